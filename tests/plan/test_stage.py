@@ -41,7 +41,7 @@ def test_the_order_of_parents_does_not_matter() -> None:
 
 def test_ancestors_come_before_their_children_each_once() -> None:
     stage = chain()
-    kinds = [one.kind for one in stage.ancestors()]
+    kinds = [one.kind for one in stage.ancestors]
     assert kinds == ["data", "base"]
 
 
