@@ -31,7 +31,7 @@ WORKER_ENVIRONMENT = {
 }
 
 os.environ.update(WORKER_ENVIRONMENT)
-os.environ["RAY_AUTH_MODE"] = "disabled"  # the cluster listens on loopback only
+os.environ["RAY_AUTH_MODE"] = "disabled"  # the default wants a token in the home folder
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ.pop("RAY_ADDRESS", None)  # never join a cluster that happens to be named outside
 
@@ -67,7 +67,7 @@ def ray_session() -> Iterator[RaySession]:
 
     # Ray puts Unix sockets below this folder and their paths end at 107 characters.
     temp_dir = Path(tempfile.mkdtemp(prefix="rs", dir="/tmp"))
-    cpus = 3
+    cpus = 3  # two training workers and one left for Ray Data's tasks
     ray.init(
         address="local",
         num_cpus=cpus,
@@ -75,7 +75,6 @@ def ray_session() -> Iterator[RaySession]:
         include_dashboard=False,
         object_store_memory=300 * 1024**2,
         log_to_driver=False,
-        _node_ip_address="127.0.0.1",
         _temp_dir=str(temp_dir),
         runtime_env={"env_vars": {**WORKER_ENVIRONMENT, "RAY_ADDRESS": address}},
     )
