@@ -65,7 +65,7 @@ types: dev
 	$(BIN)/mypy
 
 imports: dev
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 format: dev ## format and sort imports
 	$(BIN)/ruff check --fix .
