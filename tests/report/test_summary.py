@@ -23,7 +23,7 @@ def test_what_was_not_judged_is_said(unfinished: Store) -> None:
     found = summary(unfinished)
     assert found.headline == (
         "In the one cell that allows a verdict, the planted backdoor is down to the level of the "
-        "controls after safety training. Not judged: 1 controls failed, 1 not finished."
+        "controls after safety training. Not judged: 1 with failed controls, 1 not finished."
     )
 
 

