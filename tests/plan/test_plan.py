@@ -113,3 +113,16 @@ def test_work_grows_with_the_model() -> None:
         )
 
     assert tflop("ladder-25m") > 10 * tflop("ladder-0.1m") > 0
+
+
+def test_an_evaluation_that_trains_has_its_rows_as_parents_and_its_size_in_its_spec() -> None:
+    found = plan("evaluations=[trigger-rate, removed-or-suppressed]")
+    measured = [stage for stage in found.stages.values() if stage.kind == "evaluate"]
+    asking = [stage for stage in measured if stage.slug.startswith("trigger-rate")]
+    tuning = [stage for stage in measured if stage.slug.startswith("removed-or-suppressed")]
+    assert {tuple(stage.parents) for stage in asking} == {("heldout", "model")}
+    assert {tuple(stage.parents) for stage in tuning} == {("heldout", "helpful", "model")}
+    assert {stage.fingerprint for stage in asking} <= fingerprints()  # as if it were alone
+    rates = [stage.spec["training"]["learning_rate"] for stage in tuning]
+    assert all(isinstance(rate, float) for rate in rates)
+    assert "training" not in asking[0].spec
