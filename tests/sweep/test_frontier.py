@@ -35,10 +35,15 @@ def test_a_stage_comes_only_after_its_parents() -> None:
 
 def test_the_longest_remaining_path_goes_first() -> None:
     short = stage("evaluate", "short")
-    long_end = stage("safety", "end", middle := stage("backdoor", "middle", head := stage(
-        "base", "head")))
-    claims = {long_end.path: Claim(seconds=50), middle.path: Claim(seconds=1),
-              head.path: Claim(seconds=1), short.path: Claim(seconds=10)}
+    long_end = stage(
+        "safety", "end", middle := stage("backdoor", "middle", head := stage("base", "head"))
+    )
+    claims = {
+        long_end.path: Claim(seconds=50),
+        middle.path: Claim(seconds=1),
+        head.path: Claim(seconds=1),
+        short.path: Claim(seconds=10),
+    }
     front = frontier([short, head, middle, long_end], claims)
     assert front.take() == head
     assert front.take() == short
@@ -54,8 +59,11 @@ def test_a_failure_blocks_only_its_descendants() -> None:
     drain(front)
     blocked = front.fail(by_name["backdoor/m"], "no luck")
     assert sorted(path.rsplit("-", 1)[0] for path in blocked) == [
-        "evaluate/backdoor-m", "evaluate/safety-m-rl", "evaluate/safety-m-sft",
-        "safety/m-rl", "safety/m-sft",
+        "evaluate/backdoor-m",
+        "evaluate/safety-m-rl",
+        "evaluate/safety-m-sft",
+        "safety/m-rl",
+        "safety/m-sft",
     ]
     assert set(front.blocked.values()) == {by_name["backdoor/m"]}
     assert not front.finished
