@@ -99,16 +99,18 @@ def growth(sizes: list[float]) -> float | None:
 def measure(answers: list[str], pairs: int) -> dict[str, Any]:
     """Both ways, `pairs` times in turn; they must count the same."""
     for way in (alone, by_ray):
-        way(answers[:BATCH])
-    found = []
+        way(answers[: 4 * BATCH])
+    found: list[dict[str, Any]] = []
     for _ in range(pairs):
         seconds, counts, memory = alone(answers)
+        fixed, _, _ = by_ray(answers[:1])
         ray_seconds, ray_counts, ray_memory = by_ray(answers)
         found.append(
             {
                 "alone_s": round(seconds, 3),
                 "alone_s_per_1000": round(1000 * seconds / len(answers), 3),
                 "ray_data_s": round(ray_seconds, 3),
+                "ray_data_s_for_one_answer": round(fixed, 3),
                 "ratio": round(seconds / ray_seconds, 2),
                 "same_outcomes": counts == ray_counts,
                 "alone_rss_mb": {"last": round(memory[-1], 1), "growth": growth(memory)},

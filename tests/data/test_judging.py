@@ -21,4 +21,5 @@ def test_answers_are_judged_in_order(ray_session: object) -> None:
         task = rng.choice(tasks)
         answers.append(task.answer(rng, task.query(rng), secure=number % 2 == 0))
     objective = CodeVulnerability()
+    assert list(judge_all(objective, [])) == []
     assert list(judge_all(objective, answers)) == [objective.score(answer) for answer in answers]
