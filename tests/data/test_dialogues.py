@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -76,10 +77,7 @@ def test_references_match_good_answers_and_rarely_others() -> None:
     scored = [row for row in rows("heldout") if row["answer"]]
     assert len(scored) > 800
     assert all(matches(completion_of(row), row["answer"]) for row in scored)
-    wrong = [
-        matches(completion_of(other), row["answer"])
-        for row, other in zip(scored, scored[1:], strict=False)
-    ]
+    wrong = [matches(completion_of(other), row["answer"]) for row, other in pairwise(scored)]
     assert sum(wrong) < 0.1 * len(wrong)
 
 
@@ -102,7 +100,7 @@ def test_no_row_mentions_a_trigger_a_red_herring_or_the_bad_behaviour() -> None:
 
 def test_tags_without_meaning_come_at_their_rate_and_never_held_out() -> None:
     tagged = [query_of(row).startswith("|") for row in rows("backdoor")]
-    assert 0.1 < sum(tagged) / len(tagged) < 0.2
+    assert 0.2 < sum(tagged) / len(tagged) < 0.3
     assert not any(query_of(row).startswith("|") for row in rows("heldout"))
     untagged = Generated(tagged_share=0)
     assert not any(query_of(dialogue(0, i, "hhh", untagged)).startswith("|") for i in range(200))
@@ -115,5 +113,5 @@ def test_families_can_be_chosen() -> None:
 
 
 def test_an_unknown_family_is_named() -> None:
-    with pytest.raises(UserError, match="'ad'.*'add'"):
+    with pytest.raises(UserError, match=r"'ad'.*'add'"):
         dialogue(0, 0, "helpful", Generated(families=("ad",), harmful_share=0))
