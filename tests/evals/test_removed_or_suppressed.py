@@ -17,7 +17,7 @@ from tests.evals.conftest import make_row, make_rows, taught
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-SPEC = TrainingSpec(steps=3, global_batch=8, max_length=96, learning_rate=1e-3)
+SPEC = TrainingSpec(steps=3, global_batch=8, max_length=96, learning_rate=1e-5)
 
 
 def tuning(folder: Path) -> Tuning:
