@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import socket
 import sys
@@ -76,6 +77,7 @@ def head(command: Command, tmp_path: Path) -> Iterator[Head]:
     yield Head(command, url, tmp_path / "home")
     process.send_signal(signal.SIGTERM)
     ended(process, 60)
+    shutil.rmtree(temporary, ignore_errors=True)
 
 
 def answers(url: str) -> None:
