@@ -212,7 +212,6 @@ def under_torchrun(task: Task, zero_stage: int) -> dict[str, float]:
 def start_ray() -> None:
     """A private cluster on this machine."""
     os.environ["RAY_AUTH_MODE"] = "disabled"
-    os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = "0.1"
     import ray
 
     ray.init(

