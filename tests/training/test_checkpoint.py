@@ -39,7 +39,7 @@ def test_the_newest_is_found_and_old_ones_go(uri: str, tmp_path: Path) -> None:
     assert names == ["step-00000010", "step-00000100"]
 
 
-@pytest.mark.parametrize("damage", ["no marker", "cut short", "file missing"])
+@pytest.mark.parametrize("damage", ["no marker", "cut short", "file missing", "bit flipped"])
 def test_a_damaged_checkpoint_is_passed_over(uri: str, tmp_path: Path, damage: str) -> None:
     kept = CheckpointFolder(uri)
     for step in (5, 10):
@@ -50,6 +50,8 @@ def test_a_damaged_checkpoint_is_passed_over(uri: str, tmp_path: Path, damage: s
         fs.rm(f"{newest}/complete.json")
     elif damage == "file missing":
         fs.rm(f"{newest}/deep/optimizer.pt")
+    elif damage == "bit flipped":
+        fs.pipe_file(f"{newest}/model.safetensors", b"<11>")
     else:
         fs.pipe_file(f"{newest}/model.safetensors", b"<")
     assert content(kept.latest()) == "<5><5><5>"
