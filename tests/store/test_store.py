@@ -110,6 +110,19 @@ def test_damage_is_found_and_the_stage_is_redone(store: Store, damage: str) -> N
     assert store.verify(PATH) == []
 
 
+def test_a_folder_is_verified_where_it_is(store: Store) -> None:
+    commit(store, PATH, FILES)
+    artifact = store.artifact(PATH)
+    assert artifact.verified_uri("rows") == f"{artifact.uri}/rows"
+    fs, file = raw(store, f"{PATH}/{artifact.uri.rpartition('/')[2]}/model.safetensors")
+    fs.rm(file)
+    assert artifact.verified_uri("rows")  # what is not asked for does not matter
+    fs, file = raw(store, f"{PATH}/{artifact.uri.rpartition('/')[2]}/rows/part-00000.parquet")
+    fs.pipe_file(file, b"wors")
+    with pytest.raises(DamagedArtifact, match=r"part-00000\.parquet"):
+        store.artifact(PATH).verified_uri("rows")
+
+
 def test_a_damaged_record_is_found(store: Store) -> None:
     commit(store, PATH, FILES)
     folder = store.artifact(PATH).uri.rpartition("/")[2]
