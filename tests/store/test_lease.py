@@ -166,6 +166,17 @@ def test_an_unreadable_one_counts_until_it_is_old(local_store: Store) -> None:
     assert not file.exists()
 
 
+@pytest.mark.parametrize("rubbish", [b"", b"{", b"\xff" * 64])
+def test_its_holder_mends_a_damaged_one(local_store: Store, rubbish: bytes) -> None:
+    with local_store.lease(PATH, "me") as lease:
+        plant(local_store, rubbish)
+        assert lease.beat()
+        lease.check()
+        found = local_store.holder(PATH)
+        assert found is not None
+        assert found.owner == "me"
+
+
 def test_two_at_the_same_moment_in_one_process(store: Store) -> None:
     assert store._files.create(f"{PATH}/lease-000001.json", b"one")
     assert not store._files.create(f"{PATH}/lease-000001.json", b"two")
