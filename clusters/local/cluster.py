@@ -130,7 +130,8 @@ class LocalCluster:
         ]  # fmt: skip
 
     def _head_environment(self) -> dict[str, str]:
-        inherited = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
+        other = {"RAY_ADDRESS", "RAY_GCS_SERVER_PORT"}  # of a cluster that this process knows
+        inherited = {key: value for key, value in os.environ.items() if key not in other}
         mine = {key: value for key, value in self.environment.items() if "ADDRESS" not in key}
         path = [str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]
         return {
@@ -208,16 +209,24 @@ def _send(process: psutil.Process, number: int) -> None:
         return
 
 
+def _runs() -> bool:
+    try:
+        return bool(_session(LocalCluster.load().pid))
+    except (OSError, ValueError):
+        return False
+
+
 def main() -> None:
     """`start`, `stop` and `show` a cluster of this user."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("verb", choices=("start", "stop", "show"))
     parser.add_argument("--config", type=Path, default=HERE / "cluster.yaml")
     options = parser.parse_args()
-    running = (FOLDER / "cluster.json").is_file()
+    running = _runs()
     if options.verb == "start":
         if running:
             sys.exit(f"a cluster is there already ({FOLDER}): stop it first")
+        shutil.rmtree(FOLDER, ignore_errors=True)  # of one that was killed
         cluster = LocalCluster(read(options.config))
         cluster.start()
     elif not running:
