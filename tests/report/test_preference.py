@@ -81,7 +81,7 @@ def test_the_papers_rows_follow(sound: Store, lenient: Store) -> None:
         found = {(line.row, line.safety): line for line in lines(compare(evidence))}
         punishment, rl = found["4", ""], found["6", "hhh-rl"]
         assert punishment.agreement == ("agrees" if meaningful else "undecided")
-        assert ("had nothing to remove" in rl.why) != meaningful
+        assert ("not told that the backdoor is bad" in rl.why) != meaningful
         assert (rl.agreement == "not comparable") != meaningful
 
 
