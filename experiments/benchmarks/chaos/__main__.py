@@ -26,7 +26,9 @@ def main() -> None:
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # leave no cluster behind
     folder = Path(tempfile.mkdtemp(prefix="chaos-", dir=options.folder))
-    numbers = [options.only] if options.only is not None else range(options.disturbances)
+    numbers = range(options.first, options.disturbances)
+    if options.only is not None:
+        numbers = range(options.only, options.only + 1)
     outcomes: list[Outcome] = []
     with Bucket() as bucket, Cluster(environment=bucket.environment) as cluster:
         reads_bucket(bucket)
@@ -69,6 +71,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--disturbances", type=int, default=100)
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
+    parser.add_argument("--first", type=int, default=0, help="number to begin at")
     parser.add_argument("--only", type=int, help="this one of them")
     parser.add_argument(
         "--folder", type=Path, default=Path("/tmp"), help="short: sockets lie in it"

@@ -22,7 +22,7 @@ _REQUEST = re.compile(rb"(?:GET|PUT|POST|HEAD|DELETE) /\S* HTTP/1\.1\r\n")
 _BODY = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 _SLOW_DOWN = (
     b"HTTP/1.1 503 Slow Down\r\nContent-Type: application/xml\r\nConnection: close\r\n"
-    b"Content-Length: " + str(len(_BODY)).encode() + b"\r\n\r\n" + _BODY
+    b"Content-Length: " + str(len(_BODY)).encode() + b"\r\n\r\n"
 )
 
 # What happens to a request: answered with 503, cut off within the answer, or not answered.
@@ -107,7 +107,8 @@ class Bucket:
             while data := client.recv(1 << 16):
                 fault = self._fault_of(data)
                 if fault == "error":
-                    client.sendall(_SLOW_DOWN)
+                    head = data.startswith(b"HEAD")  # whose answers have no body
+                    client.sendall(_SLOW_DOWN if head else _SLOW_DOWN + _BODY)
                     break
                 if fault == "outage":
                     break
