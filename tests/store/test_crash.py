@@ -59,7 +59,7 @@ def one_attempt(store: Store, what: str) -> None:
         writer.commit(record_of(PATH))
 
 
-@pytest.mark.parametrize("what", ["commit", "discard", "quarantine"])
+@pytest.mark.parametrize("what", ["commit", "discard", "set_aside"])
 def test_killed_at_any_moment_it_leaves_nothing_or_the_whole(tmp_path: Path, what: str) -> None:
     answer = subprocess.run(
         [sys.executable, "-c", MORTAL, str(tmp_path), what],

@@ -217,3 +217,16 @@ def test_exactly_one_of_many_threads_wins_on_object_stores(store: Store) -> None
             assert sum(pool.map(lambda lease: lease.acquire(), rivals)) == 1
         for lease in rivals:
             lease.release()
+
+
+def test_a_recall_reaches_the_holder_it_was_meant_for(store: Store) -> None:
+    store.recall(PATH)  # nobody to ask
+    with store.lease(PATH, "me") as lease:
+        assert not store.recalled(lease.ticket)
+        store.recall(PATH)
+        assert store.recalled(lease.ticket)
+    with store.lease(PATH, "next") as lease:
+        assert not store.recalled(lease.ticket)
+        with store.new(PATH, lease):
+            pass
+    assert store.state(PATH) == "missing"

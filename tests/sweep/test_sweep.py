@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,15 @@ def test_a_dead_process_is_tried_again_and_a_hopeless_one_given_up(
     assert starts(store) == {"data/dies-once": 2, "data/dies-always": 2}
     assert "died" in result.failed[always.path]
     assert "tried 2 times" in result.failed[always.path]
-    assert store.state(always.path) == "failed"
+    assert store.state(always.path) == "quarantined"
+    assert list(result.quarantined) == [always.path]
+
+    skipped = sweep([once, always], store, job, QUICK, None, execute)
+    assert "quarantined: " in skipped.failed[always.path]
+    assert starts(store)["data/dies-always"] == 2
+    again = sweep([once, always], store, job, replace(QUICK, retry_quarantined=True), None, execute)
+    assert "died" in again.failed[always.path]
+    assert starts(store)["data/dies-always"] == 4
 
 
 def test_progress_of_a_stage_reaches_listeners_and_tensorboard(

