@@ -52,8 +52,8 @@ def summary(outcomes: list[Outcome]) -> str:
     """How many of each kind held."""
     kinds = Counter(outcome.kind for outcome in outcomes)
     held = Counter(outcome.kind for outcome in outcomes if not outcome.wrong)
-    lines = [f"{kind:11} {held[kind]} of {kinds[kind]}" for kind in sorted(kinds)]
-    return "\n".join([*lines, f"all         {held.total()} of {kinds.total()}"])
+    lines = [f"{kind:17} {held[kind]} of {kinds[kind]}" for kind in sorted(kinds)]
+    return "\n".join([*lines, f"all               {held.total()} of {kinds.total()}"])
 
 
 def _write(out: Path, seed: int, outcomes: list[Outcome]) -> None:

@@ -63,7 +63,7 @@ class Outcome:
         verdict = "ok" if not self.wrong else "FAILED: " + "; ".join(self.wrong)
         lost = "-" if self.lost_steps is None else self.lost_steps
         return (
-            f"{self.number:3} {self.kind:11} {self.moment}: {self.what}: {verdict} ({self.runs} "
+            f"{self.number:3} {self.kind:17} {self.moment}: {self.what}: {verdict} ({self.runs} "
             f"runs {self.statuses}, {self.attempts} attempts, lost steps {lost}, "
             f"{self.seconds:.0f} s)"
         )
@@ -130,6 +130,8 @@ class Harness:
                 scene.command.process.wait()
             for repair in scene.repairs:
                 repair()
+        if scene.kept is not None:
+            before.checkpoints[drawn.stage] = scene.kept
         outcome.lost_steps = before.lost(drawn, storage, watch, outcome.wrong)
 
     def _until_done(
@@ -211,14 +213,14 @@ class _Progress:
             if resumed is None or not self._interrupted(drawn, path, watch, resumed):
                 continue
             lost = (lost or 0) + max(0, step - resumed)
-            kept = 0 if drawn.kind == "checkpoint" else self.checkpoints[path]
-            if resumed < kept:
+            if resumed < self.checkpoints[path]:
+                kept = self.checkpoints[path]
                 wrong.append(f"{path} went on from step {resumed}, not from {kept}")
         return lost
 
     def _interrupted(self, drawn: Drawn, path: str, watch: Watch, resumed: int) -> bool:
         again = len(watch.attempts[path]) > self.attempts[path]
-        own = path == drawn.stage and drawn.kind in {"worker", "controller"}
+        own = path == drawn.stage and drawn.kind in {"worker", "worker-checkpoint"}
         return bool(again or own or resumed)
 
 
@@ -232,8 +234,7 @@ def draw(number: int, seed: int, kinds: list[str]) -> Drawn:
     training = [item for item in possible if item[1]]
     stage, steps = rng.choice(training if training and rng.random() < 0.6 else possible)
     step = rng.randrange(1, steps) if steps and rng.random() < 0.8 else 0
-    if order[place] in {"checkpoint", "worker"}:  # where there is something to lose
-        step = max(step, 1)
+    step = max(step, kind.least)
     return Drawn(number, order[place], stage, step, rng.choice([1, 2]), rng)
 
 

@@ -24,6 +24,7 @@ class Kind:
     act: Callable[[Scene], str]
     stages: tuple[str, ...] = ANY
     workers: int = 0  # of training stages
+    least: int = 0  # steps that must be done before: there must be something to lose
     where: str = "folder"  # of the store: "folder", "disk" or "s3"
     again: bool = False  # what was done may show only in the next run
 
@@ -112,13 +113,23 @@ def artifact(scene: Scene) -> str:
 
 def checkpoint(scene: Scene) -> str:
     """Damage a file of the stage's last checkpoint, and kill the process that wrote it."""
+    return f"{_damage_checkpoint(scene)}, {task(scene)}"
+
+
+def worker_checkpoint(scene: Scene) -> str:
+    """The same with a checkpoint of several workers."""
+    return f"{_damage_checkpoint(scene)}, {worker(scene)}"
+
+
+def _damage_checkpoint(scene: Scene) -> str:
+    """The one before the last must then be gone on from, so its step is noted."""
     folders = sorted((scene.store / scene.stage / "checkpoints").glob("*/step-*"))
-    said = "no checkpoint was there any more"
-    if folders:
+    steps = [int(folder.name.removeprefix("step-")) for folder in folders]
+    scene.kept = steps[-2] if len(steps) > 1 else 0
+    with suppress(OSError, IndexError):  # the next checkpoint replaces it at any moment
         files = sorted(file for file in folders[-1].rglob("*") if file.is_file())
-        with suppress(OSError):  # the next checkpoint replaces it at any moment
-            said = f"{folders[-1].name}: {_damage(scene, scene.rng.choice(files))}"
-    return f"{said}, {task(scene)}"
+        return f"{folders[-1].name}: {_damage(scene, scene.rng.choice(files))}"
+    return "no checkpoint was there any more"
 
 
 def lease(scene: Scene) -> str:
@@ -164,7 +175,7 @@ def s3(fault: Fault) -> Callable[[Scene], str]:
 
 KINDS: dict[str, Kind] = {
     "task": Kind(task),
-    "worker": Kind(worker, TRAINING, workers=2),
+    "worker": Kind(worker, TRAINING, workers=2, least=1),
     "controller": Kind(controller, TRAINING, workers=2),
     "trial": Kind(trial),
     "raylet": Kind(raylet),
@@ -175,7 +186,8 @@ KINDS: dict[str, Kind] = {
     "driver-term": Kind(driver(signal.SIGTERM)),
     "head": Kind(head),
     "artifact": Kind(artifact, again=True),
-    "checkpoint": Kind(checkpoint, TRAINING),
+    "checkpoint": Kind(checkpoint, TRAINING, least=4),
+    "worker-checkpoint": Kind(worker_checkpoint, TRAINING, workers=2, least=4),
     "lease": Kind(lease),
     "progress": Kind(progress),
     "disk": Kind(disk, where="disk"),

@@ -83,6 +83,7 @@ class Scene:
     bucket: Bucket
     storage: str
     stage: str
+    kept: int | None = None  # step that must not be lost, where it is not the last checkpoint's
     repairs: list[Callable[[], None]] = field(default_factory=list)  # once the command has ended
 
     @property
