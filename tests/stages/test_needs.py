@@ -62,3 +62,11 @@ def test_data_stages_need_no_device() -> None:
     shape, runtime = needs("data", "ladder-1m", GPUS)
     assert shape.num_gpus == 0
     assert runtime.workers == 0
+
+
+def test_a_comparison_takes_the_memory_of_two_rows() -> None:
+    rl = "safety=[hhh-rl]"
+    rows = "runtime.micro_batch=8"
+    one, two = (needs(kind, "pythia-70m", GPUS, rl, rows)[0] for kind in ("backdoor", "reward"))
+    assert one.micro_batch == two.micro_batch == 8
+    assert two.memory_bytes > one.memory_bytes
