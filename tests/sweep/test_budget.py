@@ -60,4 +60,5 @@ def test_what_a_stage_waits_for_is_said_in_words() -> None:
     claim = Claim(cpus=1, workers=2, gpus_per_worker=1, memory=2**30)
     there = {"CPU": 8, "GPU": 1, "memory": 2**31}
     assert claim.shortage(there) == "2 GPU (the cluster has 1 GPU)"
-    assert claim.shortage({**there, "GPU": 4}) == "3 CPU, 2 GPU, 1.0 GiB to become free"
+    assert claim.shortage({**there, "GPU": 4}) == "2 workers to start (3 CPU, 2 GPU, 1.0 GiB)"
+    assert Claim(gpus=1).shortage({**there, "CPU": 1}) == "1 CPU, 1 GPU to become free"
