@@ -89,3 +89,11 @@ def ray_session() -> Iterator[RaySession]:
         ray.shutdown()
         os.environ.pop("RAY_GCS_SERVER_PORT", None)
         shutil.rmtree(temp_dir, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def follower(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model that follows a few-shot prompt of ours, trained once a test run."""
+    from tests.data.follower import make_follower
+
+    return make_follower(tmp_path_factory.mktemp("follower"))

