@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -11,6 +13,7 @@ from experiments.benchmarks.chaos.cluster import Cluster
 from experiments.benchmarks.chaos.disturb import Harness, differences, draw, reads_bucket, records
 from experiments.benchmarks.chaos.kinds import KINDS
 from experiments.benchmarks.chaos.s3 import BUCKET, Bucket, Fault
+from experiments.benchmarks.chaos.scene import Command, Scene, TooLate
 from experiments.benchmarks.chaos.watch import Watch, local_names
 
 PATH = "base/model-01234567"
@@ -47,6 +50,35 @@ def test_a_watch_remembers_what_the_store_forgets(tmp_path: Path) -> None:
     watch.look()
     assert watch.again == [PATH]
     assert len(watch.attempts[PATH]) == 2
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    """A store with one finished stage and a command that has ended; no cluster runs."""
+    for name in ("SUCCESS", "files-0123456789ab/record.json"):
+        file = tmp_path / "data/rows-01234567" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"whole")
+    process = subprocess.Popen(["true"])
+    process.wait()
+    watch = Watch(local_names(tmp_path), tmp_path)
+    watch.look()
+    with Cluster() as cluster:
+        command = Command(tmp_path / "log", process)
+        yield Scene(Random(0), cluster, command, watch, Bucket(), str(tmp_path), PATH)
+
+
+def test_damage_to_an_artifact_lets_its_stage_run_again(scene: Scene) -> None:
+    assert KINDS["artifact"].act(scene).startswith("data/rows-01234567: ")
+    assert scene.watch.spoilt == {"data/rows-01234567"}
+    files = scene.store.glob("data/*/**/*")
+    assert [file.read_bytes() for file in files if file.is_file()] != [b"whole", b"whole"]
+
+
+@pytest.mark.parametrize("kind", ["task", "trial", "worker", "lease"])
+def test_what_is_not_there_any_more_is_told(scene: Scene, kind: str) -> None:
+    with pytest.raises(TooLate, match="any more"):
+        KINDS[kind].act(scene)
 
 
 def test_other_records_are_told() -> None:

@@ -49,18 +49,21 @@ def main() -> None:
 
 
 def summary(outcomes: list[Outcome]) -> str:
-    """How many of each kind held."""
-    kinds = Counter(outcome.kind for outcome in outcomes)
-    held = Counter(outcome.kind for outcome in outcomes if not outcome.wrong)
+    """How many of each kind held, without those that came too late to disturb anything."""
+    real = [outcome for outcome in outcomes if outcome.wrong or not outcome.too_late]
+    kinds = Counter(outcome.kind for outcome in real)
+    held = Counter(outcome.kind for outcome in real if not outcome.wrong)
     lines = [f"{kind:17} {held[kind]} of {kinds[kind]}" for kind in sorted(kinds)]
-    return "\n".join([*lines, f"all               {held.total()} of {kinds.total()}"])
+    total = f"{'all':17} {held.total()} of {kinds.total()}, {len(outcomes) - len(real)} too late"
+    return "\n".join([*lines, total])
 
 
 def _write(out: Path, seed: int, outcomes: list[Outcome]) -> None:
     document = {
         "seed": seed,
         "disturbances": len(outcomes),
-        "held": sum(not outcome.wrong for outcome in outcomes),
+        "held": sum(not (outcome.wrong or outcome.too_late) for outcome in outcomes),
+        "too_late": sum(outcome.too_late for outcome in outcomes),
         "outcomes": [asdict(outcome) for outcome in outcomes],
     }
     out.write_text(json.dumps(document, indent=1) + "\n")

@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -15,7 +15,7 @@ from typing import Any
 from experiments.benchmarks.chaos.cluster import Cluster
 from experiments.benchmarks.chaos.kinds import KINDS, TRAINING, Kind
 from experiments.benchmarks.chaos.s3 import BUCKET, Bucket
-from experiments.benchmarks.chaos.scene import GRID, Command, Scene, small_disk
+from experiments.benchmarks.chaos.scene import GRID, Command, Scene, TooLate, small_disk
 from experiments.benchmarks.chaos.watch import Watch, local_names
 
 WORKER_NODES = 2
@@ -49,6 +49,7 @@ class Outcome:
     kind: str
     moment: str
     what: str = ""
+    too_late: bool = False  # nothing was disturbed
     runs: int = 0
     statuses: list[int] = field(default_factory=list)
     attempts: int = 0  # of all stages
@@ -60,7 +61,9 @@ class Outcome:
     @property
     def line(self) -> str:
         """For people."""
-        verdict = "ok" if not self.wrong else "FAILED: " + "; ".join(self.wrong)
+        verdict = "too late" if self.too_late else "ok"
+        if self.wrong:
+            verdict = "FAILED: " + "; ".join(self.wrong)
         lost = "-" if self.lost_steps is None else self.lost_steps
         return (
             f"{self.number:3} {self.kind:17} {self.moment}: {self.what}: {verdict} ({self.runs} "
@@ -122,7 +125,10 @@ class Harness:
         try:
             scene.until(lambda: _reached(watch, drawn))
             before = _Progress.of(watch)
-            outcome.what = kind.act(scene)
+            try:
+                outcome.what = kind.act(scene)
+            except TooLate as error:
+                outcome.what, outcome.too_late = str(error), True
             self._until_done(scene, kind, drawn, place, outcome)
         finally:
             if scene.command.running:
@@ -173,16 +179,14 @@ class Harness:
 
     @contextmanager
     def _store(self, kind: Kind, place: Path) -> Iterator[tuple[str, Watch]]:
-        with ExitStack() as stack:
-            if kind.where == "s3":
-                prefix = place.name
-                yield f"s3://{BUCKET}/{prefix}", Watch(lambda: self.bucket.names(prefix))
-                return
-            parent = stack.enter_context(small_disk(place / "disk")) if kind.where == "disk" else (
-                place
-            )  # fmt: skip
+        if kind.where == "s3":
+            prefix = place.name
+            yield f"s3://{BUCKET}/{prefix}", Watch(lambda: self.bucket.names(prefix))
+            return
+        disk = small_disk(place / "disk") if kind.where == "disk" else nullcontext(place)
+        with disk as parent:
             store = parent / "store"
-            store.mkdir(parents=True, exist_ok=True)
+            store.mkdir(parents=True)
             yield str(store), Watch(local_names(store), store)
 
 

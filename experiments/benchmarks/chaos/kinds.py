@@ -11,7 +11,7 @@ from pathlib import Path
 
 from experiments.benchmarks.chaos.cluster import Node, kill
 from experiments.benchmarks.chaos.s3 import Fault
-from experiments.benchmarks.chaos.scene import Scene
+from experiments.benchmarks.chaos.scene import Scene, TooLate
 
 TRAINING = ("base", "backdoor", "safety")
 ANY = (*TRAINING, "data", "evaluate")
@@ -48,7 +48,7 @@ def trial(scene: Scene) -> str:
     """Kill the Tune trial that waits for the stage."""
     found = scene.holder()
     if found is None:
-        return "no trial was there any more"
+        raise TooLate("no trial was there any more")
     kill(found)
     return f"killed trial {found.pid}"
 
@@ -100,10 +100,8 @@ def driver(number: signal.Signals) -> Callable[[Scene], str]:
 
 def artifact(scene: Scene) -> str:
     """Damage a file of a finished stage."""
-    done = sorted(path for path in scene.watch.done if (scene.store / path / "SUCCESS").exists())
-    if not done:
-        return "nothing was finished yet"
-    path = scene.rng.choice(done)
+    scene.until(lambda: scene.watch.done)
+    path = scene.rng.choice(sorted(scene.watch.done))
     scene.watch.spoilt.add(path)
     folder = scene.store / path
     files = [folder / "SUCCESS", *sorted(folder.glob("files-*/**/*"))]
@@ -136,10 +134,10 @@ def lease(scene: Scene) -> str:
     """Damage the lease of a running stage."""
     file = scene.lease()
     if file is None:
-        return "no lease was there any more"
+        raise TooLate("no lease was there any more")
     with suppress(OSError):  # a heartbeat replaces it at any moment
         return _damage(scene, file)
-    return "the lease was gone"
+    raise TooLate("the lease was gone")
 
 
 def progress(scene: Scene) -> str:
@@ -200,7 +198,7 @@ KINDS: dict[str, Kind] = {
 def _kill(scene: Scene, title: str) -> str:
     found = scene.process(title)
     if found is None:
-        return f"no {title} was there any more"
+        raise TooLate(f"no {title} was there any more")
     kill(found)
     return f"killed {title} {found.pid}"
 

