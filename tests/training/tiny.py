@@ -109,13 +109,17 @@ class InterruptingProbe:
 
 @dataclass(frozen=True)
 class KillingProbe:
-    """Kills the last rank's process once, as soon as the checkpoint of `kept` steps is kept."""
+    """Kills the last rank's process once, as soon as the checkpoint of `kept` steps is kept.
+
+    With `damage`, a bit of that rank's own part of the checkpoint is flipped before.
+    """
 
     step: int
     kept: int
     checkpoints: Path
     flag: Path
     every: int = 1
+    damage: bool = False
 
     def __call__(self, model: Any, tokenizer: Any, step: int, ranks: Any) -> dict[str, float | int]:
         if step == self.step and ranks.rank == ranks.world - 1 and not self.flag.exists():
@@ -123,6 +127,12 @@ class KillingProbe:
             while not self._is_kept():
                 assert time.monotonic() < deadline, "the checkpoint was never kept"
                 time.sleep(0.05)
+            if self.damage:
+                shards = f"*/step-{self.kept:08d}/*/*pp_rank_{ranks.rank}_*optim_states.pt"
+                [shard] = self.checkpoints.glob(shards)
+                data = bytearray(shard.read_bytes())
+                data[len(data) // 2] ^= 1
+                shard.write_bytes(data)
             self.flag.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return {}
