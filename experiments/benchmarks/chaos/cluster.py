@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +31,9 @@ PORTS = (
     "node-manager-port",
     "object-manager-port",
 )
+# Below those that Linux gives to connections: one may be taken between our look and Ray's start.
+PORT_RANGE = range(20_000, 32_000)
+TRIES = 3  # Ray gives a node half a minute to start, and a crowded machine may need more
 HEAD_PORTS = ("port", "dashboard-port", "ray-client-server-port")
 
 
@@ -77,20 +80,13 @@ class Cluster:
 
     def start(self, workers: int = 0) -> None:
         """Start a head, and nodes that join it."""
-        ip = self._new_address()
-        ports = free_ports(ip, (*PORTS, *HEAD_PORTS))
-        self.address = f"{ip}:{ports['port']}"
-        words = ["--head", f"--temp-dir={self.folder}", f"--dashboard-host={ip}"]
-        if not self.dashboard:
-            words.append("--include-dashboard=false")
-        self._start(ip, ports, *words)
+        _patiently(self._head)
         for _ in range(workers):
             self.add()
 
     def add(self) -> Node:
         """A node that joins the cluster."""
-        ip = self._new_address()
-        return self._start(ip, free_ports(ip, PORTS), f"--address={self.address}")
+        return _patiently(self._worker)
 
     def kill(self, node: Node) -> None:
         """Kill a node and forget it."""
@@ -129,6 +125,17 @@ class Cluster:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    def _head(self) -> Node:
+        ip, ports = self._new_address(), free_ports((*PORTS, *HEAD_PORTS))
+        self.address = f"{ip}:{ports['port']}"
+        words = ["--head", f"--temp-dir={self.folder}", f"--dashboard-host={ip}"]
+        if not self.dashboard:
+            words.append("--include-dashboard=false")
+        return self._start(ip, ports, *words)
+
+    def _worker(self) -> Node:
+        return self._start(self._new_address(), free_ports(PORTS), f"--address={self.address}")
+
     def _new_address(self) -> str:
         self._started = self._started % 250 + 1
         return f"{self._network}.{self._started}"
@@ -149,8 +156,12 @@ class Cluster:
                 stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         node = Node(ip, identity, process)
+        try:
+            _wait_for_start(node, log)
+        except RuntimeError:
+            node.kill()
+            raise
         self.nodes.append(node)
-        _wait_for_start(node, log)
         return node
 
 
@@ -173,15 +184,14 @@ def isolated(extra: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def free_ports(ip: str, names: tuple[str, ...]) -> dict[str, int]:
-    """A port for each name that nobody listens on."""
-    probes = [socket.socket() for _ in names]
-    for probe in probes:
-        probe.bind((ip, 0))
-    ports = {name: probe.getsockname()[1] for name, probe in zip(names, probes, strict=True)}
-    for probe in probes:
-        probe.close()
-    return ports
+def free_ports(names: tuple[str, ...]) -> dict[str, int]:
+    """A port for each name that nobody listens on, at any address."""
+    found: dict[str, int] = {}
+    while len(found) < len(names):
+        port = secrets.choice(PORT_RANGE)
+        if port not in found.values() and _is_free(port):
+            found[names[len(found)]] = port
+    return found
 
 
 def kill(process: psutil.Process) -> None:
@@ -190,6 +200,29 @@ def kill(process: psutil.Process) -> None:
         process.kill()
     except psutil.NoSuchProcess:
         return
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return False
+        return True
+
+
+def _patiently(start: Callable[[], Node]) -> Node:
+    """Start a node, at another address with other ports if it does not come up.
+
+    Raises:
+        RuntimeError: none of them did.
+    """
+    for _ in range(TRIES - 1):
+        try:
+            return start()
+        except RuntimeError as error:
+            print(error, file=sys.stderr)
+    return start()
 
 
 def _wait_for_start(node: Node, log: Path) -> None:
