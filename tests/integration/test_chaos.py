@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
+import fsspec
 import pytest
 
 from experiments.benchmarks.chaos.cluster import Cluster
@@ -132,6 +133,8 @@ def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
         with Cluster(environment=environment) as cluster:
             reads_bucket(bucket)
             yield Harness(folder, cluster, bucket)
+    # fsspec keeps file systems by their arguments, and this one's server is gone.
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
 
 
 @pytest.mark.ray

