@@ -64,7 +64,7 @@ class Node:
 
 @dataclass
 class Cluster:
-    """A head and workers; `address` is that of the head's GCS."""
+    """A head and workers; `address` is that of the head's GCS, `url` takes jobs."""
 
     cpus: float = 1  # of each node
     dashboard: bool = False
@@ -76,7 +76,7 @@ class Cluster:
         self.environment = isolated(self.environment)
         self._network = f"127.{64 + os.getpid() % 128}.{os.getpid() // 128 % 256}"
         self._started = 0
-        self.address = ""
+        self.address = self.url = ""
 
     def start(self, workers: int = 0) -> None:
         """Start a head, and nodes that join it."""
@@ -128,6 +128,7 @@ class Cluster:
     def _head(self) -> Node:
         ip, ports = self._new_address(), free_ports((*PORTS, *HEAD_PORTS))
         self.address = f"{ip}:{ports['port']}"
+        self.url = f"http://{ip}:{ports['dashboard-port']}"
         words = ["--head", f"--temp-dir={self.folder}", f"--dashboard-host={ip}"]
         if not self.dashboard:
             words.append("--include-dashboard=false")
