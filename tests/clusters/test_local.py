@@ -50,9 +50,9 @@ def driver(cluster: LocalCluster, *words: str) -> subprocess.CompletedProcess[st
 def test_a_grid_grows_the_cluster_and_leaves_it_empty(
     cluster: LocalCluster, tmp_path: Path
 ) -> None:
-    done = driver(cluster, str(tmp_path), "16")
+    done = driver(cluster, str(tmp_path), "20")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "16 stages done" in done.stdout
+    assert "20 stages done" in done.stdout
     # The bounded spot type first, and what is wanted beyond it on demand.
     assert "on ['spot', 'on-demand', 'on-demand']" in done.stdout
     assert "empty again" in done.stdout
