@@ -73,6 +73,9 @@ class LocalNodes(FakeMultiNodeProvider):
             object_store_memory=resources.pop("object_store_memory", OBJECT_STORE_BYTES),
             resources=resources,
             labels=labels,
+            # Of its own: each node's agent unpacks a job's working_dir anew, and would take the
+            # files away from the driver that runs in them.
+            runtime_env_dir_name=f"{ray_constants.DEFAULT_RUNTIME_ENV_DIR_NAME}-{name}",
             env_vars={
                 "RAY_OVERRIDE_NODE_ID_FOR_TESTING": name,
                 "RAY_CLOUD_INSTANCE_ID": name,

