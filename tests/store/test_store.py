@@ -198,11 +198,38 @@ def test_a_ticket_lets_another_process_commit(store: Store) -> None:
         store.new(PATH, ticket)
 
 
-def test_a_new_attempt_removes_what_dead_ones_left(store: Store) -> None:
+def test_a_commit_removes_what_dead_attempts_left(store: Store) -> None:
     write(store, PATH, FILES).upload()
-    with store.lease(PATH, "me") as lease, store.new(PATH, lease):
-        fs, folder = raw(store, PATH)
-        assert not [name for name in fs.find(folder) if "model" in name]
+    with store.lease(PATH, "me") as lease, store.new(PATH, lease) as writer:
+        writer.commit(record_of(PATH))
+    fs, folder = raw(store, PATH)
+    assert not [name for name in fs.find(folder) if "model" in name]
+
+
+def test_who_was_thought_dead_and_wakes_up_before_its_marker_keeps_its_files(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = store.lease(PATH, "late", ttl_s=-1.0, heartbeat_s=3600)
+    assert late.acquire()
+    writer = store.new(PATH, late)
+    (writer.dir / "model.bin").write_bytes(b"weights")
+    other = store.lease(PATH, "other", heartbeat_s=3600)
+    files, taken_over = writer._files, []
+
+    def create(name: str, data: bytes) -> bool:
+        if name.endswith("/SUCCESS"):  # after its last look at the lease
+            assert other.acquire()
+            taken_over.append(store.new(PATH, other))
+        return original(name, data)
+
+    original = files.create
+    monkeypatch.setattr(files, "create", create)
+    writer.commit(record_of(PATH))
+    assert store.verify(PATH) == []
+    assert store.state(PATH) == "done"
+    with pytest.raises(AlreadyDone):
+        taken_over[0].commit(record_of(PATH))
+    assert store.verify(PATH) == []
 
 
 def test_failure_and_progress_come_and_go(store: Store) -> None:

