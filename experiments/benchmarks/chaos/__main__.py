@@ -14,6 +14,7 @@ import tempfile
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 
 from experiments.benchmarks.chaos.cluster import Cluster
 from experiments.benchmarks.chaos.disturb import Harness, Outcome, draw, reads_bucket
@@ -41,29 +42,36 @@ def main() -> None:
             if outcome.wrong:
                 words = f"--seed {options.seed} --kinds {' '.join(options.kinds)} --only {number}"
                 print(f"    kept in {folder / str(number)}; again alone: {words}", flush=True)
-            _write(options.out, options.seed, outcomes)
-    print(summary(outcomes))
+            _write(options.out, options.seed, outcomes, harness)
+    print(summary(outcomes, harness.undisturbed_s))
     if not any(outcome.wrong for outcome in outcomes):
         shutil.rmtree(folder)
     sys.exit(any(outcome.wrong for outcome in outcomes))
 
 
-def summary(outcomes: list[Outcome]) -> str:
-    """How many of each kind held, without those that came too late to disturb anything."""
+def summary(outcomes: list[Outcome], undisturbed_s: dict[int, float]) -> str:
+    """How many of each kind held, without those that came too late to disturb anything, and the
+    seconds of the grid, disturbed and not."""
     real = [outcome for outcome in outcomes if outcome.wrong or not outcome.too_late]
     kinds = Counter(outcome.kind for outcome in real)
     held = Counter(outcome.kind for outcome in real if not outcome.wrong)
-    lines = [f"{kind:17} {held[kind]} of {kinds[kind]}" for kind in sorted(kinds)]
+    lines = []
+    for kind in sorted(kinds):
+        seconds = median(outcome.seconds for outcome in real if outcome.kind == kind)
+        usual = undisturbed_s[KINDS[kind].workers]
+        words = f"median {seconds:.0f} s, undisturbed {usual:.0f} s"
+        lines.append(f"{kind:17} {held[kind]} of {kinds[kind]}, {words}")
     total = f"{'all':17} {held.total()} of {kinds.total()}, {len(outcomes) - len(real)} too late"
     return "\n".join([*lines, total])
 
 
-def _write(out: Path, seed: int, outcomes: list[Outcome]) -> None:
+def _write(out: Path, seed: int, outcomes: list[Outcome], harness: Harness) -> None:
     document = {
         "seed": seed,
         "disturbances": len(outcomes),
         "held": sum(not (outcome.wrong or outcome.too_late) for outcome in outcomes),
         "too_late": sum(outcome.too_late for outcome in outcomes),
+        "undisturbed_s": harness.undisturbed_s,  # by the workers of a training stage
         "outcomes": [asdict(outcome) for outcome in outcomes],
     }
     out.write_text(json.dumps(document, indent=1) + "\n")

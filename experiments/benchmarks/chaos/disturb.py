@@ -80,15 +80,18 @@ class Harness:
     cluster: Cluster
     bucket: Bucket
     references: dict[int, Records] = field(default_factory=dict)  # by workers
+    undisturbed_s: dict[int, float] = field(default_factory=dict)  # seconds of those runs
 
     def reference(self, workers: int) -> Records:
         """The records of an undisturbed run, made once."""
         if workers not in self.references:
             place = self.folder / f"undisturbed-{workers}"
             self._ready()
+            started = time.monotonic()
             command = self._command(place / "store", place, 1, workers, at_once=2)
             if command.ended() != 0:
                 raise RuntimeError(f"the undisturbed run failed:\n{command.text}")
+            self.undisturbed_s[workers] = round(time.monotonic() - started, 1)
             self.references[workers] = records(str(place / "store"))
         return self.references[workers]
 
