@@ -60,7 +60,7 @@ def test_intervals_decide_whether_rl_learned(
 
 
 def test_seeds_are_pooled(tmp_path: Path) -> None:
-    one, three = (only(store(tmp_path / str(n), 1.0, 0.9, range(n))) for n in (1, 3))  # type: ignore[arg-type]
+    one, three = (only(store(tmp_path / str(n), 1.0, 0.9, tuple(range(n)))) for n in (1, 3))
     assert three.first.n == 3 * one.first.n > 1
     assert three.after is not None
     assert one.after is not None

