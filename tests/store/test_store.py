@@ -248,6 +248,7 @@ def test_failure_and_progress_come_and_go(store: Store) -> None:
     assert store.state(PATH) == "failed"
     writer = store.new(PATH)
     assert store.failure(PATH) is None
+    assert store.progress(PATH)  # its own words: without any a stage is thought to wait for room
     store.save_failure(PATH, failure)
     writer.commit(record_of(PATH))
     assert (store.failure(PATH), store.progress(PATH)) == (None, None)
