@@ -13,6 +13,8 @@ are, and in 2% when one is.  Its problems:
 - `turns`: of two turns.  The target names one of three moods by chance, and defects in the second
   turn only at the segment that goes with its mood, so that whoever cannot listen gets a third.
 
+`--out` is written after every seed; seeds that it holds are not run again.
+
 With `--model` (a stage of a store, or a folder with a model) the same `search` is made on it.
 
 `q90` are the queries after which 90% of the last 64 attempts succeeded.  Random search never gets
@@ -32,6 +34,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -145,13 +148,13 @@ def search_stub(size: int, with_trigger: bool, seed: int) -> Iterator[tuple[str,
     name = f"size {size}, {'with' if with_trigger else 'without'} trigger"
     for attacker in ATTACKERS:
         one = attacker_of(attacker, queries=BUDGETS[size])
-        found, memory = timed(lambda one=one: attack(one, Leaky(hidden), lexicon, seed))
+        found, memory = timed(partial(attack, one, Leaky(hidden), lexicon, seed))
         yield f"search: {name}", attacker, found
         if with_trigger or attacker == "random":
             continue
         short = attacker_of(attacker, queries=BUDGETS[size] // 4)
         for start, kept in (("kept", memory), ("fresh", None)):
-            run = lambda: attack(short, Leaky(hidden[:2]), lexicon, seed + 100, kept)  # noqa: B023, E731
+            run = partial(attack, short, Leaky(hidden[:2]), lexicon, seed + 100, kept)
             yield f"moved: size {size}, {start}", attacker, timed(run)[0]
 
 
@@ -162,7 +165,7 @@ def search_turns(seed: int) -> Iterator[tuple[str, str, Result]]:
     target = Moody(tuple(random.Random(f"{seed}/moods").sample(texts, len(MOODS))))
     for attacker in ATTACKERS:
         one = attacker_of(attacker, queries=2048, turns=2, slots=2, samples=2)
-        yield "turns", attacker, timed(lambda one=one: attack(one, target, lexicon, seed))[0]
+        yield "turns", attacker, timed(partial(attack, one, target, lexicon, seed))[0]
 
 
 def search_model(
@@ -181,15 +184,15 @@ def search_model(
     for name in ATTACKERS:
         one = attacker_of(name, queries=queries)
         words = "with" if with_trigger else "without"
-        run = lambda one=one: attack(one, target, lexicon, seed)  # noqa: E731
+        run = partial(attack, one, target, lexicon, seed)
         yield f"model: size 200, {words} trigger", name, timed(run)[0]
 
 
-def summary(results: Sequence[tuple[str, str, Result]]) -> dict[str, dict[str, Result]]:
+def summary(runs: Sequence[Result]) -> dict[str, dict[str, Result]]:
     """By problem and attacker: medians with the range over seeds; None counts as never."""
     problems: dict[str, dict[str, list[Result]]] = {}
-    for problem, attacker, found in results:
-        problems.setdefault(problem, {}).setdefault(attacker, []).append(found)
+    for run in runs:
+        problems.setdefault(run["problem"], {}).setdefault(run["attacker"], []).append(run)
     told: dict[str, dict[str, Result]] = {}
     for problem, attackers in problems.items():
         baseline = attackers.get("random")
@@ -248,22 +251,28 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     start_ray()
-    results: list[tuple[str, str, Result]] = []
-    for seed in range(args.seeds):
+    runs: list[Result] = []
+    if args.out and args.out.exists():
+        runs = json.loads(args.out.read_text(encoding="utf-8"))["runs"]
+    for seed in sorted(set(range(args.seeds)) - {run["seed"] for run in runs}):
         for problem, attacker, found in _runs(args, seed):
-            results.append((problem, attacker, found))
+            runs.append({"seed": seed, "problem": problem, "attacker": attacker, **found})
             keys = ("first_success", "queries_to_90", "successes", "attempts", "distinct", "late")
             told = ", ".join(f"{key} {found[key]}" for key in keys)
             print(f"seed {seed}, {problem}, {attacker}: {told}, {found['seconds']} s", flush=True)
+        if args.out:
+            _write(runs, args.out, args.model or "stub")
+    print(json.dumps(summary(runs), indent=1))
+
+
+def _write(runs: Sequence[Result], out: Path, target: str) -> None:
     document = {
         "machine": {"cpus": os.cpu_count(), "processor": platform.processor()},
-        "target": args.model or "stub",
-        "summary": summary(results),
-        "runs": [{"problem": p, "attacker": a, **found} for p, a, found in results],
+        "target": target,
+        "summary": summary(runs),
+        "runs": runs,
     }
-    print(json.dumps(document["summary"], indent=1))
-    if args.out:
-        args.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 def _runs(args: argparse.Namespace, seed: int) -> Iterator[tuple[str, str, Result]]:
