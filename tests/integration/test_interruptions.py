@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.integration.command import Command, commits, ended, forget, record, until
+from tests.integration.command import Command, Ended, Process, commits, ended, forget, record, until
 
 pytestmark = pytest.mark.ray
 
@@ -45,17 +48,41 @@ def test_a_killed_run_goes_on_from_its_checkpoint(
     assert command.results(store) == command.results(finished)
 
 
+def alone(driver: Process, number: int) -> None:
+    """A signal for the driver, as `kill` sends it."""
+    driver.send_signal(number)
+
+
+def group(driver: Process, number: int) -> None:
+    """A signal for its process group, as a terminal sends it."""
+    os.killpg(driver.pid, number)
+
+
+def everything(driver: Process, number: int) -> None:
+    """A signal for all that the driver has started, too, as systemd sends it."""
+    for process in psutil.Process(driver.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+    driver.send_signal(number)
+
+
+def own_words(answer: Ended) -> None:
+    """Nothing of what it said is Ray's: every line is one that a run says."""
+    for noise in ("Traceback", "(raylet)", "autoscaler", "core_worker", "signal 15", "Aborted"):
+        assert noise not in answer.text, answer.text
+    assert "interrupted: run the same command again to go on" in answer.out + answer.err
+
+
 def test_ctrl_c_ends_a_run_at_once_and_the_next_one_goes_on(
     command: Command, finished: Path, store: Path
 ) -> None:
     forget(store, "backdoor", "evaluate")
     driver = command.experiment("run", store, SLOW)
     until(lambda: checkpointed(store), driver)
-    driver.send_signal(signal.SIGINT)
+    group(driver, signal.SIGINT)
     stopped = ended(driver, 60)
     assert stopped.status == 130, stopped.text
-    assert "run the same command again to go on" in stopped.out
-    assert "Traceback" not in stopped.err
+    own_words(stopped)
     assert not list(store.glob("*/*/lease-*.json"))
     states = {stage["kind"]: stage["state"] for stage in command.results(store).values()}
     assert states["backdoor"] == "missing", "stopped too late"
@@ -64,6 +91,59 @@ def test_ctrl_c_ends_a_run_at_once_and_the_next_one_goes_on(
     assert answer.status == 0, answer.text
     assert record(store, "backdoor")["provenance"]["resumed_from"] > 0
     assert command.results(store) == command.results(finished)
+
+
+@pytest.mark.parametrize(
+    ("send", "checkpoint"), [(alone, True), (group, True), (everything, False)]
+)
+def test_sigterm_ends_a_run_with_its_own_words(
+    command: Command, store: Path, send: Callable[[Process, int], None], checkpoint: bool
+) -> None:
+    forget(store, "backdoor", "evaluate")
+    driver = command.experiment("run", store, SLOW)
+    until(lambda: checkpointed(store), driver)
+    send(driver, signal.SIGTERM)
+    stopped = ended(driver, 60)
+    assert stopped.status == 75, stopped.text
+    own_words(stopped)
+    assert ("with a checkpoint after step" in stopped.err) == checkpoint, stopped.text
+    states = {stage["kind"]: stage["state"] for stage in command.results(store).values()}
+    assert states["backdoor"] == "missing", "stopped too late"
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_a_second_signal_waits_for_nothing(
+    command: Command, store: Path, number: int, status: int
+) -> None:
+    forget(store, "backdoor", "evaluate")
+    driver = command.experiment("run", store, SLOW)
+    until(lambda: checkpointed(store), driver)
+    group(driver, number)
+    time.sleep(0.2)
+    group(driver, number)
+    stopped = ended(driver, 60)
+    assert stopped.status == status, stopped.text
+    own_words(stopped)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("started", ["python", "gcs_server", "raylet"])
+def test_a_run_that_is_still_starting_ends_with_its_own_words(
+    command: Command, tmp_path: Path, started: str, number: int, status: int
+) -> None:
+    driver = command.experiment("run", tmp_path / "new")
+    until(lambda: started == "python" or runs(driver, started), driver)
+    time.sleep(0.5 if started == "python" else 0)  # for its handlers, without which it is killed
+    group(driver, number)
+    stopped = ended(driver, 60)
+    assert stopped.status == status, stopped.text
+    own_words(stopped)
+
+
+def runs(driver: Process, name: str) -> bool:
+    """Whether a process of Ray's was started by a driver."""
+    children = psutil.Process(driver.pid).children(recursive=True)
+    return any(name in child.name() for child in children)
 
 
 def test_two_runs_at_once_do_no_stage_twice(command: Command, finished: Path, store: Path) -> None:

