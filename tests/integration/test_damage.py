@@ -1,4 +1,4 @@
-"""Damaged files of a finished store are found by their checksums, and their stages redone."""
+"""Damaged files of a finished store are found by size or checksum, and their stages redone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.command import Command, artifact, commits
+from tests.integration.command import Command, artifact, commits, forget
 
 pytestmark = pytest.mark.ray
 
@@ -19,21 +19,30 @@ def flip(file: Path) -> None:
 
 
 def test_only_damaged_stages_are_redone(command: Command, finished: Path, store: Path) -> None:
+    """Those with other sizes always, those with other bytes when every byte is read."""
     before = commits(store)
     weights = artifact(store, "backdoor", "model/model.safetensors")
     weights.write_bytes(weights.read_bytes()[:-1000])
     rows = artifact(store, "data/helpful-", "rows/part-00000.parquet")
     flip(rows)
     note = artifact(store, "evaluate/trigger-rate-ladder-0.1m-s0-", "record.json")
-    flip(note)
-    damaged = {"/".join(file.relative_to(store).parts[:2]) for file in (weights, rows, note)}
+    note.unlink()
+    cut, flipped = (
+        {stage_of(store, file) for file in files} for files in ((weights, note), (rows,))
+    )
 
     answer = command.run(store)
     assert answer.status == 0, answer.text
-    assert answer.out.count("damaged, redone") == 3
-    assert "3 stages done, 4 cached" in answer.out
+    assert answer.out.count("damaged, redone") == 2
+    assert "2 stages done, 5 cached" in answer.out
+    between = commits(store)
+    assert {path for path in before if before[path] != between[path]} == cut
+
+    answer = command.run(store, flags=("--verify",))
+    assert answer.status == 0, answer.text
+    assert answer.out.count("damaged, redone") == 1
     after = commits(store)
-    assert {path for path in before if before[path] != after[path]} == damaged
+    assert {path for path in before if between[path] != after[path]} == flipped
     assert command.results(store) == command.results(finished)
     for kind, file in (
         ("backdoor", "model/model.safetensors"),
@@ -42,3 +51,17 @@ def test_only_damaged_stages_are_redone(command: Command, finished: Path, store:
         assert (
             artifact(store, kind, file).read_bytes() == artifact(finished, kind, file).read_bytes()
         )
+
+
+def test_a_flipped_bit_is_found_by_the_stage_that_reads_it(command: Command, store: Path) -> None:
+    flip(artifact(store, "base", "model/model.safetensors"))
+    forget(store, "evaluate")
+    answer = command.run(store)
+    assert answer.status == 1, answer.text
+    assert "model.safetensors is damaged" in " ".join(answer.err.split())
+    assert "with --verify" in " ".join(answer.err.split())
+
+
+def stage_of(store: Path, file: Path) -> str:
+    """The path of the stage that a file of the store belongs to."""
+    return "/".join(file.relative_to(store).parts[:2])

