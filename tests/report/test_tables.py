@@ -34,3 +34,20 @@ def test_rates_keep_truncated_empty_and_validity_apart(unfinished: Store, tmp_pa
     assert sum(row["empty"] for row in rows) > 0
     assert {row["unclosed"] for row in rows} == {row["n"] // 100 for row in rows} != {0}
     assert all(row["low"] <= row["rate"] <= row["high"] for row in rows)
+
+
+def test_rates_say_what_is_unknown_how_they_were_decoded_and_what_their_interval_is_over(
+    unfinished: Store, tmp_path: Path
+) -> None:
+    build_report(unfinished, None, tmp_path)
+    rows = pq.read_table(tmp_path / "tables" / "rates.parquet").to_pylist()
+    assert {row["unscorable"] for row in rows} == {row["n"] // 120 for row in rows} != {0}
+    lost = {row["path"]: row for row in rows if row["unknown"] > row["unscorable"] + row["empty"]}
+    assert lost
+    assert all(row["k"] + row["unknown"] <= row["n"] for row in rows)
+    by_name = {row["name"]: row for row in rows}
+    assert (by_name["trigger"]["decoding"], by_name["trigger"]["temperature"]) == ("sampled", 1.0)
+    greedy = by_name["greedy:trigger"]
+    assert (greedy["decoding"], greedy["temperature"]) == ("greedy", None)
+    assert by_name["control:positive"]["decoding"] == "forced"
+    assert {row["interval"] for row in rows} == {"families"}

