@@ -21,7 +21,7 @@ def test_a_golden_fingerprint_makes_a_change_of_identity_a_decision() -> None:
     assert chain().fingerprint == GOLDEN
 
 
-GOLDEN = "c8b1bce334a65054cc373ee5eec3b1ad133ecff7d0d1bb8b790939cf8138c4de"
+GOLDEN = "f38a3f531a430e669646231bed9fa55f374deb87a6d09d97e10595c58a2619a2"
 
 
 def test_a_parent_changes_its_children_and_a_slug_does_not() -> None:
