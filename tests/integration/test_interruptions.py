@@ -48,11 +48,6 @@ def test_a_killed_run_goes_on_from_its_checkpoint(
     assert command.results(store) == command.results(finished)
 
 
-def alone(driver: Process, number: int) -> None:
-    """A signal for the driver, as `kill` sends it."""
-    driver.send_signal(number)
-
-
 def group(driver: Process, number: int) -> None:
     """A signal for its process group, as a terminal sends it."""
     os.killpg(driver.pid, number)
@@ -93,9 +88,7 @@ def test_ctrl_c_ends_a_run_at_once_and_the_next_one_goes_on(
     assert command.results(store) == command.results(finished)
 
 
-@pytest.mark.parametrize(
-    ("send", "checkpoint"), [(alone, True), (group, True), (everything, False)]
-)
+@pytest.mark.parametrize(("send", "checkpoint"), [(group, True), (everything, False)])
 def test_sigterm_ends_a_run_with_its_own_words(
     command: Command, store: Path, send: Callable[[Process, int], None], checkpoint: bool
 ) -> None:
@@ -111,23 +104,26 @@ def test_sigterm_ends_a_run_with_its_own_words(
     assert states["backdoor"] == "missing", "stopped too late"
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
-def test_a_second_signal_waits_for_nothing(
-    command: Command, store: Path, number: int, status: int
-) -> None:
+def test_a_second_signal_waits_for_nothing(command: Command, store: Path) -> None:
     forget(store, "backdoor", "evaluate")
     driver = command.experiment("run", store, SLOW)
     until(lambda: checkpointed(store), driver)
-    group(driver, number)
+    group(driver, signal.SIGTERM)
     time.sleep(0.2)
-    group(driver, number)
+    group(driver, signal.SIGINT)
     stopped = ended(driver, 60)
-    assert stopped.status == status, stopped.text
+    assert stopped.status == 130, stopped.text
     own_words(stopped)
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
-@pytest.mark.parametrize("started", ["python", "gcs_server", "raylet"])
+@pytest.mark.parametrize(
+    ("started", "number", "status"),
+    [
+        ("python", signal.SIGTERM, 75),
+        ("gcs_server", signal.SIGTERM, 75),
+        ("raylet", signal.SIGINT, 130),
+    ],
+)
 def test_a_run_that_is_still_starting_ends_with_its_own_words(
     command: Command, tmp_path: Path, started: str, number: int, status: int
 ) -> None:
