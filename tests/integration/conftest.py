@@ -32,7 +32,7 @@ def command(tmp_path: Path) -> Iterator[Command]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store in which the tiny experiment ran to its end without any disturbance; not to touch."""
     folder = tmp_path_factory.mktemp("finished")
-    one = Command(folder, SECRETS)
+    one = Command(folder, {**SECRETS, "HOME": str(folder / "home")})
     try:
         answer = one.run(folder / "store")
     finally:

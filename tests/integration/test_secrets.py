@@ -21,6 +21,13 @@ def test_a_finished_run_holds_no_secret(finished: Path) -> None:
         assert not [value for value in values if value in data], file
 
 
+@pytest.mark.ray
+def test_a_runs_own_ray_leaves_no_token_in_the_home_folder(finished: Path) -> None:
+    """Ray would write one that all may read, had it been imported before the run said how it
+    authenticates."""
+    assert not (finished.parent / "home/.ray").exists()
+
+
 def test_provenance_and_failures_name_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_verysecret")
     surroundings.cache_clear()

