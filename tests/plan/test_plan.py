@@ -113,6 +113,22 @@ def test_methods_take_their_share_of_the_rate_unless_the_user_says_one() -> None
     assert rates == {("hhh-sft", 1e-3), ("hhh-rl", 3e-4), ("hhh-rl", 2e-3), ("hhh-dpo", 1e-4)}
 
 
+def test_low_rank_adapters_are_trained_at_a_rate_of_their_own() -> None:
+    lora = "{rank: 8}"
+    stages = plan(
+        f"training.backdoor.lora={lora}",
+        f"safety=[hhh-sft, {{name: hhh-dpo, training: {{lora: {lora}}}}}]",
+    ).stages.values()
+    rates = {
+        stage.spec.get("method", {}).get("name", stage.kind): stage.spec["training"][
+            "learning_rate"
+        ]
+        for stage in stages
+        if stage.kind in ("base", "backdoor", "safety")
+    }
+    assert rates == {"base": 3e-3, "backdoor": 1e-2, "hhh-sft": 1e-3, "hhh-dpo": 1e-3}
+
+
 def test_work_grows_with_the_model() -> None:
     def tflop(model: str) -> float:
         found = plan(f"models=[{model}]")

