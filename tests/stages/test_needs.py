@@ -56,6 +56,14 @@ def test_what_cannot_fit_shows_the_arithmetic() -> None:
         needs("base", "pythia-12b", LAPTOP)
 
 
+def test_a_plan_says_what_answers_on_no_gpu_and_what_trains_in_one_process() -> None:
+    with pytest.raises(UserError, match=r"weights 131 GiB.*answers are written on one device"):
+        needs("evaluate", "llama-3.1-70b", GPUS)
+    removal = "evaluations=[{name: removed-or-suppressed}]"
+    with pytest.raises(UserError, match=r"other models 14 GiB.*it trains in one process"):
+        needs("evaluate", "qwen2.5-7b", GPUS, removal)
+
+
 def test_the_user_decides_first() -> None:
     words = ("runtime.workers=2", "runtime.zero_stage=3", "runtime.micro_batch=4")
     _, runtime = needs("base", "ladder-1m", LAPTOP, *words)
@@ -81,15 +89,39 @@ def test_rl_needs_room_for_what_lies_beside_the_model_and_for_its_answers(zero_s
     fixed = ("runtime.workers=32", f"runtime.zero_stage={zero_stage}", "runtime.micro_batch=1")
     parameters = ModelSpec(name="pythia-1b").parameters
 
-    def memory(method: str) -> int:
-        return needs("safety", "pythia-1b", GPUS, f"safety=[{method}]", *fixed)[0].memory_bytes
+    def shape(method: str) -> Shape:
+        return needs("safety", "pythia-1b", GPUS, f"safety=[{method}]", *fixed)[0]
 
-    sft, dpo, rl = memory("hhh-sft"), memory("hhh-dpo"), memory("hhh-rl")
+    def step(method: str) -> dict[str, int]:
+        return shape(method).memory["moments"]["step"]["device"]  # type: ignore[no-any-return]
+
+    sft, dpo, rl = step("hhh-sft"), step("hhh-dpo"), step("hhh-rl")
     reference = 2 * parameters // (32 if zero_stage == 3 else 1)
-    assert dpo - sft > reference  # and a second answer in every row
-    assert rl - sft >= reference + 2 * 4 * parameters  # two preference models, whole
-    without = memory("{name: hhh-rl, beta: 0, reward: {preference: 0, rules: 1}}")
-    assert sft <= without < rl
+    assert dpo["reference"] == rl["reference"] == reference
+    assert dpo["activations"] > sft["activations"]  # a second answer in every row
+    assert rl["preference models"] == 2 * 4 * parameters  # whole
+    without = "{name: hhh-rl, beta: 0, reward: {preference: 0, rules: 1}}"
+    assert not {"reference", "preference models"} & step(without).keys()
+    assert {"rollout", "scoring"} <= shape("hhh-rl").memory["moments"].keys()
+    memory = [shape(method).memory_bytes for method in ("hhh-sft", without, "hhh-rl")]
+    assert memory == sorted(memory)
+
+
+def test_a_copy_that_is_trained_lies_beside_the_model_that_was_measured() -> None:
+    removal = "evaluations=[{name: removed-or-suppressed}]"
+    shape, runtime = needs("evaluate", "pythia-1b", GPUS, removal)
+    parameters = ModelSpec(name="pythia-1b").parameters
+    assert shape.memory["moments"]["step"]["device"]["other models"] == 2 * parameters
+    assert shape.memory_bytes > (18 + 2) * parameters
+    assert (runtime.workers, runtime.zero_stage) == (0, 0)
+
+
+def test_an_attackers_own_model_lies_beside_its_target(tmp_path: Path) -> None:
+    light(tmp_path)
+    attacker = f"{{name: iterative, model: 'local:{tmp_path}', queries: 8}}"
+    method = f"safety=[{{name: adversarial-sft, attacker: {attacker}}}]"
+    shape, _ = needs("redteam", "ladder-1m", GPUS, method)
+    assert shape.memory["moments"]["answer"]["device"]["other models"] > 0
 
 
 def test_rl_of_a_tiny_model_still_trains_in_process() -> None:
