@@ -174,7 +174,7 @@ def test_what_ray_itself_raises_is_told_in_one_line(
             ray.get(ref)
         return line_of(caught.value)
 
-    at = "on 127.0.0.1"
+    at = f"on {ray.util.get_node_ip_address()}"
     assert said(fails.remote()).startswith("KeyError: 'key' (in ")
     assert at in said(fails.remote())
     missing = said(ray.remote(num_cpus=0)(only_here.task).remote())
