@@ -43,7 +43,7 @@ for folder in $SEEN; do
 done
 mkdir -p "$HOME"
 hostname "$NODE_NAME"
-exec setpriv --pdeathsig KILL "$@"  # a killed test leaves no node behind
+exec setpriv --pdeathsig TERM "$@"  # a killed test leaves no node behind
 """
 
 
