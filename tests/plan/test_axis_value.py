@@ -70,7 +70,7 @@ def test_a_stage_finds_the_model_again(folder: Path) -> None:
     assert places == {"attacker.model": {"local": str(folder)}}
     whole = located(document, places)
     assert AdversarialSft.model_validate({k: v for k, v in whole.items() if k != "name"}) == method
-    assert document["attacker"]["model"].keys() == {"source", "sha256"}  # was not changed
+    assert document["attacker"]["model"].keys() == {"source", "sha256", "chat"}  # was not changed
 
 
 def test_models_in_lists_and_in_values_of_a_plugin_are_asked_too(folder: Path) -> None:
