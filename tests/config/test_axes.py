@@ -158,8 +158,8 @@ def test_methods_of_one_name_are_told_apart_by_what_differs_and_no_more() -> Non
 safety:
   - none
   - hhh-sft
-  - {name: hhh-rl, training: {steps: 10}}
-  - {name: hhh-rl, training: {steps: 10, learning_rate: 0.5}, reward: {rules: 1.0}}
+  - {name: informed-hhh-rl, training: {steps: 10}}
+  - {name: informed-hhh-rl, training: {steps: 10, learning_rate: 0.5}, reward: {rules: 1.0}}
   - {name: adversarial-training, share: 0.25, training: {steps: 10}}
   - {name: adversarial-training, training: {steps: 10}}
 """
@@ -167,8 +167,8 @@ safety:
     assert labels(read(text)[1].safety) == [
         "none",
         "hhh-sft",
-        "hhh-rl (reward.rules=0)",
-        "hhh-rl (training.learning_rate=0.5, reward.rules=1)",
+        "informed-hhh-rl (reward.rules=0)",
+        "informed-hhh-rl (training.learning_rate=0.5, reward.rules=1)",
         "adversarial-training (share=0.25)",
         "adversarial-training (share=0.5)",
     ]

