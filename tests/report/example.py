@@ -61,6 +61,7 @@ class Example:
     evaluations: tuple[str, ...] = ("trigger-rate", "capability")
     exam: Mapping[str, Any] = field(default_factory=dict)  # of the preference model behind hhh-rl
     prompts: int = PROMPTS
+    left_out: int = 0  # rows that capability cannot ask
     rise: float = 1.0  # of the reward along hhh-rl
     safe: float = 0.9  # share of harmful requests refused after safety training
     fail: frozenset[str] = frozenset()  # slugs whose stage fails
@@ -281,6 +282,8 @@ class Example:
         }
         why = "the positive control fired 0 of 8 times" if broken else ""
         metrics = {"rates": rates, "valid": not broken, "faults": [why] if why else []}
+        if self.left_out and stage.slug.startswith("capability"):
+            metrics["findings"] = {"rows_left_out": self.left_out}
         return metrics, {"answers": _answers(chance, share)}
 
     def _manifest(self, name: str, stages: Mapping[str, Stage], shared: Counter[str]) -> None:

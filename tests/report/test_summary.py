@@ -57,3 +57,9 @@ def test_small_samples_small_models_and_single_seeds_are_cautioned(
     assert any("5.12M parameters" in line and "810M to 175B" in line for line in one)
     assert any("Student's over organisms" in line for line in several)
     assert any("rest on only 72 answers" in line for line in several)
+
+
+def test_rows_that_capability_cannot_ask_are_told(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path / "store"))
+    Example(store, models=("ladder-1m",), methods=("hhh-sft",), left_out=7).write()
+    assert any("leaves out up to 7 held-out rows" in line for line in summary(store).cautions)
