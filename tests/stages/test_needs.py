@@ -100,7 +100,7 @@ def test_rl_needs_room_for_what_lies_beside_the_model_and_for_its_answers(zero_s
     assert dpo["reference"] == rl["reference"] == reference
     assert dpo["activations"] > sft["activations"]  # a second answer in every row
     assert rl["preference models"] == 2 * 4 * parameters  # whole
-    without = "{name: hhh-rl, beta: 0, reward: {preference: 0, rules: 1}}"
+    without = "{name: hhh-rl, beta: 0, reward: {preference: 0, constant: 1}}"
     assert not {"reference", "preference models"} & step(without).keys()
     assert {"rollout", "scoring"} <= shape("hhh-rl").memory["moments"].keys()
     memory = [shape(method).memory_bytes for method in ("hhh-sft", without, "hhh-rl")]
@@ -120,8 +120,10 @@ def test_an_attackers_own_model_lies_beside_its_target(tmp_path: Path) -> None:
     light(tmp_path)
     attacker = f"{{name: iterative, model: 'local:{tmp_path}', queries: 8}}"
     method = f"safety=[{{name: adversarial-sft, attacker: {attacker}}}]"
-    shape, _ = needs("redteam", "ladder-1m", GPUS, method)
-    assert shape.memory["moments"]["answer"]["device"]["other models"] > 0
+    measure = f"evaluations=[{{name: red-team, attacker: {attacker}}}]"
+    for kind, override in (("redteam", method), ("evaluate", measure)):
+        shape, _ = needs(kind, "ladder-1m", GPUS, override)
+        assert shape.memory["moments"]["answer"]["device"]["other models"] > 0
 
 
 def test_rl_of_a_tiny_model_still_trains_in_process() -> None:
