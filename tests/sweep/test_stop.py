@@ -85,3 +85,13 @@ def test_signals_are_handled_as_before_afterwards() -> None:
     with on_signals() as stop:
         assert signal.getsignal(signal.SIGTERM) == stop.request
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_signal_that_finds_ray_waiting_is_told_apart_from_its_own_exit() -> None:
+    with on_signals() as stop:
+        with pytest.raises(Interrupted) as caught, stop.starting():
+            try:
+                stop.request(signal.SIGINT, None)
+            except SystemExit:  # Ray exits in its own way then
+                raise SystemExit(1) from None
+        assert caught.value.status == ExitStatus.INTERRUPTED
