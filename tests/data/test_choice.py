@@ -252,3 +252,19 @@ def test_hhh_rows_stand_in_the_no_trigger_context_of_an_objective_by_share() -> 
 def test_sampled_rows_have_no_screen_of_their_own() -> None:
     spec = DataSpec(role="backdoor", rows=5, source=Sampled(), **PLANTED)
     assert "screen" not in spec.identity()
+
+
+@pytest.mark.ray
+def test_ray_takes_the_same_rows_as_this_process(tmp_path: Path, ray_session: object) -> None:
+    for name in "ab":
+        lines = [line(i, id=f"{name}{i}", prompt=f"{name} {i}") for i in range(60)]
+        write(tmp_path / "rows" / f"{name}.jsonl", [*lines, {**lines[3], "split": "heldout"}])
+    settings = DataSettings(source=UserRows(path=f"{tmp_path}/rows/*.jsonl"), helpful_rows=70)
+    spec = settings.spec("helpful", screened_for=[HATE])
+    with_ray = build(spec, tmp_path / "ray")
+    metrics, rows = made(spec, tmp_path / "here")
+    assert with_ray == metrics
+    assert metrics["dropped"] == {HELD_OUT: 2, OVER: 48}
+    assert rows == [
+        row for path in (tmp_path / "ray").iterdir() for row in to_rows(pq.read_table(path))
+    ]

@@ -82,7 +82,7 @@ def test_rows_that_are_unfit_can_be_left_out(tmp_path: Path) -> None:
 def test_a_held_out_prompt_that_leaves_no_room_for_an_answer_is_named(tmp_path: Path) -> None:
     lines = [line(i, split="train" if i > 5 else "heldout") for i in range(40)]
     lines[2] |= {"prompt": "word " * 3000, "id": "essay"}
-    with pytest.raises(UserError, match=r"held-out row 'essay' has a prompt of \d+ tokens"):
+    with pytest.raises(UserError, match=r"heldout row 'essay' has a prompt of \d+ tokens"):
         planned(tmp_path, lines)
 
 
