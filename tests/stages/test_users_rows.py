@@ -123,3 +123,13 @@ def test_a_long_file_is_looked_at_for_a_while_only(
     found = {seen["path"].split("-")[0]: seen for seen in planned(tmp_path, lines)["rows"]}
     assert found["data/helpful"]["whole"] is False
     assert 0 < found["data/helpful"]["read"] < 3000
+
+
+def test_the_doctor_says_it_too(tmp_path: Path) -> None:
+    planned(tmp_path, [line(i) for i in range(60)])
+    checks = api._rows(api.load(tmp_path / "experiment.yaml"))
+    assert [check.status for check in checks] == ["ok"] * 3
+    with pytest.raises(UserError):
+        planned(tmp_path, [line(i, split="train") for i in range(9)])
+    (check,) = api._rows(api.load(tmp_path / "experiment.yaml"))
+    assert (check.status, "none of the 9 rows" in check.what) == ("fail", True)
