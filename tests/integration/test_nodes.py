@@ -129,5 +129,3 @@ def test_every_kind_of_stage_runs_where_no_disk_is_shared(
         "samples", "data", "base", "backdoor", "reward", "safety", "redteam", "evaluate",
     }  # fmt: skip
     assert kinds["safety"] == 4
-    found = [stage["metrics"] for stage in stages if stage["kind"] == "evaluate"]
-    print(answer.err, found)
