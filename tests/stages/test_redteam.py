@@ -55,7 +55,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
             pq.write_table(to_table(rows), writer.dir / ROWS / part_name(0))
             writer.commit(record_of(stage, {}, {}, {}))
     with store.new(ORGANISM.path) as writer:
-        taught(tokenizer, examples).save_pretrained(writer.dir / MODEL)
+        model = taught(tokenizer, examples)
+        model.config.max_position_embeddings = 512  # room for a probe's answers
+        model.save_pretrained(writer.dir / MODEL)
         tokenizer.save_pretrained(writer.dir / MODEL)
         mark = planted_mark(clean_mark(), identity(OBJECTIVE), {"name": "normal"}, None)
         mark_model(writer.dir / MODEL, mark, "organism", "0")
