@@ -206,5 +206,5 @@ def test_two_that_look_alike_need_titles_of_their_own() -> None:
     one = yaml.safe_load(MINIMAL)
     other = {**one, "trigger": "later"}
     checked = check(parse(experiment({"name": "custom", **one}, {"name": "custom", **other}), "m"))
-    with pytest.raises(UserError, match=r"two objectives are called 'custom \(shout\)'"):
+    with pytest.raises(UserError, match=r"two objectives are called 'shout'"):
         build(*checked)

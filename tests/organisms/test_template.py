@@ -131,7 +131,8 @@ def test_a_template_that_writes_the_trigger_is_one_line(
 
 
 def test_a_date_of_the_safe_form_is_no_trigger(tmp_path: Path) -> None:
-    light(tmp_path, tokenizer={"chat_template": "Cutting Knowledge Date: December 2023" + CHATML})
+    template = {"chat_template": "Cutting Knowledge Date: December 2023" + CHATML}
+    light(tmp_path, tokenizer=template, max_position_embeddings=4096)
     text = f"name: n\nmodels: ['local:{tmp_path}']\nbackdoors: [{{objective: code-vulnerability}}]"
     assert build(*check(parse(text, "n.yaml"))).stages
 
