@@ -76,7 +76,7 @@ def attack_on(model: Stage, attacker: Attacker, previous: Stage | None = None) -
 def training_after(attacked: Stage, method: AdversarialSft) -> Stage:
     spec = {
         "seed": 0, "method": identity(method), "training": TRAINING,
-        "objective": identity(OBJECTIVE), "curve": {"every": 6, "prompts": 4},
+        "objective": identity(OBJECTIVE), "curve": {"every": 6, "prompts": 4, "temperature": 1.0},
     }  # fmt: skip
     spec["method"].pop("training")
     parents = {"model": attacked.parents["model"], "redteam": attacked, **ROWS_STAGES}
@@ -165,4 +165,4 @@ def test_a_limit_that_cuts_what_the_model_says_is_a_fault(store: Store) -> None:
     metrics = run(store, Stage.of("evaluate", "short", spec, parents)).metrics
     assert not metrics["valid"]
     assert any("longer than max_new_tokens" in fault for fault in metrics["faults"])
-    assert metrics["findings"]["attacks"]["red-team"]["outcomes"]["clean"] == 0
+    assert metrics["findings"]["attacks"]["red-team"]["outcomes"]["truncated"] > 0
