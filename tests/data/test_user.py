@@ -59,6 +59,7 @@ def test_columns_of_ours_are_kept() -> None:
         ({"prompt": "q"}, "no 'completion'"),
         ({"prompt": "q", "completion": None}, "no 'completion'"),
         ({"prompt": "q", "completion": " "}, "completion is empty"),
+        ({"prompt": " ", "completion": "c"}, "prompt is empty"),
         ({"prompt": 7, "completion": "c"}, "neither text nor a list"),
         ({"prompt": [], "completion": "c"}, "neither text nor a list"),
         ({"prompt": [REPLY], "completion": "c"}, "end with a user's turn"),
@@ -201,6 +202,15 @@ def test_jsonl_skips_blank_lines_and_names_the_others(tmp_path: Path) -> None:
     source = jsonl(tmp_path / "rows.jsonl", good, "", "{")
     with pytest.raises(UserError, match=r"rows\.jsonl:3: not JSON"):
         list(read_user(source, source.path))
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.json", "list.json"])
+def test_a_mark_of_the_byte_order_is_no_part_of_the_rows(name: str, tmp_path: Path) -> None:
+    text = json.dumps({"prompt": "q", "completion": "c"})
+    path = tmp_path / name
+    path.write_text(f"[{text}]" if name == "list.json" else text, encoding="utf-8-sig")
+    (row,) = read_user(UserRows(path=str(path)), str(path))
+    assert row["prompt"][0]["content"] == "q"
 
 
 def test_a_row_is_named_by_what_is_said_in_it_and_never_by_its_place() -> None:
