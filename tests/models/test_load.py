@@ -98,6 +98,32 @@ def test_weights_that_would_be_drawn_at_random_are_refused(
     assert "\n" not in str(caught.value)
 
 
+def test_weights_that_the_config_has_no_place_for_are_refused(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    folder = save(tmp_path / "model", "llama")
+    weights = load_file(folder / "model.safetensors")
+    old = {"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(4)}
+    save_file({**weights, **old}, folder / "model.safetensors", {"format": "pt"})
+    load_model(folder)
+    biased = {"model.layers.1.self_attn.q_proj.bias": torch.ones(32)}  # Qwen2's, called a Llama's
+    save_file({**weights, **biased}, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match=r"has no place for: model.layers.1.self_attn.q_proj.bias"):
+        load_model(folder)
+    load_model(folder, layers=1)
+
+
+def test_a_config_with_values_of_another_type_is_one_line(tmp_path: Path) -> None:
+    folder = save(tmp_path / "model", "llama")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    text = json.dumps({**config, "num_attention_heads": "4"})
+    (folder / "config.json").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=r"config.json: cannot be read: .*expected int") as caught:
+        load_model(folder)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("family", ["llama", "tied"])
 def test_a_head_that_scores_may_be_drawn(family: str, tmp_path: Path) -> None:
     folder = save(tmp_path / "model", family)
