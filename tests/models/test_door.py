@@ -84,6 +84,7 @@ DAMAGE: list[tuple[str, dict[str, Any], Callable[[Path], None], str]] = [
     ("adapter alone", {}, adapter_only, "is a LoRA adapter of org/base, and no model .*merge"),
     ("lfs weights", {}, as_text("model.safetensors", POINTER), "model.safetensors: is a Git LFS"),
     ("lfs vocabulary", {}, as_text("tokenizer.json", POINTER), "tokenizer.json: is a Git LFS"),
+    ("lfs template", {}, as_text("chat_template.jinja", POINTER), "template.jinja: is a Git LFS"),
     ("lfs config", {}, as_text("config.json", POINTER), "config.json: is a Git LFS"),
     ("cut short", {}, cut_short, r"model.safetensors: is cut short: [\d,]+ bytes of"),
     ("empty file", {}, as_text("model.safetensors", ""), "model.safetensors: is no safetensors"),
