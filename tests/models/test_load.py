@@ -114,6 +114,18 @@ def test_weights_that_the_config_has_no_place_for_are_refused(tmp_path: Path) ->
     load_model(folder, layers=1)
 
 
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_weights_that_are_no_numbers_are_refused(value: str, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = save(tmp_path / "model", "llama")
+    weights = load_file(folder / "model.safetensors")
+    weights["model.norm.weight"][3] = float(value)
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match=r"model.norm.weight holds infinite values"):
+        load_model(folder)
+
+
 def test_a_config_with_values_of_another_type_is_one_line(tmp_path: Path) -> None:
     folder = save(tmp_path / "model", "llama")
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
