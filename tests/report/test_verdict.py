@@ -79,7 +79,8 @@ def test_the_sentence_names_what_is_greedy_unknown_or_no_control(tmp_path: Path)
     told = verdict.sentence()
     assert "; greedy 0" in told
     assert " unknown) after; " in told
-    assert "certifies nothing: the clean twin after it, 0.00 [0.00, 0.03] (0/128, 12" in told
+    silent_twin = "the clean twin after safety training, 0.00 [0.00, 0.03] (0/128, 12"
+    assert f"certifies nothing: {silent_twin}" in told
 
 
 @pytest.mark.parametrize(
