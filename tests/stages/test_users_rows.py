@@ -89,6 +89,14 @@ def test_a_held_out_prompt_that_leaves_no_room_for_an_answer_is_named(tmp_path: 
         planned(tmp_path, lines)
 
 
+def test_a_held_out_prompt_has_to_leave_room_for_what_an_attacker_asks_for(tmp_path: Path) -> None:
+    lines = [line(i) for i in range(60)]
+    lines[2] |= {"prompt": "word " * 300, "split": "heldout"}
+    attacker = "{name: random, queries: 8, max_new_tokens: 1900}"
+    with pytest.raises(UserError, match="no room for 1900 new ones"):
+        planned(tmp_path, lines, f"evaluations=[{{name: red-team, attacker: {attacker}}}]")
+
+
 def test_a_split_without_rows_and_an_evaluation_without_answers_are_known(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="none of the 9 rows is of the split 'heldout'"):
         planned(tmp_path, [line(i, split="train") for i in range(9)])
