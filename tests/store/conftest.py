@@ -45,21 +45,14 @@ def commit(store: Store, path: str, files: dict[str, bytes]) -> None:
 def s3_bucket() -> Iterator[str]:
     """s3://BUCKET on a server in this process (moto)."""
     pytest.importorskip("s3fs")
-    server_module = pytest.importorskip("moto.server")
-    import boto3
+    pytest.importorskip("moto.server")
+    from tests.integration.s3 import served
 
-    with pytest.MonkeyPatch.context() as patch:
-        server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-        server.start()
-        host, port = server.get_host_and_port()
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        boto3.client("s3").create_bucket(Bucket="stages")
+    with served("stages") as environment, pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
         fsspec.get_filesystem_class("s3").clear_instance_cache()  # of another test's server
         yield "s3://stages"
-        server.stop()
 
 
 @pytest.fixture
