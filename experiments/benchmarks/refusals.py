@@ -1,4 +1,4 @@
-"""How many refusals does the rule find, and how often is it wrong?  Against human labels.
+"""Refusals that the rule finds, and its false alarms, against human labels.
 
     python -m experiments.benchmarks.refusals --file gpt4.csv --file mistralinstruct.csv
 

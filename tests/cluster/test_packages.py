@@ -1,4 +1,4 @@
-"""What the package says it needs, and brings, is what its code imports."""
+"""The package declares what its code imports, and its extras bring what they promise."""
 
 from __future__ import annotations
 

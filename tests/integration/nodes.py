@@ -48,7 +48,7 @@ exec setpriv --pdeathsig TERM "$@"  # a killed test leaves no node behind
 
 
 def unusable() -> str:
-    """Why there can be no such nodes here; "" if there can."""
+    """The reason why there can be no such nodes here; "" if there can."""
     if sys.platform != "linux":
         return "mount namespaces are Linux'"
     command = [*_unshare(), "sh", "-c", "mount -t tmpfs none /tmp && hostname a-node"]
@@ -107,7 +107,7 @@ class Nodes:
         return self.nodes[0]
 
     def environment_of(self, name: str) -> dict[str, str]:
-        """What every process of a node finds in its environment."""
+        """The environment of every process of a node."""
         inherited = {key: value for key, value in os.environ.items() if key not in HIDDEN}
         return {
             **inherited,
@@ -194,7 +194,7 @@ def free_ports(number: int, address: str) -> list[int]:
 
 
 def _extensions() -> Path:
-    """Where DeepSpeed's compiled ops lie: they are installed, as on nodes of one image."""
+    """The folder of DeepSpeed's compiled ops: they are installed, as on nodes of one image."""
     given = os.environ.get("TORCH_EXTENSIONS_DIR")
     return Path(given) if given else Path("~/.cache/torch_extensions").expanduser()
 

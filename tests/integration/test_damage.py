@@ -19,7 +19,7 @@ def flip(file: Path) -> None:
 
 
 def test_only_damaged_stages_are_redone(command: Command, finished: Path, store: Path) -> None:
-    """Those with other sizes always, those with other bytes when every byte is read."""
+    """Other sizes are always found, other bytes when every byte is read."""
     before = commits(store)
     weights = artifact(store, "backdoor", "model/model.safetensors")
     weights.write_bytes(weights.read_bytes()[:-1000])

@@ -126,7 +126,7 @@ def test_a_run_that_is_still_starting_ends_with_its_own_words(
 
 
 def runs(driver: Process, name: str) -> bool:
-    """Whether a process of Ray's was started by a driver."""
+    """Tell if a driver has started one of Ray's processes."""
     children = psutil.Process(driver.pid).children(recursive=True)
     return any(name in child.name() for child in children)
 

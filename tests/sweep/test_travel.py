@@ -1,4 +1,4 @@
-"""Which files of the driver's machine a stage is told to find elsewhere."""
+"""Files of the driver's machine that stages find elsewhere."""
 
 from __future__ import annotations
 

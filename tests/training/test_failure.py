@@ -1,4 +1,4 @@
-"""What is said of an error that came up in another process, by Ray's own exceptions."""
+"""Lines that are made of errors in other processes, from Ray's own exceptions."""
 
 from __future__ import annotations
 
