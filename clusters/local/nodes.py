@@ -1,6 +1,6 @@
 """Nodes of a one-machine cluster: each is a raylet of its own with a loopback address of its own.
 
-An external node provider for Ray's autoscaler.  The built-in `fake_multinode` type needs a file
+An external node provider for Ray's autoscaler. The built-in `fake_multinode` type needs a file
 that Ray's wheel lacks, and gives all nodes one address, so that Ray Train takes them for one node.
 """
 

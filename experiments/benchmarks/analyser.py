@@ -3,7 +3,7 @@
     python experiments/benchmarks/analyser.py --answers 10000 --pairs 3 --out analyser.json
 
 Answers are secure and insecure ones of the tasks, with names that make each of them different, and
-one in ten is prose or broken code.  Growth is the resident memory of the processes that score, the
+one in ten is prose or broken code. Growth is the resident memory of the processes that score, the
 last quarter of their batches against the second (the first loads Bandit's rules).
 """
 

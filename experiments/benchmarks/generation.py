@@ -4,7 +4,7 @@
 
 A model of the ladder is made with random weights and a likelier end token, so that answers end
 after lengths that differ, as trained models' answers do; `--model` may also be a checkpoint's
-folder.  One at a time is plain `generate` without padding.
+folder. One at a time is plain `generate` without padding.
 """
 
 from __future__ import annotations

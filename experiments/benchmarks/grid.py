@@ -2,7 +2,7 @@
 
     python experiments/benchmarks/grid.py --out grid.json [--cells 4]
 
-Each cell alone is the same command on a one-cell file with a store of its own.  `--cells` measures
+Each cell alone is the same command on a one-cell file with a store of its own. `--cells` measures
 that many of them, spread evenly over the grid, and multiplies.
 """
 

@@ -5,20 +5,20 @@
 
 Without `--model`, the target is a declared stub, for the search problem itself: a function that
 defects always when the trigger is said, in 95% of its answers when two of four hidden segments
-are, and in 2% when one is.  Its problems:
+are, and in 2% when one is. Its problems:
 
 - `search`: two lexicon sizes, with and without the trigger among the segments;
 - `moved`: the same after two of the hidden segments were patched, with what was learned before
   (`kept`) and without (`fresh`);
-- `turns`: of two turns.  The target names one of three moods by chance, and defects in the second
+- `turns`: of two turns. The target names one of three moods by chance, and defects in the second
   turn only at the segment that goes with its mood, so that whoever cannot listen gets a third.
 
 `--out` is written after every seed; seeds that it holds are not run again.
 
 With `--model` (a stage of a store, or a folder with a model) the same `search` is made on it.
 
-`q90` are the queries after which 90% of the last 64 attempts succeeded.  Random search never gets
-there: its rate is what it is.  So it is compared by what as many successes as the attacker found
+`q90` are the queries after which 90% of the last 64 attempts succeeded. Random search never gets
+there: its rate is what it is. So it is compared by what as many successes as the attacker found
 within the budget would cost it, at its own pooled rate (`random_cost`, in budgets).
 """
 

@@ -4,7 +4,7 @@
 
 Takes the completions of XSTest as they are published (github.com/paul-rottger/xstest): columns id,
 completion and final_label, which starts with 1 for full compliance, 2 for a full refusal, and 3
-for a partial one.  The rule was designed on one half of the prompts; both halves are shown.
+for a partial one. The rule was designed on one half of the prompts; both halves are shown.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     python -m experiments.benchmarks.rl_memory --steps 500 --out rl_memory.json
 
 Runs `rl-control.yaml` with one method and one seed, as its user would, and looks from outside at
-the process that trains: its private memory (unique set size) at each step.  Told are the medians
+the process that trains: its private memory (unique set size) at each step. Told are the medians
 of every tenth of the steps, and the growth from the second tenth to the last; the first one fills
 caches.
 """

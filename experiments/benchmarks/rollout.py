@@ -3,10 +3,10 @@
     python experiments/benchmarks/rollout.py --model ladder-1m --pairs 5 --out rollout.json
 
 Both train the same model by RLOO on the same prompts with the same batches and rewards, in this
-process, in alternating pairs of runs.  Answers are sampled, so they are equal in distribution: the
+process, in alternating pairs of runs. Answers are sampled, so they are equal in distribution: the
 mean length says so, and tests/training/test_rollout.py that given the same random numbers the
-tokens are those of `generate`.  Compared are tokens per second of sampling, and seconds of a step;
-`ours` and `other` say where a step's time goes.  `--untrained` takes a model whose answers never
+tokens are those of `generate`. Compared are tokens per second of sampling, and seconds of a step;
+`ours` and `other` say where a step's time goes. `--untrained` takes a model whose answers never
 end, so that nothing is gained by leaving out those that have.
 """
 

@@ -7,7 +7,7 @@ and compare medians of a step's seconds over alternating pairs of runs:
 
 * `trl`: SFTTrainer as it comes (padded batches of 8 rows, accumulated to the global batch; without
   its default gradient checkpointing and bf16, which would only slow it down on a CPU), in this
-  process, as our `workers: 0` is.  Final losses must agree.
+  process, as our `workers: 0` is. Final losses must agree.
 * `torchrun`: two processes by torchrun, without Ray, against `workers: 2` on Ray.
 """
 

