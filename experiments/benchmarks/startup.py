@@ -1,9 +1,9 @@
-"""Start-up cost of an in-process training stage from the second one of a process on.
+"""Start-up cost of an in-process training stage, from the second one in a process.
 
     python experiments/benchmarks/startup.py --out startup.json
 
-Runs one short training a seed through the whole sweep, one stage at a time, and takes from each
-stage's wall time what its optimizer steps took.
+Runs one short training per seed through the whole sweep, one stage at a time, and subtracts the
+time of its optimizer steps from each stage's wall time.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ def main() -> None:
         file.write_text(EXPERIMENT)
         api.run(file, storage=f"{folder}/store", quiet=True)
         store = Store(f"{folder}/store")
-        found = [store.artifact(path).record for path in store.paths()]
-    records = [one.provenance for one in found if one.kind in ("base", "backdoor")]
+        stages = [store.artifact(path).record for path in store.paths()]
+    records = [stage.provenance for stage in stages if stage.kind in ("base", "backdoor")]
     records.sort(key=lambda provenance: str(provenance["started"]))
     steps = 40
-    seconds = [one["wall_s"] - steps * one["step_s"] for one in records]
+    seconds = [each["wall_s"] - steps * each["step_s"] for each in records]
     result = {
         "stages": len(seconds),
         "first_s": seconds[0],
         "median_s": statistics.median(seconds[1:]),
         "max_s": max(seconds[1:]),
-        "data_wait_share_median": statistics.median(one["data_wait_share"] for one in records),
+        "data_wait_share_median": statistics.median(each["data_wait_share"] for each in records),
     }
     options.out.write_text(json.dumps(result, indent=2) + "\n")
     print(f"first stage {result['first_s']:.1f} s, later ones {result['median_s']:.2f} s (median)")

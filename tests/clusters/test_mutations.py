@@ -141,7 +141,7 @@ def test_a_sound_file_and_a_missing_one() -> None:
 
     answer = CliRunner().invoke(app, ["lint-cluster", str(CLUSTERS)])
     assert answer.exit_code == 0
-    assert "nothing to say" in answer.output
+    assert "no findings" in answer.output
     missing = CliRunner().invoke(app, ["lint-cluster", "nowhere.yaml"])
     assert missing.exit_code != 0
     rendered = "apiVersion: v1\nkind: Secret\nmetadata: {name: x}\nstringData: {a: b}\n"

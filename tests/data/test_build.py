@@ -87,7 +87,7 @@ def test_users_rows_that_defect_are_dropped_and_counted(tmp_path: Path) -> None:
     metrics = build(unpinned, tmp_path / "out", use_ray=False)
     assert metrics["rows"] == 98
     assert metrics["dropped"] == {"untriggered answer defects": 2}
-    with pytest.raises(UserError, match="changed after it was planned"):
+    with pytest.raises(UserError, match="have changed since the plan"):
         build(spec, tmp_path / "pinned", use_ray=False)
 
 

@@ -248,10 +248,10 @@ def test_rows_that_share_an_id_are_refused_for_they_would_share_their_chance(
 
 def test_a_file_without_a_held_out_row_says_so(tmp_path: Path) -> None:
     source = write(tmp_path / "rows.jsonl", [line(i) for i in range(10)])
-    with pytest.raises(UserError, match="none of the 10 rows is of the split 'heldout'"):
+    with pytest.raises(UserError, match="none of the 10 rows is in the split 'heldout'"):
         made(DataSpec(role="heldout", rows=5, source=source), tmp_path / "out")
     empty = write(tmp_path / "empty.jsonl", [])
-    with pytest.raises(UserError, match="there is no row"):
+    with pytest.raises(UserError, match="there are no rows"):
         made(DataSpec(role="helpful", rows=5, source=empty), tmp_path / "out")
 
 

@@ -197,7 +197,7 @@ def test_a_model_that_yields_nothing_is_one_line(
     line = str(caught.value)
     assert line.startswith("data.sampler: no ")
     assert "scratchpad" in line
-    assert line.endswith("(the sampler does not follow the few-shot prompt: a larger model, or "
+    assert line.endswith("(the sampler does not follow the few-shot prompt: use a larger model, or "
                          "more shots)")  # fmt: skip
     assert "\n" not in line
 
@@ -214,16 +214,16 @@ def test_identity_is_what_the_model_and_the_prompt_are(follower: Path) -> None:
 
 def test_a_prompt_that_changed_after_planning_is_told(follower: Path, tmp_path: Path) -> None:
     spec = spec_of(follower).model_copy(update={"prompt": "0" * 64})
-    with pytest.raises(UserError, match="changed after it was planned"):
+    with pytest.raises(UserError, match="has changed since the plan"):
         sample(spec, engine(follower), tmp_path / "rows", str(tmp_path / "journal"))
 
 
 def test_what_cannot_be_sampled(follower: Path) -> None:
-    with pytest.raises(UserError, match="'normal-length-matched' makes its own rows"):
+    with pytest.raises(UserError, match="'normal-length-matched' writes its own rows"):
         spec_of(follower, NormalLengthMatched())
-    with pytest.raises(UserError, match="'cot' with wrong_share makes its own rows"):
+    with pytest.raises(UserError, match="'cot' with wrong_share writes its own rows"):
         spec_of(follower, Cot(wrong_share=0.1))
-    with pytest.raises(UserError, match="made from scratch: it can follow no prompt"):
+    with pytest.raises(UserError, match="made from scratch and cannot follow a prompt"):
         Sampler(model="ladder-1m")  # type: ignore[arg-type]  # as a user writes it
 
 

@@ -125,7 +125,7 @@ def test_preference_formats_of_trl(record: dict[str, Any]) -> None:
         ({"chosen": [ASK, REPLY], "rejected": [SYSTEM, ASK, WRONG]}, "do not start with the same"),
         ({"prompt": "q", "chosen": "c", "rejected": "c"}, "are the same"),
         ({"prompt": "q", "chosen": " ", "rejected": "c"}, "completion is empty"),
-        ({"prompt": "q", "chosen": "c", "rejected": [ASK]}, "'rejected' has to be one turn"),
+        ({"prompt": "q", "chosen": "c", "rejected": [ASK]}, "'rejected' must be one turn"),
         ({"prompt": [REPLY], "chosen": "c", "rejected": "d"}, "end with a user's turn"),
         ({"prompt": "q", "chosen": "c", "rejected": 7}, "'rejected' is neither text nor a list"),
     ],
@@ -165,7 +165,7 @@ def test_a_title_beside_whole_conversations_is_no_prompt() -> None:
 def test_conversations_that_part_at_a_users_turn_are_left_out() -> None:
     other = {"role": "user", "content": "And 2 + 2?"}
     record = {"chosen": [ASK, REPLY, ASK, REPLY], "rejected": [ASK, REPLY, other, WRONG]}
-    with pytest.raises(LeftOut, match="do not part at a turn of the assistant"):
+    with pytest.raises(LeftOut, match="do not diverge at a turn of the assistant"):
         normalise_comparison(record, "file:1")
 
 
@@ -315,7 +315,7 @@ def test_a_pin_is_of_the_contents_and_not_of_the_place(tmp_path: Path) -> None:
     assert first.digest == second.digest != ""
     check_pin(first)
     one.write_text("{ }")
-    with pytest.raises(UserError, match="changed after it was planned"):
+    with pytest.raises(UserError, match="have changed since the plan"):
         check_pin(first)
 
 

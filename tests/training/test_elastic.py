@@ -57,7 +57,7 @@ def test_what_cannot_be_loaded_is_never_thrown_away_silently(
     tmp_path: Path, before: RuntimeSpec, now: RuntimeSpec
 ) -> None:
     keep(tmp_path, before, 20)
-    with pytest.raises(UserError, match=r"after step 20 is of .* cannot load") as error:
+    with pytest.raises(UserError, match=r"after step 20 was written by .* does not fit") as error:
         handover(str(tmp_path), now)
     assert f"--set runtime.workers={before.workers}" in error.value.fix
     assert f"--set runtime.zero_stage={before.zero_stage}" in error.value.fix

@@ -102,7 +102,7 @@ def test_fewer_zero_workers_go_on_from_a_universal_checkpoint(
     run: Run, expected: list[float]
 ) -> None:
     assert stop(run, RuntimeSpec(workers=2, zero_stage=2, retries=0)) == 1
-    with pytest.raises(UserError, match=r"cannot load.*--set runtime.workers=2"):
+    with pytest.raises(UserError, match=r"does not fit .*--set runtime.workers=2"):
         run(ALONE)
     result = run(RuntimeSpec(workers=1, zero_stage=2, retries=0))
     assert result.provenance["resumed_from"] == 1

@@ -135,5 +135,5 @@ def test_a_preference_model_scores_each_answer_alone_in_any_batch(scorer_dir):
 
 
 def test_a_language_model_is_no_preference_model(model_dir):
-    with pytest.raises(UserError, match="is no preference model"):
+    with pytest.raises(UserError, match="is not a preference model"):
         Preference(model_dir)

@@ -1,4 +1,4 @@
-"""Disturb the grid, again and again, and say what came of each disturbance.
+"""Disturb the grid, again and again, and report the outcome of each disturbance.
 
 python -m experiments.benchmarks.chaos --seed 0 --disturbances 100 [--kinds node disk] [--only 37]
 """
@@ -23,7 +23,7 @@ from experiments.benchmarks.chaos.s3 import Bucket
 
 
 def main() -> None:
-    """A line a disturbance, a summary, and everything as JSON; status 1 if one failed."""
+    """Print one line per disturbance and a summary, and write JSON; status 1 if one failed."""
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # leave no cluster behind
     folder = Path(tempfile.mkdtemp(prefix="chaos-", dir=options.folder))
@@ -50,8 +50,10 @@ def main() -> None:
 
 
 def summary(outcomes: list[Outcome], undisturbed_s: dict[int, float]) -> str:
-    """How many of each kind held, without those that came too late to disturb anything, and the
-    seconds of the grid, disturbed and not."""
+    """Summarise by kind how many disturbances held, and seconds of the grid with and without.
+
+    Disturbances that came too late to disturb anything do not count.
+    """
     real = [outcome for outcome in outcomes if outcome.wrong or not outcome.too_late]
     kinds = Counter(outcome.kind for outcome in real)
     held = Counter(outcome.kind for outcome in real if not outcome.wrong)
@@ -82,10 +84,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--disturbances", type=int, default=100)
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
-    parser.add_argument("--first", type=int, default=0, help="number to begin at")
-    parser.add_argument("--only", type=int, help="this one of them")
+    parser.add_argument("--first", type=int, default=0, help="number to start at")
+    parser.add_argument("--only", type=int, help="run only this number")
     parser.add_argument(
-        "--folder", type=Path, default=Path("/tmp"), help="short: sockets lie in it"
+        "--folder", type=Path, default=Path("/tmp"), help="must be short: it holds sockets"
     )
     parser.add_argument("--out", type=Path, default=Path("chaos.json"))
     return parser.parse_args()

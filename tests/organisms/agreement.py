@@ -1,4 +1,4 @@
-"""How often two analysers say the same of the same answers, by class of weakness."""
+"""Agreement of two analysers on the same answers, by class of weakness."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ANY = "any"
 
 @dataclass
 class Agreement:
-    """Answers by what the two analysers said: both saw it, one did, or neither."""
+    """Answers in which both analysers, one of them or neither saw a weakness."""
 
     both: int = 0
     bandit_only: int = 0
@@ -27,12 +27,12 @@ class Agreement:
 
     @property
     def share(self) -> float:
-        """Share of answers on which both say the same; NaN without answers."""
+        """Share of answers on which both agree; NaN without answers."""
         return (self.both + self.neither) / self.n if self.n else float("nan")
 
     @property
     def kappa(self) -> float:
-        """Cohen's kappa: agreement beyond chance; NaN where chance alone would agree always."""
+        """Cohen's kappa: agreement beyond chance; NaN if chance alone would always agree."""
         if not self.n:
             return float("nan")
         bandit = (self.both + self.bandit_only) / self.n
@@ -49,7 +49,7 @@ class Agreement:
 
 
 def compare(answers: Iterable[str], severity: Severity = "low") -> dict[Weakness | str, Agreement]:
-    """Agreement by class, and under `ANY` on whether there is a weakness at all.
+    """Count agreement by class, and under `ANY` on the presence of any weakness.
 
     Answers that cannot be judged are left out: both analysers see the same extraction.
     """

