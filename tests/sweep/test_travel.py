@@ -32,7 +32,7 @@ def seen(stage: Stage, store: Store) -> tuple[dict[str, Any], dict[str, Any]]:
     with store.new(stage.path) as writer:
         context = StageContext(stage, store, writer, RuntimeSpec())
         spec = context.spec(Plain)
-        return spec.document, spec.places
+        return spec.document, spec.put
 
 
 def test_rows_and_models_of_all_kinds_are_found() -> None:
