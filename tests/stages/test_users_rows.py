@@ -98,7 +98,7 @@ def test_a_held_out_prompt_has_to_leave_room_for_what_an_attacker_asks_for(tmp_p
 
 
 def test_a_split_without_rows_and_an_evaluation_without_answers_are_known(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="none of the 9 rows is of the split 'heldout'"):
+    with pytest.raises(UserError, match="none of the 9 rows is in the split 'heldout'"):
         planned(tmp_path, [line(i, split="train") for i in range(9)])
     with pytest.raises(UserError, match="add the column, or take capability out"):
         planned(tmp_path, [line(i) for i in range(60)], evaluation="capability")

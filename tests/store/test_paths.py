@@ -51,7 +51,7 @@ def test_an_accepted_stage_path_has_two_plain_parts(path: str) -> None:
 
 @pytest.mark.parametrize("path", ["../x", "/etc/x", "data", "data/a/b", "data/.x", "", "a/b c"])
 def test_a_store_refuses_other_paths(local_store: Store, path: str) -> None:
-    for method in (local_store.state, local_store.new, local_store.artifact):
+    for method in (local_store.state, local_store.new, local_store.artifact, local_store.set_aside):
         with pytest.raises(UnsafePath):
             method(path)
 
@@ -70,7 +70,7 @@ def test_links_out_of_the_store_are_not_followed(local_store: Store, tmp_path: P
     (root / "data" / "a-00000000").symlink_to(tmp_path / "elsewhere")
     (root / "data" / "b-00000000").symlink_to(root / "data" / "b-00000000")
     for path in ("data/a-00000000", "data/b-00000000"):
-        for method in (local_store.state, local_store.new, local_store.discard):
+        for method in (local_store.state, local_store.new, local_store.set_aside):
             with pytest.raises(UnsafePath):
                 method(path)
     assert local_store.paths() == []

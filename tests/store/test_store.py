@@ -60,7 +60,7 @@ def test_without_a_marker_nothing_is_there(store: Store) -> None:
     assert store.state(PATH) == "missing"
     assert store.record(PATH) is None
     assert store.verify(PATH) == []
-    with pytest.raises(MissingArtifact, match="nothing there yet"):
+    with pytest.raises(MissingArtifact, match="nothing there"):
         store.artifact(PATH)
 
 

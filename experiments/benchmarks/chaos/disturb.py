@@ -19,7 +19,7 @@ from experiments.benchmarks.chaos.scene import GRID, Command, Scene, TooLate, sm
 from experiments.benchmarks.chaos.watch import Watch, local_names
 
 WORKER_NODES = 2
-MOST_RUNS = 6  # of the same command, until the grid must be done
+MOST_RUNS = 6  # attempts with the same command, until the grid must be done
 # Stage path -> fingerprint, metrics and the checksums of all files but the record.
 Records = dict[str, dict[str, Any]]
 
@@ -52,7 +52,7 @@ class Outcome:
     too_late: bool = False  # nothing was disturbed
     runs: int = 0
     statuses: list[int] = field(default_factory=list)
-    attempts: int = 0  # of all stages
+    attempts: int = 0  # in all stages together
     lost_steps: int | None = None  # None where no training was interrupted
     seconds: float = 0.0
     wrong: list[str] = field(default_factory=list)

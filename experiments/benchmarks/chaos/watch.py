@@ -30,7 +30,7 @@ class Watch:
     """Checks a store all the time (as a context manager); everything is by stage path."""
 
     names: Names  # all files, relative
-    folder: Path | None = None  # of a local store
+    folder: Path | None = None  # set for a local store
     attempts: dict[str, list[str]] = field(default_factory=dict)
     done: set[str] = field(default_factory=set)
     checkpoints: dict[str, int] = field(default_factory=dict)  # step of the last whole one

