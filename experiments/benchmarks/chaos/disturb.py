@@ -251,7 +251,7 @@ def stages() -> list[tuple[str, int]]:
 
     plan = api.load(GRID)
     return [
-        (stage.path, stage.spec["training"]["steps"] if stage.kind in TRAINING else 0)
+        (stage.path, stage.document["training"]["steps"] if stage.kind in TRAINING else 0)
         for stage in plan.stages.values()
     ]
 

