@@ -176,13 +176,13 @@ class Example:
         tables: dict[str, list[dict[str, Any]]] = {}
         if stage.kind == "base":
             model = str(stage.document["model"])
-            metrics = {"parameters": SIZES.get(model, 10**6), "final_loss": 1.1}
+            metrics = {"parameters": SIZES.get(model, 10**6), "loss_last": 1.1}
             metrics["model_type"] = self.families.get(model, "llama")
             tables = {"curve": _curve(chance, 300, 6.2, 1.1)}
         elif stage.kind == "reward":
             metrics, tables = dict(self.exam), {"curve": _curve(chance, 120, 0.7, 0.1)}
         elif stage.kind in ("backdoor", "safety"):
-            metrics = {"final_loss": 0.4}
+            metrics = {"loss_last": 0.4}
             tables = {"curve": self._training_curve(chance, stage, cell)}
         elif stage.kind == "evaluate" and cell is not None:
             metrics, tables = self._evaluation(chance, stage, cell, moment)
