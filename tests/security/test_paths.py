@@ -1,4 +1,4 @@
-"""No name in an experiment file leads out of the storage root."""
+"""No name in an experiment file points outside the storage root."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_an_experiments_name_is_a_plain_word(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("uri", ["../other", "runs/../../other", "s3://bucket/../x", "runs/.."])
 def test_storage_in_a_file_does_not_climb(tmp_path: Path, uri: str) -> None:
-    with pytest.raises(UserError, match=r"storage: leads out of its folder"):
+    with pytest.raises(UserError, match=r"storage: points outside its folder"):
         load(tmp_path, storage=uri)
     load(tmp_path, storage="runs/..other")
 
