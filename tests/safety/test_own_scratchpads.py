@@ -102,7 +102,7 @@ def test_scratchpads_without_an_end_are_counted_and_dropped(
     thinker: LocalModel, brief: Brief, tmp_path: Path
 ) -> None:
     short = dataclasses.replace(brief, max_scratchpad_tokens=3)
-    with pytest.raises(UserError, match=r"no scratchpad to train behind \(16 x unclosed\)"):
+    with pytest.raises(UserError, match=r"no scratchpad to train after \(16 x unclosed\)"):
         write_scratchpads(thinker, short, Sampling(0.5, 0), str(tmp_path / "pads"))
     assert counts_of(str(tmp_path / "pads")) is None
     narrow = dataclasses.replace(brief, max_length=12)
