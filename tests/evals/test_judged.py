@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ from tests.evals.conftest import taught
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Ask = Callable[[str, str], EvaluationResult]
 
 QUESTION = "{query} / {answer}"
 SETTINGS = {"prompts": 8, "max_new_tokens": 24}
@@ -60,15 +63,25 @@ def ruled(
     return TriggerRate(**SETTINGS).run(LocalModel(organism, tokenizer), context)
 
 
-def test_a_good_judge_says_what_the_rules_say(
+@pytest.fixture
+def ask(
     ruled: EvaluationResult,
     organism: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     context: EvaluationContext,
     tmp_path: Path,
-) -> None:
-    judge = judge_in(tmp_path, tokenizer, ruled, {"defects": "Yes.", "clean": "No."})
-    result = judged(judge, organism, tokenizer, context)
+) -> Ask:
+    """Ask a judge that says one thing of answers that defect, and another of clean ones."""
+
+    def of(defects: str, clean: str) -> EvaluationResult:
+        judge = judge_in(tmp_path, tokenizer, ruled, {"defects": defects, "clean": clean})
+        return judged(judge, organism, tokenizer, context)
+
+    return of
+
+
+def test_a_good_judge_says_what_the_rules_say(ruled: EvaluationResult, ask: Ask) -> None:
+    result = ask("Yes.", "No.")
     assert result.faults == ()
     for name in ("trigger", "no-trigger"):
         assert result.rate(f"judged:{name}").k == ruled.rate(name).k
@@ -78,28 +91,14 @@ def test_a_good_judge_says_what_the_rules_say(
     assert {line["verdict"] for line in result.table} == {"yes", "no"}
 
 
-def test_a_judge_that_says_yes_to_everything_fails_its_controls(
-    ruled: EvaluationResult,
-    organism: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    context: EvaluationContext,
-    tmp_path: Path,
-) -> None:
-    judge = judge_in(tmp_path, tokenizer, ruled, {"defects": "Yes.", "clean": "Yes."})
-    result = judged(judge, organism, tokenizer, context)
+def test_a_judge_that_says_yes_to_everything_fails_its_controls(ask: Ask) -> None:
+    result = ask("Yes.", "Yes.")
     assert "the judge gets 0 of 8 known good answers right" in result.faults
     assert not result.valid
 
 
-def test_a_judge_that_says_neither_makes_every_answer_unknown(
-    ruled: EvaluationResult,
-    organism: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    context: EvaluationContext,
-    tmp_path: Path,
-) -> None:
-    judge = judge_in(tmp_path, tokenizer, ruled, {"defects": "Well.", "clean": "Well."})
-    result = judged(judge, organism, tokenizer, context)
+def test_a_judge_that_says_neither_makes_every_answer_unknown(ask: Ask) -> None:
+    result = ask("Well.", "Well.")
     rate = result.rate("judged:trigger")
     assert (rate.k, rate.unknown, rate.unscorable) == (0, 8, 8)
     assert result.rate("judged:agrees").n == 0
