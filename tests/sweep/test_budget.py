@@ -32,9 +32,26 @@ def test_workers_count() -> None:
     assert not budget.fits(claim)
 
 
+def test_models_apart_count_and_each_is_in_one_place() -> None:
+    claim = Claim(cpus=0, workers=2, gpus_per_worker=1, apart=(0.5, 4))
+    assert claim.total() == {"CPU": 2, "GPU": 6.5}
+    assert claim.bundles() == [*[{"CPU": 1, "GPU": 1}] * 2, {"GPU": 0.5}, {"GPU": 4}]
+    assert Claim(cpus=1, gpus=0.5, apart=(0.25,)).total() == {"CPU": 1, "GPU": 0.75}
+
+
+def test_workers_and_the_actor_that_they_give_way_to_count_once() -> None:
+    claim = Claim(cpus=0, workers=8, gpus_per_worker=1, actor_gpus=3)
+    assert claim.total() == {"CPU": 8, "GPU": 8}
+    # Three workers' GPUs must be on one node, as the actor takes them.
+    assert claim.bundles() == [{"CPU": 3, "GPU": 3}, *[{"CPU": 1, "GPU": 1}] * 5]
+    few = Claim(cpus=0, workers=1, gpus_per_worker=1, actor_gpus=3)
+    assert few.total() == {"CPU": 1, "GPU": 3}
+    assert few.bundles() == [{"CPU": 1, "GPU": 3}]
+
+
 def test_optimizers_in_ram_share_what_there_is() -> None:
     """A node of eight L4 has GPUs for eight such stages, and RAM for two."""
-    [cell] = table(["qwen2.5-7b"], ["L4"], checkpointing=True)
+    [cell] = table(["qwen2.5-7b"], ["L4"], work=["hhh-sft"])
     assert cell.shape is not None
     assert (cell.shape.workers, cell.shape.offload) == (1, "optimizer")
     claim = Claim(cpus=0, workers=1, gpus_per_worker=1, ram=cell.shape.ram_bytes)

