@@ -6,8 +6,8 @@
 
 Both train the same model by RLOO on the same prompts with the same batches and rewards, in this
 process, in alternating pairs of runs. Answers are sampled, so they are equal in distribution: the
-mean length shows it, and tests/generation/test_rollout.py shows that for the same random numbers the
-tokens are those of `generate`. It compares tokens per second of sampling, and seconds per step;
+mean length shows it, and tests/generation/test_rollout.py shows that for the same random numbers
+the tokens are those of `generate`. It compares tokens per second of sampling, and seconds per step;
 `ours` and `other` show where a step's time goes. With `--against vllm` the other one is our own
 trainer whose answers come from vLLM, and `engine_sync_s` is the time to give it the weights.
 
