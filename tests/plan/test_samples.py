@@ -61,12 +61,20 @@ def test_only_the_backdoors_rows_are_sampled() -> None:
     assert others == {s.fingerprint for s in stages(plan(), "data") if not s.document["mechanism"]}
 
 
-@pytest.mark.parametrize(
-    "setting", ["temperature=0.5", "seed=1", "shots=2", "max_new_tokens=8", "engine=vllm"]
-)
+@pytest.mark.parametrize("setting", ["temperature=0.5", "seed=1", "shots=2", "max_new_tokens=8"])
 def test_every_setting_is_identity(setting: str) -> None:
     changed = stages(plan(f"data.sampler.{setting}"), "samples")
     assert not set(changed) & set(stages(plan(), "samples"))
+
+
+@pytest.mark.parametrize(("model", "same"), [("pythia-70m", True), ("pythia-1b", False)])
+def test_the_engine_is_identity_above_float32(model: str, same: bool) -> None:
+    sampler = f"data.sampler.model={model}"
+    found, by_vllm = (
+        stages(plan(sampler, f"generation.engine={engine}"), "samples")
+        for engine in ("transformers", "vllm")
+    )
+    assert (set(found) == set(by_vllm)) is same
 
 
 def test_a_preset_is_known_by_its_commit() -> None:

