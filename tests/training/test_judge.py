@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,9 @@ class Listener:
         assert all(ended)
         self.shown += answers
         return [float(len(answer)) for answer in answers]
+
+    def asked(self, *question: Any) -> Callable[[], list[float]]:
+        return lambda: self(*question)
 
 
 def row(kind: str) -> Row:
