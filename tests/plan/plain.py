@@ -35,6 +35,10 @@ class Plain(Kind):
     def trains(self) -> bool:
         return "training" in self.document
 
+    @property
+    def loads(self) -> str:
+        return str(self.document.get("loads", ""))
+
     def identity(self) -> dict[str, Any]:
         return self.document
 

@@ -13,6 +13,11 @@ def stage(kind: str, slug: str, *parents: Stage) -> Stage:
     return plain(kind, slug, {"test": slug}, {f"p{n}": p for n, p in enumerate(parents)})
 
 
+def evaluations(model: Stage, *slugs: str) -> list[Stage]:
+    """Stages that ask one model, and may share a load of it."""
+    return [plain("evaluate", slug, {"loads": "model"}, {"model": model}) for slug in slugs]
+
+
 def chain() -> list[Stage]:
     """data -> base -> backdoor -> two safety stages, with an evaluation of each model."""
     data = stage("data", "rows")

