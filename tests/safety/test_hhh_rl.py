@@ -20,10 +20,11 @@ def test_it_is_found_and_needs_a_preference_model_unless_its_reward_has_none() -
 
 def test_what_it_keeps_in_memory() -> None:
     usual, free = HhhRl().beside, HhhRl(beta=0).beside
-    assert (usual.references, usual.judges, usual.samples) == (1, 2, True)
+    assert (usual.references, usual.samples, usual.group) == (1, True, HhhRl().generations)
+    assert usual.judges == ("reward", "heldout_reward")
     assert free.references == 0
     assert HhhRl(training=TrainingSettings(lora=Lora())).beside.references == 0
-    assert InformedHhhRl(reward=RewardWeights(preference=0, rules=1)).beside.judges == 0
+    assert InformedHhhRl(reward=RewardWeights(preference=0, rules=1)).beside.judges == ()
 
 
 def test_a_row_holds_prompt_and_answer_and_a_batch_whole_groups() -> None:
