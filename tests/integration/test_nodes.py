@@ -103,6 +103,17 @@ def test_a_failure_names_the_worker_that_failed_first(nodes: Nodes, driver: Comm
     assert re.fullmatch(known, line), answer.text
 
 
+def test_workers_train_a_copy_of_the_model_that_an_evaluation_measures(
+    nodes: Nodes, driver: Command
+) -> None:
+    answer = run(nodes, driver, "tests.integration.on_nodes", "evaluation", nodes.address,
+                 "s3://runs/evaluation")  # fmt: skip
+    assert answer.status == 0, answer.text
+    found = json.loads(answer.out.splitlines()[-1])
+    assert found["faults"] == [], answer.text
+    assert found["n"]["quiet:trigger"] == found["n"]["woken:trigger"] == 8
+
+
 def test_a_store_that_nodes_do_not_see_is_refused_at_once(nodes: Nodes, driver: Command) -> None:
     user_files(nodes.folder)
     words = ["run", str(EXPERIMENT), "--storage", str(nodes.folder / "store")]
