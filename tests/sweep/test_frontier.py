@@ -331,3 +331,20 @@ def test_the_place_of_a_batch_is_kept_until_its_last_stage_has_ended_in_any_orde
             assert front.budget.held.keys() <= {*left} == {*front.out}
             front.succeed(left.pop())
         assert not front.budget.held
+
+
+def test_a_stage_without_a_node_for_it_blocks_no_other_of_as_many_gpus() -> None:
+    wide, spread = stage("evaluate", "wide"), stage("base", "spread")
+    claims = {
+        wide.path: Claim(cpus=4, gpus=4, seconds=9),
+        spread.path: Claim(cpus=0, workers=4, gpus_per_worker=1),
+    }
+    front = frontier([wide, spread], claims, cpus=20, gpus=16)
+    front.budget.hold("others", Claim(gpus=10))
+    front.budget.free = lambda: (3, 3)
+    assert front.take() == [spread]
+    assert not front.take()
+    assert front.held_back(4) == [claims[wide.path]]  # a larger cluster would have the node
+    front.budget.free = lambda: (0, 4)
+    front.succeed(spread.path)
+    assert front.take() == [wide]
