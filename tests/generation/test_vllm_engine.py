@@ -54,11 +54,16 @@ def test_modules_that_cannot_be_looked_at_are_hidden_meanwhile(
         def __dict__(self) -> dict[str, object]:
             raise RuntimeError("working outside of a context")
 
-    shy, plain = ModuleType("shy"), ModuleType("plain")
-    shy.request = Proxy()
-    for module in (shy, plain):
+    class Empty:
+        @property
+        def __dict__(self) -> None:
+            return None
+
+    shy, odd, plain = ModuleType("shy"), ModuleType("odd"), ModuleType("plain")
+    shy.request, odd.value, plain.value = Proxy(), Empty(), Empty
+    for module in (shy, odd, plain):
         monkeypatch.setitem(sys.modules, module.__name__, module)
     with legible_modules():
-        assert "shy" not in sys.modules
+        assert not {"shy", "odd"} & sys.modules.keys()
         assert sys.modules["plain"] is plain
     assert sys.modules["shy"] is shy

@@ -53,6 +53,18 @@ def test_a_class_that_vllm_does_not_know_is_named(tmp_path: Path) -> None:
         engine.check_models(plan(model), GPUS)
 
 
+def test_a_mixture_of_experts_is_refused_for_rl_on_cpus_only(tmp_path: Path) -> None:
+    model = f"local:{save(tmp_path / 'experts', 'qwen3_moe', head_dim=32)}"
+    rl = "safety=[hhh-rl]"
+    problem = r"generation\.engine: experts: on a CPU vLLM cannot take new weights of a mixture"
+    with pytest.raises(UserError, match=problem) as caught:
+        engine.check_models(plan(model, rl), LAPTOP)
+    assert "\n" not in str(caught.value)
+    engine.check_models(plan(model, rl), GPUS)
+    engine.check_models(plan(model, "safety=[hhh-sft]"), LAPTOP)  # its weights stay as they are
+    engine.check_models(plan(model, rl, "generation.engine=transformers"), LAPTOP)
+
+
 def test_vllm_that_is_missing_here_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def without(name: str) -> ModuleSpec | None:
         return None if name == "vllm" else find_spec(name)

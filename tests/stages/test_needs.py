@@ -93,6 +93,35 @@ def test_answers_of_large_models_take_several_gpus() -> None:
     assert (shape.workers, shape.num_gpus, shape.gpus) == (2, 3, 6)
 
 
+def test_the_author_of_attacks_has_a_place_of_its_own_where_the_target_is_in_actors() -> None:
+    attacker = "{name: iterative, model: llama-3.1-70b}"
+    method = f"safety=[{{name: adversarial-sft, attacker: {attacker}}}]"
+    shape, runtime = needs("redteam", "pythia-1b", GPUS, method, "runtime.generation_actors=2")
+    [author] = shape.apart
+    alone = needs("redteam", "llama-3.1-70b", GPUS, "safety=[adversarial-sft]")[0]
+    assert (author.name, author.gpus) == ("author", alone.num_gpus)
+    assert author.gpus > 1
+    assert "other models" not in shape.memory["moments"]["answer"]["device"]
+    assert shape.gpus == 2 * shape.num_gpus + author.gpus
+    place = runtime.at(author)
+    assert (place.copy_gpus, place.asked_rows) == (author.gpus, alone.micro_batch)
+    assert runtime.copy_gpus == shape.num_gpus < 1
+
+    together, runtime = needs("redteam", "pythia-1b", GPUS, method)  # in the stage's own process
+    assert (together.apart, runtime.place("author")) == ((), None)
+    assert "other models" in together.memory["moments"]["answer"]["device"]
+
+
+def test_an_author_on_vllm_keeps_its_own_keys_and_values() -> None:
+    attacker = "{name: iterative, model: qwen2.5-7b}"
+    method = f"safety=[{{name: adversarial-sft, attacker: {attacker}}}]"
+    words = (method, "runtime.generation_actors=1", "generation.engine=vllm")
+    shape, runtime = needs("redteam", "pythia-1b", GPUS, *words)
+    [author] = shape.apart
+    assert author.cache_bytes != shape.cache_bytes
+    assert runtime.at(author).cache_bytes == author.cache_bytes > 0
+
+
 def test_what_reads_states_stays_on_transformers() -> None:
     words = ("evaluations=[defection-probe]", "generation.engine=vllm")
     assert needs("evaluate", "pythia-1b", GPUS, *words)[1].engine == "transformers"

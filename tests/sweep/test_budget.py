@@ -94,3 +94,64 @@ def test_what_a_stage_waits_for_is_said_in_words() -> None:
     assert claim.shortage(there) == "2 GPU (the cluster has 1 GPU)"
     assert claim.shortage({**there, "GPU": 4}) == "2 workers to start (3 CPU, 2 GPU, 1.0 GiB)"
     assert Claim(gpus=1).shortage({**there, "CPU": 1}) == "1 CPU, 1 GPU to become free"
+
+
+def fragmented(*free: float, gpus: float = 16) -> Budget:
+    """A budget of a cluster with so many GPUs, of which these are free, node by node."""
+    return Budget(lambda: {"CPU": 100, "GPU": gpus}, free=lambda: free)
+
+
+FOUR = Claim(cpus=1, gpus=4)  # one process on four GPUs of a node
+
+
+def test_what_must_lie_on_one_node_waits_for_a_node_with_room() -> None:
+    budget = fragmented(3, 3)
+    budget.hold("others", Claim(gpus=10))
+    assert budget.fits(Claim(cpus=0, workers=4, gpus_per_worker=1))  # on any nodes
+    assert not budget.fits(FOUR)
+    beside = Claim(cpus=0, workers=2, gpus_per_worker=1, apart=(4,))
+    assert not budget.fits(beside)
+    assert not budget.fits(Claim(cpus=0, workers=5, gpus_per_worker=1, actor_gpus=4))
+    budget.free = lambda: (2, 4)
+    assert budget.fits(FOUR)
+    assert budget.fits(beside)
+
+
+def test_a_node_holds_as_many_large_pieces_as_it_has_gpus_for() -> None:
+    budget = fragmented(7, 5)
+    budget.hold("others", Claim(gpus=4))
+    assert budget.room(FOUR, 5) == 2  # three by the sum
+    assert budget.room(Claim(cpus=0, apart=(4, 2)), 5) == 1
+    assert budget.room(Claim(cpus=0, apart=(6, 5)), 5) == 1
+    assert not budget.fits(Claim(cpus=0, apart=(6, 6)))
+
+
+def test_fractions_of_several_gpus_are_no_whole_gpu() -> None:
+    budget = fragmented(2.5, 2.75)
+    budget.hold("others", Claim(gpus=10.75))
+    assert not budget.fits(Claim(gpus=3))
+    assert budget.fits(Claim(gpus=2))
+
+
+def test_what_a_stage_has_not_taken_yet_is_not_free() -> None:
+    budget = fragmented(8, 8)
+    budget.hold("starting", Claim(cpus=0, workers=5, gpus_per_worker=1))
+    assert budget.room(Claim(gpus=8), 2) == 1  # its workers will be on one of the nodes
+    assert budget.room(FOUR, 4) == 2
+    budget.free = lambda: (5.5, 5.5)  # they have come, and lie on both
+    assert not budget.fits(Claim(gpus=8))
+    assert budget.room(FOUR, 4) == 2
+
+
+def test_where_nothing_runs_a_stage_is_tried_whatever_is_free() -> None:
+    budget = fragmented(3, 3)  # another run has the rest, or nodes may come
+    assert budget.room(FOUR, 2) == 1
+    unknown = Budget(lambda: {"CPU": 100, "GPU": 16})
+    unknown.hold("a", Claim())
+    assert unknown.room(FOUR, 9) == 4
+
+
+def test_a_stage_that_waits_for_one_node_says_so() -> None:
+    claim = Claim(cpus=0, workers=2, gpus_per_worker=1, apart=(4,))
+    there = {"CPU": 8, "GPU": 8}
+    assert claim.shortage(there) == "2 workers to start (2 CPU, 6 GPU (4 GPU on one node))"

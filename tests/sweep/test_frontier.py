@@ -301,3 +301,50 @@ def test_a_stage_of_a_batch_that_another_run_does_leaves_the_batch() -> None:
     assert not front.budget.held
     front.give_back(two.path)
     assert front.take() == [two]
+
+
+def test_a_stage_of_a_batch_that_is_given_back_and_taken_again_holds_a_place_of_its_own() -> None:
+    model = stage("base", "m")
+    one, two = evaluations(model, "one", "two")
+    front = frontier([model, one, two], cpus=2, cached=frozenset({model.path}))
+    [first, second] = front.take()
+    front.give_back(first.path)  # another run has let go of it
+    assert not front.take()  # there is one place, and the other stage is still in it
+    front.budget.capacity = lambda: {"CPU": 3}
+    assert front.take() == [first]
+    assert len(front.budget.held) == 2
+    front.succeed(second.path)
+    assert list(front.budget.held) == [first.path]
+    front.succeed(first.path)
+    assert not front.budget.held
+
+
+def test_the_place_of_a_batch_is_kept_until_its_last_stage_has_ended_in_any_order() -> None:
+    model = stage("base", "m")
+    checks = evaluations(model, *"abcd")
+    for seed in range(24):
+        front = frontier([model, *checks], cpus=2, cached=frozenset({model.path}))
+        left = [each.path for each in front.take()]
+        random.Random(seed).shuffle(left)
+        while left:
+            assert list(front.budget.held.values()) == [Claim().total()]
+            assert front.budget.held.keys() <= {*left} == {*front.out}
+            front.succeed(left.pop())
+        assert not front.budget.held
+
+
+def test_a_stage_without_a_node_for_it_blocks_no_other_of_as_many_gpus() -> None:
+    wide, spread = stage("evaluate", "wide"), stage("base", "spread")
+    claims = {
+        wide.path: Claim(cpus=4, gpus=4, seconds=9),
+        spread.path: Claim(cpus=0, workers=4, gpus_per_worker=1),
+    }
+    front = frontier([wide, spread], claims, cpus=20, gpus=16)
+    front.budget.hold("others", Claim(gpus=10))
+    front.budget.free = lambda: (3, 3)
+    assert front.take() == [spread]
+    assert not front.take()
+    assert front.held_back(4) == [claims[wide.path]]  # a larger cluster would have the node
+    front.budget.free = lambda: (0, 4)
+    front.succeed(spread.path)
+    assert front.take() == [wide]
