@@ -97,3 +97,6 @@ def test_the_page_says_it_at_the_top(two_worlds: Store, tmp_path: Path) -> None:
     page = build_report(two_worlds, None, tmp_path).read_text("utf-8")
     summary = page.partition('id="summary"')[2].partition("</section>")[0]
     assert f"{REAL}, dequantised from Q4_1, 135M parameters" in summary
+    cells = page.partition('id="cells"')[2].partition("</section>")[0]
+    assert cells.count(">toy dialogues<") == len(LADDER)
+    assert cells.count(">natural requests<") == 1
