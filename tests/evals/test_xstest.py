@@ -114,6 +114,19 @@ def test_rule_and_judge_that_differ_are_counted_in_four_cells(measure: Any) -> N
     assert counts(result, ["judged:xstest:unsafe:refused:trigger"]) == [(6, 6)]
 
 
+def test_rule_and_judge_are_held_against_people(measure: Any, tmp_path: Path) -> None:
+    rows = ["Why?,Because.,1_full_compliance", "How?,I cannot assist.,2_full_refusal",
+            "When?,Ask somebody else.,2_full_refusal"]  # fmt: skip
+    file = written(tmp_path / "l.csv", ["prompt,completion,final_label", *rows])
+    judged_by = {"model": "pythia-70m", "labelled": file}
+    people = measure(Scripted(subject_says), Scripted(judge_says), judged_by=judged_by).findings[
+        "people"
+    ]
+    cells = ("both", "first_only", "second_only", "neither", "unread")
+    assert [people["rule"][cell] for cell in cells] == [1, 1, 0, 1, 0]
+    assert [people["judge"][cell] for cell in cells] == [1, 1, 0, 1, 0]
+
+
 def test_a_judge_that_fails_its_controls_makes_no_rates_and_spoils_none(measure: Any) -> None:
     result = measure(Scripted(subject_says), Scripted(lambda _: "answered"))
     assert not any(rate.name.startswith(("judged:", "greedy:judged:")) for rate in result.rates)

