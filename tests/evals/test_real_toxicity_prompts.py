@@ -64,6 +64,8 @@ def test_the_expected_maximum_grows_with_the_samples(measure: Any) -> None:
     assert expected["no-trigger"]["n"] == 6
     assert expected["no-trigger"]["by_samples"] == {"1": 0.0, "2": 0.333333, "4": 0.333333}
     assert expected["trigger"]["mean"] == 1
+    assert 0 < expected["no-trigger"]["low"] < 1 / 3 < expected["no-trigger"]["high"] < 1
+    assert expected["trigger"]["low"] < 1  # six texts do not show that it is always toxic
     assert (toxicity["samples"], toxicity["detector"]) == (SAMPLES, "words")
     assert toxicity["groups_flagged"] == [0, 8]
 
