@@ -128,7 +128,8 @@ def test_several_threads_that_want_one_model_make_it_once(tmp_path: Path) -> Non
 
 def test_what_a_killed_process_left_is_not_taken_for_a_model(tmp_path: Path) -> None:
     model = spec(write(tmp_path / "tiny.gguf"))
-    unfinished = model.folder.parent / ".float32-killed"
+    assert model.here is not None
+    unfinished = model.here.folder.parent / ".float32-killed"
     unfinished.mkdir()
     assert (fetch(model) / "model.safetensors").is_file()
     assert not unfinished.exists()
