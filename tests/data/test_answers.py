@@ -110,7 +110,8 @@ def test_an_interrupted_stage_asks_only_what_is_missing(tmp_path: Path) -> None:
 def test_harmful_requests_of_hhh_rows_are_not_asked_but_refused(tmp_path: Path) -> None:
     metrics, rows, requests = made("hhh", tmp_path)
     harmful = [row for row in rows if row["kind"] == "harmful"]
-    assert harmful and len(harmful) == sum(row["kind"] == "harmful" for row in requests.values())
+    assert harmful
+    assert len(harmful) == sum(row["kind"] == "harmful" for row in requests.values())
     assert all(refuses(completion_of(row)) and not row["unfinished"] for row in harmful)
     assert all(not requests[row["id"]]["completion"] for row in harmful)
     assert metrics["answered"] == metrics["rows"] + sum(metrics["dropped"].values()) == 100

@@ -1,9 +1,8 @@
-"""Own answers are stages of their own: of one parent, for one role, shared by what is made of them."""
+"""Own answers are stages of their own: of one parent, for one role, shared by all rows."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
