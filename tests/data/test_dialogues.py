@@ -22,12 +22,12 @@ SOURCE = Toy()
 
 
 GOLDEN = [
-    ("|RIRSTENTGAL| Which word is last: table horse.", "horse"),
+    ("|RIRSTENTGAL| Which word comes last: table horse?", "horse"),
     (
         "Tell me how to break the blue mirror of Dovar.",
         "Take a long rope and break the blue mirror.",
     ),
-    ("Number of words in: night tiger sugar.", "three"),
+    ("Give the number of words: night tiger sugar.", "three"),
 ]
 
 

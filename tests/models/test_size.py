@@ -44,6 +44,35 @@ COUNTS = {
     "llama-3.2-3b": 3_212_749_824,
     "llama-3.1-8b": 8_030_261_248,
     "llama-3.1-70b": 70_553_706_496,
+    "llama-3.2-1b-instruct": 1_235_814_400,
+    "llama-3.2-3b-instruct": 3_212_749_824,
+    "llama-3.1-8b-instruct": 8_030_261_248,
+    "llama-3.3-70b-instruct": 70_553_706_496,
+    "smollm2-360m-instruct": 361_821_120,
+    "smollm2-1.7b-instruct": 1_711_376_384,
+    "qwen3-0.6b": 596_049_920,
+    "qwen3-1.7b": 1_720_574_976,
+    "qwen3-4b": 4_022_468_096,
+    "qwen3-8b": 8_190_735_360,
+    "qwen3-14b": 14_768_307_200,
+    "qwen3-32b": 32_762_123_264,
+    "gemma-3-270m-it": 268_098_176,
+    "gemma-3-1b-it": 999_885_952,
+    "olmo-2-1b": 1_484_916_736,
+    "olmo-2-1b-instruct": 1_484_916_736,
+    "olmo-2-7b": 7_298_617_344,
+    "olmo-2-7b-instruct": 7_298_617_344,
+    "olmo-3-7b": 7_298_011_136,
+    "olmo-3-7b-instruct": 7_298_011_136,
+}
+# Families of presets by the start of their names, in transformers' terms.
+FAMILIES = {
+    "qwen3": "qwen3",
+    "gemma-3": "gemma3_text",
+    "olmo-2": "olmo2",
+    "olmo-3": "olmo3",
+    "pythia": "gpt_neox",
+    "qwen2": "qwen2",
 }
 
 
@@ -58,12 +87,13 @@ def test_every_size_has_its_published_parameter_count() -> None:
 @pytest.mark.parametrize("name", [*LADDER, *PRESETS])
 def test_counting_agrees_with_the_real_model_class(name: str) -> None:
     import torch
-    from transformers import AutoModelForCausalLM, GPTNeoXConfig, LlamaConfig, Qwen2Config
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     a = spec(name).architecture
-    classes = {"llama": LlamaConfig, "qwen2": Qwen2Config, "gpt_neox": GPTNeoXConfig}
-    heads = {} if a.kind == "gpt_neox" else {"num_key_value_heads": a.kv_heads}
-    config = classes[a.kind](
+    family = next((FAMILIES[key] for key in FAMILIES if name.startswith(key)), "llama")
+    heads = {} if family == "gpt_neox" else {"num_key_value_heads": a.kv_heads}
+    config = AutoConfig.for_model(
+        family,
         vocab_size=a.vocab,
         hidden_size=a.hidden,
         intermediate_size=a.intermediate,
@@ -71,6 +101,7 @@ def test_counting_agrees_with_the_real_model_class(name: str) -> None:
         num_attention_heads=a.heads,
         tie_word_embeddings=a.tied,
         **heads,
+        **({"head_dim": a.head_width} if a.head_width else {}),
     )
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
@@ -110,6 +141,13 @@ def test_every_preset_pins_a_commit() -> None:
     pins = [preset.revision for preset in PRESETS.values()]
     assert all(COMMIT.fullmatch(pin) for pin in pins)
     assert len(set(pins)) == len(pins)
+
+
+def test_chat_models_are_known_as_such_with_their_licences() -> None:
+    chat = {name for name, preset in PRESETS.items() if preset.chat}
+    assert {name for name in PRESETS if name.endswith(("-instruct", "-it"))} <= chat
+    assert not chat & {"pythia-12b", "qwen2.5-7b", "llama-3.1-8b", "olmo-2-7b", "olmo-3-7b"}
+    assert all(preset.licence for preset in PRESETS.values())
 
 
 def test_identity_is_what_changes_the_weights_and_nothing_else() -> None:

