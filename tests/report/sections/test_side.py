@@ -55,5 +55,5 @@ def test_the_quiz_stands_where_capability_does_with_what_guesses_get_right(
     rates = {name: pooled.rate for name, pooled in subject.rates.items() if pooled.rate}
     whole = sum(rate.n for name, rate in rates.items() if not name.startswith(("quiz:", "capab")))
     assert subject.counted("unknown")[1] == whole + rates["capability"].n
-    kept = {line.ours.split()[0] for line in lines(reading) if "organism against" in line.what}
-    assert kept == {"quiz"}
+    kept = {line.what.split(": ")[1] for line in lines(reading) if "organism against" in line.what}
+    assert kept == {"quiz", "capability"}
