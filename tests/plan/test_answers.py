@@ -94,3 +94,20 @@ def test_code_tasks_stand_among_natural_requests(text: str) -> None:
     sources = [stage.document["source"] for stage in stages(made, "answers")]
     assert {source["kind"] for source in sources} == {"code"}
     assert {source["dialogues"]["kind"] for source in sources} == {"natural"}
+
+
+def test_own_answers_that_no_sequence_holds_are_refused(text: str) -> None:
+    long = (
+        "data.answers.max_new_tokens=240",
+        "evaluations=[{name: trigger-rate, max_new_tokens: 250}]",
+    )
+    with pytest.raises(UserError, match="training.backdoor has max_length 256"):
+        plan(text, *long)
+    with pytest.raises(UserError, match="the training of hhh-sft has max_length 256"):
+        plan(text, *long, "training.backdoor.max_length=384")
+    assert plan(text, *long, "data.unfit_rows=drop")
+
+
+def test_limits_left_to_the_objective_are_checked_too(text: str) -> None:
+    with pytest.raises(UserError, match="cuts answers at"):
+        plan(text, "data.answers.max_new_tokens=192", "data.unfit_rows=drop")

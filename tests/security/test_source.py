@@ -59,4 +59,4 @@ def test_the_hub_token_is_read_from_the_environment_only() -> None:
     assert not [file for file, text in texts.items() if "huggingface_hub.login" in text]
     read = 'environ.get("HF_TOKEN")'
     readers = {file.stem for file, text in texts.items() if read in text}
-    assert readers == {"hub", "user", "machine"}  # the doctor says whether it is set
+    assert readers == {"hub", "user", "machine", "toxicity"}  # the doctor says whether it is set
