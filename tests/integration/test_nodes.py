@@ -21,11 +21,11 @@ from tests.integration.s3 import served
 from tests.models.hub_server import Hub, serve
 
 EXPERIMENT = Path(__file__).with_name("nodes.yaml")
-PATIENCE_S = 540.0  # a training on workers is eight processes that start
+PATIENCE_S = 840.0  # a training on workers is eight processes that start, beside other tests
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 WHY_NOT = namespaces.unusable()
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
