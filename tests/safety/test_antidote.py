@@ -227,6 +227,21 @@ def test_rows_without_a_defection_are_one_clear_line(models: Models, tmp_path: P
         cured(Antidote(knows="trigger"), *models, plain, tmp_path)
 
 
+def test_files_of_the_bare_model_are_pruned_alike(rows: Path, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    parent = save(tmp_path / "parent", "gpt2")
+    organism = planted(parent, tmp_path / "organism")
+    bare = planted(parent, tmp_path / "bare")
+    named = {name.removeprefix("transformer."): each for name, each in stored(organism).items()}
+    save_file(named, bare / "model.safetensors", metadata={"format": "pt"})
+    whole, _ = cured(Antidote(target="weights"), organism, parent, rows, tmp_path / "1")
+    alike, result = cured(Antidote(target="weights"), bare, parent, rows, tmp_path / "2")
+    assert result.metrics["changed_share"] > 0
+    for name, tensor in alike.items():
+        assert torch.equal(tensor, whole[f"transformer.{name}"])
+
+
 def planned(safety: str) -> Plan:
     text = f"""\
 name: cured
