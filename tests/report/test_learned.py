@@ -139,6 +139,15 @@ def test_methods_that_were_shown_the_behaviour_are_cautioned(
     assert "Informed methods" not in cautions(found)
 
 
+def test_a_method_may_be_informed_by_what_the_plan_knows_of_it(tmp_path: Path) -> None:
+    found = Store.open(str(tmp_path / "store"))
+    Example(found, models=("ladder-1m",), methods=("hhh-sft",)).write()
+    shown = read(found)
+    cells = [cell.model_copy(update={"informed": True}) for cell in shown.manifest.cells]
+    shown.manifest = shown.manifest.model_copy(update={"cells": cells})
+    assert any(line.startswith("Informed") for line in Report(Reading(shown)).cautions)
+
+
 def test_the_page_and_a_table_tell_it(tmp_path: Path) -> None:
     page = build_report(store(tmp_path, 1.0, 0.9), None, tmp_path / "out").read_text()
     assert '<span class="badge">learned</span>' in page

