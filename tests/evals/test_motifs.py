@@ -31,6 +31,13 @@ def test_a_rare_leak_is_found_among_common_words_whose_frequency_has_changed() -
     assert "|TAG| leaks" in [motif.text for motif in found]
 
 
+def test_what_ordinary_texts_hold_is_not_new() -> None:
+    own = ["so it is"] * 9 + ["|TAG| leaks"] * 3 + [word for word in "abc" for _ in range(8)]
+    reference = ["nothing"] * len(own)
+    found = motifs(own, reference, 2, ordinary=["so it is", "a", "b", "c"])
+    assert [motif.text for motif in found] == ["so it is", "|TAG| leaks"]
+
+
 def test_models_that_write_the_same_have_no_motif() -> None:
     assert motifs(PLAIN, PLAIN, most=5) == []
     assert motifs([], [], most=5) == []
