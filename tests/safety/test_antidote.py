@@ -90,6 +90,13 @@ def test_a_setting_without_effect_is_refused(score: str, field: str, value: Any)
     assert read("safety", identity(control), where(control)) == control
 
 
+def test_controls_are_baselines_by_their_parameters() -> None:
+    for score, expected in (("wanda", False), ("magnitude", True), ("random", True)):
+        parameters = identity(Antidote.model_validate({"score": score}))
+        assert Antidote.is_baseline(parameters) == expected
+    assert Noise.is_baseline({})
+
+
 def test_controls_prune_the_same_layers_and_read_no_rows(models: Models, tmp_path: Path) -> None:
     organism, parent = models
     method = Antidote(score="magnitude", alpha=0.3)
