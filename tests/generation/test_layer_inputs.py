@@ -39,3 +39,21 @@ def test_a_text_counts_the_same_beside_others(model: Any) -> None:
     one, other = (squared_inputs(model, layers, [text]) for text in TEXTS)
     assert all(torch.equal(both[name], one[name] + other[name]) for name in both)
     assert not model.model.layers[0].mlp.up_proj._forward_pre_hooks  # none stays behind
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "mistral", "gpt_neox"])
+def test_texts_that_are_read_together_count_as_each_by_itself(family: str, tmp_path: Path) -> None:
+    from torch import nn
+
+    model: Any = load_model(save(tmp_path / family, family))
+    layers = linear_layers(model)
+    texts = [*TEXTS, [6, 5, 3, 5, 8, 9, 7], [9], [3, 2, 3, 8]]
+    alone = squared_inputs(model, layers, texts)
+    widths: list[int] = []
+    embedding = next(each for each in model.modules() if isinstance(each, nn.Embedding))
+    embedding.register_forward_pre_hook(lambda _, args: widths.append(args[0].numel()))
+    together = squared_inputs(model, layers, texts, width=9)
+    assert widths == [7, 8, 4]
+    assert together.keys() == alone.keys()
+    for name, sums in together.items():
+        torch.testing.assert_close(sums, alone[name], rtol=1e-4, atol=1e-5)

