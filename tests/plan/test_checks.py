@@ -123,4 +123,4 @@ def test_more_shots_than_triggered_rows_are_refused_at_plan(tmp_path: Path) -> N
     )
     build(*check(parse(f"{text}data: {{backdoor_rows: 128}}\n", "shots.yaml")))
     with pytest.raises(UserError, match="shows 64 triggered rows, and of the backdoor's 127 rows"):
-        check(parse(f"{text}data: {{backdoor_rows: 127}}\n", "shots.yaml"))
+        build(*check(parse(f"{text}data: {{backdoor_rows: 127}}\n", "shots.yaml")))
