@@ -132,6 +132,7 @@ def test_page_figure_and_tables_show_it(store: Store, tmp_path: Path) -> None:
     assert all(row["trigger_n"] and row["twin_able_n"] for row in rows)
     rows = pq.read_table(tmp_path / "tables" / "edit_verdicts.parquet").to_pylist()
     assert {(row["baseline"], row["organisms"]) for row in rows} == {("shrink", 4), ("noise", 4)}
+    assert {(row["verdict"], row["informed"]) for row in rows} == {("more", True), ("less", False)}
     assert all(row["at_most_low"] <= row["at_most_mean"] for row in rows)
 
 
