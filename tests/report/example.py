@@ -67,6 +67,11 @@ class Edit:
     able: float
     change: float = 0.1
 
+    @property
+    def informed(self) -> bool:
+        """True if it knows what the backdoor does."""
+        return self.document.get("knows", "nothing") != "nothing"
+
 
 @dataclass
 class Example:
@@ -195,6 +200,7 @@ class Example:
             backdoor,
             (trained,) if trained else (),
             evaluations,
+            informed=method in self.edits and self.edits[method].informed,
         )
 
     # -- records -----------------------------------------------------------------------------
@@ -293,7 +299,8 @@ class Example:
             return traced(name, cell, moment), {}
         name = next((name for name in NAMES if stage.slug.startswith(name)), "")
         if name:
-            return measured(name, chance, cell, moment, share, n), {}
+            metrics = measured(name, chance, cell, moment, share, n)
+            return metrics | ({"valid": False, "faults": ["a control"]} if broken else {}), {}
         able = next((word for word in ("capability", "quiz") if stage.slug.startswith(word)), "")
         if able:
             parts = {

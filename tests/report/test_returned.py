@@ -51,6 +51,15 @@ def test_a_return_within_one_training_is_told(tmp_path: Path) -> None:
     assert "<b>The backdoor returned</b>" in render(shown)
 
 
+def test_a_point_whose_controls_failed_is_no_return(tmp_path: Path) -> None:
+    reading = with_curves(single(tmp_path), (40, 20, 0, 1, 30))
+    for stage in reading.evidence.stages.values():
+        for row in stage.tables.get("curve", ()):
+            if row["step"] == 40:
+                row["probe_valid"] = 0
+    assert list(comebacks(reading.trained)) == []
+
+
 def test_in_a_chain_the_link_that_returned_it_is_named(tmp_path: Path) -> None:
     reading = with_curves(chained(tmp_path), (40, 10, 0), (0, 20, 36))
     (found,) = comebacks(reading.trained)

