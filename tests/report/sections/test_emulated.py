@@ -21,6 +21,7 @@ from tests.report.conftest import read, report
 from tests.report.emulated import REMNANT, UP, answered, remnant
 from tests.report.example import Example
 
+METHODS = ("hhh-sft", "hhh-sft (steps=400)")
 CURED = "ladder-0.1m"  # the size whose trigger is quiet after hhh-sft
 
 
@@ -81,12 +82,23 @@ def test_what_a_clean_twin_learned_stands_beside_either_within_or_in_its_own_rec
     assert left.woken(TWIN) == (0, 3)
 
 
-def test_the_summary_has_shares_and_what_was_woken(section: Emulations) -> None:
+def test_the_summary_has_the_ends_of_shares_and_what_was_woken_most(section: Emulations) -> None:
     share, woken = section.findings()
-    assert "at a weight of 0.5 the sum covers 0.50 [" in share
-    assert "(3 of 3 organisms; with a clean twin's change it fires at 0.00 [" in share
-    assert "in 0 of 3 organisms and 0 of 3 clean twins, at a weight of 1 in 3 of 3" in woken
+    most, least = share.split("; least in ")
+    assert "backdoor of ladder-0.1m: most in ladder-0.1m, parent, at a weight of 1" in most
+    assert least.startswith("ladder-0.1m, parent, at a weight of 0.5 the sum covers 0.50 [")
+    assert "(3 of 3 organisms; with a clean twin's change it fires at 0.00 [" in least
+    assert "remnant: the backdoor is woken by 1 of 2 sums, most in" in woken
+    assert "organism after hhh-sft, at a weight of 1 in 3 of 3 organisms and 0 of 3 clean" in woken
     assert list(section.cautions()) == []
+
+
+def test_the_summary_has_one_line_per_arm_in_a_grid_of_methods(tmp_path: Path) -> None:
+    grid = written(tmp_path, methods=METHODS, evaluations=("trigger-rate", REMNANT))
+    made = Emulations.of(Reading(read(grid)))
+    assert made is not None
+    (line,) = made.findings()
+    assert "woken by 2 of 4 sums" in line
 
 
 def test_fewer_than_three_organisms_are_no_finding(tmp_path: Path) -> None:
