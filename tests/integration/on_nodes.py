@@ -47,7 +47,7 @@ def bases(settings: SweepSettings, store: Store, experiment: str, *overrides: st
 def failure(settings: SweepSettings, store: Store) -> Any:
     """A stage one of whose two workers fails while the other waits for it."""
     stage = plain("base", "full-disk", {"test": "full-disk"})
-    runtime = RuntimeSpec(workers=2, retries=0, device="cpu")
+    runtime = RuntimeSpec(workers=2, device="cpu")
 
     def job(stage: Stage) -> Job:
         return Job(stage, Claim(cpus=0.0, workers=2), runtime)
@@ -87,7 +87,7 @@ def _evaluated(uri: str) -> Any:
         send(quiet_organism(folder / "model"), model.uri)
         write_rows(make_rows(), {}, f"{uri}/rows")
         shutil.rmtree(folder / "model")
-        runtime = RuntimeSpec(device="cpu", workers=2, zero_stage=2, micro_batch=2, retries=0)
+        runtime = RuntimeSpec(device="cpu", workers=2, zero_stage=2, micro_batch=2)
         work = Work(folder / "tuned", f"{uri}/checkpoints", runtime, seed=0)
         spec = TrainingSpec(steps=2, global_batch=8, max_length=96, learning_rate=1e-3)
         context = EvaluationContext(

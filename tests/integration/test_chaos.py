@@ -34,7 +34,7 @@ def test_a_watch_remembers_what_the_store_forgets(tmp_path: Path) -> None:
     stage = tmp_path / PATH
     watch = Watch(local_names(tmp_path), tmp_path)
     (stage / "files-0123456789ab").mkdir(parents=True)
-    checkpoint = stage / "checkpoints/local/step-00000012/complete.json"
+    checkpoint = stage / "checkpoints/local/step-00000012-0a1b2c3d/sealed-00000.json"
     checkpoint.parent.mkdir(parents=True)
     checkpoint.touch()
     (stage / "progress.json").write_text('{"step": 13}')

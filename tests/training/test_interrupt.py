@@ -101,10 +101,10 @@ def test_workers_go_on_from_one_process_without_zero(run: Run, expected: list[fl
 def test_fewer_zero_workers_go_on_from_a_universal_checkpoint(
     run: Run, expected: list[float]
 ) -> None:
-    assert stop(run, RuntimeSpec(workers=2, zero_stage=2, retries=0)) == 1
+    assert stop(run, RuntimeSpec(workers=2, zero_stage=2)) == 1
     with pytest.raises(UserError, match=r"does not fit .*--set runtime.workers=2"):
         run(ALONE)
-    result = run(RuntimeSpec(workers=1, zero_stage=2, retries=0))
+    result = run(RuntimeSpec(workers=1, zero_stage=2))
     assert result.provenance["resumed_from"] == 1
     assert result.provenance["world"] == 1
     assert losses(result) == pytest.approx(expected, rel=2e-4)

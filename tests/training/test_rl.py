@@ -171,13 +171,16 @@ def test_mistakes_are_one_line_and_the_reference_is_where_training_starts(
 def test_workers_sample_the_same_and_one_that_is_killed_changes_nothing(
     train: Any, tmp_path: Path, zero_stage: int
 ) -> None:
+    from ray.train import WorkerGroupError
+
     alone, model = train("alone")
     checkpoints, flag = tmp_path / "checkpoints" / "two", tmp_path / "killed"
     probe = KillingProbe(step=3, kept=2, checkpoints=checkpoints, flag=flag)
-    spread, shared = train(
-        "two", probe=probe, workers=2, zero_stage=zero_stage, checkpoint_every=2, retries=1
-    )
+    two = {"probe": probe, "workers": 2, "zero_stage": zero_stage, "checkpoint_every": 2}
+    with pytest.raises(WorkerGroupError):
+        train("two", **two)
     assert flag.exists()
+    spread, shared = train("two", **two)
     assert spread.provenance["resumed_from"] == 2
     assert spread.provenance["zero_stage"] == zero_stage
     for name in ("reward", "completion_length", "rollouts_truncated", "exam_reward", "exam_n"):

