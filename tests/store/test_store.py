@@ -376,10 +376,20 @@ def test_a_missing_bucket_is_one_line(s3_bucket: str) -> None:
         Store.open("s3://nobody-made-this/x", read_only=True)
 
 
-def test_a_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "gcsfs", None)
-    with pytest.raises(StoreUnreachable, match="pip install gcsfs"):
-        Store.open("gs://bucket/x")
+@pytest.mark.parametrize(
+    ("uri", "package"),
+    [
+        ("gs://bucket/x", "gcsfs"),
+        ("az://container/x", "adlfs"),
+        ("abfs://container@account.dfs.core.windows.net/x", "adlfs"),
+    ],
+)
+def test_a_missing_package_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, uri: str, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(StoreUnreachable, match=f"pip install {package}"):
+        Store.open(uri)
 
 
 def test_reading_needs_a_store(tmp_path: Path) -> None:
