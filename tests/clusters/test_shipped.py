@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ def test_the_lint_has_nothing_to_say_about_any_file() -> None:
     assert {"Dockerfile", "local/cluster.yaml", "anyscale/job.yaml"} <= names
     assert {f"vm/{name}.yaml" for name in VMS} <= names
     assert {"monitoring/prometheus.yml", "monitoring/dashboard.json"} <= names
+    assert {"image.lock", "build.lock", "monitoring/alerts.yml"} <= names
     assert len(names) >= 20
 
 
@@ -190,6 +192,38 @@ def test_the_dashboard_asks_for_every_metric_of_ours_and_no_other() -> None:
     assert len({panel["id"] for panel in panels}) == len(panels)
     corners = [panel["gridPos"] for panel in panels]
     assert all(corner["x"] + corner["w"] <= 24 for corner in corners)
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
+def test_alerts_fire_when_they_should() -> None:
+    for words in (("check", "config", "prometheus.yml"), ("test", "rules", "alerts-test.yml")):
+        subprocess.run(["promtool", *words], check=True, cwd=CLUSTERS / "monitoring")
+
+
+def test_the_lock_holds_all_that_the_image_imports() -> None:
+    """Every requirement of the package and of the image's extras, at a version that it allows."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    pinned = dict(
+        line.split(" ")[0].split("==")
+        for line in (CLUSTERS / "image.lock").read_text().splitlines()
+        if line[:1].isalnum()
+    )
+    tested = dict(
+        line.split("==")
+        for line in (CLUSTERS.parent / "constraints.txt").read_text().splitlines()
+        if "==" in line
+    )
+    project = tomllib.loads((CLUSTERS.parent / "pyproject.toml").read_text())["project"]
+    extras = [project["optional-dependencies"][extra]
+              for extra in ("s3", "gcs", "azure", "tracking", "vllm")]  # fmt: skip
+    for line in sum(extras, project["dependencies"]):
+        need = Requirement(line)
+        assert need.specifier.contains(pinned[canonicalize_name(need.name)]), line
+    other = {name: version for name, version in tested.items()
+             if pinned.get(canonicalize_name(name), version) != version}  # fmt: skip
+    assert other.keys() == {"cachetools"}  # which mlflow-skinny wants older
 
 
 def test_nodes_drain_for_as_long_as_their_pods_live() -> None:
