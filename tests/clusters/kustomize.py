@@ -37,9 +37,14 @@ def render(folder: Path) -> list[dict[str, Any]]:
 
 def _apply(target: Any, operation: dict[str, Any]) -> None:
     """One operation of RFC 6902: add, replace or remove."""
-    *way, last = operation["path"].lstrip("/").split("/")
+    parts = operation["path"].lstrip("/").split("/")
+    *way, last = [part.replace("~1", "/").replace("~0", "~") for part in parts]
     for part in way:
         target = target[int(part) if isinstance(target, list) else part]
+    if isinstance(target, list):
+        assert (operation["op"], last) == ("add", "-"), "this renderer only appends to lists"
+        target.append(operation["value"])
+        return
     assert operation["op"] == "add" or last in target, operation
     if operation["op"] == "remove":
         del target[last]

