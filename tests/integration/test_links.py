@@ -65,6 +65,9 @@ def test_a_model_crosses_every_link_once_however_many_ranks_want_it(
     assert {size for _, size, _ in found["got"]} == {MODEL + 2}
     assert found["holders"] == found["nodes"] == workers
     crossed = [(b[0] - a[0], b[1] - a[1]) for a, b in zip(before, after, strict=True)]
+    holder, idle, busy = found["near"]
+    assert idle == holder  # a stage runs where its model is
+    assert busy != holder  # unless it would have to wait there
     seconds = {host: round(each, 1) for host, _, each in sorted(found["got"])}
     print(
         f"MiB to and from nodes: {[(x // MIB, y // MIB) for x, y in crossed]}; from the store: "

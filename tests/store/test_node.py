@@ -139,3 +139,15 @@ def used(folder: Path) -> int:
         with suppress(FileNotFoundError):  # renamed meanwhile
             sizes[path.stat().st_ino] = path.stat().st_size
     return sum(sizes.values())
+
+
+def test_a_record_costs_two_requests(s3_store: Store, requests: list[str]) -> None:
+    paths = [f"base/m-0000000{number}" for number in range(5)]
+    for path in paths:
+        commit(s3_store, path, FILES)
+    requests.clear()
+    assert s3_store.artifacts(paths).keys() == set(paths)
+    assert sorted(each.rpartition("/")[2] for each in requests) == [
+        *["SUCCESS"] * 5,
+        *["record.json"] * 5,
+    ]

@@ -467,3 +467,13 @@ def test_a_stage_is_not_committed_without_files_that_have_not_arrived(store: Sto
     with pytest.raises(DamagedArtifact, match="has not arrived"), writer:
         writer.commit(record_of(PATH))
     assert store.state(PATH) == "missing"
+
+
+def test_records_of_many_stages_are_read_at_once(store: Store) -> None:
+    done, damaged, missing = (f"data/{name}-0000000{name}" for name in "123")
+    for path in (done, damaged):
+        commit(store, path, FILES)
+    fs, file = raw(store, f"{damaged}/{store.artifact(damaged).uri.rpartition('/')[2]}/record.json")
+    fs.pipe_file(file, b"{}")
+    found = store.artifacts([done, damaged, missing])
+    assert {path: artifact.record.path for path, artifact in found.items()} == {done: done}
