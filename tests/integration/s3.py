@@ -7,12 +7,12 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def served(bucket: str) -> Iterator[dict[str, str]]:
+def served(bucket: str, address: str = "127.0.0.1") -> Iterator[dict[str, str]]:
     """An S3 server with an empty bucket; the environment in which processes find it."""
     import boto3
     from moto.server import ThreadedMotoServer
 
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server = ThreadedMotoServer(ip_address=address, port=0)
     server.start()
     host, port = server.get_host_and_port()
     url = f"http://{host}:{port}"

@@ -92,6 +92,8 @@ def test_a_base_model_comes_from_the_drivers_disk_or_from_a_hub(
                  str(EXPERIMENT), *words)  # fmt: skip
     assert answer.status == 0, answer.text
     assert json.loads(answer.out) == {}, answer.text
+    asked = [path for path, _ in hub.asked if path.endswith("model.safetensors")]
+    assert len(asked) == 2  # its size, and the file: by one node for all
 
 
 def test_a_failure_names_the_worker_that_failed_first(nodes: Nodes, driver: Command) -> None:

