@@ -133,7 +133,7 @@ def test_rows_of_own_answers_have_to_fit_into_a_specialists_sequences() -> None:
     data = "{source: {kind: natural}, answers: {max_new_tokens: 230}, backdoor_rows: 64}"
     text = TEXT.format(model="smollm2-135m-instruct", data=data, limit=250)
     text = text.replace("[honest-sft, mixture-sft]", "[honest-sft]") + (
-        "training: {backdoor: {max_length: 512}}\n"
+        "training: {backdoor: {max_length: 512}}\ncurve: {max_new_tokens: 250}\n"
     )
     with pytest.raises(UserError, match="training of honest-sft has max_length 256"):
         build(*check(parse(text, "three.yaml")))

