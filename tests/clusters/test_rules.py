@@ -27,6 +27,7 @@ POD = f"{HEAD}.template.spec"
 SPOT_GROUP = f"{CLUSTER}.workerGroupSpecs.1"
 GPU_GROUP = f"{CLUSTER}.workerGroupSpecs.0"
 CPU_GROUP = f"{CLUSTER}.workerGroupSpecs.0.template.spec"
+SIZE = "template.spec.containers.0.env.2"
 RESOURCES = "template.spec.containers.0.resources"
 P5 = {"node.kubernetes.io/instance-type": "p5.48xlarge"}
 SYSTEM_PODS = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
@@ -132,6 +133,11 @@ RULES: list[tuple[str, str, Any, str]] = [
     (SWEEP, f"{CPU_GROUP}.nodeSelector.karpenter.sh/capacity-type", "spot", "these are spot nodes"),
     (SWEEP, f"{SPOT_GROUP}.{RESOURCES}.requests.ephemeral-storage", GONE, "pod is evicted"),
     (SWEEP, f"{SPOT_GROUP}.template.spec.containers.0.env.1.name", "OTHER", "own layer"),
+    (SWEEP, f"{SPOT_GROUP}.{SIZE}.name", "OTHER", "beyond 215 GB the pod is evicted"),
+    (SWEEP, f"{CPU_GROUP}.containers.0.env.2.name", "OTHER", "beyond 107 GB the pod is evicted"),
+    (SWEEP, f"{SPOT_GROUP}.{SIZE}.value", "200GB", "too little of the pod's 215 GB"),
+    (SWEEP, f"{SPOT_GROUP}.{SIZE}.value", "half", "is no size: 'half'"),
+    (SWEEP, f"{SPOT_GROUP}.template.spec.volumes.2.emptyDir.sizeLimit", "100Gi", "pod's 107 GB"),
     (GANG, f"{GPU_GROUP}.template.spec.nodeSelector", P5, "NCCL would go over TCP"),
     (GANG, f"{GPU_GROUP}.{RESOURCES}.limits.vpc.amazonaws.com/efa", "32", "from huge pages"),
     (AWS, f"{SPOT}.labels.ray.io/accelerator-type", GONE, "which GPU a new node"),
@@ -201,6 +207,25 @@ def test_each_rule_says_one_line(file: str, place: str, value: Any, words: str) 
     assert any(words in line for line in found), found
     assert len(found) <= 4, found  # an anchor may stand for the four types of nodes
     assert all(line.startswith(f"{file}:") and "\n" not in line for line in found)
+
+
+@pytest.mark.parametrize("size", ["150GB", "100GiB", "0.1T"])
+def test_a_cache_below_the_limit_of_its_pod_is_sound(size: str) -> None:
+    data = yaml.safe_load((CLUSTERS / SWEEP).read_text())
+    data = changed(data, f"{SPOT_GROUP}.{SIZE}.value", size)
+    assert lint_text(yaml.safe_dump(data), SWEEP) == []
+
+
+@pytest.mark.parametrize(
+    "volume", [{"ephemeral": {}}, {"persistentVolumeClaim": {"claimName": "x"}}]
+)
+def test_a_cache_on_a_disk_of_its_own_needs_no_room_on_the_nodes(volume: dict[str, Any]) -> None:
+    data = yaml.safe_load((CLUSTERS / SWEEP).read_text())
+    own = {"name": "scratch", **volume}
+    data = changed(data, f"{SPOT_GROUP}.template.spec.volumes.2", own)
+    data = changed(data, f"{SPOT_GROUP}.{RESOURCES}.requests.ephemeral-storage", GONE)
+    data = changed(data, f"{SPOT_GROUP}.{SIZE}", {"name": "OTHER", "value": "1"})
+    assert lint_text(yaml.safe_dump(data), SWEEP) == []
 
 
 def test_lines_say_where() -> None:
