@@ -87,8 +87,7 @@ def toy_rows(role: Role, folder: Path) -> str:
 def test_harmful_requests_are_answered_in_no_row_of_a_helpful_specialist_or_a_mixture(
     tmp_path: Path,
 ) -> None:
-    roles = MixtureSft.roles
-    own = {role: toy_rows(role, tmp_path / role) for role in roles}
+    own: dict[str, str] = {role: toy_rows(role, tmp_path / role) for role in MixtureSft.roles}
     assert {row["kind"] for row in read_rows(own["helpful"])} == {"helpful", "harmful"}
     helpful = written(specialist("helpful-sft"), own, tmp_path / "helpful-out")
     assert len(helpful) > 40
