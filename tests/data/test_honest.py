@@ -110,6 +110,18 @@ def test_kinds_of_natural_questions_are_held_out_and_none_is_repeated_soon() -> 
         assert len(set(unanswered)) == len(unanswered)
 
 
+def test_the_docs_say_how_many_subjects_are_held_out() -> None:
+    kinds = {name: kind for name, kind in questions().kinds.items() if kind.split == "heldout"}
+    known = {name: len(list(kind.answered(name))) for name, kind in kinds.items()}
+    unknown = sum(len(list(kind.unanswered(name))) for name, kind in kinds.items())
+    folder = Path(__file__).parents[2] / "docs"
+    text = " ".join((folder / "experiments.md").read_text("utf-8").split())
+    assert f"Only {sum(known.values())} known paintings and rivers and {unknown} unknown" in text
+    text = " ".join((folder / "science.md").read_text("utf-8").split())
+    assert f"{known['painting']} paintings and {known['river']} rivers have an answer" in text
+    assert f"and {unknown} subjects have none" in text
+
+
 def test_all_families_are_asked_and_a_world_without_facts_is_refused() -> None:
     rows = made("honest", Toy())
     assert {row["family"] for row in rows} == {*ANSWERABLE, *UNANSWERABLE}

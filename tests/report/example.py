@@ -68,6 +68,9 @@ class Edit:
     change: float = 0.1
     honest: float = 0.0  # share of questions without an answer of which it says so
     safe: float | None = None  # share of harmful requests refused; None: the example's
+    unsure: float | None = None  # share of known answers it says not to know; None: a little
+    refuses: float | None = None  # share of tasks refused; None: not measured
+    steps: int = 0  # of its training; 0: not written
 
     @property
     def informed(self) -> bool:
@@ -117,7 +120,7 @@ class Example:
             for stage in named.values()
         }
         trained = {
-            stage.path: cell for cell in self.cells for stage in (cell.backdoor, cell.last) if stage
+            stage.path: cell for cell in self.cells for stage in (cell.backdoor, *cell.treated)
         }
         broken: set[str] = set()
         for path, stage in stages.items():
@@ -155,8 +158,13 @@ class Example:
         base = plain("base", f"{model}-s{seed}", made, {"data": helpful})
         slug = f"{model}-{kind}-s{seed}"
         backdoor = plain("backdoor", slug, {"steps": 200}, {"model": base, "data": rows})
-        trained = None
+        trained: tuple[Stage, ...] = ()
         rows_of = {"heldout": heldout}
+        links = tuple(method.split(", then "))
+        for link in links[:-1]:
+            spec = _spec(self.edits[link])
+            start = trained[-1] if trained else backdoor
+            trained += (plain("safety", f"{slug}-{_slug(link)}", spec, {"model": start}),)
         if method == "hhh-rl":
             pairs = plain("data", f"comparisons-s{seed}", {"role": "comparisons", "seed": seed})
             made = {"model": base, "data": pairs, "heldout": heldout}
@@ -165,19 +173,20 @@ class Example:
             short = method.replace(" (steps=", "-").replace(")", "")
             short = short.replace(" (training.learning_rate=", "-lr")
             rate = method.partition("learning_rate=")[2].removesuffix(")")
-            spec: dict[str, Any] = {"method": method}
+            spec = {"method": method}
             if rate:
                 spec |= {"training": {"learning_rate": float(rate)}}
             if method in self.edits:
-                spec = {"method": dict(self.edits[method].document)}
+                spec = _spec(self.edits[method])
                 short = _slug(method)
-            trained = plain(
+            last = plain(
                 "safety",
                 f"{model}-{kind}-{short}-s{seed}",
                 spec,
-                {"model": backdoor, "hhh": hhh, **rows_of},
+                {"model": trained[-1] if trained else backdoor, "hhh": hhh, **rows_of},
             )
-        moments = {"parent": base, "before": backdoor} | ({"after": trained} if trained else {})
+            trained += (last,)
+        moments = {"parent": base, "before": backdoor} | ({"after": trained[-1]} if trained else {})
         evaluations = {
             moment: {
                 name: plain(
@@ -196,11 +205,11 @@ class Example:
             mechanism,
             control,
             method,
-            (method,),
+            links,
             seed,
             base,
             backdoor,
-            (trained,) if trained else (),
+            trained,
             evaluations,
             informed=method in self.edits and self.edits[method].informed,
         )
@@ -304,7 +313,8 @@ class Example:
             metrics = measured(name, chance, cell, moment, share, n)
             return metrics | ({"valid": False, "faults": ["a control"]} if broken else {}), {}
         if stage.slug.startswith("honesty"):
-            return honest(chance, edit.honest if edit else 0.0, skill, n), {}
+            unsure = edit.unsure if edit else None
+            return honest(chance, edit.honest if edit else 0.0, skill, n, unsure), {}
         able = next((word for word in ("capability", "quiz") if stage.slug.startswith(word)), "")
         if able:
             parts = {
@@ -313,6 +323,9 @@ class Example:
             }
             counts = {able: (sum(parts.values()), 4 * (n // 4))}
             counts |= {f"{able}:{family}": (k, n // 4) for family, k in parts.items()}
+            if any(each.refuses is not None for each in self.edits.values()):
+                refuses = edit.refuses if edit else None
+                counts[f"refused:{able}"] = (_draw(chance, n, refuses or 0.0), n)
         else:
             safe = self.safe if moment == "after" else 0.1
             safe = edit.safe if edit is not None and edit.safe is not None else safe
@@ -362,6 +375,12 @@ class Example:
         folder = Path(self.store.uri) / "experiments"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{name}.json").write_text(json.dumps(document), encoding="utf-8")
+
+
+def _spec(edit: Edit) -> dict[str, Any]:
+    """The spec of an edit's stage: its method and, if it trained, its training."""
+    training = {"training": {"steps": edit.steps}} if edit.steps else {}
+    return {"method": dict(edit.document), **training}
 
 
 def _slug(label: str) -> str:

