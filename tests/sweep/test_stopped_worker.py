@@ -31,12 +31,12 @@ def steps(config: dict[str, Any]) -> int:
     import ray.train
     from torch import distributed
 
-    store, path = Store(config["uri"]), config["path"]
+    report = StageProgress(Store(config["uri"]), config["path"], config["lease"])
     rank = ray.train.get_context().get_world_rank()
-    with noted(path):
+    with noted(report.key):
         for step in range(1, STEPS + 1):
             if rank == 0:
-                StageProgress(store, path)({"step": step, "steps": STEPS})
+                report({"step": step, "steps": STEPS})
             time.sleep(0.6)
             flag = Path(config["uri"]) / "stopped"
             if rank == 1 and step == 3 and not flag.exists():
@@ -47,7 +47,7 @@ def steps(config: dict[str, Any]) -> int:
 
 
 def train(own: Stage, store: Store, runtime: RuntimeSpec, lease: LeaseTicket) -> Record:
-    config = {"uri": store.uri, "path": own.path}
+    config = {"uri": store.uri, "path": own.path, "lease": lease}
     launch(steps, config, runtime, f"{store.uri}/{own.path}/checkpoints", "run")
     return execute(own, store, runtime, lease)
 
