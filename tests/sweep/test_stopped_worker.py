@@ -48,7 +48,8 @@ def steps(config: dict[str, Any]) -> int:
 
 def train(own: Stage, store: Store, runtime: RuntimeSpec, lease: LeaseTicket) -> Record:
     config = {"uri": store.uri, "path": own.path, "lease": lease}
-    launch(steps, config, runtime, f"{store.uri}/{own.path}/checkpoints", "run")
+    report = StageProgress(store, own.path, lease)  # says when workers wait for room
+    launch(steps, config, runtime, f"{store.uri}/{own.path}/checkpoints", "run", report)
     return execute(own, store, runtime, lease)
 
 
