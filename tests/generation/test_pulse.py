@@ -21,3 +21,13 @@ def test_reports_are_few() -> None:
         for _ in range(100):
             pulse.beat(1)
     assert not told
+
+
+def test_every_phase_has_a_count_of_its_own() -> None:
+    told: list[dict[str, Any]] = []
+    with pulse.reported(told.append, every_s=0.0):
+        pulse.beat(3)
+        pulse.beat(1, "editing", "tensors")
+        pulse.beat(1, "editing", "tensors")
+    assert told[-1] == {"phase": "editing", "tensors": 2}
+    assert told[0] == {"phase": "answering", "answers": 3}

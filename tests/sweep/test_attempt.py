@@ -109,7 +109,30 @@ def test_on_one_node_an_error_is_final_at_once(tmp_path: Path) -> None:
 def test_a_full_disk_is_the_nodes_fault(tmp_path: Path, two_nodes: None) -> None:
     one = attempt(tmp_path)
     assert fail(one, Cause.NODE, ONE)["state"] == "running"
-    assert fail(one, Cause.NODE, OTHER)["state"] == "failed"  # there is no third
+    assert fail(one, Cause.NODE, OTHER)["state"] == "running"  # there is no third: it may be mended
+    assert fail(one, Cause.NODE, ONE)["state"] == "failed"
+
+
+def test_a_node_is_left_for_its_own_faults_only(tmp_path: Path, two_nodes: None) -> None:
+    one = attempt(tmp_path)
+    for cause in (Cause.STORE, Cause.PREEMPTED, Cause.MEMORY):
+        fail(one, cause, ONE, killed=cause is Cause.MEMORY)
+    assert not one.away
+    fail(one, Cause.STALLED, ONE)
+    assert one.away == {ONE}
+
+
+def test_who_follows_another_run_takes_only_its_verdict_on_the_stage(tmp_path: Path) -> None:
+    for cause, state in (("store or hub", "free"), ("crashed", "free"), ("error", "failed")):
+        one = attempt(tmp_path / cause.replace(" ", "-"))
+        one.store.save_failure(one.path, Failure.of(ValueError("no"), cause=cause))
+        one.release()
+        assert one.follow()["state"] == state
+    given_up = attempt(tmp_path / "quarantined")
+    failure = Failure.of(ValueError("no"), cause="crashed")
+    given_up.store.save_failure(given_up.path, failure, quarantine=True)
+    given_up.release()
+    assert given_up.follow()["state"] == "failed"
 
 
 def test_a_node_that_did_not_pass_its_check_costs_the_stage_nothing(

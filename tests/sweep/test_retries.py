@@ -47,8 +47,10 @@ def test_progress_starts_every_count_again() -> None:
     assert each.pause(Cause.CRASHED) < 0
 
 
-def test_what_is_wrong_with_a_living_node_is_tried_elsewhere_or_not_at_all() -> None:
-    assert retries().pause(Cause.NODE, alive=True) < 0
+def test_what_is_wrong_with_a_living_node_is_tried_elsewhere_or_a_few_times_there() -> None:
+    alone = retries()
+    tries = [alone.pause(Cause.NODE, alive=True) >= 0 for _ in range(3)]
+    assert tries == [True, True, False]
     each = retries()
     tries = [each.pause(Cause.NODE, alive=True, others=3) >= 0 for _ in range(ELSEWHERE + 1)]
     assert tries == [True] * ELSEWHERE + [False]
@@ -58,6 +60,11 @@ def test_an_unexplained_error_is_the_stages_own_once_two_nodes_agree() -> None:
     each = retries()
     assert each.pause(Cause.ERROR, "KeyError: 'a'", alive=True, others=5) >= 0
     assert each.pause(Cause.ERROR, "KeyError: 'a'", alive=True, others=4) < 0
+    placed = retries()
+    first = "rank 0 on host-a (10.0.0.1): KeyError: 'a'"
+    assert placed.pause(Cause.ERROR, first, alive=True, others=5) >= 0
+    second = "rank 3 on host-b (10.0.0.2): KeyError: 'a'"
+    assert placed.pause(Cause.ERROR, second, alive=True, others=4) < 0
     other = retries()
     assert other.pause(Cause.ERROR, "KeyError: 'a'", alive=True, others=5) >= 0
     assert other.pause(Cause.ERROR, "OSError: of this node", alive=True, others=4) >= 0

@@ -31,12 +31,12 @@ def steps(config: dict[str, Any]) -> int:
     import ray.train
     from torch import distributed
 
-    store, path = Store(config["uri"]), config["path"]
+    report = StageProgress(Store(config["uri"]), config["path"], config["lease"])
     rank = ray.train.get_context().get_world_rank()
-    with noted(path):
+    with noted(report.key):
         for step in range(1, STEPS + 1):
             if rank == 0:
-                StageProgress(store, path)({"step": step, "steps": STEPS})
+                report({"step": step, "steps": STEPS})
             time.sleep(0.6)
             flag = Path(config["uri"]) / "stopped"
             if rank == 1 and step == 3 and not flag.exists():
@@ -47,8 +47,9 @@ def steps(config: dict[str, Any]) -> int:
 
 
 def train(own: Stage, store: Store, runtime: RuntimeSpec, lease: LeaseTicket) -> Record:
-    config = {"uri": store.uri, "path": own.path}
-    launch(steps, config, runtime, f"{store.uri}/{own.path}/checkpoints", "run")
+    config = {"uri": store.uri, "path": own.path, "lease": lease}
+    report = StageProgress(store, own.path, lease)  # says when workers wait for room
+    launch(steps, config, runtime, f"{store.uri}/{own.path}/checkpoints", "run", report)
     return execute(own, store, runtime, lease)
 
 

