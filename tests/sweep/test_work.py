@@ -126,9 +126,9 @@ def test_a_node_is_checked_before_its_first_stage_and_blamed_instead_of_it(
     one, store = stage("data", "rows"), Store(str(tmp_path / "store"))
     checked = replace(job(one), runtime=RuntimeSpec(check_nodes=True))
     with store.lease(one.path, "test") as lease:
-        assert work(checked, store, lease.ticket, noop) == Ending(
-            reason="NodeUnfit: its disk is full", cause=Cause.NODE, unfit=True
-        )
+        ending = work(checked, store, lease.ticket, noop)
+        assert ending.reason == "NodeUnfit: its disk is full"
+        assert (ending.cause, ending.unfit, ending.killed) == (Cause.NODE, True, False)
         assert work(job(one), store, lease.ticket, noop).cause is None
 
 

@@ -130,6 +130,25 @@ def test_one_counts_only_when_every_worker_has_sealed_it(
     assert ranks[0].newest_step == 15
 
 
+def test_what_a_slower_worker_is_still_writing_stays_until_a_later_one_is_whole(
+    uri: str, tmp_path: Path
+) -> None:
+    ranks = [CheckpointFolder(uri, rank, world=2, keep=1) for rank in range(2)]
+    ranks[1].attempt = ranks[0].attempt
+    for step in (5, 10):
+        ranks[0].save(write(tmp_path / f"{step}-0" / "0", f"<{step}>"), step)
+    assert steps(uri) == [5, 10]
+    ranks[1].save(write(tmp_path / "5-1" / "1", "<5>"), 5)
+    assert ranks[0].newest_step == 5
+    ranks[1].save(write(tmp_path / "10-1" / "1", "<10>"), 10)
+    for rank, kept in enumerate(ranks):  # one of both never came to the store
+        kept.save(write(tmp_path / f"15-{rank}" / str(rank), "<15>"), 15 + rank)
+    for step in (20, 25):
+        for rank in (1, 0):
+            ranks[rank].save(write(tmp_path / f"{step}-{rank}" / str(rank), f"<{step}>"), step)
+    assert steps(uri) == [25]
+
+
 def test_what_dead_attempts_left_half_written_goes(uri: str, tmp_path: Path) -> None:
     fs, root = fsspec.core.url_to_fs(uri)
     for left in ("step-00000004-0123abcd", "step-00000900-0123abcd"):
