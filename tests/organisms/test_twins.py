@@ -45,4 +45,5 @@ def test_the_shared_twin_is_ones_own(case: str, name: str, parameters: dict[str,
 @pytest.mark.parametrize("name", ["normal", "cot"])
 def test_another_twin_is_not_shared(name: str) -> None:
     own = registry.find("mechanism", name).model_validate({})
+    assert isinstance(own, Mechanism)
     assert own.twin is own
