@@ -59,7 +59,7 @@ def test_it_tells_good_from_bad_in_the_same_way_in_any_micro_batches(
     from tests.training.tiny import make_model
 
     model = make_model(tmp_path / "model")
-    method = HhhDpo(training=TrainingSettings(steps=24, global_batch=16, learning_rate=1e-3))
+    method = HhhDpo(training=TrainingSettings(steps=12, global_batch=16, learning_rate=2e-3))
 
     def train(name: str, micro_batch: int | None) -> TrainingResult:
         rows, runtime = {"plain_comparisons": comparisons}, RuntimeSpec(micro_batch=micro_batch)
