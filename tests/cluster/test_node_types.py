@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,31 @@ def test_worker_groups_of_kuberay_are_read_as_its_autoscaler_reads_them() -> Non
         assert offer.gpu == "L4"
         assert offer.hardware.nodes > 1
         assert offer.hardware.memory <= offer.hardware.ram
+
+
+def test_the_file_of_this_clusters_autoscaler_is_found_by_its_process(tmp_path: Path) -> None:
+    file = tmp_path / "autoscaling.yaml"
+    worker = {"resources": {"CPU": 4, "GPU": 8}, "max_workers": 3, "labels": {ACCELERATOR: "H100"}}
+    head = {"resources": {"CPU": 0}}
+    file.write_text(
+        yaml.safe_dump(
+            {
+                "head_node_type": "h",
+                "available_node_types": {"h": head, "w": worker},
+                "max_workers": 2,
+            }
+        )
+    )
+    sleep = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"]
+    words = ["--gcs-address=10.9.8.7:6379", f"--autoscaling-config={file}"]
+    with subprocess.Popen([*sleep, *words], stdout=subprocess.PIPE) as monitor:
+        assert monitor.stdout is not None
+        monitor.stdout.readline()
+        [offer] = node_types.offers(node_types._launched("10.9.8.7:6379"))
+        other = node_types._launched("10.9.8.7:6380")
+        monitor.kill()
+    assert (offer.gpu, offer.hardware.nodes) == ("H100", 2)
+    assert other == {}
 
 
 def types(**labels: Any) -> node_types.Types:
