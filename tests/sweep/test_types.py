@@ -19,7 +19,8 @@ SPOT = "L4"
 
 
 def test_no_stage_is_on_the_wrong_type_and_no_coordinator_on_spot(tmp_path: Path) -> None:
-    with Cluster(cpus=0) as cluster:
+    # Ray believes these numbers: nothing here computes on a GPU.
+    with Cluster(cpus=0, environment={"CUDA_VISIBLE_DEVICES": "0,1"}) as cluster:
         cluster.start()
         for gpu in TYPES:
             labels = {ACCELERATOR: gpu, MARKET: "spot" if gpu == SPOT else "on-demand"}
