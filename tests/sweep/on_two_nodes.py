@@ -77,7 +77,7 @@ def run(uri: str, fault: str, count: int) -> dict[str, Any]:
     known = store.bad_nodes("two")
     avoided = {node.node: node.why for node in known}
     starts = {
-        file.name: len(file.read_text().split()) for file in (Path(uri) / ".starts").iterdir()
+        file.name: len(file.read_text().split()) for file in (Path(uri) / ".starts").glob("*")
     }
     return {
         "done": len(result.done), "failed": result.failed, "avoided": avoided,
