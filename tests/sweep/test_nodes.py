@@ -109,6 +109,16 @@ def test_the_only_node_for_a_claim_is_kept() -> None:
     assert left_out(more, {BAD}, [small, large]) == {BAD}
 
 
+def test_a_node_that_would_not_help_is_not_kept() -> None:
+    nodes = {GOOD: Node({"CPU": 4.0, "memory": 9.0}), BAD: Node({"CPU": 4.0, "memory": 9.0})}
+    gang = Claim(cpus=0.0, memory=4, workers=2, gpus_per_worker=1.0)
+    assert left_out(nodes, {BAD}, [(gang,)]) == {BAD}  # it waits for nodes with GPUs
+    gpus = {**nodes, "c" * 56: Node({"CPU": 4.0, "GPU": 2.0})}
+    assert left_out(gpus, {BAD, "c" * 56}, [(gang,)]) == {BAD}  # who only waits can be elsewhere
+    wide = Claim(cpus=0.0, workers=6)
+    assert left_out(nodes, {BAD}, [(wide,)]) == set()
+
+
 def test_the_only_node_of_a_type_is_kept_for_stages_that_have_no_other_shape() -> None:
     nodes = {
         name: Node({"CPU": 2.0, "GPU": 1.0}, {ACCELERATOR: gpu})
