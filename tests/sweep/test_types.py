@@ -13,7 +13,7 @@ from experiments.benchmarks.chaos.cluster import Cluster
 from raysleeper.models.labels import ACCELERATOR, MARKET
 from tests.sweep.on_types import STAGES, TYPES
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(450)]
 ROOT = Path(__file__).parents[2]
 SPOT = "L4"
 
@@ -33,7 +33,7 @@ def test_no_stage_is_on_the_wrong_type_and_no_coordinator_on_spot(tmp_path: Path
             env=cluster.environment,
             text=True,
             capture_output=True,
-            timeout=240,
+            timeout=380,
         )
     assert driver.returncode == 0, driver.stderr[-3000:]
     said = json.loads(driver.stdout.splitlines()[-1])
