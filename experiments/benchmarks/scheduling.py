@@ -50,7 +50,7 @@ def plan(count: int) -> list[Stage]:
 
 
 def _stage(kind: str, slug: str, **parents: Stage) -> Stage:
-    return plain(kind, slug, {"no-op": slug}, parents, version=0)
+    return plain(kind, slug, {"no-op": slug}, parents)
 
 
 def no_op(stage: Stage, store: Store, _: RuntimeSpec, lease: LeaseTicket) -> Record:

