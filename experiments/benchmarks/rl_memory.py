@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 
 from experiments.benchmarks.chaos.cluster import RAY, ROOT
-from experiments.benchmarks.chaos.watch import Watch, local_names
+from experiments.benchmarks.chaos.watch import Watch
 
 LOOK_S = 0.25
 STAGE = "ray::safety/"  # Ray titles a process by its work: here the stage's path
@@ -62,7 +62,7 @@ def watch(command: list[str], store: Path) -> list[tuple[int, float]]:
         subprocess.CalledProcessError: the run failed.
     """
     seen: list[tuple[int, float]] = []
-    steps = Watch(local_names(store), store)
+    steps = Watch.of(store)
     with subprocess.Popen(command) as running:
         while running.poll() is None:
             for process in psutil.process_iter():

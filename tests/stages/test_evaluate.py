@@ -145,7 +145,8 @@ def test_a_parent_has_no_mechanism_though_it_is_asked_with_a_backdoors_rows(
             for moment, named in cell.evaluations.items()
             for stage in named.values()
         }
-        assert found == {"parent": None, "before": "distilled-cot", "after": "distilled-cot"}
+        planted = "normal" if cell.control else "distilled-cot"  # whose twin is that of normal
+        assert found == {"parent": None, "before": planted, "after": planted}
 
 
 def test_the_twin_relearns_from_the_organisms_rows() -> None:

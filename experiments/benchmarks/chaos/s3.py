@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 BUCKET = "chaos"
+LOOPBACK = "127.0.0.1"
 KEYS = {
     "AWS_ACCESS_KEY_ID": "chaos",
     "AWS_SECRET_ACCESS_KEY": "chaos",
@@ -33,11 +34,13 @@ Fault = Literal["error", "cut", "outage"]
 class Bucket:
     """A bucket whose users talk to it through our proxy."""
 
+    address: str = LOOPBACK  # of the proxy
     requests: int = 0
     spoilt: int = 0  # requests that were made to fail
     fault: Fault | None = None
     first: int = 0  # range of requests that fail, counted from 1
     last: int = 0
+    held: int = 0  # requests that came during the latest silence
     environment: dict[str, str] = field(default_factory=dict)
 
     def __enter__(self) -> Bucket:
@@ -45,6 +48,8 @@ class Bucket:
         from moto.server import ThreadedMotoServer
 
         logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it prints every request
+        self._voice = threading.Event()
+        self._voice.set()
         self._moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         self._moto.start()
         self._upstream = self._moto.get_host_and_port()
@@ -55,10 +60,10 @@ class Bucket:
                 bucket.serve(self.request)
 
         socketserver.ThreadingTCPServer.daemon_threads = True
-        self._proxy = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        self._proxy = socketserver.ThreadingTCPServer((self.address, 0), Handler)
         threading.Thread(target=self._proxy.serve_forever, daemon=True).start()
         port = self._proxy.server_address[1]
-        self.environment = {**KEYS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
+        self.environment = {**KEYS, "AWS_ENDPOINT_URL": f"http://{self.address}:{port}"}
         self._client = boto3.client(
             "s3",
             endpoint_url=self.url,
@@ -87,14 +92,30 @@ class Bucket:
             for item in page.get("Contents", ()):
                 yield item["Key"][len(prefix) + 1 :]
 
+    def read(self, name: str) -> bytes:
+        """Read a small file past the proxy; b"" if it is not there."""
+        from botocore.exceptions import ClientError
+
+        try:
+            data: bytes = self._client.get_object(Bucket=BUCKET, Key=name)["Body"].read()
+        except ClientError:
+            return b""
+        return data
+
+    def fall_silent(self) -> None:
+        """Take requests and answer none, as a server that is stopped: it will do them later."""
+        self.held = 0
+        self._voice.clear()
+
     def spoil(self, fault: Fault, first: int, count: int) -> None:
         """Make `count` requests fail, from the `first` one from now on."""
         self.requests = self.spoilt = 0
         self.first, self.last, self.fault = first, first + count - 1, fault
 
     def heal(self) -> None:
-        """Let every request through again."""
+        """Let every request through again, those that wait first."""
         self.fault = None
+        self._voice.set()
 
     def serve(self, client: socket.socket) -> None:
         """Serve one connection: pass bytes both ways, until a request that must fail."""
@@ -105,6 +126,7 @@ class Bucket:
             )
             back.start()
             while data := client.recv(1 << 16):
+                self._heed_silence(data)
                 fault = self._fault_of(data)
                 if fault == "error":
                     head = data.startswith(b"HEAD")  # its answers have no body
@@ -122,10 +144,16 @@ class Bucket:
     ) -> None:
         with suppress(OSError):
             while data := server.recv(1 << 16):
+                self._voice.wait()
                 client.sendall(data[: len(data) // 2] if broken.is_set() else data)
                 if broken.is_set():
                     break
         _close(client)
+
+    def _heed_silence(self, data: bytes) -> None:
+        if not self._voice.is_set():
+            self.held += bool(_REQUEST.match(data))
+            self._voice.wait()
 
     def _fault_of(self, data: bytes) -> Fault | None:
         if not _REQUEST.match(data):

