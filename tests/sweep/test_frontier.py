@@ -348,3 +348,13 @@ def test_a_stage_without_a_node_for_it_blocks_no_other_of_as_many_gpus() -> None
     front.budget.free = lambda _: (0, 4)
     front.succeed(spread.path)
     assert front.take() == [wide]
+
+
+def test_a_node_that_goes_away_while_a_stage_is_handed_out_ends_nothing() -> None:
+    one, other = stage("base", "one"), stage("base", "other")
+    front = frontier([one, other])
+    front.budget.hold("others", Claim())
+    sizes = iter([3.0])  # then the node has gone
+    front.budget.capacity = lambda: {"CPU": next(sizes, 1.0)}
+    assert front.take() == [one]
+    assert not front.take()
