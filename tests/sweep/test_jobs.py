@@ -116,6 +116,7 @@ def test_one_type_of_gpu_leaves_claims_without_labels() -> None:
     [only] = selected([offered("H100:8x2")], [])
     held = claim(shape(4), only)
     assert held.labels == ()
+    assert held.types == {"H100"}
     assert set(held.total()) == {"CPU", "GPU", "memory", HOME}
 
 
