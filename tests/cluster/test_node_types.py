@@ -161,6 +161,13 @@ def test_nodes_of_no_type_are_offered_beside_the_types() -> None:
     assert _known((), cpus) == cpus.offers()
 
 
+def test_a_node_of_unknown_size_does_not_stop_a_run_on_the_types_that_are_known() -> None:
+    odd = ClusterFacts((NodeFacts("a", 8, 64 * GIB, 2, "K80"),), "2.60")
+    assert {offer.gpu for offer in _known(node_types.offers(types(H100={})), odd)} == {"H100"}
+    with pytest.raises(UserError, match="'K80' is unknown"):
+        _known((), odd)
+
+
 def test_a_cluster_of_several_types_is_several_offers() -> None:
     nodes = [NodeFacts(str(n), 8, 64 * GIB, 4, gpu, 40 * GIB) for n, gpu in enumerate(("A", "B"))]
     facts = ClusterFacts((*nodes, NodeFacts("cpu", 8, 64 * GIB)), "2.60")
