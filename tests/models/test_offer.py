@@ -38,6 +38,16 @@ def test_a_market_is_selected_only_where_nodes_of_another_would_do() -> None:
     assert only.selector == ((MARKET, "spot"),)
 
 
+def test_a_market_is_never_selected_by_a_label_that_no_node_has() -> None:
+    spot, on_demand = offered("H100:8x2:spot"), offered("H100:8x2:on-demand")
+    for offer in selected([spot, on_demand], [Kind("H100"), Kind("", "spot")]):
+        assert offer.selector == ()
+    both = [Kind("H100"), Kind("H100", "spot")]  # the first is not labelled
+    taken, kept = selected([spot, on_demand], both)
+    assert taken.selector == ((MARKET, "spot"),)
+    assert kept.selector == NOT_SPOT
+
+
 def test_coordinators_keep_off_the_spot_market_unless_all_of_it_is() -> None:
     assert keeper([Kind("H100", "spot"), Kind("", "on-demand")]) == NOT_SPOT
     assert keeper([Kind("H100", "spot"), Kind()]) == NOT_SPOT

@@ -72,3 +72,8 @@ def test_a_process_that_is_started_again_gets_only_what_has_not_ended() -> None:
         per_stage.on_trial_result(result=result, **info)
     per_stage.on_trial_recover(**info)
     assert whole.config["stages"] == [three_]
+
+
+def test_the_cause_of_a_change_of_shape_is_not_a_metric() -> None:
+    loss = {"loss": 0.5}
+    assert callbacks.plain({**loss, "state": "free", "next_shape": "out of memory"}) == loss

