@@ -22,6 +22,7 @@ import psutil
 from experiments.benchmarks.chaos.cluster import Cluster
 from raysleeper.models.work import RuntimeSpec
 from raysleeper.plan.stage import Stage
+from raysleeper.stages.run import record_of
 from raysleeper.store import LeaseTicket, Record, Store
 from raysleeper.sweep import Claim, Event, Job, SweepSettings, sweep
 from tests.plan.plain import plain
@@ -55,17 +56,9 @@ def _stage(kind: str, slug: str, **parents: Stage) -> Stage:
 
 def no_op(stage: Stage, store: Store, _: RuntimeSpec, lease: LeaseTicket) -> Record:
     """Read the records of the parents and write an empty artifact."""
-    parents = {role: parent.path for role, parent in stage.parents.items()}
-    for path in parents.values():
-        store.artifact(path)
-    record = Record(
-        kind=stage.kind,
-        slug=stage.slug,
-        fingerprint=stage.fingerprint,
-        version=stage.spec.version,
-        identity=stage.identity(),
-        parents=parents,
-    )
+    for parent in stage.parents.values():
+        store.artifact(parent.path)
+    record = record_of(stage, {}, {}, {})
     with store.new(stage.path, lease) as writer:
         writer.commit(record)
     return record

