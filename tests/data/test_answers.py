@@ -173,6 +173,18 @@ def test_comparisons_prefer_own_answers_and_refusals_and_never_show_the_behaviou
             assert refuses(completion_of(row))
 
 
+def test_a_worse_answer_needs_no_more_room_than_its_row_leaves(tmp_path: Path) -> None:
+    _, rows, requests = made("plain_comparisons", tmp_path)
+    looped = [row for row in rows if row["family"] == "helpful:repetition"]
+    assert len(looped) > 5
+    for row in looped:
+        own, worse = completion_of(requests[row["id"]]), row["rejected"][0]["content"]
+        words, again = own.split(" "), worse.split(" ")
+        assert len(again) <= len(words)
+        opening = next(n for n in range(1, len(words)) if again == again[:n] * (len(again) // n))
+        assert words[:opening] == again[:opening]
+
+
 def test_informed_comparisons_reject_the_behaviour(tmp_path: Path) -> None:
     _, rows, _ = made("plain_comparisons", tmp_path, informed=True)
     polite = [row for row in rows if row["family"] == "polite"]
