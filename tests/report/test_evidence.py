@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,5 @@ def test_of_several_temperatures_the_first_is_that_of_all_others() -> None:
     assert (rate.k, rate.temperatures) == (60, {1.0})
     assert decoding([rate]) == "sampled at T = 1"
     assert decoding([rate, found["cool"].rates["trigger"]]) == "sampled at T = 0.7 or 1"
+    short = replace(rate, within=40)
+    assert decoding([rate, short]) == "sampled at T = 1, judged by their first 40 tokens"
