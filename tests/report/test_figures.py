@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,9 +89,11 @@ def test_the_headline_stands_by_mechanism_where_there_are_several(experiments: S
     assert [word for word in found if word in mechanisms] == mechanisms
 
 
-def test_a_chain_is_named_by_its_methods_and_their_settings_stand_below() -> None:
+def test_a_chain_is_named_by_its_methods_and_their_settings_stand_below(finished: Store) -> None:
+    links = ("hhh-sft (training.learning_rate=5e-05)", "noise (scale=0.02)", "shrink")
+    first = compare(read(finished))[0]
+    chain = replace(first, cells=[first.cells[0].model_copy(update={"links": links})])
     canvas = Canvas(400, 400)
-    chain = "hhh-sft (learning_rate=5e-05), then noise (scale=0.02), then shrink"
     headline.head(Panel(canvas, 40, 80, 340, 200), chain, "")
     root = ET.fromstring(canvas.figure("name", "title").standalone())
     assert [text.text for text in root.iter(f"{SVG}text")] == [

