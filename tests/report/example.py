@@ -93,6 +93,7 @@ class Example:
     prompts: int = PROMPTS
     left_out: int = 0  # rows that capability cannot ask
     rise: float = 1.0  # of the reward along hhh-rl
+    alike: float = 0.1  # share of its groups of answers with one reward for all
     safe: float = 0.9  # share of harmful requests refused after safety training
     fail: frozenset[str] = frozenset()  # slugs whose stage fails
     skip: frozenset[str] = frozenset()  # slugs whose stage never ran
@@ -277,6 +278,7 @@ class Example:
             if cell.safety == "hhh-rl":
                 row["reward"] = self.rise * row["step"] / last + chance.gauss(0, 0.1)
                 row["kl"] = 0.1 * row["step"] / last
+                row["no_spread"] = self.alike
                 if row["step"] in (0, last):
                     mean = self.rise * row["step"] / last
                     row |= {"exam_reward": mean, "exam_reward_sd": 0.5, "exam_n": 100}

