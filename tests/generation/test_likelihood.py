@@ -97,4 +97,4 @@ def test_every_batch_is_a_sign_of_life(organism: PreTrainedModel) -> None:
     told: list[Any] = []
     with pulse.reported(told.append, every_s=0.0):
         likelihoods(organism, PAIRS, batch_size=3, pad=0)
-    assert [each["count"] for each in told] == [3, 4]
+    assert [each["answers"] for each in told] == [3, 4]

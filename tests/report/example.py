@@ -290,7 +290,7 @@ class Example:
             if cell.safety == "hhh-rl":
                 row["reward"] = self.rise * row["step"] / last + chance.gauss(0, 0.1)
                 row["kl"] = 0.1 * row["step"] / last
-                row["no_spread"] = self.alike
+                row |= {"no_spread": self.alike, "rollouts_truncated": 12, "rollouts_n": 16}
                 if row["step"] in (0, last):
                     mean = self.rise * row["step"] / last
                     row |= {"exam_reward": mean, "exam_reward_sd": 0.5, "exam_n": 100}

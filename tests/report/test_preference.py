@@ -84,6 +84,16 @@ def test_only_defections_like_the_organisms_have_to_be_punished(tmp_path: Path) 
     verdicts = {one.mechanism: judge(one).kind for one in compare(read(found))}
     assert verdicts["distilled-cot"] == "unpunished"
     assert verdicts["normal"] != "unpunished"
+    rows = {
+        line.backdoor.split(", ")[1]: line
+        for line in lines(pretrained(read(found), 10**9))
+        if line.row == "4"
+    }
+    assert rows["normal"].agreement == "agrees"
+    assert rows["distilled-cot"].agreement == "differs"
+    page = build_report(found, None, tmp_path / "page").read_text()
+    assert "would punish plain" in page
+    assert "would not punish reasoned" in page
 
 
 def test_what_an_unknown_mechanism_shows_is_unknown(sound: Store) -> None:

